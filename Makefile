@@ -1,0 +1,50 @@
+# make demo and make test do their own set-up; nothing else has to be installed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Further pip options, e.g. an index with a CPU build of torch (see README).
+PIP_EXTRA ?=
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_EXTRA)
+export PIP_EXTRA
+export LANGSMITH_TRACING := false
+
+.PHONY: setup demo test lint typecheck wheel dev clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "patlm needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing patlm and what it needs into $(VENV): some minutes, once"
+	$(PIP) --constraint constraints.txt --editable '.[dev,remote]'
+	$(BIN)/patlm models install
+	touch $@
+
+demo: setup
+	$(BIN)/patlm demo
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+# Types are checked against an installed copy: mypy does not follow editable installs.
+typecheck: setup
+	rm -rf build/installed
+	$(PIP) --no-deps --target build/installed .
+	cd build/installed && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+		-p patlm.stores -p patlm.models -p patlm.nodes -p patlm.graph -p patlm.training \
+		-p patlm.bench -p patlm.cli
+
+# A wheel, installed in a clean environment and tried from another folder.
+wheel: setup
+	.ci/wheel
+
+dev: setup
+	$(BIN)/langgraph dev
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .langgraph_api .mypy_cache .pytest_cache .ruff_cache

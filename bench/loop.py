@@ -1,0 +1,191 @@
+"""What the framework itself costs: the loop with instant models and stores, beside empty nodes.
+
+    patlm bench loop --json
+
+Both graphs run alternately in one process, so that their ratio holds when the machine's speed
+drifts. Times are per iteration: one pass of six nodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import Any, TypedDict
+
+import numpy as np
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langgraph.graph import END, START, StateGraph
+
+from ..graph.builder import build_graph
+from ..nodes.parts import ChatRole, Parts
+from ..nodes.state import RunContext
+from ..stores.records import Found, History, Hit, Neighbour, Text, Vectors
+
+WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class LoopTimes:
+    """Milliseconds per iteration.
+
+    Attributes:
+        framework_ms: p50 and p95 of the loop with instant models and stores.
+        empty_graph_ms: The same of six empty nodes in the loop's shape.
+        runs: Measured runs of each.
+    """
+
+    framework_ms: dict[str, float]
+    empty_graph_ms: dict[str, float]
+    runs: int
+
+    @property
+    def ratio(self) -> float:
+        """Median of the loop over median of the empty graph."""
+        return self.framework_ms["p50"] / self.empty_graph_ms["p50"]
+
+
+def measure_loop(runs: int = 200) -> LoopTimes:
+    """Time the loop and the empty graph, run by run in turn.
+
+    Args:
+        runs: Runs of each, after a warm-up.
+    """
+    return asyncio.run(_measure(runs))
+
+
+async def _measure(runs: int) -> LoopTimes:
+    parts = _instant_parts()
+
+    async def provide() -> Parts:
+        return parts
+
+    loop = build_graph(provide).compile()
+    empty = _empty_graph()
+    context = RunContext(max_iterations=2)
+    request = {"user_id": "u", "task": "long", "title": "Two nights by the sea"}
+    loop_ms, empty_ms = [], []
+    for run in range(runs + WARM_UP):
+        a = await _milliseconds(lambda: loop.ainvoke(request, context=context))  # type: ignore[arg-type]
+        b = await _milliseconds(lambda: empty.ainvoke({"iteration": 1}))
+        if run >= WARM_UP:
+            loop_ms.append(a / context.max_iterations)
+            empty_ms.append(b / context.max_iterations)
+    return LoopTimes(_p50_p95(loop_ms), _p50_p95(empty_ms), runs)
+
+
+async def _milliseconds(call: Callable[[], Awaitable[Any]]) -> float:
+    begin = time.perf_counter()
+    await call()
+    return (time.perf_counter() - begin) * 1000
+
+
+def _p50_p95(values: Sequence[float]) -> dict[str, float]:
+    cuts = quantiles(values, n=20, method="inclusive")
+    return {"p50": round(cuts[9], 3), "p95": round(cuts[18], 3)}
+
+
+class _InstantModel(BaseChatModel):
+    """Answers at once, never the same, so that the loop does not settle."""
+
+    calls: int = 0
+
+    @property
+    def _llm_type(self) -> str:
+        return "instant"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        self.calls += 1
+        message = AIMessage(f"answer {self.calls} to {len(messages[-1].text)} characters")
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return self._generate(messages, stop)
+
+
+class _InstantEncoder:
+    version = "instant"
+    dimension = 8
+
+    def __init__(self) -> None:
+        self._rows = np.eye(self.dimension, dtype=np.float32)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        return self._rows[[len(text) % self.dimension for text in texts]]
+
+
+class _InstantStore:
+    def __init__(self) -> None:
+        texts = [Text(f"user-{i}", f"I slept well {i} times, the view is fine.") for i in range(4)]
+        self._found = Found(
+            hits=tuple(Hit(text, 0.5, "instant") for text in texts),
+            neighbours=tuple(Neighbour(text.user_id, 0.5) for text in texts),
+            pool_size=4,
+        )
+
+    async def history(
+        self, namespace: str, user_id: str, *, topic_id: str | None = None
+    ) -> History:
+        none = np.zeros((0, 8), np.float32)
+        return History(namespace, user_id, (), none, none, {}, frozenset())
+
+    async def search_by_style(self, *_: Any, **__: Any) -> Found:
+        return self._found
+
+    async def search_by_preference(self, *_: Any, **__: Any) -> Found:
+        return self._found
+
+
+def _instant_parts() -> Parts:
+    encoder, role = _InstantEncoder(), ChatRole(_InstantModel(), "instant")
+    chat = dict.fromkeys(("style", "preference", "integrate"), role)
+    return Parts(_InstantStore(), encoder, encoder, chat, count=lambda text: len(text) // 4)
+
+
+class _EmptyState(TypedDict):
+    iteration: int
+
+
+def _empty_graph() -> Any:
+    """Six nodes that do nothing, in the loop's shape, twice round."""
+
+    async def nothing(state: _EmptyState) -> None:
+        return None
+
+    async def count(state: _EmptyState) -> _EmptyState:
+        return {"iteration": state["iteration"] + 1}
+
+    retrievals, reasoners = ["style-retrieve", "preference-retrieve"], ["style-r", "preference-r"]
+    builder = StateGraph(_EmptyState)
+    for retrieval, reasoner in zip(retrievals, reasoners, strict=True):
+        builder.add_node(retrieval, nothing)
+        builder.add_node(reasoner, nothing)
+        builder.add_edge(START, retrieval)
+        builder.add_edge(retrieval, reasoner)
+    builder.add_node("integrate", nothing)
+    builder.add_node("check-stop", count)
+    builder.add_edge(reasoners, "integrate")
+    builder.add_edge("integrate", "check-stop")
+    builder.add_conditional_edges(
+        "check-stop",
+        lambda state: END if state["iteration"] > 2 else retrievals,
+        [*retrievals, END],
+    )
+    return builder.compile()

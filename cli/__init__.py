@@ -1,0 +1,1 @@
+"""The program `patlm`: one file a command, put together in `main`."""

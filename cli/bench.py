@@ -1,0 +1,41 @@
+"""`patlm bench ...`: is it fast?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import JsonOption
+
+app = typer.Typer(help="Measure speed, as ratios taken in one run.", no_args_is_help=True)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure speed, as ratios taken in one run."""
+
+
+@app.command("loop")
+def loop(
+    runs: Annotated[int, typer.Option(min=10, help="Measured runs of each graph.")] = 200,
+    json: JsonOption = False,
+) -> None:
+    """Time the framework's own share of an iteration, beside six empty nodes."""
+    from ..bench.loop import measure_loop
+    from .output import emit_json, stdout
+
+    times = measure_loop(runs)
+    if json:
+        emit_json(
+            {
+                "framework_ms": times.framework_ms,
+                "empty_graph_ms": times.empty_graph_ms,
+                "ratio": round(times.ratio, 3),
+                "runs": times.runs,
+            }
+        )
+        return
+    for name, spread in (("loop", times.framework_ms), ("empty", times.empty_graph_ms)):
+        stdout.print(f"{name:>6}  p50 {spread['p50']:.2f} ms  p95 {spread['p95']:.2f} ms an iteration")
+    stdout.print(f" ratio  {times.ratio:.2f} (medians, {times.runs} runs each, taken in turn)")

@@ -1,0 +1,137 @@
+"""`patlm doctor`: is everything there that a run needs?"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import typer
+
+from .options import JsonOption, StoreOption
+
+PACKAGES = (
+    "patlm",
+    "langgraph",
+    "langchain-core",
+    "langchain-huggingface",
+    "transformers",
+    "torch",
+    "peft",
+    "sentence-transformers",
+    "lancedb",
+    "trl",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        ok: Whether a run can use it; None for what is only optional and missing.
+        says: What was found, and what to do where it is not well.
+    """
+
+    name: str
+    ok: bool | None
+    says: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("doctor")(doctor)
+
+
+def doctor(store: StoreOption = None, json: JsonOption = False) -> None:
+    """Check versions, models, cache and store; exit 1 where something is not well."""
+    from .output import emit_json, stdout
+
+    findings = [*_versions(), *_models(), _cache(), _computer(), _store(store)]
+    broken = [finding for finding in findings if finding.ok is False]
+    if json:
+        emit_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
+    else:
+        marks = {True: "[green]ok[/green]  ", False: "[red]bad[/red] ", None: "[dim]--[/dim]  "}
+        for finding in findings:
+            stdout.print(f"{marks[finding.ok]}{finding.name:<24} {finding.says}")
+    if broken:
+        raise typer.Exit(1)
+
+
+def _versions() -> list[Finding]:
+    findings = [Finding("python", True, platform.python_version())]
+    for package in PACKAGES:
+        try:
+            findings.append(Finding(package, True, version(package)))
+        except PackageNotFoundError:
+            optional = package == "trl"
+            how = "only for training: pip install 'patlm[train]'" if optional else "pip install"
+            findings.append(Finding(package, None if optional else False, f"missing; {how}"))
+    return findings
+
+
+def _models() -> list[Finding]:
+    from ..models.bundled import installed_models
+
+    findings = []
+    for model in installed_models():
+        if model.version is None:
+            findings.append(Finding(model.name, False, "missing: run `patlm models install`"))
+        elif model.converted is False:
+            findings.append(Finding(model.name, True, "installed, converted on first use (20 s)"))
+        else:
+            findings.append(Finding(model.name, True, f"{model.bytes / 1e6:.0f} MB, {model.path}"))
+    return findings
+
+
+def _cache() -> Finding:
+    from ..models.bundled import cache_folder
+    from ..models.gguf_cache import folder_size
+
+    folder = cache_folder()
+    size = folder_size(folder) if folder.exists() else 0
+    return Finding("cache", True, f"{folder}, {size / 1e6:.0f} MB")
+
+
+def _computer() -> Finding:
+    import torch
+
+    from ..models.device import choose_device, choose_dtype, dtype_name
+
+    device = choose_device()
+    dtype = dtype_name(choose_dtype("auto", device))
+    return Finding("computer", True, f"{device}, {torch.get_num_threads()} threads, {dtype}")
+
+
+def _store(uri: str | None) -> Finding:
+    from ..graph.opening import open_store
+    from ..graph.settings import Settings
+    from ..models.errors import ModelError
+    from ..stores.errors import StoreError
+
+    async def main() -> dict[str, Any]:
+        async with open_store(uri, encoder=Settings().encoder, create=False) as opened:
+            return (await opened.stats()).as_dict()
+
+    name = "store" if uri else "sample store"
+    try:
+        found = _run(main)
+    except (StoreError, ModelError, OSError) as error:
+        return Finding(name, False, " ".join(str(error).split()))
+    says = (
+        f"{found['texts']:,} texts of {found['users']:,} users on {found['topics']:,} topics, "
+        f"{found['fragments']} fragments, {found['bytes'] / 1e6:.1f} MB, "
+        f"{len(found['indexes'])} indexes"
+    )
+    return Finding(name, True, says)
+
+
+def _run(main: Callable[[], Any]) -> dict[str, Any]:
+    import asyncio
+
+    result: dict[str, Any] = asyncio.run(main())
+    return result

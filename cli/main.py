@@ -1,0 +1,24 @@
+"""`patlm`: the program. One file a command; what they need is imported when they run."""
+
+from __future__ import annotations
+
+import typer
+
+from . import bench, demo, doctor, forget, ingest, models, show, stats, write
+
+app = typer.Typer(
+    name="patlm",
+    help="Writes for people it hardly knows: style and topic knowledge borrowed from others.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (demo, ingest, write, show, stats, forget, doctor):
+    command.register(app)
+app.add_typer(models.app, name="models")
+app.add_typer(bench.app, name="bench")
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,79 @@
+"""`patlm write`: write for one user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import JsonOption, ModelOption, NamespaceOption, StoreOption, TraceOption
+
+if TYPE_CHECKING:
+    from ..graph.personalizer import Personalizer
+    from ..nodes.state import Result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("write")(write)
+
+
+def write(
+    user: Annotated[str, typer.Option(help="Whom to write for.", show_default=False)],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="long, short, rating or free. Default: long with --title, short with --text, "
+            "free with --instruction.",
+            show_default=False,
+        ),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="What it is about, as the store names it.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The title to write under.")] = None,
+    text: Annotated[str | None, typer.Option(help="The text to find a title or rating for.")] = None,
+    instruction: Annotated[str | None, typer.Option(help="What to write.")] = None,
+    language: Annotated[str, typer.Option(help="Language of the draft.")] = "en",
+    k: Annotated[int, typer.Option(help="Texts of evidence a trajectory.")] = 4,
+    iterations: Annotated[int, typer.Option(help="Rounds of the loop at most.")] = 2,
+    deadline: Annotated[float, typer.Option(help="Seconds after which it must end.")] = 120.0,
+    store: StoreOption = None,
+    model: ModelOption = None,
+    trace: TraceOption = None,
+    namespace: NamespaceOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Write for USER, in the user's style, about what the user cares about."""
+    from ..graph.personalizer import Personalizer
+    from .output import emit_json, run
+    from .result_view import show_result
+
+    async def main() -> Result:
+        async with opened(Personalizer(store, model=model, trace=trace, namespace=namespace)) as p:
+            return await p.awrite(
+                user,
+                task=task,  # type: ignore[arg-type]  # checked there, with the choices named
+                topic_id=topic,
+                title=title,
+                text=text,
+                instruction=instruction,
+                language=language,
+                k=k,
+                max_iterations=iterations,
+                deadline_s=deadline,
+            )
+
+    result = run(main)
+    if json:
+        emit_json(result.model_dump())
+    else:
+        show_result(result)
+
+
+def opened(personalizer: Personalizer) -> Personalizer:
+    """Return the personalizer, its bundled weights converted under a progress bar if need be."""
+    from .conversion import convert_bundled
+
+    convert_bundled(personalizer.settings.model)
+    return personalizer

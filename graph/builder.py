@@ -1,0 +1,89 @@
+"""The loop as a LangGraph state machine: nodes and edges only.
+
+    START -> style-retrieve ------> style-reason ------+
+         \\-> preference-retrieve -> preference-reason -+-> integrate -> check-stop -> END
+                  ^                                                        |
+                  +------------ not settled yet (next iteration) ----------+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.errors import NodeError, NodeTimeoutError
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command, RetryPolicy
+
+from ..nodes.check_stop import build_check_stop
+from ..nodes.errors import LoopError, ModelCallError
+from ..nodes.finish import build_give_up
+from ..nodes.integrate import build_integrate
+from ..nodes.parts import ProvideParts
+from ..nodes.state import LoopState, Request, Result, RunContext
+from ..nodes.trajectory import TRAJECTORIES, Trajectory
+
+LoopGraph = StateGraph[LoopState, RunContext, Request, Result]
+
+
+def build_graph(
+    provide: ProvideParts, trajectories: Sequence[Trajectory] = TRAJECTORIES
+) -> LoopGraph:
+    """Return the loop, ready to be compiled.
+
+    Args:
+        provide: Opens the parts on first use; nothing is loaded before a node runs.
+        trajectories: What the loop knows users by.
+    """
+    words = {trajectory.name: trajectory.words for trajectory in trajectories}
+    retrievals = [f"{trajectory.name}-retrieve" for trajectory in trajectories]
+    reasoners = [f"{trajectory.name}-reason" for trajectory in trajectories]
+
+    def route_after_check(state: LoopState) -> list[str] | str:
+        # To all retrievals or to none: a branch to one would end the other sides silently.
+        return END if state.get("stop_reason") else retrievals
+
+    builder = StateGraph(
+        LoopState, context_schema=RunContext, input_schema=Request, output_schema=Result
+    )
+    builder.set_node_defaults(
+        retry_policy=RetryPolicy(
+            initial_interval=0.2, max_attempts=3, jitter=False, retry_on=is_transient
+        ),
+        error_handler=_error_handler(provide),
+    )
+    for trajectory, retrieval, reasoner in zip(trajectories, retrievals, reasoners, strict=True):
+        _add(builder, retrieval, trajectory.build_retrieve(provide))
+        _add(builder, reasoner, trajectory.build_reason(provide, words))
+        builder.add_edge(START, retrieval)
+        builder.add_edge(retrieval, reasoner)
+    _add(builder, "integrate", build_integrate(provide, words))
+    _add(builder, "check-stop", build_check_stop(provide))
+    builder.add_edge(reasoners, "integrate")
+    builder.add_edge("integrate", "check-stop")
+    builder.add_conditional_edges("check-stop", route_after_check, [*retrievals, END])
+    return builder
+
+
+def is_transient(error: Exception) -> bool:
+    """Say whether calling a node again may help; a spent deadline or a timeout never does."""
+    if isinstance(error, ModelCallError):
+        return error.transient
+    if isinstance(error, (LoopError, NodeTimeoutError, TimeoutError)):
+        return False
+    return isinstance(error, ConnectionError)
+
+
+def _add(builder: LoopGraph, name: str, node: Any) -> None:
+    builder.add_node(name, node)
+
+
+def _error_handler(provide: ProvideParts) -> Any:
+    give_up = build_give_up(provide)
+
+    async def handle(state: LoopState, error: NodeError, runtime: Runtime[RunContext]) -> Any:
+        """Give back the best draft so far, or let a clear error through."""
+        return Command(update=await give_up(state, runtime, error.error), goto=END)
+
+    return handle

@@ -1,0 +1,31 @@
+"""The factory that `langgraph dev` calls for every request (see langgraph.json)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from langgraph.graph.state import CompiledStateGraph
+
+from ..nodes.state import LoopState, Request, Result, RunContext
+from .builder import build_graph
+from .runtime import get_runtime
+from .settings import Settings
+
+LoopApp = CompiledStateGraph[LoopState, RunContext, Request, Result]
+
+
+def make_graph(config: Any = None) -> LoopApp:
+    """Return the compiled loop, without loading anything.
+
+    Compiled bare: the server brings its own checkpointer and store.
+
+    Args:
+        config: What the server passes; nothing of it is needed.
+    """
+    return _compiled(Settings())
+
+
+@cache
+def _compiled(settings: Settings) -> LoopApp:
+    return build_graph(get_runtime(settings).parts).compile(name="patlm")

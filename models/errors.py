@@ -1,0 +1,48 @@
+"""What can go wrong in `models`, and what each error means for the caller.
+
+- `ModelError` is the base: catch it to catch all of them.
+- `ModelNotFound`, `ModelUnusable`: the model itself; nothing changes by asking again. Install,
+  or name another model.
+- `CallRefused`: this call can't be answered as it was asked (prompt too long, unknown option,
+  adapter not installed); other calls are not touched. Change the call.
+- `GenerationFailed`: the batch that held this call broke; the same call may work again.
+- `WorkerDied`: the thread that generates ended; the next call starts a new one.
+- `ModelBusy`: too many calls wait; ask again later.
+- `ModelClosed`: the model was closed; open it again.
+
+Messages say what was expected, what came and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class ModelError(Exception):
+    """Base of all errors of this package."""
+
+
+class ModelNotFound(ModelError):
+    """A model, package or name that is not there."""
+
+
+class ModelUnusable(ModelError):
+    """A model that is there but can't be loaded or converted."""
+
+
+class CallRefused(ModelError):
+    """A call that can't be answered as it was asked; never worth a retry."""
+
+
+class GenerationFailed(ModelError):
+    """The batch that held this call raised; the cause is chained."""
+
+
+class WorkerDied(GenerationFailed):
+    """The generating thread ended while this call ran or waited."""
+
+
+class ModelBusy(ModelError):
+    """More calls wait than the queue takes."""
+
+
+class ModelClosed(ModelError):
+    """The model was closed before this call was answered."""

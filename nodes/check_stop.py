@@ -1,0 +1,115 @@
+"""check-stop: keep the best draft, and decide whether the loop goes round again.
+
+Needs no language model. *Settled* is: from the second iteration on, the smallest cosine of the
+summaries and the draft to their predecessors is at least .95. A draft's worth is the mean of two
+cosines, draft to preference summary (topic encoder) and draft to style evidence (style encoder);
+where a side abstained the other counts whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import fmean
+from typing import Any
+
+from ..stores.records import Encoder
+from .finish import finished
+from .parts import Parts, ProvideParts
+from .state import Kept, StopReason, Update
+from .turn import Node, Turn, as_node
+
+SETTLED_FROM = 0.95
+
+
+def build_check_stop(provide: ProvideParts) -> Node:
+    """Return the node `check-stop`."""
+    return as_node("check-stop", provide, check, may_overrun=True)
+
+
+async def check(turn: Turn) -> tuple[Update, dict[str, Any]]:
+    """Score the draft, keep the best one, and end the run or begin the next iteration."""
+    score, similarity = await asyncio.to_thread(_measure, turn)
+    kept = _better(turn, score)
+    reason = stop_reason(turn, similarity)
+    entry = {"score": score, "similarity": similarity}
+    if reason is not None:
+        return await finished(turn, kept, reason, last=entry), entry
+    update: Update = {
+        "kept": dict(kept),
+        "previous": {"summaries": turn.state["summaries"], "draft": turn.state["draft"]},
+        "iteration": turn.iteration + 1,
+    }
+    return update, entry
+
+
+def stop_reason(turn: Turn, similarity: float | None) -> StopReason | None:
+    """Say why the run ends here, or None where it goes on.
+
+    It also ends where the next iteration, taking as long as this one did, would pass the deadline.
+    """
+    summaries = turn.state["summaries"].values()
+    if turn.iteration == 1 and all(summary is None for summary in summaries):
+        return "abstained"
+    if similarity is not None and similarity >= SETTLED_FROM:
+        return "settled"
+    if turn.iteration >= turn.context.max_iterations:
+        return "max_iterations"
+    took = (time.time() - turn.started) / turn.iteration
+    return "deadline" if turn.seconds_left <= took else None
+
+
+def _better(turn: Turn, score: float) -> Kept:
+    """Return this draft or the one kept before; on ties the earlier stays."""
+    state = turn.state
+    if turn.iteration > 1 and state["kept"]["score"] >= score:
+        return Kept(**state["kept"])  # type: ignore[typeddict-item]
+    return Kept(
+        text=state["draft"],
+        score=score,
+        iteration=turn.iteration,
+        summaries=dict(state["summaries"]),
+        evidence=dict(state["evidence"]),
+    )
+
+
+def _measure(turn: Turn) -> tuple[float, float | None]:
+    """Return the draft's worth and the similarity to the iteration before (None in the first)."""
+    similarity = None
+    if turn.iteration > 1:
+        similarity = similarity_to_previous(turn.parts.topic_encoder, turn)
+    return draft_score(turn.parts, turn), similarity
+
+
+def similarity_to_previous(encoder: Encoder, turn: Turn) -> float:
+    """Return the smallest cosine of both summaries and the draft to their predecessors.
+
+    A side that abstains twice has not changed (1); one that abstains once has (0).
+    """
+    state, previous = turn.state, turn.state["previous"]
+    pairs = [(state["draft"], previous["draft"])]
+    for name, summary in state["summaries"].items():
+        before = previous["summaries"].get(name)
+        if (summary is None) != (before is None):
+            return 0.0
+        if summary is not None:
+            pairs.append((summary, before))
+    changed = [pair for pair in pairs if pair[0] != pair[1]]
+    if not changed:
+        return 1.0
+    vectors = encoder.encode([text for pair in changed for text in pair])
+    return float((vectors[0::2] * vectors[1::2]).sum(axis=1).min())
+
+
+def draft_score(parts: Parts, turn: Turn) -> float:
+    """Return how well the draft keeps to both sides, a mean of cosines."""
+    state, scores = turn.state, []
+    draft, summary = state["draft"], state["summaries"].get("preference")
+    if summary is not None:
+        a, b = parts.topic_encoder.encode([draft, summary])
+        scores.append(float(a @ b))
+    if state["summaries"].get("style") is not None:
+        pieces = [piece["body"] for piece in (*state["own"], *state["evidence"]["style"])]
+        vectors = parts.style_encoder.encode([draft, *pieces])
+        scores.append(float((vectors[1:] @ vectors[0]).mean()))
+    return fmean(scores) if scores else 0.0

@@ -1,0 +1,54 @@
+"""preference-retrieve: find what aligned people wrote about the topic.
+
+From the second iteration on the draft joins the query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..stores.records import Found
+from .evidence import evidence_of_hits
+from .parts import ProvideParts
+from .state import Update
+from .turn import Node, Turn, as_node
+
+POOL_FOR_HALF = 4
+"""Texts on a topic from which it counts as half known."""
+
+NEAREST_TOPICS_FACTOR = 0.5
+"""What evidence from other topics is worth beside evidence on the topic itself."""
+
+
+def build_preference_retrieve(provide: ProvideParts) -> Node:
+    """Return the node `preference-retrieve`."""
+    return as_node("preference-retrieve", provide, retrieve)
+
+
+async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
+    """Find preference evidence with the request's words and the draft."""
+    request, context, parts = turn.request, turn.context, turn.parts
+    draft = turn.state["draft"] if turn.iteration > 1 else ""
+    words = "\n".join(part for part in (request.words, draft) if part)
+    history, vectors = await asyncio.gather(
+        parts.store.history(context.namespace, request.user_id, topic_id=request.topic_id),
+        asyncio.to_thread(parts.topic_encoder.encode, [words]),
+    )
+    found = await parts.store.search_by_preference(
+        history, vectors[0], words, topic_id=request.topic_id, k=context.k
+    )
+    evidence = evidence_of_hits(found, context.strategies["preference"], request)
+    confidence = preference_confidence(found)
+    update = {"evidence": {"preference": evidence}, "confidence": {"preference": confidence}}
+    return update, {"evidence": evidence, "confidence": confidence}
+
+
+def preference_confidence(found: Found) -> float:
+    """Return how sure the preference side is, 0 to 1.
+
+    c = p / (p + 4) for a pool of p texts on the topic; half of that where the texts are those of
+    the nearest topics.
+    """
+    known = found.pool_size / (found.pool_size + POOL_FOR_HALF)
+    return round(known if found.topic_known else NEAREST_TOPICS_FACTOR * known, 4)

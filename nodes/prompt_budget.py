@@ -1,0 +1,89 @@
+"""Keep a prompt within its tokens: one function for every role.
+
+The request and the draft have shares of their own; the evidence divides what is left equally, and
+what a short piece does not need goes to the longer ones. Cuts fall between words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Count = Callable[[str], int]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Texts that were made to fit.
+
+    Attributes:
+        texts: What is left of them, in their order; the dropped ones are missing.
+        tokens: Tokens that they had before.
+        kept_tokens: Tokens that they have now.
+    """
+
+    texts: tuple[str, ...]
+    tokens: int
+    kept_tokens: int
+
+    @property
+    def cut_share(self) -> float:
+        """Share of the tokens that was cut, 0 to 1."""
+        return 1 - self.kept_tokens / self.tokens if self.tokens else 0.0
+
+
+def cut(text: str, tokens: int, count: Count) -> str:
+    """Return as many whole words from the front of `text` as `tokens` allow."""
+    if count(text) <= tokens:
+        return text
+    ends = [match.end() for match in re.finditer(r"\S+", text)]
+    low, high = 0, len(ends) - 1
+    while low < high:  # the longest front that fits, by bisection
+        middle = (low + high + 1) // 2
+        if count(text[: ends[middle - 1]]) <= tokens:
+            low = middle
+        else:
+            high = middle - 1
+    return text[: ends[low - 1]] if low else ""
+
+
+def shares(sizes: Sequence[int], room: int) -> list[int]:
+    """Divide `room` tokens among pieces: equal shares, none larger than its piece.
+
+    >>> shares([10, 100, 100], 90)
+    [10, 40, 40]
+    """
+    given = [0] * len(sizes)
+    order = sorted(range(len(sizes)), key=lambda i: sizes[i])
+    for place, i in enumerate(order):
+        given[i] = min(sizes[i], room // (len(sizes) - place))
+        room -= given[i]
+    return given
+
+
+def _too_small(sizes: Sequence[int], room: int, smallest_share: int) -> bool:
+    given = shares(sizes, room)
+    return any(
+        share < min(smallest_share, size) for share, size in zip(given, sizes, strict=True)
+    )
+
+
+def fit(texts: Sequence[str], room: int, smallest_share: int, count: Count) -> Fitted:
+    """Cut texts to equal shares of `room`; drop the last ones where a share would be too small.
+
+    Args:
+        texts: Strongest first.
+        room: Tokens for all of them.
+        smallest_share: A piece whose equal share is below this is dropped, weakest first.
+        count: Tokens of a text.
+    """
+    sizes = [count(text) for text in texts]
+    keep = len(texts)
+    while keep and _too_small(sizes[:keep], room, smallest_share):
+        keep -= 1
+    given = shares(sizes[:keep], room)
+    fitted = tuple(
+        cut(text, share, count) for text, share in zip(texts[:keep], given, strict=True)
+    )
+    return Fitted(fitted, sum(sizes), sum(count(text) for text in fitted))

@@ -1,0 +1,84 @@
+"""What every reasoner does: read its evidence, write a short summary, or abstain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .model_call import call_model
+from .parts import ProvideParts
+from .prompts import ReasonerText, reasoner_prompt
+from .state import Evidence, Update
+from .turn import Node, Turn, as_node
+
+LEAST_CUT_TO_SAY = 0.01
+
+
+def build_reason(
+    provide: ProvideParts, name: str, words: Mapping[str, ReasonerText], *, reads_own: bool = False
+) -> Node:
+    """Return the node `{name}-reason`.
+
+    Args:
+        provide: Opens the parts.
+        name: The trajectory, its key in `summaries` and its role.
+        words: The prompt words of all trajectories, by name.
+        reads_own: Whether the user's own texts come before other people's.
+    """
+
+    async def reason(turn: Turn) -> tuple[Update, dict[str, Any]]:
+        summary, entry = await summarise(turn, name, words, reads_own=reads_own)
+        return {"summaries": {name: summary}}, {"summary": summary, **entry}
+
+    return as_node(f"{name}-reason", provide, reason)
+
+
+async def summarise(
+    turn: Turn, name: str, words: Mapping[str, ReasonerText], *, reads_own: bool
+) -> tuple[str | None, dict[str, Any]]:
+    """Return a trajectory's summary (None: it abstains) and the log of how it came about."""
+    state = turn.state
+    evidence = [Evidence.model_validate(piece) for piece in state["evidence"][name]]
+    own = [Evidence.model_validate(piece) for piece in state["own"]] if reads_own else []
+    confidence = state["confidence"][name]
+    if not evidence and not own:
+        return None, {"warnings": [f"{name}: no evidence was found, so this side abstains"]}
+    least = turn.parts.least_confidence.get(name, 0.0)
+    if confidence < least:
+        warning = f"{name}: confidence {confidence:.2f} is below {least:.2f}: this side abstains"
+        return None, {"warnings": [warning]}
+    later = turn.iteration > 1
+    prompt = reasoner_prompt(
+        words[name],
+        turn.request,
+        evidence,
+        own=own,
+        draft=state["draft"] if later else None,
+        partners=_partners(turn, name, words) if later else None,
+        budget=turn.parts.budget,
+        count=turn.parts.count,
+    )
+    role = turn.parts.role(name)
+    answer, call = await call_model(
+        turn, name, prompt, max_tokens=turn.parts.budget.summary, options=role.options
+    )
+    entry: dict[str, Any] = {"call": call}
+    if prompt.cut_share >= LEAST_CUT_TO_SAY:
+        entry["warnings"] = [
+            f"{name}: {prompt.cut_share:.0%} of its evidence was cut to fit the prompt"
+        ]
+    return read_summary(answer), entry
+
+
+def read_summary(answer: str) -> str | None:
+    """Return a reasoner's answer on one line, or None where it abstains."""
+    summary = " ".join(answer.split())
+    return None if not summary or "no usable signal" in summary.lower() else summary
+
+
+def _partners(turn: Turn, name: str, words: Mapping[str, ReasonerText]) -> dict[str, str]:
+    return {
+        words[other].heading: summary
+        for other, summary in turn.state["summaries"].items()
+        if other != name and other in words and summary
+    }

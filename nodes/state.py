@@ -1,0 +1,253 @@
+"""The loop's schemas: what comes in, what one run may set, what goes round, what comes out.
+
+`Request`, `RunContext` and `Result` are what people and programs see, each field with a
+description. `LoopState` is what the nodes pass on; its values are plain JSON types, so that any
+checkpointer can keep them.
+
+A thread of `langgraph dev` runs the graph again and again over one state, so a run must never see
+what an earlier one left. The request's fields therefore live for one step only (`EphemeralValue`):
+whoever finds them in the state is in a run's first step. The two retrievals copy them to `request`,
+set `iteration` to 1, and every other value is written anew before it is read.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from langgraph.channels import EphemeralValue
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import RequestError
+
+Task = Literal["long", "short", "rating", "free"]
+ColdStart = Literal["zero", "few", "known"]
+StopReason = Literal["settled", "max_iterations", "deadline", "abstained", "error"]
+Update = dict[str, Any]
+
+
+class Request(BaseModel):
+    """Who wants what written (the graph's input)."""
+
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+
+    user_id: str = Field(min_length=1, description="Whom to write for.")
+    task: Task = Field(
+        description="long: a text from its title; short: a title from its text; "
+        "rating: 1 to 5 from title and text; free: whatever the instruction asks."
+    )
+    topic_id: str | None = Field(
+        None, description="What it is about, as the store names it; none: the nearest topics."
+    )
+    title: str | None = Field(None, description="The title (tasks long and rating).")
+    text: str | None = Field(None, description="The text (tasks short and rating).")
+    rating: float | None = Field(
+        None, ge=1, le=5, description="The user's own rating, 1 to 5, where an app knows it."
+    )
+    instruction: str | None = Field(None, description="What to write (task free).")
+    language: str = Field("en", description="Language of the draft, as an ISO 639-1 code.")
+
+    @property
+    def words(self) -> str:
+        """The request's own words: all that is known of a user without history."""
+        wanted = {
+            "long": (self.title,),
+            "short": (self.text,),
+            "rating": (self.title, self.text),
+            "free": (self.instruction, self.title, self.text),
+        }[self.task]
+        return "\n".join(part for part in wanted if part)
+
+
+class RunContext(BaseModel):
+    """What one run may set (the graph's context)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str = Field("default", description="Tenant: nothing is read outside it.")
+    k: int = Field(4, ge=1, le=32, description="Texts of evidence a trajectory brings back.")
+    max_iterations: int = Field(2, ge=1, le=10, description="Rounds of the loop at most.")
+    deadline_s: float = Field(120.0, gt=0, description="Seconds after which a run must end.")
+    strategies: dict[str, str] = Field(
+        default_factory=lambda: {"style": "aligned", "preference": "aligned"},
+        description="How each trajectory picks its authors.",
+    )
+    adapters: dict[str, str] = Field(
+        default_factory=dict,
+        description="LoRA adapter of each role (style, preference, integrate); none: the base.",
+    )
+    seed: int = Field(0, description="Seed of everything that is drawn.")
+
+
+class Evidence(BaseModel):
+    """One retrieved text and why it was taken."""
+
+    text_id: str = Field(description="Content hash of the text.")
+    user_id: str = Field(description="Who wrote it.")
+    topic_id: str = Field(description="What it is about.")
+    title: str = Field(description="Its title.")
+    body: str = Field(description="The text itself.")
+    rating: float | None = Field(None, description="Its rating (rating task only).")
+    score: float = Field(description="What it was ranked by, higher is better.")
+    strategy: str = Field(description="The strategy that took it.")
+    reason: str = Field(description="Why it was taken, with the figures that decided.")
+
+
+class Result(BaseModel):
+    """What a run gives back (the graph's output)."""
+
+    text: str = Field("", description="The draft that was kept.")
+    summaries: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="What each reasoner wrote for that draft; null where it abstained.",
+    )
+    evidence: dict[str, list[Evidence]] = Field(
+        default_factory=dict, description="Other people's texts that each trajectory found."
+    )
+    own: list[Evidence] = Field(
+        default_factory=list, description="The user's own texts that style-reason read."
+    )
+    cold_start: ColdStart = Field(
+        "zero", description="How much is known: zero, few (1-3 own texts), known (4 or more)."
+    )
+    confidence: dict[str, float] = Field(
+        default_factory=dict, description="How sure each retrieval is, 0 to 1."
+    )
+    iterations: int = Field(0, description="Rounds of the loop that were run.")
+    stop_reason: StopReason | None = Field(None, description="Why the loop ended.")
+    warnings: list[str] = Field(default_factory=list, description="What the caller should know.")
+    models: dict[str, str] = Field(default_factory=dict, description="Model of each role.")
+    adapters: dict[str, str] = Field(default_factory=dict, description="Adapter of each role.")
+    timings: dict[str, float] = Field(
+        default_factory=dict, description="Seconds by node, summed over iterations, and total."
+    )
+
+
+class Kept(TypedDict):
+    """The best draft so far, with all that led to it."""
+
+    text: str
+    score: float
+    iteration: int
+    summaries: dict[str, str | None]
+    evidence: dict[str, list[dict[str, Any]]]
+
+
+class NodeLog(TypedDict):
+    """What one node did in one iteration; `began` (seconds since 1970) tells runs apart."""
+
+    began: float
+    seconds: float
+    warnings: NotRequired[list[str]]
+    call: NotRequired[dict[str, Any]]
+    confidence: NotRequired[float]
+    evidence: NotRequired[list[dict[str, Any]]]
+    summary: NotRequired[str | None]
+    draft: NotRequired[str]
+    score: NotRequired[float]
+    similarity: NotRequired[float | None]
+
+
+def merge(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """Merge by key: both trajectories write to one channel in the same step."""
+    return {**(old or {}), **new}
+
+
+def newest(old: Any, new: Any) -> Any:
+    """Take the later value: both retrievals write the same one."""
+    return new
+
+
+def _fleeting() -> EphemeralValue[Any]:
+    # guard=False: where both trajectories fail in one step, both error handlers write.
+    return EphemeralValue(Any, guard=False)
+
+
+class LoopState(TypedDict, total=False):
+    """What the nodes pass on."""
+
+    # The request, for one step; `text` is also the result's.
+    user_id: Annotated[str, _fleeting()]
+    task: Annotated[Task, _fleeting()]
+    topic_id: Annotated[str | None, _fleeting()]
+    title: Annotated[str | None, _fleeting()]
+    text: Annotated[str | None, _fleeting()]
+    rating: Annotated[float | None, _fleeting()]
+    instruction: Annotated[str | None, _fleeting()]
+    language: Annotated[str, _fleeting()]
+    # What goes round.
+    request: Annotated[dict[str, Any], newest]
+    iteration: Annotated[int, newest]
+    started: Annotated[float, newest]
+    draft: Annotated[str, newest]
+    previous: Annotated[dict[str, Any], newest]
+    kept: Annotated[dict[str, Any], newest]
+    log: Annotated[dict[str, NodeLog], merge]
+    # What comes out.
+    summaries: Annotated[dict[str, str | None], merge]
+    evidence: Annotated[dict[str, list[dict[str, Any]]], merge]
+    confidence: Annotated[dict[str, float], merge]
+    own: Annotated[list[dict[str, Any]], newest]
+    cold_start: Annotated[str, newest]
+    iterations: Annotated[int, _fleeting()]
+    stop_reason: Annotated[StopReason | None, _fleeting()]
+    warnings: Annotated[list[str], _fleeting()]
+    models: Annotated[dict[str, str], _fleeting()]
+    adapters: Annotated[dict[str, str], _fleeting()]
+    timings: Annotated[dict[str, float], _fleeting()]
+
+
+REQUEST_FIELDS = tuple(Request.model_fields)
+
+
+def is_first_step(state: LoopState) -> bool:
+    """Say whether a run has only begun (its request is still in the state)."""
+    return any(name in state for name in ("user_id", "task")) or not state.get("request")
+
+
+def read_request(state: LoopState) -> Request:
+    """Return the run's request.
+
+    Raises:
+        RequestError: A field is missing or wrong; says which and what was expected.
+    """
+    if not is_first_step(state):
+        return Request.model_validate(state["request"])
+    fields = {name: state[name] for name in REQUEST_FIELDS if name in state}  # type: ignore[literal-required]
+    return validate_request(fields)
+
+
+def validate_request(fields: dict[str, Any]) -> Request:
+    """Return the fields as a request that can be answered.
+
+    Raises:
+        RequestError: As above, also where the task lacks the words that it works from.
+    """
+    try:
+        request = Request.model_validate(fields)
+    except ValidationError as error:
+        raise RequestError(_say(error)) from None
+    needs = {"long": "title", "short": "text", "rating": "text", "free": "instruction"}
+    if not request.words:
+        raise RequestError(
+            f"the task {request.task!r} works from {needs[request.task]!r}, which is missing: "
+            "add it to the input"
+        )
+    return request
+
+
+def _say(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("missing", "string_too_short") or first["input"] is None:
+        hint = {
+            "user_id": "say whom to write for",
+            "task": "one of long, short, rating, free",
+        }.get(name, "add it to the input")
+        return f"{name} is missing: {hint}"
+    return f"{name}: {first['msg'].lower()}, got {first['input']!r}"
+
+
+def start_time(state: LoopState) -> float:
+    """Return when the run began, in seconds since 1970."""
+    return time.time() if is_first_step(state) else state["started"]

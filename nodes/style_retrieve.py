@@ -1,0 +1,85 @@
+"""style-retrieve: find people who write like this user, and their most telling texts.
+
+What is known of how the user writes is the own history; where there is none, the request's own
+words, with a confidence that says how little that is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import fmean
+from typing import Any
+
+from ..stores.records import Found, History, Vectors
+from .evidence import evidence_of_hits, evidence_of_own
+from .parts import ProvideParts
+from .state import ColdStart, Update
+from .turn import Node, Turn, as_node
+
+KNOWN_FROM = 4
+"""Own texts from which a user counts as known."""
+
+WORDS_FOR_HALF = 50
+"""Words of a request that are worth half a text of one's own history."""
+
+
+def build_style_retrieve(provide: ProvideParts) -> Node:
+    """Return the node `style-retrieve`."""
+    return as_node("style-retrieve", provide, retrieve)
+
+
+async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
+    """Find style evidence; from the second iteration on what was found stays."""
+    if turn.iteration > 1:  # the style query does not depend on the draft
+        return {}, {
+            "evidence": turn.state["evidence"]["style"],
+            "confidence": turn.state["confidence"]["style"],
+        }
+    request, context, parts = turn.request, turn.context, turn.parts
+    history = await parts.store.history(
+        context.namespace, request.user_id, topic_id=request.topic_id
+    )
+    query = await style_query(turn, history)
+    found = await parts.store.search_by_style(
+        history, query, topic_id=request.topic_id, k=context.k
+    )
+    evidence = evidence_of_hits(found, context.strategies["style"], request)
+    confidence = style_confidence(history, request.words, found)
+    update = {
+        "evidence": {"style": evidence},
+        "confidence": {"style": confidence},
+        "own": evidence_of_own(history, context.k, request),
+        "cold_start": cold_start(len(history.texts)),
+    }
+    return update, {"evidence": evidence, "confidence": confidence}
+
+
+async def style_query(turn: Turn, history: History) -> Vectors:
+    """Return the unit vector of how the user writes, shape (style dimension,)."""
+    if history.texts:
+        mean: Vectors = history.style.mean(axis=0)
+        norm = float(mean @ mean) ** 0.5
+        return mean / norm if norm else mean
+    encoder = turn.parts.style_encoder
+    vectors = await asyncio.to_thread(encoder.encode, [turn.request.words])
+    return vectors[0]
+
+
+def cold_start(own_texts: int) -> ColdStart:
+    """Say how much is known of a user: zero, few (1-3 own texts) or known."""
+    if own_texts == 0:
+        return "zero"
+    return "known" if own_texts >= KNOWN_FROM else "few"
+
+
+def style_confidence(history: History, words: str, found: Found) -> float:
+    """Return how sure the style side is, 0 to 1.
+
+    c = known x near: known = n / (n + 1) for n own texts, or w / (w + 50) / 2 for the w words of a
+    request without history; near = mean cosine of the neighbours taken, at least 0.
+    """
+    n, w = len(history.texts), len(words.split())
+    known = n / (n + 1) if n else 0.5 * w / (w + WORDS_FOR_HALF)
+    taken = [neighbour.score for neighbour in found.neighbours[: len(found.hits)]]
+    near = max(0.0, fmean(taken)) if taken else 0.0
+    return round(known * min(1.0, near), 4)

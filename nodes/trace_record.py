@@ -1,0 +1,80 @@
+"""From the log of a run to its trace record (schema in `stores/episode_schema.py`)."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from ..stores.episode_schema import CallRecord, EvidenceRecord, IterationRecord, TraceRecord
+from .state import NodeLog, Update
+from .turn import Turn
+
+
+def record_of(
+    turn: Turn, log: dict[str, NodeLog], result: Update, error: BaseException | None
+) -> TraceRecord:
+    """Return the record of a run.
+
+    Args:
+        turn: The turn of the node that ended it.
+        log: What its nodes did, by `{node}@{iteration}`.
+        result: What it gives back; empty where it failed.
+        error: Why it failed.
+    """
+    kept = result["kept"]["iteration"] if result else None
+    in_order = sorted(log.items(), key=lambda item: item[1]["began"])
+    calls = [_call(key, entry["call"]) for key, entry in in_order if "call" in entry]
+    state = turn.state
+    return TraceRecord(
+        run_id=uuid.uuid4().hex,
+        created=datetime.fromtimestamp(turn.started, UTC),
+        namespace=turn.context.namespace,
+        request=turn.request.model_dump(),
+        context=turn.context.model_dump(),
+        calls=tuple(calls),
+        iterations=tuple(
+            _iteration(number, log, kept) for number in range(1, turn.iteration + 1)
+        ),
+        own=_evidence(state.get("own", [])) if log else (),
+        cold_start=state.get("cold_start") if log else None,
+        confidence=state.get("confidence", {}) if log else {},
+        stop_reason=result.get("stop_reason"),
+        warnings=tuple(result.get("warnings", ())),
+        models=result.get("models", {}),
+        adapters=result.get("adapters", {}),
+        timings=result.get("timings", {}),
+        text=result.get("text"),
+        error=None if error is None else f"{type(error).__name__}: {error}",
+    )
+
+
+def _call(key: str, call: dict[str, Any]) -> CallRecord:
+    node, _, iteration = key.rpartition("@")
+    return CallRecord.model_validate({"node": node, "iteration": int(iteration), **call})
+
+
+def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> IterationRecord:
+    mine = {key.rpartition("@")[0]: e for key, e in log.items() if key.endswith(f"@{number}")}
+    check = mine.get("check-stop", NodeLog(began=0.0, seconds=0.0))
+    return IterationRecord(
+        iteration=number,
+        evidence={
+            node.removesuffix("-retrieve"): _evidence(entry["evidence"])
+            for node, entry in mine.items()
+            if "evidence" in entry
+        },
+        summaries={
+            node.removesuffix("-reason"): entry["summary"]
+            for node, entry in mine.items()
+            if "summary" in entry
+        },
+        draft=mine["integrate"].get("draft") if "integrate" in mine else None,
+        score=check.get("score"),
+        similarity=check.get("similarity"),
+        kept=number == kept,
+    )
+
+
+def _evidence(pieces: list[dict[str, Any]]) -> tuple[EvidenceRecord, ...]:
+    return tuple(EvidenceRecord.model_validate(piece) for piece in pieces)

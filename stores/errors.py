@@ -1,0 +1,57 @@
+"""What can go wrong in a store, and how it is told.
+
+Every error a store raises on purpose is a `StoreError`; its message says what was expected, what
+came, and what to do next, in one line, so that a command can print it as it is.
+
+- The caller's mistake is raised at once, before anything is written: `InvalidText`,
+  `InvalidFilter`, `InvalidQuery`, `EncoderMismatch`, `SchemaMismatch`.
+- A transient fault (a commit conflict, a file that a concurrent clean-up took away) is tried
+  again a bounded number of times; if it stays it becomes `StoreBusy`.
+- `NotForgotten` carries the receipt of a removal that left bytes behind.
+
+What LanceDB or the file system raises otherwise (no space, no permission) passes unchanged: the
+store knows no better message for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .outcomes import Receipt
+
+
+class StoreError(Exception):
+    """Base of everything a store raises on purpose."""
+
+
+class InvalidText(StoreError):
+    """A text that can't be kept: no user, no namespace, a reserved one, or broken characters."""
+
+
+class InvalidFilter(StoreError):
+    """A read or write that names no namespace, or a reserved one."""
+
+
+class InvalidQuery(StoreError):
+    """A query of the wrong shape, or `k` below one."""
+
+
+class EncoderMismatch(StoreError):
+    """The store was filled with another encoder than the one it is opened with."""
+
+
+class SchemaMismatch(StoreError):
+    """The tables at this place were written by another version of the store, or by others."""
+
+
+class StoreBusy(StoreError):
+    """Another writer kept getting in the way for longer than the bounded retry lasts."""
+
+
+class NotForgotten(StoreError):
+    """Bytes of a forgotten user's texts are still in the store's files."""
+
+    def __init__(self, message: str, receipt: Receipt) -> None:
+        super().__init__(message)
+        self.receipt = receipt

@@ -1,0 +1,146 @@
+"""What aligned people wrote on the topic: its texts, ranked by relevance and by their author.
+
+A topic of up to `EXACT_TEXTS` texts is ranked whole, so that nothing but the candidates
+themselves decides. In a larger one the full-text index picks the candidates first; its corpus
+statistics do include the requester's own texts, so there a target can shift which texts are
+*candidates* (by a word's weight among thousands), but never the score of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+
+from .edges import align
+from .filters import within
+from .pools import POOL_COLUMNS, Pool, pool_of_rows
+from .ragged import Places
+from .ranking import Scores, bm25, fuse, ranks, weigh
+from .records import Found, History, Hit, Neighbour, Vectors
+from .schema import TEXTS
+from .snapshots import Snapshots
+from .tables import Tables
+from .topics import Topics
+from .users import Users
+from .words import terms_of
+
+EXACT_TEXTS = 2_000
+PICKED_TEXTS = 400
+"""Candidates taken from a larger topic."""
+
+NEAREST_TOPICS = 3
+"""Topics that serve where the request names none, or one that the store does not know."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One preference search: for whom, what is asked, and the topics that serve."""
+
+    history: History
+    query: Vectors
+    words: str
+    topics: tuple[str, ...]
+    why: dict[str, str]
+
+
+async def search_by_preference(
+    tables: Tables,
+    snapshots: Snapshots,
+    history: History,
+    query: Vectors,
+    words: str,
+    topic_id: str | None,
+    k: int,
+) -> Found:
+    """Return the best k texts on the topic; see `TextStore.search_by_preference`."""
+    topics = await snapshots.topics(history.namespace)
+    known = bool(topic_id) and topics.others_on(topic_id or "", history.contributed) > 0
+    if known and topic_id:
+        why = {topic_id: "wrote on this topic"}
+    else:
+        why = await asyncio.to_thread(_nearest_topics, topics, history, query, topic_id)
+    if not why:
+        return Found(topic_known=known)
+    request = _Request(history, query, words, tuple(why), why)
+    texts = sum(int(topics.shared[topics.row[topic]]) for topic in why)
+    pool = await (
+        snapshots.pool(history.namespace, request.topics)
+        if texts <= EXACT_TEXTS
+        else _picked(tables, request)
+    )
+    users = await snapshots.users(history.namespace) if history.texts else None
+    found = await asyncio.to_thread(_rank, pool, request, users, topics, k)
+    return Found(
+        hits=found.hits,
+        neighbours=found.neighbours,
+        pool_size=found.pool_size,
+        topic_known=known,
+        topics=request.topics,
+    )
+
+
+def _nearest_topics(
+    topics: Topics, history: History, query: Vectors, topic_id: str | None
+) -> dict[str, str]:
+    """Return the topics nearest to the query, and why each serves."""
+    lack = f"topic {topic_id} not in the store" if topic_id else "no topic given"
+    nearest = topics.nearest(query, history.contributed, NEAREST_TOPICS)
+    return {topic: f"{lack}: nearest topic {topic}, cosine {cos:.2f}" for topic, cos in nearest}
+
+
+async def _picked(tables: Tables, request: _Request) -> Pool:
+    """Return candidates from topics that are too large to be ranked whole."""
+    history = request.history
+    where = within(
+        history.namespace, topics=request.topics, not_user=history.user_id, shared=True
+    )
+    rows = None
+    if len(terms_of(request.words)):
+        rows = await tables.read_matching(where, request.words, PICKED_TEXTS)
+    if rows is None or not rows.num_rows:
+        # No word in common: any of the topic's texts, for the vectors to rank.
+        rows = await tables.read(TEXTS, where, POOL_COLUMNS, limit=PICKED_TEXTS)
+    return await asyncio.to_thread(pool_of_rows, rows.select(list(POOL_COLUMNS)))
+
+
+def _rank(pool: Pool, request: _Request, users: Users | None, topics: Topics, k: int) -> Found:
+    """Rank a pool for a requester and take the best k texts, of k authors if there are."""
+    places = pool.for_requester(request.history)
+    if not len(places):
+        return Found()
+    word_ranks = ranks(bm25(terms_of(request.words), *pool.terms_at(places)))
+    cosines = pool.vectors[places] @ request.query
+    scores = fuse(word_ranks, ranks(cosines))
+    names, authors = np.unique([pool.users[place] for place in places], return_inverse=True)
+    alignment = None
+    closeness = np.full(len(names), NEUTRAL)
+    if users is not None:
+        alignment = align(request.history, names.tolist(), users, topics, request.topics)
+        closeness = alignment.score
+        scores = weigh(scores, closeness[authors])
+    chosen = _choose(scores, authors, k)
+    hits = []
+    for at, text in zip(chosen, pool.texts_at(places[chosen]), strict=True):
+        ranked = f"words rank {word_ranks[at]} of {len(places)}, topic cosine {cosines[at]:.2f}"
+        parts = [request.why[text.topic_id], ranked]
+        if alignment is not None:
+            parts.append(alignment.reason(authors[at]))
+        hits.append(Hit(text, float(scores[at]), "; ".join(parts)))
+    near = sorted({(-float(closeness[author]), str(names[author])) for author in authors[chosen]})
+    neighbours = tuple(Neighbour(user, -score) for score, user in near)
+    return Found(hits=tuple(hits), neighbours=neighbours, pool_size=len(places))
+
+
+def _choose(scores: Scores, authors: Places, k: int) -> Places:
+    """Return the best k places: the best text of each author first, then what is left.
+
+    Ties go by text id, which is the order of the pool.
+    """
+    order = np.argsort(-scores, kind="stable")
+    _, first = np.unique(authors[order], return_index=True)
+    leading = np.zeros(len(order), np.bool_)
+    leading[first] = True
+    taken = np.concatenate([order[leading], order[~leading]])[:k]
+    return taken[np.argsort(-scores[taken], kind="stable")]

@@ -1,0 +1,147 @@
+"""What a store keeps and gives back: texts, an encoder's contract, histories and hits.
+
+Frozen data without behaviour, apart from values that follow from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    # For types alone: numpy is 0.1 s of a process's start, and the graph's import is to be light.
+    import numpy as np
+    from numpy.typing import NDArray
+
+Vectors: TypeAlias = "NDArray[np.float32]"
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors; a store is handed two of them (style and topic)."""
+
+    @property
+    def version(self) -> str:
+        """A name that changes whenever the same text would get another vector."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of one vector."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row a text, shape (len(texts), dimension), float32. May block."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """One piece that somebody wrote.
+
+    Attributes:
+        user_id: Who wrote it.
+        topic_id: What it is about; "" where that is not known.
+        body: The text itself, white space as it was written.
+        rating: 1 to 5, or None.
+        timestamp: Milliseconds since 1970, or None.
+        position: Its place in the file it came from; orders texts that have no time.
+        target: A benchmark's text that has to be written: evidence for others, never own history.
+        shared: Whether it may serve as evidence for others.
+        shared_id: Whether `user_id` is a display name that several people use.
+    """
+
+    user_id: str
+    body: str
+    topic_id: str = ""
+    title: str = ""
+    rating: float | None = None
+    timestamp: int | None = None
+    position: int = 0
+    language: str = "en"
+    target: bool = False
+    shared: bool = True
+    shared_id: bool = False
+    namespace: str = "default"
+
+    @cached_property
+    def text_id(self) -> str:
+        """Content hash (20 hex digits): adding the same text twice keeps one.
+
+        The time is no content: an app that adds a text again gives it a later one.
+        """
+        rating = "" if self.rating is None else f"{self.rating:g}"
+        parts = (
+            self.namespace,
+            self.user_id,
+            self.topic_id,
+            self.title,
+            self.body,
+            rating,
+            "target" if self.target else "",
+        )
+        return hashlib.sha1("\x1f".join(parts).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class History:
+    """The requester's side of a user: own history, and what has to be left out for this user.
+
+    Attributes:
+        texts: Own history, latest first: the user's texts less targets, less those on the
+            requested topic, less exact duplicates of a target.
+        style: Style vectors of `texts`, shape (len(texts), style dimension).
+        topic_vectors: Topic vectors of `texts`, shape (len(texts), topic dimension).
+        contributed: For each topic, the exact sum of the topic vectors of *all* the user's shared
+            texts on it and their number. A topic's vector leaves them out for this requester.
+        hidden_bodies: Normalised bodies of the user's targets: a text that equals one of them is
+            never evidence in this user's requests, whoever wrote it.
+    """
+
+    namespace: str
+    user_id: str
+    texts: tuple[Text, ...]
+    style: Vectors
+    topic_vectors: Vectors
+    contributed: Mapping[str, tuple[Sums, int]]
+    hidden_bodies: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another user and how near they are, in [-1, 1] for cosines."""
+
+    user_id: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A text found for a request.
+
+    Attributes:
+        score: What it was ranked by, higher is better.
+        reason: Why it was taken, for people, with the figures that decided.
+    """
+
+    text: Text
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one search brought back.
+
+    Attributes:
+        hits: Best first.
+        neighbours: The users behind it, nearest first.
+        pool_size: How many candidates were ranked (users for style, texts for preference).
+        topic_known: Preference only: whether the store holds others' texts on the topic itself.
+        topics: The topics whose texts were searched (preference only).
+    """
+
+    hits: tuple[Hit, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    pool_size: int = 0
+    topic_known: bool = True
+    topics: tuple[str, ...] = field(default=())

@@ -1,0 +1,123 @@
+"""What is kept in memory between requests, each at the version of the table it was read from.
+
+A request asks for the table's version first (half a millisecond) and reads again only where it
+has changed, also by another process. Snapshots are frozen: a request that works on one is not
+disturbed by a write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from .filters import within
+from .pools import POOL_COLUMNS, Pool, pool_of_rows
+from .schema import TEXTS, TOPICS, USERS
+from .tables import Tables
+from .topics import Topics, topics_of_rows
+from .users import Users, users_of_rows
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+POOLED_TEXTS = 50_000
+"""Texts that all pools in memory may hold together (about 2.5 KB each)."""
+
+POOL_COST = 16
+"""What an entry of a cache of pools weighs beside its texts, so that empty ones count too."""
+
+
+class _Latest(Generic[Key, Value]):
+    """Values by key, read anew when the version has changed, the least used dropped first."""
+
+    def __init__(
+        self,
+        version: Callable[[], Awaitable[int]],
+        read: Callable[[Key], Awaitable[Value]],
+        weight: Callable[[Value], int],
+        limit: int,
+    ) -> None:
+        self._version, self._read, self._weight, self._limit = version, read, weight, limit
+        self._kept: OrderedDict[Key, tuple[int, Value]] = OrderedDict()
+        self._total = 0
+        self._locks: dict[Key, asyncio.Lock] = {}
+        self._cleared = 0
+
+    async def get(self, key: Key) -> Value:
+        # The version is asked for before the read: a write in between makes one read too many,
+        # never a stale value.
+        version = await self._version()
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            kept = self._kept.get(key)
+            if kept is not None and kept[0] >= version:
+                self._kept.move_to_end(key)
+                return kept[1]
+            cleared = self._cleared
+            value = await self._read(key)
+            if cleared == self._cleared:  # else it may hold what was to be dropped
+                self._keep(key, version, value)
+        self._locks.pop(key, None)
+        return value
+
+    def _keep(self, key: Key, version: int, value: Value) -> None:
+        if key in self._kept:
+            self._total -= self._weight(self._kept.pop(key)[1])
+        self._kept[key] = (version, value)
+        self._total += self._weight(value)
+        while self._total > self._limit and len(self._kept) > 1:
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self._total -= self._weight(dropped)
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._total = 0
+        self._cleared += 1
+
+
+class Snapshots:
+    """The users, topics and pools in memory; all can be dropped at any time."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._users = _Latest(lambda: tables.version(USERS), self._read_users, lambda _: 1, 64)
+        self._topics = _Latest(lambda: tables.version(TOPICS), self._read_topics, lambda _: 1, 64)
+        self._pools = _Latest(
+            lambda: tables.version(TEXTS),
+            self._read_pool,
+            lambda pool: len(pool) + POOL_COST,
+            POOLED_TEXTS,
+        )
+
+    async def users(self, namespace: str) -> Users:
+        """Return the users of a namespace as they are now."""
+        return await self._users.get(namespace)
+
+    async def topics(self, namespace: str) -> Topics:
+        """Return the topics of a namespace as they are now."""
+        return await self._topics.get(namespace)
+
+    async def pool(self, namespace: str, topics: tuple[str, ...]) -> Pool:
+        """Return the shared texts of some topics as they are now."""
+        return await self._pools.get((namespace, topics))
+
+    def clear(self) -> None:
+        """Drop everything: nothing of a forgotten user may stay in memory."""
+        self._users.clear()
+        self._topics.clear()
+        self._pools.clear()
+
+    async def _read_users(self, namespace: str) -> Users:
+        rows = await self._tables.read(USERS, within(namespace))
+        return await asyncio.to_thread(users_of_rows, rows)
+
+    async def _read_topics(self, namespace: str) -> Topics:
+        rows = await self._tables.read(TOPICS, within(namespace))
+        return await asyncio.to_thread(topics_of_rows, rows)
+
+    async def _read_pool(self, key: tuple[str, tuple[str, ...]]) -> Pool:
+        namespace, topics = key
+        where = within(namespace, topics=topics, shared=True)
+        rows = await self._tables.read(TEXTS, where, POOL_COLUMNS)
+        return await asyncio.to_thread(pool_of_rows, rows)

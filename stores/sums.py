@@ -1,0 +1,34 @@
+"""Sums of vectors that are exact, so that a share can be taken out of them without a trace.
+
+A topic's vector must leave out what the requester wrote on it. In floating point (S + u) - u
+differs from S in its last bits, in a way that depends on u: the requester's target would show
+through the scores. So every vector is put on a grid of 2⁻²⁴ when it is stored (an error of at
+most 2⁻²⁵ a component, below float32's own near 1), and summed in float64: sums of up to 2²⁸
+texts are then exact, the same in every order, and (S + u) - u = S bit for bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .records import Sums, Vectors
+
+GRID = 2.0**24
+
+
+def on_grid(vectors: NDArray[np.floating]) -> Vectors:
+    """Return the vectors rounded to multiples of 2⁻²⁴, float32, same shape."""
+    return (np.rint(vectors.astype(np.float64) * GRID) / GRID).astype(np.float32)
+
+
+def exact_sum(vectors: Vectors) -> Sums:
+    """Return the sum over rows of vectors on the grid, shape (dimension,)."""
+    total: Sums = vectors.sum(axis=0, dtype=np.float64)
+    return total
+
+
+def unit(sums: NDArray[np.floating]) -> Vectors:
+    """Return rows of unit length, float32, same shape; a row of zeros stays one."""
+    lengths = np.linalg.norm(sums, axis=-1, keepdims=True)
+    return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0).astype(np.float32)

@@ -1,0 +1,244 @@
+"""The tables on disk: opened or made, read and changed, with one writer at a time.
+
+Everything goes through `Filter`s (see `filters`). Writers are kept apart by an asyncio lock
+within a process and a lock file between processes, because appends retry by themselves but
+deletes and merges conflict, and a clean-up takes away the files that another writer has not
+committed yet. Readers need no lock: where a clean-up takes a file from under a read, the read is
+done again on the newest version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+from filelock import AsyncFileLock, Timeout
+from tenacity import (
+    AsyncRetrying,
+    RetryError,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from .errors import StoreBusy
+from .filters import Filter
+from .records import Encoder
+from .schema import FULL_TEXT_INDEXES, KEYS, SCALAR_INDEXES, TEXTS, check_schema, table_schemas
+from .words import MAX_WORD
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection, AsyncTable
+
+Result = TypeVar("Result")
+
+ATTEMPTS = 8
+LOCK_FILE = ".patlm-writer.lock"
+LOCK_TIMEOUT_S = 600.0
+
+
+def local_root(uri: str) -> Path | None:
+    """Return the directory a store lies in, or None for an object store."""
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
+    return None if "://" in uri else Path(uri)
+
+
+def _is_transient(error: BaseException) -> bool:
+    # LanceDB raises bare RuntimeError and OSError; only the message tells what happened.
+    message = str(error).lower()
+    return isinstance(error, (RuntimeError, OSError)) and any(
+        sign in message for sign in ("conflict", "not found", "no such file", "concurrent")
+    )
+
+
+class Tables:
+    """The tables `texts`, `users` and `topics` of one store.
+
+    Args:
+        connection: An open LanceDB connection; whoever opened it closes it.
+        style_encoder: Gives the style vectors' version and dimension.
+        topic_encoder: Gives the topic vectors' version and dimension.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, style_encoder: Encoder, topic_encoder: Encoder
+    ) -> None:
+        self._connection = connection
+        self._schemas = table_schemas(style_encoder, topic_encoder)
+        self._tables: dict[str, AsyncTable] = {}
+        self._writer = asyncio.Lock()
+        self.root = local_root(connection.uri)
+
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """The arrow schema of each table by name."""
+        return self._schemas
+
+    async def open(self) -> None:
+        """Open the tables, and make those that are not there yet, with their indexes.
+
+        Raises:
+            SchemaMismatch: If a table is of another schema version.
+            EncoderMismatch: If its vectors were made by other encoders.
+        """
+        async with self.writing():
+            names = set((await self._connection.list_tables()).tables)
+            for name, schema in self._schemas.items():
+                if name in names:
+                    self._tables[name] = await self._connection.open_table(name)
+                    check_schema(name, await self._tables[name].schema(), schema)
+                else:
+                    self._tables[name] = await self._connection.create_table(name, schema=schema)
+                await self._make_indexes(name)
+
+    async def _make_indexes(self, name: str) -> None:
+        """Make the indexes that are missing: a kill may have come between two of them."""
+        from lancedb.index import FTS, BTree
+
+        table = self._tables[name]
+        present = {tuple(index.columns) for index in await table.list_indices()}
+        for column in SCALAR_INDEXES[name]:
+            if (column,) not in present:
+                await table.create_index(column, config=BTree())
+        for column in FULL_TEXT_INDEXES if name == TEXTS else ():
+            if (column,) not in present:
+                # Folded like `words`. Words of 20 letters and more stay out: the index would
+                # hold a whole piece of somebody's text, which the proof of forgetting looks for.
+                config = FTS(stem=False, remove_stop_words=False, max_token_length=MAX_WORD)
+                await table.create_index(column, config=config)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Hold the right to write, in this process and (in a local store) across processes.
+
+        Raises:
+            StoreBusy: If another process held it for ten minutes.
+        """
+        async with self._writer:
+            if self.root is None:
+                yield
+                return
+            await asyncio.to_thread(self.root.mkdir, parents=True, exist_ok=True)
+            lock = AsyncFileLock(str(self.root / LOCK_FILE), thread_local=False)
+            try:
+                await lock.acquire(timeout=LOCK_TIMEOUT_S)
+            except Timeout as error:
+                raise StoreBusy(
+                    f"expected to write within {LOCK_TIMEOUT_S:.0f} s, but another process holds "
+                    f"{lock.lock_file}: wait for it to end and try again"
+                ) from error
+            try:
+                yield
+            finally:
+                await lock.release()
+
+    async def version(self, name: str) -> int:
+        """Return a table's version, which changes with every write, also another process's."""
+        return await self._bounded(self._tables[name].version)
+
+    async def count(self, name: str, where: Filter) -> int:
+        """Return how many rows meet the filter."""
+        return await self._bounded(lambda: self._tables[name].count_rows(where.sql))
+
+    async def read(
+        self,
+        name: str,
+        where: Filter,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """Return the rows that meet the filter, new and not yet indexed ones among them."""
+
+        async def run() -> pa.Table:
+            query = self._tables[name].query().where(where.sql)
+            query = query if columns is None else query.select(list(columns))
+            return await (query if limit is None else query.limit(limit)).to_arrow()
+
+        return await self._bounded(run)
+
+    async def read_matching(self, where: Filter, words: str, limit: int) -> pa.Table:
+        """Return up to `limit` texts that share words with `words`, by the full-text index."""
+
+        async def run() -> pa.Table:
+            query = self._tables[TEXTS].query().nearest_to_text(words, list(FULL_TEXT_INDEXES))
+            found = await query.where(where.sql).limit(limit).to_arrow()
+            return found.select(self._schemas[TEXTS].names)
+
+        return await self._bounded(run)
+
+    async def append(self, name: str, rows: pa.Table) -> None:
+        """Add rows."""
+        await self._bounded(lambda: self._tables[name].add(rows))
+
+    async def put(self, name: str, rows: pa.Table) -> None:
+        """Add rows, in place of those with the same key."""
+        if not rows.num_rows:
+            return
+
+        async def run() -> object:
+            merge = self._tables[name].merge_insert(KEYS[name])
+            merge = merge.when_matched_update_all().when_not_matched_insert_all()
+            return await merge.execute(rows)
+
+        await self._bounded(run)
+
+    async def delete(self, name: str, where: Filter) -> None:
+        """Remove the rows that meet the filter; their bytes stay until `rewrite`."""
+        await self._bounded(lambda: self._tables[name].delete(where.sql))
+
+    async def optimize(self, name: str, *, erase: bool = False) -> int:
+        """Merge small fragments, bring indexes up to date, return the bytes pruned.
+
+        Args:
+            name: The table.
+            erase: Also take away every old version and unfinished file at once. Only while
+                `writing`, or another writer's files go too.
+        """
+        table = self._tables[name]
+        keep = timedelta(0) if erase else None
+        done = await self._bounded(
+            lambda: table.optimize(cleanup_older_than=keep, delete_unverified=erase)
+        )
+        return int(done.prune.bytes_removed)
+
+    async def fragments(self) -> int:
+        """Return the number of fragments of all tables."""
+        counted = [(await table.stats()).fragment_stats for table in self._tables.values()]
+        return sum(int(stats.num_fragments) for stats in counted)
+
+    async def live_bytes(self) -> int:
+        """Return the bytes of data and indexes that the newest versions refer to."""
+        return sum([int((await t.stats()).total_bytes) for t in self._tables.values()])
+
+    async def indexes(self) -> tuple[str, ...]:
+        """Return the names of all indexes as `table.index`, sorted."""
+        return tuple(
+            sorted(
+                f"{name}.{index.name}"
+                for name, table in self._tables.items()
+                for index in await table.list_indices()
+            )
+        )
+
+    async def _bounded(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Await a call, again a bounded number of times after a transient fault."""
+        waits = wait_random_exponential(multiplier=0.05, max=1.0)
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=waits,
+            retry=retry_if_exception(_is_transient),
+        )
+        try:
+            return await retrying(call)
+        except RetryError as error:
+            cause = error.last_attempt.exception()
+            raise StoreBusy(
+                f"gave up after {ATTEMPTS} attempts, other writers kept getting in the way "
+                f"({cause}): try again when they are done"
+            ) from cause

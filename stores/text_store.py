@@ -1,0 +1,233 @@
+"""The one store of texts: add, look back, search across users, forget.
+
+    async with TextStore.open("./store", style_encoder=style, topic_encoder=topic) as store:
+        await store.add(texts)
+        history = await store.history("default", "ann", topic_id="kettle")
+        found = await store.search_by_style(history, query, topic_id="kettle", k=4)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from . import preference_search, style_search
+from .compaction import THRESHOLD, Compactor
+from .errors import InvalidQuery
+from .filters import within
+from .forgetting import Forgetting
+from .history import HISTORY_COLUMNS, history_of_rows
+from .inventory import gather_stats
+from .outcomes import Added, Compacted, Receipt, StoreStats
+from .records import Encoder, Found, History, Text, Vectors
+from .recount import adds_up, recount
+from .schema import TEXTS
+from .snapshots import Snapshots
+from .tables import Tables, local_root
+from .tally import Tally
+from .writing import Writer
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection
+
+REMOTE_CONSISTENCY = timedelta(seconds=5)
+"""How old a read from an object store may be: asking it for news costs a round trip."""
+
+
+class TextStore:
+    """Keeps texts and finds evidence in them; safe to use from many tasks at once.
+
+    Opened by `open`, or around a live connection and then `setup`. Every operation names a
+    namespace, itself or by the history it is given; namespaces never mix.
+
+    Args:
+        connection: An open LanceDB connection; whoever opened it closes it.
+        style_encoder: Embeds how a text is written.
+        topic_encoder: Embeds what it is about.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, *, style_encoder: Encoder, topic_encoder: Encoder
+    ) -> None:
+        self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
+        self._tables = Tables(connection, style_encoder, topic_encoder)
+        self._snapshots = Snapshots(self._tables)
+        self._tally = Tally(self._tables)
+        self._compactor = Compactor(self._tables)
+        self._writer = Writer(
+            self._tables, self._tally, self._compactor, style_encoder, topic_encoder
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, uri: str, *, style_encoder: Encoder, topic_encoder: Encoder
+    ) -> AsyncIterator[TextStore]:
+        """Open the store at a directory or object-store URI, and close it in the end.
+
+        Args:
+            uri: Where the store lies; its tables are made if there are none yet.
+            style_encoder: Embeds how a text is written.
+            topic_encoder: Embeds what it is about.
+
+        Raises:
+            SchemaMismatch: If the tables there are of another version of the store.
+            EncoderMismatch: If they were filled with other encoders.
+        """
+        # In a thread: the first import takes seconds, and would block every other request.
+        lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
+        interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
+        connection: AsyncConnection = await lancedb.connect_async(
+            uri, read_consistency_interval=interval
+        )
+        try:
+            store = cls(connection, style_encoder=style_encoder, topic_encoder=topic_encoder)
+            await store.setup()
+            yield store
+        finally:
+            connection.close()
+
+    async def setup(self) -> None:
+        """Open or make the tables; count users and topics anew if a write was cut off.
+
+        Raises:
+            SchemaMismatch: If the tables there are of another version of the store.
+            EncoderMismatch: If they were filled with other encoders.
+        """
+        await self._tables.open()
+        if not await adds_up(self._tables):
+            async with self._tables.writing():
+                await recount(self._tables)
+
+    async def version(self) -> int:
+        """Return a number that changes with every write, also another process's (for caches)."""
+        return await self._tables.version(TEXTS)
+
+    async def add(self, texts: Iterable[Text]) -> Added:
+        """Keep texts that are new, by content: adding the same again changes nothing.
+
+        They are embedded and committed in batches: what was committed before a fault or a kill
+        stays, and the same call again adds the rest.
+
+        Args:
+            texts: The texts; may be a generator that reads a file.
+
+        Raises:
+            InvalidText: If one can't be kept. The batches before it are.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        return await self._writer.add(texts)
+
+    async def history(
+        self, namespace: str, user_id: str, *, topic_id: str | None = None
+    ) -> History:
+        """Return the requester's side of a user: own history, latest first.
+
+        Own history is the user's texts less targets, less those on the requested topic, less
+        exact duplicates of a target; unshared texts are in it. A stranger's is empty.
+
+        Args:
+            namespace: The tenant.
+            user_id: The requester.
+            topic_id: What the request is about, where that is known.
+        """
+        rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
+        return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
+
+    async def search_by_style(
+        self, history: History, query: Vectors, *, topic_id: str | None, k: int
+    ) -> Found:
+        """Find users who write alike, and one telling text of each.
+
+        Candidates are other users with a shared text that is not on the topic. A hit's score
+        is its author's cosine to the query.
+
+        Args:
+            history: The requester, never found.
+            query: Unit style vector, shape (style dimension,).
+            topic_id: A topic whose texts are left out; None or "": none is.
+            k: How many users, one text each.
+
+        Raises:
+            InvalidQuery: If the query has another shape, or k is below 1.
+        """
+        _check_query(query, self._style_encoder, k)
+        return await style_search.search_by_style(
+            self._tables, self._snapshots, history, query, topic_id, k
+        )
+
+    async def search_by_preference(
+        self,
+        history: History,
+        query: Vectors,
+        query_text: str,
+        *,
+        topic_id: str | None,
+        k: int,
+    ) -> Found:
+        """Find what aligned people wrote on the topic.
+
+        Texts of others on the topic, ranked by BM25 and topic vectors (reciprocal rank fusion),
+        weighed by their author's alignment with the requester where the requester has own
+        history. The best text of each author comes first, second ones only fill up to k. A
+        hit's score is in (0, 1.5], 1 for a text that is first in both rankings and whose
+        author's alignment is neutral. Without a topic, or with one that nobody else wrote on,
+        the nearest topics' texts serve.
+
+        Args:
+            history: The requester, whose own texts weigh in nowhere.
+            query: Unit topic vector, shape (topic dimension,).
+            query_text: The request's words, for BM25.
+            topic_id: What the request is about; None or "" where that is not known.
+            k: How many texts.
+
+        Raises:
+            InvalidQuery: If the query has another shape, or k is below 1.
+        """
+        _check_query(query, self._topic_encoder, k)
+        return await preference_search.search_by_preference(
+            self._tables, self._snapshots, history, query, query_text, topic_id, k
+        )
+
+    async def stats(self) -> StoreStats:
+        """Count what the store holds, over all namespaces."""
+        return await gather_stats(self._tables, self._style_encoder, self._topic_encoder)
+
+    async def compact(self, *, threshold: int = THRESHOLD) -> Compacted:
+        """Merge fragments and bring indexes up to date if there are `threshold` fragments.
+
+        Args:
+            threshold: Fragments of all tables from which there is something to do; 0: always.
+        """
+        async with self._tables.writing():
+            return await self._compactor.compact(threshold)
+
+    async def forget(self, namespace: str, user_id: str, *, dry_run: bool = False) -> Receipt:
+        """Remove a user from texts, users, topics, indexes and caches, down to the bytes.
+
+        Works during `add`, which then drops what it still holds of the user; later the same
+        user may be added again. Where a removal was cut off, the same call again finishes it.
+
+        Args:
+            namespace: The tenant.
+            user_id: Who is to be forgotten.
+            dry_run: Only say what would be removed.
+
+        Raises:
+            NotForgotten: If bytes of the user's texts are left; bears the receipt.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        forgetting = Forgetting(self._tables, self._snapshots, self._writer, self._tally)
+        return await forgetting.forget(namespace, user_id, dry_run=dry_run)
+
+
+def _check_query(query: Vectors, encoder: Encoder, k: int) -> None:
+    if query.shape != (encoder.dimension,) or k < 1:
+        raise InvalidQuery(
+            f"expected a query of shape ({encoder.dimension},) and k >= 1, got shape "
+            f"{query.shape} and k = {k}: embed one text with {encoder.version!r} and take its row"
+        )

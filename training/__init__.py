@@ -1,0 +1,1 @@
+"""Traces become weights: collection, rewards, metrics and trainers belong here."""
