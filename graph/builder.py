@@ -1,7 +1,9 @@
-"""The loop as a LangGraph state machine: nodes and edges only.
+r"""The loop as a LangGraph state machine: nodes and edges only.
+
+Both trajectories run side by side; from check-stop the way goes back to both, or ends:
 
     START -> style-retrieve ------> style-reason ------+
-         \\-> preference-retrieve -> preference-reason -+-> integrate -> check-stop -> END
+         \-> preference-retrieve -> preference-reason -+-> integrate -> check-stop -> END
                   ^                                                        |
                   +------------ not settled yet (next iteration) ----------+
 """
@@ -38,7 +40,6 @@ def build_graph(
     """
     words = {trajectory.name: trajectory.words for trajectory in trajectories}
     retrievals = [f"{trajectory.name}-retrieve" for trajectory in trajectories]
-    reasoners = [f"{trajectory.name}-reason" for trajectory in trajectories]
 
     def route_after_check(state: LoopState) -> list[str] | str:
         # To all retrievals or to none: a branch to one would end the other sides silently.
@@ -53,14 +54,17 @@ def build_graph(
         ),
         error_handler=_error_handler(provide),
     )
-    for trajectory, retrieval, reasoner in zip(trajectories, retrievals, reasoners, strict=True):
+    for trajectory, retrieval in zip(trajectories, retrievals, strict=True):
+        reasoner = f"{trajectory.name}-reason"
         _add(builder, retrieval, trajectory.build_retrieve(provide))
         _add(builder, reasoner, trajectory.build_reason(provide, words))
         builder.add_edge(START, retrieval)
         builder.add_edge(retrieval, reasoner)
+        # One edge each and no join: all trajectories take two steps, so that integrate is called
+        # once, and the server, whose reading of a join is broken, shows it as next at a breakpoint.
+        builder.add_edge(reasoner, "integrate")
     _add(builder, "integrate", build_integrate(provide, words))
     _add(builder, "check-stop", build_check_stop(provide))
-    builder.add_edge(reasoners, "integrate")
     builder.add_edge("integrate", "check-stop")
     builder.add_conditional_edges("check-stop", route_after_check, [*retrievals, END])
     return builder

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..nodes.parts import ChatRole, Parts
@@ -49,31 +51,66 @@ async def open_parts(
     if not set(ROLES) <= set(given):
         loaded = await asyncio.to_thread(_open_chat, settings, progress)
     try:
-        async with open_store(settings.store, encoder=settings.encoder) as store:
+        encoders = await asyncio.to_thread(open_encoders, settings.encoder)
+        async with _open_filled(settings.store, encoders) as store:
             chat = {role: given.get(role, loaded) for role in (*ROLES, *given)}
-            yield await asyncio.to_thread(_make_parts, store, chat, settings)
+            yield await asyncio.to_thread(_make_parts, store, encoders, chat, settings)
     finally:
         if loaded is not None:
             await asyncio.to_thread(_close_chat, loaded)
 
 
-@asynccontextmanager
-async def open_store(uri: str | None, *, encoder: str = "bundled") -> AsyncIterator[TextStore]:
-    """Open a store with the encoders that fill it; without a URI, that of the sample corpus."""
-    style, topic = await asyncio.to_thread(_open_encoders, encoder)
-    from ..stores.text_store import TextStore
-    from .sample_store import sample_store_path
+@dataclass(frozen=True)
+class Encoders:
+    """The two encoders that a store is filled and searched with."""
 
-    path = uri or await sample_store_path(style, topic)
-    async with TextStore.open(path, style_encoder=style, topic_encoder=topic) as store:
-        yield store
+    style: Encoder
+    topic: Encoder
 
 
-def _open_encoders(name: str) -> tuple[Encoder, Encoder]:
+def open_encoders(topic: str = "bundled") -> Encoders:
+    """Load the encoders. Blocks for seconds: call it in a thread.
+
+    Args:
+        topic: The topic encoder: bundled, a path or a hub id.
+
+    Raises:
+        ModelNotFound: Nothing is there under this name.
+    """
     from ..models.style_encoder import FixedStyleEncoder
     from ..models.topic_encoder import open_topic_encoder
 
-    return FixedStyleEncoder(), open_topic_encoder(name)
+    return Encoders(FixedStyleEncoder(), open_topic_encoder(topic))
+
+
+@asynccontextmanager
+async def open_store(uri: str | None, *, encoder: str = "bundled") -> AsyncIterator[TextStore]:
+    """Open a store, made where there is none; without a URI, that of the sample corpus.
+
+    Args:
+        uri: Directory or object-store URI.
+        encoder: The topic encoder: bundled, a path or a hub id.
+
+    Raises:
+        StoreError: The store can't be opened, or was filled with other encoders.
+        ModelError: The encoder can't be loaded.
+    """
+    encoders = await asyncio.to_thread(open_encoders, encoder)
+    async with _open_filled(uri, encoders) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_filled(uri: str | None, encoders: Encoders) -> AsyncIterator[TextStore]:
+    # In a thread: what it imports looks at the disk, which `langgraph dev` takes for blocking.
+    await asyncio.to_thread(import_module, "..stores.text_store", __package__)
+    from ..stores.text_store import TextStore
+    from .sample_store import sample_store_path
+
+    path = uri or await sample_store_path(encoders.style, encoders.topic)
+    opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
+    async with opened as store:
+        yield store
 
 
 def _open_chat(settings: Settings, progress: Progress | None) -> BaseChatModel:
@@ -89,14 +126,16 @@ def _close_chat(model: BaseChatModel) -> None:
         model.close()
 
 
-def _make_parts(store: TextStore, chat: Mapping[str, BaseChatModel], settings: Settings) -> Parts:
+def _make_parts(
+    store: TextStore, encoders: Encoders, chat: Mapping[str, BaseChatModel], settings: Settings
+) -> Parts:
     from ..models.token_count import token_counter
     from ..stores.episodes import TraceWriter
 
     return Parts(
         store=store,
-        style_encoder=store.style_encoder,
-        topic_encoder=store.topic_encoder,
+        style_encoder=encoders.style,
+        topic_encoder=encoders.topic,
         chat={role: chat_role(model) for role, model in chat.items()},
         count=token_counter(chat["integrate"]),
         least_confidence=LEAST_CONFIDENCE,

@@ -1,5 +1,6 @@
 """The API for assistant apps: one object that remembers, writes and forgets.
 
+Example:
     async with Personalizer("my-store") as personalizer:
         await personalizer.add("ana", "Lovely!! Slept like a log.", topic_id="hotel-azul")
         result = await personalizer.awrite("ana", title="Two nights by the sea")
@@ -189,10 +190,10 @@ class Personalizer:
             DeadlineError: The time was spent before there was a draft.
             LoopError: A model failed before there was a draft.
         """
-        request = validate_request(
+        request = read_fields(
             {
                 "user_id": user_id,
-                "task": task or infer_task(title, text, instruction),
+                "task": task,
                 "topic_id": topic_id,
                 "title": title,
                 "text": text,
@@ -224,7 +225,7 @@ class Personalizer:
         """Write for many users at once; waiting model calls share batches.
 
         Args:
-            requests: Requests, or mappings of their fields (`user_id`, `task`, ...).
+            requests: Requests, or mappings of the fields that `awrite` takes.
             context: Fields of `RunContext`, for all of them.
 
         Raises:
@@ -232,7 +233,7 @@ class Personalizer:
         """
         shared = self._context(context)
         ready = [
-            request if isinstance(request, Request) else validate_request(dict(request))
+            request if isinstance(request, Request) else read_fields(request)
             for request in requests
         ]
         return await asyncio.gather(*(self._run(request, shared) for request in ready))
@@ -243,10 +244,7 @@ class Personalizer:
         Arguments and errors are those of `awrite`.
         """
         fields = {name: request.pop(name) for name in list(request) if name in Request.model_fields}
-        task = fields.pop("task", None) or infer_task(
-            fields.get("title"), fields.get("text"), fields.get("instruction")
-        )
-        ready = validate_request({"user_id": user_id, "task": task, **fields})
+        ready = read_fields({"user_id": user_id, **fields})
         context = self._context(request)
         result, iteration = None, 1
         async for mode, chunk in self.graph.astream(
@@ -307,6 +305,18 @@ class Personalizer:
 
 
 _ROLES = ("style", "preference", "integrate")
+
+
+def read_fields(fields: Mapping[str, Any]) -> Request:
+    """Return a request by its fields, its task told by what is given where it is not named.
+
+    Raises:
+        RequestError: It can't be answered as it stands.
+    """
+    task = fields.get("task") or infer_task(
+        fields.get("title"), fields.get("text"), fields.get("instruction")
+    )
+    return validate_request({**fields, "task": task})
 
 
 def infer_task(

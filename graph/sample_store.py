@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..stores.readers import RowFile
     from ..stores.records import Encoder
 
 
@@ -23,27 +23,33 @@ async def sample_store_path(style: Encoder, topic: Encoder) -> str:
 
 
 def _place(style: Encoder, topic: Encoder) -> Path:
-    from platformdirs import user_cache_path
-
+    from ..models.bundled import cache_folder
     from ..stores.sample import sample_corpus
 
     made_of = sample_corpus().read_bytes() + style.version.encode() + topic.version.encode()
-    cache = Path(os.environ.get("PATLM_CACHE") or user_cache_path("patlm"))
-    return cache / f"sample-store-{hashlib.sha1(made_of).hexdigest()[:12]}"
+    return cache_folder() / f"sample-store-{hashlib.sha1(made_of).hexdigest()[:12]}"
 
 
 async def _fill(path: Path, style: Encoder, topic: Encoder) -> None:
     """Fill a folder of its own, then put it in place: a process that is killed leaves no half."""
+    rows = await asyncio.to_thread(_rows)
     from ..stores.ingest import ingest
-    from ..stores.readers import read_texts
-    from ..stores.sample import sample_corpus
     from ..stores.text_store import TextStore
 
     await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     fresh = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=path.parent, prefix="sample-"))
     async with TextStore.open(str(fresh), style_encoder=style, topic_encoder=topic) as store:
-        await ingest(store, read_texts(sample_corpus()))
+        await ingest(store, rows)
     await asyncio.to_thread(_put, fresh, path)
+
+
+def _rows() -> RowFile:
+    """Open the sample corpus. In a thread, with the imports: both look at the disk."""
+    from ..stores import ingest, text_store  # noqa: F401 - so that they are loaded for the caller
+    from ..stores.readers import read_texts
+    from ..stores.sample import sample_corpus
+
+    return read_texts(sample_corpus())
 
 
 def _put(fresh: Path, path: Path) -> None:

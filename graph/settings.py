@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     encoder: str = Field(
         "bundled", description="Topic encoder: bundled, a path or a hub id."
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+    dtype: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the language model; auto: the faster one here."
     )
     trace: Path | None = Field(None, description="Folder for the record of each run; none: off.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bundled import chat_model_path, install, installed_models, topic_model_path
-    from .chat import open_chat_model
+    from .chat import model_name, open_chat_model
     from .errors import (
         CallRefused,
         GenerationFailed,
@@ -43,6 +43,7 @@ _MODULES = {
     "chat_model_path": "bundled",
     "install": "bundled",
     "installed_models": "bundled",
+    "model_name": "chat",
     "open_chat_model": "chat",
     "open_local_chat": "local_chat",
     "open_topic_encoder": "topic_encoder",
@@ -66,6 +67,7 @@ __all__ = [
     "chat_model_path",
     "install",
     "installed_models",
+    "model_name",
     "open_chat_model",
     "open_local_chat",
     "open_topic_encoder",

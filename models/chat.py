@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import inspect
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from langchain_core.language_models import BaseChatModel
 
@@ -36,12 +38,6 @@ def open_chat_model(
     Raises:
         ModelNotFound: The name fits none of the four ways, or what it names is not there.
         ModelUnusable: What it names is there but can't be opened.
-
-    Example:
-        >>> model = open_chat_model("python:langchain_core.language_models:FakeListChatModel")
-        Traceback (most recent call last):
-        ...
-        patlm.models.errors.ModelUnusable: ...
     """
     way, _, rest = name.partition(":")
     if name == "bundled":
@@ -59,6 +55,16 @@ def open_chat_model(
     raise ModelNotFound(f"no chat model {name!r}: {_WAYS}")
 
 
+@runtime_checkable
+class _Named(Protocol):
+    model_name: str
+
+
+def model_name(model: BaseChatModel) -> str:
+    """Return what a chat model calls itself, or the name of its class where it has no name."""
+    return model.model_name if isinstance(model, _Named) else type(model).__name__
+
+
 def _open_local(path: str, dtype: str, name: str) -> BaseChatModel:
     from .local_chat import open_local_chat
 
@@ -68,22 +74,10 @@ def _open_local(path: str, dtype: str, name: str) -> BaseChatModel:
 def _open_factory(dotted: str) -> BaseChatModel:
     module_name, _, attribute = dotted.partition(":")
     try:
-        module = importlib.import_module(module_name)
-        factory: Any = inspect.getattr_static(module, attribute)
-    except (ImportError, AttributeError) as error:
+        factory = attrgetter(attribute)(importlib.import_module(module_name))
+    except (ImportError, AttributeError, ValueError) as error:
         raise ModelNotFound(f"no factory 'python:{dotted}': {error}; {_WAYS}") from error
-    try:
-        model = factory()
-    except (TypeError, ValueError) as error:
-        raise ModelUnusable(
-            f"'python:{dotted}' must be callable without arguments: {error}"
-        ) from error
-    if not isinstance(model, BaseChatModel):
-        raise ModelUnusable(
-            f"'python:{dotted}' must give a LangChain BaseChatModel; it gave "
-            f"{type(model).__name__}"
-        )
-    return model
+    return _built(f"python:{dotted}", factory)
 
 
 def _open_remote(name: str) -> BaseChatModel:
@@ -94,9 +88,19 @@ def _open_remote(name: str) -> BaseChatModel:
             f"{name!r} is a remote model, and the package langchain is missing: "
             "pip install 'patlm[remote]'"
         ) from error
+    return _built(name, partial(init_chat_model, name))
+
+
+def _built(name: str, factory: Callable[[], object]) -> BaseChatModel:
+    """Call a factory that is not ours: the boundary where any error becomes one of ours."""
     try:
-        return init_chat_model(name)
+        model = factory()
     except ImportError as error:
         raise ModelNotFound(f"{name!r}: {error}; pip install 'patlm[remote]'") from error
-    except ValueError as error:
-        raise ModelNotFound(f"no chat model {name!r}: {error}; {_WAYS}") from error
+    except Exception as error:  # noqa: BLE001 - providers raise kinds of their own
+        raise ModelUnusable(f"{name!r} could not be opened: {error}; {_WAYS}") from error
+    if not isinstance(model, BaseChatModel):
+        raise ModelUnusable(
+            f"{name!r} must give a LangChain BaseChatModel; it gave {type(model).__name__}"
+        )
+    return model

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -105,7 +106,6 @@ def _convert_into(folder: Path, source: Path, progress: Progress) -> None:
 def _convert(source: Path, folder: Path, progress: Progress) -> None:
     """Write model and tokenizer of a GGUF file as transformers saves them."""
     progress(0.0, "loading libraries")
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where = {"gguf_file": source.name, "local_files_only": True}
@@ -115,7 +115,7 @@ def _convert(source: Path, folder: Path, progress: Progress) -> None:
             tokenizer = AutoTokenizer.from_pretrained(str(source.parent), **where)
             progress(0.4, "reading the weights")
             read = AutoModelForCausalLM.from_pretrained(str(source.parent), **where)
-        except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+        except (ValueError, KeyError, IndexError, RuntimeError, struct.error) as error:
             raise ModelUnusable(f"transformers can't read {source}: {error}") from error
         progress(0.9, "writing")
         settings = read.config.to_dict()
@@ -124,7 +124,7 @@ def _convert(source: Path, folder: Path, progress: Progress) -> None:
         fresh = type(read)(type(read.config).from_dict(settings))
         fresh.load_state_dict(read.state_dict())
         fresh.generation_config = read.generation_config
-        fresh.to(torch.bfloat16).save_pretrained(folder)
+        fresh.bfloat16().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
@@ -142,12 +142,13 @@ def _reporting_tensors(progress: Progress, start: float, end: float) -> Iterator
             progress(start + (end - start) * done / len(tensors), "reading the weights")
             yield tensor
 
-    bar = gguf_reader.tqdm
-    gguf_reader.tqdm = report  # type: ignore[assignment]
+    names = vars(gguf_reader)
+    bar = names["tqdm"]
+    names["tqdm"] = report
     try:
         yield
     finally:
-        gguf_reader.tqdm = bar
+        names["tqdm"] = bar
 
 
 def _write_manifest(folder: Path, source: Path) -> None:

@@ -45,7 +45,7 @@ class TopicEncoder:
         self._model = model
         self._dimension = dimension
         self._batch_size = batch_size
-        self._version = f"{name}@{_fingerprint(model)}/{dtype_name(model.dtype)}"
+        self._version = f"{name}@{_fingerprint(model)}/{dtype_name(next(model.parameters()).dtype)}"
         # The tokenizer keeps padding and truncation as state: two threads at once would raise
         # "Already borrowed". One call uses all cores anyway.
         self._lock = threading.Lock()
@@ -151,4 +151,5 @@ def _fingerprint(model: SentenceTransformer) -> str:
 
 def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    unit: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return unit

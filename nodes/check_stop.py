@@ -3,7 +3,8 @@
 Needs no language model. *Settled* is: from the second iteration on, the smallest cosine of the
 summaries and the draft to their predecessors is at least .95. A draft's worth is the mean of two
 cosines, draft to preference summary (topic encoder) and draft to style evidence (style encoder);
-where a side abstained the other counts whole.
+where a side abstained the other counts whole. A draft that is not what was asked for (a rating
+without a number, nothing at all) is worth less than any other.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from .state import Kept, StopReason, Update
 from .turn import Node, Turn, as_node
 
 SETTLED_FROM = 0.95
+
+FLAWED = -1.0
+"""Score of a draft that is not what was asked for: no mean of cosines is lower."""
 
 
 def build_check_stop(provide: ProvideParts) -> Node:
@@ -78,7 +82,8 @@ def _measure(turn: Turn) -> tuple[float, float | None]:
     similarity = None
     if turn.iteration > 1:
         similarity = similarity_to_previous(turn.parts.topic_encoder, turn)
-    return draft_score(turn.parts, turn), similarity
+    drafted = turn.state["log"].get(f"integrate@{turn.iteration}", {})
+    return FLAWED if "flaw" in drafted else draft_score(turn.parts, turn), similarity
 
 
 def similarity_to_previous(encoder: Encoder, turn: Turn) -> float:

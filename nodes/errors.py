@@ -12,8 +12,12 @@
 from __future__ import annotations
 
 
-class LoopError(Exception):
-    """Base of all errors of a run."""
+class LoopError(RuntimeError):
+    """Base of all errors of a run.
+
+    A RuntimeError, because LangGraph's server tells its clients the messages of built-in kinds of
+    error only; of all others it says "An internal error occurred".
+    """
 
 
 class RequestError(LoopError):

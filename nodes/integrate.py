@@ -8,7 +8,7 @@ from typing import Any
 
 from .model_call import call_model
 from .parts import ProvideParts
-from .prompts import REASONERS, ReasonerText, integrate_prompt
+from .prompts import LEAST_CUT_TO_SAY, REASONERS, ReasonerText, integrate_prompt
 from .state import Request, Update
 from .turn import Node, Turn, as_node
 
@@ -16,8 +16,10 @@ UNPARSABLE = "unparsable"
 """Said in the warnings where a rating's answer holds no number from 1 to 5."""
 
 TITLE_WORDS = 10
-_RATING = re.compile(r"(?<![\d.,])[1-5](?![\d]|[.,]\d)")
-_QUOTES = "\"'“”«»`"
+# One digit that is no part of another number, nor the scale of a rating ("0/5", "0 out of 5").
+_RATING = re.compile(r"(?<![\d.,/-])(?<!out of )[1-5](?!\d|[.,]\d)")
+_DOUBLE_QUOTES = '"“”«»'
+_QUOTES = f"{_DOUBLE_QUOTES}'`"
 
 
 def build_integrate(
@@ -42,7 +44,9 @@ async def write_draft(
         for name, text in words.items()
         if (summary := summaries.get(name)) is not None
     }
-    prompt = integrate_prompt(request, usable, budget=parts.budget, count=parts.count)
+    prompt = integrate_prompt(
+        request, usable, later=turn.iteration > 1, budget=parts.budget, count=parts.count
+    )
     role = parts.role("integrate")
     answer, call = await call_model(
         turn,
@@ -51,8 +55,15 @@ async def write_draft(
         max_tokens=parts.budget.answer[request.task],
         options={**role.options, **role.draft_options},
     )
-    draft, warning = read_draft(answer, request)
-    return draft, {"call": call, "warnings": [warning] if warning else []}
+    draft, flaw = read_draft(answer, request)
+    entry: dict[str, Any] = {"call": call, "warnings": []}
+    if flaw is not None:
+        entry |= {"flaw": flaw, "warnings": [flaw]}
+    if prompt.cut_share >= LEAST_CUT_TO_SAY:
+        entry["warnings"].append(
+            f"integrate: {prompt.cut_share:.0%} of request and summaries was cut to fit the prompt"
+        )
+    return draft, entry
 
 
 def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
@@ -61,7 +72,7 @@ def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
     A rating is one integer from 1 to 5, a title one line of at most ten words; where a rating can't
     be read the answer itself is the draft and the warning says `unparsable`.
     """
-    text = answer.strip().strip(_QUOTES).strip()
+    text = unquoted(answer)
     if request.task == "rating":
         found = _RATING.search(text)
         if found is None:
@@ -69,6 +80,20 @@ def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
         return found.group(), None
     if request.task == "short":
         line = next((line for line in text.splitlines() if line.strip()), "")
-        line = line.removeprefix("Title:").strip().strip(_QUOTES)
+        line = unquoted(line.strip().removeprefix("Title:"))
         text = " ".join(line.split()[:TITLE_WORDS])
     return text, None if text else "the model answered nothing"
+
+
+def unquoted(text: str) -> str:
+    """Return a text without the quotes around the whole of it; an answer may break off inside."""
+    text = text.strip()
+    while text and text[0] in _QUOTES:
+        quoted_inside = any(quote in text[1:] for quote in _DOUBLE_QUOTES)
+        if text[-1] not in _QUOTES and quoted_inside:
+            break
+        text = text[1:].rstrip()
+        if text and text[-1] in _QUOTES:
+            text = text[:-1]
+        text = text.strip()
+    return text

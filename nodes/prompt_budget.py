@@ -34,12 +34,27 @@ class Fitted:
 
 
 def cut(text: str, tokens: int, count: Count) -> str:
-    """Return as many whole words from the front of `text` as `tokens` allow."""
+    """Return as many whole words from the front of `text` as `tokens` allow.
+
+    Only where not even the first word fits is it cut inside: a script without spaces is one word.
+    """
     if count(text) <= tokens:
         return text
-    ends = [match.end() for match in re.finditer(r"\S+", text)]
-    low, high = 0, len(ends) - 1
-    while low < high:  # the longest front that fits, by bisection
+    words = list(re.finditer(r"\S+", text))
+    if not words:
+        return ""
+    first = words[0]
+    # A word is half a token or more, whatever counts: longer fronts need not be looked at.
+    ends = [word.end() for word in words[: 2 * tokens]]
+    return _front(text, ends, tokens, count) or _front(
+        text, range(first.start() + 1, first.end()), tokens, count
+    )
+
+
+def _front(text: str, ends: Sequence[int], tokens: int, count: Count) -> str:
+    """Return the longest front of a text that fits and stops at one of `ends`, by bisection."""
+    low, high = 0, len(ends)
+    while low < high:
         middle = (low + high + 1) // 2
         if count(text[: ends[middle - 1]]) <= tokens:
             low = middle
@@ -69,20 +84,24 @@ def _too_small(sizes: Sequence[int], room: int, smallest_share: int) -> bool:
     )
 
 
-def fit(texts: Sequence[str], room: int, smallest_share: int, count: Count) -> Fitted:
+def fit(
+    texts: Sequence[str], room: int, smallest_share: int, count: Count, *, around: int = 0
+) -> Fitted:
     """Cut texts to equal shares of `room`; drop the last ones where a share would be too small.
 
     Args:
         texts: Strongest first.
         room: Tokens for all of them.
-        smallest_share: A piece whose equal share is below this is dropped, weakest first.
+        smallest_share: A piece whose equal share is below this is dropped, weakest first; one that
+            needs less than that is not.
         count: Tokens of a text.
+        around: Tokens that each piece takes besides (its number, its delimiters).
     """
     sizes = [count(text) for text in texts]
     keep = len(texts)
-    while keep and _too_small(sizes[:keep], room, smallest_share):
+    while keep and _too_small(sizes[:keep], room - around * keep, smallest_share):
         keep -= 1
-    given = shares(sizes[:keep], room)
+    given = shares(sizes[:keep], room - around * keep)
     fitted = tuple(
         cut(text, share, count) for text, share in zip(texts[:keep], given, strict=True)
     )

@@ -2,7 +2,9 @@
 
 What does not change between iterations (evidence) stands first, what does (draft, the partner's
 summary) behind it. Texts of users stand between delimiters that they cannot close. Wording is
-plain, so that it is good for a model of 135M parameters and for one of 7B.
+plain, so that it is good for a model of 135M parameters and for one of 7B: pieces are not numbered
+and nobody is called "the writer" in an answer's reach, for a small model goes on in the form of
+what it read last.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ ABSTENTION = "No usable signal."
 TEMPLATE_TOKENS = 14
 """What a chat template adds to the two messages (ChatML: 13 tokens; Llama 3: 14)."""
 
-PIECE_TOKENS = 10
-"""What stands around one piece of evidence: number, delimiters, rating, line break."""
+LEAST_CUT_TO_SAY = 0.01
+"""Share that was cut to fit a prompt from which the result's warnings say so."""
 
 LANGUAGES = {"en": "English", "pt": "Portuguese", "es": "Spanish", "de": "German", "fr": "French"}
 
@@ -47,21 +49,23 @@ class ReasonerText:
 
 
 STYLE = ReasonerText(
-    system="You describe how a person writes, never what about.",
-    evidence_heading="Texts of people who write like the writer:",
-    own_heading="Texts that the writer wrote:",
-    question="In one or two short sentences, say how the writer writes: tone, length of sentences, "
-    f"punctuation, typical words. Where the texts show nothing, answer: {ABSTENTION}",
-    heading="How the writer writes",
+    system=f"You describe how people write. If the texts show nothing, answer: {ABSTENTION}",
+    evidence_heading="Texts of people who write alike:",
+    own_heading="Texts of this person:",
+    question="Describe the writing style of these texts in one or two short sentences: tone, "
+    "length of sentences, punctuation, typical words.",
+    heading="Style",
 )
 
 PREFERENCE = ReasonerText(
-    system="You sum up what people think about a subject.",
-    evidence_heading="What like-minded people wrote about it:",
-    question="In one or two short sentences, say what these people like and dislike about it. "
-    f"Where the texts show nothing, answer: {ABSTENTION}",
-    heading="What like-minded people think",
+    system=f"You sum up what people think. If the texts show nothing, answer: {ABSTENTION}",
+    evidence_heading="What like-minded people wrote:",
+    question="What do these people like, and what do they dislike? Answer in one or two short "
+    "sentences.",
+    heading="Opinions",
 )
+
+INTEGRATE = "You write in the first person."
 
 REASONERS: Mapping[str, ReasonerText] = {"style": STYLE, "preference": PREFERENCE}
 
@@ -125,33 +129,46 @@ def reasoner_prompt(
         block, fitted = _evidence_block(words.own_heading, own, own_room, request, budget, count)
         blocks.append(block)
         fits.append(fitted)
-        room -= fitted.kept_tokens + PIECE_TOKENS * len(fitted.texts)
+        room -= fitted.kept_tokens + _piece_tokens(request, count) * len(fitted.texts)
     if evidence:
         block, fitted = _evidence_block(
             words.evidence_heading, evidence, room, request, budget, count
         )
         blocks.append(block)
         fits.append(fitted)
-    return Prompt(words.system, "\n".join([*blocks, *tail]), _share_cut(fits))
+    return Prompt(words.system, "\n".join([*filter(None, blocks), *tail]), _share_cut(fits))
 
 
 def integrate_prompt(
-    request: Request, summaries: Mapping[str, str], *, budget: PromptBudget, count: Count
+    request: Request,
+    summaries: Mapping[str, str],
+    *,
+    later: bool = False,
+    budget: PromptBudget,
+    count: Count,
 ) -> Prompt:
     """Build the prompt of integrate: the request and the summaries, never anybody's raw text.
 
     Args:
         request: What has to be written.
         summaries: Heading and summary of each trajectory that did not abstain.
+        later: Whether this is the second iteration or a later one.
         budget: Tokens for the whole and its shares.
         count: Tokens of a text.
     """
-    asked, fitted = _asked(request, budget, count)
-    lines = [asked]
-    for heading, summary in summaries.items():
-        lines.append(f"{heading}: {fence(cut(neutralise(summary), 2 * budget.summary, count))}")
-    lines.append(_order(request))
-    return Prompt("You write exactly as the writer would.", "\n".join(lines), _share_cut([fitted]))
+    asked, asked_cut = _asked(request, budget, count)
+    headings = [f"{heading}: {fence('')}" for heading in summaries]
+    frame = "\n".join([INTEGRATE, asked, *headings, _order(request)])
+    room = (budget.later if later else budget.first) - TEMPLATE_TOKENS - count(frame)
+    # Twice what a summary is asked to be: models miscount, and a good long one may stay.
+    room = min(room, 2 * budget.summary * len(summaries))
+    fitted = fit([neutralise(summary) for summary in summaries.values()], room, 1, count, around=2)
+    said = [
+        f"{heading}: {fence(text)}"
+        for heading, text in zip(summaries, fitted.texts, strict=False)
+    ]
+    lines = [asked, *said, _order(request)]
+    return Prompt(INTEGRATE, "\n".join(lines), _share_cut([asked_cut, fitted]))
 
 
 def _asked(request: Request, budget: PromptBudget, count: Count) -> tuple[str, Fitted]:
@@ -160,16 +177,13 @@ def _asked(request: Request, budget: PromptBudget, count: Count) -> tuple[str, F
     if request.task == "free":
         given = [neutralise(request.instruction or ""), *(part for part in (title, text) if part)]
         fitted = fit(given, budget.request, 1, count)
-        return f"The writer was asked: {' '.join(fence(part) for part in fitted.texts)}", fitted
+        return f"Request: {' '.join(fence(part) for part in fitted.texts)}", fitted
     if request.task == "long":
         fitted = fit([title], budget.request, 1, count)
-        return f"The writer writes a text with the title {_first(fitted)}", fitted
-    if request.task == "short":
-        fitted = fit([text], budget.request, 1, count)
-        return f"The writer needs a title for the text {_first(fitted)}", fitted
-    fitted = fit([part for part in (title, text) if part], budget.request, 1, count)
-    said = " ".join(fence(part) for part in fitted.texts)
-    return f"The writer rates what this text is about: {said}", fitted
+        return f"Title: {_first(fitted)}", fitted
+    given = [text] if request.task == "short" else [part for part in (title, text) if part]
+    fitted = fit(given, budget.request, 1, count)
+    return f"Text: {' '.join(fence(part) for part in fitted.texts)}", fitted
 
 
 def _first(fitted: Fitted) -> str:
@@ -180,10 +194,13 @@ def _order(request: Request) -> str:
     language = LANGUAGES.get(request.language, request.language)
     foreign = f" in {language}" if request.language != "en" else ""
     return {
-        "long": f"Write that text{foreign}, as the writer, and nothing else.",
-        "short": f"Write that title{foreign}: at most ten words, and nothing else.",
-        "rating": "Answer with the writer's rating: one number from 1 (bad) to 5 (good).",
-        "free": f"Write it{foreign}, as the writer, and nothing else.",
+        "long": f"Now write the text under this title{foreign}, in the first person and in this "
+        "style.",
+        "short": f"Now write a title of at most ten words for this text{foreign}, in this style. "
+        "Answer with the title only.",
+        "rating": "Which rating does the writer of this text give, from 1 (bad) to 5 (good)? "
+        "Answer with one number only.",
+        "free": f"Now do what is asked{foreign}, in the first person and in this style.",
     }[request.task]
 
 
@@ -195,19 +212,20 @@ def _evidence_block(
     budget: PromptBudget,
     count: Count,
 ) -> tuple[str, Fitted]:
-    """Number the pieces under their heading, cut to `room` tokens."""
+    """List the pieces under their heading, cut to `room` tokens; "" where none has room."""
     shown = [_shown(piece, request) for piece in pieces]
-    keep = len(shown)
-    while keep > 1 and (room - PIECE_TOKENS * keep) // keep < budget.smallest_share:
-        keep -= 1
-    fitted = fit(shown[:keep], max(0, room - PIECE_TOKENS * keep), budget.smallest_share, count)
-    lost = sum(count(text) for text in shown[keep:])
+    around = _piece_tokens(request, count)
+    fitted = fit(shown, room, budget.smallest_share, count, around=around)
     lines = [
-        f"{number}. {_rating(piece, request)}{fence(text)}"
-        for number, (piece, text) in enumerate(zip(pieces, fitted.texts, strict=False), start=1)
+        f"- {_rating(piece.rating, request)}{fence(text)}"
+        for piece, text in zip(pieces, fitted.texts, strict=False)
     ]
-    whole = Fitted(fitted.texts, fitted.tokens + lost, fitted.kept_tokens)
-    return "\n".join([heading, *lines]), whole
+    return "\n".join([heading, *lines]) if lines else "", fitted
+
+
+def _piece_tokens(request: Request, count: Count) -> int:
+    """Return what stands around one piece of evidence: dash, rating, delimiters, line break."""
+    return count(f"- {_rating(4.5, request)}{fence('x')}\n")
 
 
 def _shown(piece: Evidence, request: Request) -> str:
@@ -216,9 +234,10 @@ def _shown(piece: Evidence, request: Request) -> str:
     return neutralise(f"{piece.title}: {piece.body}" if with_title else piece.body)
 
 
-def _rating(piece: Evidence, request: Request) -> str:
-    rated = request.task == "rating" and piece.rating is not None
-    return f"({piece.rating:g}/5) " if rated else ""
+def _rating(rating: float | None, request: Request) -> str:
+    if rating is None or request.task != "rating":
+        return ""
+    return f"({round(rating, 1):g}/5) "
 
 
 def _share_cut(fits: Sequence[Fitted]) -> float:

@@ -7,11 +7,9 @@ from typing import Any
 
 from .model_call import call_model
 from .parts import ProvideParts
-from .prompts import ReasonerText, reasoner_prompt
+from .prompts import LEAST_CUT_TO_SAY, ReasonerText, reasoner_prompt
 from .state import Evidence, Update
 from .turn import Node, Turn, as_node
-
-LEAST_CUT_TO_SAY = 0.01
 
 
 def build_reason(
@@ -40,13 +38,16 @@ async def summarise(
     state = turn.state
     evidence = [Evidence.model_validate(piece) for piece in state["evidence"][name]]
     own = [Evidence.model_validate(piece) for piece in state["own"]] if reads_own else []
-    confidence = state["confidence"][name]
+    confidence, least = state["confidence"][name], turn.parts.least_confidence.get(name, 0.0)
+    warnings = []
     if not evidence and not own:
         return None, {"warnings": [f"{name}: no evidence was found, so this side abstains"]}
-    least = turn.parts.least_confidence.get(name, 0.0)
     if confidence < least:
-        warning = f"{name}: confidence {confidence:.2f} is below {least:.2f}: this side abstains"
-        return None, {"warnings": [warning]}
+        doubt = f"{name}: confidence {confidence:.3g} is below {least:.3g}"
+        if not own:
+            return None, {"warnings": [f"{doubt}: this side abstains"]}
+        # What the user wrote needs no neighbours to be sure of.
+        evidence, warnings = [], [f"{doubt}: only the user's own texts are read"]
     later = turn.iteration > 1
     prompt = reasoner_prompt(
         words[name],
@@ -62,12 +63,9 @@ async def summarise(
     answer, call = await call_model(
         turn, name, prompt, max_tokens=turn.parts.budget.summary, options=role.options
     )
-    entry: dict[str, Any] = {"call": call}
     if prompt.cut_share >= LEAST_CUT_TO_SAY:
-        entry["warnings"] = [
-            f"{name}: {prompt.cut_share:.0%} of its evidence was cut to fit the prompt"
-        ]
-    return read_summary(answer), entry
+        warnings.append(f"{name}: {prompt.cut_share:.0%} of its texts was cut to fit the prompt")
+    return read_summary(answer), {"call": call, "warnings": warnings}
 
 
 def read_summary(answer: str) -> str | None:

@@ -7,12 +7,12 @@ checkpointer can keep them.
 A thread of `langgraph dev` runs the graph again and again over one state, so a run must never see
 what an earlier one left. The request's fields therefore live for one step only (`EphemeralValue`):
 whoever finds them in the state is in a run's first step. The two retrievals copy them to `request`,
-set `iteration` to 1, and every other value is written anew before it is read.
+set `iteration` to 1, and every other value is written anew before it is read. A run that ends
+empties `request`, so that an input without any field is not taken for the earlier one.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from langgraph.channels import EphemeralValue
@@ -45,7 +45,11 @@ class Request(BaseModel):
         None, ge=1, le=5, description="The user's own rating, 1 to 5, where an app knows it."
     )
     instruction: str | None = Field(None, description="What to write (task free).")
-    language: str = Field("en", description="Language of the draft, as an ISO 639-1 code.")
+    language: str = Field(
+        "en",
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?$",
+        description="Language of the draft, as an ISO 639-1 code.",
+    )
 
     @property
     def words(self) -> str:
@@ -60,7 +64,11 @@ class Request(BaseModel):
 
 
 class RunContext(BaseModel):
-    """What one run may set (the graph's context)."""
+    """What one run may set (the graph's context).
+
+    Dicts and lists are plain defaults, here and in `Result`: pydantic copies them for each object,
+    and a `default_factory` would leave the schema, and so the form, without a default.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,11 +77,11 @@ class RunContext(BaseModel):
     max_iterations: int = Field(2, ge=1, le=10, description="Rounds of the loop at most.")
     deadline_s: float = Field(120.0, gt=0, description="Seconds after which a run must end.")
     strategies: dict[str, str] = Field(
-        default_factory=lambda: {"style": "aligned", "preference": "aligned"},
+        {"style": "aligned", "preference": "aligned"},
         description="How each trajectory picks its authors.",
     )
     adapters: dict[str, str] = Field(
-        default_factory=dict,
+        {},
         description="LoRA adapter of each role (style, preference, integrate); none: the base.",
     )
     seed: int = Field(0, description="Seed of everything that is drawn.")
@@ -98,28 +106,28 @@ class Result(BaseModel):
 
     text: str = Field("", description="The draft that was kept.")
     summaries: dict[str, str | None] = Field(
-        default_factory=dict,
+        {},
         description="What each reasoner wrote for that draft; null where it abstained.",
     )
     evidence: dict[str, list[Evidence]] = Field(
-        default_factory=dict, description="Other people's texts that each trajectory found."
+        {}, description="Other people's texts that each trajectory found."
     )
     own: list[Evidence] = Field(
-        default_factory=list, description="The user's own texts that style-reason read."
+        [], description="The user's own texts that style-reason read."
     )
     cold_start: ColdStart = Field(
         "zero", description="How much is known: zero, few (1-3 own texts), known (4 or more)."
     )
     confidence: dict[str, float] = Field(
-        default_factory=dict, description="How sure each retrieval is, 0 to 1."
+        {}, description="How sure each retrieval is, 0 to 1."
     )
     iterations: int = Field(0, description="Rounds of the loop that were run.")
     stop_reason: StopReason | None = Field(None, description="Why the loop ended.")
-    warnings: list[str] = Field(default_factory=list, description="What the caller should know.")
-    models: dict[str, str] = Field(default_factory=dict, description="Model of each role.")
-    adapters: dict[str, str] = Field(default_factory=dict, description="Adapter of each role.")
+    warnings: list[str] = Field([], description="What the caller should know.")
+    models: dict[str, str] = Field({}, description="Model of each role.")
+    adapters: dict[str, str] = Field({}, description="Adapter of each role.")
     timings: dict[str, float] = Field(
-        default_factory=dict, description="Seconds by node, summed over iterations, and total."
+        {}, description="Seconds by node, summed over iterations, and total."
     )
 
 
@@ -134,8 +142,9 @@ class Kept(TypedDict):
 
 
 class NodeLog(TypedDict):
-    """What one node did in one iteration; `began` (seconds since 1970) tells runs apart."""
+    """What one node did in one iteration; `run` tells runs of one thread apart."""
 
+    run: str
     began: float
     seconds: float
     warnings: NotRequired[list[str]]
@@ -144,6 +153,7 @@ class NodeLog(TypedDict):
     evidence: NotRequired[list[dict[str, Any]]]
     summary: NotRequired[str | None]
     draft: NotRequired[str]
+    flaw: NotRequired[str]
     score: NotRequired[float]
     similarity: NotRequired[float | None]
 
@@ -177,6 +187,7 @@ class LoopState(TypedDict, total=False):
     language: Annotated[str, _fleeting()]
     # What goes round.
     request: Annotated[dict[str, Any], newest]
+    run: Annotated[str, newest]
     iteration: Annotated[int, newest]
     started: Annotated[float, newest]
     draft: Annotated[str, newest]
@@ -202,7 +213,7 @@ REQUEST_FIELDS = tuple(Request.model_fields)
 
 def is_first_step(state: LoopState) -> bool:
     """Say whether a run has only begun (its request is still in the state)."""
-    return any(name in state for name in ("user_id", "task")) or not state.get("request")
+    return any(name in state for name in REQUEST_FIELDS) or not state.get("request")
 
 
 def read_request(state: LoopState) -> Request:
@@ -246,8 +257,3 @@ def _say(error: ValidationError) -> str:
         }.get(name, "add it to the input")
         return f"{name} is missing: {hint}"
     return f"{name}: {first['msg'].lower()}, got {first['input']!r}"
-
-
-def start_time(state: LoopState) -> float:
-    """Return when the run began, in seconds since 1970."""
-    return time.time() if is_first_step(state) else state["started"]

@@ -56,7 +56,7 @@ def _call(key: str, call: dict[str, Any]) -> CallRecord:
 
 def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> IterationRecord:
     mine = {key.rpartition("@")[0]: e for key, e in log.items() if key.endswith(f"@{number}")}
-    check = mine.get("check-stop", NodeLog(began=0.0, seconds=0.0))
+    check = mine.get("check-stop", NodeLog(run="", began=0.0, seconds=0.0))
     return IterationRecord(
         iteration=number,
         evidence={

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
@@ -23,8 +24,22 @@ from .state import (
     Update,
     is_first_step,
     read_request,
-    start_time,
 )
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in which run a node is called.
+
+    Attributes:
+        run: Tells the run apart from others of its thread.
+        iteration: From 1.
+        started: When the run began, in seconds since 1970.
+    """
+
+    run: str
+    iteration: int
+    started: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Turn:
     request: Request
     context: RunContext
     parts: Parts
+    run: str
     iteration: int
     started: float
 
@@ -59,6 +75,9 @@ class Node(Protocol):
 
 STRATEGIES = ("aligned",)
 
+ENDED = ("text", "iterations", "stop_reason", "warnings", "models", "adapters", "timings")
+"""What the end of a run writes for one step only; a node that is called after it hands it on."""
+
 
 def read_context(runtime: Runtime[RunContext]) -> RunContext:
     """Return what this run may set.
@@ -70,12 +89,25 @@ def read_context(runtime: Runtime[RunContext]) -> RunContext:
     for side, strategy in context.strategies.items():
         if strategy not in STRATEGIES:
             raise RequestError(
-                f"strategy {strategy!r} for {side} is not known: take one of {', '.join(STRATEGIES)}"
+                f"strategy {strategy!r} for {side} is not known: "
+                f"take one of {', '.join(STRATEGIES)}"
             )
     if context.adapters:
         named = ", ".join(f"{role}={name}" for role, name in context.adapters.items())
         raise RequestError(f"no adapter is installed, got {named}: leave adapters empty")
     return context
+
+
+def read_moment(state: LoopState, runtime: Runtime[RunContext]) -> Moment:
+    """Return where in which run a node is called."""
+    if not is_first_step(state):
+        return Moment(state["run"], state["iteration"], state["started"])
+    info = runtime.execution_info
+    if info is None:  # called by hand, outside of a graph
+        return Moment(uuid.uuid4().hex, 1, time.time())
+    # All nodes of the first step stand at one checkpoint, so they name the run alike. A retry does
+    # not begin the run anew.
+    return Moment(info.checkpoint_id, 1, info.node_first_attempt_time or time.time())
 
 
 def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool = False) -> Node:
@@ -92,25 +124,27 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
     """
 
     async def node(state: LoopState, runtime: Runtime[RunContext]) -> Update:
+        if state.get("stop_reason"):  # the other side failed a step ago and ended the run
+            return {key: state[key] for key in ENDED if key in state}  # type: ignore[literal-required]
         request = read_request(state)
         context = read_context(runtime)
-        started = start_time(state)
-        iteration = 1 if is_first_step(state) else state["iteration"]
+        now = read_moment(state, runtime)
         began = time.time()
-        left = None if may_overrun else started + context.deadline_s - began
+        left = None if may_overrun else now.started + context.deadline_s - began
         try:
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
-                turn = Turn(state, request, context, parts, iteration, started)
+                turn = Turn(state, request, context, parts, **asdict(now))
                 update, entry = await work(turn)
         except TimeoutError:
             if limit.expired():
                 raise DeadlineError(name, context.deadline_s) from None
             raise
-        log: NodeLog = {"began": began, "seconds": time.time() - began, **entry}  # type: ignore[typeddict-item]
+        times = {"run": now.run, "began": began, "seconds": time.time() - began}
+        log: NodeLog = {**times, **entry}  # type: ignore[typeddict-item]
         if is_first_step(state):
-            update |= {"request": request.model_dump(), "iteration": 1, "started": started}
-        return {"log": {f"{name}@{iteration}": log}, **update}
+            update |= {"request": request.model_dump(), **asdict(now)}
+        return {"log": {f"{name}@{now.iteration}": log}, **update}
 
     node.__name__ = name
     return node

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 
-# ChatML and Llama 3 (<|...|>), Llama 2 ([INST], <<SYS>>, <s>), Gemma (<start_of_turn>),
-# DeepSeek (<｜...｜>): all are broken the same way, by a space after their first bracket.
-_CONTROL = re.compile(
-    r"<(?=[|｜])|(?<=[|｜])>|\[(?=/?INST\])|<(?=<SYS>>|</SYS>>|/?s>|(start|end)_of_turn>|(bos|eos|pad|unk)>)"
-)
+# ChatML and Llama 3 (<|...|>), DeepSeek (<｜...｜>), Gemma (<start_of_turn>), Llama 2 (<<SYS>>,
+# </s>), Mistral ([INST], [TOOL_CALLS]), file marks of code models (<filename>): whatever looks like
+# one of them is broken by a space after its first bracket, known today or not.
+_CONTROL = re.compile(r"<(?=[|｜]|/?\w+>)|(?<=[|｜])>|\[(?=/?[A-Z_]+\])")
 _FENCE = re.compile(r'"{3,}')
 
 
@@ -26,9 +25,5 @@ def neutralise(text: str) -> str:
 
 
 def fence(text: str) -> str:
-    '''Put a harmless text between delimiters that it cannot close.
-
-    >>> fence('so """ said')
-    '"""so \\'\\' said"""'
-    '''
+    """Put a harmless text between delimiters (three quotation marks) that it cannot close."""
     return f'"""{neutralise(text).strip()}"""'

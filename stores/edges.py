@@ -143,4 +143,6 @@ def _mean_known(first: Scores, second: Scores) -> Scores:
     both = np.stack([first, second])
     counted = (~np.isnan(both)).sum(axis=0)
     total = np.nansum(both, axis=0)
-    return np.divide(total, counted, out=np.full(len(first), NEUTRAL), where=counted > 0)
+    means = np.full(len(first), NEUTRAL)
+    np.divide(total, counted, out=means, where=counted > 0)
+    return means

@@ -85,12 +85,8 @@ class TraceRecord(_Frozen):
     request: dict[str, Any] = Field(description="The loop's input; `user_id` is the requester.")
     context: dict[str, Any] = Field(default_factory=dict, description="The run's settings.")
     calls: tuple[CallRecord, ...] = Field(default=(), description="All calls in order.")
-    iterations: tuple[IterationRecord, ...] = Field(
-        default=(), description="All rounds in order."
-    )
-    own: tuple[EvidenceRecord, ...] = Field(
-        default=(), description="Own texts that were read."
-    )
+    iterations: tuple[IterationRecord, ...] = Field(default=(), description="All rounds in order.")
+    own: tuple[EvidenceRecord, ...] = Field(default=(), description="Own texts that were read.")
     cold_start: str | None = Field(default=None, description="zero, few or known.")
     confidence: dict[str, float] = Field(
         default_factory=dict, description="How sure each retrieval was, 0 to 1."

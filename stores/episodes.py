@@ -23,6 +23,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from .episode_schema import RECORDS, Episode, TraceRecord
+from .errors import StoreError
 
 __all__ = [
     "DamagedLine",
@@ -38,7 +39,7 @@ _LOCK = ".traces.lock"
 _SHARDS = "*.jsonl"
 
 
-class UnknownTraceVersion(ValueError):
+class UnknownTraceVersion(StoreError):
     """A record of a schema version that this patlm does not read."""
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .display_names import is_display_name
+from .errors import StoreError
 from .records import Text
 
 MAX_CHARACTERS = 100_000
@@ -27,7 +28,7 @@ _TRUTHS: dict[object, bool] = {
 _KINDS = {bool: "a truth value", int: "a number", float: "a number", list: "a list"}
 
 
-class FormatError(ValueError):
+class FormatError(StoreError):
     """A file that cannot be read at all: not there, empty, or of another format."""
 
 

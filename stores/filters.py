@@ -49,10 +49,7 @@ def within(
     *,
     user: str | None = None,
     users: Iterable[str] | None = None,
-    not_user: str | None = None,
-    topic: str | None = None,
     topics: Iterable[str] | None = None,
-    not_topic: str | None = None,
     text_ids: Iterable[str] | None = None,
     shared: bool | None = None,
 ) -> Filter:
@@ -62,15 +59,9 @@ def within(
         InvalidFilter: If the namespace is empty or reserved, or a value holds a NUL.
     """
     parts = [f"namespace = {_quoted(checked_namespace(namespace))}"]
-    for column, equal, unequal, among in (
-        ("user_id", user, not_user, users),
-        ("topic_id", topic, not_topic, topics),
-        ("text_id", None, None, text_ids),
-    ):
-        if equal is not None:
-            parts.append(f"{column} = {_quoted(equal)}")
-        if unequal is not None:
-            parts.append(f"{column} != {_quoted(unequal)}")
+    if user is not None:
+        parts.append(f"user_id = {_quoted(user)}")
+    for column, among in (("user_id", users), ("topic_id", topics), ("text_id", text_ids)):
         if among is not None:
             parts.append(_among(column, among))
     if shared is not None:

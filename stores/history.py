@@ -16,9 +16,7 @@ from .words import bare
 HISTORY_COLUMNS = (*PLAIN_COLUMNS, "style", "topic")
 
 
-def history_of_rows(
-    rows: pa.Table, namespace: str, user_id: str, topic_id: str | None
-) -> History:
+def history_of_rows(rows: pa.Table, namespace: str, user_id: str, topic_id: str | None) -> History:
     """Return the history that all of one user's rows of the table `texts` make.
 
     Args:

@@ -1,8 +1,9 @@
-"""Put the rows of a file into a store: in batches, with rejects, safe to repeat.
+"""Put the rows of a file into a store: streamed, with rejects, safe to repeat.
 
-A store tells texts apart by their content, so an ingest that was killed is resumed by running it
-again: what is there already counts as duplicates and nothing is added twice. The rejects and the
-splits are written at the end, whole.
+All texts go through one `add` of the store, which batches them: so a user who is forgotten while a
+file is read does not come back with its next rows. A store tells texts apart by their content, so
+an ingest that was killed is resumed by running it again: what is there counts as duplicates and
+nothing is added twice. The rejects and the splits are written in the end, whole.
 """
 
 from __future__ import annotations
@@ -10,47 +11,31 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from .file_rows import Reject, Row
+from .outcomes import Added
 from .records import Text
 from .split_files import extend_splits, load_splits
 from .splits import Place
+from .tables import local_root
 
-BATCH = 512
-"""Rows a write: more make fewer versions of the table, fewer a livelier progress bar."""
-
-
-class AddedCounts(Protocol):
-    """What a store says of one write."""
-
-    @property
-    def added(self) -> int:
-        """Texts that are new."""
-
-    @property
-    def duplicates(self) -> int:
-        """Texts that were there."""
-
-    @property
-    def forgotten(self) -> int:
-        """Texts of users who were forgotten while the write was under way."""
+_TELL_EVERY = 64  # rows: often enough for a progress bar, too seldom to cost anything
 
 
 class TextSink(Protocol):
     """The part of a `TextStore` that an ingest needs."""
 
-    async def add(self, texts: Sequence[Text]) -> AddedCounts:
-        """Keep the texts that are not there yet."""
+    async def add(self, texts: Iterable[Text]) -> Added:
+        """Keep the texts that are not there yet; they are iterated in a thread."""
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of the rows; `rows` is the other three added up.
+    """What became of the rows; `rows` is the next three added up.
 
     Attributes:
         added: Texts that are new in the store.
@@ -63,14 +48,14 @@ class Ingested:
         first_reject: The first of them, for the warning.
     """
 
-    added: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    forgotten: int = 0
-    targets: int = 0
-    shared_ids: int = 0
-    rejects_file: Path | None = None
-    first_reject: Reject | None = None
+    added: int
+    duplicates: int
+    rejected: int
+    forgotten: int
+    targets: int
+    shared_ids: int
+    rejects_file: Path | None
+    first_reject: Reject | None
 
     @property
     def rows(self) -> int:
@@ -82,8 +67,7 @@ async def ingest(
     store: TextSink,
     rows: Iterable[Row],
     *,
-    batch: int = BATCH,
-    progress: Callable[[Ingested], None] | None = None,
+    progress: Callable[[int], None] | None = None,
     rejects_file: Path | None = None,
     splits_file: Path | None = None,
 ) -> Ingested:
@@ -91,9 +75,8 @@ async def ingest(
 
     Args:
         store: Where the texts go.
-        rows: What a reader yields; read in a thread, one batch at a time.
-        batch: Rows a write.
-        progress: Called after each batch with the counts so far.
+        rows: What a reader yields; read in a thread.
+        progress: Told in that thread, now and then, how many rows have been read.
         rejects_file: Where the rejects are listed, one JSON object a line, if there are any; a
             file of that name is replaced.
         splits_file: Where the splits are kept; the topics of these rows are dealt as one data set
@@ -103,33 +86,28 @@ async def ingest(
         The counts.
 
     Raises:
+        StoreError: The store cannot be written, or the splits in the file are damaged.
         OSError: The rejects or the splits cannot be written.
-        ValueError: The batch is below 1.
     """
-    if batch < 1:
-        raise ValueError(f"expected a batch of 1 row or more, got {batch}")
     if splits_file is not None:  # a damaged one has to be known before anything is written
         await asyncio.to_thread(load_splits, splits_file)
-    done = Ingested()
-    places: dict[str, list[Place]] = {}
-    iterator = iter(rows)
-    while taken := await asyncio.to_thread(_take, iterator, batch):
-        texts = [row for row in taken if isinstance(row, Text)]
-        rejects = [row for row in taken if isinstance(row, Reject)]
-        done = _count(done, texts, rejects, await store.add(texts) if texts else None)
-        if rejects and rejects_file is not None:
-            await asyncio.to_thread(_note_rejects, rejects_file, rejects, done)
-        for text in texts if splits_file is not None else ():
-            places.setdefault(text.namespace, []).append(Place.of(text))
-        if progress is not None:
-            progress(done)
-    for namespace, found in places.items():
-        assert splits_file is not None
-        await asyncio.to_thread(extend_splits, splits_file, namespace, found)
-    if done.rejected and rejects_file is not None:
+    sieve = _Sieve(rows, progress, rejects_file, deals=splits_file is not None)
+    added = await store.add(iter(sieve))
+    if splits_file is not None:
+        for namespace, places in sieve.places.items():
+            await asyncio.to_thread(extend_splits, splits_file, namespace, places)
+    if sieve.rejected and rejects_file is not None:
         await asyncio.to_thread(os.replace, _draft_of(rejects_file), rejects_file)
-        done = replace(done, rejects_file=rejects_file)
-    return done
+    return Ingested(
+        added=added.added,
+        duplicates=added.duplicates,
+        rejected=sieve.rejected,
+        forgotten=added.forgotten,
+        targets=sieve.targets,
+        shared_ids=sieve.shared_ids,
+        rejects_file=rejects_file if sieve.rejected else None,
+        first_reject=sieve.first_reject,
+    )
 
 
 def place_rejects_file(uri: str, source: Path) -> Path:
@@ -139,39 +117,62 @@ def place_rejects_file(uri: str, source: Path) -> Path:
         uri: The store; one that is no folder (`s3://...`) has its rejects in the working folder.
         source: The file that is read.
     """
-    if "://" in uri:
-        return Path(f"{source.stem}.rejects.jsonl")
-    store = Path(uri)
-    return store.with_name(f"{store.name}.{source.stem}.rejects.jsonl")
+    store = local_root(uri)
+    name = f"{source.stem}.rejects.jsonl"
+    return Path(name) if store is None else store.with_name(f"{store.name}.{name}")
 
 
-def _count(
-    done: Ingested, texts: list[Text], rejects: list[Reject], counts: AddedCounts | None
-) -> Ingested:
-    return replace(
-        done,
-        added=done.added + (counts.added if counts else 0),
-        duplicates=done.duplicates + (counts.duplicates if counts else 0),
-        rejected=done.rejected + len(rejects),
-        forgotten=done.forgotten + (counts.forgotten if counts else 0),
-        targets=done.targets + sum(text.target for text in texts),
-        shared_ids=done.shared_ids + sum(text.shared_id for text in texts),
-        first_reject=done.first_reject or next(iter(rejects), None),
-    )
+class _Sieve:
+    """Lets texts through, and keeps count of what goes by and a list of what does not."""
 
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        progress: Callable[[int], None] | None,
+        rejects_file: Path | None,
+        *,
+        deals: bool,
+    ) -> None:
+        self.rejected = self.targets = self.shared_ids = 0
+        self.first_reject: Reject | None = None
+        self.places: dict[str, list[Place]] = {}
+        self._rows, self._progress, self._rejects_file = rows, progress, rejects_file
+        self._deals = deals
+        self._list: TextIO | None = None
 
-def _take(rows: Iterator[Row], batch: int) -> list[Row]:
-    return list(islice(rows, batch))
+    def __iter__(self) -> Iterator[Text]:
+        read = 0
+        try:
+            for read, row in enumerate(self._rows, start=1):
+                if self._progress is not None and read % _TELL_EVERY == 0:
+                    self._progress(read)
+                if isinstance(row, Reject):
+                    self._keep_out(row)
+                else:
+                    self._let_through(row)
+                    yield row
+        finally:
+            if self._list is not None:
+                self._list.close()
+        if self._progress is not None:
+            self._progress(read)
+
+    def _let_through(self, text: Text) -> None:
+        self.targets += text.target
+        self.shared_ids += text.shared_id
+        if self._deals:
+            self.places.setdefault(text.namespace, []).append(Place.of(text))
+
+    def _keep_out(self, reject: Reject) -> None:
+        self.rejected += 1
+        self.first_reject = self.first_reject or reject
+        if self._rejects_file is None:
+            return
+        if self._list is None:
+            self._rejects_file.parent.mkdir(parents=True, exist_ok=True)
+            self._list = _draft_of(self._rejects_file).open("w", encoding="utf-8")
+        self._list.write(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")
 
 
 def _draft_of(path: Path) -> Path:
     return path.with_name(path.name + ".tmp")
-
-
-def _note_rejects(path: Path, rejects: list[Reject], done: Ingested) -> None:
-    """Add rejects to the draft of the list, or begin it where these are the first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    first = done.rejected == len(rejects)
-    with _draft_of(path).open("w" if first else "a", encoding="utf-8") as file:
-        for reject in rejects:
-            file.write(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")

@@ -97,10 +97,13 @@ class PieceFinder:
         found: set[bytes] = set()
         for chunk in column.chunks if len(self._heads) else ():
             _, offsets, data = chunk.buffers()
-            if data is None or data.size < PIECE:
+            if data is None:
                 continue
+            # A chunk may be a slice: its values lie somewhere within the buffer.
             ends = np.frombuffer(offsets, "<i4")[chunk.offset : chunk.offset + len(chunk) + 1]
-            found |= self._in(data, ends)
+            part = data[int(ends[0]) : int(ends[-1])]
+            if part.size >= PIECE:
+                found |= self._in(part, ends - ends[0])
         return found
 
     def _in(self, data: bytes | mmap.mmap, ends: NDArray[np.int32] | None) -> set[bytes]:
@@ -145,7 +148,8 @@ class PieceFinder:
 def _hash_runs(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the table places of runs of 16 bytes, given as two words each."""
     mixed = first * _ODD[0] + second * _ODD[1]
-    return (mixed >> np.uint64(64 - TABLE_BITS)).astype(np.int64)
+    places: NDArray[np.int64] = (mixed >> np.uint64(64 - TABLE_BITS)).view(np.int64)
+    return places
 
 
 def _hash_windows(windows: Bytes, weights: NDArray[np.uint64]) -> NDArray[np.uint64]:

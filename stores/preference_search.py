@@ -17,7 +17,7 @@ from .edges import align
 from .filters import within
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .ragged import Places
-from .ranking import Scores, bm25, fuse, ranks, weigh
+from .ranking import NEUTRAL, Scores, bm25, fuse, ranks, weigh
 from .records import Found, History, Hit, Neighbour, Vectors
 from .schema import TEXTS
 from .snapshots import Snapshots
@@ -28,7 +28,7 @@ from .words import terms_of
 
 EXACT_TEXTS = 2_000
 PICKED_TEXTS = 400
-"""Candidates taken from a larger topic."""
+"""Candidates taken from a larger topic (the requester's own among them drop out later)."""
 
 NEAREST_TOPICS = 3
 """Topics that serve where the request names none, or one that the store does not know."""
@@ -93,9 +93,7 @@ def _nearest_topics(
 async def _picked(tables: Tables, request: _Request) -> Pool:
     """Return candidates from topics that are too large to be ranked whole."""
     history = request.history
-    where = within(
-        history.namespace, topics=request.topics, not_user=history.user_id, shared=True
-    )
+    where = within(history.namespace, topics=request.topics, shared=True)
     rows = None
     if len(terms_of(request.words)):
         rows = await tables.read_matching(where, request.words, PICKED_TEXTS)
@@ -122,7 +120,7 @@ def _rank(pool: Pool, request: _Request, users: Users | None, topics: Topics, k:
         scores = weigh(scores, closeness[authors])
     chosen = _choose(scores, authors, k)
     hits = []
-    for at, text in zip(chosen, pool.texts_at(places[chosen]), strict=True):
+    for at, text in zip(chosen, pool.texts_at(places[chosen].tolist()), strict=True):
         ranked = f"words rank {word_ranks[at]} of {len(places)}, topic cosine {cosines[at]:.2f}"
         parts = [request.why[text.topic_id], ranked]
         if alignment is not None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Vectors: TypeAlias = "NDArray[np.float32]"
 
+Sums: TypeAlias = "NDArray[np.float64]"
+"""Exact sums of vectors (see `sums`)."""
+
 
 class Encoder(Protocol):
     """Turns texts into unit vectors; a store is handed two of them (style and topic)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+
 import pyarrow as pa
 import pyarrow.compute as pc
 

@@ -26,10 +26,15 @@ KEYS = {TEXTS: ["text_id"], USERS: ["namespace", "user_id"], TOPICS: ["namespace
 """Columns that name a row, by table."""
 
 SCALAR_INDEXES = {
-    TEXTS: ("namespace", "user_id", "topic_id", "text_id"),
-    USERS: ("namespace", "user_id"),
-    TOPICS: ("namespace", "topic_id"),
+    TEXTS: ("user_id", "topic_id", "text_id"),
+    USERS: ("user_id",),
+    TOPICS: ("topic_id",),
 }
+"""Columns with a B-tree, by table."""
+
+NAMESPACE_INDEX = "namespace"
+"""Has a bitmap in every table: a namespace may hold all rows, and a B-tree would list them."""
+
 FULL_TEXT_INDEXES = ("title", "body")
 
 

@@ -16,13 +16,15 @@ from typing import Any
 
 from filelock import FileLock
 
+from .errors import StoreError
 from .splits import SPLITS, Place, Splits, deal, user_key
+from .tables import local_root
 
 _VERSION = 1
 _NAME = "splits.json"
 
 
-class SplitsError(ValueError):
+class SplitsError(StoreError):
     """A file of splits that cannot be read."""
 
 
@@ -32,7 +34,8 @@ def find_splits_file(uri: str) -> Path | None:
     Args:
         uri: The store.
     """
-    return None if "://" in uri else Path(uri) / _NAME
+    store = local_root(uri)
+    return None if store is None else store / _NAME
 
 
 def load_splits(path: Path, namespace: str = "default") -> Splits:

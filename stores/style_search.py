@@ -10,6 +10,7 @@ import asyncio
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .filters import within
 from .ragged import Places
@@ -42,8 +43,11 @@ async def search_by_style(
     while len(hits) < k and begin < len(order):
         batch = order[begin : begin + width]
         ids = [users.ids[row] for row in batch]
-        where = within(history.namespace, users=ids, not_topic=topic_id or None, shared=True)
+        # The topic is left out below: in the filter, LanceDB would make the list of all other
+        # texts of the store first (6 ms more at 200,000 texts).
+        where = within(history.namespace, users=ids, shared=True)
         rows = await tables.read(TEXTS, where, STYLE_COLUMNS)
+        rows = rows.filter(pc.field("topic_id") != topic_id) if topic_id else rows
         found = await asyncio.to_thread(_telling, rows, users, history, query, cosines)
         hits.extend(found[user] for user in ids if user in found)
         begin, width = begin + width, width * 2

@@ -31,4 +31,6 @@ def exact_sum(vectors: Vectors) -> Sums:
 def unit(sums: NDArray[np.floating]) -> Vectors:
     """Return rows of unit length, float32, same shape; a row of zeros stays one."""
     lengths = np.linalg.norm(sums, axis=-1, keepdims=True)
-    return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0).astype(np.float32)
+    units: Vectors = np.zeros(sums.shape, np.float32)
+    np.divide(sums, lengths, out=units, where=lengths > 0, casting="same_kind")
+    return units

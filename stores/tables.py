@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pyarrow as pa
 from filelock import AsyncFileLock, Timeout
@@ -29,7 +29,15 @@ from tenacity import (
 from .errors import StoreBusy
 from .filters import Filter
 from .records import Encoder
-from .schema import FULL_TEXT_INDEXES, KEYS, SCALAR_INDEXES, TEXTS, check_schema, table_schemas
+from .schema import (
+    FULL_TEXT_INDEXES,
+    KEYS,
+    NAMESPACE_INDEX,
+    SCALAR_INDEXES,
+    TEXTS,
+    check_schema,
+    table_schemas,
+)
 from .words import MAX_WORD
 
 if TYPE_CHECKING:
@@ -40,6 +48,8 @@ Result = TypeVar("Result")
 ATTEMPTS = 8
 LOCK_FILE = ".patlm-writer.lock"
 LOCK_TIMEOUT_S = 600.0
+ALL_OLD = timedelta(milliseconds=1)
+"""Age from which a version is old; zero would do, but LanceDB warns of it."""
 
 
 def local_root(uri: str) -> Path | None:
@@ -73,6 +83,7 @@ class Tables:
         self._schemas = table_schemas(style_encoder, topic_encoder)
         self._tables: dict[str, AsyncTable] = {}
         self._writer = asyncio.Lock()
+        self._seen: dict[str, int] = {}
         self.root = local_root(connection.uri)
 
     @property
@@ -99,10 +110,12 @@ class Tables:
 
     async def _make_indexes(self, name: str) -> None:
         """Make the indexes that are missing: a kill may have come between two of them."""
-        from lancedb.index import FTS, BTree
+        from lancedb.index import FTS, Bitmap, BTree
 
         table = self._tables[name]
         present = {tuple(index.columns) for index in await table.list_indices()}
+        if (NAMESPACE_INDEX,) not in present:
+            await table.create_index(NAMESPACE_INDEX, config=Bitmap())
         for column in SCALAR_INDEXES[name]:
             if (column,) not in present:
                 await table.create_index(column, config=BTree())
@@ -120,27 +133,38 @@ class Tables:
         Raises:
             StoreBusy: If another process held it for ten minutes.
         """
-        async with self._writer:
-            if self.root is None:
-                yield
-                return
-            await asyncio.to_thread(self.root.mkdir, parents=True, exist_ok=True)
-            lock = AsyncFileLock(str(self.root / LOCK_FILE), thread_local=False)
-            try:
-                await lock.acquire(timeout=LOCK_TIMEOUT_S)
-            except Timeout as error:
-                raise StoreBusy(
-                    f"expected to write within {LOCK_TIMEOUT_S:.0f} s, but another process holds "
-                    f"{lock.lock_file}: wait for it to end and try again"
-                ) from error
-            try:
-                yield
-            finally:
-                await lock.release()
+        async with self._writer, self._file_lock():
+            yield
+            if TEXTS in self._tables:
+                await self.version(TEXTS)
+
+    @asynccontextmanager
+    async def _file_lock(self) -> AsyncIterator[None]:
+        if self.root is None:
+            yield
+            return
+        await asyncio.to_thread(self.root.mkdir, parents=True, exist_ok=True)
+        lock = AsyncFileLock(str(self.root / LOCK_FILE), thread_local=False)
+        try:
+            await lock.acquire(timeout=LOCK_TIMEOUT_S)
+        except Timeout as error:
+            raise StoreBusy(
+                f"expected to write within {LOCK_TIMEOUT_S:.0f} s, but another process holds "
+                f"{lock.lock_file}: wait for it to end and try again"
+            ) from error
+        try:
+            yield
+        finally:
+            await lock.release()
 
     async def version(self, name: str) -> int:
         """Return a table's version, which changes with every write, also another process's."""
-        return await self._bounded(self._tables[name].version)
+        self._seen[name] = await self._bounded(self._tables[name].version)
+        return self._seen[name]
+
+    def last_version(self, name: str) -> int:
+        """Return the version that `version` saw last; it asks after every write of our own."""
+        return self._seen.get(name, 0)
 
     async def count(self, name: str, where: Filter) -> int:
         """Return how many rows meet the filter."""
@@ -192,39 +216,44 @@ class Tables:
         """Remove the rows that meet the filter; their bytes stay until `rewrite`."""
         await self._bounded(lambda: self._tables[name].delete(where.sql))
 
-    async def optimize(self, name: str, *, erase: bool = False) -> int:
-        """Merge small fragments, bring indexes up to date, return the bytes pruned.
+    async def optimize(self, name: str) -> int:
+        """Merge small fragments, bring indexes up to date, return the bytes pruned."""
+        done = await self._bounded(self._tables[name].optimize)
+        return int(done.prune.bytes_removed)
 
-        Args:
-            name: The table.
-            erase: Also take away every old version and unfinished file at once. Only while
-                `writing`, or another writer's files go too.
+    async def erase_old(self, name: str) -> bool:
+        """Optimize, and take away every old version at once; return whether anything changed.
+
+        Only while `writing`: another writer's unfinished files go too.
         """
         table = self._tables[name]
-        keep = timedelta(0) if erase else None
         done = await self._bounded(
-            lambda: table.optimize(cleanup_older_than=keep, delete_unverified=erase)
+            lambda: table.optimize(cleanup_older_than=ALL_OLD, delete_unverified=True)
         )
-        return int(done.prune.bytes_removed)
+        return bool(
+            done.compaction.files_removed
+            or done.prune.bytes_removed
+            or done.prune.old_versions_removed
+        )
 
     async def fragments(self) -> int:
         """Return the number of fragments of all tables."""
-        counted = [(await table.stats()).fragment_stats for table in self._tables.values()]
-        return sum(int(stats.num_fragments) for stats in counted)
+        return sum([stats["fragment_stats"]["num_fragments"] for stats in await self._stats()])
 
     async def live_bytes(self) -> int:
         """Return the bytes of data and indexes that the newest versions refer to."""
-        return sum([int((await t.stats()).total_bytes) for t in self._tables.values()])
+        return sum([stats["total_bytes"] for stats in await self._stats()])
+
+    async def _stats(self) -> list[dict[str, Any]]:
+        # The annotation in LanceDB 0.40 says `TableStatistics`; what comes is a dict.
+        return [cast(dict[str, Any], await table.stats()) for table in self._tables.values()]
 
     async def indexes(self) -> tuple[str, ...]:
         """Return the names of all indexes as `table.index`, sorted."""
-        return tuple(
-            sorted(
-                f"{name}.{index.name}"
-                for name, table in self._tables.items()
-                for index in await table.list_indices()
-            )
-        )
+        names: list[str] = []
+        for name, table in self._tables.items():
+            names += [f"{name}.{index.name}" for index in await table.list_indices()]
+        return tuple(sorted(names))
 
     async def _bounded(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """Await a call, again a bounded number of times after a transient fault."""
@@ -234,8 +263,13 @@ class Tables:
             wait=waits,
             retry=retry_if_exception(_is_transient),
         )
+
+        async def run() -> Result:
+            return await call()
+
         try:
-            return await retrying(call)
+            # tenacity awaits only what it knows for a coroutine function, no lambda.
+            return await retrying(run)
         except RetryError as error:
             cause = error.last_attempt.exception()
             raise StoreBusy(

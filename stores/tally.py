@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,7 @@ from .schema import TOPICS, USERS
 from .tables import Tables
 from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
 from .topics import totals_of_rows as topic_totals
-from .users import UserKey, UserTotals, count_users, rows_of_users
+from .users import count_users, rows_of_users
 from .users import totals_of_rows as user_totals
 
 
@@ -40,19 +41,25 @@ class Tally:
 
     async def count_in(self, texts: Sequence[Text], style: Vectors, topic: Vectors) -> None:
         """Count texts that were just written into their users' and topics' rows."""
-        users: dict[UserKey, UserTotals] = {}
-        topics: dict[TopicKey, TopicTotals] = {}
+        known: dict[str, list[pa.Table]] = {USERS: [], TOPICS: []}
         for namespace in sorted({text.namespace for text in texts}):
             here = [text for text in texts if text.namespace == namespace]
-            ids = sorted({text.user_id for text in here})
-            users |= user_totals(await self._tables.read(USERS, within(namespace, users=ids)))
-            on = sorted({text.topic_id for text in here})
-            topics |= topic_totals(await self._tables.read(TOPICS, within(namespace, topics=on)))
-        count_users(users, texts, style)
-        count_topics(topics, texts, topic)
+            of = within(namespace, users=sorted({text.user_id for text in here}))
+            on = within(namespace, topics=sorted({text.topic_id for text in here}))
+            known[USERS].append(await self._tables.read(USERS, of))
+            known[TOPICS].append(await self._tables.read(TOPICS, on))
+        rows = {name: pa.concat_tables(tables) for name, tables in known.items()}
+        users, topics = await asyncio.to_thread(self._counted, rows, texts, style, topic)
+        await self._tables.put(USERS, users)
+        await self._tables.put(TOPICS, topics)
+
+    def _counted(
+        self, known: dict[str, pa.Table], texts: Sequence[Text], style: Vectors, topic: Vectors
+    ) -> tuple[pa.Table, pa.Table]:
+        users = count_users(user_totals(known[USERS]), texts, style)
+        topics = count_topics(topic_totals(known[TOPICS]), texts, topic)
         schemas = self._tables.schemas
-        await self._tables.put(USERS, rows_of_users(users, schemas[USERS]))
-        await self._tables.put(TOPICS, rows_of_topics(topics, schemas[TOPICS]))
+        return rows_of_users(users, schemas[USERS]), rows_of_topics(topics, schemas[TOPICS])
 
     async def topics_without(self, namespace: str, rows: pa.Table) -> dict[TopicKey, TopicTotals]:
         """Return the totals of a user's topics without the user's texts.

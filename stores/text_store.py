@@ -1,5 +1,6 @@
 """The one store of texts: add, look back, search across users, forget.
 
+Example:
     async with TextStore.open("./store", style_encoder=style, topic_encoder=topic) as store:
         await store.add(texts)
         history = await store.history("default", "ann", topic_id="kettle")
@@ -89,7 +90,7 @@ class TextStore:
             await store.setup()
             yield store
         finally:
-            connection.close()
+            connection.close()  # type: ignore[no-untyped-call]
 
     async def setup(self) -> None:
         """Open or make the tables; count users and topics anew if a write was cut off.
@@ -103,9 +104,13 @@ class TextStore:
             async with self._tables.writing():
                 await recount(self._tables)
 
-    async def version(self) -> int:
-        """Return a number that changes with every write, also another process's (for caches)."""
-        return await self._tables.version(TEXTS)
+    @property
+    def version(self) -> int:
+        """A number that changes with every write, for caches.
+
+        Another process's writes show from the next search on, which asks for them.
+        """
+        return self._tables.last_version(TEXTS)
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts that are new, by content: adding the same again changes nothing.

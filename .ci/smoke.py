@@ -1,0 +1,42 @@
+"""Use an installed patlm as a stranger would, from a folder without its sources."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+FAKE = '''
+from langchain_core.language_models import FakeListChatModel
+
+def model():
+    return FakeListChatModel(responses=["Short, warm sentences.", "They like it.", "I loved it!"])
+'''
+
+
+def patlm(*arguments: str) -> str:
+    done = subprocess.run(["patlm", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"patlm {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def main() -> None:
+    for package in ("stores", "models", "nodes", "graph", "training", "bench", "cli"):
+        subprocess.run([sys.executable, "-c", f"import patlm.{package}"], check=True)
+    assert "ingest" in patlm("--help")
+    Path("fake.py").write_text(FAKE)
+    from patlm.stores.sample import sample_corpus
+
+    assert not str(sample_corpus()).startswith(str(Path.cwd().parent / "stores"))
+    found = json.loads(patlm("ingest", str(sample_corpus()), "--store", "store", "--json"))
+    assert found["added"] == found["rows"] == 256, found
+    request = ["--user", "somebody-new", "--topic", "wool-blanket", "--title", "Warm at last"]
+    answer = patlm("write", "--store", "store", "--model", "python:fake:model", *request, "--json")
+    result = json.loads(answer)
+    assert result["text"] and result["cold_start"] == "zero", result
+    assert len(result["evidence"]["style"]) == len(result["evidence"]["preference"]) == 4, result
+    assert all(piece["topic_id"] != "wool-blanket" for piece in result["evidence"]["style"])
+    print("the wheel works: imports, --help, ingest, write")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""A language model of one's own for a role: any LangChain `BaseChatModel` will do.
+
+Here the style role needs no language model at all: it counts. The two other roles take
+`PATLM_MODEL`, or the bundled one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from patlm.graph import Personalizer
+
+_TEXTS = re.compile(r'"""(.*?)"""', re.DOTALL)
+
+
+class CountingStylist(BaseChatModel):
+    """Describes how a person writes by measuring the texts in its prompt.
+
+    Attributes:
+        model_name: How results and traces call it.
+    """
+
+    model_name: str = "counting-stylist"
+
+    @property
+    def _llm_type(self) -> str:
+        return "counting"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        # Every text in a prompt of the loop stands between three double quotes.
+        texts = " ".join(_TEXTS.findall(str(messages[-1].text)))
+        sentences = [part for part in re.split(r"[.!?]+", texts) if part.strip()]
+        words = len(texts.split()) / max(1, len(sentences))
+        marks = "exclaims" if texts.count("!") > len(sentences) / 3 else "keeps calm"
+        said = f"The writer {marks}, and takes about {words:.0f} words a sentence."
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(said))])
+
+
+async def main() -> None:
+    """Write with a model of one's own in one role."""
+    async with Personalizer(roles={"style": CountingStylist()}) as personalizer:
+        result = await personalizer.awrite(
+            "tilly-types", topic_id="airport-hotel", title="One night before an early flight"
+        )
+    print("style:", result.summaries["style"])
+    print("draft:", result.text)
+    print("models:", result.models)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

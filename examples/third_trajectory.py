@@ -1,0 +1,62 @@
+"""A third trajectory beside style and preference: what has been on the user's mind lately.
+
+A trajectory is a retriever, a reasoner and a name; `build_graph` takes a list of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from patlm.graph import TRAJECTORIES, Parts, Settings, Trajectory, build_graph, open_parts
+from patlm.nodes.evidence import evidence_of_own
+from patlm.nodes.parts import ProvideParts
+from patlm.nodes.prompts import ReasonerText
+from patlm.nodes.reason import build_reason
+from patlm.nodes.turn import Node, Turn, as_node
+
+LATELY = ReasonerText(
+    system="You say what has been on a person's mind.",
+    evidence_heading="What the writer wrote lately, latest first:",
+    question="In one short sentence, say what the writer has been busy with.",
+    heading="What has been on the writer's mind",
+)
+
+
+async def retrieve(turn: Turn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take the user's latest texts, whatever they are about."""
+    request, context = turn.request, turn.context
+    history = await turn.parts.store.history(
+        context.namespace, request.user_id, topic_id=request.topic_id
+    )
+    evidence = evidence_of_own(history, context.k, request)
+    confidence = 1.0 if evidence else 0.0  # without texts the reasoner abstains
+    update = {"evidence": {"lately": evidence}, "confidence": {"lately": confidence}}
+    return update, {"evidence": evidence, "confidence": confidence}
+
+
+def build_retrieve(provide: ProvideParts) -> Node:
+    """Return the node `lately-retrieve`."""
+    return as_node("lately-retrieve", provide, retrieve)
+
+
+async def main() -> None:
+    """Run the loop with three trajectories."""
+    lately = Trajectory(
+        "lately", LATELY, build_retrieve, lambda p, words: build_reason(p, "lately", words)
+    )
+    async with open_parts(Settings()) as parts:
+
+        async def provide() -> Parts:
+            return parts
+
+        graph = build_graph(provide, [*TRAJECTORIES, lately]).compile()
+        request = {"user_id": "gran-mcleish", "task": "long", "title": "A walk by the sea"}
+        result = await graph.ainvoke(request)
+    for name, summary in result["summaries"].items():
+        print(f"{name}: {summary}")
+    print("draft:", result["text"])
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

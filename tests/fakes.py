@@ -1,0 +1,155 @@
+"""Language models and encoders that answer by a script, and say what they were asked."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from patlm.nodes.prompts import INTEGRATE, PREFERENCE, STYLE
+from patlm.stores.records import Vectors
+from pydantic import PrivateAttr
+
+ROLE_OF_SYSTEM = {STYLE.system: "style", PREFERENCE.system: "preference", INTEGRATE: "integrate"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call as the model saw it; `number` counts the calls of its role from 1."""
+
+    role: str
+    number: int
+    system: str
+    user: str
+    turns: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+Say = str | Sequence[str] | Callable[[Asked], str]
+Fault = Callable[[Asked], BaseException | None]
+
+
+class ScriptedChat(BaseChatModel):
+    """Says what the script has for a role.
+
+    Attributes:
+        says: By role: one answer, the answers to its calls in order (the last one stays), or a
+            function of what was asked.
+        fault: What a call raises instead of answering, or None.
+        slow_s: Seconds a call takes.
+    """
+
+    says: Mapping[str, Any] = {
+        "style": "Short and plain.",
+        "preference": "They like the view.",
+        "integrate": "A fine view.",
+    }
+    fault: Any = None
+    slow_s: float = 0.0
+    _asked: list[Asked] = PrivateAttr(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    @property
+    def asked(self) -> list[Asked]:
+        """All calls in order, failed ones too."""
+        return self._asked
+
+    def asked_of(self, role: str) -> list[Asked]:
+        """The calls of one role."""
+        return [asked for asked in self._asked if asked.role == role]
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **options: Any,
+    ) -> ChatResult:
+        message = AIMessage(self._answer(messages, options))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **options: Any,
+    ) -> ChatResult:
+        answer = self._answer(messages, options)
+        await asyncio.sleep(self.slow_s)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(answer))])
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **options: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for word in self._answer(messages, options).split(" "):
+            await asyncio.sleep(self.slow_s)
+            yield ChatGenerationChunk(message=AIMessageChunk(f"{word} "))
+
+    def _answer(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> str:
+        system, user = str(messages[0].text), str(messages[-1].text)
+        role = ROLE_OF_SYSTEM.get(system, "other")
+        asked = Asked(
+            role=role,
+            number=len(self.asked_of(role)) + 1,
+            system=system,
+            user=user,
+            turns=tuple(message.type for message in messages),
+            options=dict(options),
+        )
+        self._asked.append(asked)
+        if self.fault is not None and (error := self.fault(asked)) is not None:
+            raise error
+        say: Say = self.says.get(role, "Nothing special.")
+        if isinstance(say, str):
+            return say
+        return say(asked) if callable(say) else say[min(asked.number, len(say)) - 1]
+
+
+def fails(
+    error: BaseException, *, role: str | None = None, calls: Sequence[int] | None = None
+) -> Fault:
+    """Return a fault: every call of the role (or only the calls of these numbers) raises."""
+
+    def fault(asked: Asked) -> BaseException | None:
+        hit = role in (None, asked.role) and (calls is None or asked.number in calls)
+        return error if hit else None
+
+    return fault
+
+
+class TableEncoder:
+    """Knows the vector of each text that a test uses, and no other."""
+
+    def __init__(self, vectors: Mapping[str, Sequence[float]]) -> None:
+        self._vectors = vectors
+        self.version, self.dimension = "table", len(next(iter(vectors.values())))
+        self.seen: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.seen.extend(texts)
+        return np.array([self._vectors[text] for text in texts], np.float32)
+
+
+def at_angle(cosine: float) -> tuple[float, float]:
+    """Return the unit vector in the plane whose cosine to (1, 0) is given."""
+    return cosine, math.sqrt(1 - cosine * cosine)
+
+
+def words(text: str) -> int:
+    """Count tokens as words: prompts' arithmetic by hand."""
+    return len(text.split())

@@ -1,0 +1,290 @@
+"""`langgraph dev` on this project, over HTTP: what a developer and a client of the server get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from dev_server import DevServer, dev_server
+from fake_models import BROKEN, DRAFT, DRAFT_LATER, RATING, STYLE_LATER, TITLE
+from patlm.graph import Request, Result, RunContext
+
+NODES = {
+    "style-retrieve",
+    "preference-retrieve",
+    "style-reason",
+    "preference-reason",
+    "integrate",
+    "check-stop",
+}
+LONG = {
+    "user_id": "tilly-types",
+    "task": "long",
+    "topic_id": "wool-blanket",
+    "title": "A blanket for the long winter",
+}
+SHORT = {"user_id": "nobody-yet", "task": "short", "text": "It keeps off the frost, and it itches."}
+
+
+@pytest.fixture
+def client(fake_server: DevServer) -> Iterator[httpx.Client]:
+    with fake_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def assistant(client: httpx.Client) -> str:
+    found = client.post("/assistants/search", json={"graph_id": "patlm"}).json()
+    assert len(found) == 1
+    return str(found[0]["assistant_id"])
+
+
+@pytest.fixture
+def clean_log(fake_server: DevServer) -> Iterator[None]:
+    """Hold the server to saying nothing of blocking calls or errors during a test."""
+    before = len(fake_server.log.read_bytes())
+    yield
+    said = fake_server.said(before)
+    assert "BlockingError" not in said, said
+    assert "Traceback" not in said, said
+
+
+def ask(client: httpx.Client, given: dict[str, Any] | None, **options: Any) -> dict[str, Any]:
+    """Run the graph to the end, on a thread where one is given, and look inside the answer."""
+    thread = options.pop("thread", None)
+    path = "/runs/wait" if thread is None else f"/threads/{thread}/runs/wait"
+    reply = client.post(path, json={"assistant_id": "patlm", "input": given, **options})
+    assert reply.status_code == 200, reply.text
+    answer: dict[str, Any] = reply.json()
+    return answer
+
+
+def error_of(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the error of a run that failed: such a run is answered with 200."""
+    assert set(answer) == {"__error__"}, answer
+    error: dict[str, str] = answer["__error__"]
+    return error
+
+
+def new_thread(client: httpx.Client) -> str:
+    return str(client.post("/threads", json={}).json()["thread_id"])
+
+
+def events_of(client: httpx.Client, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield name and data of each server-sent event of a streamed run."""
+    with client.stream("POST", "/runs/stream", json={"assistant_id": "patlm", **body}) as reply:
+        assert reply.status_code == 200
+        name = ""
+        for line in reply.iter_lines():
+            if line.startswith("event:"):
+                name = line.removeprefix("event:").strip()
+            elif line.startswith("data:"):
+                yield name, json.loads(line.removeprefix("data:"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "model", "required"),
+    [
+        ("input_schema", Request, {"user_id", "task"}),
+        ("output_schema", Result, set()),
+        ("context_schema", RunContext, set()),
+    ],
+)
+def test_schemas_describe_every_field(
+    client: httpx.Client, assistant: str, schema: str, model: Any, required: set[str]
+) -> None:
+    found = client.get(f"/assistants/{assistant}/schemas").json()[schema]
+    assert set(found["properties"]) == set(model.model_fields)
+    assert set(found.get("required", ())) == required
+    for name, field in found["properties"].items():
+        assert field.get("description"), name
+        assert ("default" in field) == (name not in required), name
+
+
+def test_evidence_describes_every_field(client: httpx.Client, assistant: str) -> None:
+    output = client.get(f"/assistants/{assistant}/schemas").json()["output_schema"]
+    fields = output["$defs"]["Evidence"]["properties"]
+    assert {"text_id", "user_id", "topic_id", "title", "body", "score", "reason"} <= set(fields)
+    assert all(field.get("description") for field in fields.values())
+
+
+def test_picture_shows_the_six_nodes(client: httpx.Client, assistant: str) -> None:
+    picture = client.get(f"/assistants/{assistant}/graph").json()
+    # Names of LangGraph's own (start, end, the default error handler) begin with underscores.
+    own = {node["id"] for node in picture["nodes"] if not node["id"].startswith("__")}
+    assert own == NODES
+    edges = {(edge["source"], edge["target"]) for edge in picture["edges"]}
+    assert {
+        ("check-stop", "style-retrieve"),
+        ("check-stop", "preference-retrieve"),
+        ("check-stop", "__end__"),
+    } <= edges
+
+
+@pytest.mark.usefixtures("clean_log")
+def test_run_answers_with_text(client: httpx.Client) -> None:
+    result = Result.model_validate(ask(client, LONG))
+    assert result.text in (DRAFT, DRAFT_LATER)
+    assert result.stop_reason == "max_iterations"
+    assert result.iterations == 2
+    assert result.cold_start == "known"
+    assert {piece.user_id for piece in result.own} == {"tilly-types"}
+    assert len(result.evidence["style"]) == len(result.evidence["preference"]) == 4
+    assert all(piece.topic_id != "wool-blanket" for piece in result.evidence["style"])
+    assert all(piece.topic_id == "wool-blanket" for piece in result.evidence["preference"])
+
+
+@pytest.mark.usefixtures("clean_log")
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (SHORT, TITLE),
+        ({**SHORT, "task": "rating", "title": "Itchy"}, RATING),
+        ({"user_id": "nobody-yet", "task": "free", "instruction": "Decline, kindly."}, DRAFT),
+    ],
+    ids=["short", "rating", "free"],
+)
+def test_every_task_answers(client: httpx.Client, given: dict[str, Any], text: str) -> None:
+    result = ask(client, given, context={"max_iterations": 1})
+    assert result["text"] == text
+    assert result["iterations"] == 1
+    assert result["cold_start"] == "zero"
+
+
+@pytest.mark.usefixtures("clean_log")
+def test_streamed_run_brings_updates_and_draft_tokens(client: httpx.Client) -> None:
+    body = {"input": LONG, "stream_mode": ["updates", "messages-tuple"]}
+    seen: list[str] = []
+    tokens: list[str] = []
+    text = None
+    for name, data in events_of(client, body):
+        assert name != "error", data
+        if name == "updates":
+            seen += data
+            # The server shows of an update what belongs to the graph's output, and null for none.
+            text = (data.get("check-stop") or {}).get("text", text)
+        elif name == "messages":
+            message, metadata = data
+            if metadata["langgraph_node"] == "integrate":
+                tokens.append(message["content"])
+    assert set(seen) == NODES
+    assert seen.count("integrate") == 2
+    assert text in (DRAFT, DRAFT_LATER)
+    # Word by word, one draft an iteration: what came as tokens is what the drafts hold.
+    assert len(tokens) >= len(f"{DRAFT} {DRAFT_LATER}".split())
+    assert "".join(tokens).split() == f"{DRAFT} {DRAFT_LATER}".split()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"task": "long", "title": "Warm"}, "user_id is missing: say whom to write for"),
+        ({"user_id": " ", "task": "long", "title": "Warm"}, "user_id is missing"),
+        ({"user_id": "ana", "title": "Warm"}, "task is missing: one of long, short, rating, free"),
+        ({"user_id": "ana", "task": "poem", "title": "Warm"}, "'poem'"),
+        ({"user_id": "ana", "task": "long"}, "'title', which is missing"),
+    ],
+    ids=["no user", "blank user", "no task", "unknown task", "no title"],
+)
+def test_bad_request_is_told_clearly(
+    fake_server: DevServer, client: httpx.Client, given: dict[str, Any], says: str
+) -> None:
+    error = error_of(ask(client, given))
+    assert says in error["message"], error
+    assert "BlockingError" not in fake_server.said()
+
+
+def test_unknown_setting_is_told_clearly(client: httpx.Client) -> None:
+    error = error_of(ask(client, LONG, context={"strategies": {"style": "psychic"}}))
+    assert "'psychic' for style is not known" in error["message"]
+
+
+def test_model_that_refuses_is_named(client: httpx.Client) -> None:
+    error = error_of(ask(client, {**LONG, "title": BROKEN}))
+    assert error["error"] == "ModelCallError"
+    assert "'word-by-word' failed: ValueError" in error["message"]
+
+
+@pytest.mark.usefixtures("clean_log")
+def test_runs_on_one_thread_know_nothing_of_each_other(client: httpx.Client) -> None:
+    thread = new_thread(client)
+    first = ask(client, LONG, thread=thread)
+    assert first["iterations"] == 2 and first["own"]
+    second = ask(client, SHORT, thread=thread, context={"max_iterations": 1})
+    alone = ask(client, SHORT, context={"max_iterations": 1})
+    assert second.pop("timings").keys() == alone.pop("timings").keys()
+    assert second == alone
+
+
+def test_thread_works_on_after_a_bad_request_and_a_failed_run(client: httpx.Client) -> None:
+    thread = new_thread(client)
+    assert "text" in ask(client, LONG, thread=thread)
+    # With nothing but a title, the first run's user must not be written for.
+    assert (
+        "user_id is missing" in error_of(ask(client, {"title": "Warm"}, thread=thread))["message"]
+    )
+    assert "user_id is missing" in error_of(ask(client, {}, thread=thread))["message"]
+    assert "failed" in error_of(ask(client, {**LONG, "title": BROKEN}, thread=thread))["message"]
+    last = ask(client, SHORT, thread=thread, context={"max_iterations": 1})
+    assert last["text"] == TITLE
+    assert last["cold_start"] == "zero" and not last["own"]
+
+
+@pytest.mark.usefixtures("clean_log")
+def test_developer_can_step_through_every_node(client: httpx.Client) -> None:
+    thread = new_thread(client)
+    step: dict[str, Any] = {
+        "thread": thread,
+        "interrupt_before": "*",
+        "context": {"max_iterations": 1},
+    }
+    ask(client, LONG, **step)
+    stops = []
+    while waiting := client.get(f"/threads/{thread}/state").json()["next"]:
+        stops.append(set(waiting))
+        assert len(stops) < 10
+        answer = ask(client, None, **step)
+    assert stops == [
+        {"style-retrieve", "preference-retrieve"},
+        {"style-reason", "preference-reason"},
+        {"integrate"},
+        {"check-stop"},
+    ]
+    assert answer["text"] == DRAFT
+    assert answer["stop_reason"] == "max_iterations"
+
+
+@pytest.mark.usefixtures("clean_log")
+def test_interrupted_run_gives_way_to_a_new_request(client: httpx.Client) -> None:
+    thread = new_thread(client)
+    ask(client, LONG, thread=thread, interrupt_before=["integrate"])
+    assert client.get(f"/threads/{thread}/state").json()["next"] == ["integrate"]
+    fresh = ask(client, SHORT, thread=thread, context={"max_iterations": 1})
+    assert fresh["text"] == TITLE
+    assert fresh["cold_start"] == "zero" and not fresh["own"]
+
+
+@pytest.mark.usefixtures("clean_log")
+def test_interrupt_before_a_node_resumes_to_the_end(client: httpx.Client) -> None:
+    thread = new_thread(client)
+    halted = ask(client, LONG, thread=thread, interrupt_before=["integrate"])
+    assert not halted.get("text")
+    result = ask(client, None, thread=thread)
+    assert result["iterations"] == 2
+    assert result["text"] in (DRAFT, DRAFT_LATER)
+    assert STYLE_LATER in client.get(f"/threads/{thread}/state").text
+
+
+@pytest.mark.bundled
+def test_bundled_weights_answer_in_the_server(tmp_path: Path) -> None:
+    # Conversion takes about 20 s where the cache is empty, generation up to 30 s.
+    with dev_server(tmp_path, PATLM_MODEL="bundled") as server, server.client(180) as client:
+        result = ask(client, LONG, context={"max_iterations": 1})
+        assert result.get("text", "").strip(), result
+        assert result["models"]["integrate"] == "SmolLM2-135M-Instruct"
+        assert "BlockingError" not in server.said()
+        assert "Traceback" not in server.said()

@@ -1,0 +1,87 @@
+"""Every example runs, offline, and prints what it says it does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_models import DRAFT, DRAFT_LATER, PREFERENCE_SAYS
+from processes import FAKE_MODEL, ROOT, run_python
+
+EXAMPLES = ROOT / "examples"
+
+
+def check_quickstart(out: str) -> None:
+    draft, borrowed = out.splitlines()
+    assert draft in (DRAFT, DRAFT_LATER)
+    # Style is borrowed from other people, one text of each.
+    assert len(set(re.findall(r"'([\w-]+)'", borrowed)) - {"ana"}) == 4
+
+
+def check_app_graph(out: str) -> None:
+    streamed, reply = out.splitlines()
+    # Two iterations, each draft word by word; nothing of the reasoners among it.
+    assert streamed.replace("|", "").split() == f"{DRAFT} {DRAFT_LATER}".split()
+    assert streamed.count("|") >= len(streamed.split())
+    assert re.fullmatch(r"Here is a draft: .+ \(max_iterations\)", reply)
+
+
+def check_own_data(out: str) -> None:
+    first, second, *evidence, last = out.splitlines()
+    assert first == "6 rows: 6 added, 0 rejected"
+    # Otto wrote two texts, neither on the slow cooker; mira's is the only one on it.
+    assert second.startswith("for otto (few of otto's texts known): ")
+    assert [line for line in evidence if "preference: mira on slow-cooker" in line]
+    assert not [line for line in evidence if re.match(r"  \w+: otto ", line)]
+    assert last == "forgotten: 2 texts, 0 bytes left"
+
+
+def check_own_models(out: str) -> None:
+    style, draft, models = out.splitlines()
+    assert re.fullmatch(r"style: The writer .+ takes about \d+ words a sentence\.", style)
+    assert draft.removeprefix("draft: ") in (DRAFT, DRAFT_LATER)
+    assert "'style': 'counting-stylist'" in models
+    assert "'integrate': 'word-by-word'" in models
+
+
+def check_third_trajectory(out: str) -> None:
+    summaries = dict(line.split(": ", 1) for line in out.splitlines())
+    assert list(summaries) == ["style", "preference", "lately", "draft"]
+    assert summaries["preference"] == PREFERENCE_SAYS
+    assert summaries["lately"] not in ("", "None")
+
+
+CHECKS: dict[str, Callable[[str], None]] = {
+    "quickstart.py": check_quickstart,
+    "app_graph.py": check_app_graph,
+    "own_data.py": check_own_data,
+    "own_models.py": check_own_models,
+    "third_trajectory.py": check_third_trajectory,
+}
+
+
+def test_every_example_is_checked() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(CHECKS)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_example_runs(name: str, tmp_path: Path) -> None:
+    done = run_python(EXAMPLES / name, cwd=tmp_path, PATLM_MODEL=FAKE_MODEL)
+    assert done.returncode == 0, done.stderr
+    CHECKS[name](done.stdout)
+
+
+def test_third_trajectory_stays_short() -> None:
+    lines = (EXAMPLES / "third_trajectory.py").read_text().splitlines()
+    assert len(lines) < 70
+
+
+@pytest.mark.bundled
+def test_quickstart_runs_on_the_bundled_model(tmp_path: Path) -> None:
+    done = run_python(EXAMPLES / "quickstart.py", cwd=tmp_path, seconds=240)
+    assert done.returncode == 0, done.stderr
+    *draft, borrowed = done.stdout.splitlines()
+    assert "".join(draft).strip()
+    assert borrowed.startswith("borrowed from: [")

@@ -1,0 +1,145 @@
+"""A target leaks neither as text nor through a vector: what its author is shown stays the same,
+bit for bit, whatever the target says."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from patlm.stores import Found, Text, TextStore
+from patlm.stores.words import bare
+from store_fixtures import style_encoder, text, topic_encoder
+
+STYLE, TOPIC = style_encoder(dimension=32), topic_encoder(dimension=64)
+
+
+async def answers(path: Path, texts: list[Text], requests: list[Text]) -> list[tuple[Found, ...]]:
+    """Return what each request's author is shown, in a store that is made anew."""
+    async with TextStore.open(str(path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        await store.add(texts)
+        return [await answer(store, request) for request in requests]
+
+
+async def answer(store: TextStore, request: Text) -> tuple[Found, ...]:
+    # The request's own words are fixed here: only what is in the store may differ.
+    words = "good and soft but a bit small for the price"
+    query = TOPIC.encode([words])[0]
+    found = []
+    for topic in (request.topic_id, None, "never seen"):
+        history = await store.history(request.namespace, request.user_id, topic_id=topic)
+        style = history.style.mean(axis=0) if len(history.texts) else STYLE.encode([words])[0]
+        found.append(await store.search_by_style(history, style, topic_id=topic, k=6))
+        found.append(await store.search_by_preference(history, query, words, topic_id=topic, k=6))
+    return tuple(found)
+
+
+def changed(target: Text) -> Text:
+    return replace(
+        target,
+        title="WHOLLY OTHER",
+        body="Unheard of! good soft small price price price " + target.body[::-1],
+        rating=1.0 if (target.rating or 1.0) > 2 else 5.0,
+    )
+
+
+def random_texts(seed: int) -> list[Text]:
+    rng = np.random.default_rng(seed)
+    words = "good bad soft hard small large price tea milk jam bread warm cold red a the".split()
+    texts = []
+    for user in range(40):
+        for n in range(int(rng.integers(1, 5))):
+            texts.append(
+                text(
+                    f"u{user:02}",
+                    f"t{rng.integers(8)}",
+                    " ".join(rng.choice(words, int(rng.integers(3, 30)))),
+                    title=" ".join(rng.choice(words, 2)),
+                    rating=float(rng.integers(1, 6)),
+                    position=len(texts),
+                    target=n == 0,
+                )
+            )
+    return texts
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_target_does_not_show(tmp_path: Path, seed: int) -> None:
+    texts = random_texts(seed)
+    requests = [text for text in texts if text.target][::6]
+    before = await answers(tmp_path / "before", texts, requests)
+    for number, request in enumerate(requests):
+        other = [changed(text) if text is request else text for text in texts]
+        after = await answers(tmp_path / f"after{number}", other, [request])
+        assert after[0] == before[number]
+        assert any(found.hits for found in after[0])
+
+
+async def test_a_target_does_show_to_others(tmp_path: Path) -> None:
+    """The same comparison differs for another requester: it can fail."""
+    texts = random_texts(0)
+    target = next(text for text in texts if text.target)
+    others = [t for t in texts if t.user_id != target.user_id and t.target]
+    other = [changed(text) if text is target else text for text in texts]
+    before = await answers(tmp_path / "before", texts, others)
+    assert await answers(tmp_path / "after", other, others) != before
+
+
+async def test_a_copy_of_the_target_is_no_evidence_for_its_author(tmp_path: Path) -> None:
+    texts = [
+        text("ann", "tea", "Lovely tea, would buy again.", target=True),
+        text("bob", "tea", "  lovely TEA, would buy\nagain."),
+        text("bob", "milk", "Lovely tea, would buy again."),
+        text("cat", "tea", "Never again."),
+        text("cat", "jam", "Never, ever again."),
+    ]
+    async with TextStore.open(str(tmp_path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        await store.add(texts)
+        for user, seen in (("ann", {"cat"}), ("dan", {"ann", "bob", "cat"})):
+            history = await store.history("default", user)
+            found = await store.search_by_preference(
+                history, TOPIC.encode(["lovely tea"])[0], "lovely tea", topic_id="tea", k=9
+            )
+            assert {hit.text.user_id for hit in found.hits} == seen
+            found = await store.search_by_style(
+                history, STYLE.encode(["Lovely tea, would"])[0], topic_id="tea", k=9
+            )
+            assert {hit.text.user_id for hit in found.hits} == seen - {"ann"}
+
+
+def gap_texts() -> list[Text]:
+    folder = os.environ.get("PATLM_DATA")
+    if not folder:
+        pytest.skip("PATLM_DATA is not set: it names the folder with the real data sets")
+    users = json.loads((Path(folder) / "pgraphrag" / "gap_dev.json").read_text("utf-8"))
+    return [
+        text(
+            str(user["id"]),
+            str(entry["pid"]),
+            entry["text"] or "",
+            title=entry["title"] or "",
+            rating=float(entry["rating"]),
+            target=number == 0,
+        )
+        for user in users
+        for number, entry in enumerate(user["profile"])
+    ]
+
+
+async def test_a_target_does_not_show_on_real_texts(tmp_path: Path) -> None:
+    texts = [replace(text, position=place) for place, text in enumerate(gap_texts())]
+    bodies = [bare(text.body) for text in texts]
+    histories = {text.user_id for text in texts if not text.target}
+    # Not those whose target somebody else wrote too: changed, it no longer hides that text.
+    alone = [t for t in texts if t.target and bodies.count(bare(t.body)) == 1]
+    requests = [t for t in alone if t.user_id in histories][:2]
+    requests += [t for t in alone if t.user_id not in histories][:1]
+    before = await answers(tmp_path / "before", texts, requests)
+    assert all(found.hits for answer in before for found in answer)
+    for number, request in enumerate(requests):
+        other = [changed(text) if text is request else text for text in texts]
+        after = await answers(tmp_path / f"after{number}", other, [request])
+        assert after[0] == before[number]

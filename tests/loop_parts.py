@@ -1,0 +1,156 @@
+"""What tests hand to the nodes: a retrieval of given texts, parts, and turns made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from langchain_core.language_models import BaseChatModel
+from patlm.graph.builder import build_graph
+from patlm.nodes.parts import ChatRole, Parts
+from patlm.nodes.state import Request, RunContext
+from patlm.nodes.turn import Turn
+from patlm.stores.episode_schema import TraceRecord
+from patlm.stores.records import Found, History, Hit, Neighbour, Text, Vectors
+from store_fixtures import style_encoder, topic_encoder
+
+ROLES = ("style", "preference", "integrate")
+LONG = {"user_id": "ana", "task": "long", "title": "Two nights by the sea"}
+
+
+def found(texts: Sequence[Text], *, cosine: float = 0.8, **more: Any) -> Found:
+    """Return texts as a search brings them back, in this order."""
+    hits = tuple(Hit(text, 1 - n / 10, f"because {n}") for n, text in enumerate(texts))
+    people = tuple(Neighbour(text.user_id, cosine) for text in texts)
+    return Found(**{"hits": hits, "neighbours": people, "pool_size": len(texts), **more})
+
+
+STYLE_FOUND = found([Text("bo", "I slept. I ate. I left."), Text("cy", "Well! Well! Well!")])
+PREFERENCE_FOUND = found(
+    [
+        Text("dee", "The view over the bay is grand.", topic_id="sea", title="Grand", rating=4.5),
+        Text("eli", "Breakfast was cold, twice.", topic_id="sea", rating=2),
+    ]
+)
+
+
+class GivenRetrieval:
+    """Brings back given texts; keeps what it was asked. `fault` may raise, by the search."""
+
+    def __init__(
+        self,
+        *,
+        own: Sequence[Text] = (),
+        style: Found = STYLE_FOUND,
+        preference: Found = PREFERENCE_FOUND,
+        slow_s: float = 0.0,
+    ) -> None:
+        self.own, self.style, self.preference, self.slow_s = tuple(own), style, preference, slow_s
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.faults: dict[tuple[str, int], BaseException] = {}
+
+    async def _note(self, search: str, **arguments: Any) -> None:
+        self.asked.append((search, arguments))
+        number = len(self.asked_of(search))
+        await asyncio.sleep(self.slow_s)
+        if (search, number) in self.faults:
+            raise self.faults[search, number]
+
+    def asked_of(self, search: str) -> list[dict[str, Any]]:
+        return [arguments for name, arguments in self.asked if name == search]
+
+    async def history(
+        self, namespace: str, user_id: str, *, topic_id: str | None = None
+    ) -> History:
+        await self._note("history", namespace=namespace, user_id=user_id, topic_id=topic_id)
+        bodies = [text.body for text in self.own]
+        style, topic = style_encoder().encode(bodies), topic_encoder().encode(bodies)
+        return History(namespace, user_id, self.own, style, topic, {}, frozenset())
+
+    async def search_by_style(
+        self, history: History, query: Vectors, *, topic_id: str | None, k: int
+    ) -> Found:
+        await self._note("style", history=history, query=query, topic_id=topic_id, k=k)
+        return self.style
+
+    async def search_by_preference(
+        self, history: History, query: Vectors, query_text: str, *, topic_id: str | None, k: int
+    ) -> Found:
+        await self._note(
+            "preference", history=history, query=query, words=query_text, topic_id=topic_id, k=k
+        )
+        return self.preference
+
+
+class MemoryTrace:
+    """Keeps records of runs in a list."""
+
+    def __init__(self) -> None:
+        self.records: list[TraceRecord] = []
+
+    def append(self, record: TraceRecord) -> None:
+        self.records.append(record)
+
+
+def parts_of(model: BaseChatModel, store: Any = None, **given: Any) -> Parts:
+    """Return parts with cheap encoders and one model in all roles, tokens counted in words."""
+    defaults: dict[str, Any] = {
+        "store": GivenRetrieval() if store is None else store,
+        "style_encoder": style_encoder(),
+        "topic_encoder": topic_encoder(),
+        "chat": {role: ChatRole(model, f"{role}-model") for role in ROLES},
+        "count": lambda text: len(text.split()),
+    }
+    return Parts(**{**defaults, **given})
+
+
+def loop_of(parts: Parts, *more: Any, checkpointer: Any = None, **options: Any) -> Any:
+    """Return the compiled loop over parts."""
+
+    async def provide() -> Parts:
+        return parts
+
+    return build_graph(provide, *more).compile(checkpointer=checkpointer, **options)
+
+
+async def run(
+    parts: Parts,
+    request: dict[str, Any] = LONG,
+    config: Any = None,
+    **context: Any,
+) -> dict[str, Any]:
+    """Run the loop once."""
+    result: dict[str, Any] = await loop_of(parts).ainvoke(
+        request, config, context=RunContext(**context)
+    )
+    return result
+
+
+def turn_of(
+    parts: Parts,
+    request: dict[str, Any] = LONG,
+    *,
+    iteration: int = 1,
+    state: dict[str, Any] | None = None,
+    started: float | None = None,
+    **context: Any,
+) -> Turn:
+    """Return a turn made by hand, for a node's own work."""
+    return Turn(
+        state={"log": {}, **(state or {})},  # type: ignore[typeddict-item]
+        request=Request(**request),
+        context=RunContext(**context),
+        parts=parts,
+        run="run-1",
+        iteration=iteration,
+        started=time.time() if started is None else started,
+    )
+
+
+def unit(*numbers: float) -> Vectors:
+    """Return numbers as a unit vector."""
+    vector = np.array(numbers, np.float32)
+    return vector / np.linalg.norm(vector)

