@@ -33,7 +33,7 @@ lint: setup
 
 # Types are checked against an installed copy: mypy does not follow editable installs.
 typecheck: setup
-	rm -rf build/installed
+	rm -rf build
 	$(PIP) --no-deps --target build/installed .
 	cd build/installed && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml \
 		-p patlm.stores -p patlm.models -p patlm.nodes -p patlm.graph -p patlm.training \

@@ -24,7 +24,7 @@ from langgraph.graph import END, START, StateGraph
 
 from ..graph.builder import build_graph
 from ..nodes.parts import ChatRole, Parts
-from ..nodes.state import RunContext
+from ..nodes.state import Request, RunContext
 from ..stores.records import Found, History, Hit, Neighbour, Text, Vectors
 
 WARM_UP = 20
@@ -68,10 +68,10 @@ async def _measure(runs: int) -> LoopTimes:
     loop = build_graph(provide).compile()
     empty = _empty_graph()
     context = RunContext(max_iterations=2)
-    request = {"user_id": "u", "task": "long", "title": "Two nights by the sea"}
+    request = Request(user_id="u", task="long", title="Two nights by the sea")
     loop_ms, empty_ms = [], []
     for run in range(runs + WARM_UP):
-        a = await _milliseconds(lambda: loop.ainvoke(request, context=context))  # type: ignore[arg-type]
+        a = await _milliseconds(lambda: loop.ainvoke(request, context=context))
         b = await _milliseconds(lambda: empty.ainvoke({"iteration": 1}))
         if run >= WARM_UP:
             loop_ms.append(a / context.max_iterations)

@@ -37,5 +37,6 @@ def loop(
         )
         return
     for name, spread in (("loop", times.framework_ms), ("empty", times.empty_graph_ms)):
-        stdout.print(f"{name:>6}  p50 {spread['p50']:.2f} ms  p95 {spread['p95']:.2f} ms an iteration")
+        p50, p95 = spread["p50"], spread["p95"]
+        stdout.print(f"{name:>6}  p50 {p50:.2f} ms  p95 {p95:.2f} ms an iteration")
     stdout.print(f" ratio  {times.ratio:.2f} (medians, {times.runs} runs each, taken in turn)")

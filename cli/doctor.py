@@ -108,13 +108,12 @@ def _computer() -> Finding:
 
 
 def _store(uri: str | None) -> Finding:
-    from ..graph.opening import open_store
-    from ..graph.settings import Settings
+    from ..graph.opening import look_into_store
     from ..models.errors import ModelError
     from ..stores.errors import StoreError
 
     async def main() -> dict[str, Any]:
-        async with open_store(uri, encoder=Settings().encoder, create=False) as opened:
+        async with look_into_store(uri) as opened:
             return (await opened.stats()).as_dict()
 
     name = "store" if uri else "sample store"

@@ -30,14 +30,15 @@ def forget(
 ) -> None:
     """Remove USER from texts, indexes, graph and traces, down to the bytes in the files."""
     from ..graph.forgetting import forget_user
-    from ..graph.opening import open_store
-    from ..graph.settings import Settings
+    from ..graph.opening import look_into_store
     from .output import emit_json, run, stdout
 
     async def main() -> Receipt:
-        async with open_store(store, encoder=Settings().encoder, create=False) as opened:
+        async with look_into_store(store) as opened:
             folder = Path(trace) if trace else None
-            return await forget_user(opened, namespace, user, trace=folder, dry_run=dry_run)
+            return await forget_user(
+                opened, namespace, user, uri=store, trace=folder, dry_run=dry_run
+            )
 
     receipt = run(main)
     if json:

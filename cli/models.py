@@ -44,7 +44,8 @@ def _show(as_json: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table("model", "package", "version", "ready", "MB", "path", box=None)
+    table = Table("model", "package", "version", "ready", "MB", box=None)
+    table.add_column("path", overflow="fold")  # cut short, it could not be copied
     for model in models:
         ready = model.version is not None and model.converted is not False
         table.add_row(

@@ -59,7 +59,8 @@ def _show_record(record: TraceRecord) -> None:
     for key, value in request.items():
         stdout.print(f"[bold]{key}[/bold]: {escape(str(value))}")
     if record.cold_start is not None:
-        stdout.print(f"[bold]history[/bold]: {record.cold_start} ({len(record.own)} own texts read)")
+        read = len(record.own)
+        stdout.print(f"[bold]history[/bold]: {record.cold_start} ({read} own texts read)")
     for iteration in record.iterations:
         _show_iteration(iteration)
     stdout.print(Rule("end"))
@@ -91,7 +92,9 @@ def _show_iteration(iteration: IterationRecord) -> None:
     mark = "[green]kept[/green]" if iteration.kept else "not kept"
     stdout.print(f"[bold]integrate[/bold] ({mark}): {escape(iteration.draft)}")
     if iteration.score is not None:
-        settled = "" if iteration.similarity is None else (
-            f", {iteration.similarity:.3f} like the iteration before"
+        settled = (
+            ""
+            if iteration.similarity is None
+            else (f", {iteration.similarity:.3f} like the iteration before")
         )
         stdout.print(f"[bold]check-stop[/bold]: score {iteration.score:.3f}{settled}")

@@ -19,12 +19,11 @@ def register(app: typer.Typer) -> None:
 
 def stats(store: StoreOption = None, json: JsonOption = False) -> None:
     """Count texts, users and topics of a store, and say how it lies on the disk."""
-    from ..graph.opening import open_store
-    from ..graph.settings import Settings
+    from ..graph.opening import look_into_store
     from .output import emit_json, run, stdout
 
     async def main() -> StoreStats:
-        async with open_store(store, encoder=Settings().encoder, create=False) as opened:
+        async with look_into_store(store) as opened:
             return await opened.stats()
 
     found = run(main).as_dict()
@@ -33,5 +32,8 @@ def stats(store: StoreOption = None, json: JsonOption = False) -> None:
         return
     for name, value in found.items():
         shown = ", ".join(value) if isinstance(value, list) else value
-        stdout.print(f"{name.replace('_', ' '):>14}  {shown:,}" if isinstance(shown, int) else
-                     f"{name.replace('_', ' '):>14}  {shown}")
+        stdout.print(
+            f"{name.replace('_', ' '):>14}  {shown:,}"
+            if isinstance(shown, int)
+            else f"{name.replace('_', ' '):>14}  {shown}"
+        )

@@ -32,7 +32,9 @@ def write(
         str | None, typer.Option(help="What it is about, as the store names it.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="The title to write under.")] = None,
-    text: Annotated[str | None, typer.Option(help="The text to find a title or rating for.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="The text to find a title or rating for.")
+    ] = None,
     instruction: Annotated[str | None, typer.Option(help="What to write.")] = None,
     language: Annotated[str, typer.Option(help="Language of the draft.")] = "en",
     k: Annotated[int, typer.Option(help="Texts of evidence a trajectory.")] = 4,

@@ -9,6 +9,7 @@ to the app's answer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -63,9 +64,11 @@ async def main() -> None:
     given: AppState = {"signed_in": "tilly-types", "wish": "Recommend the blanket to a friend."}
     async with Personalizer() as personalizer:
         app = build_app(personalizer)
-        stream = app.astream(given, stream_mode=["messages", "values"], subgraphs=True)
+        events: AsyncIterator[Any] = app.astream(
+            given, stream_mode=["messages", "values"], subgraphs=True
+        )
         state: dict[str, Any] = {}
-        async for namespace, mode, chunk in stream:
+        async for namespace, mode, chunk in events:
             if mode == "messages":
                 message, metadata = chunk
                 # The reasoners' tokens come too; the draft is what integrate writes.

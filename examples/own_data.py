@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from patlm.graph import Personalizer, open_encoders, open_store
+from patlm.graph import Personalizer, open_store
 from patlm.stores.ingest import ingest
 from patlm.stores.readers import read_texts
 
@@ -32,8 +32,7 @@ async def main(folder: Path) -> None:
     """Ingest, write, forget."""
     uri, file = str(folder / "store"), folder / "texts.jsonl"
     write_rows(file)
-    encoders = await asyncio.to_thread(open_encoders)
-    async with open_store(uri, encoders) as store:
+    async with open_store(uri) as store:
         done = await ingest(store, read_texts(file))
     print(f"{done.rows} rows: {done.added} added, {done.rejected} rejected")
 

@@ -1,14 +1,11 @@
-"""A third trajectory beside style and preference: what has been on the user's mind lately.
-
-A trajectory is a retriever, a reasoner and a name; `build_graph` takes a list of them.
-"""
+"""A third trajectory beside style and preference: what has been on the user's mind lately."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from patlm.graph import TRAJECTORIES, Parts, Settings, Trajectory, build_graph, open_parts
+from patlm.graph import TRAJECTORIES, Parts, Request, Settings, Trajectory, build_graph, open_parts
 from patlm.nodes.evidence import evidence_of_own
 from patlm.nodes.parts import ProvideParts
 from patlm.nodes.prompts import ReasonerText
@@ -41,7 +38,7 @@ def build_retrieve(provide: ProvideParts) -> Node:
 
 
 async def main() -> None:
-    """Run the loop with three trajectories."""
+    """Run the loop with three trajectories: each is a name, its words, a retriever, a reasoner."""
     lately = Trajectory(
         "lately", LATELY, build_retrieve, lambda p, words: build_reason(p, "lately", words)
     )
@@ -51,7 +48,7 @@ async def main() -> None:
             return parts
 
         graph = build_graph(provide, [*TRAJECTORIES, lately]).compile()
-        request = {"user_id": "gran-mcleish", "task": "long", "title": "A walk by the sea"}
+        request = Request(user_id="gran-mcleish", task="long", title="A walk by the sea")
         result = await graph.ainvoke(request)
     for name, summary in result["summaries"].items():
         print(f"{name}: {summary}")

@@ -52,7 +52,7 @@ def build_graph(
         retry_policy=RetryPolicy(
             initial_interval=0.2, max_attempts=3, jitter=False, retry_on=is_transient
         ),
-        error_handler=_error_handler(provide),
+        error_handler=_error_handler(provide, trajectories),
     )
     for trajectory, retrieval in zip(trajectories, retrievals, strict=True):
         reasoner = f"{trajectory.name}-reason"
@@ -83,11 +83,19 @@ def _add(builder: LoopGraph, name: str, node: Any) -> None:
     builder.add_node(name, node)
 
 
-def _error_handler(provide: ProvideParts) -> Any:
+def _error_handler(provide: ProvideParts, trajectories: Sequence[Trajectory]) -> Any:
     give_up = build_give_up(provide)
+    after = {"integrate": "check-stop", "check-stop": "check-stop"}
+    for trajectory in trajectories:
+        after[f"{trajectory.name}-retrieve"] = f"{trajectory.name}-reason"
+        after[f"{trajectory.name}-reason"] = "integrate"
 
     async def handle(state: LoopState, error: NodeError, runtime: Runtime[RunContext]) -> Any:
-        """Give back the best draft so far, or let a clear error through."""
-        return Command(update=await give_up(state, runtime, error.error), goto=END)
+        """Let check-stop give back the best draft so far, or raise a clear error.
+
+        The way there is the usual one: both sides stay in step, so that check-stop is called once.
+        """
+        update = await give_up(state, runtime, error.error)
+        return Command(update=update, goto=after[error.node])
 
     return handle

@@ -1,4 +1,4 @@
-"""Forget a person everywhere that one process knows of: the store, and the traces."""
+"""Forget a person everywhere that one process knows of: store, splits and traces."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ async def forget_user(
     namespace: str,
     user_id: str,
     *,
+    uri: str | None = None,
     trace: Path | None = None,
     dry_run: bool = False,
 ) -> Receipt:
@@ -26,6 +27,7 @@ async def forget_user(
         store: Where the texts are.
         namespace: The tenant.
         user_id: Whom to forget.
+        uri: Where the store lies; the splits that are kept beside it forget the user too.
         trace: Folder of the records of runs, if any are kept.
         dry_run: Only say what would be removed.
 
@@ -33,11 +35,13 @@ async def forget_user(
         StoreError: The store could not remove all of it.
     """
     from ..stores.episodes import forget_traces
+    from ..stores.split_files import find_splits_file, forget_split
 
     removed = 0
     if trace is not None:
-        removed = await asyncio.to_thread(
-            forget_traces, trace, namespace, user_id, dry_run=dry_run
-        )
+        removed = await asyncio.to_thread(forget_traces, trace, namespace, user_id, dry_run=dry_run)
     receipt = await store.forget(namespace, user_id, dry_run=dry_run)
+    splits = find_splits_file(uri) if uri is not None else None
+    if splits is not None and not dry_run:
+        await asyncio.to_thread(forget_split, splits, namespace, user_id)
     return replace(receipt, removed={**receipt.removed, "traces": removed})

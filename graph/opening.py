@@ -27,7 +27,7 @@ LEAST_CONFIDENCE = {"style": 0.005, "preference": 0.05}
 """Below it a side abstains; low enough that only evidence without any ground is left out."""
 
 NO_REPEAT_NGRAM = 4
-"""Length of the n-grams that a draft of a local model may not repeat (greedy decoding loops)."""
+"""Length of the n-grams that an answer of a local model may not repeat: greedy decoding loops."""
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ async def open_parts(
     try:
         encoders = await asyncio.to_thread(open_encoders, settings.encoder)
         async with _open_filled(settings.store, encoders) as store:
-            chat = {role: given.get(role, loaded) for role in (*ROLES, *given)}
+            chat = given if loaded is None else {**dict.fromkeys(ROLES, loaded), **given}
             yield await asyncio.to_thread(_make_parts, store, encoders, chat, settings)
     finally:
         if loaded is not None:
@@ -84,19 +84,44 @@ def open_encoders(topic: str = "bundled") -> Encoders:
 
 
 @asynccontextmanager
-async def open_store(uri: str | None, *, encoder: str = "bundled") -> AsyncIterator[TextStore]:
-    """Open a store, made where there is none; without a URI, that of the sample corpus.
+async def open_store(
+    uri: str | None, *, encoder: str = "bundled", create: bool = True
+) -> AsyncIterator[TextStore]:
+    """Open a store; without a URI, that of the sample corpus.
 
     Args:
         uri: Directory or object-store URI.
         encoder: The topic encoder: bundled, a path or a hub id.
+        create: Whether a store is made where there is none; for who only looks into it, a
+            directory without one is an error.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
         ModelError: The encoder can't be loaded.
     """
+    if uri and not create:
+        await asyncio.to_thread(_check_there, uri)
     encoders = await asyncio.to_thread(open_encoders, encoder)
     async with _open_filled(uri, encoders) as store:
+        yield store
+
+
+@asynccontextmanager
+async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
+    """Open a store that is there without loading its encoders: to count or to forget.
+
+    Without a URI that of the sample corpus, which is filled first where it has not been.
+
+    Raises:
+        StoreError: There is no store, or it can't be opened.
+    """
+    if uri is None:
+        async with open_store(None) as sample:
+            yield sample
+        return
+    from ..stores.text_store import TextStore
+
+    async with TextStore.open_existing(uri) as store:
         yield store
 
 
@@ -111,6 +136,16 @@ async def _open_filled(uri: str | None, encoders: Encoders) -> AsyncIterator[Tex
     opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
     async with opened as store:
         yield store
+
+
+def _check_there(uri: str) -> None:
+    from ..stores.errors import StoreError
+    from ..stores.schema import TEXTS
+    from ..stores.tables import local_root
+
+    root = local_root(uri)
+    if root is not None and not (root / f"{TEXTS}.lance").exists():
+        raise StoreError(f"no store at {uri}: name another, or fill it with `patlm ingest`")
 
 
 def _open_chat(settings: Settings, progress: Progress | None) -> BaseChatModel:
@@ -152,7 +187,6 @@ def chat_role(model: BaseChatModel) -> ChatRole:
         return ChatRole(
             model,
             model_name(model),
-            options={"temperature": 0.0},
-            draft_options={"no_repeat_ngram_size": NO_REPEAT_NGRAM},
+            options={"temperature": 0.0, "no_repeat_ngram_size": NO_REPEAT_NGRAM},
         )
     return ChatRole(model, model_name(model))

@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -86,12 +86,10 @@ class Personalizer:
             "model": model if isinstance(model, str) else None,
             "trace": trace,
         }
-        given = {key: value for key, value in named.items() if value is not None}
+        given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
         self.settings = Settings(**given, **settings)
         self.namespace = namespace
-        everywhere = (
-            {} if model is None or isinstance(model, str) else dict.fromkeys(_ROLES, model)
-        )
+        everywhere = {} if model is None or isinstance(model, str) else dict.fromkeys(_ROLES, model)
         self._models = {**everywhere, **(roles or {})}
         self._runtime = Runtime(self._open_parts)
         self.graph: LoopApp = build_graph(self._runtime.parts).compile(name="patlm")
@@ -247,9 +245,10 @@ class Personalizer:
         ready = read_fields({"user_id": user_id, **fields})
         context = self._context(request)
         result, iteration = None, 1
-        async for mode, chunk in self.graph.astream(
-            ready.model_dump(), context=context, stream_mode=["updates", "messages", "values"]
-        ):
+        stream: AsyncIterator[Any] = self.graph.astream(
+            ready, context=context, stream_mode=["updates", "messages", "values"]
+        )
+        async for mode, chunk in stream:
             if mode == "messages":
                 message, metadata = chunk
                 if metadata.get("langgraph_node") == "integrate" and message.text:
@@ -275,12 +274,13 @@ class Personalizer:
             await self._store(),
             self.namespace,
             user_id,
+            uri=self.settings.store,
             trace=self.settings.trace,
             dry_run=dry_run,
         )
 
     async def _run(self, request: Request, context: RunContext) -> Result:
-        state = await self.graph.ainvoke(request.model_dump(), context=context)
+        state = await self.graph.ainvoke(request, context=context)
         return Result.model_validate(state)
 
     async def _store(self) -> TextStore:
@@ -298,10 +298,13 @@ class Personalizer:
                 f"a run may set {', '.join(RunContext.model_fields)}"
             ) from None
 
-    def _open_parts(self) -> AbstractAsyncContextManager[Parts]:
+    @asynccontextmanager
+    async def _open_parts(self) -> AsyncIterator[Parts]:
         from .opening import open_parts
 
-        return open_parts(self.settings, models=self._models)
+        async with open_parts(self.settings, models=self._models) as parts:
+            # Runs of `.graph` itself, as a node of an app, stay in this tenant too.
+            yield replace(parts, namespace=self.namespace)
 
 
 _ROLES = ("style", "preference", "integrate")

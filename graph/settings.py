@@ -21,9 +21,7 @@ class Settings(BaseSettings):
         "bundled",
         description="bundled, a path, a hub id, provider:model, or python:package.module:factory.",
     )
-    encoder: str = Field(
-        "bundled", description="Topic encoder: bundled, a path or a hub id."
-    )
+    encoder: str = Field("bundled", description="Topic encoder: bundled, a path or a hub id.")
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the language model; auto: the faster one here."
     )

@@ -4,6 +4,8 @@ transformers reads GGUF in half a minute and refuses to save what it read, so th
 copied into a fresh model of the same configuration. The weights are stored in bf16: they come
 from four-bit blocks, whose rounding is twenty times coarser, and a model loaded from them in fp32
 computes in full fp32, so that results under either format come from the same weights.
+Measured on 827 tokens of reviews: KL divergence from the fp32 weights 6e-5 nats a token, the same
+likeliest token in 99.3% of places, mean negative log-likelihood 4.1647 beside 4.1646.
 
 A folder is complete or not there: it is written under another name and renamed. A file lock makes
 the second of two processes wait and find it done. `manifest.json` holds the checksums of the

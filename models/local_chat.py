@@ -19,18 +19,18 @@ from queue import SimpleQueue
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 from pydantic import PrivateAttr
 
+from .answers import end_of_answer, piece_of_answer, whole_answer
 from .batching import Batcher, BatchLimits
 from .control_tokens import control_tokens, neutralise
 from .device import choose_device, choose_dtype
 from .errors import CallRefused, ModelNotFound, ModelUnusable
 from .quiet import quiet_loading
-from .rows import Completion, Row
+from .rows import Row
 from .sampling import Sampling
 
 
@@ -116,7 +116,7 @@ class LocalChatModel(ChatHuggingFace):
     ) -> ChatResult:
         row = self._submit(messages, stop, kwargs)
         try:
-            return self._result(row.future.result())
+            return whole_answer(row.future.result(), self.model_name)
         finally:
             row.cancel()  # no-op after an answer; frees the row after a KeyboardInterrupt
 
@@ -132,7 +132,7 @@ class LocalChatModel(ChatHuggingFace):
         try:
             # In a thread: the queue's lock is a blocking call, which `langgraph dev` refuses.
             row = await asyncio.to_thread(self._submit, messages, stop, kwargs, gone=gone)
-            return self._result(await asyncio.wrap_future(row.future))
+            return whole_answer(await asyncio.wrap_future(row.future), self.model_name)
         finally:
             gone.set()
 
@@ -150,11 +150,11 @@ class LocalChatModel(ChatHuggingFace):
         row.future.add_done_callback(lambda _: pieces.put(None))
         try:
             while (piece := pieces.get()) is not None:
-                chunk = _chunk(piece)
+                chunk = piece_of_answer(piece)
                 if run_manager is not None:
                     run_manager.on_llm_new_token(piece, chunk=chunk)
                 yield chunk
-            yield self._last_chunk(row.future.result())
+            yield end_of_answer(row.future.result(), self.model_name)
         finally:
             row.cancel()
 
@@ -176,11 +176,11 @@ class LocalChatModel(ChatHuggingFace):
             )
             row.future.add_done_callback(lambda _: put(None))
             while (piece := await pieces.get()) is not None:
-                chunk = _chunk(piece)
+                chunk = piece_of_answer(piece)
                 if run_manager is not None:
                     await run_manager.on_llm_new_token(piece, chunk=chunk)
                 yield chunk
-            yield self._last_chunk(row.future.result())
+            yield end_of_answer(row.future.result(), self.model_name)
         finally:
             gone.set()
 
@@ -226,20 +226,6 @@ class LocalChatModel(ChatHuggingFace):
             ) from error
         ids: list[int] = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         return ids
-
-    def _result(self, completion: Completion) -> ChatResult:
-        message = AIMessage(completion.text, usage_metadata=_usage(completion))
-        generation = ChatGeneration(message=message, generation_info=self._info(completion))
-        return ChatResult(generations=[generation])
-
-    def _last_chunk(self, completion: Completion) -> ChatGenerationChunk:
-        message = AIMessageChunk(
-            content="", usage_metadata=_usage(completion), chunk_position="last"
-        )
-        return ChatGenerationChunk(message=message, generation_info=self._info(completion))
-
-    def _info(self, completion: Completion) -> dict[str, Any]:
-        return {"finish_reason": completion.finish_reason, "model_name": self.model_name}
 
 
 def open_local_chat(
@@ -292,19 +278,6 @@ def _put_from_thread(
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
     except RuntimeError:  # the loop was closed under the caller: nobody listens any more
         gone.set()
-
-
-def _chunk(piece: str) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=AIMessageChunk(content=piece))
-
-
-def _usage(completion: Completion) -> UsageMetadata:
-    new = len(completion.token_ids)
-    return UsageMetadata(
-        input_tokens=completion.prompt_tokens,
-        output_tokens=new,
-        total_tokens=completion.prompt_tokens + new,
-    )
 
 
 def _as_ids(value: int | list[int] | None) -> frozenset[int]:

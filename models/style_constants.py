@@ -3,8 +3,7 @@
 Origin: `StyleBaseline.measure(texts, 46)` over 4,500 English and 1,500 Portuguese reviews, which
 users of the `train` split (see `stores/splits.py`) of the PGraphRAG development files wrote on
 topics of that split; rounded to four decimals. They are means and spreads of features, hold no
-text, and were set without looking at who wrote what. Other data sets were left out, so that
-figures on them are out of sample.
+text, and were set without looking at who wrote what.
 """
 
 # fmt: off

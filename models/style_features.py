@@ -129,8 +129,10 @@ NAMES: tuple[str, ...] = (
 #: How many features are lengths and yes-or-no traits; the rest are rates.
 SHARES = 9
 #: Weights of the groups above in a vector: lengths and shares, punctuation, sentence ends, words,
-#: function words. Chosen a priori: habits of spacing and punctuation are carried from topic to
-#: topic, length and function words hang more on what the text is about.
+#: function words. Habits of spacing and punctuation are carried from topic to topic, length and
+#: function words hang more on what the text is about. Picked among four sets by triplet accuracy on
+#: the instruments reviews of Amazon 2014 (all 1: .795, these: .817, two others: .814 and .818), as
+#: was the choice of features: a figure on that file is not out of sample.
 GROUP_WEIGHTS = np.repeat(
     [0.7, 1.0, 1.5, 1.0, 0.7],
     [SHARES, len(_PUNCTUATION), len(_AT_SENTENCE_ENDS), len(_AMONG_WORDS), len(_FUNCTION_WORDS)],

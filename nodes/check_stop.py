@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from ..stores.records import Encoder
-from .finish import finished
+from .finish import finish_early, finished
 from .parts import Parts, ProvideParts
 from .state import Kept, StopReason, Update
 from .turn import Node, Turn, as_node
@@ -33,6 +33,8 @@ def build_check_stop(provide: ProvideParts) -> Node:
 
 async def check(turn: Turn) -> tuple[Update, dict[str, Any]]:
     """Score the draft, keep the best one, and end the run or begin the next iteration."""
+    if "failure" in turn.state:
+        return await finish_early(turn), {}
     score, similarity = await asyncio.to_thread(_measure, turn)
     kept = _better(turn, score)
     reason = stop_reason(turn, similarity)
@@ -67,7 +69,7 @@ def _better(turn: Turn, score: float) -> Kept:
     """Return this draft or the one kept before; on ties the earlier stays."""
     state = turn.state
     if turn.iteration > 1 and state["kept"]["score"] >= score:
-        return Kept(**state["kept"])  # type: ignore[typeddict-item]
+        return state["kept"]
     return Kept(
         text=state["draft"],
         score=score,
@@ -82,8 +84,9 @@ def _measure(turn: Turn) -> tuple[float, float | None]:
     similarity = None
     if turn.iteration > 1:
         similarity = similarity_to_previous(turn.parts.topic_encoder, turn)
-    drafted = turn.state["log"].get(f"integrate@{turn.iteration}", {})
-    return FLAWED if "flaw" in drafted else draft_score(turn.parts, turn), similarity
+    drafted = turn.state["log"].get(f"integrate@{turn.iteration}")
+    flawed = drafted is not None and "flaw" in drafted
+    return FLAWED if flawed else draft_score(turn.parts, turn), similarity
 
 
 def similarity_to_previous(encoder: Encoder, turn: Turn) -> float:

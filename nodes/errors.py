@@ -43,9 +43,7 @@ class ModelCallError(LoopError):
     """
 
     def __init__(self, role: str, model: str, cause: Exception, *, transient: bool) -> None:
-        super().__init__(
-            f"the {role} model {model!r} failed: {type(cause).__name__}: {cause}"
-        )
+        super().__init__(f"the {role} model {model!r} failed: {type(cause).__name__}: {cause}")
         self.transient = transient
 
 

@@ -16,10 +16,10 @@ from .model_call import BASE
 from .parts import Parts, ProvideParts
 from .state import Kept, LoopState, NodeLog, RunContext, StopReason, Update, read_request
 from .trace_record import record_of
-from .turn import Turn, read_context, read_moment
+from .turn import Turn, in_tenant, read_context, read_moment
 
 GiveUp = Callable[[LoopState, Runtime[RunContext], BaseException], Awaitable[Update]]
-"""Ends a run whose node failed: the best draft so far, or a clear error."""
+"""Deals with a node that failed: why the run has to end, or a clear error."""
 
 ROLES = ("style", "preference", "integrate")
 
@@ -53,7 +53,7 @@ async def finished(
         last: What the ending node itself has to log.
         warnings: What the ending node wants the caller to know.
     """
-    log = _this_run(turn)
+    log = log_of_run(turn.state, turn.run)
     if last is not None:
         now = {"run": turn.run, "began": time.time(), "seconds": 0.0}
         log[f"check-stop@{turn.iteration}"] = {**now, **last}  # type: ignore[typeddict-item]
@@ -85,21 +85,37 @@ async def finished(
 
 
 def build_give_up(provide: ProvideParts) -> GiveUp:
-    """Return what ends a run whose node failed for good."""
+    """Return what deals with a node that failed for good.
+
+    Where there is a draft the update says why the run has to end. All nodes hand that on to
+    check-stop, which ends it: alone in its step, so that nothing of the other side's, which may be
+    at work yet, is mixed into the result.
+
+    Raises (from what is returned):
+        DeadlineError: The time was spent before there was a draft.
+        RunFailedError: A node failed before there was a draft.
+        LoopError: The request was not usable.
+    """
     failed: deque[str] = deque(maxlen=FAILURES_REMEMBERED)
 
     async def give_up(
         state: LoopState, runtime: Runtime[RunContext], error: BaseException
     ) -> Update:
-        if isinstance(error, RequestError):  # there is no request to make a turn of
+        # Without a request there is no turn; a second failure is one of the end itself.
+        if isinstance(error, RequestError) or "failure" in state:
             raise error
         request, context = read_request(state), read_context(runtime)
         now = read_moment(state, runtime)
+        if now.iteration > 1 or "integrate@1" in log_of_run(state, now.run):
+            late = isinstance(error, DeadlineError)
+            said = str(error) or type(error).__name__
+            return {"failure": {"reason": "deadline" if late else "error", "says": said}}
         parts = await _opened(provide, error)
         if now.run in failed:  # both sides failed in one step: one of them tells of it
             parts = replace(parts, trace=None)
         failed.append(now.run)
-        return await gave_up(Turn(state, request, context, parts, **asdict(now)), error)
+        turn = Turn(state, request, in_tenant(context, parts), parts, **asdict(now))
+        raise await _told(turn, error)
 
     return give_up
 
@@ -113,37 +129,30 @@ async def _opened(provide: ProvideParts, error: BaseException) -> Parts:
         raise error from None
 
 
-async def gave_up(turn: Turn, error: BaseException) -> Update:
-    """Return the best draft so far where a node failed for good.
-
-    Raises:
-        DeadlineError: The time was spent before there was a draft.
-        RunFailedError: A node failed before there was a draft.
-        LoopError: The request was not usable.
-    """
-    kept = _best_so_far(turn)
-    if kept is not None:
-        reason: StopReason = "deadline" if isinstance(error, DeadlineError) else "error"
-        said = str(error) or type(error).__name__
-        return await finished(turn, kept, reason, warnings=(said,))
+async def _told(turn: Turn, error: BaseException) -> BaseException:
+    """Write the record of a run without a draft, and return the error for its caller."""
     try:
-        await write_trace(turn, _this_run(turn), {}, error=error)
+        await write_trace(turn, log_of_run(turn.state, turn.run), {}, error=error)
     except OSError as lost:
         error.add_note(f"the record of this run was not kept: {lost}")
     if isinstance(error, LoopError):
-        raise error
-    raise RunFailedError(
-        f"the run ended without a draft: {type(error).__name__}: {error}"
-    ) from error
+        return error
+    clear = RunFailedError(f"the run ended without a draft: {type(error).__name__}: {error}")
+    clear.__cause__ = error
+    return clear
 
 
-def _best_so_far(turn: Turn) -> Kept | None:
-    """Return the draft that check-stop kept, else one that it did not get to, else None."""
+async def finish_early(turn: Turn) -> Update:
+    """Return the result of a run whose node failed: the best draft so far, and why it ended."""
+    failure = turn.state["failure"]
+    return await finished(turn, _best_so_far(turn), failure["reason"], warnings=(failure["says"],))
+
+
+def _best_so_far(turn: Turn) -> Kept:
+    """Return the draft that check-stop kept, else the one that it failed on."""
     state = turn.state
     if turn.iteration > 1:
-        return Kept(**state["kept"])  # type: ignore[typeddict-item]
-    if "integrate@1" not in _this_run(turn):
-        return None
+        return state["kept"]
     summaries, evidence = dict(state["summaries"]), dict(state["evidence"])
     return Kept(
         text=state["draft"], score=UNSCORED, iteration=1, summaries=summaries, evidence=evidence
@@ -159,10 +168,10 @@ async def write_trace(
         await asyncio.to_thread(turn.parts.trace.append, record)
 
 
-def _this_run(turn: Turn) -> dict[str, NodeLog]:
-    """Return the log of this run alone: a thread's state may hold an earlier run's."""
-    log = turn.state.get("log", {})
-    return {key: entry for key, entry in log.items() if entry["run"] == turn.run}
+def log_of_run(state: LoopState, run: str) -> dict[str, NodeLog]:
+    """Return the log of one run alone: a thread's state may hold an earlier run's."""
+    log = state.get("log", {})
+    return {key: entry for key, entry in log.items() if entry["run"] == run}
 
 
 def _timings(log: dict[str, NodeLog], started: float) -> dict[str, float]:

@@ -22,9 +22,7 @@ _DOUBLE_QUOTES = '"“”«»'
 _QUOTES = f"{_DOUBLE_QUOTES}'`"
 
 
-def build_integrate(
-    provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS
-) -> Node:
+def build_integrate(provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS) -> Node:
     """Return the node `integrate`."""
 
     async def integrate(turn: Turn) -> tuple[Update, dict[str, Any]]:
@@ -47,13 +45,8 @@ async def write_draft(
     prompt = integrate_prompt(
         request, usable, later=turn.iteration > 1, budget=parts.budget, count=parts.count
     )
-    role = parts.role("integrate")
     answer, call = await call_model(
-        turn,
-        "integrate",
-        prompt,
-        max_tokens=parts.budget.answer[request.task],
-        options={**role.options, **role.draft_options},
+        turn, "integrate", prompt, max_tokens=parts.budget.answer[request.task]
     )
     draft, flaw = read_draft(answer, request)
     entry: dict[str, Any] = {"call": call, "warnings": []}

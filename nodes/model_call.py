@@ -27,7 +27,7 @@ BASE = "base"
 
 
 async def call_model(
-    turn: Turn, role: str, prompt: Prompt, *, max_tokens: int, options: Mapping[str, Any]
+    turn: Turn, role: str, prompt: Prompt, *, max_tokens: int
 ) -> tuple[str, dict[str, Any]]:
     """Ask the model of a role and return its answer with the call's record.
 
@@ -36,7 +36,6 @@ async def call_model(
         role: Which model to ask.
         prompt: What to ask.
         max_tokens: Length of the answer at most.
-        options: Further decoding options that this model knows.
 
     Raises:
         ModelCallError: The model failed; transient unless it refused the call itself.
@@ -44,7 +43,7 @@ async def call_model(
     chat = turn.parts.role(role)
     begin = time.perf_counter()
     try:
-        answer = await chat.model.ainvoke(prompt.messages, max_tokens=max_tokens, **options)
+        answer = await chat.model.ainvoke(prompt.messages, max_tokens=max_tokens, **chat.options)
     except (LoopError, TimeoutError):
         raise
     # The boundary to foreign code: any model may raise anything.

@@ -47,14 +47,12 @@ class ChatRole:
 
     Attributes:
         name: How the model is called in results and traces.
-        options: Decoding options of every call that this model knows (temperature).
-        draft_options: Those of drafts besides (repeated n-grams blocked).
+        options: Decoding options that this model knows (temperature, n-grams not to repeat).
     """
 
     model: BaseChatModel
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    draft_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,7 @@ class Parts:
         count: Tokens of a text.
         least_confidence: Below it a retrieval makes its side abstain without a call.
         trace: Where the record of each run goes, or None.
+        namespace: Tenant of runs whose context names none.
     """
 
     store: Retrieval
@@ -102,6 +101,7 @@ class Parts:
     budget: PromptBudget = field(default_factory=PromptBudget)
     least_confidence: Mapping[str, float] = field(default_factory=dict)
     trace: Trace | None = None
+    namespace: str = "default"
 
     def role(self, name: str) -> ChatRole:
         """Return the model of a role."""

@@ -79,9 +79,7 @@ def shares(sizes: Sequence[int], room: int) -> list[int]:
 
 def _too_small(sizes: Sequence[int], room: int, smallest_share: int) -> bool:
     given = shares(sizes, room)
-    return any(
-        share < min(smallest_share, size) for share, size in zip(given, sizes, strict=True)
-    )
+    return any(share < min(smallest_share, size) for share, size in zip(given, sizes, strict=True))
 
 
 def fit(
@@ -102,7 +100,5 @@ def fit(
     while keep and _too_small(sizes[:keep], room - around * keep, smallest_share):
         keep -= 1
     given = shares(sizes[:keep], room - around * keep)
-    fitted = tuple(
-        cut(text, share, count) for text, share in zip(texts[:keep], given, strict=True)
-    )
+    fitted = tuple(cut(text, share, count) for text, share in zip(texts[:keep], given, strict=True))
     return Fitted(fitted, sum(sizes), sum(count(text) for text in fitted))

@@ -1,7 +1,7 @@
 """Every prompt of the loop, for serving and training alike.
 
-What does not change between iterations (evidence) stands first, what does (draft, the partner's
-summary) behind it. Texts of users stand between delimiters that they cannot close. Wording is
+What does not change between iterations (request, evidence) stands first, what does (draft, the
+partner's summary) behind it. Texts of users stand between delimiters that they cannot close. Wording is
 plain, so that it is good for a model of 135M parameters and for one of 7B: pieces are not numbered
 and nobody is called "the writer" in an answer's reach, for a small model goes on in the form of
 what it read last.
@@ -58,14 +58,15 @@ STYLE = ReasonerText(
 )
 
 PREFERENCE = ReasonerText(
-    system=f"You sum up what people think. If the texts show nothing, answer: {ABSTENTION}",
-    evidence_heading="What like-minded people wrote:",
-    question="What do these people like, and what do they dislike? Answer in one or two short "
-    "sentences.",
+    system=f"You sum up opinions. If the texts show nothing, answer: {ABSTENTION}",
+    evidence_heading="What like-minded people wrote about it:",
+    question="Summarize what they like and dislike in one or two short sentences.",
     heading="Opinions",
 )
 
-INTEGRATE = "You write in the first person."
+INTEGRATE = "You write short personal texts in the first person."
+
+_LABELS = {"long": "Title", "short": "Text", "rating": "Text", "free": "Request"}
 
 REASONERS: Mapping[str, ReasonerText] = {"style": STYLE, "preference": PREFERENCE}
 
@@ -114,14 +115,14 @@ def reasoner_prompt(
         count: Tokens of a text.
     """
     asked, asked_cut = _asked(request, budget, count)
-    tail = [asked]
+    head, tail = f"{_LABELS[request.task]}: {asked}", []
     if draft:
         tail.append(f"Draft so far: {fence(cut(neutralise(draft), budget.draft, count))}")
     for heading, summary in (partners or {}).items():
         tail.append(f"{heading}: {fence(cut(neutralise(summary), budget.summary, count))}")
     tail.append(words.question)
     total = budget.first if draft is None else budget.later
-    frame = "\n".join([words.system, words.evidence_heading, words.own_heading, *tail])
+    frame = "\n".join([words.system, head, words.evidence_heading, words.own_heading, *tail])
     room = total - TEMPLATE_TOKENS - count(frame)
     blocks, fits = [], [asked_cut]
     if own:
@@ -136,7 +137,8 @@ def reasoner_prompt(
         )
         blocks.append(block)
         fits.append(fitted)
-    return Prompt(words.system, "\n".join([*filter(None, blocks), *tail]), _share_cut(fits))
+    lines = [head, *filter(None, blocks), *tail]
+    return Prompt(words.system, "\n".join(lines), _share_cut(fits))
 
 
 def integrate_prompt(
@@ -157,50 +159,46 @@ def integrate_prompt(
         count: Tokens of a text.
     """
     asked, asked_cut = _asked(request, budget, count)
+    order = _order(request, asked, list(summaries))
     headings = [f"{heading}: {fence('')}" for heading in summaries]
-    frame = "\n".join([INTEGRATE, asked, *headings, _order(request)])
+    frame = "\n".join([INTEGRATE, *headings, order])
     room = (budget.later if later else budget.first) - TEMPLATE_TOKENS - count(frame)
     # Twice what a summary is asked to be: models miscount, and a good long one may stay.
     room = min(room, 2 * budget.summary * len(summaries))
     fitted = fit([neutralise(summary) for summary in summaries.values()], room, 1, count, around=2)
     said = [
-        f"{heading}: {fence(text)}"
-        for heading, text in zip(summaries, fitted.texts, strict=False)
+        f"{heading}: {fence(text)}" for heading, text in zip(summaries, fitted.texts, strict=False)
     ]
-    lines = [asked, *said, _order(request)]
-    return Prompt(INTEGRATE, "\n".join(lines), _share_cut([asked_cut, fitted]))
+    # The order comes last: a small model goes on with what it read last.
+    return Prompt(INTEGRATE, "\n".join([*said, order]), _share_cut([asked_cut, fitted]))
 
 
 def _asked(request: Request, budget: PromptBudget, count: Count) -> tuple[str, Fitted]:
-    """Say what the writer is about to write, the request's words cut to their share."""
-    title, text = neutralise(request.title or ""), neutralise(request.text or "")
-    if request.task == "free":
-        given = [neutralise(request.instruction or ""), *(part for part in (title, text) if part)]
-        fitted = fit(given, budget.request, 1, count)
-        return f"Request: {' '.join(fence(part) for part in fitted.texts)}", fitted
-    if request.task == "long":
-        fitted = fit([title], budget.request, 1, count)
-        return f"Title: {_first(fitted)}", fitted
-    given = [text] if request.task == "short" else [part for part in (title, text) if part]
-    fitted = fit(given, budget.request, 1, count)
-    return f"Text: {' '.join(fence(part) for part in fitted.texts)}", fitted
+    """Return the request's words between delimiters, cut to their share."""
+    title, text, instruction = request.title or "", request.text or "", request.instruction or ""
+    given = {
+        "long": [title],
+        "short": [text],
+        "rating": [title, text],
+        "free": [instruction, title, text],
+    }[request.task]
+    fitted = fit([neutralise(part) for part in given if part], budget.request, 1, count)
+    return " ".join(fence(part) for part in fitted.texts), fitted
 
 
-def _first(fitted: Fitted) -> str:
-    return fence(fitted.texts[0] if fitted.texts else "")
-
-
-def _order(request: Request) -> str:
+def _order(request: Request, asked: str, headings: Sequence[str]) -> str:
+    """Say what integrate has to write, with what it has been told (style, opinions)."""
     language = LANGUAGES.get(request.language, request.language)
     foreign = f" in {language}" if request.language != "en" else ""
+    above = " and ".join(heading.lower() for heading in headings)
+    kept = f", with the {above} above" if above else ""
     return {
-        "long": f"Now write the text under this title{foreign}, in the first person and in this "
-        "style.",
-        "short": f"Now write a title of at most ten words for this text{foreign}, in this style. "
+        "long": f"Write a short personal text{foreign} with the title {asked}{kept}.",
+        "short": f"Write a title of at most ten words{foreign} for the text {asked}{kept}. "
         "Answer with the title only.",
-        "rating": "Which rating does the writer of this text give, from 1 (bad) to 5 (good)? "
-        "Answer with one number only.",
-        "free": f"Now do what is asked{foreign}, in the first person and in this style.",
+        "rating": f"Which rating does the writer of the text {asked} give, from 1 (bad) to "
+        "5 (good)? Answer with one number only.",
+        "free": f"Do what is asked{foreign}, in the first person{kept}: {asked}",
     }[request.task]
 
 

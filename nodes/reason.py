@@ -59,10 +59,7 @@ async def summarise(
         budget=turn.parts.budget,
         count=turn.parts.count,
     )
-    role = turn.parts.role(name)
-    answer, call = await call_model(
-        turn, name, prompt, max_tokens=turn.parts.budget.summary, options=role.options
-    )
+    answer, call = await call_model(turn, name, prompt, max_tokens=turn.parts.budget.summary)
     if prompt.cut_share >= LEAST_CUT_TO_SAY:
         warnings.append(f"{name}: {prompt.cut_share:.0%} of its texts was cut to fit the prompt")
     return read_summary(answer), {"call": call, "warnings": warnings}

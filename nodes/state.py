@@ -112,15 +112,11 @@ class Result(BaseModel):
     evidence: dict[str, list[Evidence]] = Field(
         {}, description="Other people's texts that each trajectory found."
     )
-    own: list[Evidence] = Field(
-        [], description="The user's own texts that style-reason read."
-    )
+    own: list[Evidence] = Field([], description="The user's own texts that style-reason read.")
     cold_start: ColdStart = Field(
         "zero", description="How much is known: zero, few (1-3 own texts), known (4 or more)."
     )
-    confidence: dict[str, float] = Field(
-        {}, description="How sure each retrieval is, 0 to 1."
-    )
+    confidence: dict[str, float] = Field({}, description="How sure each retrieval is, 0 to 1.")
     iterations: int = Field(0, description="Rounds of the loop that were run.")
     stop_reason: StopReason | None = Field(None, description="Why the loop ended.")
     warnings: list[str] = Field([], description="What the caller should know.")
@@ -139,6 +135,13 @@ class Kept(TypedDict):
     iteration: int
     summaries: dict[str, str | None]
     evidence: dict[str, list[dict[str, Any]]]
+
+
+class Failure(TypedDict):
+    """Why a run with a draft has to end: a node failed for good."""
+
+    reason: StopReason
+    says: str
 
 
 class NodeLog(TypedDict):
@@ -192,8 +195,9 @@ class LoopState(TypedDict, total=False):
     started: Annotated[float, newest]
     draft: Annotated[str, newest]
     previous: Annotated[dict[str, Any], newest]
-    kept: Annotated[dict[str, Any], newest]
+    kept: Annotated[Kept, newest]
     log: Annotated[dict[str, NodeLog], merge]
+    failure: Annotated[Failure, _fleeting()]
     # What comes out.
     summaries: Annotated[dict[str, str | None], merge]
     evidence: Annotated[dict[str, list[dict[str, Any]]], merge]

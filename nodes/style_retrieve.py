@@ -62,7 +62,8 @@ async def style_query(turn: Turn, history: History) -> Vectors:
         return mean / norm if norm else mean
     encoder = turn.parts.style_encoder
     vectors = await asyncio.to_thread(encoder.encode, [turn.request.words])
-    return vectors[0]
+    query: Vectors = vectors[0]
+    return query
 
 
 def cold_start(own_texts: int) -> ColdStart:

@@ -33,9 +33,7 @@ def record_of(
         request=turn.request.model_dump(),
         context=turn.context.model_dump(),
         calls=tuple(calls),
-        iterations=tuple(
-            _iteration(number, log, kept) for number in range(1, turn.iteration + 1)
-        ),
+        iterations=tuple(_iteration(number, log, kept) for number in range(1, turn.iteration + 1)),
         own=_evidence(state.get("own", [])) if log else (),
         cold_start=state.get("cold_start") if log else None,
         confidence=state.get("confidence", {}) if log else {},

@@ -75,17 +75,14 @@ class Node(Protocol):
 
 STRATEGIES = ("aligned",)
 
-ENDED = ("text", "iterations", "stop_reason", "warnings", "models", "adapters", "timings")
-"""What the end of a run writes for one step only; a node that is called after it hands it on."""
-
 
 def read_context(runtime: Runtime[RunContext]) -> RunContext:
-    """Return what this run may set.
+    """Return what this run may set; the context of an app's own graph around the loop sets nothing.
 
     Raises:
         RequestError: It names a strategy or an adapter that is not there.
     """
-    context = runtime.context or RunContext()
+    context = runtime.context if isinstance(runtime.context, RunContext) else RunContext()
     for side, strategy in context.strategies.items():
         if strategy not in STRATEGIES:
             raise RequestError(
@@ -96,6 +93,13 @@ def read_context(runtime: Runtime[RunContext]) -> RunContext:
         named = ", ".join(f"{role}={name}" for role, name in context.adapters.items())
         raise RequestError(f"no adapter is installed, got {named}: leave adapters empty")
     return context
+
+
+def in_tenant(context: RunContext, parts: Parts) -> RunContext:
+    """Return the context with the tenant of the parts, unless it names one itself."""
+    if "namespace" in context.model_fields_set:
+        return context
+    return context.model_copy(update={"namespace": parts.namespace})
 
 
 def read_moment(state: LoopState, runtime: Runtime[RunContext]) -> Moment:
@@ -124,8 +128,8 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
     """
 
     async def node(state: LoopState, runtime: Runtime[RunContext]) -> Update:
-        if state.get("stop_reason"):  # the other side failed a step ago and ended the run
-            return {key: state[key] for key in ENDED if key in state}  # type: ignore[literal-required]
+        if "failure" in state and not may_overrun:  # nothing is to be done but end the run
+            return {"failure": state["failure"]}
         request = read_request(state)
         context = read_context(runtime)
         now = read_moment(state, runtime)
@@ -134,7 +138,7 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
         try:
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
-                turn = Turn(state, request, context, parts, **asdict(now))
+                turn = Turn(state, request, in_tenant(context, parts), parts, **asdict(now))
                 update, entry = await work(turn)
         except TimeoutError:
             if limit.expired():

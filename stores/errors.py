@@ -4,7 +4,7 @@ Every error a store raises on purpose is a `StoreError`; its message says what w
 came, and what to do next, in one line, so that a command can print it as it is.
 
 - The caller's mistake is raised at once, before anything is written: `InvalidText`,
-  `InvalidFilter`, `InvalidQuery`, `EncoderMismatch`, `SchemaMismatch`.
+  `InvalidFilter`, `InvalidQuery`, `EncoderMismatch`, `SchemaMismatch`, `NoSuchStore`.
 - A transient fault (a commit conflict, a file that a concurrent clean-up took away) is tried
   again a bounded number of times; if it stays it becomes `StoreBusy`.
 - `NotForgotten` carries the receipt of a removal that left bytes behind.
@@ -39,6 +39,10 @@ class InvalidQuery(StoreError):
 
 class EncoderMismatch(StoreError):
     """The store was filled with another encoder than the one it is opened with."""
+
+
+class NoSuchStore(StoreError):
+    """There is no store at a place that was to be looked at only."""
 
 
 class SchemaMismatch(StoreError):

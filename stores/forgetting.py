@@ -16,6 +16,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from .errors import NotForgotten
@@ -98,13 +99,10 @@ class Forgetting:
         others = await self.tables.read(TEXTS, all_but_user(namespace, user_id), OTHER_COLUMNS)
 
         def find_own() -> PieceFinder:
-            pieces = pieces_of(
-                text for name in PROVEN_COLUMNS for text in rows.column(name).to_pylist()
-            )
-            finder = PieceFinder(pieces)
-            for name in OTHER_COLUMNS:
-                pieces -= finder.in_column(others.column(name))
-            return PieceFinder(pieces)
+            texts = (text for name in PROVEN_COLUMNS for text in rows.column(name).to_pylist())
+            finder = PieceFinder(pieces_of(texts))
+            held = [finder.in_column(others.column(name)) for name in OTHER_COLUMNS]
+            return finder.less(np.any(held, axis=0))
 
         return await asyncio.to_thread(find_own)
 
@@ -113,7 +111,8 @@ class Forgetting:
         root = self.tables.root
         if root is None:
             return None
-        return len(await asyncio.to_thread(lambda: finder.in_files(store_files(root))))
+        found = await asyncio.to_thread(lambda: finder.in_files(store_files(root)))
+        return int(found.sum())
 
     async def _erase(self, finder: PieceFinder) -> int | None:
         """Rewrite the tables without the deleted rows; return how many pieces are left."""

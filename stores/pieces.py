@@ -4,16 +4,18 @@ A piece is 20 characters, in UTF-8 at least 20 bytes. Looking for hundreds of th
 one by one, or by an automaton over them, takes minutes or gigabytes; this takes a pass over the
 data with array arithmetic, and is exact:
 
-1. Wherever a piece stands, its first 20 bytes cover a run of 16 bytes that begins at a multiple
-   of 4. So only those runs are looked at: each is hashed to 24 bits and looked up in a table of
-   the hashes of all runs that occur in pieces. Almost every byte of vectors ends here.
-2. Where one is met, the four windows of 20 bytes that hold it are compared with the pieces.
+1. Wherever a piece stands, its first 20 bytes (its head) cover a run of 16 bytes that begins at
+   a multiple of 4. So only those runs are looked at: each is hashed and looked up in two tables
+   of the hashes of all runs that occur in heads (a Bloom filter). Almost all of a file ends here.
+2. Where one is met, the four windows of 20 bytes that hold it are compared with the heads, and
+   what is longer than its head is compared byte by byte.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +29,18 @@ PIECE = 20
 
 RUN = 16
 STEP = 4
-TABLE_BITS = 24
-CHUNK = 1 << 16
-"""Runs hashed at once: what fits a core's cache."""
+TABLE_BITS = 22
+CHUNK = 1 << 14
+"""Words of 8 bytes hashed at once; with tables of 4 MB, what stays in a core's cache."""
+
+COMPARED = 1 << 15
+"""Places compared at once, at least."""
 
 _ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+_NOT_ASCII = np.uint64(0x8080808080808080)
 
 Bytes = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 
 def pieces_of(texts: Iterable[str]) -> set[bytes]:
@@ -52,50 +59,58 @@ def pieces_of(texts: Iterable[str]) -> set[bytes]:
 class PieceFinder:
     """Looks for a set of pieces.
 
-    Args:
-        pieces: Pieces of at least 20 bytes each.
+    Attributes:
+        pieces: The pieces in the order of the masks that searches return.
     """
 
     def __init__(self, pieces: Collection[bytes]) -> None:
-        self._by_head: dict[bytes, list[bytes]] = {}
-        for piece in sorted(pieces):
-            self._by_head.setdefault(piece[:PIECE], []).append(piece)
-        names = list(self._by_head)
-        heads = np.frombuffer(b"".join(names), np.uint8).reshape(-1, PIECE)
-        self._weights = _injective_weights(heads)
-        hashes = _hash_windows(heads, self._weights)
-        order = np.argsort(hashes)
-        self._hashes, self._heads = hashes[order], heads[order]
-        self._names = [names[at] for at in order]
-        # Whether a head is all there is of its piece, as everywhere in plain ASCII.
-        self._whole = np.array([self._by_head[name] == [name] for name in self._names], np.bool_)
-        self._runs = np.zeros(1 << TABLE_BITS, np.bool_)
+        given = list(pieces)
+        heads = np.frombuffer(b"".join([piece[:PIECE] for piece in given]), np.uint8)
+        heads = heads.reshape(-1, PIECE)
+        self._weights, order = _injective_order(heads)
+        self.pieces = [given[at] for at in order]
+        self._heads = heads[order]
+        self._hashes = _hash_windows(self._heads, self._weights)
+        # Whether a head is all there is to compare: no longer, and of one piece only.
+        again = self._hashes[1:] == self._hashes[:-1]
+        lengths = np.fromiter(map(len, self.pieces), np.int64, len(given))
+        self._plain = lengths == PIECE
+        self._plain[1:] &= ~again
+        self._plain[:-1] &= ~again
+        self._ascii = not (self._heads >= 0x80).any()
+        self._tables = np.zeros((2, 1 << TABLE_BITS), np.bool_)
         for begin in range(STEP):
             runs = np.ascontiguousarray(self._heads[:, begin : begin + RUN]).view("<u8")
-            self._runs[_hash_runs(runs[:, 0], runs[:, 1])] = True
+            hashes = _hash_runs(runs[:, 0], runs[:, 1])
+            self._tables[0][_first_place(hashes)] = True
+            self._tables[1][_second_place(hashes)] = True
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_head.values()))
+        return len(self.pieces)
 
-    def in_files(self, paths: Iterable[Path]) -> set[bytes]:
-        """Return the pieces that stand in any of the files."""
-        found: set[bytes] = set()
-        if not len(self._heads):
-            return found
-        for path in paths:
+    def less(self, found: Mask) -> PieceFinder:
+        """Return a finder of the pieces that the mask does not mark."""
+        if not found.any():
+            return self
+        return PieceFinder(list(compress(self.pieces, ~found)))
+
+    def in_files(self, paths: Iterable[Path]) -> Mask:
+        """Return which pieces stand in any of the files, shape (pieces,)."""
+        found = np.zeros(len(self), np.bool_)
+        for path in paths if len(self) else ():
             if path.stat().st_size < PIECE:
                 continue
             with (
                 path.open("rb") as file,
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
             ):
-                found |= self._in(data, None)
+                self._look(data, None, found)
         return found
 
-    def in_column(self, column: pa.ChunkedArray) -> set[bytes]:
-        """Return the pieces that stand within one value of a column of strings."""
-        found: set[bytes] = set()
-        for chunk in column.chunks if len(self._heads) else ():
+    def in_column(self, column: pa.ChunkedArray) -> Mask:
+        """Return which pieces stand within one value of a column of strings, shape (pieces,)."""
+        found = np.zeros(len(self), np.bool_)
+        for chunk in column.chunks if len(self) else ():
             _, offsets, data = chunk.buffers()
             if data is None:
                 continue
@@ -103,68 +118,106 @@ class PieceFinder:
             ends = np.frombuffer(offsets, "<i4")[chunk.offset : chunk.offset + len(chunk) + 1]
             part = data[int(ends[0]) : int(ends[-1])]
             if part.size >= PIECE:
-                found |= self._in(part, ends - ends[0])
+                self._look(part, ends - ends[0], found)
         return found
 
-    def _in(self, data: bytes | mmap.mmap, ends: NDArray[np.int32] | None) -> set[bytes]:
+    def _look(self, data: bytes | mmap.mmap, ends: NDArray[np.int32] | None, found: Mask) -> None:
+        """Mark what stands in the data, within one of the values that end at `ends`."""
         view = np.frombuffer(data, np.uint8)
-        found: set[bytes] = set()
-        for at in self._candidates(view):
-            found |= self._compare(view, at, ends)
+        waiting: list[Places] = []
+        for begin in range(0, len(view), 8 * CHUNK):
+            for shift in (0, STEP):
+                # A word more at the end: the last run reaches into it.
+                part = view[begin + shift : begin + shift + 8 * (CHUNK + 1)]
+                runs = self._candidates(part[: len(part) // 8 * 8].view("<u8"))
+                if len(runs):
+                    waiting.append(runs * 8 + begin + shift)
+            # Together: comparing costs the same for ten places as for a thousand.
+            if sum(map(len, waiting)) >= COMPARED:
+                self._compare(view, np.concatenate(waiting), ends, found)
+                waiting.clear()
+        if waiting:
+            self._compare(view, np.concatenate(waiting), ends, found)
         # A mapped file can't be closed while an array still looks at it.
-        del view
-        return found
+        del view, part
 
-    def _candidates(self, view: Bytes) -> Iterator[Places]:
-        """Yield places at which a run of a piece may begin."""
-        for shift in (0, STEP):
-            count = (len(view) - shift) // 8
-            words = view[shift : shift + count * 8].view("<u8")
-            for begin in range(0, count - 1, CHUNK):
-                part = words[begin : begin + CHUNK + 1]
-                hits = np.flatnonzero(self._runs[_hash_runs(part[:-1], part[1:])])
-                if len(hits):
-                    yield (hits + begin) * 8 + shift
+    def _candidates(self, words: NDArray[np.uint64]) -> Places:
+        """Return the words at which a run of a head may begin."""
+        first, second = words[:-1], words[1:]
+        if self._ascii:
+            # Vectors have a bit beyond ASCII in all but one of 256 words.
+            at = np.flatnonzero((first & _NOT_ASCII) == 0)
+            at = at[self._tables[0][_first_place(_hash_runs(first[at], second[at]))]]
+        else:
+            at = np.flatnonzero(self._tables[0][_first_place(_hash_runs(first, second))])
+        places: Places = at[self._tables[1][_second_place(_hash_runs(first[at], second[at]))]]
+        return places
 
-    def _compare(self, view: Bytes, runs: Places, ends: NDArray[np.int32] | None) -> set[bytes]:
-        """Return the pieces around the places at which runs begin."""
+    def _compare(
+        self, view: Bytes, runs: Places, ends: NDArray[np.int32] | None, found: Mask
+    ) -> None:
+        """Mark the pieces around the places at which runs begin."""
         at = (runs[:, None] - np.arange(STEP)).reshape(-1)
         at = at[(at >= 0) & (at + PIECE <= len(view))]
         windows = view[at[:, None] + np.arange(PIECE)]
-        head = np.searchsorted(self._hashes, _hash_windows(windows, self._weights))
-        head[head == len(self._hashes)] = 0
-        same = np.flatnonzero((self._heads[head] == windows).all(axis=1))
-        head, at = head[same], at[same]
+        piece = np.searchsorted(self._hashes, _hash_windows(windows, self._weights))
+        piece[piece == len(self)] = 0
+        same = np.flatnonzero((self._heads[piece] == windows).all(axis=1))
+        piece, at = piece[same], at[same]
         room = (len(view) if ends is None else ends[np.searchsorted(ends, at, "right")]) - at
-        whole = self._whole[head]
-        found = {self._names[one] for one in np.unique(head[whole & (room >= PIECE)])}
-        for one, place, space in zip(head[~whole], at[~whole], room[~whole], strict=True):
-            for piece in self._by_head[self._names[one]]:
-                if len(piece) <= space and view[place : place + len(piece)].tobytes() == piece:
-                    found.add(piece)
-        return found
+        plain = self._plain[piece]
+        found[piece[plain & (room >= PIECE)]] = True
+        for first, place, space in zip(piece[~plain], at[~plain], room[~plain], strict=True):
+            one = int(first)
+            while one < len(self) and self._hashes[one] == self._hashes[first]:
+                sought = self.pieces[one]
+                if len(sought) <= space and not found[one]:
+                    found[one] = view[place : place + len(sought)].tobytes() == sought
+                one += 1
 
 
-def _hash_runs(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return the table places of runs of 16 bytes, given as two words each."""
-    mixed = first * _ODD[0] + second * _ODD[1]
-    places: NDArray[np.int64] = (mixed >> np.uint64(64 - TABLE_BITS)).view(np.int64)
+def _hash_runs(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each run of 16 bytes, given as two words."""
+    hashes: NDArray[np.uint64] = first * _ODD[0]
+    hashes += second * _ODD[1]
+    return hashes
+
+
+def _first_place(hashes: NDArray[np.uint64]) -> Places:
+    places: Places = (hashes >> np.uint64(64 - TABLE_BITS)).view(np.int64)
+    return places
+
+
+def _second_place(hashes: NDArray[np.uint64]) -> Places:
+    kept = hashes >> np.uint64(64 - 2 * TABLE_BITS)
+    places: Places = (kept & np.uint64((1 << TABLE_BITS) - 1)).view(np.int64)
     return places
 
 
 def _hash_windows(windows: Bytes, weights: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each window of 20 bytes."""
+    """Return a 64-bit hash of each window of 20 bytes, shape (windows, 20)."""
+    parts = np.ascontiguousarray(windows).view("<u4")
     hashes = np.zeros(len(windows), np.uint64)
-    for place in range(PIECE):
-        hashes += windows[:, place] * weights[place]
+    for place in range(PIECE // 4):
+        hashes += parts[:, place] * weights[place]
+    # The weights are odd, so the highest bits depend on all of a part, the lowest hardly.
+    hashes ^= hashes >> np.uint64(32)
     return hashes
 
 
-def _injective_weights(heads: Bytes) -> NDArray[np.uint64]:
-    """Return weights under which no two heads have one hash: else one would hide the other."""
+def _injective_order(heads: Bytes) -> tuple[NDArray[np.uint64], Places]:
+    """Return weights under which no two heads have one hash, and the heads' order by hash.
+
+    Two with one hash would hide each other from the search.
+    """
     seed = 0
     while True:
-        weights = np.random.default_rng(seed).integers(1, 2**63, PIECE, np.uint64)
-        if len(np.unique(_hash_windows(heads, weights))) == len(heads):
-            return weights
+        weights = 2 * np.random.default_rng(seed).integers(
+            0, 2**63, PIECE // 4, np.uint64
+        ) + np.uint64(1)
+        hashes = _hash_windows(heads, weights)
+        order = np.argsort(hashes)
+        equal = np.flatnonzero(np.diff(hashes[order]) == 0)
+        if (heads[order[equal]] == heads[order[equal + 1]]).all():
+            return weights, order
         seed += 1

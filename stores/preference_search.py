@@ -28,7 +28,7 @@ from .words import terms_of
 
 EXACT_TEXTS = 2_000
 PICKED_TEXTS = 400
-"""Candidates taken from a larger topic (the requester's own among them drop out later)."""
+"""Candidates taken from a larger topic."""
 
 NEAREST_TOPICS = 3
 """Topics that serve where the request names none, or one that the store does not know."""
@@ -94,12 +94,15 @@ async def _picked(tables: Tables, request: _Request) -> Pool:
     """Return candidates from topics that are too large to be ranked whole."""
     history = request.history
     where = within(history.namespace, topics=request.topics, shared=True)
+    # The requester's own texts drop out later and take nobody's place.
+    own = [history.contributed[t][1] for t in request.topics if t in history.contributed]
+    limit = PICKED_TEXTS + sum(own)
     rows = None
     if len(terms_of(request.words)):
-        rows = await tables.read_matching(where, request.words, PICKED_TEXTS)
+        rows = await tables.read_matching(where, request.words, limit)
     if rows is None or not rows.num_rows:
         # No word in common: any of the topic's texts, for the vectors to rank.
-        rows = await tables.read(TEXTS, where, POOL_COLUMNS, limit=PICKED_TEXTS)
+        rows = await tables.read(TEXTS, where, POOL_COLUMNS, limit=limit)
     return await asyncio.to_thread(pool_of_rows, rows.select(list(POOL_COLUMNS)))
 
 

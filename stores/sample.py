@@ -12,7 +12,7 @@ def sample_corpus() -> Path:
     Raises:
         FileNotFoundError: The installation lacks it.
     """
-    resource = files(__package__).joinpath("sample", "texts.jsonl")
+    resource = files(__package__).joinpath("data", "sample.jsonl")
     # Wheels are installed unpacked, so the file lies there for good and needs no temporary copy.
     with as_file(resource) as path:
         if not path.is_file():

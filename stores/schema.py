@@ -51,51 +51,46 @@ def encoder_metadata(style: Encoder, topic: Encoder) -> dict[bytes, bytes]:
 def table_schemas(style: Encoder, topic: Encoder) -> dict[str, pa.Schema]:
     """Return the arrow schema of each table by name."""
     metadata = encoder_metadata(style, topic)
-    texts = pa.schema(
-        [
-            pa.field("namespace", pa.string()),
-            pa.field("text_id", pa.string()),
-            pa.field("user_id", pa.string()),
-            pa.field("topic_id", pa.string()),
-            pa.field("title", pa.string(), metadata=READABLE),
-            pa.field("body", pa.string(), metadata=READABLE),
-            pa.field("rating", pa.float64()),
-            pa.field("timestamp", pa.int64()),
-            pa.field("position", pa.int64()),
-            pa.field("language", pa.string()),
-            pa.field("target", pa.bool_()),
-            pa.field("shared", pa.bool_()),
-            pa.field("shared_id", pa.bool_()),
-            pa.field("terms", pa.list_(pa.uint32())),
-            pa.field("style", pa.list_(pa.float32(), style.dimension)),
-            pa.field("topic", pa.list_(pa.float32(), topic.dimension)),
-        ],
-        metadata=metadata,
-    )
-    users = pa.schema(
-        [
-            pa.field("namespace", pa.string()),
-            pa.field("user_id", pa.string()),
-            pa.field("texts", pa.int64()),
-            pa.field("shared", pa.int64()),
-            pa.field("style_sum", pa.list_(pa.float64(), style.dimension)),
-            pa.field("edge_topics", pa.list_(pa.string())),
-            pa.field("edge_texts", pa.list_(pa.int64())),
-            pa.field("edge_rating_sums", pa.list_(pa.float64())),
-            pa.field("edge_ratings", pa.list_(pa.int64())),
-        ],
-        metadata=metadata,
-    )
-    topics = pa.schema(
-        [
-            pa.field("namespace", pa.string()),
-            pa.field("topic_id", pa.string()),
-            pa.field("shared", pa.int64()),
-            pa.field("vector_sum", pa.list_(pa.float64(), topic.dimension)),
-        ],
-        metadata=metadata,
-    )
-    return {TEXTS: texts, USERS: users, TOPICS: topics}
+    users = [
+        pa.field("namespace", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("texts", pa.int64()),
+        pa.field("shared", pa.int64()),
+        pa.field("style_sum", pa.list_(pa.float64(), style.dimension)),
+        pa.field("edge_topics", pa.list_(pa.string())),
+        pa.field("edge_texts", pa.list_(pa.int64())),
+        pa.field("edge_rating_sums", pa.list_(pa.float64())),
+        pa.field("edge_ratings", pa.list_(pa.int64())),
+    ]
+    topics = [
+        pa.field("namespace", pa.string()),
+        pa.field("topic_id", pa.string()),
+        pa.field("shared", pa.int64()),
+        pa.field("vector_sum", pa.list_(pa.float64(), topic.dimension)),
+    ]
+    fields = {TEXTS: _text_fields(style, topic), USERS: users, TOPICS: topics}
+    return {name: pa.schema(columns, metadata=metadata) for name, columns in fields.items()}
+
+
+def _text_fields(style: Encoder, topic: Encoder) -> list[pa.Field]:
+    return [
+        pa.field("namespace", pa.string()),
+        pa.field("text_id", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("topic_id", pa.string()),
+        pa.field("title", pa.string(), metadata=READABLE),
+        pa.field("body", pa.string(), metadata=READABLE),
+        pa.field("rating", pa.float64()),
+        pa.field("timestamp", pa.int64()),
+        pa.field("position", pa.int64()),
+        pa.field("language", pa.string()),
+        pa.field("target", pa.bool_()),
+        pa.field("shared", pa.bool_()),
+        pa.field("shared_id", pa.bool_()),
+        pa.field("terms", pa.list_(pa.uint32())),
+        pa.field("style", pa.list_(pa.float32(), style.dimension)),
+        pa.field("topic", pa.list_(pa.float32(), topic.dimension)),
+    ]
 
 
 def check_schema(name: str, found: pa.Schema, expected: pa.Schema) -> None:

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from . import preference_search, style_search
 from .compaction import THRESHOLD, Compactor
-from .errors import InvalidQuery
+from .errors import InvalidQuery, NoSuchStore, StoreError
 from .filters import within
 from .forgetting import Forgetting
 from .history import HISTORY_COLUMNS, history_of_rows
 from .inventory import gather_stats
 from .outcomes import Added, Compacted, Receipt, StoreStats
+from .recorded_encoder import recorded_encoders
 from .records import Encoder, Found, History, Text, Vectors
 from .recount import adds_up, recount
 from .schema import TEXTS
@@ -79,18 +80,32 @@ class TextStore:
             SchemaMismatch: If the tables there are of another version of the store.
             EncoderMismatch: If they were filled with other encoders.
         """
-        # In a thread: the first import takes seconds, and would block every other request.
-        lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
-        interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
-        connection: AsyncConnection = await lancedb.connect_async(
-            uri, read_consistency_interval=interval
-        )
-        try:
+        async with _connected(uri) as connection:
             store = cls(connection, style_encoder=style_encoder, topic_encoder=topic_encoder)
             await store.setup()
             yield store
-        finally:
-            connection.close()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    @asynccontextmanager
+    async def open_existing(cls, uri: str) -> AsyncIterator[TextStore]:
+        """Open a store that is there to count, compact or forget: without loading an encoder.
+
+        Raises:
+            NoSuchStore: There is none.
+            SchemaMismatch: What is there is of another version, or no store of ours.
+        """
+        missing = NoSuchStore(f"there is no store at {uri}: make one with `patlm ingest FILE`")
+        root = local_root(uri)
+        if root is not None and not await asyncio.to_thread(root.is_dir):
+            raise missing
+        async with _connected(uri) as connection:
+            if TEXTS not in (await connection.list_tables()).tables:
+                raise missing
+            table = await connection.open_table(TEXTS)
+            style, topic = recorded_encoders(await table.schema())
+            store = cls(connection, style_encoder=style, topic_encoder=topic)
+            await store.setup()
+            yield store
 
     async def setup(self) -> None:
         """Open or make the tables; count users and topics anew if a write was cut off.
@@ -228,6 +243,23 @@ class TextStore:
         """
         forgetting = Forgetting(self._tables, self._snapshots, self._writer, self._tally)
         return await forgetting.forget(namespace, user_id, dry_run=dry_run)
+
+
+@asynccontextmanager
+async def _connected(uri: str) -> AsyncIterator[AsyncConnection]:
+    # In a thread: the first import takes seconds, and would block every other request.
+    lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
+    interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
+    try:
+        connection: AsyncConnection = await lancedb.connect_async(
+            uri, read_consistency_interval=interval
+        )
+    except ValueError as error:  # a scheme that no object store goes by
+        raise StoreError(f"no store can be opened at {uri}: {error}") from error
+    try:
+        yield connection
+    finally:
+        connection.close()  # type: ignore[no-untyped-call]
 
 
 def _check_query(query: Vectors, encoder: Encoder, k: int) -> None:

@@ -14,13 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-
-ROOT = Path(__file__).parent.parent
+from processes import ROOT, environment
 
 SECONDS_TO_START = 90.0
 SECONDS_TO_STOP = 10.0
-
-_FOREIGN = ("PATLM_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_")
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,18 @@ def dev_server(
         *(sys.executable, "-m", "langgraph_cli", "dev", "--no-browser", "--no-reload"),
         *("--host", "127.0.0.1", "--port", str(port), "--config", str(ROOT / "langgraph.json")),
     ]
+    variables = {
+        "PATLM_TRACE": str(server.trace),
+        "PYTHONUNBUFFERED": "1",
+        "LANGGRAPH_NO_VERSION_CHECK": "true",
+        "LANGGRAPH_CLI_NO_ANALYTICS": "1",
+        **env,
+    }
     with server.log.open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=_environment(server, env),
+            env=environment(**variables),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -85,27 +89,6 @@ def dev_server(
             yield server
         finally:
             _stop(process)
-
-
-def _environment(server: DevServer, env: dict[str, str]) -> dict[str, str]:
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name == "PATLM_CACHE" or not name.startswith(_FOREIGN)
-    }
-    return {
-        **inherited,
-        "PATLM_TRACE": str(server.trace),
-        # Where `tests.fake_models` is found.
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "PYTHONUNBUFFERED": "1",
-        "LANGSMITH_TRACING": "false",
-        "LANGGRAPH_NO_VERSION_CHECK": "true",
-        "LANGGRAPH_CLI_NO_ANALYTICS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "NO_COLOR": "1",
-        **env,
-    }
 
 
 def _wait(process: subprocess.Popen[bytes], server: DevServer, seconds: float) -> None:

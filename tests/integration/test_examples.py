@@ -48,9 +48,9 @@ def check_own_models(out: str) -> None:
 
 def check_third_trajectory(out: str) -> None:
     summaries = dict(line.split(": ", 1) for line in out.splitlines())
-    assert list(summaries) == ["style", "preference", "lately", "draft"]
+    assert set(summaries) == {"style", "preference", "lately", "draft"}
     assert summaries["preference"] == PREFERENCE_SAYS
-    assert summaries["lately"] not in ("", "None")
+    assert summaries["lately"] == "Nothing special."  # what the fake says in a role of its own
 
 
 CHECKS: dict[str, Callable[[str], None]] = {
@@ -75,7 +75,7 @@ def test_example_runs(name: str, tmp_path: Path) -> None:
 
 def test_third_trajectory_stays_short() -> None:
     lines = (EXAMPLES / "third_trajectory.py").read_text().splitlines()
-    assert len(lines) < 70
+    assert len(lines) < 60
 
 
 @pytest.mark.bundled

@@ -270,3 +270,14 @@ async def test_caches_are_dropped(tmp_path: Path) -> None:
         await store.forget("default", "ann")
         kept = (store._snapshots._pools, store._snapshots._users, store._snapshots._topics)
         assert not any(cache._kept for cache in kept)
+
+
+async def test_without_files_to_look_into_the_receipt_says_so() -> None:
+    async with TextStore.open("memory://forget", style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        await store.add([*CROWD[:20], *MINE])
+        receipt = await store.forget("default", "ann")
+        assert receipt.removed["texts"] == 12
+        assert receipt.pieces > 0
+        assert (receipt.bytes_found_before, receipt.bytes_found_after) == (None, None)
+        assert (await store.history("default", "ann")).texts == ()
+        assert (await store.stats()).texts == 20

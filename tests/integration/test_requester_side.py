@@ -34,6 +34,7 @@ async def answer(store: TextStore, request: Text) -> tuple[Found, ...]:
         style = history.style.mean(axis=0) if len(history.texts) else STYLE.encode([words])[0]
         found.append(await store.search_by_style(history, style, topic_id=topic, k=6))
         found.append(await store.search_by_preference(history, query, words, topic_id=topic, k=6))
+    assert request.user_id not in {hit.text.user_id for one in found for hit in one.hits}
     return tuple(found)
 
 

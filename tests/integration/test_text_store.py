@@ -99,7 +99,8 @@ async def test_a_text_comes_back_as_it_was_written(store: TextStore) -> None:
 
 async def test_history_is_the_requesters_side(store: TextStore) -> None:
     copy = text("ann", "jam", "  green TEA, warm and\ncalm. ", position=3)
-    await store.add([*TEXTS, copy])
+    bare_title = text("ann", "rum", "", title="A target may have no body", target=True)
+    await store.add([*TEXTS, copy, bare_title])
     history = await store.history("default", "ann", topic_id="jam")
     # Not the target, not the copy of the target, not what is on the topic.
     assert [own.topic_id for own in history.texts] == ["milk"]
@@ -108,6 +109,7 @@ async def test_history_is_the_requesters_side(store: TextStore) -> None:
         "tea": 1,
         "milk": 1,
         "jam": 2,
+        "rum": 1,
     }
     assert history.hidden_bodies == {"green tea, warm and calm."}
     stranger = await store.history("default", "nobody", topic_id="jam")

@@ -1,0 +1,45 @@
+"""Dress what generation gave as LangChain's answers: whole, or in chunks as it comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from .rows import Completion
+
+
+def whole_answer(completion: Completion, model_name: str) -> ChatResult:
+    """Return one message with its token counts, finish reason and the model's name."""
+    message = AIMessage(completion.text, usage_metadata=_usage(completion))
+    info = _info(completion, model_name)
+    return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])
+
+
+def piece_of_answer(text: str) -> ChatGenerationChunk:
+    """Return the next piece of a streamed answer."""
+    return ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
+def end_of_answer(completion: Completion, model_name: str) -> ChatGenerationChunk:
+    """Return the last, empty chunk of a streamed answer; it carries what `whole_answer` would.
+
+    Only the last one: LangChain adds chunks up, and names would be joined to one long name.
+    """
+    message = AIMessageChunk(content="", usage_metadata=_usage(completion), chunk_position="last")
+    return ChatGenerationChunk(message=message, generation_info=_info(completion, model_name))
+
+
+def _info(completion: Completion, model_name: str) -> dict[str, Any]:
+    return {"finish_reason": completion.finish_reason, "model_name": model_name}
+
+
+def _usage(completion: Completion) -> UsageMetadata:
+    new = len(completion.token_ids)
+    return UsageMetadata(
+        input_tokens=completion.prompt_tokens,
+        output_tokens=new,
+        total_tokens=completion.prompt_tokens + new,
+    )

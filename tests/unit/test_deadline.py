@@ -1,0 +1,121 @@
+"""A run ends in time, with the best draft so far or a clear error."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from fakes import ScriptedChat
+from loop_parts import LONG, GivenRetrieval, MemoryTrace, parts_of, run
+from patlm.graph.builder import build_graph
+from patlm.nodes.errors import DeadlineError
+from patlm.nodes.parts import Parts
+from patlm.nodes.state import RunContext
+
+NODE_S = 0.2
+"""Seconds a model's answer takes here; an iteration has two of them one after the other."""
+SLACK_S = 0.6
+"""What a busy machine may take besides."""
+
+CHANGING: dict[str, Any] = {
+    "style": ["a a", "b b", "c c", "d d", "e e", "f f"],
+    "preference": ["g g", "h h", "i i", "j j", "k k", "l l"],
+    "integrate": ["m m", "n n", "o o", "p p", "q q", "r r"],
+}
+
+
+def slow_model(seconds: float = NODE_S) -> ScriptedChat:
+    return ScriptedChat(says=CHANGING, slow_s=seconds)
+
+
+async def test_a_spent_deadline_gives_back_the_best_draft() -> None:
+    began = time.monotonic()
+    deadline = 3 * NODE_S
+    result = await run(parts_of(slow_model()), deadline_s=deadline, max_iterations=9)
+    assert time.monotonic() - began < deadline + NODE_S + SLACK_S
+    assert result["stop_reason"] == "deadline"
+    assert result["text"] in CHANGING["integrate"]
+    assert result["iterations"] < 9
+
+
+async def test_a_node_that_passes_the_deadline_is_cut_off() -> None:
+    # The first iteration is instant, so a second one is begun; its first answer takes for ever.
+    model = ScriptedChat(says=CHANGING)
+
+    def slow_later(asked: Any) -> None:
+        model.slow_s = 60.0 if asked.number > 1 else 0.0
+
+    model.fault = slow_later
+    trace, began = MemoryTrace(), time.monotonic()
+    result = await run(parts_of(model, trace=trace), deadline_s=1.0, max_iterations=9)
+    assert time.monotonic() - began < 1.0 + SLACK_S
+    assert (result["stop_reason"], result["text"]) == ("deadline", "m m")
+    assert result["summaries"] == {"style": "a a", "preference": "g g"}
+    assert "the deadline of 1 s passed in" in result["warnings"][0]
+    assert [record.stop_reason for record in trace.records] == ["deadline"]
+
+
+async def test_one_search_that_passes_the_deadline_ends_both_sides() -> None:
+    model, store, trace = ScriptedChat(says=CHANGING), GivenRetrieval(), MemoryTrace()
+
+    class SlowSecond(GivenRetrieval):
+        async def search_by_preference(self, *arguments: Any, **named: Any) -> Any:
+            if len(self.asked_of("preference")):
+                await asyncio.sleep(60)
+            return await super().search_by_preference(*arguments, **named)
+
+    store = SlowSecond()
+    result = await run(parts_of(model, store, trace=trace), deadline_s=0.5, max_iterations=9)
+    assert (result["stop_reason"], result["text"]) == ("deadline", "m m")
+    assert len(model.asked_of("style")) == 1, "the other side does not go on after the end"
+    assert len(trace.records) == 1
+
+
+async def test_without_a_draft_it_is_a_clear_error() -> None:
+    model, trace, began = slow_model(60), MemoryTrace(), time.monotonic()
+    with pytest.raises(DeadlineError, match=r"the deadline of 0.2 s passed in \w+-reason before"):
+        await run(parts_of(model, trace=trace), deadline_s=0.2)
+    assert time.monotonic() - began < 0.2 + SLACK_S
+    assert len(model.asked) == 2, "each reasoner is asked once: a spent deadline is not retried"
+    (record,) = trace.records
+    assert record.stop_reason is None and "DeadlineError" in str(record.error)
+
+
+async def test_a_retry_does_not_begin_the_time_anew() -> None:
+    class Flaky(GivenRetrieval):
+        async def history(self, *arguments: Any, **named: Any) -> Any:
+            await asyncio.sleep(0.3)
+            if len(self.asked) < 2:
+                self.asked.append(("lost", {}))
+                raise ConnectionError("reset")
+            return await super().history(*arguments, **named)
+
+    # .3 s, a pause of .2, .3 again: past .7 s only if the first attempt counts.
+    began = time.monotonic()
+    with pytest.raises(DeadlineError):
+        await run(parts_of(ScriptedChat(), Flaky()), deadline_s=0.7)
+    assert time.monotonic() - began < 0.7 + SLACK_S
+
+
+async def test_the_end_does_not_wait_for_parts_that_are_still_being_opened() -> None:
+    async def provide() -> Parts:
+        await asyncio.sleep(60)
+        raise AssertionError("not reached")
+
+    graph, began = build_graph(provide).compile(), time.monotonic()
+    with pytest.raises(DeadlineError):
+        await graph.ainvoke(LONG, context=RunContext(deadline_s=0.2))  # type: ignore[arg-type]
+    assert time.monotonic() - began < 0.2 + 1.0 + SLACK_S
+
+
+async def test_a_model_that_only_blocks_does_not_hold_the_run() -> None:
+    class Blocking(ScriptedChat):
+        async def _agenerate(self, *arguments: Any, **named: Any) -> Any:
+            return await asyncio.to_thread(time.sleep, 1.2)
+
+    began = time.monotonic()
+    with pytest.raises(DeadlineError):
+        await run(parts_of(Blocking()), deadline_s=0.2)
+    assert time.monotonic() - began < 0.2 + SLACK_S

@@ -1,0 +1,141 @@
+"""integrate: what it reads, and how its answer becomes a draft."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes import ScriptedChat
+from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
+from patlm.nodes.evidence import evidence_of_hits
+from patlm.nodes.integrate import read_draft, write_draft
+from patlm.nodes.parts import ChatRole
+from patlm.nodes.prompts import PREFERENCE, REASONERS, STYLE
+from patlm.nodes.state import Request
+
+BOTH = {"style": "Curt.", "preference": "They like the view."}
+
+
+def request_of(task: str) -> Request:
+    return Request.model_validate(
+        {"user_id": "u", "task": task, "title": "T", "text": "X", "instruction": "I"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "draft"),
+    [
+        ("4", "4"),
+        ("Rating: 4", "4"),
+        ("4/5", "4"),
+        ("(5 stars)", "5"),
+        ("I give it 2 out of 5.", "2"),
+        ("**3**", "3"),
+        ("4.", "4"),
+        ("3, because it rained", "3"),
+    ],
+)
+def test_a_rating_is_one_integer(answer: str, draft: str) -> None:
+    assert read_draft(answer, request_of("rating")) == (draft, None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["great", "", "10", "4.5", "0", "0/5", "0 out of 5", "6/5", "-3", "1,000", "2024", "45"],
+)
+def test_what_is_no_rating_is_unparsable(answer: str) -> None:
+    draft, flaw = read_draft(answer, request_of("rating"))
+    assert draft == answer
+    assert flaw is not None and flaw.startswith("unparsable")
+
+
+@pytest.mark.parametrize(
+    ("answer", "draft"),
+    [
+        ("Grand bay", "Grand bay"),
+        ('"Grand bay"', "Grand bay"),
+        ("\n\nTitle: Grand bay\nand more", "Grand bay"),
+        ('Title: "Grand bay"', "Grand bay"),
+        ("one two three four five six seven eight nine ten eleven", None),
+    ],
+)
+def test_a_title_is_one_line_of_at_most_ten_words(answer: str, draft: str | None) -> None:
+    expected = draft or "one two three four five six seven eight nine ten"
+    assert read_draft(answer, request_of("short")) == (expected, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "draft"),
+    [
+        ('"We loved it."', "We loved it."),
+        ('"""We loved it."""', "We loved it."),
+        ("“We loved it.”", "We loved it."),
+        ('"We loved it and', "We loved it and"),  # broken off by its length
+        ('The clerk said "no"', 'The clerk said "no"'),
+        ('"Grand" is the word for it.', '"Grand" is the word for it.'),
+        ("Line one.\n\nLine two.", "Line one.\n\nLine two."),
+    ],
+)
+@pytest.mark.parametrize("task", ["long", "free"])
+def test_a_text_loses_only_the_quotes_around_the_whole(
+    task: str, answer: str, draft: str
+) -> None:
+    assert read_draft(answer, request_of(task)) == (draft, None)
+
+
+@pytest.mark.parametrize("answer", ["", " \n", '""', '""""""'])
+@pytest.mark.parametrize("task", ["long", "short", "free"])
+def test_an_empty_answer_is_told(task: str, answer: str) -> None:
+    assert read_draft(answer, request_of(task)) == ("", "the model answered nothing")
+
+
+async def draft_of(
+    model: ScriptedChat, summaries: dict[str, str | None], task: str = "long", **given: Any
+) -> dict[str, Any]:
+    request = {"user_id": "u", "task": task, "title": "T" if task != "free" else "", "text": "X",
+               "instruction": "I"}  # fmt: skip
+    state = {
+        "evidence": {
+            "style": evidence_of_hits(STYLE_FOUND, "aligned", request_of(task)),
+            "preference": evidence_of_hits(PREFERENCE_FOUND, "aligned", request_of(task)),
+        },
+        "own": [],
+    }
+    turn = turn_of(parts_of(model, **given), request, state=state)
+    _, entry = await write_draft(turn, summaries, REASONERS)
+    return entry
+
+
+async def test_it_reads_the_summaries_and_nobodys_raw_text(model: ScriptedChat) -> None:
+    await draft_of(model, BOTH)
+    (asked,) = model.asked
+    assert "Curt." in asked.user and "They like the view." in asked.user
+    raw = [hit.text.body for hit in (*STYLE_FOUND.hits, *PREFERENCE_FOUND.hits)]
+    assert not any(part in asked.user for body in raw for part in (body, body[:12]))
+
+
+async def test_a_side_that_abstained_is_left_out(model: ScriptedChat) -> None:
+    await draft_of(model, {"style": None, "preference": "They like the view."})
+    await draft_of(model, {"style": None, "preference": None})
+    assert STYLE.heading not in model.asked[0].user and PREFERENCE.heading in model.asked[0].user
+    assert PREFERENCE.heading not in model.asked[1].user
+
+
+async def test_drafts_are_decoded_with_their_own_options(model: ScriptedChat) -> None:
+    role = ChatRole(model, "m", options={"temperature": 0.0, "no_repeat_ngram_size": 4})
+    given = {"chat": dict.fromkeys(("style", "preference", "integrate"), role)}
+    for task, tokens in {"long": 100, "short": 24, "rating": 8, "free": 100}.items():
+        await draft_of(model, BOTH, task, **given)
+        expected = {"max_tokens": tokens, "temperature": 0.0, "no_repeat_ngram_size": 4}
+        assert model.asked[-1].options == expected
+
+
+async def test_a_flaw_is_told_and_marked() -> None:
+    entry = await draft_of(ScriptedChat(says={"integrate": "lovely"}), BOTH, "rating")
+    assert entry["warnings"] == [entry["flaw"]]
+    assert "flaw" not in await draft_of(ScriptedChat(says={"integrate": "4"}), BOTH, "rating")
+
+
+async def test_summaries_that_were_cut_are_warned_of(model: ScriptedChat) -> None:
+    entry = await draft_of(model, {"style": "word " * 400, "preference": "Fine."})
+    assert "integrate: " in entry["warnings"][0] and "cut" in entry["warnings"][0]

@@ -1,0 +1,265 @@
+"""The API for apps: remember, write, stream, forget, each tenant for itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import Asked, ScriptedChat
+from patlm.graph import DraftToken, NodeUpdate, Personalizer, Request, Result, opening
+from patlm.nodes.errors import LoopError, RequestError
+from patlm.stores.episodes import read_traces
+from patlm.stores.errors import StoreError
+from store_fixtures import style_encoder, topic_encoder
+
+CHANGING = {
+    "style": ["Short words.", "Long, winding sentences; semicolons!"],
+    "preference": ["They like the view.", "Breakfast is cold and late."],
+    "integrate": ["A fine view.", "Cold eggs again, and no toast."],
+}
+
+
+@pytest.fixture(autouse=True)
+def cheap_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        opening, "open_encoders", lambda _: opening.Encoders(style_encoder(), topic_encoder())
+    )
+
+
+def personalizer_of(tmp_path: Path, model: Any = None, **given: Any) -> Personalizer:
+    return Personalizer(tmp_path / "store", model=model or ScriptedChat(), **given)
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[Personalizer]:
+    """A personalizer over a small shared town."""
+    async with personalizer_of(tmp_path) as personalizer:
+        for user, topic, body in (
+            ("bo", "sea", "I slept. I ate. I left."),
+            ("bo", "hut", "Cold. Wet. Fine."),
+            ("cy", "sea", "Well! What a view! Go!"),
+            ("cy", "hut", "Oh my! A stove! Go!"),
+        ):
+            await personalizer.add(user, body, topic_id=topic, shared=True)
+        yield personalizer
+
+
+async def test_what_is_remembered_is_known_at_once(app: Personalizer) -> None:
+    before = await app.awrite("ana", topic_id="sea", title="Two nights")
+    added = await app.add("ana", "Lovely!! Slept like a log.", topic_id="hut", rating=5)
+    after = await app.awrite("ana", topic_id="sea", title="Two nights")
+    assert (before.cold_start, after.cold_start) == ("zero", "few")
+    assert [piece.body for piece in after.own] == ["Lovely!! Slept like a log."]
+    assert added.added == 1
+    again = await app.add("ana", "Lovely!! Slept like a log.", topic_id="hut", rating=5)
+    assert (again.added, again.duplicates) == (0, 1)
+
+
+async def test_the_latest_own_text_comes_first(app: Personalizer) -> None:
+    await app.add("ana", "Old.", topic_id="hut", timestamp=1_000)
+    await app.add("ana", "Older.", topic_id="hut", timestamp=10)
+    await app.add("ana", "New.", topic_id="hut")
+    result = await app.awrite("ana", title="Two nights")
+    assert [piece.body for piece in result.own] == ["New.", "Old.", "Older."]
+
+
+async def test_an_unshared_text_serves_its_author_alone(app: Personalizer) -> None:
+    await app.add("ana", "A secret of mine.", topic_id="sea")
+    await app.add("ana", "A secret hut.", topic_id="hut")
+    other = await app.awrite("dee", topic_id="sea", title="Two nights", k=32)
+    assert "secret" not in other.model_dump_json()
+    await app.add("ana", "Told to all.", topic_id="sea", shared=True)
+    other = await app.awrite("dee", topic_id="sea", title="Two nights", k=32)
+    assert "Told to all." in [piece.body for piece in other.evidence["preference"]]
+
+
+@pytest.mark.parametrize(("user", "body"), [("", "text"), (" ", "text"), ("ana", ""), ("ana", " ")])
+async def test_nothing_is_not_remembered(app: Personalizer, user: str, body: str) -> None:
+    with pytest.raises(RequestError, match="must not be empty"):
+        await app.add(user, body)
+
+
+@pytest.mark.parametrize(
+    ("request_", "task"),
+    [
+        ({"title": "By the sea"}, "long"),
+        ({"text": "We stayed."}, "short"),
+        ({"text": "We stayed.", "title": "By the sea"}, "short"),
+        ({"instruction": "Decline.", "text": "Come!"}, "free"),
+        ({"task": "rating", "text": "We stayed."}, "rating"),
+    ],
+)
+async def test_the_task_is_told_by_what_is_given(
+    tmp_path: Path, request_: dict[str, str], task: str
+) -> None:
+    trace = tmp_path / "traces"
+    async with personalizer_of(tmp_path, trace=trace) as personalizer:
+        await personalizer.awrite("ana", **request_)  # type: ignore[arg-type]
+        await personalizer.abatch([{"user_id": "ana", **request_}])
+        _ = [event async for event in personalizer.astream("ana", **request_)]
+    records = list(read_traces(trace))
+    assert [record.request["task"] for record in records] == [task] * 3
+    assert {record.request["user_id"] for record in records} == {"ana"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({}, "give a title .long., a text .short. or an instruction .free."),
+        ({"title": "t", "task": "poem"}, "got 'poem'"),
+        ({"title": "t", "k": 0}, "k: .*got 0; a run may set namespace, k,"),
+        ({"title": "t", "temperature": 1}, "temperature: .*a run may set"),
+        ({"title": "t", "deadline_s": "soon"}, "deadline_s: .*got 'soon'"),
+        ({"title": "t", "language": "not a language"}, "language: "),
+    ],
+)
+async def test_a_wrong_request_is_told_before_anything_runs(
+    app: Personalizer, request_: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(RequestError, match=says):
+        await app.awrite("ana", **request_)
+    with pytest.raises(RequestError, match=says):
+        _ = [event async for event in app.astream("ana", **request_)]
+
+
+def test_write_is_awrite_outside_of_any_loop(tmp_path: Path) -> None:
+    personalizer = personalizer_of(tmp_path)
+    result = personalizer.write("ana", title="Two nights")
+    assert isinstance(result, Result) and result.text == "A fine view."
+    assert personalizer.write("ana", title="Two nights").text == "A fine view."
+    personalizer.close()
+
+
+async def test_write_inside_a_loop_names_awrite(app: Personalizer) -> None:
+    with pytest.raises(LoopError, match="await personalizer.awrite"):
+        app.write("ana", title="Two nights")
+
+
+def test_an_app_of_threads_may_write_and_add_at_once(tmp_path: Path) -> None:
+    personalizer = personalizer_of(tmp_path)
+
+    def visit(number: int) -> str:
+        asyncio.run(personalizer.add(f"user-{number}", f"Text {number}, and more.", topic_id="t"))
+        return personalizer.write(f"user-{number}", title=f"Title {number}").cold_start
+
+    with ThreadPoolExecutor(8) as pool:
+        levels = list(pool.map(visit, range(24)))
+    personalizer.close()
+    assert levels == ["few"] * 24
+
+
+def by_prompt(asked: Asked) -> str:
+    """Answer by nothing but the prompt."""
+    return f"{sorted(asked.user.split())[len(asked.user) % 5]} {len(asked.user)}"
+
+
+async def test_a_batch_gives_what_single_calls_give(tmp_path: Path) -> None:
+    model = ScriptedChat(says=dict.fromkeys(("style", "preference", "integrate"), by_prompt))
+    async with personalizer_of(tmp_path, model) as personalizer:
+        for number in range(5):
+            body = f"Text {number}: " + "so it goes. " * number
+            await personalizer.add(f"user-{number}", body, topic_id=f"t{number % 2}", shared=True)
+        requests = [
+            {"user_id": f"user-{n}", "title": f"Title {n}", "topic_id": f"t{n % 3}"}
+            for n in range(10)
+        ]
+        batch = await personalizer.abatch(requests, k=2)
+        alone = [await personalizer.awrite(**request, k=2) for request in requests]  # type: ignore[arg-type]
+    plain = [result.model_dump(exclude={"timings"}) for result in alone]
+    assert [result.model_dump(exclude={"timings"}) for result in batch] == plain
+    assert len({result.text for result in batch}) > 3
+
+
+async def test_a_batch_takes_requests_and_says_which_is_wrong(app: Personalizer) -> None:
+    ready = Request(user_id="ana", task="long", title="Two nights")
+    assert len(await app.abatch([ready, {"user_id": "bo", "title": "By the sea"}])) == 2
+    assert await app.abatch([]) == []
+    with pytest.raises(RequestError, match="user_id is missing"):
+        await app.abatch([ready, {"title": "By the sea"}])
+
+
+async def test_tenants_share_nothing(tmp_path: Path) -> None:
+    first = personalizer_of(tmp_path, namespace="first")
+    second = personalizer_of(tmp_path, namespace="second")
+    async with first, second:
+        await first.add("ana", "Mine of the first.", topic_id="sea", shared=True)
+        await first.add("bo", "Shared in the first.", topic_id="sea", shared=True)
+        result = await second.awrite("ana", topic_id="sea", title="Two nights")
+        graph = await second.graph.ainvoke(
+            {"user_id": "ana", "task": "long", "title": "Two nights", "topic_id": "sea"}  # type: ignore[arg-type]
+        )
+        assert (result.evidence, result.own) == ({"style": [], "preference": []}, [])
+        assert (graph["evidence"], graph["own"]) == ({"style": [], "preference": []}, [])
+        assert (await first.awrite("ana", title="Two nights")).own
+
+
+async def test_the_stream_tells_nodes_tokens_and_the_result(tmp_path: Path) -> None:
+    async with personalizer_of(tmp_path, ScriptedChat(says=CHANGING)) as personalizer:
+        await personalizer.add("bo", "I slept. I ate.", topic_id="sea", shared=True)
+        await personalizer.add("bo", "Cold. Wet.", topic_id="hut", shared=True)
+        stream = personalizer.astream("ana", topic_id="sea", title="Two nights")
+        events = [event async for event in stream]
+    *before, result = events
+    assert isinstance(result, Result) and not any(isinstance(event, Result) for event in before)
+    drafts = {1: "", 2: ""}
+    for event in before:
+        if isinstance(event, DraftToken):
+            drafts[event.iteration] += event.text
+    assert [draft.strip() for draft in drafts.values()] == CHANGING["integrate"]
+    assert len([event for event in before if isinstance(event, DraftToken)]) > 4
+    nodes = [event.node for event in before if isinstance(event, NodeUpdate)]
+    assert set(nodes[:2]) == {"style-retrieve", "preference-retrieve"}
+    assert nodes[-2:] == ["integrate", "check-stop"] and len(nodes) == 12
+    assert result.text in CHANGING["integrate"]
+
+
+async def test_roles_may_have_models_of_their_own(tmp_path: Path) -> None:
+    special, rest = ScriptedChat(), ScriptedChat()
+    async with personalizer_of(tmp_path, rest, roles={"integrate": special}) as personalizer:
+        await personalizer.awrite("ana", title="Two nights")
+    assert {asked.role for asked in special.asked} == {"integrate"}
+    assert "integrate" not in {asked.role for asked in rest.asked}
+
+
+async def test_forgetting_takes_texts_and_traces(tmp_path: Path) -> None:
+    trace = tmp_path / "traces"
+    async with personalizer_of(tmp_path, trace=trace) as personalizer:
+        await personalizer.add("ana", "Mine, and nobody else's words here.", topic_id="sea")
+        await personalizer.awrite("ana", title="Two nights")
+        await personalizer.awrite("bo", title="By the sea")
+        planned = await personalizer.forget("ana", dry_run=True)
+        assert (planned.dry_run, planned.removed["texts"], planned.removed["traces"]) == (True, 1, 1)
+        assert (await personalizer.awrite("ana", title="Two nights")).cold_start == "few"
+        receipt = await personalizer.forget("ana")
+        assert (receipt.removed["texts"], receipt.removed["traces"]) == (1, 2)
+        assert receipt.bytes_found_after == 0
+        assert [record.request["user_id"] for record in read_traces(trace)] == ["bo"]
+        assert (await personalizer.awrite("ana", title="Two nights")).cold_start == "zero"
+
+
+async def test_a_store_that_cannot_be_opened_is_a_clear_error() -> None:
+    personalizer = Personalizer("no-such-scheme://here", model=ScriptedChat())
+    with pytest.raises(StoreError, match="no-such-scheme://here"):
+        await personalizer.awrite("ana", title="Two nights")
+    await asyncio.to_thread(personalizer.close)
+
+
+async def test_parts_are_opened_once_for_all_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    encoders = opening.open_encoders
+
+    def counted(name: str) -> Any:
+        opened.append(name)
+        return encoders(name)
+
+    monkeypatch.setattr(opening, "open_encoders", counted)
+    personalizer = personalizer_of(tmp_path)
+    await asyncio.gather(*(personalizer.awrite(f"u{n}", title="Two nights") for n in range(10)))
+    await asyncio.to_thread(personalizer.close)
+    assert opened == ["bundled"]

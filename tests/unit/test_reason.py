@@ -1,0 +1,132 @@
+"""The reasoners: what they read, when they abstain, what they warn of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes import ScriptedChat
+from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
+from patlm.nodes.evidence import evidence_of_hits
+from patlm.nodes.prompts import REASONERS
+from patlm.nodes.reason import read_summary, summarise
+from patlm.nodes.state import Request
+
+REQUEST = Request(user_id="ana", task="long", title="Two nights by the sea")
+OWN = evidence_of_hits(STYLE_FOUND, "own_history", REQUEST)[:1]
+
+
+def state_of(**given: Any) -> dict[str, Any]:
+    state = {
+        "evidence": {
+            "style": evidence_of_hits(STYLE_FOUND, "aligned", REQUEST),
+            "preference": evidence_of_hits(PREFERENCE_FOUND, "aligned", REQUEST),
+        },
+        "confidence": {"style": 0.5, "preference": 0.5},
+        "own": [],
+        "draft": "A draft.",
+        "summaries": {"style": "Was curt.", "preference": "Was cold."},
+    }
+    return {**state, **given}
+
+
+async def summary_of(
+    model: ScriptedChat, name: str = "style", iteration: int = 1, **state: Any
+) -> tuple[str | None, dict[str, Any]]:
+    parts = parts_of(model, least_confidence={"style": 0.1, "preference": 0.1})
+    turn = turn_of(parts, iteration=iteration, state=state_of(**state))
+    return await summarise(turn, name, REASONERS, reads_own=name == "style")
+
+
+@pytest.mark.parametrize(
+    ("answer", "summary"),
+    [
+        ("Curt. \n Plain.", "Curt. Plain."),
+        ("No usable signal.", None),
+        ("no usable signal", None),
+        ("Sorry: NO USABLE SIGNAL here.", None),
+        ("", None),
+        (" \n", None),
+    ],
+)
+def test_an_answer_is_a_summary_or_an_abstention(answer: str, summary: str | None) -> None:
+    assert read_summary(answer) == summary
+
+
+async def test_each_side_reads_its_own_evidence(model: ScriptedChat) -> None:
+    assert (await summary_of(model, "style"))[0] == "Short and plain."
+    assert (await summary_of(model, "preference"))[0] == "They like the view."
+    style, preference = model.asked
+    assert "I slept. I ate." in style.user and "Breakfast" not in style.user
+    assert "Breakfast was cold" in preference.user and "I slept" not in preference.user
+
+
+async def test_an_abstaining_answer_is_no_summary_and_is_logged() -> None:
+    model = ScriptedChat(says={"style": "No usable signal."})
+    summary, entry = await summary_of(model)
+    assert summary is None
+    assert entry["call"]["text"] == "No usable signal."
+
+
+async def test_no_evidence_is_an_abstention_without_a_call(model: ScriptedChat) -> None:
+    summary, entry = await summary_of(model, "preference", evidence={"preference": []})
+    assert (summary, model.asked) == (None, [])
+    assert entry["warnings"] == ["preference: no evidence was found, so this side abstains"]
+
+
+async def test_too_little_confidence_is_an_abstention_without_a_call(
+    model: ScriptedChat,
+) -> None:
+    doubtful = {"style": 0.09, "preference": 0.1}
+    summary, entry = await summary_of(model, "style", confidence=doubtful)
+    assert (summary, model.asked) == (None, [])
+    assert "confidence 0.09 is below 0.1" in entry["warnings"][0]
+    assert (await summary_of(model, "preference", confidence=doubtful))[0] is not None
+
+
+async def test_own_texts_need_no_confidence_in_others(model: ScriptedChat) -> None:
+    summary, entry = await summary_of(model, confidence={"style": 0.0}, own=OWN)
+    assert summary == "Short and plain."
+    (asked,) = model.asked
+    assert OWN[0]["body"] in asked.user and "Well! Well!" not in asked.user
+    assert "only the user's own texts are read" in entry["warnings"][0]
+
+
+async def test_own_texts_alone_are_enough(model: ScriptedChat) -> None:
+    assert (await summary_of(model, evidence={"style": []}, own=OWN))[0] == "Short and plain."
+
+
+async def test_only_style_reads_own_texts(model: ScriptedChat) -> None:
+    own = [{**OWN[0], "body": "Written by myself."}]
+    await summary_of(model, "style", own=own)
+    await summary_of(model, "preference", own=own)
+    assert ["Written by myself." in asked.user for asked in model.asked] == [True, False]
+
+
+async def test_draft_and_partner_join_in_the_second_iteration(model: ScriptedChat) -> None:
+    await summary_of(model, "style", 1)
+    await summary_of(model, "style", 2)
+    await summary_of(model, "preference", 2)
+    first, style, preference = (asked.user for asked in model.asked)
+    assert not any(part in first for part in ("A draft.", "Was cold.", "Was curt."))
+    assert "A draft." in style and "Was cold." in style and "Was curt." not in style
+    assert "A draft." in preference and "Was curt." in preference and "Was cold" not in preference
+
+
+async def test_a_partner_that_abstained_is_left_out(model: ScriptedChat) -> None:
+    await summary_of(model, "style", 2, summaries={"style": "Was curt.", "preference": None})
+    assert REASONERS["preference"].heading not in model.asked[0].user
+
+
+async def test_how_much_was_cut_is_warned_of(model: ScriptedChat) -> None:
+    pieces = [{**OWN[0], "body": "word " * 1000}]
+    _, entry = await summary_of(model, evidence={"style": pieces})
+    share = int(entry["warnings"][0].removeprefix("style: ").split("%")[0])
+    read = model.asked[0].user.count("word ") + 1
+    assert share == pytest.approx(100 * (1 - read / 1000), abs=1.5)
+    assert (await summary_of(model))[1]["warnings"] == []
+
+
+async def test_a_summary_is_asked_for_within_its_length(model: ScriptedChat) -> None:
+    await summary_of(model)
+    assert model.asked[0].options["max_tokens"] == 48

@@ -1,0 +1,131 @@
+"""A process's parts: opened once, in a thread, shared, closed; never by who only compiles."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fakes import ScriptedChat
+from loop_parts import LONG, parts_of
+from patlm.graph import dev, opening
+from patlm.graph.dev import make_graph
+from patlm.graph.runtime import Runtime, get_runtime
+from patlm.graph.settings import Settings
+from patlm.nodes.parts import Parts
+
+
+class Opening:
+    """Opens parts slowly; counts, and may fail."""
+
+    def __init__(self, failures: int = 0, seconds: float = 0.1) -> None:
+        self.failures, self.seconds = failures, seconds
+        self.opened = self.closed = 0
+        self.threads: set[int] = set()
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[Parts]:
+        self.opened += 1
+        self.threads.add(threading.get_ident())
+        await asyncio.sleep(self.seconds)
+        if self.opened <= self.failures:
+            raise OSError("disk on fire")
+        yield parts_of(ScriptedChat())
+        self.closed += 1
+
+
+async def test_many_callers_open_once_and_share() -> None:
+    opening_ = Opening()
+    runtime = Runtime(opening_)
+    found = await asyncio.gather(*(runtime.parts() for _ in range(20)))
+    assert opening_.opened == 1
+    assert len({id(parts) for parts in found}) == 1
+    assert await runtime.parts() is found[0]
+    assert threading.get_ident() not in opening_.threads, "not in the caller's event loop"
+    await asyncio.to_thread(runtime.close)
+    assert opening_.closed == 1
+
+
+def test_event_loops_of_many_threads_share_too() -> None:
+    opening_ = Opening()
+    runtime = Runtime(opening_)
+    found: list[Parts] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(asyncio.run(runtime.parts())))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    runtime.close()
+    assert len(found) == 8 and len({id(parts) for parts in found}) == 1
+    assert opening_.opened == 1
+
+
+async def test_a_caller_that_gives_up_does_not_stop_the_opening() -> None:
+    opening_ = Opening(seconds=0.3)
+    runtime = Runtime(opening_)
+    patient = asyncio.create_task(runtime.parts())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await runtime.parts()
+    assert (await patient).store is not None
+    assert opening_.opened == 1
+    await asyncio.to_thread(runtime.close)
+
+
+async def test_a_failed_opening_is_told_to_all_and_tried_again() -> None:
+    opening_ = Opening(failures=1)
+    runtime = Runtime(opening_)
+    errors = await asyncio.gather(
+        *(runtime.parts() for _ in range(3)), return_exceptions=True
+    )
+    assert [str(error) for error in errors] == ["disk on fire"] * 3
+    assert isinstance(await runtime.parts(), Parts)
+    assert opening_.opened == 2
+    await asyncio.to_thread(runtime.close)
+
+
+async def test_what_was_closed_opens_anew_and_closing_twice_does_no_harm() -> None:
+    opening_ = Opening(seconds=0)
+    runtime = Runtime(opening_)
+    runtime.close()
+    await runtime.parts()
+    for _ in range(2):
+        await asyncio.to_thread(runtime.close)
+    await runtime.parts()
+    await asyncio.to_thread(runtime.close)
+    assert (opening_.opened, opening_.closed) == (2, 2)
+
+
+def test_there_is_one_runtime_for_equal_settings() -> None:
+    assert get_runtime(Settings(store="a")) is get_runtime(Settings(store="a"))
+    assert get_runtime(Settings(store="a")) is not get_runtime(Settings(store="b"))
+
+
+async def test_the_factory_opens_nothing_before_a_node_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opening_ = Opening(seconds=0)
+    monkeypatch.setenv("PATLM_STORE", "a-store-of-this-test")
+    monkeypatch.setattr(opening, "open_parts", lambda settings: opening_())
+    graph = make_graph({"configurable": {}})
+    assert make_graph() is graph, "the server calls the factory for every request"
+    assert graph.checkpointer is None and graph.store is None
+    graph.get_graph()
+    assert opening_.opened == 0
+    result: dict[str, Any] = await graph.ainvoke(LONG)  # type: ignore[arg-type,assignment]
+    assert (result["stop_reason"], opening_.opened) == ("settled", 1)
+    await asyncio.to_thread(get_runtime(Settings()).close)
+    dev._compiled.cache_clear()
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATLM_STORE", "s3://texts")
+    monkeypatch.setenv("PATLM_TRACE", "traces")
+    settings = Settings()
+    assert (settings.store, str(settings.trace), settings.model) == ("s3://texts", "traces", "bundled")

@@ -1,0 +1,107 @@
+"""style-retrieve: what it asks the store, how much it knows, how sure it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes import ScriptedChat
+from loop_parts import LONG, GivenRetrieval, found, parts_of, turn_of
+from patlm.nodes.style_retrieve import cold_start, retrieve, style_confidence
+from patlm.stores.records import Found, History, Text
+from store_fixtures import style_encoder
+
+OWN = [Text("ana", "Lovely!! Slept like a log.", rating=5), Text("ana", "OK, I guess; cold.")]
+
+
+def history_of(texts: int) -> History:
+    none = np.zeros((0, 2), np.float32)
+    own = tuple(Text("ana", f"text {n}") for n in range(texts))
+    return History("default", "ana", own, none, none, {}, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("texts", "level"), [(0, "zero"), (1, "few"), (3, "few"), (4, "known"), (90, "known")]
+)
+def test_cold_start_levels(texts: int, level: str) -> None:
+    assert cold_start(texts) == level
+
+
+@pytest.mark.parametrize(
+    ("texts", "words", "cosine", "confidence"),
+    [
+        (1, "ignored", 0.8, 0.4),  # 1/2 x .8
+        (4, "ignored", 0.5, 0.4),  # 4/5 x .5
+        (0, "w " * 50, 0.8, 0.2),  # 50/100/2 x .8
+        (0, "w " * 10, 1.0, 0.0833),  # 10/60/2
+        (4, "", -0.3, 0.0),
+        (0, "", 0.8, 0.0),
+    ],
+)
+def test_confidence_by_hand(texts: int, words: str, cosine: float, confidence: float) -> None:
+    neighbours = found([Text("bo", "x"), Text("cy", "y")], cosine=cosine)
+    assert style_confidence(history_of(texts), words, neighbours) == confidence
+
+
+def test_nobody_found_is_no_confidence() -> None:
+    assert style_confidence(history_of(9), "words", Found()) == 0
+
+
+async def test_the_query_is_the_mean_of_the_own_texts(model: ScriptedChat) -> None:
+    store = GivenRetrieval(own=OWN)
+    turn = turn_of(
+        parts_of(model, store), {**LONG, "topic_id": "sea"}, namespace="tenant", k=3
+    )
+    await retrieve(turn)
+    assert store.asked_of("history") == [
+        {"namespace": "tenant", "user_id": "ana", "topic_id": "sea"}
+    ]
+    (asked,) = store.asked_of("style")
+    mean = style_encoder().encode([text.body for text in OWN]).mean(axis=0)
+    assert np.allclose(asked["query"], mean / np.linalg.norm(mean), atol=1e-6)
+    assert (asked["topic_id"], asked["k"]) == ("sea", 3)
+
+
+async def test_without_history_the_requests_own_words_are_the_query(model: ScriptedChat) -> None:
+    store = GivenRetrieval()
+    await retrieve(turn_of(parts_of(model, store)))
+    (asked,) = store.asked_of("style")
+    assert np.allclose(asked["query"], style_encoder().encode([LONG["title"]])[0])
+
+
+async def test_what_was_found_is_told(model: ScriptedChat) -> None:
+    store = GivenRetrieval(own=OWN)
+    update, entry = await retrieve(turn_of(parts_of(model, store)))
+    assert [piece["user_id"] for piece in update["evidence"]["style"]] == ["bo", "cy"]
+    assert [piece["reason"] for piece in update["evidence"]["style"]] == ["because 0", "because 1"]
+    assert [piece["score"] for piece in update["evidence"]["style"]] == [1.0, 0.9]
+    assert {piece["strategy"] for piece in update["evidence"]["style"]} == {"aligned"}
+    assert update["cold_start"] == "few"
+    assert update["confidence"] == {"style": pytest.approx(2 / 3 * 0.8, abs=1e-4)}
+    assert entry["evidence"] == update["evidence"]["style"]
+
+
+async def test_own_texts_are_the_latest_and_at_most_k(model: ScriptedChat) -> None:
+    own = [Text("ana", f"text {n}") for n in range(5)]  # a history is latest first
+    update, _ = await retrieve(turn_of(parts_of(model, GivenRetrieval(own=own)), k=2))
+    assert [piece["body"] for piece in update["own"]] == ["text 0", "text 1"]
+    assert update["cold_start"] == "known"
+
+
+@pytest.mark.parametrize(("task", "rating"), [("rating", 5.0), ("short", None)])
+async def test_ratings_are_evidence_in_the_rating_task_only(
+    model: ScriptedChat, task: str, rating: float | None
+) -> None:
+    store = GivenRetrieval(own=OWN, style=found([Text("bo", "x", rating=5)]))
+    request = {"user_id": "ana", "task": task, "text": "We stayed."}
+    update, _ = await retrieve(turn_of(parts_of(model, store), request))
+    assert update["own"][0]["rating"] == rating
+    assert update["evidence"]["style"][0]["rating"] == rating
+
+
+async def test_from_the_second_iteration_on_nothing_is_searched(model: ScriptedChat) -> None:
+    store = GivenRetrieval(own=OWN)
+    before = {"evidence": {"style": [{"text_id": "1"}]}, "confidence": {"style": 0.3}}
+    turn = turn_of(parts_of(model, store), iteration=2, state=before)
+    update, entry = await retrieve(turn)
+    assert (update, store.asked) == ({}, [])
+    assert entry["evidence"] == [{"text_id": "1"}]

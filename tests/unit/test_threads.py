@@ -1,0 +1,151 @@
+"""One thread, several runs, as `langgraph dev` makes them; interrupts and resuming."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes import ScriptedChat, fails
+from langgraph.checkpoint.memory import InMemorySaver
+from loop_parts import LONG, GivenRetrieval, MemoryTrace, loop_of, parts_of
+from patlm.nodes.errors import ModelCallError, RequestError
+from patlm.nodes.state import RunContext
+from patlm.stores.records import Text
+
+THREAD: Any = {"configurable": {"thread_id": "one"}}
+CHANGING = {
+    "style": ["curt", "warm", "stiff", "loud"],
+    "preference": ["bright view", "cold breakfast", "noisy lift", "soft bed"],
+    "integrate": ["first draft", "another text", "third piece", "fourth attempt"],
+}
+SHORT = {"user_id": "bea", "task": "short", "text": "It rained all week."}
+
+
+def threaded(model: ScriptedChat, store: Any = None, **options: Any) -> tuple[Any, MemoryTrace]:
+    trace = MemoryTrace()
+    parts = parts_of(model, store, trace=trace)
+    return loop_of(parts, checkpointer=InMemorySaver(), **options), trace
+
+
+async def test_a_second_run_sees_nothing_of_the_first() -> None:
+    model = ScriptedChat(says=CHANGING)
+    store = GivenRetrieval(own=[Text("ana", "Mine, all mine.")])
+    graph, trace = threaded(model, store)
+    first = await graph.ainvoke(LONG, THREAD, context=RunContext(max_iterations=2))
+    store.own = ()
+    asked_before = len(model.asked)
+    second = await graph.ainvoke(SHORT, THREAD, context=RunContext(max_iterations=1))
+    assert (first["iterations"], second["iterations"]) == (2, 1)
+    assert (first["cold_start"], second["cold_start"], second["own"]) == ("few", "zero", [])
+    assert second["text"] == "third piece"
+    for asked in model.asked[asked_before:]:
+        assert not any(part in asked.user for part in ("first draft", "Two nights", "Mine, all mine."))
+    assert "Two nights" not in store.asked_of("preference")[-1]["words"]
+    old, new = trace.records
+    assert (len(old.calls), len(new.calls)) == (6, 3)
+    assert (len(old.iterations), len(new.iterations)) == (2, 1)
+    assert new.request["user_id"] == "bea" and new.own == ()
+    assert [call.iteration for call in new.calls] == [1, 1, 1]
+    assert second["timings"]["style-reason"] < second["timings"]["total"]
+
+
+async def test_a_shorter_second_run_does_not_count_the_firsts_time() -> None:
+    model = ScriptedChat(says=CHANGING, slow_s=0.15)
+    graph, _ = threaded(model)
+    await graph.ainvoke(LONG, THREAD, context=RunContext(max_iterations=2))
+    model.slow_s = 0
+    second = await graph.ainvoke(SHORT, THREAD, context=RunContext(max_iterations=1))
+    assert sum(second["timings"].values()) < 0.15
+
+
+@pytest.mark.parametrize(
+    "later", [{"title": "Another title"}, {"text": "Another"}, {"language": "pt"}]
+)
+async def test_a_later_run_does_not_borrow_the_firsts_user(later: dict[str, Any]) -> None:
+    model = ScriptedChat()
+    graph, _ = threaded(model)
+    await graph.ainvoke(LONG, THREAD)
+    asked = len(model.asked)
+    with pytest.raises(RequestError, match="user_id is missing"):
+        await graph.ainvoke(later, THREAD)
+    with pytest.raises(RequestError, match="works from 'title'"):
+        await graph.ainvoke({"user_id": "bea", "task": "long"}, THREAD)
+    assert len(model.asked) == asked
+
+
+async def test_a_run_after_a_failed_one_starts_afresh() -> None:
+    model = ScriptedChat(fault=fails(ValueError("down"), role="integrate", calls=[1]))
+    graph, trace = threaded(model)
+    with pytest.raises(ModelCallError):
+        await graph.ainvoke(LONG, THREAD)
+    result = await graph.ainvoke(SHORT, THREAD, context=RunContext(max_iterations=1))
+    assert result["stop_reason"] == "max_iterations"
+    failed, record = trace.records
+    assert failed.request["user_id"] == "ana" and len(failed.calls) == 2
+    assert record.request["user_id"] == "bea" and len(record.calls) == 3
+
+
+async def test_a_run_after_one_that_gave_up_starts_afresh() -> None:
+    model = ScriptedChat(
+        says=CHANGING, fault=fails(ValueError("down"), role="style", calls=[2])
+    )
+    graph, trace = threaded(model)
+    first = await graph.ainvoke(LONG, THREAD)
+    assert (first["stop_reason"], first["text"]) == ("error", "first draft")
+    second = await graph.ainvoke(SHORT, THREAD)
+    assert (second["stop_reason"], second["iterations"]) == ("max_iterations", 2)
+    assert second["warnings"] == []
+    assert [len(record.calls) for record in trace.records] == [4, 6]
+
+
+async def test_a_run_stepped_through_gives_what_an_unbroken_one_gives() -> None:
+    stops = ["style-retrieve", "preference-reason", "integrate", "check-stop"]
+    whole, _ = threaded(ScriptedChat(says=CHANGING))
+    expected = await whole.ainvoke(LONG, THREAD)
+    graph, trace = threaded(ScriptedChat(says=CHANGING), interrupt_before=stops)
+    result, steps = await graph.ainvoke(LONG, THREAD), 0
+    while (await graph.aget_state(THREAD)).next:
+        result, steps = await graph.ainvoke(None, THREAD), steps + 1
+    assert steps == 8  # four stops in each of two iterations
+    for run in (expected, result):
+        del run["timings"]
+    assert result == expected
+    assert len(trace.records) == 1 and len(trace.records[0].calls) == 6
+
+
+async def test_a_summary_can_be_edited_at_an_interrupt() -> None:
+    model = ScriptedChat(says=CHANGING)
+    graph, _ = threaded(model, interrupt_before=["integrate"])
+    await graph.ainvoke(LONG, THREAD)
+    edited = {"summaries": {"style": "Edited by hand."}}
+    await graph.aupdate_state(THREAD, edited, as_node="style-reason")
+    while (await graph.aget_state(THREAD)).next:
+        await graph.ainvoke(None, THREAD)
+    assert "Edited by hand." in model.asked_of("integrate")[0].user
+
+
+async def test_a_state_that_is_kept_is_plain_json() -> None:
+    import json
+
+    graph, _ = threaded(ScriptedChat(says=CHANGING), interrupt_before=["check-stop"])
+    await graph.ainvoke(LONG, THREAD)
+    values = (await graph.aget_state(THREAD)).values
+    assert json.loads(json.dumps(values)) == values
+
+
+async def test_two_threads_at_once_do_not_mix() -> None:
+    import asyncio
+
+    graph, trace = threaded(ScriptedChat(slow_s=0.01))
+    requests = [{**LONG, "user_id": f"user-{n}", "title": f"Title {n}"} for n in range(8)]
+    await asyncio.gather(
+        *(
+            graph.ainvoke(request, {"configurable": {"thread_id": str(n)}})
+            for n, request in enumerate(requests)
+        )
+    )
+    assert len(trace.records) == 8
+    for record in trace.records:
+        number = record.request["user_id"].removeprefix("user-")
+        prompts = " ".join(message.content for call in record.calls for message in call.messages)
+        assert f"Title {number}" in prompts and prompts.count("Title ") == len(record.calls)
