@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-FAKE = '''
+FAKE = """
 from langchain_core.language_models import FakeListChatModel
 
 def model():
     return FakeListChatModel(responses=["Short, warm sentences.", "They like it.", "I loved it!"])
-'''
+"""
 
 
 def patlm(*arguments: str) -> str:

@@ -60,7 +60,7 @@ def demo(model: ModelOption = None, trace: TraceOption = None, json: JsonOption 
 
 
 async def _play(personalizer: Personalizer, scene: Scene, *, silent: bool) -> Result:
-    from ..graph.personalizer import DraftToken, NodeUpdate
+    from ..graph.events import DraftToken, NodeUpdate
     from .output import stdout
 
     if not silent:

@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from ..nodes.trajectory import TRAJECTORIES, Trajectory
     from .builder import build_graph
     from .dev import make_graph
+    from .events import DraftToken, NodeUpdate
     from .opening import open_parts, open_store
-    from .personalizer import DraftToken, NodeUpdate, Personalizer
+    from .personalizer import Personalizer
     from .runtime import Runtime, get_runtime
     from .settings import Settings
 
 _HOMES = {
     "ChatRole": "..nodes.parts",
-    "DraftToken": ".personalizer",
+    "DraftToken": ".events",
     "Evidence": "..nodes.state",
-    "NodeUpdate": ".personalizer",
+    "NodeUpdate": ".events",
     "Parts": "..nodes.parts",
     "Personalizer": ".personalizer",
     "PromptBudget": "..nodes.parts",

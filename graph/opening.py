@@ -84,23 +84,17 @@ def open_encoders(topic: str = "bundled") -> Encoders:
 
 
 @asynccontextmanager
-async def open_store(
-    uri: str | None, *, encoder: str = "bundled", create: bool = True
-) -> AsyncIterator[TextStore]:
-    """Open a store; without a URI, that of the sample corpus.
+async def open_store(uri: str | None, *, encoder: str = "bundled") -> AsyncIterator[TextStore]:
+    """Open a store, made where there is none; without a URI, that of the sample corpus.
 
     Args:
         uri: Directory or object-store URI.
         encoder: The topic encoder: bundled, a path or a hub id.
-        create: Whether a store is made where there is none; for who only looks into it, a
-            directory without one is an error.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
         ModelError: The encoder can't be loaded.
     """
-    if uri and not create:
-        await asyncio.to_thread(_check_there, uri)
     encoders = await asyncio.to_thread(open_encoders, encoder)
     async with _open_filled(uri, encoders) as store:
         yield store
@@ -136,16 +130,6 @@ async def _open_filled(uri: str | None, encoders: Encoders) -> AsyncIterator[Tex
     opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
     async with opened as store:
         yield store
-
-
-def _check_there(uri: str) -> None:
-    from ..stores.errors import StoreError
-    from ..stores.schema import TEXTS
-    from ..stores.tables import local_root
-
-    root = local_root(uri)
-    if root is not None and not (root / f"{TEXTS}.lance").exists():
-        raise StoreError(f"no store at {uri}: name another, or fill it with `patlm ingest`")
 
 
 def _open_chat(settings: Settings, progress: Progress | None) -> BaseChatModel:

@@ -13,17 +13,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import ValidationError
-
 from ..nodes.errors import LoopError, RequestError
 from ..nodes.parts import Parts
-from ..nodes.state import Request, Result, RunContext, validate_request
+from ..nodes.state import Request, Result, RunContext
 from .builder import build_graph
+from .events import STREAM_MODES, Event, read_events
+from .request_fields import read_context_fields, read_fields
 from .runtime import Runtime
 from .settings import Settings
 
@@ -35,24 +35,7 @@ if TYPE_CHECKING:
     from .dev import LoopApp
 
 
-@dataclass(frozen=True)
-class DraftToken:
-    """A piece of the draft as it is being written; a new `iteration` begins a new draft."""
-
-    text: str
-    iteration: int
-
-
-@dataclass(frozen=True)
-class NodeUpdate:
-    """What a node wrote to the loop's state."""
-
-    node: str
-    update: Mapping[str, Any]
-
-
-Event = DraftToken | NodeUpdate | Result
-"""What `Personalizer.astream` yields; the last one is the `Result`."""
+_ROLES = ("style", "preference", "integrate")
 
 
 class Personalizer:
@@ -211,7 +194,7 @@ class Personalizer:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.awrite(user_id, **request))
+            return self._runtime.run(lambda: self.awrite(user_id, **request))
         raise LoopError(
             "write() would block the event loop that is running here: "
             "use `await personalizer.awrite(...)`"
@@ -244,22 +227,11 @@ class Personalizer:
         fields = {name: request.pop(name) for name in list(request) if name in Request.model_fields}
         ready = read_fields({"user_id": user_id, **fields})
         context = self._context(request)
-        result, iteration = None, 1
         stream: AsyncIterator[Any] = self.graph.astream(
-            ready, context=context, stream_mode=["updates", "messages", "values"]
+            ready, context=context, stream_mode=list(STREAM_MODES)
         )
-        async for mode, chunk in stream:
-            if mode == "messages":
-                message, metadata = chunk
-                if metadata.get("langgraph_node") == "integrate" and message.text:
-                    yield DraftToken(str(message.text), iteration)
-            elif mode == "updates":
-                for node, update in chunk.items():
-                    iteration = (update or {}).get("iteration", iteration)
-                    yield NodeUpdate(node, update or {})
-            else:
-                result = chunk
-        yield Result.model_validate(result)
+        async for event in read_events(stream):
+            yield event
 
     async def forget(self, user_id: str, *, dry_run: bool = False) -> Receipt:
         """Remove a person from the store and from the traces, down to the bytes in the files.
@@ -288,15 +260,7 @@ class Personalizer:
         return parts.store  # type: ignore[return-value]  # opened by us, so it is a TextStore
 
     def _context(self, fields: Mapping[str, Any]) -> RunContext:
-        try:
-            return RunContext(**{"namespace": self.namespace, **fields})
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise RequestError(
-                f"{name}: {first['msg'].lower()}, got {first['input']!r}; "
-                f"a run may set {', '.join(RunContext.model_fields)}"
-            ) from None
+        return read_context_fields({"namespace": self.namespace, **fields})
 
     @asynccontextmanager
     async def _open_parts(self) -> AsyncIterator[Parts]:
@@ -305,37 +269,3 @@ class Personalizer:
         async with open_parts(self.settings, models=self._models) as parts:
             # Runs of `.graph` itself, as a node of an app, stay in this tenant too.
             yield replace(parts, namespace=self.namespace)
-
-
-_ROLES = ("style", "preference", "integrate")
-
-
-def read_fields(fields: Mapping[str, Any]) -> Request:
-    """Return a request by its fields, its task told by what is given where it is not named.
-
-    Raises:
-        RequestError: It can't be answered as it stands.
-    """
-    task = fields.get("task") or infer_task(
-        fields.get("title"), fields.get("text"), fields.get("instruction")
-    )
-    return validate_request({**fields, "task": task})
-
-
-def infer_task(
-    title: str | None, text: str | None, instruction: str | None
-) -> Literal["long", "short", "free"]:
-    """Return the task that what is given asks for: instruction, else text, else title.
-
-    Raises:
-        RequestError: Nothing is given.
-    """
-    if instruction:
-        return "free"
-    if text:
-        return "short"
-    if title:
-        return "long"
-    raise RequestError(
-        "nothing to write from: give a title (long), a text (short) or an instruction (free)"
-    )

@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import cache
+from typing import TypeVar
 
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from ..nodes.errors import LoopError
 from ..nodes.parts import Parts
 from .settings import Settings
+
+T = TypeVar("T")
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -34,6 +38,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._exits = ExitStack()
         self._opening: Future[Parts] | None = None
+        self._portal: BlockingPortal | None = None
 
     async def parts(self) -> Parts:
         """Return the parts, opening them on the first call.
@@ -49,10 +54,21 @@ class Runtime:
             return opening.result()
         return await asyncio.shield(asyncio.wrap_future(opening))
 
+    def run(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Run a coroutine in the parts' own event loop, for callers that have none. Blocks.
+
+        Threads that each ran a loop of their own would wait for each other's locks for ever.
+        """
+        opening = self._opening or self._begin()
+        opening.result()
+        if self._portal is None:
+            raise LoopError("closed while a call was under way: call again to open anew")
+        return self._portal.call(call)
+
     def close(self) -> None:
         """Close what was opened. Blocks; the next call of `parts` opens anew."""
         with self._lock:
-            self._opening = None
+            self._opening = self._portal = None
             exits, self._exits = self._exits, ExitStack()
         exits.close()
         atexit.unregister(self.close)
@@ -68,7 +84,7 @@ class Runtime:
     def _open(self, opening: Future[Parts]) -> None:
         try:
             # The portal's event loop outlives every run, so that what is bound to a loop stays.
-            portal = self._exits.enter_context(start_blocking_portal())
+            portal = self._portal = self._exits.enter_context(start_blocking_portal())
             parts = portal.wrap_async_context_manager(self._open_parts())
             opening.set_result(self._exits.enter_context(parts))
         # The boundary of a thread: whatever was raised belongs to those who wait.

@@ -16,8 +16,12 @@ Messages say what was expected, what came and what to do next.
 from __future__ import annotations
 
 
-class ModelError(Exception):
-    """Base of all errors of this package."""
+class ModelError(RuntimeError):
+    """Base of all errors of this package.
+
+    A RuntimeError, because LangGraph's server tells its clients the messages of built-in kinds of
+    error only.
+    """
 
 
 class ModelNotFound(ModelError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable

@@ -1,10 +1,10 @@
 """Every prompt of the loop, for serving and training alike.
 
 What does not change between iterations (request, evidence) stands first, what does (draft, the
-partner's summary) behind it. Texts of users stand between delimiters that they cannot close. Wording is
-plain, so that it is good for a model of 135M parameters and for one of 7B: pieces are not numbered
-and nobody is called "the writer" in an answer's reach, for a small model goes on in the form of
-what it read last.
+partner's summary) behind it. Texts of users stand between delimiters that they cannot close.
+Wording is plain, so that it is good for a model of 135M parameters and for one of 7B: pieces are
+not numbered and nobody is called "the writer", for a small model goes on in the form of what it
+read last.
 """
 
 from __future__ import annotations

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from .outcomes import Receipt
 
 
-class StoreError(Exception):
-    """Base of everything a store raises on purpose."""
+class StoreError(RuntimeError):
+    """Base of everything a store raises on purpose.
+
+    A RuntimeError, because LangGraph's server tells its clients the messages of built-in kinds of
+    error only.
+    """
 
 
 class InvalidText(StoreError):

@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+import aiologic
+
 from .filters import within
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .schema import TEXTS, TOPICS, USERS
@@ -42,14 +44,14 @@ class _Latest(Generic[Key, Value]):
         self._version, self._read, self._weight, self._limit = version, read, weight, limit
         self._kept: OrderedDict[Key, tuple[int, Value]] = OrderedDict()
         self._total = 0
-        self._locks: dict[Key, asyncio.Lock] = {}
+        self._locks: dict[Key, aiologic.Lock] = {}
         self._cleared = 0
 
     async def get(self, key: Key) -> Value:
         # The version is asked for before the read: a write in between makes one read too many,
         # never a stale value.
         version = await self._version()
-        async with self._locks.setdefault(key, asyncio.Lock()):
+        async with self._locks.setdefault(key, aiologic.Lock()):
             kept = self._kept.get(key)
             if kept is not None and kept[0] >= version:
                 self._kept.move_to_end(key)

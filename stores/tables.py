@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import aiologic
 import pyarrow as pa
 from filelock import AsyncFileLock, Timeout
 from tenacity import (
@@ -85,7 +86,7 @@ class Tables:
         self._connection = connection
         self._schemas = table_schemas(style_encoder, topic_encoder)
         self._tables: dict[str, AsyncTable] = {}
-        self._writer = asyncio.Lock()
+        self._writer = aiologic.Lock()
         self._seen: dict[str, int] = {}
         self.root = local_root(connection.uri)
 

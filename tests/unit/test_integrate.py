@@ -77,9 +77,7 @@ def test_a_title_is_one_line_of_at_most_ten_words(answer: str, draft: str | None
     ],
 )
 @pytest.mark.parametrize("task", ["long", "free"])
-def test_a_text_loses_only_the_quotes_around_the_whole(
-    task: str, answer: str, draft: str
-) -> None:
+def test_a_text_loses_only_the_quotes_around_the_whole(task: str, answer: str, draft: str) -> None:
     assert read_draft(answer, request_of(task)) == (draft, None)
 
 

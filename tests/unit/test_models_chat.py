@@ -17,8 +17,7 @@ from patlm.models.errors import CallRefused, ModelError, ModelNotFound, ModelUnu
 from patlm.models.local_chat import LocalChatModel
 from patlm.models.token_count import token_counter
 from patlm.models.topic_encoder import EmbeddingsEncoder
-
-from tests.tiny_models import tiny_chat
+from tiny_models import tiny_chat
 
 
 def fake() -> BaseChatModel:

@@ -21,8 +21,7 @@ from patlm.models.local_chat import LocalChatModel
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
 from patlm.models.token_count import token_counter
-
-from tests.tiny_models import WINDOW, tiny_chat
+from tiny_models import WINDOW, tiny_chat
 
 PROMPTS = ["a", "a longer prompt than the first", "b?", "Ünïcödé", "x" * 90, "one two three"]
 

@@ -12,8 +12,7 @@ from patlm.models.repeats import RepeatGuard
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
 from patlm.models.text_stream import StopStrings, TextPieces
-
-from tests.tiny_models import tiny_tokenizer
+from tiny_models import tiny_tokenizer
 
 END = 257
 

@@ -56,7 +56,7 @@ def test_the_first_iteration_knows_no_draft_and_no_partner() -> None:
 
 def test_what_stays_the_same_between_iterations_stands_first() -> None:
     user = reason(draft="D.", partners={"P": "Cold tea."}).user
-    order = ["It rained.", "Grand bay", "Draft so far", "Cold tea.", STYLE.question]
+    order = ["Grand bay", "It rained.", "Draft so far", "Cold tea.", STYLE.question]
     places = [user.index(part) for part in order]
     assert places == sorted(places)
 

@@ -48,9 +48,7 @@ def test_nobody_found_is_no_confidence() -> None:
 
 async def test_the_query_is_the_mean_of_the_own_texts(model: ScriptedChat) -> None:
     store = GivenRetrieval(own=OWN)
-    turn = turn_of(
-        parts_of(model, store), {**LONG, "topic_id": "sea"}, namespace="tenant", k=3
-    )
+    turn = turn_of(parts_of(model, store), {**LONG, "topic_id": "sea"}, namespace="tenant", k=3)
     await retrieve(turn)
     assert store.asked_of("history") == [
         {"namespace": "tenant", "user_id": "ana", "topic_id": "sea"}

@@ -39,7 +39,9 @@ async def test_a_second_run_sees_nothing_of_the_first() -> None:
     assert (first["cold_start"], second["cold_start"], second["own"]) == ("few", "zero", [])
     assert second["text"] == "third piece"
     for asked in model.asked[asked_before:]:
-        assert not any(part in asked.user for part in ("first draft", "Two nights", "Mine, all mine."))
+        assert not any(
+            part in asked.user for part in ("first draft", "Two nights", "Mine, all mine.")
+        )
     assert "Two nights" not in store.asked_of("preference")[-1]["words"]
     old, new = trace.records
     assert (len(old.calls), len(new.calls)) == (6, 3)
@@ -86,9 +88,7 @@ async def test_a_run_after_a_failed_one_starts_afresh() -> None:
 
 
 async def test_a_run_after_one_that_gave_up_starts_afresh() -> None:
-    model = ScriptedChat(
-        says=CHANGING, fault=fails(ValueError("down"), role="style", calls=[2])
-    )
+    model = ScriptedChat(says=CHANGING, fault=fails(ValueError("down"), role="style", calls=[2]))
     graph, trace = threaded(model)
     first = await graph.ainvoke(LONG, THREAD)
     assert (first["stop_reason"], first["text"]) == ("error", "first draft")

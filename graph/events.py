@@ -1,0 +1,49 @@
+"""What happens during a run, as `Personalizer.astream` tells it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..nodes.state import Result
+
+
+@dataclass(frozen=True)
+class DraftToken:
+    """A piece of the draft as it is being written; a new `iteration` begins a new draft."""
+
+    text: str
+    iteration: int
+
+
+@dataclass(frozen=True)
+class NodeUpdate:
+    """What a node wrote to the loop's state."""
+
+    node: str
+    update: Mapping[str, Any]
+
+
+Event = DraftToken | NodeUpdate | Result
+"""What `Personalizer.astream` yields; the last one is the `Result`."""
+
+STREAM_MODES = ("updates", "messages", "values")
+"""What `read_events` needs the graph to stream."""
+
+
+async def read_events(stream: AsyncIterator[Any]) -> AsyncIterator[Event]:
+    """Turn the graph's stream, in `STREAM_MODES`, into events, the result last."""
+    result, iteration = None, 1
+    async for mode, chunk in stream:
+        if mode == "messages":
+            message, metadata = chunk
+            if metadata.get("langgraph_node") == "integrate" and message.text:
+                yield DraftToken(str(message.text), iteration)
+        elif mode == "updates":
+            for node, update in chunk.items():
+                iteration = (update or {}).get("iteration", iteration)
+                yield NodeUpdate(node, update or {})
+        else:
+            result = chunk
+    yield Result.model_validate(result)

@@ -1,0 +1,331 @@
+"""`patlm ...`: one JSON object for programs, one line for an error, never a traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from fakes import ScriptedChat, fails
+from patlm.cli.main import app
+from patlm.graph import opening
+from patlm.stores.episodes import read_traces
+from store_fixtures import style_encoder, topic_encoder
+from typer.testing import CliRunner
+
+EVIDENCE = {"text_id", "user_id", "topic_id", "title", "body", "score", "strategy", "reason"}
+WRITE = {
+    "text", "summaries", "evidence", "own", "cold_start", "confidence", "iterations",
+    "stop_reason", "warnings", "models", "adapters", "timings",
+}  # fmt: skip
+ROWS = [
+    ("bo", "sea", "I slept. I ate. I left.", 3),
+    ("bo", "hut", "Cold. Wet. Fine.", 2),
+    ("cy", "sea", "Well! What a view! Go!", 5),
+    ("cy", "hut", "Oh my! A stove! Go!", 4),
+    ("ana", "hut", "Lovely!! Slept like a log [bold]here[/bold].", 5),
+]
+
+
+def working() -> ScriptedChat:
+    """A factory for `--model python:test_cli:working`."""
+    return ScriptedChat()
+
+
+def broken() -> ScriptedChat:
+    """A factory of a model that refuses every call."""
+    return ScriptedChat(fault=fails(ValueError("out of\nwords")))
+
+
+@pytest.fixture(autouse=True)
+def cheap_encoders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(
+        opening, "open_encoders", lambda *_: opening.Encoders(style_encoder(), topic_encoder())
+    )
+    monkeypatch.setenv("PATLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    file, uri = tmp_path / "texts.jsonl", str(tmp_path / "store")
+    rows = [
+        {"user_id": user, "topic_id": topic, "text": text, "rating": rating}
+        for user, topic, text, rating in ROWS
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    found = output("ingest", file, "--store", uri)
+    assert found["added"] == len(ROWS)
+    return uri
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def output(*arguments: object) -> dict[str, Any]:
+    """Return the one JSON object on stdout of a command that works."""
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def write(store: str, *more: object, model: str = "working") -> tuple[object, ...]:
+    where = ("--store", store, "--model", f"python:test_cli:{model}")
+    return ("write", *where, "--user", "ana", *more)
+
+
+def assert_one_line(result: Result, *says: str) -> None:
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), "an error that was not told on purpose"
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    for part in says:
+        assert part in line
+
+
+def test_write_prints_the_keys_of_the_contract(store: str) -> None:
+    found = output(*write(store, "--topic", "sea", "--title", "Two nights"))
+    assert set(found) >= WRITE
+    assert found["text"] == "A fine view."
+    assert set(found["summaries"]) == set(found["evidence"]) == {"style", "preference"}
+    assert found["cold_start"] == "few" and found["own"][0]["user_id"] == "ana"
+    pieces = [*found["own"], *found["evidence"]["style"], *found["evidence"]["preference"]]
+    assert len(pieces) == 5 and all(set(piece) >= EVIDENCE for piece in pieces)
+    assert {piece["user_id"] for piece in found["evidence"]["preference"]} == {"bo", "cy"}
+
+
+@pytest.mark.parametrize(
+    ("options", "task"),
+    [
+        (["--title", "T"], "long"),
+        (["--text", "X"], "short"),
+        (["--instruction", "I", "--title", "T"], "free"),
+        (["--task", "rating", "--text", "X"], "rating"),
+    ],
+)
+def test_without_a_task_it_is_told_by_what_is_given(
+    store: str, tmp_path: Path, options: list[str], task: str
+) -> None:
+    trace = tmp_path / "traces"
+    output(*write(store, *options, "--trace", trace))
+    (record,) = read_traces(trace)
+    assert record.request["task"] == task
+
+
+def test_options_reach_the_run(store: str, tmp_path: Path) -> None:
+    trace = tmp_path / "traces"
+    more = ["--k", 1, "--iterations", 1, "--deadline", 9, "--language", "pt", "--namespace", "n"]
+    found = output(*write(store, "--title", "T", "--topic", "sea", "--trace", trace, *more))
+    (record,) = read_traces(trace)
+    assert (record.context["k"], record.context["max_iterations"]) == (1, 1)
+    assert (record.context["deadline_s"], record.request["language"]) == (9, "pt")
+    assert (record.namespace, record.request["topic_id"]) == ("n", "sea")
+    assert found["evidence"] == {"style": [], "preference": []}, "another tenant"
+
+
+def test_people_read_the_draft_and_why(store: str) -> None:
+    result = call(*write(store, "--topic", "sea", "--title", "T"))
+    assert result.exit_code == 0
+    for part in ("A fine view.", "Short and plain.", "Oh my!", "[bold]here[/bold]", "few"):
+        assert part in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "nothing to write from"),
+        (["--title", "T", "--task", "poem"], "got 'poem'"),
+        (["--task", "rating", "--title", ""], "works from 'text'"),
+        (["--title", "T", "--k", "0"], "k: "),
+        (["--title", "T", "--iterations", "99"], "max_iterations: "),
+        (["--title", "T", "--deadline", "-1"], "deadline_s: "),
+        (["--title", "T", "--language", "no language"], "language: "),
+        (["--title", "T", "--user", " "], "user_id is missing"),
+    ],
+)
+def test_a_wrong_request_is_one_line(store: str, more: list[str], says: str) -> None:
+    assert_one_line(call(*write(store, *more)), says)
+
+
+def test_a_model_that_fails_is_one_line(store: str) -> None:
+    result = call(*write(store, "--title", "T", model="broken"))
+    assert_one_line(result, "failed: ValueError: out of words")
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("python:no_such_module:model", "no_such_module"),
+        ("python:test_cli:no_such_factory", "no_such_factory"),
+        ("python:json:dumps", "python:json:dumps"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_model_that_is_not_there_is_one_line(store: str, model: str, says: str) -> None:
+    result = call("write", "--store", store, "--user", "u", "--title", "T", "--model", model)
+    assert_one_line(result, says)
+
+
+@pytest.mark.parametrize("command", [["stats"], ["forget", "--user", "ana"]])
+@pytest.mark.parametrize("place", ["nowhere", "texts.jsonl", "empty"])
+def test_looking_into_no_store_is_one_line_and_makes_none(
+    store: str, tmp_path: Path, command: list[str], place: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert_one_line(call(*command, "--store", tmp_path / place), place)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [["stats"], ["forget", "--user", "ana"]])
+def test_an_unknown_kind_of_store_is_one_line(command: list[str]) -> None:
+    assert_one_line(call(*command, "--store", "no-such-scheme://here"), "no-such-scheme")
+
+
+def test_wrong_settings_of_the_environment_are_one_line(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATLM_DTYPE", "float7")
+    assert_one_line(call(*write(store, "--title", "T")), "PATLM_DTYPE", "float7")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["write", "--title", "T"], "--user"),
+        (["forget", "--user", "u"], "--store"),
+        (["write", "--user", "u", "--k", "many"], "--k"),
+        (["nonsense"], "nonsense"),
+        (["bench", "loop", "--runs", "3"], "--runs"),
+    ],
+)
+def test_options_that_cannot_be_read_are_told_without_a_traceback(
+    arguments: list[str], says: str
+) -> None:
+    result = call(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_stats_count_the_store(store: str) -> None:
+    found = output("stats", "--store", store)
+    keys = {"texts", "users", "topics", "namespaces", "shared", "fragments", "bytes", "indexes"}
+    assert set(found) >= keys
+    counts = [found[key] for key in ("texts", "users", "topics", "namespaces", "shared")]
+    assert counts == [5, 3, 2, 1, 5]
+    assert found["bytes"] > 0 and found["indexes"]
+    assert "5" in call("stats", "--store", store).stdout
+
+
+def test_forget_removes_a_person_with_proof(store: str, tmp_path: Path) -> None:
+    trace = tmp_path / "traces"
+    output(*write(store, "--title", "T", "--trace", trace))
+    forget = ("forget", "--user", "ana", "--store", store, "--trace", trace)
+    planned = output(*forget, "--dry-run")
+    keys = {"user_id", "dry_run", "removed", "bytes_found_after", "adapters", "seconds"}
+    assert set(planned) >= keys and planned["dry_run"] is True
+    assert output("stats", "--store", store)["texts"] == 5
+    found = output(*forget)
+    assert set(found) >= keys and found["dry_run"] is False
+    assert (found["removed"]["texts"], found["removed"]["traces"]) == (1, 1)
+    assert (found["bytes_found_after"], found["adapters"]) == (0, [])
+    assert output("stats", "--store", store)["texts"] == 4
+    assert list(read_traces(trace)) == []
+    assert output(*forget)["removed"]["texts"] == 0
+
+
+def test_show_draws_the_latest_run_or_the_one_that_is_named(store: str, tmp_path: Path) -> None:
+    trace = tmp_path / "traces"
+    for title in ("First of all", "Second to none"):
+        output(*write(store, "--title", title, "--topic", "sea", "--trace", trace))
+    first, second = sorted(read_traces(trace), key=lambda record: record.created)
+    (latest,) = output("show", trace)["runs"]
+    assert latest["run_id"] == second.run_id
+    (named,) = output("show", trace, "--run", first.run_id[:8])["runs"]
+    assert named["request"]["title"] == "First of all"
+    assert len(output("show", trace, "--all")["runs"]) == 2
+    drawn = call("show", trace).stdout
+    for part in ("Second to none", "A fine view.", "iteration 2", "settled", "Oh my!", "style"):
+        assert part in drawn
+
+
+def test_show_draws_a_run_that_failed(store: str, tmp_path: Path) -> None:
+    trace = tmp_path / "traces"
+    call(*write(store, "--title", "T", "--trace", trace, model="broken"))
+    result = call("show", trace)
+    assert result.exit_code == 0 and "out of" in result.stdout
+
+
+def test_show_passes_over_a_torn_line(store: str, tmp_path: Path) -> None:
+    trace = tmp_path / "traces"
+    output(*write(store, "--title", "T", "--trace", trace))
+    (shard,) = trace.glob("*.jsonl")
+    shard.write_bytes(shard.read_bytes() + b'{"version": 1, "run_')
+    result = call("show", trace, "--json")
+    assert len(json.loads(result.stdout)["runs"]) == 1
+    assert result.stderr.startswith("warning: ") and "torn" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "says"),
+    [
+        (None, [], "no traces at"),
+        ("", [], "no run"),
+        ('{"version": 99}', [], "version"),
+        ('{"version": 1}', ["--run", "abc"], "abc"),
+    ],
+)
+def test_traces_that_are_not_there_are_told(
+    tmp_path: Path, content: str | None, more: list[str], says: str
+) -> None:
+    path = tmp_path / "traces.jsonl"
+    if content is not None:
+        path.write_text(content)
+    result = call("show", path, *more)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert says in result.stderr.strip().splitlines()[-1]
+
+
+def test_demo_writes_for_three_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = output("demo", "--model", "python:test_cli:working")
+    assert [run["cold_start"] for run in found["runs"]] == ["zero", "few", "known"]
+    assert all(run["text"] and set(run) >= WRITE for run in found["runs"])
+    shown = call("demo", "--model", "python:test_cli:working")
+    assert shown.exit_code == 0 and shown.stdout.count("A fine view.") >= 3
+
+
+def test_doctor_says_what_is_well_and_fails_where_it_is_not(store: str, tmp_path: Path) -> None:
+    found = json.loads(call("doctor", "--store", store, "--json").stdout)
+    names = {finding["name"]: finding for finding in found["findings"]}
+    assert {"python", "torch", "langgraph", "store", "cache"} <= set(names)
+    assert names["store"]["ok"] is True and "5 texts" in names["store"]["says"]
+    result = call("doctor", "--store", tmp_path / "nowhere", "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["ok"]) == (1, False)
+    assert [finding["name"] for finding in found["findings"] if finding["ok"] is False] == ["store"]
+
+
+def test_models_list_names_both(store: str) -> None:
+    models = output("models", "list")["models"]
+    assert {model["name"] for model in models} == {"SmolLM2-135M-Instruct", "all-MiniLM-L6-v2"}
+
+
+def test_bench_loop_prints_the_keys_of_the_contract() -> None:
+    found = output("bench", "loop", "--runs", 10)
+    assert set(found) >= {"framework_ms", "empty_graph_ms", "ratio"}
+    for times in (found["framework_ms"], found["empty_graph_ms"]):
+        assert 0 < times["p50"] <= times["p95"]
+    medians = found["framework_ms"]["p50"] / found["empty_graph_ms"]["p50"]
+    assert found["ratio"] == pytest.approx(medians, abs=0.001)
+
+
+def test_a_trace_folder_that_cannot_be_made_costs_no_draft(store: str, tmp_path: Path) -> None:
+    (tmp_path / "a-file").write_text("not a folder")
+    found = output(*write(store, "--title", "T", "--trace", tmp_path / "a-file" / "traces"))
+    assert found["text"] == "A fine view."
+    assert "the record of this run was not kept" in found["warnings"][-1]

@@ -1,0 +1,98 @@
+"""The shipped corpus is what it says: people who write differently, and no template among them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from itertools import combinations
+
+import pytest
+from patlm.stores.file_rows import Reject
+from patlm.stores.readers import read_texts
+from patlm.stores.records import Text
+from patlm.stores.sample import sample_corpus
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[Text]:
+    rows = list(read_texts(sample_corpus()))
+    assert not [row for row in rows if isinstance(row, Reject)]
+    return [row for row in rows if isinstance(row, Text)]
+
+
+def words_of(text: Text) -> list[str]:
+    return re.findall(r"\w+(?:['’]\w+)?", text.body.lower())
+
+
+def test_there_are_enough_people_texts_and_topics(texts: list[Text]) -> None:
+    assert len({text.user_id for text in texts}) >= 40
+    assert len(texts) >= 240
+    assert len({text.topic_id for text in texts}) == 40
+
+
+def test_histories_are_uneven(texts: list[Text]) -> None:
+    sizes = Counter(Counter(text.user_id for text in texts).values())
+    assert sum(users for size, users in sizes.items() if size == 1) >= 3
+    assert sum(users for size, users in sizes.items() if 2 <= size <= 4) >= 3
+    assert sum(users for size, users in sizes.items() if size >= 5) >= 3
+
+
+def test_every_text_can_serve(texts: list[Text]) -> None:
+    for text in texts:
+        assert text.title and text.topic_id and len(words_of(text)) >= 5, text
+        assert text.shared and not text.target and not text.shared_id, text
+        assert text.rating is not None and 1 <= text.rating <= 5, text
+        assert text.timestamp is not None and text.timestamp > 1_000_000_000_000, text
+    assert len({text.text_id for text in texts}) == len(texts)
+
+
+def test_opinions_differ(texts: list[Text]) -> None:
+    assert len({text.rating for text in texts}) >= 4
+    of_topic: dict[str, set[float | None]] = defaultdict(set)
+    for text in texts:
+        of_topic[text.topic_id].add(text.rating)
+    assert sum(len(ratings) > 1 for ratings in of_topic.values()) >= 30
+
+
+def test_no_two_texts_share_more_than_a_twentieth_of_their_word_5_grams(
+    texts: list[Text],
+) -> None:
+    grams = [
+        {tuple(words[at : at + 5]) for at in range(len(words) - 4)}
+        for words in map(words_of, texts)
+    ]
+    alike = [
+        (texts[a].title, texts[b].title)
+        for a, b in combinations(range(len(texts)), 2)
+        if len(grams[a] & grams[b]) > 0.05 * len(grams[a] | grams[b])
+    ]
+    assert not alike
+
+
+def test_no_text_opens_with_the_words_of_another(texts: list[Text]) -> None:
+    openings = Counter(tuple(words_of(text)[:4]) for text in texts)
+    assert not [" ".join(opening) for opening, times in openings.items() if times > 1]
+
+
+def test_character_tf_idf_tells_authors_apart(texts: list[Text]) -> None:
+    # Anchor and positive: one author, two topics. Negative: another author on the positive's topic.
+    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
+    vectors = vectorizer.fit_transform([text.body for text in texts])
+    near = (vectors @ vectors.T).toarray()
+    on_topic: dict[str, list[int]] = defaultdict(list)
+    of_user: dict[str, list[int]] = defaultdict(list)
+    for at, text in enumerate(texts):
+        on_topic[text.topic_id].append(at)
+        of_user[text.user_id].append(at)
+    right = total = 0
+    for anchor, text in enumerate(texts):
+        for positive in of_user[text.user_id]:
+            if texts[positive].topic_id == text.topic_id:
+                continue
+            for negative in on_topic[texts[positive].topic_id]:
+                if texts[negative].user_id != text.user_id:
+                    right += near[anchor, positive] > near[anchor, negative]
+                    total += 1
+    assert total > 1_000
+    assert right / total >= 0.8, f"{right / total:.3f} of {total} triplets"
