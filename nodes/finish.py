@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -27,7 +27,7 @@ SECONDS_FOR_PARTS = 1.0
 """How long the end of a failed run waits for parts that are still being opened."""
 
 FAILURES_REMEMBERED = 1000
-"""Failed runs whose second failure, in the same step, is known for that."""
+"""Failed runs of which is known that they have been told of."""
 
 UNSCORED = -1.0
 """Score of a draft that check-stop did not get to: no cosine is lower."""
@@ -96,7 +96,7 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
         RunFailedError: A node failed before there was a draft.
         LoopError: The request was not usable.
     """
-    failed: deque[str] = deque(maxlen=FAILURES_REMEMBERED)
+    told: OrderedDict[str, asyncio.Task[None]] = OrderedDict()
 
     async def give_up(
         state: LoopState, runtime: Runtime[RunContext], error: BaseException
@@ -111,11 +111,19 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
             said = str(error) or type(error).__name__
             return {"failure": {"reason": "deadline" if late else "error", "says": said}}
         parts = await _opened(provide, error)
-        if now.run in failed:  # both sides failed in one step: one of them tells of it
-            parts = replace(parts, trace=None)
-        failed.append(now.run)
-        turn = Turn(state, request, in_tenant(context, parts), parts, **asdict(now))
-        raise await _told(turn, error)
+        if now.run not in told:
+            turn = Turn(state, request, in_tenant(context, parts), parts, **asdict(now))
+            told[now.run] = asyncio.create_task(_tell(turn, error))
+            if len(told) > FAILURES_REMEMBERED:
+                told.popitem(last=False)
+        # Where both sides fail in one step, one record is written and both wait for it: the first
+        # error to be raised cancels whatever is still at work.
+        await asyncio.shield(told[now.run])
+        if isinstance(error, LoopError):
+            raise error
+        raise RunFailedError(
+            f"the run ended without a draft: {type(error).__name__}: {error}"
+        ) from error
 
     return give_up
 
@@ -129,17 +137,12 @@ async def _opened(provide: ProvideParts, error: BaseException) -> Parts:
         raise error from None
 
 
-async def _told(turn: Turn, error: BaseException) -> BaseException:
-    """Write the record of a run without a draft, and return the error for its caller."""
+async def _tell(turn: Turn, error: BaseException) -> None:
+    """Write the record of a run without a draft."""
     try:
         await write_trace(turn, log_of_run(turn.state, turn.run), {}, error=error)
     except OSError as lost:
         error.add_note(f"the record of this run was not kept: {lost}")
-    if isinstance(error, LoopError):
-        return error
-    clear = RunFailedError(f"the run ended without a draft: {type(error).__name__}: {error}")
-    clear.__cause__ = error
-    return clear
 
 
 async def finish_early(turn: Turn) -> Update:

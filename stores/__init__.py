@@ -1,84 +1,155 @@
 """What is kept: texts, users and topics on LanceDB, and how evidence is found in them.
 
 Public names are resolved on first use (PEP 562), so that importing this package loads neither
-LanceDB nor Arrow.
+LanceDB nor Arrow. `ingest` is not among them: the module of that name would take its place.
 """
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .display_names import is_display_name
+    from .episode_schema import CallRecord, EvidenceRecord, IterationRecord, Message, TraceRecord
+    from .episodes import DamagedLine, TraceWriter, UnknownTraceVersion, forget_traces, read_traces
     from .errors import (
         EncoderMismatch,
         InvalidFilter,
         InvalidQuery,
         InvalidText,
+        NoSuchStore,
         NotForgotten,
         SchemaMismatch,
         StoreBusy,
         StoreError,
     )
+    from .file_rows import FormatError, Reject
     from .outcomes import Added, Compacted, Receipt, StoreStats
+    from .readers import FORMATS, RowFile, detect, read_texts
     from .records import Encoder, Found, History, Hit, Neighbour, Text, Vectors
+    from .sample import sample_corpus
+    from .split_files import (
+        SplitsError,
+        extend_splits,
+        find_splits_file,
+        forget_split,
+        load_splits,
+        save_splits,
+    )
+    from .splits import Place, Splits, deal, latest_as_targets
     from .text_store import TextStore
 
 _MODULES = {
     "Added": "outcomes",
+    "CallRecord": "episode_schema",
     "Compacted": "outcomes",
+    "DamagedLine": "episodes",
     "Encoder": "records",
     "EncoderMismatch": "errors",
+    "EvidenceRecord": "episode_schema",
+    "FORMATS": "readers",
+    "FormatError": "file_rows",
     "Found": "records",
     "History": "records",
     "Hit": "records",
     "InvalidFilter": "errors",
     "InvalidQuery": "errors",
     "InvalidText": "errors",
+    "IterationRecord": "episode_schema",
+    "Message": "episode_schema",
     "Neighbour": "records",
+    "NoSuchStore": "errors",
     "NotForgotten": "errors",
+    "Place": "splits",
     "Receipt": "outcomes",
+    "Reject": "file_rows",
+    "RowFile": "readers",
     "SchemaMismatch": "errors",
+    "Splits": "splits",
+    "SplitsError": "split_files",
     "StoreBusy": "errors",
     "StoreError": "errors",
     "StoreStats": "outcomes",
     "Text": "records",
     "TextStore": "text_store",
+    "TraceRecord": "episode_schema",
+    "TraceWriter": "episodes",
+    "UnknownTraceVersion": "episodes",
     "Vectors": "records",
+    "deal": "splits",
+    "detect": "readers",
+    "extend_splits": "split_files",
+    "find_splits_file": "split_files",
+    "forget_split": "split_files",
+    "forget_traces": "episodes",
+    "is_display_name": "display_names",
+    "latest_as_targets": "splits",
+    "load_splits": "split_files",
+    "read_texts": "readers",
+    "read_traces": "episodes",
+    "sample_corpus": "sample",
+    "save_splits": "split_files",
 }
 
 __all__ = [
     "Added",
+    "CallRecord",
     "Compacted",
+    "DamagedLine",
     "Encoder",
     "EncoderMismatch",
+    "EvidenceRecord",
+    "FORMATS",
+    "FormatError",
     "Found",
     "History",
     "Hit",
     "InvalidFilter",
     "InvalidQuery",
     "InvalidText",
+    "IterationRecord",
+    "Message",
     "Neighbour",
+    "NoSuchStore",
     "NotForgotten",
+    "Place",
     "Receipt",
+    "Reject",
+    "RowFile",
     "SchemaMismatch",
+    "Splits",
+    "SplitsError",
     "StoreBusy",
     "StoreError",
     "StoreStats",
     "Text",
     "TextStore",
+    "TraceRecord",
+    "TraceWriter",
+    "UnknownTraceVersion",
     "Vectors",
+    "deal",
+    "detect",
+    "extend_splits",
+    "find_splits_file",
+    "forget_split",
+    "forget_traces",
+    "is_display_name",
+    "latest_as_targets",
+    "load_splits",
+    "read_texts",
+    "read_traces",
+    "sample_corpus",
+    "save_splits",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f".{_MODULES[name]}", __name__)
-    value = module.__dict__[name]
-    globals()[name] = value
-    return value
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__
