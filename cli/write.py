@@ -48,23 +48,28 @@ def write(
 ) -> None:
     """Write for USER, in the user's style, about what the user cares about."""
     from ..graph.personalizer import Personalizer
-    from .output import emit_json, run
+    from ..graph.request_fields import read_context_fields, read_fields
+    from .output import emit_json, errors_as_lines, run
     from .result_view import show_result
+
+    fields = {
+        "user_id": user,
+        "task": task,
+        "topic_id": topic,
+        "title": title,
+        "text": text,
+        "instruction": instruction,
+        "language": language,
+    }
+    settings = {"k": k, "max_iterations": iterations, "deadline_s": deadline}
+    with errors_as_lines():  # before the models are loaded, which takes seconds
+        request = read_fields(fields)
+        read_context_fields(settings)
 
     async def main() -> Result:
         async with opened(Personalizer(store, model=model, trace=trace, namespace=namespace)) as p:
-            return await p.awrite(
-                user,
-                task=task,  # type: ignore[arg-type]  # checked there, with the choices named
-                topic_id=topic,
-                title=title,
-                text=text,
-                instruction=instruction,
-                language=language,
-                k=k,
-                max_iterations=iterations,
-                deadline_s=deadline,
-            )
+            (result,) = await p.abatch([request], **settings)
+            return result
 
     result = run(main)
     if json:
@@ -74,8 +79,15 @@ def write(
 
 
 def opened(personalizer: Personalizer) -> Personalizer:
-    """Return the personalizer, its bundled weights converted under a progress bar if need be."""
+    """Return the personalizer, its bundled weights converted under a progress bar if need be.
+
+    Raises:
+        NoSuchStore: The store named is not there; a mistyped name shall not make an empty one.
+    """
+    from ..stores.text_store import check_exists
     from .conversion import convert_bundled
 
+    if personalizer.settings.store is not None:
+        check_exists(personalizer.settings.store)
     convert_bundled(personalizer.settings.model)
     return personalizer

@@ -57,12 +57,6 @@ async def finished(
     if last is not None:
         now = {"run": turn.run, "began": time.time(), "seconds": 0.0}
         log[f"check-stop@{turn.iteration}"] = {**now, **last}  # type: ignore[typeddict-item]
-    said = [
-        text
-        for key, entry in log.items()
-        if not key.startswith("integrate@") or key == f"integrate@{kept['iteration']}"
-        for text in entry.get("warnings", [])
-    ]
     roles = (*ROLES, *(name for name in kept["summaries"] if name not in ROLES))
     update: Update = {
         "text": kept["text"],
@@ -70,7 +64,7 @@ async def finished(
         "evidence": kept["evidence"],
         "iterations": turn.iteration,
         "stop_reason": reason,
-        "warnings": list(dict.fromkeys([*said, *warnings])),
+        "warnings": [*_said(log, kept), *warnings],
         "models": {role: turn.parts.role(role).name for role in roles},
         "adapters": {role: turn.context.adapters.get(role, BASE) for role in roles},
         "timings": _timings(log, turn.started),
@@ -119,13 +113,18 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
         # Where both sides fail in one step, one record is written and both wait for it: the first
         # error to be raised cancels whatever is still at work.
         await asyncio.shield(told[now.run])
-        if isinstance(error, LoopError):
-            raise error
-        raise RunFailedError(
-            f"the run ended without a draft: {type(error).__name__}: {error}"
-        ) from error
+        raise _clear(error)
 
     return give_up
+
+
+def _clear(error: BaseException) -> BaseException:
+    """Return the error as the caller of a run without a draft sees it."""
+    if isinstance(error, LoopError):
+        return error
+    clear = RunFailedError(f"the run ended without a draft: {type(error).__name__}: {error}")
+    clear.__cause__ = error
+    return clear
 
 
 async def _opened(provide: ProvideParts, error: BaseException) -> Parts:
@@ -175,6 +174,17 @@ def log_of_run(state: LoopState, run: str) -> dict[str, NodeLog]:
     """Return the log of one run alone: a thread's state may hold an earlier run's."""
     log = state.get("log", {})
     return {key: entry for key, entry in log.items() if entry["run"] == run}
+
+
+def _said(log: dict[str, NodeLog], kept: Kept) -> list[str]:
+    """Return the warnings of a run, each once; of drafts only what was said of the kept one."""
+    said = [
+        text
+        for key, entry in log.items()
+        if not key.startswith("integrate@") or key == f"integrate@{kept['iteration']}"
+        for text in entry.get("warnings", [])
+    ]
+    return list(dict.fromkeys(said))
 
 
 def _timings(log: dict[str, NodeLog], started: float) -> dict[str, float]:

@@ -94,13 +94,10 @@ class TextStore:
             NoSuchStore: There is none.
             SchemaMismatch: What is there is of another version, or no store of ours.
         """
-        missing = NoSuchStore(f"there is no store at {uri}: make one with `patlm ingest FILE`")
-        root = local_root(uri)
-        if root is not None and not await asyncio.to_thread(root.is_dir):
-            raise missing
+        await asyncio.to_thread(check_exists, uri)
         async with _connected(uri) as connection:
             if TEXTS not in (await connection.list_tables()).tables:
-                raise missing
+                raise _missing(uri)
             table = await connection.open_table(TEXTS)
             style, topic = recorded_encoders(await table.schema())
             store = cls(connection, style_encoder=style, topic_encoder=topic)
@@ -243,6 +240,21 @@ class TextStore:
         """
         forgetting = Forgetting(self._tables, self._snapshots, self._writer, self._tally)
         return await forgetting.forget(namespace, user_id, dry_run=dry_run)
+
+
+def check_exists(uri: str) -> None:
+    """Make sure that there is a folder for a store; an object store is asked when it is opened.
+
+    Raises:
+        NoSuchStore: There is none.
+    """
+    root = local_root(uri)
+    if root is not None and not root.is_dir():
+        raise _missing(uri)
+
+
+def _missing(uri: str) -> NoSuchStore:
+    return NoSuchStore(f"there is no store at {uri}: `patlm ingest FILE --store {uri}` makes one")
 
 
 @asynccontextmanager

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from patlm.graph import Personalizer, Result, open_store
 from patlm.stores import read_texts, read_traces
 from patlm.stores.ingest import ingest
@@ -32,76 +32,98 @@ def data() -> Path:
     return Path(folder) / "pgraphrag"
 
 
-@pytest.fixture(scope="module", params=FILES)
-def excerpt(request: pytest.FixtureRequest, data: Path) -> Iterator[tuple[str, list[Person]]]:
-    """People of one file: one of each kind, those who wrote on their topics, and some others."""
-    everybody: list[Person] = json.loads((data / f"{request.param}_dev.json").read_text())
-    chosen = [found for kind in KINDS if (found := first_of(everybody, kind)) is not None]
-    topics = {str(person["profile"][0]["pid"]) for person in chosen}
-    near = [p for p in everybody if p not in chosen and {topic_of(e) for e in entries(p)} & topics]
-    others = [person for person in everybody if person not in chosen and person not in near]
-    yield request.param, [*chosen, *near[:FILLERS], *others[:FILLERS]]
+def excerpt(people: list[Person]) -> list[Person]:
+    """Return one person of each kind, those who wrote on their topics, and some others."""
+    chosen = [found for kind in KINDS if (found := first_of(people, kind)) is not None]
+    topics = {topic_of(target(person)) for person in chosen}
+    near = [p for p in people if p not in chosen and {topic_of(e) for e in entries(p)} & topics]
+    others = [person for person in people if person not in chosen and person not in near]
+    return [*chosen, *near[:FILLERS], *others[:FILLERS]]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def written(
-    excerpt: tuple[str, list[Person]], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[list[Person], list[Result], str]]:
-    """Write for one person of each kind, at once; with all that the run was shown."""
-    name, people = excerpt
-    folder = tmp_path_factory.mktemp(name)
-    file = folder / f"{name}_dev.json"
-    file.write_text(json.dumps(people))
+@dataclass(frozen=True)
+class Case:
+    """One request, what came of it, and all that its run was shown."""
+
+    file: str
+    person: Person
+    result: Result
+    shown: str
+
+
+@pytest.fixture(scope="module")
+def cases(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+    """Write for one person of each kind and file, all at once; each file is a tenant."""
+    return asyncio.run(write_all(data, tmp_path_factory.mktemp("real")))
+
+
+async def write_all(data: Path, folder: Path) -> list[Case]:
+    asked: list[tuple[str, Person]] = []
     async with open_store(str(folder / "store")) as store:
-        await ingest(store, read_texts(file))
-    asked = [p for kind in KINDS if (p := first_of(people, kind)) is not None]
-    requests = [
-        {
-            "user_id": person["id"],
-            "task": "long",
-            "topic_id": topic_of(target(person)),
-            "title": target(person)["title"],
-            "language": "pt" if name == "b2w" else "en",
-        }
-        for person in asked
+        for name in FILES:
+            people = excerpt(json.loads((data / f"{name}_dev.json").read_text()))
+            file = folder / f"{name}_dev.json"
+            file.write_text(json.dumps(people))
+            await ingest(store, read_texts(file, namespace=name))
+            found = [first_of(people, kind) for kind in KINDS]
+            asked += [(name, person) for person in found if person is not None]
+    app = Personalizer(folder / "store", dtype="fp32", trace=folder / "trace")
+    async with app as personalizer:
+        results = await asyncio.gather(*(ask(personalizer, *each) for each in asked))
+    shown = {
+        (record.namespace, record.request["user_id"]): plain(record.model_dump_json())
+        for record in read_traces(folder / "trace")
+    }
+    return [
+        Case(name, person, result, shown[name, person["id"]])
+        for (name, person), result in zip(asked, results, strict=True)
     ]
-    trace = folder / "trace"
-    async with Personalizer(folder / "store", dtype="fp32", trace=trace) as personalizer:
-        results = await personalizer.abatch(requests)
-    shown = "\n".join(record.model_dump_json() for record in read_traces(trace))
-    yield asked, results, plain(shown)
 
 
-@pytest.mark.asyncio(loop_scope="module")
-async def test_each_kind_of_person_gets_a_text(
-    written: tuple[list[Person], list[Result], str],
-) -> None:
-    people, results, _ = written
-    assert len(people) >= 2
-    for person, result in zip(people, results, strict=True):
-        assert result.text
-        assert result.cold_start == kind_of(person)
-        assert result.iterations >= 2 or result.stop_reason in ("settled", "abstained")
+async def ask(personalizer: Personalizer, name: str, person: Person) -> Result:
+    return await personalizer.awrite(
+        person["id"],
+        topic_id=topic_of(target(person)),
+        title=target(person)["title"],
+        language="pt" if name == "b2w" else "en",
+        namespace=name,
+        deadline_s=1800,
+    )
 
 
-@pytest.mark.asyncio(loop_scope="module")
-async def test_evidence_is_other_peoples(written: tuple[list[Person], list[Result], str]) -> None:
-    people, results, _ = written
-    for person, result in zip(people, results, strict=True):
-        style, preference = result.evidence["style"], result.evidence["preference"]
+def test_there_is_somebody_of_each_kind(cases: list[Case]) -> None:
+    assert len(cases) >= 11
+    assert {kind_of(case.person) for case in cases} == set(KINDS)
+
+
+def test_each_kind_of_person_gets_a_text(cases: list[Case]) -> None:
+    for case in cases:
+        assert case.result.text
+        assert case.result.cold_start == kind_of(case.person)
+        settled = case.result.stop_reason in ("settled", "abstained")
+        assert case.result.iterations >= 2 or settled
+
+
+def test_evidence_is_other_peoples(cases: list[Case]) -> None:
+    for case in cases:
+        style, preference = case.result.evidence["style"], case.result.evidence["preference"]
         assert style and preference
-        assert all(piece.user_id != person["id"] for piece in [*style, *preference])
-        assert all(piece.topic_id != topic_of(target(person)) for piece in style)
-        assert all(piece.user_id == person["id"] for piece in result.own)
+        assert all(piece.user_id != case.person["id"] for piece in [*style, *preference])
+        assert all(piece.topic_id != topic_of(target(case.person)) for piece in style)
+        assert all(piece.user_id == case.person["id"] for piece in case.result.own)
 
 
-@pytest.mark.asyncio(loop_scope="module")
-async def test_nobody_is_shown_the_target(written: tuple[list[Person], list[Result], str]) -> None:
-    people, _, shown = written
-    for person in people:
-        body = plain(json.dumps(target(person)["text"], ensure_ascii=False)[1:-1])
-        assert len(body.split()) >= 8, "too short a text would stand anywhere"
-        assert body not in shown
+def test_nobody_is_shown_the_target(cases: list[Case]) -> None:
+    for case in cases:
+        body = plain(json.dumps(target(case.person)["text"], ensure_ascii=False)[1:-1])
+        assert body not in case.shown
+
+
+def test_evidence_stays_in_its_tenant(cases: list[Case], data: Path) -> None:
+    for case in cases:
+        people = {p["id"] for p in json.loads((data / f"{case.file}_dev.json").read_text())}
+        pieces = [piece for side in case.result.evidence.values() for piece in side]
+        assert {piece.user_id for piece in pieces} <= people
 
 
 def target(person: Person) -> Person:
