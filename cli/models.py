@@ -42,18 +42,11 @@ def _show(as_json: bool) -> None:
     if as_json:
         emit_json({"models": [asdict(model) for model in models]})
         return
-    from rich.table import Table
-
-    table = Table("model", "package", "version", "ready", "MB", box=None)
-    table.add_column("path", overflow="fold")  # cut short, it could not be copied
     for model in models:
-        ready = model.version is not None and model.converted is not False
-        table.add_row(
-            model.name,
-            model.package,
-            model.version or "not installed",
-            "yes" if ready else "no",
-            f"{model.bytes / 1e6:.0f}",
-            model.path,
-        )
-    stdout.print(table)
+        if model.version is None:
+            stdout.print(f"{model.name}: not installed ({model.package})")
+            continue
+        ready = "converted on first use" if model.converted is False else "ready"
+        megabytes = f"{model.bytes / 1e6:.0f} MB"
+        stdout.print(f"{model.name}: {model.package} {model.version}, {ready}, {megabytes}")
+        stdout.print(f"  {model.path}")

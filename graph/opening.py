@@ -23,7 +23,7 @@ Models = Mapping[str, "BaseChatModel"]
 
 ROLES = ("style", "preference", "integrate")
 
-LEAST_CONFIDENCE = {"style": 0.005, "preference": 0.05}
+LEAST_CONFIDENCE = {"style": 0.001, "preference": 0.05}
 """Below it a side abstains; low enough that only evidence without any ground is left out."""
 
 NO_REPEAT_NGRAM = 4

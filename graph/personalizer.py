@@ -210,14 +210,19 @@ class Personalizer:
             context: Fields of `RunContext`, for all of them.
 
         Raises:
-            LoopError: As `awrite`, for the first request that fails.
+            LoopError: As `awrite`, for the first request that fails; the others are given up.
         """
         shared = self._context(context)
         ready = [
             request if isinstance(request, Request) else read_fields(request)
             for request in requests
         ]
-        return await asyncio.gather(*(self._run(request, shared) for request in ready))
+        try:
+            async with asyncio.TaskGroup() as group:
+                runs = [group.create_task(self._run(request, shared)) for request in ready]
+        except ExceptionGroup as failures:  # the others have been cancelled
+            raise failures.exceptions[0] from None
+        return [run.result() for run in runs]
 
     async def astream(self, user_id: str, **request: Any) -> AsyncIterator[Event]:
         """Write for a user and yield what happens: node updates, draft tokens, the result.
