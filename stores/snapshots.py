@@ -15,7 +15,9 @@ from typing import Generic, TypeVar
 import aiologic
 
 from .filters import within
+from .history import HISTORY_COLUMNS, history_of_rows
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
+from .records import History
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 from .topics import Topics, topics_of_rows
@@ -27,8 +29,11 @@ Value = TypeVar("Value")
 POOLED_TEXTS = 50_000
 """Texts that all pools in memory may hold together (about 2.5 KB each)."""
 
+REMEMBERED_HISTORIES = 4_000
+"""Own texts that all histories in memory may hold together (about 2.5 KB each)."""
+
 POOL_COST = 16
-"""What an entry of a cache of pools weighs beside its texts, so that empty ones count too."""
+"""What a cached pool or history weighs beside its texts, so that empty ones count too."""
 
 
 class _Latest(Generic[Key, Value]):
@@ -92,6 +97,17 @@ class Snapshots:
             POOLED_TEXTS,
         )
 
+        self._histories = _Latest(
+            lambda: tables.version(TEXTS),
+            self._read_history,
+            lambda history: len(history.texts) + POOL_COST,
+            REMEMBERED_HISTORIES,
+        )
+
+    async def history(self, namespace: str, user_id: str, topic_id: str | None) -> History:
+        """Return a requester's side as it is now; both retrievals of a request ask for it."""
+        return await self._histories.get((namespace, user_id, topic_id))
+
     async def users(self, namespace: str) -> Users:
         """Return the users of a namespace as they are now."""
         return await self._users.get(namespace)
@@ -109,6 +125,12 @@ class Snapshots:
         self._users.clear()
         self._topics.clear()
         self._pools.clear()
+        self._histories.clear()
+
+    async def _read_history(self, key: tuple[str, str, str | None]) -> History:
+        namespace, user_id, topic_id = key
+        rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
+        return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
 
     async def _read_users(self, namespace: str) -> Users:
         rows = await self._tables.read(USERS, within(namespace))

@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING
 from . import preference_search, style_search
 from .compaction import THRESHOLD, Compactor
 from .errors import InvalidQuery, NoSuchStore, StoreError
-from .filters import within
 from .forgetting import Forgetting
-from .history import HISTORY_COLUMNS, history_of_rows
 from .inventory import gather_stats
 from .outcomes import Added, Compacted, Receipt, StoreStats
 from .recorded_encoder import recorded_encoders
@@ -152,8 +150,7 @@ class TextStore:
             user_id: The requester.
             topic_id: What the request is about, where that is known.
         """
-        rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
-        return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
+        return await self._snapshots.history(namespace, user_id, topic_id)
 
     async def search_by_style(
         self, history: History, query: Vectors, *, topic_id: str | None, k: int
