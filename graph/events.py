@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from langgraph.types import StreamMode
+
 from ..nodes.state import Result
 
 
@@ -28,7 +30,7 @@ class NodeUpdate:
 Event = DraftToken | NodeUpdate | Result
 """What `Personalizer.astream` yields; the last one is the `Result`."""
 
-STREAM_MODES = ("updates", "messages", "values")
+STREAM_MODES: tuple[StreamMode, ...] = ("updates", "messages", "values")
 """What `read_events` needs the graph to stream."""
 
 
