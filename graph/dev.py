@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.graph.state import CompiledStateGraph
 
 from ..nodes.state import LoopState, Request, Result, RunContext
 from .builder import build_graph
 from .runtime import get_runtime
-from .settings import Settings
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 LoopApp = CompiledStateGraph[LoopState, RunContext, Request, Result]
 
@@ -23,6 +25,8 @@ def make_graph(config: Any = None) -> LoopApp:
     Args:
         config: What the server passes; nothing of it is needed.
     """
+    from .settings import Settings
+
     return _compiled(Settings())
 
 

@@ -25,7 +25,6 @@ from .builder import build_graph
 from .events import STREAM_MODES, Event, read_events
 from .request_fields import read_context_fields, read_fields
 from .runtime import Runtime
-from .settings import Settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -64,6 +63,8 @@ class Personalizer:
         namespace: str = "default",
         **settings: Any,
     ) -> None:
+        from .settings import Settings
+
         named = {
             "store": None if store is None else str(store),
             "model": model if isinstance(model, str) else None,

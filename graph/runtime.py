@@ -13,13 +13,15 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import cache
-from typing import TypeVar
-
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from typing import TYPE_CHECKING, TypeVar
 
 from ..nodes.errors import LoopError
 from ..nodes.parts import Parts
-from .settings import Settings
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+    from .settings import Settings
 
 T = TypeVar("T")
 
@@ -84,6 +86,8 @@ class Runtime:
     def _open(self, opening: Future[Parts]) -> None:
         try:
             # The portal's event loop outlives every run, so that what is bound to a loop stays.
+            from anyio.from_thread import start_blocking_portal
+
             portal = self._portal = self._exits.enter_context(start_blocking_portal())
             parts = portal.wrap_async_context_manager(self._open_parts())
             opening.set_result(self._exits.enter_context(parts))

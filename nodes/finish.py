@@ -15,7 +15,6 @@ from .errors import DeadlineError, LoopError, RequestError, RunFailedError
 from .model_call import BASE
 from .parts import Parts, ProvideParts
 from .state import Kept, LoopState, NodeLog, RunContext, StopReason, Update, read_request
-from .trace_record import record_of
 from .turn import Turn, in_tenant, read_context, read_moment
 
 GiveUp = Callable[[LoopState, Runtime[RunContext], BaseException], Awaitable[Update]]
@@ -166,6 +165,8 @@ async def write_trace(
 ) -> None:
     """Write the run's record, where records are kept."""
     if turn.parts.trace is not None:
+        from .trace_record import record_of  # its schema is a tenth of this package's import
+
         record = record_of(turn, log, result, error)
         await asyncio.to_thread(turn.parts.trace.append, record)
 
