@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -105,7 +104,7 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
             return {"failure": {"reason": "deadline" if late else "error", "says": said}}
         parts = await _opened(provide, error)
         if now.run not in told:
-            turn = Turn(state, request, in_tenant(context, parts), parts, **asdict(now))
+            turn = Turn(state, request, in_tenant(context, parts), parts, **vars(now))
             told[now.run] = asyncio.create_task(_tell(turn, error))
             if len(told) > FAILURES_REMEMBERED:
                 told.popitem(last=False)

@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
@@ -97,7 +97,7 @@ def read_context(runtime: Runtime[RunContext]) -> RunContext:
 
 def in_tenant(context: RunContext, parts: Parts) -> RunContext:
     """Return the context with the tenant of the parts, unless it names one itself."""
-    if "namespace" in context.model_fields_set:
+    if "namespace" in context.model_fields_set or context.namespace == parts.namespace:
         return context
     return context.model_copy(update={"namespace": parts.namespace})
 
@@ -138,7 +138,7 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
         try:
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
-                turn = Turn(state, request, in_tenant(context, parts), parts, **asdict(now))
+                turn = Turn(state, request, in_tenant(context, parts), parts, **vars(now))
                 update, entry = await work(turn)
         except TimeoutError:
             if limit.expired():
@@ -147,7 +147,7 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
         times = {"run": now.run, "began": began, "seconds": time.time() - began}
         log: NodeLog = {**times, **entry}  # type: ignore[typeddict-item]
         if is_first_step(state):
-            update |= {"request": request.model_dump(), **asdict(now)}
+            update |= {"request": request.model_dump(), **vars(now)}
         return {"log": {f"{name}@{now.iteration}": log}, **update}
 
     node.__name__ = name

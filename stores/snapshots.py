@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 import aiologic
+import pyarrow as pa
 
 from .filters import within
 from .history import HISTORY_COLUMNS, history_of_rows
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .records import History
+from .resident import RESIDENT_TEXTS, Resident, resident_of_rows
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 from .topics import Topics, topics_of_rows
@@ -32,8 +34,11 @@ POOLED_TEXTS = 50_000
 REMEMBERED_HISTORIES = 4_000
 """Own texts that all histories in memory may hold together (about 2.5 KB each)."""
 
-POOL_COST = 16
-"""What a cached pool or history weighs beside its texts, so that empty ones count too."""
+ALL_RESIDENT_TEXTS = 50_000
+"""Texts that all namespaces kept in memory may hold together (about 2.5 KB each)."""
+
+ENTRY_COST = 16
+"""What an entry weighs beside its texts, so that empty ones count too."""
 
 
 class _Latest(Generic[Key, Value]):
@@ -42,7 +47,7 @@ class _Latest(Generic[Key, Value]):
     def __init__(
         self,
         version: Callable[[], Awaitable[int]],
-        read: Callable[[Key], Awaitable[Value]],
+        read: Callable[[Key, int], Awaitable[Value]],
         weight: Callable[[Value], int],
         limit: int,
     ) -> None:
@@ -52,17 +57,19 @@ class _Latest(Generic[Key, Value]):
         self._locks: dict[Key, aiologic.Lock] = {}
         self._cleared = 0
 
-    async def get(self, key: Key) -> Value:
+    async def get(self, key: Key, version: int | None = None) -> Value:
+        """Return the value at the newest version, or at `version` where the caller just asked."""
         # The version is asked for before the read: a write in between makes one read too many,
         # never a stale value.
-        version = await self._version()
+        if version is None:
+            version = await self._version()
         async with self._locks.setdefault(key, aiologic.Lock()):
             kept = self._kept.get(key)
             if kept is not None and kept[0] >= version:
                 self._kept.move_to_end(key)
                 return kept[1]
             cleared = self._cleared
-            value = await self._read(key)
+            value = await self._read(key, version)
             if cleared == self._cleared:  # else it may hold what was to be dropped
                 self._keep(key, version, value)
         self._locks.pop(key, None)
@@ -93,15 +100,20 @@ class Snapshots:
         self._pools = _Latest(
             lambda: tables.version(TEXTS),
             self._read_pool,
-            lambda pool: len(pool) + POOL_COST,
+            lambda pool: len(pool) + ENTRY_COST,
             POOLED_TEXTS,
         )
-
         self._histories = _Latest(
             lambda: tables.version(TEXTS),
             self._read_history,
-            lambda history: len(history.texts) + POOL_COST,
+            lambda history: len(history.texts) + ENTRY_COST,
             REMEMBERED_HISTORIES,
+        )
+        self._residents = _Latest(
+            lambda: tables.version(TEXTS),
+            self._read_resident,
+            lambda resident: len(resident or ()) + ENTRY_COST,
+            ALL_RESIDENT_TEXTS,
         )
 
     async def history(self, namespace: str, user_id: str, topic_id: str | None) -> History:
@@ -120,28 +132,53 @@ class Snapshots:
         """Return the shared texts of some topics as they are now."""
         return await self._pools.get((namespace, topics))
 
+    async def shared_texts(
+        self, namespace: str, users: Sequence[str], columns: Sequence[str]
+    ) -> pa.Table:
+        """Return the rows of some users' shared texts as they are now."""
+        resident = await self._residents.get(namespace)
+        if resident is not None:
+            return resident.by_users(users, columns, shared=True)
+        return await self._tables.read(TEXTS, within(namespace, users=users, shared=True), columns)
+
     def clear(self) -> None:
         """Drop everything: nothing of a forgotten user may stay in memory."""
         self._users.clear()
         self._topics.clear()
         self._pools.clear()
         self._histories.clear()
+        self._residents.clear()
 
-    async def _read_history(self, key: tuple[str, str, str | None]) -> History:
+    async def _read_history(self, key: tuple[str, str, str | None], version: int) -> History:
         namespace, user_id, topic_id = key
-        rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
+        resident = await self._residents.get(namespace, version)
+        if resident is not None:
+            rows = resident.by_users([user_id], HISTORY_COLUMNS)
+        else:
+            rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
         return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
 
-    async def _read_users(self, namespace: str) -> Users:
+    async def _read_users(self, namespace: str, _: int) -> Users:
         rows = await self._tables.read(USERS, within(namespace))
         return await asyncio.to_thread(users_of_rows, rows)
 
-    async def _read_topics(self, namespace: str) -> Topics:
+    async def _read_topics(self, namespace: str, _: int) -> Topics:
         rows = await self._tables.read(TOPICS, within(namespace))
         return await asyncio.to_thread(topics_of_rows, rows)
 
-    async def _read_pool(self, key: tuple[str, tuple[str, ...]]) -> Pool:
+    async def _read_pool(self, key: tuple[str, tuple[str, ...]], version: int) -> Pool:
         namespace, topics = key
-        where = within(namespace, topics=topics, shared=True)
-        rows = await self._tables.read(TEXTS, where, POOL_COLUMNS)
+        resident = await self._residents.get(namespace, version)
+        if resident is not None:
+            rows = resident.by_topics(topics, POOL_COLUMNS, shared=True)
+        else:
+            where = within(namespace, topics=topics, shared=True)
+            rows = await self._tables.read(TEXTS, where, POOL_COLUMNS)
         return await asyncio.to_thread(pool_of_rows, rows)
+
+    async def _read_resident(self, namespace: str, _: int) -> Resident | None:
+        """Return all texts of a namespace, or None where it is too large for that."""
+        if await self._tables.count(TEXTS, within(namespace)) > RESIDENT_TEXTS:
+            return None
+        rows = await self._tables.read(TEXTS, within(namespace))
+        return await asyncio.to_thread(resident_of_rows, rows)

@@ -12,13 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .filters import within
 from .ragged import Places
 from .records import Found, History, Hit, Neighbour, Vectors
 from .rows import PLAIN_COLUMNS, texts_of_rows, vectors_of
-from .schema import TEXTS
 from .snapshots import Snapshots
-from .tables import Tables
 from .users import Users
 from .words import bare
 
@@ -28,7 +25,6 @@ SPARE_USERS = 4
 
 
 async def search_by_style(
-    tables: Tables,
     snapshots: Snapshots,
     history: History,
     query: Vectors,
@@ -45,8 +41,7 @@ async def search_by_style(
         ids = [users.ids[row] for row in batch]
         # The topic is left out below: in the filter, LanceDB would make the list of all other
         # texts of the store first (6 ms more at 200,000 texts).
-        where = within(history.namespace, users=ids, shared=True)
-        rows = await tables.read(TEXTS, where, STYLE_COLUMNS)
+        rows = await snapshots.shared_texts(history.namespace, ids, STYLE_COLUMNS)
         rows = rows.filter(pc.field("topic_id") != topic_id) if topic_id else rows
         found = await asyncio.to_thread(_telling, rows, users, history, query, cosines)
         hits.extend(found[user] for user in ids if user in found)

@@ -170,9 +170,7 @@ class TextStore:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._style_encoder, k)
-        return await style_search.search_by_style(
-            self._tables, self._snapshots, history, query, topic_id, k
-        )
+        return await style_search.search_by_style(self._snapshots, history, query, topic_id, k)
 
     async def search_by_preference(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 
 import numpy as np
-from patlm.stores import Text, Vectors
+from patlm.stores import Found, Text, TextStore, Vectors
 
 
 def hashed_vector(tokens: Sequence[str], dimension: int) -> Vectors:
@@ -55,3 +57,38 @@ def style_encoder(version: str = "signs-1", dimension: int = 24) -> HashedEncode
 def text(user: str, topic: str, body: str, **given: object) -> Text:
     """Return a text by its three main parts."""
     return Text(user_id=user, topic_id=topic, body=body, **given)  # type: ignore[arg-type]
+
+
+STYLE, TOPIC = style_encoder(), topic_encoder()
+
+TEXTS = [
+    text("ann", "tea", "Green tea, warm and calm.", title="Calm", rating=5.0, target=True),
+    text("ann", "milk", "Cold milk, plain and good.", rating=4.0, position=1),
+    text("ann", "jam", "Sweet jam, thick and red.", rating=4.0, position=2),
+    text("bob", "tea", "STRONG BLACK TEA!!! YES!!!", rating=5.0),
+    text("bob", "milk", "MILK IS GREAT!!! 100%", rating=4.0),
+    text("cat", "tea", "Pale tea, mild and calm.", rating=2.0),
+    text("cat", "bread", "Dark bread, dense and sour.", rating=3.0),
+    text("dan", "tea", "a tea like any other tea"),
+    text("eve", "", "Loose words, soft and slow."),
+]
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[TextStore]:
+    """Open a store with the encoders of this module."""
+    async with TextStore.open(str(path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        yield store
+
+
+async def by_style(store: TextStore, user: str, words: str, topic: str | None, k: int = 4) -> Found:
+    history = await store.history("default", user, topic_id=topic)
+    return await store.search_by_style(history, STYLE.encode([words])[0], topic_id=topic, k=k)
+
+
+async def by_preference(
+    store: TextStore, user: str, words: str, topic: str | None, k: int = 4
+) -> Found:
+    history = await store.history("default", user, topic_id=topic)
+    query = TOPIC.encode([words])[0]
+    return await store.search_by_preference(history, query, words, topic_id=topic, k=k)

@@ -268,8 +268,9 @@ async def test_caches_are_dropped(tmp_path: Path) -> None:
         await store.search_by_preference(stranger, query, "lamp", topic_id="t1", k=99)
         assert "ann" in (await store._snapshots.pool("default", ("t1",))).users
         await store.forget("default", "ann")
-        kept = (store._snapshots._pools, store._snapshots._users, store._snapshots._topics)
-        assert not any(cache._kept for cache in kept)
+        caches = [one for one in vars(store._snapshots).values() if hasattr(one, "_kept")]
+        assert len(caches) == 5
+        assert not any(cache._kept for cache in caches)
 
 
 async def test_without_files_to_look_into_the_receipt_says_so() -> None:

@@ -67,6 +67,7 @@ def random_texts(seed: int) -> list[Text]:
     return texts
 
 
+@pytest.mark.usefixtures("read_from")
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_target_does_not_show(tmp_path: Path, seed: int) -> None:
     texts = random_texts(seed)
@@ -89,6 +90,7 @@ async def test_a_target_does_show_to_others(tmp_path: Path) -> None:
     assert await answers(tmp_path / "after", other, others) != before
 
 
+@pytest.mark.usefixtures("read_from")
 async def test_a_copy_of_the_target_is_no_evidence_for_its_author(tmp_path: Path) -> None:
     texts = [
         text("ann", "tea", "Lovely tea, would buy again.", target=True),
