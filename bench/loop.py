@@ -2,7 +2,7 @@
 
     patlm bench loop --json
 
-Both graphs run alternately in one process, so that their ratio holds when the machine's speed
+All of it runs alternately in one process, so that their ratio holds when the machine's speed
 drifts. Times are per iteration: one pass of six nodes.
 """
 
@@ -23,6 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.graph import END, START, StateGraph
 
 from ..graph.builder import build_graph
+from ..nodes.finish import ROLES
 from ..nodes.parts import ChatRole, Parts
 from ..nodes.state import Request, RunContext
 from ..stores.records import Found, History, Hit, Neighbour, Text, Vectors
@@ -37,11 +38,14 @@ class LoopTimes:
     Attributes:
         framework_ms: p50 and p95 of the loop with instant models and stores.
         empty_graph_ms: The same of six empty nodes in the loop's shape.
+        model_calls_ms: The same of an iteration's three calls of an instant model alone: what
+            langchain-core takes of `framework_ms`.
         runs: Measured runs of each.
     """
 
     framework_ms: dict[str, float]
     empty_graph_ms: dict[str, float]
+    model_calls_ms: dict[str, float]
     runs: int
 
     @property
@@ -69,14 +73,22 @@ async def _measure(runs: int) -> LoopTimes:
     empty = _empty_graph()
     context = RunContext(max_iterations=2)
     request = Request(user_id="u", task="long", title="Two nights by the sea")
-    loop_ms, empty_ms = [], []
+    model = parts.role("integrate").model
+
+    async def call_models() -> None:
+        for _ in ROLES:
+            await model.ainvoke([("system", "You write."), ("user", "Write.")], max_tokens=8)
+
+    loop_ms, empty_ms, calls_ms = [], [], []
     for run in range(runs + WARM_UP):
         a = await _milliseconds(lambda: loop.ainvoke(request, context=context))
         b = await _milliseconds(lambda: empty.ainvoke({"iteration": 1}))
+        c = await _milliseconds(call_models)
         if run >= WARM_UP:
             loop_ms.append(a / context.max_iterations)
             empty_ms.append(b / context.max_iterations)
-    return LoopTimes(_p50_p95(loop_ms), _p50_p95(empty_ms), runs)
+            calls_ms.append(c)
+    return LoopTimes(_p50_p95(loop_ms), _p50_p95(empty_ms), _p50_p95(calls_ms), runs)
 
 
 async def _milliseconds(call: Callable[[], Awaitable[Any]]) -> float:
@@ -155,7 +167,7 @@ class _InstantStore:
 
 def _instant_parts() -> Parts:
     encoder, role = _InstantEncoder(), ChatRole(_InstantModel(), "instant")
-    chat = dict.fromkeys(("style", "preference", "integrate"), role)
+    chat = dict.fromkeys(ROLES, role)
     return Parts(_InstantStore(), encoder, encoder, chat, count=lambda text: len(text) // 4)
 
 
