@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import bench, demo, doctor, forget, ingest, models, show, stats, write
+from . import adapters, bench, demo, doctor, forget, ingest, models, show, stats, write
 
 app = typer.Typer(
     name="patlm",
@@ -18,6 +18,7 @@ app = typer.Typer(
 for command in (demo, ingest, write, show, stats, forget, doctor):
     command.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(adapters.app, name="adapters")
 app.add_typer(bench.app, name="bench")
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..nodes.parts import ChatRole, Parts
-from .settings import Settings
+from .served_adapters import ServedAdapters
+from .settings import Settings, adapters_folder
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -135,7 +136,12 @@ async def _open_filled(uri: str | None, encoders: Encoders) -> AsyncIterator[Tex
 def _open_chat(settings: Settings, progress: Progress | None) -> BaseChatModel:
     from ..models.chat import open_chat_model
 
-    return open_chat_model(settings.model, dtype=settings.dtype, progress=progress)
+    return open_chat_model(
+        settings.model,
+        dtype=settings.dtype,
+        progress=progress,
+        find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
+    )
 
 
 def _close_chat(model: BaseChatModel) -> None:
@@ -158,6 +164,7 @@ def _make_parts(
         chat={role: chat_role(model) for role, model in chat.items()},
         count=token_counter(chat["integrate"]),
         least_confidence=LEAST_CONFIDENCE,
+        promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
         trace=None if settings.trace is None else TraceWriter(settings.trace),
     )
 
@@ -172,5 +179,6 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             model,
             model_name(model),
             options={"temperature": 0.0, "no_repeat_ngram_size": NO_REPEAT_NGRAM},
+            takes_adapters=True,
         )
     return ChatRole(model, model_name(model))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import platformdirs
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -26,3 +27,15 @@ class Settings(BaseSettings):
         "auto", description="Number format of the language model; auto: the faster one here."
     )
     trace: Path | None = Field(None, description="Folder for the record of each run; none: off.")
+    adapters: Path | None = Field(
+        None, description="Folder of the adapters; none: a place of the user's (`adapters_folder`)."
+    )
+
+
+def adapters_folder(named: Path | None = None) -> Path:
+    """Return where adapters are kept: the folder that was named, or `patlm/adapters` of the user's.
+
+    Args:
+        named: `Settings.adapters`, or an option of a command.
+    """
+    return named.expanduser() if named else platformdirs.user_data_path("patlm") / "adapters"

@@ -10,9 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .adapter_slots import AdapterFiles
+    from .batch_report import BatchReport
     from .bundled import chat_model_path, install, installed_models, topic_model_path
     from .chat import model_name, open_chat_model
     from .errors import (
+        AdapterRefused,
         CallRefused,
         GenerationFailed,
         ModelBusy,
@@ -22,12 +25,18 @@ if TYPE_CHECKING:
         ModelUnusable,
         WorkerDied,
     )
-    from .local_chat import LocalChatModel, open_local_chat
+    from .local_chat import LocalChatModel
+    from .local_loading import open_local_chat
+    from .scheduling import BatchLimits
     from .style_encoder import FixedStyleEncoder
     from .token_count import token_counter
     from .topic_encoder import EmbeddingsEncoder, TopicEncoder, open_topic_encoder
 
 _MODULES = {
+    "AdapterFiles": "adapter_slots",
+    "AdapterRefused": "errors",
+    "BatchLimits": "scheduling",
+    "BatchReport": "batch_report",
     "CallRefused": "errors",
     "EmbeddingsEncoder": "topic_encoder",
     "FixedStyleEncoder": "style_encoder",
@@ -45,13 +54,17 @@ _MODULES = {
     "installed_models": "bundled",
     "model_name": "chat",
     "open_chat_model": "chat",
-    "open_local_chat": "local_chat",
+    "open_local_chat": "local_loading",
     "open_topic_encoder": "topic_encoder",
     "token_counter": "token_count",
     "topic_model_path": "bundled",
 }
 
 __all__ = [
+    "AdapterFiles",
+    "AdapterRefused",
+    "BatchLimits",
+    "BatchReport",
     "CallRefused",
     "EmbeddingsEncoder",
     "FixedStyleEncoder",

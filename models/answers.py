@@ -9,6 +9,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from .rows import Completion
+from .sampling import BASE
 
 
 def whole_answer(completion: Completion, model_name: str) -> ChatResult:
@@ -33,13 +34,20 @@ def end_of_answer(completion: Completion, model_name: str) -> ChatGenerationChun
 
 
 def _info(completion: Completion, model_name: str) -> dict[str, Any]:
-    return {"finish_reason": completion.finish_reason, "model_name": model_name}
+    info: dict[str, Any] = {
+        "finish_reason": completion.finish_reason,
+        "model_name": model_name,
+        "adapter": completion.adapter or BASE,
+    }
+    if completion.logprobs is not None:
+        info |= {
+            "prompt_token_ids": list(completion.prompt_ids),
+            "token_ids": list(completion.token_ids),
+            "logprobs": list(completion.logprobs),
+        }
+    return info
 
 
 def _usage(completion: Completion) -> UsageMetadata:
-    new = len(completion.token_ids)
-    return UsageMetadata(
-        input_tokens=completion.prompt_tokens,
-        output_tokens=new,
-        total_tokens=completion.prompt_tokens + new,
-    )
+    prompt, new = len(completion.prompt_ids), len(completion.token_ids)
+    return UsageMetadata(input_tokens=prompt, output_tokens=new, total_tokens=prompt + new)

@@ -10,32 +10,12 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from .batch_report import Watch, report_of
 from .errors import GenerationFailed, ModelBusy, ModelClosed, WorkerDied
 from .rows import Row
-
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """How large a batch may become.
-
-    Attributes:
-        rows: Calls in one batch.
-        tokens: Prompt and new tokens of all rows together, padding included; bounds the memory
-            of keys and values (46 kB a token for the bundled model in fp32).
-        gather_s: Go on waiting while calls come this close after one another, in seconds.
-        gather_at_most_s: Start after this time, in seconds, whether or not more are coming.
-        waiting: Calls in the queue before new ones are refused.
-    """
-
-    rows: int = 32
-    tokens: int = 16_384
-    gather_s: float = 0.004
-    gather_at_most_s: float = 0.04
-    waiting: int = 4_096
+from .scheduling import BatchLimits, next_batch
 
 
 class Batcher:
@@ -45,16 +25,23 @@ class Batcher:
     belong: a batch that raises fails its own rows, a thread that ends fails all that wait.
     """
 
-    def __init__(self, run: Callable[[list[Row]], None], limits: BatchLimits | None = None) -> None:
+    def __init__(
+        self,
+        run: Callable[[list[Row]], float],
+        limits: BatchLimits | None = None,
+        watches: Sequence[Watch] = (),
+    ) -> None:
         """Take what runs a batch.
 
         Args:
-            run: Pushes tokens into the rows until each is done; called by the worker thread only.
+            run: Pushes tokens into the rows until each is done, and returns the seconds that
+                capturing took; called by the worker thread only.
             limits: Defaults of `BatchLimits` where None.
+            watches: Told of each batch.
         """
-        self._run = run
+        self._run, self._watches = run, tuple(watches)
         self._limits = limits or BatchLimits()
-        self._waiting: deque[Row] = deque()
+        self._waiting: list[Row] = []
         self._running: Sequence[Row] = ()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -103,14 +90,25 @@ class Batcher:
 
     def _serve(self) -> None:
         while batch := self._next_batch():
+            begin, captured = time.perf_counter(), 0.0
             try:
-                self._run(batch)
+                captured = self._run(batch)
             except Exception as fault:  # noqa: BLE001 - the boundary: callers hear of every fault
                 _fail(batch, GenerationFailed, f"generating failed: {fault!r}", fault)
             except BaseException as fault:  # noqa: BLE001 - SystemExit and the like end a thread
                 self._die(batch, fault)
                 return
             _fail(batch, GenerationFailed, "generation ended without finishing this call", None)
+            self._tell(batch, time.perf_counter() - begin, captured)
+
+    def _tell(self, batch: Sequence[Row], seconds: float, captured: float) -> None:
+        if not self._watches:
+            return
+        with self._changed:
+            waiting = len(self._waiting)
+        report = report_of(batch, seconds=seconds, capture_seconds=captured, waiting=waiting)
+        for watch in self._watches:
+            watch(report)
 
     def _die(self, batch: list[Row], fault: BaseException) -> None:
         with self._changed:
@@ -141,16 +139,9 @@ class Batcher:
                 return
 
     def _take(self) -> list[Row]:
-        """Take from the front, in order, so that no row is passed over for ever."""
-        batch: list[Row] = []
-        prompt = new = 0
-        while self._waiting and len(batch) < self._limits.rows:
-            row = self._waiting[0]
-            prompt = max(prompt, len(row.prompt_ids))
-            new = max(new, row.sampling.max_tokens)
-            if batch and (len(batch) + 1) * (prompt + new) > self._limits.tokens:
-                break
-            batch.append(self._waiting.popleft())
+        batch = next_batch(self._waiting, self._limits)
+        taken = set(map(id, batch))
+        self._waiting = [row for row in self._waiting if id(row) not in taken]
         return batch
 
 

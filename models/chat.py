@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.language_models import BaseChatModel
 
+from .adapter_slots import FindAdapter
+from .batch_report import Watch
 from .bundled import CHAT, chat_model_path
 from .errors import ModelNotFound, ModelUnusable
 from .gguf_cache import Progress
@@ -25,7 +27,12 @@ _WAYS = (
 
 
 def open_chat_model(
-    name: str, *, dtype: str = "auto", progress: Progress | None = None
+    name: str,
+    *,
+    dtype: str = "auto",
+    progress: Progress | None = None,
+    find_adapter: FindAdapter | None = None,
+    watches: Sequence[Watch] = (),
 ) -> BaseChatModel:
     """Open a chat model. Blocks for seconds where weights are loaded: call it in a thread.
 
@@ -34,24 +41,27 @@ def open_chat_model(
             or "provider:model".
         dtype: For models loaded here, see `device.choose_dtype`.
         progress: Told of the conversion of the bundled weights, when it runs.
+        find_adapter: For models loaded here: finds the LoRA adapters that calls name.
+        watches: For models loaded here: told of each batch that has run.
 
     Raises:
         ModelNotFound: The name fits none of the four ways, or what it names is not there.
         ModelUnusable: What it names is there but can't be opened.
     """
     way, _, rest = name.partition(":")
+    open_local = partial(_open_local, dtype=dtype, find_adapter=find_adapter, watches=watches)
     if name == "bundled":
-        return _open_local(str(chat_model_path(progress)), dtype, CHAT.name)
+        return open_local(str(chat_model_path(progress)), name=CHAT.name)
     if Path(name).expanduser().is_dir():
-        return _open_local(str(Path(name).expanduser()), dtype, name)
+        return open_local(str(Path(name).expanduser()), name=name)
     if way == "local" and rest:
-        return _open_local(rest, dtype, rest)
+        return open_local(rest, name=rest)
     if way == "python" and rest:
         return _open_factory(rest)
     if rest:
         return _open_remote(name)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return _open_local(name, dtype, name)
+        return open_local(name, name=name)
     raise ModelNotFound(f"no chat model {name!r}: {_WAYS}")
 
 
@@ -65,10 +75,10 @@ def model_name(model: BaseChatModel) -> str:
     return model.model_name if isinstance(model, _Named) else type(model).__name__
 
 
-def _open_local(path: str, dtype: str, name: str) -> BaseChatModel:
-    from .local_chat import open_local_chat
+def _open_local(path: str, **settings: Any) -> BaseChatModel:
+    from .local_loading import open_local_chat  # torch and transformers
 
-    return open_local_chat(path, dtype=dtype, name=name)
+    return open_local_chat(path, **settings)
 
 
 def _open_factory(dotted: str) -> BaseChatModel:

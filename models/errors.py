@@ -5,6 +5,7 @@
   or name another model.
 - `CallRefused`: this call can't be answered as it was asked (prompt too long, unknown option,
   adapter not installed); other calls are not touched. Change the call.
+- `AdapterRefused`: of these, the adapter: missing, damaged, or not made for this model.
 - `GenerationFailed`: the batch that held this call broke; the same call may work again.
 - `WorkerDied`: the thread that generates ended; the next call starts a new one.
 - `ModelBusy`: too many calls wait; ask again later.
@@ -34,6 +35,10 @@ class ModelUnusable(ModelError):
 
 class CallRefused(ModelError):
     """A call that can't be answered as it was asked; never worth a retry."""
+
+
+class AdapterRefused(CallRefused):
+    """A call whose adapter can't be used; without it, or with `adapter_fallback`, it may work."""
 
 
 class GenerationFailed(ModelError):

@@ -16,39 +16,62 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
-    PreTrainedModel,
     StoppingCriteria,
     StoppingCriteriaList,
 )
 
+from .adapter_slots import AdapterSlots
+from .capture import Capture
 from .rows import Row
 
 
-def generate_rows(model: PreTrainedModel, rows: Sequence[Row], pad_id: int) -> None:
+def generate_rows(slots: AdapterSlots, rows: Sequence[Row], pad_id: int) -> float:
     """Push tokens into rows until each is done.
 
     Args:
-        model: A causal language model.
+        slots: A causal language model and its adapters.
         rows: At least one; those whose callers went away are left out.
         pad_id: Fills short prompts from the left; masked, so any token does.
+
+    Returns:
+        Seconds of it that capturing log-probabilities took.
     """
-    rows = [row for row in rows if row.start()]
+    rows = _with_adapters(slots, [row for row in rows if row.start()])
     if not rows:
-        return
+        return 0.0
+    model, adapters = slots.model_for([row.adapter for row in rows])
     input_ids, attention_mask = left_pad([row.prompt_ids for row in rows], pad_id)
     settings = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=max(row.sampling.max_tokens for row in rows),
         do_sample=False,
         pad_token_id=pad_id,
-        eos_token_id=model.generation_config.eos_token_id,
+        eos_token_id=slots.base.generation_config.eos_token_id,
     )
-    model.generate(  # type: ignore[operator]
-        input_ids=input_ids.to(model.device),
-        attention_mask=attention_mask.to(model.device),
+    capture = Capture(rows)
+    model.generate(
+        input_ids=input_ids.to(slots.base.device),
+        attention_mask=attention_mask.to(slots.base.device),
         generation_config=settings,
-        logits_processor=LogitsProcessorList([_ChooseTokens(rows)]),
-        stopping_criteria=StoppingCriteriaList([_PushTokens(rows)]),
+        logits_processor=LogitsProcessorList([_ChooseTokens(rows, capture)]),
+        stopping_criteria=StoppingCriteriaList([_PushTokens(rows, capture)]),
+        **adapters,
     )
+    return capture.seconds
+
+
+def _with_adapters(slots: AdapterSlots, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows whose adapters are loaded; the others fail, or run on the base model."""
+    refused = slots.hold(row.adapter for row in rows if row.adapter is not None)
+    ready = []
+    for row in rows:
+        error = None if row.adapter is None else refused.get(row.adapter)
+        if error is not None and not row.sampling.adapter_fallback:
+            row.fail(error)
+            continue
+        if error is not None:
+            row.adapter = None
+        ready.append(row)
+    return ready
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,11 +113,12 @@ def draw(logits: torch.Tensor, temperature: float, top_p: float, generator: torc
 class _ChooseTokens(LogitsProcessor):
     """Ban repeated n-grams, and leave rows that sample only the token drawn for them."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
+    def __init__(self, rows: Sequence[Row], capture: Capture) -> None:
+        self._rows, self._capture = rows, capture
         self._generators = [_generator(row) for row in rows]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._capture.look(scores)
         for place, row in enumerate(self._rows):
             if row.done:
                 continue
@@ -112,12 +136,14 @@ class _ChooseTokens(LogitsProcessor):
 class _PushTokens(StoppingCriteria):
     """Hand each row its new token, and say which rows are done."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
+    def __init__(self, rows: Sequence[Row], capture: Capture) -> None:
+        self._rows, self._capture = rows, capture
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        newest = input_ids[:, -1].tolist()
-        done = [row.push(token_id) for row, token_id in zip(self._rows, newest, strict=True)]
+        newest = input_ids[:, -1]
+        self._capture.keep(newest)  # before the push: a row that is done takes nothing more
+        pairs = zip(self._rows, newest.tolist(), strict=True)
+        done = [row.push(token_id) for row, token_id in pairs]
         return torch.tensor(done, device=input_ids.device)
 
 

@@ -13,25 +13,29 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 from pydantic import PrivateAttr
 
+from .adapter_slots import AdapterSlots, FindAdapter
 from .answers import end_of_answer, piece_of_answer, whole_answer
-from .batching import Batcher, BatchLimits
+from .batch_report import Watch
+from .batching import Batcher
 from .control_tokens import control_tokens, neutralise
-from .device import choose_device, choose_dtype
-from .errors import CallRefused, ModelNotFound, ModelUnusable
-from .quiet import quiet_loading
+from .errors import AdapterRefused, CallRefused
 from .rows import Row
-from .sampling import Sampling
+from .sampling import ROLE_KEY, Sampling
+from .scheduling import BatchLimits
 
 
 class LocalChatModel(ChatHuggingFace):
@@ -47,6 +51,7 @@ class LocalChatModel(ChatHuggingFace):
 
     _sampling: Sampling = PrivateAttr()
     _batcher: Batcher = PrivateAttr()
+    _slots: AdapterSlots = PrivateAttr()
     _control: tuple[str, ...] = PrivateAttr()
     _end_ids: frozenset[int] = PrivateAttr()
 
@@ -56,6 +61,8 @@ class LocalChatModel(ChatHuggingFace):
         llm: HuggingFacePipeline,
         sampling: Sampling | None = None,
         limits: BatchLimits | None = None,
+        find_adapter: FindAdapter | None = None,
+        watches: Sequence[Watch] = (),
         **kwargs: Any,
     ) -> None:
         """Take a live pipeline, whose model belongs to this object from now on.
@@ -65,6 +72,8 @@ class LocalChatModel(ChatHuggingFace):
                 with the model are dropped: settings come from calls.
             sampling: Settings of calls that leave them out; greedy, 256 tokens where None.
             limits: Size of batches; defaults where None.
+            find_adapter: Finds the LoRA adapters that calls name; None: there are none.
+            watches: Told of each batch that has run.
             **kwargs: Fields of `ChatHuggingFace` and `BaseChatModel`.
         """
         from transformers import GenerationConfig
@@ -80,7 +89,10 @@ class LocalChatModel(ChatHuggingFace):
         )
         model.eval()
         self._sampling = sampling or Sampling()
-        self._batcher = Batcher(lambda rows: generate_rows(model, rows, pad_id), limits)
+        self._slots = AdapterSlots(model, find_adapter)
+        self._batcher = Batcher(
+            lambda rows: generate_rows(self._slots, rows, pad_id), limits, watches
+        )
         self._control = control_tokens(self.tokenizer)
         self._end_ids = ends
 
@@ -102,6 +114,20 @@ class LocalChatModel(ChatHuggingFace):
         """Return the number of tokens of a text, without the frame of a chat turn."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    @property
+    def fingerprint(self) -> str:
+        """Name of the base model's weights, as the manifests of adapters carry it."""
+        return self._slots.fingerprint
+
+    @property
+    def adapters_loaded(self) -> dict[str, int]:
+        """Bytes of each adapter in memory, the least recently used first."""
+        return self._slots.loaded
+
+    def warm_up(self) -> None:
+        """Write one token: the first call of a process is slower than all others. Blocks."""
+        self.invoke("Hello", max_tokens=1)
+
     def close(self) -> None:
         """Stop the generating thread; waiting calls end with `ModelClosed`. Blocks."""
         self._batcher.close()
@@ -114,7 +140,7 @@ class LocalChatModel(ChatHuggingFace):
         stream: bool | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        row = self._submit(messages, stop, kwargs)
+        row = self._submit(messages, stop, kwargs, role=_role(run_manager))
         try:
             return whole_answer(row.future.result(), self.model_name)
         finally:
@@ -131,7 +157,9 @@ class LocalChatModel(ChatHuggingFace):
         gone = threading.Event()
         try:
             # In a thread: the queue's lock is a blocking call, which `langgraph dev` refuses.
-            row = await asyncio.to_thread(self._submit, messages, stop, kwargs, gone=gone)
+            row = await asyncio.to_thread(
+                self._submit, messages, stop, kwargs, gone=gone, role=_role(run_manager)
+            )
             return whole_answer(await asyncio.wrap_future(row.future), self.model_name)
         finally:
             gone.set()
@@ -146,7 +174,7 @@ class LocalChatModel(ChatHuggingFace):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         pieces: SimpleQueue[str | None] = SimpleQueue()
-        row = self._submit(messages, stop, kwargs, on_text=pieces.put)
+        row = self._submit(messages, stop, kwargs, on_text=pieces.put, role=_role(run_manager))
         row.future.add_done_callback(lambda _: pieces.put(None))
         try:
             while (piece := pieces.get()) is not None:
@@ -171,9 +199,8 @@ class LocalChatModel(ChatHuggingFace):
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         put = partial(_put_from_thread, asyncio.get_running_loop(), pieces, gone)
         try:
-            row = await asyncio.to_thread(
-                self._submit, messages, stop, kwargs, on_text=put, gone=gone
-            )
+            submit = partial(self._submit, messages, stop, kwargs, role=_role(run_manager))
+            row = await asyncio.to_thread(submit, on_text=put, gone=gone)
             row.future.add_done_callback(lambda _: put(None))
             while (piece := await pieces.get()) is not None:
                 chunk = piece_of_answer(piece)
@@ -192,9 +219,10 @@ class LocalChatModel(ChatHuggingFace):
         *,
         on_text: Callable[[str], None] | None = None,
         gone: threading.Event | None = None,
+        role: str | None = None,
     ) -> Row:
         """Prepare a call in its caller's thread, so that its faults are its own; queue it."""
-        sampling = self._sampling.for_call(options, stop)
+        sampling = self._with_adapter(self._sampling.for_call(options, stop))
         prompt_ids = self._prompt_ids(messages)
         room = self.context_window - len(prompt_ids)
         if room < 1:
@@ -209,9 +237,22 @@ class LocalChatModel(ChatHuggingFace):
             end_ids=self._end_ids,
             on_text=on_text,
             gone=gone,
+            role=role,
         )
         self._batcher.submit(row)
         return row
+
+    def _with_adapter(self, sampling: Sampling) -> Sampling:
+        """Return the settings with an adapter that can be had, or without where that may be."""
+        if sampling.adapter is None:
+            return sampling
+        try:
+            self._slots.check(sampling.adapter)
+        except AdapterRefused:
+            if not sampling.adapter_fallback:
+                raise
+            return replace(sampling, adapter=None)
+        return sampling
 
     def _prompt_ids(self, messages: Sequence[BaseMessage]) -> list[int]:
         safe = [
@@ -228,44 +269,12 @@ class LocalChatModel(ChatHuggingFace):
         return ids
 
 
-def open_local_chat(
-    path: str,
-    *,
-    dtype: str = "auto",
-    name: str | None = None,
-    sampling: Sampling | None = None,
-    limits: BatchLimits | None = None,
-) -> LocalChatModel:
-    """Load a causal language model. Blocks for seconds: call it in a thread.
-
-    Args:
-        path: A folder as transformers saves it, or a hub id. Only a hub id may reach a hub.
-        dtype: "auto", "fp32" or "bf16"; see `device.choose_dtype`.
-        name: What answers carry as their model's name; the path where None.
-        sampling: Settings of calls that leave them out.
-        limits: Size of batches.
-
-    Raises:
-        ModelNotFound: Nothing is there under this path.
-        ModelUnusable: What is there is no causal language model that transformers loads.
-    """
-    device = choose_device()
-    with quiet_loading():
-        try:
-            llm = HuggingFacePipeline.from_model_id(
-                path,
-                task="text-generation",
-                device=0 if device == "cuda" else None,
-                model_kwargs={
-                    "dtype": choose_dtype(dtype, device),
-                    "local_files_only": Path(path).is_dir(),
-                },
-            )
-        except OSError as error:
-            raise ModelNotFound(f"no model at {path!r}: {error}") from error
-        except (ValueError, KeyError) as error:
-            raise ModelUnusable(f"transformers can't load {path!r}: {error}") from error
-        return LocalChatModel(llm=llm, model_id=name or path, sampling=sampling, limits=limits)
+def _role(
+    run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
+) -> str | None:
+    """Return what a call is for, where its caller said so in the metadata of its config."""
+    said = None if run_manager is None else run_manager.metadata.get(ROLE_KEY)
+    return None if said is None else str(said)
 
 
 def _put_from_thread(

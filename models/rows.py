@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -19,15 +20,29 @@ class Completion:
 
     Attributes:
         text: Without special tokens and without the stop string.
+        prompt_ids: The templated prompt, exactly as the model read it.
         token_ids: Exactly as generated, the end-of-text token included.
-        prompt_tokens: Length of the prompt.
         finish_reason: "stop", "length" or "cancelled".
+        adapter: What it was generated with; None: the base model.
+        logprobs: Of each new token, where the call asked for them (see `capture`); else None.
     """
 
     text: str
+    prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
-    prompt_tokens: int
     finish_reason: str
+    adapter: str | None = None
+    logprobs: tuple[float, ...] | None = None
+
+
+@dataclass
+class Times:
+    """When a call came to what, in seconds of `time.perf_counter`; 0 where it has not yet."""
+
+    queued: float = 0.0
+    started: float = 0.0
+    first_token: float = 0.0
+    ended: float = 0.0
 
 
 class Row:
@@ -42,6 +57,7 @@ class Row:
         end_ids: frozenset[int],
         on_text: Callable[[str], None] | None = None,
         gone: threading.Event | None = None,
+        role: str | None = None,
     ) -> None:
         """Prepare a call.
 
@@ -52,9 +68,14 @@ class Row:
             end_ids: Tokens that end the text.
             on_text: Called from the generating thread with each piece of text; must not raise.
             gone: Set when the caller went away; the row is then freed at its next token.
+            role: What the call is for, as statistics name it.
         """
         self.prompt_ids = tuple(prompt_ids)
         self.sampling = sampling
+        self.adapter = sampling.adapter
+        self.role = role
+        self.logprobs: list[float] = []
+        self.times = Times(queued=time.perf_counter())
         self.repeats = RepeatGuard(sampling.no_repeat_ngram_size)
         self.future: Future[Completion] = Future()
         self._end_ids = end_ids
@@ -81,6 +102,7 @@ class Row:
             self.future.cancel()
         if self.future.done() and not self.future.cancelled():
             return False  # closed in the meantime
+        self.times.started = time.perf_counter()
         return self.future.set_running_or_notify_cancel()
 
     def cancel(self) -> None:
@@ -97,6 +119,8 @@ class Row:
         """Take the next token; return whether the row is done."""
         if self.done:
             return True
+        if not self._token_ids:
+            self.times.first_token = time.perf_counter()
         self._token_ids.append(token_id)
         self.repeats.add(token_id)
         ended = token_id in self._end_ids
@@ -121,11 +145,14 @@ class Row:
         if not cut:
             last, _ = self._stops.feed(self._pieces.rest())
             self._show(last + self._stops.rest())
+        self.times.ended = time.perf_counter()
         completion = Completion(
             text="".join(self._text),
+            prompt_ids=self.prompt_ids,
             token_ids=tuple(self._token_ids),
-            prompt_tokens=len(self.prompt_ids),
             finish_reason=reason,
+            adapter=self.adapter,
+            logprobs=tuple(self.logprobs) if self.sampling.capture else None,
         )
         with suppress(InvalidStateError):  # the model was closed in the meantime
             self.future.set_result(completion)

@@ -8,6 +8,12 @@ from typing import Any
 
 from .errors import CallRefused
 
+BASE = "base"
+"""How the base model is called where an adapter's name may stand."""
+
+ROLE_KEY = "patlm_role"
+"""Key in the metadata of a call's config under which stands what the call is for."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -21,7 +27,9 @@ class Sampling:
         stop: End before the first of these strings; they are not part of the text.
         no_repeat_ngram_size: Never write the same n tokens twice; 0 allows it. Only what is
             written counts: the prompt's own words may be taken up.
-        adapter: LoRA adapter, or None for the base model.
+        adapter: LoRA adapter as `role@step`; None or "base" for the base model.
+        adapter_fallback: Whether the base model may answer where the adapter can't be used.
+        capture: Whether the answer brings prompt and new token ids and their log-probabilities.
     """
 
     max_tokens: int = 256
@@ -31,6 +39,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     no_repeat_ngram_size: int = 0
     adapter: str | None = None
+    adapter_fallback: bool = False
+    capture: bool = False
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -48,11 +58,8 @@ class Sampling:
             raise CallRefused(
                 f"no_repeat_ngram_size must be 0 or more; got {self.no_repeat_ngram_size}"
             )
-        if self.adapter not in (None, "none"):
-            raise CallRefused(
-                f"adapter {self.adapter} is not installed here: leave `adapter` out, or pass "
-                "None, for the base model"
-            )
+        if self.adapter == BASE:
+            object.__setattr__(self, "adapter", None)
 
     def for_call(self, options: Mapping[str, Any], stop: Sequence[str] | None) -> Sampling:
         """Return these settings with those of one call in their place.

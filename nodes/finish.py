@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from langgraph.runtime import Runtime
 
+from ..models.sampling import BASE
 from .errors import DeadlineError, LoopError, RequestError, RunFailedError
-from .model_call import BASE
 from .parts import Parts, ProvideParts
 from .state import Kept, LoopState, NodeLog, RunContext, StopReason, Update, read_request
 from .turn import Turn, in_tenant, read_context, read_moment
@@ -64,7 +64,7 @@ async def finished(
         "stop_reason": reason,
         "warnings": [*_said(log, kept), *warnings],
         "models": {role: turn.parts.role(role).name for role in roles},
-        "adapters": {role: turn.context.adapters.get(role, BASE) for role in roles},
+        "adapters": _adapters(log, roles),
         "timings": _timings(log, turn.started),
         "kept": dict(kept),
         "request": {},  # the thread's next run has to bring its own
@@ -104,7 +104,9 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
             return {"failure": {"reason": "deadline" if late else "error", "says": said}}
         parts = await _opened(provide, error)
         if now.run not in told:
-            turn = Turn(state, request, in_tenant(context, parts), parts, **vars(now))
+            adapters = state.get("chosen_adapters", {})
+            tenant = in_tenant(context, parts)
+            turn = Turn(state, request, tenant, parts, **vars(now), adapters=adapters)
             told[now.run] = asyncio.create_task(_tell(turn, error))
             if len(told) > FAILURES_REMEMBERED:
                 told.popitem(last=False)
@@ -185,6 +187,15 @@ def _said(log: dict[str, NodeLog], kept: Kept) -> list[str]:
         for text in entry.get("warnings", [])
     ]
     return list(dict.fromkeys(said))
+
+
+def _adapters(log: dict[str, NodeLog], roles: Iterable[str]) -> dict[str, str]:
+    """Return what each role's last call ran on; a role that was not called used no adapter."""
+    used = dict.fromkeys(roles, BASE)
+    for entry in sorted(log.values(), key=lambda entry: entry["began"]):
+        if "call" in entry:
+            used[entry["call"]["role"]] = entry["call"]["adapter"]
+    return used
 
 
 def _timings(log: dict[str, NodeLog], started: float) -> dict[str, float]:

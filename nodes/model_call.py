@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable
+from ..models.sampling import BASE, ROLE_KEY
 from .errors import LoopError, ModelCallError
 from .prompts import Prompt
 from .turn import Turn
@@ -20,9 +21,6 @@ FINAL = (
     ModelUnusable,
 )
 """What a model raises where calling again as before can't help."""
-
-BASE = "base"
-"""Name of a role that runs without an adapter."""
 
 
 async def call_model(
@@ -40,9 +38,12 @@ async def call_model(
         ModelCallError: The model failed; transient unless it refused the call itself.
     """
     chat = turn.parts.role(role)
+    options = {**chat.options, **_adapter_options(turn, role)}
     begin = time.perf_counter()
     try:
-        answer = await chat.model.ainvoke(prompt.messages, max_tokens=max_tokens, **chat.options)
+        answer = await chat.model.ainvoke(
+            prompt.messages, {"metadata": {ROLE_KEY: role}}, max_tokens=max_tokens, **options
+        )
     except (LoopError, TimeoutError):
         raise
     # The boundary to foreign code: any model may raise anything.
@@ -53,8 +54,15 @@ async def call_model(
     return text, {
         "role": role,
         "model": chat.name,
-        "adapter": turn.context.adapters.get(role, BASE),
+        "adapter": answer.response_metadata.get("adapter", BASE),
         "messages": [{"role": who, "content": content} for who, content in prompt.messages],
         "text": text,
         "seconds": time.perf_counter() - begin,
     }
+
+
+def _adapter_options(turn: Turn, role: str) -> dict[str, Any]:
+    name = turn.adapters.get(role, BASE)
+    if name == BASE:
+        return {}
+    return {"adapter": name, "adapter_fallback": turn.context.adapter_fallback}

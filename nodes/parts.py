@@ -48,11 +48,13 @@ class ChatRole:
     Attributes:
         name: How the model is called in results and traces.
         options: Decoding options that this model knows (temperature, n-grams not to repeat).
+        takes_adapters: Whether it knows the options `adapter` and `adapter_fallback`.
     """
 
     model: BaseChatModel
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    takes_adapters: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Parts:
             `preference`'s.
         count: Tokens of a text.
         least_confidence: Below it a retrieval makes its side abstain without a call.
+        promoted: Returns the promoted adapter of each role; asked once a run, in a thread.
         trace: Where the record of each run goes, or None.
         namespace: Tenant of runs whose context names none.
     """
@@ -100,6 +103,7 @@ class Parts:
     count: Callable[[str], int]
     budget: PromptBudget = field(default_factory=PromptBudget)
     least_confidence: Mapping[str, float] = field(default_factory=dict)
+    promoted: Callable[[], Mapping[str, str]] | None = None
     trace: Trace | None = None
     namespace: str = "default"
 

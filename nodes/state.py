@@ -80,9 +80,13 @@ class RunContext(BaseModel):
         {"style": "aligned", "preference": "aligned"},
         description="How each trajectory picks its authors.",
     )
-    adapters: dict[str, str] = Field(
-        {},
-        description="LoRA adapter of each role (style, preference, integrate); none: the base.",
+    adapters: dict[str, str] | None = Field(
+        None,
+        description="LoRA adapter of each role, such as {'style': 'style@3'}; a role that is left "
+        "out runs on the base model; none at all: the promoted ones.",
+    )
+    adapter_fallback: bool = Field(
+        False, description="Whether the base model may answer where an adapter can't be used."
     )
     seed: int = Field(0, description="Seed of everything that is drawn.")
 
@@ -192,6 +196,7 @@ class LoopState(TypedDict, total=False):
     request: Annotated[dict[str, Any], newest]
     run: Annotated[str, newest]
     iteration: Annotated[int, newest]
+    chosen_adapters: Annotated[dict[str, str], newest]
     started: Annotated[float, newest]
     draft: Annotated[str, newest]
     previous: Annotated[dict[str, Any], newest]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
@@ -53,6 +53,7 @@ class Turn:
     run: str
     iteration: int
     started: float
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds_left(self) -> float:
@@ -80,7 +81,7 @@ def read_context(runtime: Runtime[RunContext]) -> RunContext:
     """Return what this run may set; the context of an app's own graph around the loop sets nothing.
 
     Raises:
-        RequestError: It names a strategy or an adapter that is not there.
+        RequestError: It names a strategy that is not there.
     """
     context = runtime.context if isinstance(runtime.context, RunContext) else RunContext()
     for side, strategy in context.strategies.items():
@@ -89,9 +90,6 @@ def read_context(runtime: Runtime[RunContext]) -> RunContext:
                 f"strategy {strategy!r} for {side} is not known: "
                 f"take one of {', '.join(STRATEGIES)}"
             )
-    if context.adapters:
-        named = ", ".join(f"{role}={name}" for role, name in context.adapters.items())
-        raise RequestError(f"no adapter is installed, got {named}: leave adapters empty")
     return context
 
 
@@ -100,6 +98,30 @@ def in_tenant(context: RunContext, parts: Parts) -> RunContext:
     if "namespace" in context.model_fields_set or context.namespace == parts.namespace:
         return context
     return context.model_copy(update={"namespace": parts.namespace})
+
+
+async def choose_adapters(state: LoopState, context: RunContext, parts: Parts) -> Mapping[str, str]:
+    """Return the adapter of each role that has one: chosen once, a run ends on what it began with.
+
+    Raises:
+        RequestError: One is named for a role that is not there, or whose model takes none.
+    """
+    if not is_first_step(state):
+        return state.get("chosen_adapters", {})
+    if context.adapters is None:
+        return {} if parts.promoted is None else await asyncio.to_thread(parts.promoted)
+    for role, name in context.adapters.items():
+        if role not in parts.chat:
+            raise RequestError(
+                f"adapter {name} is named for the role {role!r}, which is not there: name one of "
+                f"{', '.join(parts.chat)}"
+            )
+        if not parts.role(role).takes_adapters:
+            raise RequestError(
+                f"adapter {name} can't be used: {parts.role(role).name}, the model of the role "
+                f"{role}, takes no adapters"
+            )
+    return context.adapters
 
 
 def read_moment(state: LoopState, runtime: Runtime[RunContext]) -> Moment:
@@ -138,7 +160,9 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
         try:
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
-                turn = Turn(state, request, in_tenant(context, parts), parts, **vars(now))
+                adapters = await choose_adapters(state, context, parts)
+                tenant = in_tenant(context, parts)
+                turn = Turn(state, request, tenant, parts, **vars(now), adapters=adapters)
                 update, entry = await work(turn)
         except TimeoutError:
             if limit.expired():
@@ -147,7 +171,8 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
         times = {"run": now.run, "began": began, "seconds": time.time() - began}
         log: NodeLog = {**times, **entry}  # type: ignore[typeddict-item]
         if is_first_step(state):
-            update |= {"request": request.model_dump(), **vars(now)}
+            chosen = {"chosen_adapters": dict(adapters)}
+            update |= {"request": request.model_dump(), **vars(now), **chosen}
         return {"log": {f"{name}@{now.iteration}": log}, **update}
 
     node.__name__ = name

@@ -1,4 +1,4 @@
-"""What is kept: texts, users and topics on LanceDB, and how evidence is found in them.
+"""What is kept: texts, users and topics on LanceDB, how evidence is found in them, adapters.
 
 Public names are resolved on first use (PEP 562), so that importing this package loads neither
 LanceDB nor Arrow. `ingest` is not among them: the module of that name would take its place.
@@ -10,6 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .adapter_errors import (
+        AdapterDamaged,
+        AdapterError,
+        AdapterExists,
+        AdapterNotFound,
+        AdapterUnfit,
+    )
+    from .adapter_manifest import Manifest, parse_name
+    from .adapters import Adapter, AdapterRegistry
     from .display_names import is_display_name
     from .episode_schema import CallRecord, EvidenceRecord, IterationRecord, Message, TraceRecord
     from .episodes import DamagedLine, TraceWriter, UnknownTraceVersion, forget_traces, read_traces
@@ -41,6 +50,13 @@ if TYPE_CHECKING:
     from .text_store import TextStore
 
 _MODULES = {
+    "Adapter": "adapters",
+    "AdapterDamaged": "adapter_errors",
+    "AdapterError": "adapter_errors",
+    "AdapterExists": "adapter_errors",
+    "AdapterNotFound": "adapter_errors",
+    "AdapterRegistry": "adapters",
+    "AdapterUnfit": "adapter_errors",
     "Added": "outcomes",
     "CallRecord": "episode_schema",
     "Compacted": "outcomes",
@@ -57,6 +73,7 @@ _MODULES = {
     "InvalidQuery": "errors",
     "InvalidText": "errors",
     "IterationRecord": "episode_schema",
+    "Manifest": "adapter_manifest",
     "Message": "episode_schema",
     "Neighbour": "records",
     "NoSuchStore": "errors",
@@ -86,6 +103,7 @@ _MODULES = {
     "is_display_name": "display_names",
     "latest_as_targets": "splits",
     "load_splits": "split_files",
+    "parse_name": "adapter_manifest",
     "read_texts": "readers",
     "read_traces": "episodes",
     "sample_corpus": "sample",
@@ -93,6 +111,13 @@ _MODULES = {
 }
 
 __all__ = [
+    "Adapter",
+    "AdapterDamaged",
+    "AdapterError",
+    "AdapterExists",
+    "AdapterNotFound",
+    "AdapterRegistry",
+    "AdapterUnfit",
     "Added",
     "CallRecord",
     "Compacted",
@@ -109,6 +134,7 @@ __all__ = [
     "InvalidQuery",
     "InvalidText",
     "IterationRecord",
+    "Manifest",
     "Message",
     "Neighbour",
     "NoSuchStore",
@@ -138,6 +164,7 @@ __all__ = [
     "is_display_name",
     "latest_as_targets",
     "load_splits",
+    "parse_name",
     "read_texts",
     "read_traces",
     "sample_corpus",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from langchain_huggingface import HuggingFacePipeline
-from patlm.models.batching import BatchLimits
+from patlm.models.adapter_slots import FindAdapter
 from patlm.models.local_chat import LocalChatModel
+from patlm.models.scheduling import BatchLimits
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, pipeline
 
@@ -54,11 +55,16 @@ def tiny_llama(vocabulary: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def tiny_chat(limits: BatchLimits | None = None) -> LocalChatModel:
+def tiny_chat(
+    limits: BatchLimits | None = None, find_adapter: FindAdapter | None = None
+) -> LocalChatModel:
     """Return a chat model over both; close it."""
     tokenizer = tiny_tokenizer()
     model = tiny_llama(len(tokenizer))
     pipe = pipeline("text-generation", model=model, tokenizer=tokenizer)
     return LocalChatModel(
-        llm=HuggingFacePipeline(pipeline=pipe, model_id="tiny"), model_id="tiny", limits=limits
+        llm=HuggingFacePipeline(pipeline=pipe, model_id="tiny"),
+        model_id="tiny",
+        limits=limits,
+        find_adapter=find_adapter,
     )

@@ -15,7 +15,8 @@ import pytest
 from patlm.models import bundled
 from patlm.models.errors import ModelUnusable
 from patlm.models.gguf_cache import converted
-from patlm.models.local_chat import LocalChatModel, open_local_chat
+from patlm.models.local_chat import LocalChatModel
+from patlm.models.local_loading import open_local_chat
 from patlm.models.topic_encoder import open_topic_encoder
 from typer.testing import CliRunner
 

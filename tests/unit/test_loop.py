@@ -186,7 +186,12 @@ async def test_a_rating_with_a_number_beats_one_without(answers: list[str]) -> N
         ({"user_id": "u"}, {}, "task is missing"),
         ({"user_id": "u", "task": "short", "title": "t"}, {}, "works from 'text'"),
         (LONG, {"strategies": {"style": "random"}}, "strategy 'random' for style is not known"),
-        (LONG, {"adapters": {"style": "style@3"}}, "no adapter is installed, got style=style@3"),
+        (LONG, {"adapters": {"style": "style@3"}}, "style@3 can't be used: .* takes no adapters"),
+        (
+            LONG,
+            {"adapters": {"stile": "style@3"}},
+            "role 'stile', which is not there",
+        ),
     ],
 )
 async def test_a_request_that_cannot_be_answered_is_a_clear_error(

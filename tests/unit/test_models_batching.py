@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from patlm.models.batching import Batcher, BatchLimits
+from patlm.models.batch_report import BatchReport
+from patlm.models.batching import Batcher
 from patlm.models.errors import GenerationFailed, ModelBusy, ModelClosed, WorkerDied
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
+from patlm.models.scheduling import BatchLimits, next_batch
 
 END = 0
 
@@ -24,11 +26,12 @@ def make_row(prompt: int = 3, max_tokens: int = 5) -> Row:
     )
 
 
-def answer(rows: Sequence[Row]) -> None:
+def answer(rows: Sequence[Row]) -> float:
     for row in rows:
         if row.start():
             row.push(7)
             row.push(END)
+    return 0.25
 
 
 class Recorder:
@@ -40,11 +43,11 @@ class Recorder:
         self.entered = threading.Event()
         self.gate.set()
 
-    def __call__(self, rows: list[Row]) -> None:
+    def __call__(self, rows: list[Row]) -> float:
         self.batches.append(rows)
         self.entered.set()
         assert self.gate.wait(10)
-        answer(rows)
+        return answer(rows)
 
 
 @contextmanager
@@ -92,6 +95,44 @@ def test_batches_keep_the_token_limit_padding_included() -> None:
         assert run.batches[1:] == [rows[:2], rows[2:3], rows[3:]]
 
 
+def test_like_rows_share_a_batch_and_the_longest_waiting_is_always_in() -> None:
+    # Distances to the first row (30 read, 5 new): 7 x 95 = 665, 2, 270, 0 tokens.
+    first, long_answer, like, long_prompt, same = (
+        make_row(prompt, new) for prompt, new in ((30, 5), (30, 100), (32, 5), (300, 5), (30, 5))
+    )
+    waiting = [first, long_answer, like, long_prompt, same]
+    assert next_batch(waiting, BatchLimits(rows=3)) == [first, same, like]
+    assert next_batch([long_answer, long_prompt], BatchLimits(rows=1)) == [long_answer]
+
+
+def test_no_row_starves_beside_a_stream_of_others() -> None:
+    odd, stream = make_row(300, 200), [make_row() for _ in range(20)]
+    waiting = [stream.pop(), odd]
+    for _ in range(2):  # after the row before it, it is the next one's first
+        waiting += stream[:4]
+        del stream[:4]
+        batch = next_batch(waiting, BatchLimits(rows=2))
+        waiting = [row for row in waiting if row not in batch]
+    assert odd in batch
+
+
+def test_watches_are_told_of_every_batch() -> None:
+    reports: list[BatchReport] = []
+    made = Batcher(Recorder(), BatchLimits(rows=2, gather_s=0.2), [reports.append])
+    rows = [make_row(prompt=9) for _ in range(2)]
+    for row in rows:
+        made.submit(row)
+    for row in rows:
+        row.future.result(timeout=10)
+    made.close()
+    (report,) = reports
+    assert [(call.prompt_tokens, call.new_tokens) for call in report.calls] == [(9, 2), (9, 2)]
+    assert (report.capture_seconds, report.waiting) == (0.25, 0)
+    call = report.calls[0]
+    assert call.first_token_s is not None and call.ended_s is not None
+    assert 0 < call.started_s <= call.first_token_s <= call.ended_s
+
+
 def test_calls_from_many_threads_gather() -> None:
     run = Recorder()
     rows = [make_row() for _ in range(8)]
@@ -105,10 +146,10 @@ def test_calls_from_many_threads_gather() -> None:
 
 
 def test_a_batch_that_raises_fails_its_rows_and_no_others() -> None:
-    def run(rows: list[Row]) -> None:
+    def run(rows: list[Row]) -> float:
         if len(rows[0].prompt_ids) == 13:
             raise RuntimeError("out of memory")
-        answer(rows)
+        return answer(rows)
 
     with batcher(run, rows=1) as made:
         unlucky, fine = make_row(prompt=13), make_row()
@@ -123,12 +164,12 @@ def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
     held = threading.Event()
     workers: list[int | None] = []
 
-    def run(rows: list[Row]) -> None:
+    def run(rows: list[Row]) -> float:
         workers.append(threading.current_thread().ident)
         if len(rows[0].prompt_ids) == 13:
             assert held.wait(10)
             raise SystemExit("killed")
-        answer(rows)
+        return answer(rows)
 
     with batcher(run, rows=1) as made:
         unlucky, waiting = make_row(prompt=13), make_row()

@@ -14,12 +14,13 @@ import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START, StateGraph
 from patlm.models import generation
-from patlm.models.batching import BatchLimits
+from patlm.models.adapter_slots import AdapterSlots
 from patlm.models.errors import CallRefused, GenerationFailed, ModelClosed
 from patlm.models.generation import draw, generate_rows, left_pad
 from patlm.models.local_chat import LocalChatModel
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
+from patlm.models.scheduling import BatchLimits
 from patlm.models.token_count import token_counter
 from tiny_models import WINDOW, tiny_chat
 
@@ -133,7 +134,7 @@ def test_ngrams_do_not_repeat(model: LocalChatModel) -> None:
             decode=model.tokenizer.decode,
             end_ids=frozenset(),
         )
-        generate_rows(model.llm.pipeline.model, [row], pad_id=257)
+        generate_rows(AdapterSlots(model.llm.pipeline.model), [row], pad_id=257)
         ids = row.future.result(timeout=0).token_ids
         return len(ids) - 1 - len(set(itertools.pairwise(ids)))
 

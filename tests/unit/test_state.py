@@ -34,7 +34,7 @@ def test_every_field_is_described_and_optional_ones_have_a_default(
 def test_the_defaults_are_those_of_the_design() -> None:
     context = RunContext()
     assert (context.namespace, context.k, context.max_iterations) == ("default", 4, 2)
-    assert (context.deadline_s, context.adapters, context.seed) == (120, {}, 0)
+    assert (context.deadline_s, context.adapters, context.seed) == (120, None, 0)
     assert context.strategies == {"style": "aligned", "preference": "aligned"}
     assert Request(user_id="u", task="long").language == "en"
 

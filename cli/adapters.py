@@ -1,0 +1,134 @@
+"""`patlm adapters`: see what is kept, put one into use, and go back to the one before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from .options import JsonOption
+from .output import emit_json, errors_as_lines, stdout, warn
+
+if TYPE_CHECKING:
+    from ..stores.adapters import Adapter, AdapterRegistry
+
+app = typer.Typer(help="The adapters that were trained for each role.", no_args_is_help=True)
+
+AdaptersOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--adapters",
+        envvar="PATLM_ADAPTERS",
+        help="Folder of the adapters. Default: patlm/adapters in the user's data folder.",
+        show_default=False,
+    ),
+]
+_LISTED = {"role", "step", "base", "base_name", "parent", "metrics", "created"}
+
+NameArgument = Annotated[str, typer.Argument(help="role@step, such as style@3.")]
+
+
+@app.command("list")
+def list_adapters(adapters: AdaptersOption = None, json: JsonOption = False) -> None:
+    """Show all adapters by role and step, and which are promoted."""
+    with errors_as_lines():
+        registry = _open(adapters)
+        kept = registry.adapters(report=lambda error: warn(str(error)))
+        used = registry.promoted()
+    if json:
+        emit_json({"adapters": [_row(adapter, used) for adapter in kept]})
+        return
+    if not kept:
+        stdout.print(f"no adapters in {escape(str(registry.root))}")
+    for adapter in kept:
+        mark = "[green]promoted[/green]" if used.get(adapter.role) == adapter.name else " " * 8
+        parent = f", from {adapter.manifest.parent}" if adapter.manifest.parent else ""
+        made = f"{adapter.manifest.created:%Y-%m-%d %H:%M}"
+        stdout.print(
+            f"{adapter.name:<16} {mark}  {made}  for {escape(adapter.manifest.base_name)}{parent}"
+        )
+
+
+@app.command("show")
+def show_adapter(
+    name: NameArgument, adapters: AdaptersOption = None, json: JsonOption = False
+) -> None:
+    """Check one adapter and show all that its manifest says."""
+    with errors_as_lines():
+        registry = _open(adapters)
+        adapter = registry.get(name)
+        used = registry.promoted()
+    row = {**_row(adapter, used), **adapter.manifest.model_dump(mode="json")}
+    row["path"] = str(adapter.path)
+    if json:
+        emit_json(row)
+        return
+    for key, value in row.items():
+        stdout.print(f"{key.replace('_', ' '):>14}  {escape(_say(value))}")
+
+
+@app.command("promote")
+def promote_adapter(
+    name: NameArgument, adapters: AdaptersOption = None, json: JsonOption = False
+) -> None:
+    """Put an adapter into use for its role, from the next request on."""
+    from ..stores.adapter_manifest import parse_name
+
+    with errors_as_lines():
+        registry = _open(adapters)
+        role, _ = parse_name(name)
+        before = registry.promoted().get(role)
+        registry.promote(name)
+    _tell(role, before, name, json)
+
+
+@app.command("rollback")
+def rollback_role(
+    role: Annotated[str, typer.Argument(help="style, preference or integrate.")],
+    adapters: AdaptersOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Go back to the adapter that a role used before, or to the base model."""
+    from ..stores.adapter_errors import AdapterError
+
+    with errors_as_lines():
+        registry = _open(adapters)
+        before = registry.promoted().get(role)
+        now = registry.rollback(role)
+        try:
+            if now is not None:
+                registry.get(now)
+        except AdapterError as error:  # it is in use all the same: the bad one had to be left
+            warn(str(error))
+    _tell(role, before, now, json)
+
+
+def _open(folder: Path | None) -> AdapterRegistry:
+    from ..graph.settings import adapters_folder
+    from ..stores.adapters import AdapterRegistry
+
+    return AdapterRegistry(adapters_folder(folder))
+
+
+def _row(adapter: Adapter, used: dict[str, str]) -> dict[str, Any]:
+    shown = adapter.manifest.model_dump(mode="json", include=_LISTED)
+    promoted = used.get(adapter.role) == adapter.name
+    return {"name": adapter.name, **shown, "promoted": promoted}
+
+
+def _say(value: object) -> str:
+    if value in (None, [], {}):
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _tell(role: str, before: str | None, now: str | None, as_json: bool) -> None:
+    if as_json:
+        emit_json({"role": role, "promoted": now, "before": before})
+        return
+    was = f" (before: {before})" if before not in (None, now) else ""
+    stdout.print(f"{role}: {now or 'the base model'}{was}")

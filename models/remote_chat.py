@@ -1,0 +1,211 @@
+"""A chat model on a server: any that `init_chat_model` opens, with the options of a local one.
+
+    model = open_chat_model("openai:base", base_url="http://127.0.0.1:8000/v1")
+    answer = await model.ainvoke("Hello", max_tokens=40, adapter="style@3")
+
+Retries, time limits and the circuit are in `remote_attempts`. All calls run in one event loop of
+the model's own, whichever loop or thread they come from (see `loop_thread`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableConfig
+from pydantic import PrivateAttr
+
+from .answers import piece_of_answer
+from .errors import AdapterRefused
+from .loop_thread import LoopThread
+from .remote_answers import check_ended, end_of_answer, whole_answer
+from .remote_attempts import Attempts, RemoteLimits
+from .remote_circuit import Circuit
+from .remote_options import RemoteOptions
+from .remote_server import Server
+
+_UNSEEN = RunnableConfig(callbacks=[])
+"""Callbacks hear of this model's calls, not a second time of those of the model inside."""
+
+
+class RemoteChatModel(BaseChatModel):
+    """A chat model whose answers come from a server.
+
+    Every call takes the options of `LocalChatModel`, as keyword arguments or by `bind`; those that
+    it leaves out are the server's to choose. `adapter` is sent as the model's name and `capture`
+    asks for log-probabilities, both by OpenAI's API only; `no_repeat_ngram_size` is not sent, since
+    no such API has it. `response_metadata["logprobs"]` are what the server calls so, and are
+    missing where it gives none.
+    """
+
+    _inner: BaseChatModel = PrivateAttr()
+    _server: Server = PrivateAttr()
+    _limits: RemoteLimits = PrivateAttr()
+    _circuit: Circuit = PrivateAttr()
+    _thread: LoopThread = PrivateAttr()
+
+    def __init__(
+        self,
+        *,
+        inner: BaseChatModel,
+        server: Server,
+        limits: RemoteLimits | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take a live model of a provider, opened with the options of its server.
+
+        Args:
+            inner: What `init_chat_model` gave; its own retries must be off.
+            server: Where it is.
+            limits: Patience; defaults where None.
+            **kwargs: Fields of `BaseChatModel`.
+        """
+        super().__init__(**kwargs)
+        self._inner = inner
+        self._server = server
+        self._limits = limits or RemoteLimits()
+        self._circuit = Circuit(server, failures=self._limits.failures, rest_s=self._limits.rest_s)
+        self._thread = LoopThread("patlm-remote")
+
+    @property
+    def model_name(self) -> str:
+        """Name of the base model, as answers carry it."""
+        return self._server.model
+
+    @property
+    def server(self) -> Server:
+        """Where calls go."""
+        return self._server
+
+    @property
+    def _llm_type(self) -> str:
+        return "patlm-remote"
+
+    def close(self) -> None:
+        """End calls under way, with `ModelClosed`, and take no more. Blocks."""
+        self._thread.close()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        future = self._thread.submit(self._ask(messages, call))
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # no-op after an answer; ends the call after a KeyboardInterrupt
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        return await asyncio.wrap_future(self._thread.submit(self._ask(messages, call)))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        pieces: SimpleQueue[str | None] = SimpleQueue()
+        future = self._thread.submit(self._ask_for_stream(messages, call, pieces.put))
+        future.add_done_callback(lambda _: pieces.put(None))
+        try:
+            while (piece := pieces.get()) is not None:
+                chunk = piece_of_answer(piece)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(piece, chunk=chunk)
+                yield chunk
+            yield future.result()
+        finally:
+            future.cancel()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def put(piece: str | None) -> None:
+            with suppress(RuntimeError):  # the loop was closed: nobody listens any more
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        future = self._thread.submit(self._ask_for_stream(messages, call, put))
+        future.add_done_callback(lambda _: put(None))
+        try:
+            while (piece := await pieces.get()) is not None:
+                chunk = piece_of_answer(piece)
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(piece, chunk=chunk)
+                yield chunk
+            yield future.result()
+        finally:
+            future.cancel()
+
+    async def _ask(self, messages: Sequence[BaseMessage], call: RemoteOptions) -> ChatResult:
+        attempts = self._attempts(call)
+        try:
+            async for attempt in attempts.retrying():
+                with attempt:
+                    async with attempts.watch():
+                        options = call.for_server(self._server)
+                        answer = await self._inner.ainvoke(list(messages), _UNSEEN, **options)
+        except AdapterRefused:
+            if not call.sampling.adapter_fallback:
+                raise
+            return await self._ask(messages, call.on_base())
+        return whole_answer(answer, call.sampling, self.model_name)
+
+    async def _ask_for_stream(
+        self,
+        messages: Sequence[BaseMessage],
+        call: RemoteOptions,
+        show: Callable[[str], None],
+    ) -> ChatGenerationChunk:
+        """Show the pieces of an answer as they come, and return its last chunk."""
+        attempts = self._attempts(call)
+        try:
+            async for attempt in attempts.retrying():
+                chunks: list[AIMessageChunk] = []
+                with attempt:
+                    async with attempts.watch() as timer:
+                        options = call.for_server(self._server)
+                        stream = self._inner.astream(list(messages), _UNSEEN, **options)
+                        async for chunk in stream:
+                            attempts.more_time(timer)
+                            chunks.append(chunk)
+                            if text := str(chunk.text):
+                                attempts.shown += 1
+                                show(text)
+                        if self._server.speaks_openai:
+                            check_ended(chunks)
+        except AdapterRefused:
+            if not call.sampling.adapter_fallback:
+                raise
+            return await self._ask_for_stream(messages, call.on_base(), show)
+        return end_of_answer(chunks, call.sampling, self.model_name)
+
+    def _attempts(self, call: RemoteOptions) -> Attempts:
+        return Attempts(self._server, call.sampling.adapter, self._limits, self._circuit)

@@ -1,0 +1,58 @@
+"""What processes of their own do to a registry; imports no torch, so that they start at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Literal
+
+from adapter_fixtures import manifest
+from patlm.stores import adapters as module
+from patlm.stores.adapter_errors import AdapterExists
+from patlm.stores.adapter_manifest import WEIGHTS
+from patlm.stores.adapters import AdapterRegistry
+
+Place = Literal["copy", "manifest", "rename"]
+
+
+def promote_in_turn(root: Path, role: str, times: int) -> None:
+    """Promote the first two adapters of a role, one after the other, again and again."""
+    registry = AdapterRegistry(root)
+    for turn in range(times):
+        registry.promote(f"{role}@{1 + turn % 2}")
+
+
+def add_as_next(root: Path, folder: Path, times: int) -> None:
+    """Add an adapter under the next free name, whoever else takes names meanwhile."""
+    registry = AdapterRegistry(root)
+    for _ in range(times):
+        while True:
+            try:
+                registry.add(folder, manifest(f"style@{registry.next_step('style')}"))
+                break
+            except AdapterExists:
+                continue
+
+
+def add_and_die(root: Path, folder: Path, place: Place) -> None:
+    """Be killed in the middle of adding `style@1`."""
+    if place == "copy":
+        shutil.copyfile = _copy_half_the_weights
+    elif place == "manifest":
+        Path.write_text = _die  # type: ignore[method-assign]
+    else:
+        module.os.rename = _die
+    AdapterRegistry(root).add(folder, manifest("style@1"))
+
+
+def _copy_half_the_weights(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    target.write_bytes(content[: len(content) // 2] if source.name == WEIGHTS else content)
+    if source.name == WEIGHTS:
+        _die()
+
+
+def _die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
