@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.rule import Rule
 
-from .options import JsonOption, ModelOption, TraceOption
+from .options import BaseUrlOption, JsonOption, ModelOption, TraceOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,12 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 
-def demo(model: ModelOption = None, trace: TraceOption = None, json: JsonOption = False) -> None:
+def demo(
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    trace: TraceOption = None,
+    json: JsonOption = False,
+) -> None:
     """Write for a user with no history, one with one text and one with several."""
     from ..graph.personalizer import Personalizer
     from .output import emit_json, run
@@ -48,7 +53,8 @@ def demo(model: ModelOption = None, trace: TraceOption = None, json: JsonOption 
 
     async def main() -> list[dict[str, Any]]:
         results = []
-        async with opened(Personalizer(model=model, trace=trace)) as personalizer:
+        parts = Personalizer(model=model, base_url=base_url, trace=trace)
+        async with opened(parts) as personalizer:
             for scene in SCENES:
                 result = await _play(personalizer, scene, silent=json)
                 results.append({"user_id": scene.user_id, **result.model_dump()})

@@ -30,6 +30,15 @@ ModelOption = Annotated[
         show_default="bundled",
     ),
 ]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        envvar="PATLM_BASE_URL",
+        help="Server of a provider:model, as http://host:port/v1.",
+        show_default="the provider's own",
+    ),
+]
 TraceOption = Annotated[
     str | None,
     typer.Option(

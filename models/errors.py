@@ -8,7 +8,8 @@
 - `AdapterRefused`: of these, the adapter: missing, damaged, or not made for this model.
 - `GenerationFailed`: the batch that held this call broke; the same call may work again.
 - `WorkerDied`: the thread that generates ended; the next call starts a new one.
-- `ModelBusy`: too many calls wait; ask again later.
+- `RemoteFailed`: a server gave no answer, and was asked several times; ask again later.
+- `ModelBusy`: too many calls wait, or a server asks to be left alone; ask again later.
 - `ModelClosed`: the model was closed; open it again.
 
 Messages say what was expected, what came and what to do next.
@@ -49,8 +50,12 @@ class WorkerDied(GenerationFailed):
     """The generating thread ended while this call ran or waited."""
 
 
+class RemoteFailed(GenerationFailed):
+    """A server gave no whole answer in any attempt: no connection, silence, a fault of its own."""
+
+
 class ModelBusy(ModelError):
-    """More calls wait than the queue takes."""
+    """More calls wait than the queue takes, or a server has too much to do or rests."""
 
 
 class ModelClosed(ModelError):

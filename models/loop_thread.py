@@ -27,27 +27,31 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._closed = False
+        self._lock = threading.Lock()  # held for microseconds
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine; cancelling the future cancels it. Does not block.
+        """Start a coroutine; cancelling the future cancels it.
 
         Raises:
             ModelClosed: After `close`.
         """
-        if self._closed:
-            work.close()
-            raise ModelClosed("this model was closed; open it again")
-        return asyncio.run_coroutine_threadsafe(self._until_closed(work), self._loop)
+        with self._lock:
+            if not self._closed:
+                return asyncio.run_coroutine_threadsafe(self._until_closed(work), self._loop)
+        work.close()
+        raise ModelClosed("this model was closed; open it again")
 
     def close(self) -> None:
         """End the loop; work under way ends with `ModelClosed`. Blocks."""
-        if self._closed:
-            return
-        self._closed = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            # One turn later: what was submitted just before has then begun, and can be told.
+            self._loop.call_soon_threadsafe(self._loop.call_soon, self._loop.stop)
         self._thread.join()
 
     async def _until_closed(self, work: Coroutine[Any, Any, T]) -> T:

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from .remote_faults import CutOffError
+from .remote_server import Server
 from .sampling import BASE, Sampling
 
 
@@ -29,7 +30,7 @@ def end_of_answer(
     return ChatGenerationChunk(message=end, generation_info=info)
 
 
-def check_ended(chunks: Sequence[AIMessageChunk]) -> None:
+def check_ended(chunks: Sequence[AIMessageChunk], server: Server) -> None:
     """See to it that a stream of OpenAI's API came to its end.
 
     A connection that is closed in good order looks like an end, and half an answer like a whole.
@@ -37,7 +38,8 @@ def check_ended(chunks: Sequence[AIMessageChunk]) -> None:
     Raises:
         CutOffError: No chunk says why the answer is finished.
     """
-    if not any(chunk.response_metadata.get("finish_reason") for chunk in chunks):
+    ended = any(chunk.response_metadata.get("finish_reason") for chunk in chunks)
+    if server.speaks_openai and not ended:
         raise CutOffError("the stream ended without a finish reason")
 
 

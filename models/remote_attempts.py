@@ -1,9 +1,8 @@
-"""The attempts of one remote call: their time limit, what is tried again and when, and the circuit."""
+"""The attempts of one remote call: their time limit, what is tried again, and when."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +13,18 @@ from tenacity import (
     RetryCallState,
     retry_if_exception_type,
     stop_after_attempt,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
-from .errors import AdapterRefused, CallRefused, GenerationFailed, ModelBusy, ModelError
-from .errors import RemoteFailed
+from .errors import (
+    AdapterRefused,
+    CallRefused,
+    GenerationFailed,
+    ModelBusy,
+    ModelError,
+    RemoteFailed,
+)
 from .remote_circuit import Circuit
 from .remote_faults import Fault, read_fault
 from .remote_server import Server
@@ -69,9 +75,8 @@ class Attempts:
         self._adapter = adapter
         self._limits = limits
         self._circuit = circuit
-        self._backoff = wait_exponential_jitter(
-            initial=limits.wait_s, max=limits.longest_wait_s, jitter=limits.wait_s
-        )
+        self._jitter = wait_random(0, limits.wait_s)
+        self._backoff = wait_exponential(limits.wait_s, limits.longest_wait_s) + self._jitter
         self._begun = 0
         self.shown = 0
         """Pieces of a stream that the caller has seen; after the first one nothing is repeated."""
@@ -155,7 +160,7 @@ class Attempts:
         if error.wait_s is None:
             return self._backoff(state)
         # At least what was asked for; not all at the same moment.
-        return error.wait_s + random.uniform(0, self._limits.wait_s)
+        return error.wait_s + self._jitter(state)
 
 
 class _Again(Exception):  # noqa: N818 - no error, but a wish

@@ -10,14 +10,14 @@ the model's own, whichever loop or thread they come from (see `loop_thread`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
@@ -30,6 +30,8 @@ from .remote_attempts import Attempts, RemoteLimits
 from .remote_circuit import Circuit
 from .remote_options import RemoteOptions
 from .remote_server import Server
+
+T = TypeVar("T")
 
 _UNSEEN = RunnableConfig(callbacks=[])
 """Callbacks hear of this model's calls, not a second time of those of the model inside."""
@@ -165,47 +167,51 @@ class RemoteChatModel(BaseChatModel):
             future.cancel()
 
     async def _ask(self, messages: Sequence[BaseMessage], call: RemoteOptions) -> ChatResult:
-        attempts = self._attempts(call)
-        try:
+        async def once(call: RemoteOptions) -> ChatResult:
+            attempts = self._attempts(call)
             async for attempt in attempts.retrying():
                 with attempt:
                     async with attempts.watch():
                         options = call.for_server(self._server)
                         answer = await self._inner.ainvoke(list(messages), _UNSEEN, **options)
-        except AdapterRefused:
-            if not call.sampling.adapter_fallback:
-                raise
-            return await self._ask(messages, call.on_base())
-        return whole_answer(answer, call.sampling, self.model_name)
+            return whole_answer(answer, call.sampling, self.model_name)
+
+        return await _or_base(once, call)
 
     async def _ask_for_stream(
-        self,
-        messages: Sequence[BaseMessage],
-        call: RemoteOptions,
-        show: Callable[[str], None],
+        self, messages: Sequence[BaseMessage], call: RemoteOptions, show: Callable[[str], None]
     ) -> ChatGenerationChunk:
         """Show the pieces of an answer as they come, and return its last chunk."""
-        attempts = self._attempts(call)
-        try:
+
+        async def once(call: RemoteOptions) -> ChatGenerationChunk:
+            attempts = self._attempts(call)
             async for attempt in attempts.retrying():
-                chunks: list[AIMessageChunk] = []
                 with attempt:
                     async with attempts.watch() as timer:
                         options = call.for_server(self._server)
                         stream = self._inner.astream(list(messages), _UNSEEN, **options)
+                        chunks = []
                         async for chunk in stream:
                             attempts.more_time(timer)
                             chunks.append(chunk)
                             if text := str(chunk.text):
                                 attempts.shown += 1
                                 show(text)
-                        if self._server.speaks_openai:
-                            check_ended(chunks)
-        except AdapterRefused:
-            if not call.sampling.adapter_fallback:
-                raise
-            return await self._ask_for_stream(messages, call.on_base(), show)
-        return end_of_answer(chunks, call.sampling, self.model_name)
+                        check_ended(chunks, self._server)
+            return end_of_answer(chunks, call.sampling, self.model_name)
+
+        return await _or_base(once, call)
 
     def _attempts(self, call: RemoteOptions) -> Attempts:
         return Attempts(self._server, call.sampling.adapter, self._limits, self._circuit)
+
+
+async def _or_base(once: Callable[[RemoteOptions], Awaitable[T]], call: RemoteOptions) -> T:
+    """Ask with the adapter, or without it where the server has none and the call allows that."""
+    try:
+        return await once(call)
+    except AdapterRefused:
+        if not call.sampling.adapter_fallback:
+            raise
+    # Not in the handler: what fails here is not to be read as caused by the refusal.
+    return await once(call.on_base())

@@ -56,17 +56,14 @@ class Fault:
 def read_fault(error: Exception) -> Fault:
     """Return what an SDK's error tells.
 
-    What holds no HTTP status (no connection, a reset, half an answer, one that can't be read) counts
-    as transient: SDKs raise all kinds there, and asking again does no harm.
+    What holds no HTTP status (no connection, a reset, half an answer, one that can't be read)
+    counts as transient: SDKs raise all kinds there, and asking again does no harm.
     """
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, _Answered):
-            return Fault(
-                _one_line(str(cause)),
-                cause.status_code,
-                _seconds(cause.response.headers.get("retry-after")),
-            )
+            retry_after = cause.response.headers.get("retry-after")
+            return Fault(_words(cause), cause.status_code, _seconds(retry_after))
     if isinstance(error, CutOffError):
         return Fault(str(error))
     root = causes[-1]
@@ -84,12 +81,20 @@ class _Answered(Protocol):
 
     status_code: int
     response: _Response
+    body: object | None
+
+
+def _words(error: _Answered) -> str:
+    said = str(error)
+    if " - " not in said and error.body:  # an answer not laid out as OpenAI's: FastAPI's, a proxy's
+        said = f"{said} - {error.body}"
+    return _one_line(said)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or error.__context__  # HTTP clients hide what the system said
 
 
 def _one_line(text: str) -> str:

@@ -136,7 +136,7 @@ def _check_config(name: str, path: Path) -> None:
 
 def _check_weights(name: str, path: Path) -> None:
     try:
-        with safe_open(path, framework="numpy") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="numpy") as file:
             tensors: list[str] = list(file.keys())
     except FileNotFoundError as error:
         raise _unreadable(name, path, error) from error

@@ -52,8 +52,10 @@ class FaultyServer:
                 await behave(writer, body)
                 if writer.is_closing():
                     return
-        except (asyncio.IncompleteReadError, ConnectionError):  # the client has gone
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has gone
+        except asyncio.CancelledError:
+            pass  # the server stops; asyncio 3.11 would print a traceback
         finally:
             writer.close()
 
@@ -76,13 +78,6 @@ def faulty_server() -> Iterator[FaultyServer]:
             portal.call(listening.close)
 
 
-def free_port() -> int:
-    """Return a port of loopback on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def answer(writer: asyncio.StreamWriter, body: Body) -> None:
     """Give the text, streamed where that was asked for."""
     if body.get("stream"):
@@ -100,6 +95,11 @@ async def answer(writer: asyncio.StreamWriter, body: Body) -> None:
     }
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     await _json(writer, 200, _frame(body, "chat.completion", [choice]) | {"usage": usage})
+
+
+async def answer_without_logprobs(writer: asyncio.StreamWriter, body: Body) -> None:
+    """Give the text as a server does that knows no log-probabilities."""
+    await answer(writer, {**body, "logprobs": False})
 
 
 def refuses(status: int, message: str, *, retry_after: str | None = None) -> Behaviour:

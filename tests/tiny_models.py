@@ -36,7 +36,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_llama(vocabulary: int) -> LlamaForCausalLM:
+def tiny_llama(vocabulary: int, window: int = WINDOW) -> LlamaForCausalLM:
     """Return a random model; the same weights every time."""
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -46,7 +46,7 @@ def tiny_llama(vocabulary: int) -> LlamaForCausalLM:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=WINDOW,
+        max_position_embeddings=window,
         initializer_range=0.3,
         bos_token_id=256,
         eos_token_id=257,
@@ -56,11 +56,13 @@ def tiny_llama(vocabulary: int) -> LlamaForCausalLM:
 
 
 def tiny_chat(
-    limits: BatchLimits | None = None, find_adapter: FindAdapter | None = None
+    limits: BatchLimits | None = None,
+    find_adapter: FindAdapter | None = None,
+    window: int = WINDOW,
 ) -> LocalChatModel:
     """Return a chat model over both; close it."""
     tokenizer = tiny_tokenizer()
-    model = tiny_llama(len(tokenizer))
+    model = tiny_llama(len(tokenizer), window)
     pipe = pipeline("text-generation", model=model, tokenizer=tokenizer)
     return LocalChatModel(
         llm=HuggingFacePipeline(pipeline=pipe, model_id="tiny"),

@@ -10,37 +10,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from adapter_fixtures import random_adapter
 from patlm.models.adapter_slots import AdapterFiles, AdapterSlots
 from patlm.models.errors import AdapterRefused
 from patlm.models.fingerprint import fingerprint
 from patlm.models.local_chat import LocalChatModel
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from tiny_models import tiny_chat, tiny_llama, tiny_tokenizer
 
 NAMES = ("style@1", "style@2", "preference@1")
 VOCABULARY = len(tiny_tokenizer())
 
 
-def save_adapter(path: Path, seed: int, **config: object) -> Path:
-    """Save a LoRA adapter of the tiny model whose weights are random and large enough to show."""
-    torch.manual_seed(seed)
-    made = get_peft_model(
-        tiny_llama(VOCABULARY),
-        LoraConfig(**{"r": 4, "target_modules": ["q_proj", "down_proj"], **config}),  # type: ignore[arg-type]
-    )
-    torch.manual_seed(seed)
-    for name, weight in made.named_parameters():
-        if "lora_" in name:
-            torch.nn.init.normal_(weight, std=0.5)
-    made.save_pretrained(str(path))
-    return path
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("adapters")
     for seed, name in enumerate(NAMES):
-        save_adapter(root / name, seed + 1)
+        random_adapter(root / name, seed + 1)
     return root
 
 
@@ -140,7 +126,7 @@ async def test_a_bad_adapter_fails_its_own_row_alone(folder: Path, tmp_path: Pat
 async def test_what_can_not_be_mixed_is_refused(
     tmp_path: Path, config: dict[str, object], complaint: str
 ) -> None:
-    save_adapter(tmp_path / "style@9", 0, **config)
+    random_adapter(tmp_path / "style@9", 0, **config)
     chat = tiny_chat(find_adapter=lambda name: AdapterFiles(tmp_path / name))
     with pytest.raises(AdapterRefused, match=f"adapter style@9 {complaint}"):
         await chat.ainvoke("a", adapter="style@9")
@@ -165,7 +151,7 @@ async def test_another_base_a_missing_one_and_other_modules_are_refused(
         await chat.ainvoke("a", adapter="style@7")
     chat.close()
 
-    save_adapter(tmp_path, 0)
+    random_adapter(tmp_path, 0)
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     config["target_modules"] = ["no_such_layer"]
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))

@@ -1,0 +1,195 @@
+"""How a model serves: counts since it was opened, speeds over its last calls and batches.
+
+stats = ServingStats()
+model = open_local_chat("path/to/model", watches=[stats])
+...
+print(stats.snapshot().total.tokens_per_s)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from .batch_report import BatchReport, CallReport
+from .sampling import BASE
+
+UNSAID = "-"
+"""Stands for the role of calls that did not say what they were for."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What has been served since the model was opened.
+
+    Attributes:
+        calls: Calls that were in a batch, those that failed included.
+        failed: Of these, calls that failed or were cancelled.
+        batches: Batches that held one of them.
+        prompt_tokens: Tokens read.
+        new_tokens: Tokens written.
+    """
+
+    calls: int = 0
+    failed: int = 0
+    batches: int = 0
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+
+    def with_batch(self, calls: Sequence[CallReport]) -> Counts:
+        """Return these counts and those of one batch."""
+        return Counts(
+            calls=self.calls + len(calls),
+            failed=self.failed + sum(call.ended_s is None for call in calls),
+            batches=self.batches + 1,
+            prompt_tokens=self.prompt_tokens + sum(call.prompt_tokens for call in calls),
+            new_tokens=self.new_tokens + sum(call.new_tokens for call in calls),
+        )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Half of the values are below `p50`, 95% below `p95` (linear between neighbours)."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Figures(Counts):
+    """The counts, and what the window says; None where it holds nothing of the kind.
+
+    Those of a role are taken over the batches that held calls of it, from its own calls. Only the
+    share of capturing is that of the whole batches: it is not known by call.
+
+    Attributes:
+        batch_size_mean: Calls a batch.
+        batch_size_last: Calls in the latest batch.
+        tokens_per_s: New tokens a second of generating; waiting for calls does not count.
+        prompt_tokens_per_s: Tokens read a second of generating.
+        ttft_ms: From being asked to the first token, of calls that got one.
+        total_ms: From being asked to the answer, of calls that got one.
+        capture_share: Share of the generating time that went into capturing log-probabilities.
+    """
+
+    batch_size_mean: float | None = None
+    batch_size_last: int | None = None
+    tokens_per_s: float | None = None
+    prompt_tokens_per_s: float | None = None
+    ttft_ms: Spread | None = None
+    total_ms: Spread | None = None
+    capture_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is known at one moment.
+
+    Attributes:
+        waiting: Calls in the queue when the last batch ended.
+        total: Of all calls.
+        roles: By role; "-" for calls that did not say theirs.
+        adapters: Calls by adapter; "base" for the base model.
+    """
+
+    waiting: int
+    total: Figures
+    roles: dict[str, Figures]
+    adapters: dict[str, int]
+
+
+class ServingStats:
+    """A watch that sums up what it is told; any thread may ask it.
+
+    Args:
+        calls: The latest calls that the times are taken over.
+        batches: The latest batches that the speeds are taken over.
+    """
+
+    def __init__(self, *, calls: int = 1_000, batches: int = 200) -> None:
+        self._calls: deque[CallReport] = deque(maxlen=calls)
+        self._batches: deque[BatchReport] = deque(maxlen=batches)
+        self._waiting = 0
+        self._total = Counts()
+        self._roles: dict[str, Counts] = {}
+        self._adapters: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def __call__(self, report: BatchReport) -> None:
+        """Take in one batch; costs microseconds."""
+        with self._lock:
+            self._batches.append(report)
+            self._calls.extend(report.calls)
+            self._waiting = report.waiting
+            self._total = self._total.with_batch(report.calls)
+            for role in set(map(_role, report.calls)):
+                counted = self._roles.get(role, Counts())
+                self._roles[role] = counted.with_batch(_of_role(role, report.calls))
+            self._adapters.update(call.adapter or BASE for call in report.calls)
+
+    def snapshot(self) -> Snapshot:
+        """Return what is known now; costs milliseconds where the window is full."""
+        with self._lock:  # copies alone: the generating thread may be waiting for it
+            waiting, total, roles = self._waiting, self._total, dict(self._roles)
+            batches, calls, adapters = list(self._batches), list(self._calls), dict(self._adapters)
+        return Snapshot(
+            waiting=waiting,
+            total=_figures(total, batches, calls),
+            roles={
+                role: _figures(
+                    roles[role],
+                    [
+                        replace(batch, calls=mine)
+                        for batch in batches
+                        if (mine := _of_role(role, batch.calls))
+                    ],
+                    _of_role(role, calls),
+                )
+                for role in sorted(roles)
+            },
+            adapters=dict(sorted(adapters.items())),
+        )
+
+
+def _figures(
+    counts: Counts, batches: Sequence[BatchReport], calls: Sequence[CallReport]
+) -> Figures:
+    if not batches:
+        return Figures(**asdict(counts))
+    sizes = [len(batch.calls) for batch in batches]
+    seconds = sum(batch.seconds for batch in batches)
+    served = [call for batch in batches for call in batch.calls]
+    return Figures(
+        **asdict(counts),
+        batch_size_mean=sum(sizes) / len(sizes),
+        batch_size_last=sizes[-1],
+        tokens_per_s=_ratio(sum(call.new_tokens for call in served), seconds),
+        prompt_tokens_per_s=_ratio(sum(call.prompt_tokens for call in served), seconds),
+        ttft_ms=_spread_ms(call.first_token_s for call in calls),
+        total_ms=_spread_ms(call.ended_s for call in calls),
+        capture_share=_ratio(sum(batch.capture_seconds for batch in batches), seconds),
+    )
+
+
+def _ratio(part: float, seconds: float) -> float | None:
+    return part / seconds if seconds else None
+
+
+def _spread_ms(seconds: Iterable[float | None]) -> Spread | None:
+    known = [value for value in seconds if value is not None]
+    if not known:
+        return None
+    p50, p95 = np.quantile(known, (0.5, 0.95)) * 1e3
+    return Spread(float(p50), float(p95))
+
+
+def _role(call: CallReport) -> str:
+    return UNSAID if call.role is None else call.role
+
+
+def _of_role(role: str, calls: Iterable[CallReport]) -> tuple[CallReport, ...]:
+    return tuple(call for call in calls if _role(call) == role)

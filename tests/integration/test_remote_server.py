@@ -1,0 +1,101 @@
+"""A real OpenAI-compatible server, transformers' own, under the bundled weights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+from loop_parts import ROLES, parts_of, run
+from openai_server import transformers_serve
+from patlm.graph import PromptBudget
+from patlm.graph.opening import chat_role
+from patlm.models.bundled import chat_model_path
+from patlm.models.chat import open_chat_model
+from patlm.models.errors import AdapterRefused
+from patlm.models.local_chat import LocalChatModel
+from patlm.models.remote_chat import RemoteChatModel
+
+pytestmark = [pytest.mark.bundled, pytest.mark.server]
+
+ASK = [("system", "You write short reviews."), ("user", "Write about a wool blanket.")]
+GREEDY = {"temperature": 0.0, "max_tokens": 8}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with transformers_serve(chat_model_path(), tmp_path_factory.mktemp("serve")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def name() -> str:
+    return f"openai:{chat_model_path()}"
+
+
+@pytest.fixture(scope="module")
+def model(url: str, name: str) -> Iterator[RemoteChatModel]:
+    opened = open_chat_model(name, base_url=url)
+    assert isinstance(opened, RemoteChatModel)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def local_answer() -> str:
+    """What the same weights say in this process, in the same number format."""
+    local = open_chat_model("bundled", dtype="fp32")
+    assert isinstance(local, LocalChatModel)
+    answer = str(local.invoke(ASK, **GREEDY).text)
+    local.close()
+    return answer
+
+
+def test_invoke(model: RemoteChatModel, local_answer: str) -> None:
+    answer = model.invoke(ASK, **GREEDY)
+    assert answer.text == local_answer
+    assert answer.response_metadata["finish_reason"] == "length"
+    assert answer.response_metadata["adapter"] == "base"
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["output_tokens"] == GREEDY["max_tokens"]
+
+
+async def test_ainvoke_of_several_at_once(model: RemoteChatModel, local_answer: str) -> None:
+    answers = await asyncio.gather(*[model.ainvoke(ASK, **GREEDY) for _ in range(2)])
+    assert [answer.text for answer in answers] == [local_answer] * 2
+
+
+async def test_astream(model: RemoteChatModel, local_answer: str) -> None:
+    chunks: list[AIMessageChunk] = [chunk async for chunk in model.astream(ASK, **GREEDY)]
+    texts = [str(chunk.text) for chunk in chunks if chunk.text]
+    assert "".join(texts) == local_answer and len(texts) > 1
+    assert chunks[-1].response_metadata["finish_reason"] == "length"
+
+
+async def test_stop_strings(model: RemoteChatModel, local_answer: str) -> None:
+    stop = local_answer.split()[2]
+    answer = await model.ainvoke(ASK, stop=[stop], **GREEDY)
+    # This server's text ends with the stop string, where OpenAI's ends before it.
+    assert local_answer.startswith(str(answer.text)) and len(answer.text) < len(local_answer)
+
+
+async def test_no_log_probabilities_where_the_server_gives_none(model: RemoteChatModel) -> None:
+    answer = await model.ainvoke(ASK, capture=True, max_tokens=2)
+    assert "logprobs" not in answer.response_metadata
+
+
+async def test_an_adapter_that_the_server_lacks(model: RemoteChatModel, local_answer: str) -> None:
+    with pytest.raises(AdapterRefused, match=r"no adapter style@3.*pinned"):
+        await model.ainvoke(ASK, adapter="style@3", **GREEDY)
+    answer = await model.ainvoke(ASK, adapter="style@3", adapter_fallback=True, **GREEDY)
+    assert (answer.text, answer.response_metadata["adapter"]) == (local_answer, "base")
+
+
+async def test_the_whole_loop(model: RemoteChatModel) -> None:
+    short = PromptBudget(summary=6, answer={"long": 8})
+    parts = parts_of(model, budget=short, chat=dict.fromkeys(ROLES, chat_role(model)))
+    result = await run(parts, max_iterations=1)
+    assert result["text"] and all(result["summaries"].values())
+    assert (result["stop_reason"], result["warnings"]) == ("max_iterations", [])
+    assert set(result["adapters"].values()) == {"base"}

@@ -1,0 +1,173 @@
+"""`patlm adapters ...`: one JSON object for programs, lines for people, one line for an error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+from adapter_fixtures import BASE, manifest, random_adapter
+from click.testing import Result
+from patlm.cli.main import app
+from patlm.graph.settings import Settings, adapters_folder
+from patlm.stores.adapters import AdapterRegistry
+from typer.testing import CliRunner
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of three adapters, style@1 promoted; only read by tests."""
+    folder = tmp_path_factory.mktemp("kept")
+    trained = random_adapter(folder / "trained", seed=1)
+    registry = AdapterRegistry(folder / "adapters")
+    registry.add(trained, manifest("style@1", metrics={"quality": 0.21}))
+    registry.add(trained, manifest("style@2", parent="style@1", base_name="a [bold]model[/bold]"))
+    registry.add(trained, manifest("preference@1"))
+    registry.promote("style@1")
+    return registry.root
+
+
+@pytest.fixture
+def root(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COLUMNS", "300")
+    return Path(shutil.copytree(kept, tmp_path / "adapters"))
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["adapters", *map(str, arguments)])
+
+
+def output(*arguments: object) -> dict[str, Any]:
+    """Return the one JSON object on stdout of a command that works."""
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def assert_one_line(result: Result, *says: str) -> None:
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), "an error that was not told on purpose"
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    for part in says:
+        assert part in line
+
+
+def test_list_prints_the_keys_of_the_contract(root: Path) -> None:
+    rows = output("list", "--adapters", root)["adapters"]
+    contract = ("name", "role", "step", "base", "promoted", "parent", "metrics")
+    assert [tuple(row[key] for key in contract) for row in rows] == [
+        ("preference@1", "preference", 1, BASE, False, None, {}),
+        ("style@1", "style", 1, BASE, True, None, {"quality": 0.21}),
+        ("style@2", "style", 2, BASE, False, "style@1", {}),
+    ]
+
+
+def test_people_read_the_list(root: Path) -> None:
+    lines = call("list", "--adapters", root).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["preference@1", "style@1", "style@2"]
+    assert ["promoted" in line for line in lines] == [False, True, False]
+    assert "for a [bold]model[/bold], from style@1" in lines[2]
+
+
+def test_the_list_goes_on_beside_a_damaged_one(root: Path) -> None:
+    (root / "style@1" / "manifest.json").unlink()
+    result = call("list", "--adapters", root, "--json")
+    assert result.exit_code == 0
+    names = [row["name"] for row in json.loads(result.stdout)["adapters"]]
+    assert names == ["preference@1", "style@2"]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: adapter style@1: ") and "manifest.json is missing" in line
+
+
+def test_an_empty_folder_is_said_and_not_made(tmp_path: Path) -> None:
+    assert output("list", "--adapters", tmp_path / "none") == {"adapters": []}
+    assert "no adapters in" in call("list", "--adapters", tmp_path / "none").stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_show_prints_the_manifest(root: Path) -> None:
+    found = output("show", "style@1", "--adapters", root)
+    written = json.loads((root / "style@1" / "manifest.json").read_text())
+    assert {key: found[key] for key in written} == written
+    assert (found["name"], found["promoted"]) == ("style@1", True)
+    assert found["path"] == str(root / "style@1")
+    said = call("show", "style@2", "--adapters", root).stdout
+    for part in ("a [bold]model[/bold]", "style@1", "none", "adapter_model.safetensors"):
+        assert part in said
+
+
+def test_promote_and_roll_back(root: Path) -> None:
+    registry = AdapterRegistry(root)
+    found = output("promote", "style@2", "--adapters", root)
+    assert found == {"role": "style", "promoted": "style@2", "before": "style@1"}
+    assert registry.promoted() == {"style": "style@2"}
+    found = output("rollback", "style", "--adapters", root)
+    assert found == {"role": "style", "promoted": "style@1", "before": "style@2"}
+    found = output("rollback", "style", "--adapters", root)
+    assert found == {"role": "style", "promoted": None, "before": "style@1"}
+    assert registry.promoted() == {}
+
+
+def test_people_are_told_what_is_in_use(root: Path) -> None:
+    said = [
+        call(*words, "--adapters", root).stdout.strip()
+        for words in (("promote", "style@2"), ("promote", "style@2"), ("rollback", "style"))
+    ]
+    assert said == ["style: style@2 (before: style@1)", "style: style@2",
+                    "style: style@1 (before: style@2)"]  # fmt: skip
+    said = call("rollback", "style", "--adapters", root).stdout.strip()
+    assert said == "style: the base model (before: style@1)"
+
+
+def test_going_back_to_a_damaged_one_is_done_and_warned_of(root: Path) -> None:
+    output("promote", "style@2", "--adapters", root)
+    (root / "style@1" / "adapter_model.safetensors").unlink()
+    result = call("rollback", "style", "--adapters", root, "--json")
+    assert json.loads(result.stdout)["promoted"] == "style@1"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: adapter style@1: ") and "is missing" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["show", "style@9"], "no adapter style@9 in"),
+        (["show", "style"], "expected role@step, such as style@3"),
+        (["promote", "style@9"], "latest of this role: style@1, style@2; add it, or name another"),
+        (["promote", "../x@1"], "expected role@step"),
+        (["rollback", "integrate"], "no adapter of role 'integrate' is promoted"),
+    ],
+)
+def test_what_is_not_there_is_one_line(root: Path, words: list[str], says: str) -> None:
+    assert_one_line(call(*words, "--adapters", root), says)
+    assert AdapterRegistry(root).promoted() == {"style": "style@1"}
+
+
+def test_a_damaged_one_is_one_line(root: Path) -> None:
+    (root / "style@2" / "adapter_model.safetensors").write_bytes(b"\n")
+    for words in (["show", "style@2"], ["promote", "style@2"]):
+        assert_one_line(call(*words, "--adapters", root), "style@2", "was changed or damaged")
+    (root / "promoted.json").write_text("{")
+    for words in (["list"], ["promote", "style@1"], ["rollback", "style"]):
+        assert_one_line(call(*words, "--adapters", root), "promoted.json", "remove it")
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_one_line(call("list", "--adapters", tmp_path / "file"), "file", "Not a directory")
+
+
+def test_the_folder_is_named_by_the_variable_or_the_users_own(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Settings().adapters is None
+    assert adapters_folder(None) == Path(platformdirs.user_data_dir("patlm")) / "adapters"
+    monkeypatch.setenv("PATLM_ADAPTERS", str(root))
+    assert Settings().adapters == root
+    assert adapters_folder(Path("~/kept")) == Path.home() / "kept"
+    assert len(output("list")["adapters"]) == 3

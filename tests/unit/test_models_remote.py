@@ -1,0 +1,178 @@
+"""Remote models: which server, what is sent to it, and how an SDK's error is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from fakes import ScriptedChat
+from patlm.graph import Settings
+from patlm.graph.opening import chat_role
+from patlm.models.chat import model_name, open_chat_model
+from patlm.models.errors import AdapterRefused, CallRefused, ModelUnusable
+from patlm.models.remote_chat import RemoteChatModel
+from patlm.models.remote_faults import read_fault
+from patlm.models.remote_options import RemoteOptions
+from patlm.models.remote_server import Server
+
+OURS = Server("openai", "base", "http://127.0.0.1:8000/v1")
+OTHER = Server("anthropic", "some-model")
+
+
+@pytest.fixture(autouse=True)
+def no_openai_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Response:
+    def __init__(self, **headers: str) -> None:
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class SaidNo(Exception):
+    """What the SDKs of OpenAI and Anthropic raise."""
+
+    def __init__(self, status: int, says: str = "no", body: object = None, **headers: str) -> None:
+        super().__init__(says)
+        self.status_code = status
+        self.body = body
+        self.response = Response(**headers)
+
+
+def sent(server: Server, stop: list[str] | None = None, **options: object) -> dict[str, object]:
+    return RemoteOptions.read(options, stop, server).for_server(server)
+
+
+def test_a_server_of_ones_own_needs_no_key() -> None:
+    server = Server.named("openai:org/base", "http://127.0.0.1:8000/v1")
+    assert (server.model, str(server)) == ("org/base", "org/base at http://127.0.0.1:8000/v1")
+    assert server.options() == {
+        "max_retries": 0,
+        "base_url": "http://127.0.0.1:8000/v1",
+        "api_key": "none",
+    }
+
+
+def test_a_key_that_is_set_is_left_to_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    assert "api_key" not in OURS.options()
+
+
+def test_the_address_may_come_from_the_sdks_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Server.named("openai:x").base_url is None
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://there/v1")
+    assert Server.named("openai:x").base_url == "http://there/v1"
+    assert Server.named("openai:x", "http://here/v1").base_url == "http://here/v1"
+    assert Server.named("anthropic:x").base_url is None
+    assert OTHER.options() == {"max_retries": 0}
+
+
+@pytest.mark.parametrize("name", ["bundled", "owner/name", "local:x", "python:a.b:c"])
+def test_a_base_url_without_a_remote_model_is_an_error(name: str) -> None:
+    with pytest.raises(ModelUnusable, match=f"openai:NAME.*http://here/v1 with '{name}'"):
+        open_chat_model(name, base_url="http://here/v1")
+
+
+def test_the_base_url_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().base_url is None
+    monkeypatch.setenv("PATLM_BASE_URL", "http://here/v1")
+    assert Settings().base_url == "http://here/v1"
+
+
+def test_roles_on_a_server_of_ones_own_decode_greedily() -> None:
+    ours = open_chat_model("openai:base", base_url="http://127.0.0.1:9/v1")
+    elsewhere = RemoteChatModel(inner=ScriptedChat(), server=OTHER)
+    assert isinstance(ours, RemoteChatModel) and model_name(ours) == "base"
+    roles = [chat_role(model) for model in (ours, elsewhere)]
+    assert [role.options for role in roles] == [{"temperature": 0.0}, {}]
+    assert [role.takes_adapters for role in roles] == [True, False]
+    ours.close()
+    elsewhere.close()
+
+
+def test_only_what_a_call_sets_is_sent() -> None:
+    assert sent(OURS) == {}
+    assert sent(OURS, temperature=None, seed=3) == {"seed": 3}
+    assert sent(OURS, stop=["a", ""], max_tokens=9) == {"stop": ["a"], "max_tokens": 9}
+    assert sent(OURS, no_repeat_ngram_size=4, stream=True) == {}
+
+
+def test_adapter_and_capture_are_words_of_openais_api() -> None:
+    assert sent(OURS, adapter="style@3", capture=True) == {"model": "style@3", "logprobs": True}
+    assert sent(OURS, adapter="base") == sent(OTHER, capture=True) == {}
+    with pytest.raises(AdapterRefused, match=r"style@3 can't be named to some-model at anthropic"):
+        sent(OTHER, adapter="style@3")
+    call = RemoteOptions.read({"adapter": "style@3", "adapter_fallback": True}, None, OTHER)
+    assert call.sampling.adapter is None
+
+
+def test_options_are_checked_as_those_of_a_local_model() -> None:
+    with pytest.raises(CallRefused, match="top_p must be above 0"):
+        sent(OURS, top_p=0)
+    with pytest.raises(CallRefused, match="no option tools; it takes adapter, "):
+        sent(OURS, tools=[])
+
+
+async def test_other_providers_answer_as_ours_do() -> None:
+    inner = ScriptedChat()
+    model = RemoteChatModel(inner=inner, server=OTHER)
+    answer = await model.ainvoke("hi", max_tokens=5, capture=True)
+    pieces = [str(chunk.text) async for chunk in model.astream("hi")]
+    model.close()
+    assert answer.text == "Nothing special." == "".join(pieces).strip()
+    assert answer.response_metadata == {"model_name": "some-model", "adapter": "base"}
+    assert inner.asked[0].options == {"max_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [(400, False), (401, False), (403, False), (404, False), (413, False), (422, False)]
+    + [(408, True), (409, True), (429, True), (500, True), (502, True), (503, True), (529, True)],
+)
+def test_what_may_pass_and_what_will_not(status: int, transient: bool) -> None:
+    fault = read_fault(SaidNo(status, "no\n  way"))
+    assert (fault.transient, fault.status, fault.says) == (transient, status, "no way")
+    assert fault.busy is (status == 429)
+
+
+def test_the_servers_words_are_told_in_whatever_layout() -> None:
+    plain = SaidNo(400, "Error code: 400 - too long", body={"message": "too long"})
+    fastapi = SaidNo(400, "Error code: 400", body={"detail": "pinned to x"})
+    assert read_fault(plain).says == "Error code: 400 - too long"
+    assert read_fault(fastapi).says == "Error code: 400 - {'detail': 'pinned to x'}"
+
+
+def test_a_status_is_found_among_the_causes() -> None:
+    try:
+        raise ValueError("too long") from SaidNo(400, "context length")
+    except ValueError as error:
+        assert read_fault(error).status == 400
+
+
+def test_the_systems_own_words_are_told() -> None:
+    try:
+        try:
+            raise ConnectionResetError(104, "reset by peer")
+        except OSError:
+            raise RuntimeError("Connection error.") from None
+    except RuntimeError as error:
+        fault = read_fault(error)
+    assert fault.transient
+    assert fault.says == "ConnectionResetError: [Errno 104] reset by peer"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("3", 3.0), ("0.25", 0.25), ("-1", 0.0), ("soon", None)],
+)
+def test_retry_after_in_seconds(header: str, seconds: float | None) -> None:
+    assert read_fault(SaidNo(429, retry_after=header)).retry_after_s == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    assert read_fault(SaidNo(503)).retry_after_s is None
+    header = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    seconds = read_fault(SaidNo(503, retry_after=header)).retry_after_s
+    assert seconds is not None and 85 < seconds <= 90
