@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from . import adapters, bench, demo, doctor, forget, ingest, models, show, stats, write
+from . import (
+    adapters,
+    bench,
+    demo,
+    doctor,
+    forget,
+    ingest,
+    models,
+    serve_stats,
+    show,
+    stats,
+    write,
+)
 
 app = typer.Typer(
     name="patlm",
@@ -15,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, ingest, write, show, stats, forget, doctor):
+for command in (demo, ingest, write, show, stats, serve_stats, forget, doctor):
     command.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..nodes.parts import ChatRole, Parts
 from .served_adapters import ServedAdapters
 from .settings import Settings, adapters_folder
+from .watching import open_watches
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -48,17 +49,18 @@ async def open_parts(
         ModelError: A model can't be loaded.
     """
     given = dict(models or {})
-    loaded = None
-    if not set(ROLES) <= set(given):
-        loaded = await asyncio.to_thread(_open_chat, settings, progress)
+    loaded: Models = {}
+    exits = ExitStack()
     try:
+        if not set(ROLES) <= set(given):
+            model = await asyncio.to_thread(_open_chat, settings, progress, exits)
+            loaded = dict.fromkeys(ROLES, model)
         encoders = await asyncio.to_thread(open_encoders, settings.encoder)
         async with _open_filled(settings.store, encoders) as store:
-            chat = given if loaded is None else {**dict.fromkeys(ROLES, loaded), **given}
+            chat = {**loaded, **given}
             yield await asyncio.to_thread(_make_parts, store, encoders, chat, settings)
     finally:
-        if loaded is not None:
-            await asyncio.to_thread(_close_chat, loaded)
+        await asyncio.to_thread(exits.close)
 
 
 @dataclass(frozen=True)
@@ -133,16 +135,20 @@ async def _open_filled(uri: str | None, encoders: Encoders) -> AsyncIterator[Tex
         yield store
 
 
-def _open_chat(settings: Settings, progress: Progress | None) -> BaseChatModel:
+def _open_chat(settings: Settings, progress: Progress | None, exits: ExitStack) -> BaseChatModel:
     from ..models.chat import open_chat_model
 
-    return open_chat_model(
+    watches = exits.enter_context(open_watches(settings))
+    model = open_chat_model(
         settings.model,
         dtype=settings.dtype,
         progress=progress,
         find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
+        watches=watches,
         base_url=settings.base_url,
     )
+    exits.callback(_close_chat, model)  # before the watches are: last in, first out
+    return model
 
 
 def _close_chat(model: BaseChatModel) -> None:

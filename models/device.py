@@ -32,6 +32,20 @@ def choose_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def fit_threads() -> int:
+    """Use no more threads than this process was given cores, and return how many that is.
+
+    torch counts the machine's cores. In a container that may use two of 64 its threads would spend
+    their time waiting for one another. A smaller number that somebody set stays.
+    """
+    import joblib
+    import torch
+
+    threads = min(torch.get_num_threads(), joblib.cpu_count())
+    torch.set_num_threads(threads)
+    return threads
+
+
 def choose_dtype(dtype: str, device: str) -> torch.dtype:
     """Return the torch dtype for a setting.
 

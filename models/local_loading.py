@@ -9,7 +9,7 @@ from langchain_huggingface import HuggingFacePipeline
 
 from .adapter_slots import FindAdapter
 from .batch_report import Watch
-from .device import choose_device, choose_dtype
+from .device import choose_device, choose_dtype, fit_threads
 from .errors import ModelNotFound, ModelUnusable
 from .local_chat import LocalChatModel
 from .quiet import quiet_loading
@@ -43,6 +43,7 @@ def open_local_chat(
         ModelUnusable: What is there is no causal language model that transformers loads.
     """
     device = choose_device()
+    fit_threads()
     with quiet_loading():
         try:
             llm = HuggingFacePipeline.from_model_id(

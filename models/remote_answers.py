@@ -25,7 +25,7 @@ def end_of_answer(
 ) -> ChatGenerationChunk:
     """Return the last, empty chunk of a streamed answer; it carries what `whole_answer` would."""
     whole = _joined(chunks)
-    end = AIMessageChunk("", usage_metadata=whole.usage_metadata, chunk_position="last")
+    end = AIMessageChunk(content="", usage_metadata=whole.usage_metadata, chunk_position="last")
     info = _info(whole.response_metadata, sampling, model_name)
     return ChatGenerationChunk(message=end, generation_info=info)
 

@@ -48,7 +48,7 @@ class Fault:
 
     def denies(self, model: str) -> bool:
         """Whether the server says that it has no such model."""
-        # vLLM, Ollama and OpenAI answer 404; LiteLLM and transformers 400, naming the model.
+        # vLLM answers 404, transformers' server 400 with the name of the model.
         named = self.status == HTTPStatus.BAD_REQUEST and model in self.says
         return named or self.status == HTTPStatus.NOT_FOUND
 

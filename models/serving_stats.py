@@ -128,7 +128,7 @@ class ServingStats:
             self._total = self._total.with_batch(report.calls)
             for role in set(map(_role, report.calls)):
                 counted = self._roles.get(role, Counts())
-                self._roles[role] = counted.with_batch(_of_role(role, report.calls))
+                self._roles[role] = counted.with_batch(report.calls)
             self._adapters.update(call.adapter or BASE for call in report.calls)
 
     def snapshot(self) -> Snapshot:
@@ -140,16 +140,8 @@ class ServingStats:
             waiting=waiting,
             total=_figures(total, batches, calls),
             roles={
-                role: _figures(
-                    roles[role],
-                    [
-                        replace(batch, calls=mine)
-                        for batch in batches
-                        if (mine := _of_role(role, batch.calls))
-                    ],
-                    _of_role(role, calls),
-                )
-                for role in sorted(roles)
+                role: _figures(counts, _batches_of_role(role, batches), _of_role(role, calls))
+                for role, counts in sorted(roles.items())
             },
             adapters=dict(sorted(adapters.items())),
         )
@@ -193,3 +185,9 @@ def _role(call: CallReport) -> str:
 
 def _of_role(role: str, calls: Iterable[CallReport]) -> tuple[CallReport, ...]:
     return tuple(call for call in calls if _role(call) == role)
+
+
+def _batches_of_role(role: str, batches: Iterable[BatchReport]) -> list[BatchReport]:
+    """Return the batches that held calls of a role, with these calls alone."""
+    found = [replace(batch, calls=_of_role(role, batch.calls)) for batch in batches]
+    return [batch for batch in found if batch.calls]

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -62,9 +62,8 @@ class ProcessStats(BaseModel):
             process = psutil.Process(self.pid)
             born = process.create_time()
             # A process that was born after the file was written got a dead one's number.
-            return born <= self.updated.timestamp() + _CLOCK_S and (
-                process.status() != psutil.STATUS_ZOMBIE
-            )
+            same = born <= self.updated.timestamp() + _CLOCK_S
+            return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:  # somebody else's, but there
@@ -91,8 +90,8 @@ class StatsFile:
         self._news, self._closing = threading.Event(), threading.Event()
         self._writer = threading.Thread(target=self._publish, name="patlm-stats", daemon=True)
         self._writer.start()
-        # Exit functions run last come, first served. A batcher asks for its own with its first
-        # call, which is later: so it ends, and tells of its last batch, before this one closes.
+        # Exit functions run in reverse order. A batcher registers its own with its first call,
+        # which is later: so it ends, and tells of its last batch, before this one closes.
         atexit.register(self.close)
 
     def __call__(self, report: BatchReport) -> None:
@@ -178,13 +177,12 @@ _claiming = threading.Lock()
 
 def _claim(folder: Path) -> Path:
     """Return a file of this process that none of its other models writes to."""
+    pid = os.getpid()
     with _claiming:
-        for number in count(1):
-            name = f"{os.getpid()}.json" if number == 1 else f"{os.getpid()}-{number}.json"
-            if folder / name not in _claimed:
-                _claimed.add(folder / name)
-                return folder / name
-    raise AssertionError("there is always a next number")
+        names = chain([f"{pid}.json"], (f"{pid}-{number}.json" for number in count(2)))
+        path = next(folder / name for name in names if folder / name not in _claimed)
+        _claimed.add(path)
+    return path
 
 
 def _release(path: Path) -> None:

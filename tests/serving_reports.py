@@ -1,0 +1,63 @@
+"""What watches of a model are told: by a real tiny one, or as one likes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from patlm.models.batch_report import BatchReport, CallReport, Watch
+from patlm.models.scheduling import BatchLimits
+
+if TYPE_CHECKING:
+    from patlm.models.local_chat import LocalChatModel
+
+CALL = CallReport(
+    role="style",
+    adapter=None,
+    prompt_tokens=100,
+    new_tokens=10,
+    started_s=0.1,
+    first_token_s=0.5,
+    ended_s=1.0,
+    queued_at=0.0,
+)
+
+
+def call_report(role: str | None = "style", **fields: object) -> CallReport:
+    """Return a call of a role that was asked for just now."""
+    return replace(CALL, role=role, **{"queued_at": time.perf_counter(), **fields})  # type: ignore[arg-type]
+
+
+def batch_report(
+    *calls: CallReport, seconds: float = 2.0, capture_seconds: float = 0.0, waiting: int = 0
+) -> BatchReport:
+    """Return a batch of these calls, or of one."""
+    return BatchReport(calls or (call_report(),), seconds, capture_seconds, waiting)
+
+
+def until(found: Callable[[], Any], seconds: float = 10) -> Any:
+    """Return what is found as soon as it is no longer false."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, "waited for nothing"
+        time.sleep(0.01)
+    return value
+
+
+def watched_chat(watch: Watch, rows: int = 32) -> LocalChatModel:
+    """Return a tiny model that waits long for the rows of a batch; close it."""
+    # Here, so that processes which only make reports start without torch.
+    from langchain_huggingface import HuggingFacePipeline
+    from patlm.models.local_chat import LocalChatModel
+    from tiny_models import tiny_llama, tiny_tokenizer
+    from transformers import pipeline
+
+    tokenizer = tiny_tokenizer()
+    model = tiny_llama(len(tokenizer))
+    return LocalChatModel(
+        llm=HuggingFacePipeline(pipeline=pipeline("text-generation", model, tokenizer=tokenizer)),
+        limits=BatchLimits(rows=rows, gather_s=0.5, gather_at_most_s=5.0),
+        watches=[watch],
+    )

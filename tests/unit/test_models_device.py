@@ -1,0 +1,35 @@
+"""Threads and number formats fit the machine that a process was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import joblib
+import pytest
+import torch
+from patlm.models.device import choose_dtype, fit_threads
+from patlm.models.errors import CallRefused
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("set_before", "cores", "used"), [(4, 2, 2), (2, 64, 2), (1, 2, 1)])
+def test_no_more_threads_than_cores_and_no_more_than_were_set(
+    threads: None, monkeypatch: pytest.MonkeyPatch, set_before: int, cores: int, used: int
+) -> None:
+    torch.set_num_threads(set_before)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
+    assert fit_threads() == used == torch.get_num_threads()
+
+
+def test_bf16_by_itself_only_where_the_cpu_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capability, expected in (("AVX2", torch.float32), ("AVX512", torch.bfloat16)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda c=capability: c)
+        assert choose_dtype("auto", "cpu") == expected
+    with pytest.raises(CallRefused, match="one of auto, fp32, bf16; got 'int8'"):
+        choose_dtype("int8", "cpu")

@@ -1,0 +1,202 @@
+"""How a model serves: every number by hand, and against what a real model was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from patlm.models.batch_report import BatchReport
+from patlm.models.serving_stats import Figures, ServingStats, Spread
+from serving_reports import batch_report, call_report, watched_chat
+
+FIRST = batch_report(
+    call_report("style", prompt_tokens=100, new_tokens=10, first_token_s=0.5, ended_s=1.0),
+    call_report("preference", prompt_tokens=200, new_tokens=30, first_token_s=1.0, ended_s=2.0),
+    seconds=2.0,
+    capture_seconds=0.1,
+    waiting=3,
+)
+SECOND = batch_report(
+    call_report("style", prompt_tokens=100, new_tokens=20, first_token_s=1.5, ended_s=4.0),
+    call_report(None, prompt_tokens=50, new_tokens=0, first_token_s=None, ended_s=None),
+    seconds=2.0,
+    waiting=1,
+)
+
+
+def told(*reports: BatchReport, **window: int) -> ServingStats:
+    stats = ServingStats(**window)
+    for report in reports:
+        stats(report)
+    return stats
+
+
+def near(figures: Figures) -> Figures:
+    """Return figures that equal others to the sixth digit."""
+    values = {name: pytest.approx(value) for name, value in vars(figures).items()}
+    for name in ("ttft_ms", "total_ms"):
+        spread = vars(figures)[name]
+        if spread is not None:
+            values[name] = Spread(pytest.approx(spread.p50), pytest.approx(spread.p95))
+    return Figures(**values)
+
+
+def test_all_calls() -> None:
+    snapshot = told(FIRST, SECOND).snapshot()
+    assert snapshot.waiting == 1
+    # Four seconds of generating: 60 / 4 tokens written and 450 / 4 read a second, 0.1 / 4 of it
+    # capturing. First tokens .5 1 1.5 s: the 95% point lies 90% of the way from 1 to 1.5.
+    # Answers 1 2 4 s: 90% of the way from 2 to 4.
+    assert snapshot.total == near(
+        Figures(
+            calls=4,
+            failed=1,
+            batches=2,
+            prompt_tokens=450,
+            new_tokens=60,
+            batch_size_mean=2.0,
+            batch_size_last=2,
+            tokens_per_s=15.0,
+            prompt_tokens_per_s=112.5,
+            ttft_ms=Spread(1000.0, 1450.0),
+            total_ms=Spread(2000.0, 3800.0),
+            capture_share=0.025,
+        )
+    )
+
+
+def test_each_role_has_its_own() -> None:
+    roles = told(FIRST, SECOND).snapshot().roles
+    assert list(roles) == ["-", "preference", "style"]
+    # Style was in both batches, one call each: 30 tokens in 4 s.
+    assert roles["style"] == near(
+        Figures(
+            calls=2,
+            failed=0,
+            batches=2,
+            prompt_tokens=200,
+            new_tokens=30,
+            batch_size_mean=1.0,
+            batch_size_last=1,
+            tokens_per_s=7.5,
+            prompt_tokens_per_s=50.0,
+            ttft_ms=Spread(1000.0, 1450.0),
+            total_ms=Spread(2500.0, 3850.0),
+            capture_share=0.025,
+        )
+    )
+    # Preference was in the first alone: 30 tokens in 2 s, 0.1 / 2 of them capturing.
+    preference = roles["preference"]
+    assert (preference.tokens_per_s, preference.capture_share) == (15.0, 0.05)
+    # The failed call has no times, and was read.
+    unsaid = roles["-"]
+    assert (unsaid.calls, unsaid.failed, unsaid.ttft_ms, unsaid.total_ms) == (1, 1, None, None)
+    assert (unsaid.tokens_per_s, unsaid.prompt_tokens_per_s) == (0.0, 25.0)
+
+
+def test_a_batch_of_several_calls_of_a_role_counts_once() -> None:
+    report = batch_report(call_report("style"), call_report("style"), call_report("integrate"))
+    style = told(report).snapshot().roles["style"]
+    assert (style.calls, style.batches, style.batch_size_mean) == (2, 1, 2.0)
+
+
+def test_calls_are_counted_by_adapter() -> None:
+    names = ("style@3", None, "style@3", "style@4")
+    report = batch_report(*(call_report(adapter=name) for name in names))
+    assert told(report, report).snapshot().adapters == {"base": 2, "style@3": 4, "style@4": 2}
+
+
+def test_speeds_forget_and_counts_do_not() -> None:
+    slow = batch_report(
+        call_report(first_token_s=8.0, ended_s=9.0), call_report(ended_s=9.0), seconds=10.0
+    )
+    quick = batch_report(call_report("integrate", first_token_s=0.2, ended_s=0.4), seconds=1.0)
+    stats = told(slow, quick, calls=1, batches=1).snapshot()
+    total = stats.total
+    assert (total.calls, total.batches, total.new_tokens) == (3, 2, 30)
+    assert (total.tokens_per_s, total.batch_size_mean) == (10.0, 1.0)
+    assert total.ttft_ms == Spread(200.0, 200.0) and total.total_ms == Spread(400.0, 400.0)
+    # Nothing of style is in the window any more.
+    assert stats.roles["style"] == Figures(calls=2, batches=1, prompt_tokens=200, new_tokens=20)
+
+
+def test_a_model_that_was_asked_nothing() -> None:
+    snapshot = ServingStats().snapshot()
+    assert snapshot.total == Figures()
+    assert (snapshot.waiting, snapshot.roles, snapshot.adapters) == (0, {}, {})
+
+
+def test_a_snapshot_is_of_one_moment() -> None:
+    stats, stop = ServingStats(batches=5, calls=10), threading.Event()
+    report = batch_report(call_report("style"), call_report("integrate"))
+
+    def serve() -> None:
+        while not stop.is_set():
+            stats(report)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        for _ in range(200):
+            snapshot = stats.snapshot()
+            calls = [figures.calls for figures in snapshot.roles.values()]
+            assert sum(calls) == snapshot.total.calls == snapshot.adapters.get("base", 0)
+    finally:
+        stop.set()
+        thread.join()
+    assert snapshot.total.calls > 0
+
+
+async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> None:
+    stats = ServingStats()
+    model = watched_chat(stats, rows=3)
+    asked = [("style", "One two three", 5), ("style", "Four", 7), ("integrate", "Five six", 3)]
+    begin = time.perf_counter()
+    answers = await asyncio.gather(
+        *(
+            model.ainvoke(
+                text, RunnableConfig(metadata={"patlm_role": role}), max_tokens=new, capture=True
+            )
+            for role, text, new in asked
+        )
+    )
+    answers.append(await model.ainvoke("Nobody says what for", max_tokens=2))
+    wall_s = time.perf_counter() - begin
+    await asyncio.to_thread(model.close)  # the last batch has been told of after that
+    read = [answer.usage_metadata["input_tokens"] for answer in answers]
+    written = [answer.usage_metadata["output_tokens"] for answer in answers]
+    assert all(0 < new <= most for new, most in zip(written, (5, 7, 3, 2), strict=True))
+
+    snapshot = stats.snapshot()
+    total, style, integrate = snapshot.total, snapshot.roles["style"], snapshot.roles["integrate"]
+    assert (total.calls, total.failed, total.batches) == (4, 0, 2)
+    assert (total.batch_size_mean, total.batch_size_last) == (2.0, 1)  # three, then one
+    assert (total.prompt_tokens, total.new_tokens) == (sum(read), sum(written))
+    assert (style.calls, style.prompt_tokens) == (2, read[0] + read[1])
+    assert style.new_tokens == written[0] + written[1]
+    assert (integrate.calls, integrate.new_tokens) == (1, written[2])
+    assert snapshot.roles["-"].new_tokens == written[3]
+    assert snapshot.adapters == {"base": 4} and snapshot.waiting == 0
+    # 12 to 17 tokens in less time than all took: faster than that, and reading in proportion.
+    assert total.tokens_per_s is not None and total.tokens_per_s > sum(written) / wall_s
+    assert total.prompt_tokens_per_s == pytest.approx(total.tokens_per_s * sum(read) / sum(written))
+    assert total.ttft_ms is not None and total.total_ms is not None
+    assert 0 < total.ttft_ms.p50 < total.total_ms.p50 < total.total_ms.p95 < wall_s * 1e3
+    assert total.capture_share is not None and 0 < total.capture_share < 1
+    assert snapshot.roles["-"].capture_share == 0.0
+
+
+async def test_a_call_that_went_away_while_it_waited_has_failed() -> None:
+    stats = ServingStats()
+    model = watched_chat(stats)
+    gone = asyncio.create_task(model.ainvoke("Never mind", max_tokens=50))
+    stays = asyncio.create_task(model.ainvoke("Go on", max_tokens=3))
+    await asyncio.sleep(0.2)  # both wait for more
+    gone.cancel()
+    await stays
+    await asyncio.to_thread(model.close)
+    total = stats.snapshot().total
+    assert (total.calls, total.failed, total.batches) == (2, 1, 1)

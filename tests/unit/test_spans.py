@@ -1,0 +1,174 @@
+"""One span a call, with the right times, and never a fault of it in the generating thread."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+from patlm.graph import Settings
+from patlm.graph.watching import open_watches
+from patlm.models.errors import ModelNotFound
+from patlm.models.spans import CallSpans
+from processes import run_python
+from serving_reports import batch_report, call_report, watched_chat
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(exporter: InMemorySpanExporter) -> TracerProvider:
+    made = TracerProvider()
+    made.add_span_processor(SimpleSpanProcessor(exporter))
+    return made
+
+
+@pytest.fixture
+def spans(provider: TracerProvider) -> CallSpans:
+    return CallSpans("tiny", provider)
+
+
+class Faulty(SpanProcessor):
+    def on_end(self, span: ReadableSpan) -> None:
+        raise RuntimeError("no room for spans")
+
+
+def test_a_call_is_a_span(spans: CallSpans, exporter: InMemorySpanExporter) -> None:
+    call = call_report("style", adapter="style@3", started_s=0.1, first_token_s=0.5, ended_s=1.0)
+    spans(batch_report(call, call_report(None)))
+    span, other = exporter.get_finished_spans()
+    assert (span.name, span.kind, span.status.status_code) == (
+        "chat tiny",
+        SpanKind.INTERNAL,
+        StatusCode.UNSET,
+    )
+    assert dict(span.attributes or {}) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "patlm",
+        "gen_ai.request.model": "tiny",
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 10,
+        "patlm.adapter": "style@3",
+        "patlm.batch_size": 2,
+        "patlm.first_token_ms": 500.0,
+        "patlm.role": "style",
+        "patlm.waited_ms": 100.0,
+    }
+    assert other.attributes is not None
+    assert other.attributes["patlm.adapter"] == "base" and "patlm.role" not in other.attributes
+
+
+def test_times_are_wall_times(spans: CallSpans, exporter: InMemorySpanExporter) -> None:
+    queued_at = time.perf_counter() - 5.0
+    calls = [
+        call_report(queued_at=queued_at, ended_s=3.0),
+        call_report(queued_at=queued_at + 1.5, ended_s=0.25),
+    ]
+    before = time.time_ns()
+    spans(batch_report(*calls))
+    after = time.time_ns()
+    first, second = exporter.get_finished_spans()
+    assert first.start_time is not None and first.end_time is not None
+    assert second.start_time is not None and second.end_time is not None
+    # Asked for 5 s before the first clock was read; what lies between the two is below 0.1 s.
+    assert before - 5.1e9 < first.start_time < after - 4.9e9
+    assert first.end_time - first.start_time == pytest.approx(3e9, abs=2)
+    assert second.end_time - second.start_time == pytest.approx(0.25e9, abs=2)
+    assert second.start_time - first.start_time == pytest.approx(1.5e9, abs=2)
+
+
+def test_a_call_without_an_answer_is_an_error(
+    spans: CallSpans, exporter: InMemorySpanExporter
+) -> None:
+    queued_at = time.perf_counter() - 2.0
+    failed = call_report(new_tokens=0, first_token_s=None, ended_s=None, queued_at=queued_at)
+    spans(batch_report(failed))
+    (span,) = exporter.get_finished_spans()
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes is not None and span.attributes["error.type"] == "_OTHER"
+    assert "patlm.first_token_ms" not in span.attributes
+    # It ends when its batch is told of.
+    assert span.start_time is not None and span.end_time is not None
+    assert span.end_time - span.start_time == pytest.approx(2e9, abs=0.1e9)
+
+
+def test_spans_are_in_no_trace_of_the_generating_thread(
+    spans: CallSpans, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    with provider.get_tracer("app").start_as_current_span("some other request"):
+        spans(batch_report())
+    assert exporter.get_finished_spans()[0].parent is None
+
+
+def test_a_faulty_processor_is_told_once_and_harms_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(Faulty())
+    spans = CallSpans("tiny", provider)
+    with caplog.at_level(logging.WARNING, "patlm.models.spans"):
+        for _ in range(3):
+            spans(batch_report())
+    (record,) = [found for found in caplog.records if found.name == "patlm.models.spans"]
+    assert record.exc_info is not None and "no room for spans" in str(record.exc_info[1])
+
+
+async def test_a_real_model(spans: CallSpans, exporter: InMemorySpanExporter) -> None:
+    model = watched_chat(spans, rows=1)
+    begin = time.time_ns()
+    config = RunnableConfig(metadata={"patlm_role": "integrate"})
+    answer = await model.ainvoke("Hello", config, max_tokens=4)
+    end = time.time_ns()
+    model.close()
+    (span,) = exporter.get_finished_spans()
+    assert span.attributes is not None and span.start_time is not None and span.end_time is not None
+    found = (
+        span.attributes["gen_ai.usage.input_tokens"],
+        span.attributes["gen_ai.usage.output_tokens"],
+    )
+    assert found == (
+        answer.usage_metadata["input_tokens"],
+        answer.usage_metadata["output_tokens"],
+    )
+    assert span.attributes["patlm.role"] == "integrate"
+    slack = 5_000_000  # 5 ms: the two clocks are read one after the other
+    assert begin - slack < span.start_time < span.end_time < end + slack
+
+
+def test_without_opentelemetry_the_start_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "patlm.models.spans")
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
+    says = r"PATLM_OTEL.*opentelemetry-api is missing: pip install 'patlm\[telemetry\]'"
+    with pytest.raises(ModelNotFound, match=says), open_watches(Settings(otel=True)):
+        pass
+
+
+def test_spans_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_watches(Settings()) as watches:
+        assert watches == ()
+    monkeypatch.setenv("PATLM_OTEL", "true")
+    with open_watches(Settings()) as watches:
+        assert [type(watch).__name__ for watch in watches] == ["CallSpans"]
+
+
+@pytest.mark.parametrize(("otel", "loaded"), [("False", "False"), ("True", "True")])
+def test_nothing_is_imported_unless_they_are_on(tmp_path: Path, otel: str, loaded: str) -> None:
+    code = (
+        "import sys\n"
+        "from patlm.graph.settings import Settings\n"
+        "from patlm.graph.watching import open_watches\n"
+        f"with open_watches(Settings(otel={otel}, stats='stats')): pass\n"
+        "print('opentelemetry' in sys.modules)"
+    )
+    done = run_python("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, loaded), done.stderr
