@@ -45,6 +45,7 @@ class Size:
         lone: Lone calls.
         callers: Numbers of callers that stream at once.
         marked: Short calls with a marker each, and how many callers ask them.
+        identical: Answers that are compared, in a batch and alone.
     """
 
     repeats: int = 3
@@ -54,10 +55,18 @@ class Size:
     lone: int = 5
     callers: tuple[int, ...] = (1, 4, 16, 64)
     marked: tuple[int, int] = (2_000, 64)
+    identical: int = 16
 
 
 QUICK = Size(
-    repeats=1, requests=8, iterations=1, batches=(16,), lone=3, callers=(1, 16), marked=(200, 64)
+    repeats=1,
+    requests=8,
+    iterations=1,
+    batches=(16,),
+    lone=3,
+    callers=(1, 16),
+    marked=(200, 64),
+    identical=6,
 )
 
 
@@ -136,7 +145,7 @@ class _Bench:
         return {
             "prompt_tokens": {"min": min(lengths), "max": max(lengths)},
             "ratios": {key: round(value, 4) for key, value in (ratios | loop["ratios"]).items()},
-            "identical": await self._identical(prompts[:16]),
+            "identical": await self._identical(prompts[: self.size.identical]),
             "loop": {key: value for key, value in loop.items() if key != "ratios"},
             "rows": rows,
             **marked,

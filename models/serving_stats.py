@@ -128,7 +128,7 @@ class ServingStats:
             self._total = self._total.with_batch(report.calls)
             for role in set(map(_role, report.calls)):
                 counted = self._roles.get(role, Counts())
-                self._roles[role] = counted.with_batch(report.calls)
+                self._roles[role] = counted.with_batch(_of_role(role, report.calls))
             self._adapters.update(call.adapter or BASE for call in report.calls)
 
     def snapshot(self) -> Snapshot:

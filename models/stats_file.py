@@ -63,7 +63,7 @@ class ProcessStats(BaseModel):
             born = process.create_time()
             # A process that was born after the file was written got a dead one's number.
             same = born <= self.updated.timestamp() + _CLOCK_S
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            return same and bool(process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:  # somebody else's, but there

@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable
+from ..models.errors import (
+    CallRefused,
+    ModelClosed,
+    ModelNotFound,
+    ModelUnusable,
+    RemoteFailed,
+)
 from ..models.sampling import BASE, ROLE_KEY
 from .errors import LoopError, ModelCallError
 from .prompts import Prompt
@@ -19,6 +25,7 @@ FINAL = (
     ModelClosed,
     ModelNotFound,
     ModelUnusable,
+    RemoteFailed,  # it has been asked again as often as that helps
 )
 """What a model raises where calling again as before can't help."""
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
 from patlm.models.batch_report import BatchReport
 from patlm.models.serving_stats import Figures, ServingStats, Spread
 from serving_reports import batch_report, call_report, watched_chat
@@ -187,6 +188,26 @@ async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> No
     assert 0 < total.ttft_ms.p50 < total.total_ms.p50 < total.total_ms.p95 < wall_s * 1e3
     assert total.capture_share is not None and 0 < total.capture_share < 1
     assert snapshot.roles["-"].capture_share == 0.0
+
+
+@pytest.mark.xfail(
+    strict=True, reason="langchain-core 1.7 streams without the run manager that knows the role"
+)
+async def test_the_role_is_known_where_a_graph_streams() -> None:
+    stats = ServingStats()
+    model = watched_chat(stats, rows=1)
+
+    async def node(state: dict[str, str]) -> dict[str, str]:
+        config = RunnableConfig(metadata={"patlm_role": "style"})
+        return {"text": str((await model.ainvoke("Hello", config, max_tokens=2)).text)}
+
+    graph = StateGraph(dict)
+    graph.add_node("ask", node)
+    graph.add_edge(START, "ask")
+    async for _ in graph.compile().astream({"text": ""}, stream_mode="messages"):
+        pass
+    await asyncio.to_thread(model.close)
+    assert list(stats.snapshot().roles) == ["style"]
 
 
 async def test_a_call_that_went_away_while_it_waited_has_failed() -> None:
