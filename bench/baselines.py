@@ -67,6 +67,12 @@ class BareModel:
         new = out[:, input_ids.shape[1] :].tolist()
         return sum(self._length(row) for row in new), seconds
 
+    def logits(self, ids: Sequence[int]) -> torch.Tensor:
+        """Return what the model makes of a whole text in one pass, shape (tokens, vocabulary)."""
+        with torch.inference_mode():
+            logits: torch.Tensor = self._model(torch.tensor([list(ids)])).logits[0].float()
+        return logits
+
     def _length(self, row: list[int]) -> int:
         return row.index(self._end) + 1 if self._end in row else len(row)
 

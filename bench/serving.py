@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..models.local_chat import LocalChatModel
 
 Say = Callable[[str], None]
-"""Told what is being measured."""
+"""Told what is being measured, and what was found."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,16 @@ class _Bench:
         bare = await asyncio.to_thread(BareModel, self.model, self.dtype)
         lengths = [len(bare.prompt_ids(prompt)) for prompt in prompts]
         ratios = await self._calls(bare, prompts)
-        loop = await self._loop(texts)
+        self.say(str(ratios))  # what has been found is not lost if the rest is
         rows, marked = await self._load(bare, prompts)
+        self.say(f"{rows} {marked}")
+        identical = await self._identical(prompts[: self.size.identical])
+        self.say(f"identical: {identical}")
+        loop = await self._loop(texts)
         return {
             "prompt_tokens": {"min": min(lengths), "max": max(lengths)},
             "ratios": {key: round(value, 4) for key, value in (ratios | loop["ratios"]).items()},
-            "identical": await self._identical(prompts[: self.size.identical]),
+            "identical": identical,
             "loop": {key: value for key, value in loop.items() if key != "ratios"},
             "rows": rows,
             **marked,
@@ -173,7 +177,7 @@ class _Bench:
         )
         del switched
         self.say("capturing token ids and log-probabilities")
-        return ratios | await measure_capture(self.chat, self.reports, prompts[:16])
+        return ratios | await measure_capture(self.chat, bare, self.reports, prompts[:16])
 
     async def _loop(self, texts: list[Any]) -> dict[str, Any]:
         from .baselines import SequentialChat
@@ -189,6 +193,7 @@ class _Bench:
             data=self.data,
             iterations=size.iterations,
             repeats=size.repeats,
+            say=self.say,
         )
 
     async def _load(

@@ -81,7 +81,7 @@ async def measure_lone(
 
 
 async def measure_capture(
-    chat: LocalChatModel, reports: list[BatchReport], prompts: Sequence[Messages]
+    chat: LocalChatModel, bare: BareModel, reports: list[BatchReport], prompts: Sequence[Messages]
 ) -> dict[str, float]:
     """Return what capturing costs, and how far it is from a teacher-forced pass at most."""
     reports.clear()
@@ -91,15 +91,13 @@ async def measure_capture(
     while sum(len(report.calls) for report in reports) < len(prompts):
         await asyncio.sleep(0.01)  # a batch is told of just after its calls are answered
     cost = sum(report.capture_seconds for report in reports) / sum(r.seconds for r in reports)
-    apart = max(_apart_from_teacher(chat, answer.response_metadata) for answer in answers[:4])
+    apart = max(_apart_from_teacher(bare, answer.response_metadata) for answer in answers[:4])
     return {"capture_cost": cost, "capture_max_abs_diff": apart}
 
 
-def _apart_from_teacher(chat: LocalChatModel, info: dict[str, Any]) -> float:
+def _apart_from_teacher(bare: BareModel, info: dict[str, Any]) -> float:
     prompt, new = info["prompt_token_ids"], info["token_ids"]
-    with torch.inference_mode():
-        logits = chat.llm.pipeline.model(torch.tensor([prompt + new])).logits[0].float()
-    forced = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+    forced = bare.logits(prompt + new).log_softmax(-1)[len(prompt) - 1 : -1]
     chosen = forced.gather(1, torch.tensor(new).unsqueeze(1)).squeeze(1)
     return float((chosen - torch.tensor(info["logprobs"])).abs().max())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -34,6 +34,7 @@ async def measure_loop_against(
     data: Path | None,
     iterations: int,
     repeats: int,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return `loop_vs_sequential` and `loop_mixed_vs_sequential`, medians of interleaved repeats.
 
@@ -44,6 +45,7 @@ async def measure_loop_against(
         data: Where the evidence comes from; the sample corpus where None.
         iterations: Rounds of the loop.
         repeats: How often each is measured, in turn.
+        say: Told of each repeat.
     """
     with TemporaryDirectory() as folder:
         store = await _filled(data, f"{folder}/store")
@@ -59,6 +61,7 @@ async def measure_loop_against(
                 adapted, _ = await _run(_with_model(parts, chat), requests, context)
                 plain.append(before / after)
                 mixed.append(before / adapted)
+                say(f"sequential {before:.1f} s, batched {after:.1f} s, mixed {adapted:.1f} s")
                 same = sum(a["text"] == b["text"] for a, b in zip(slow, fast, strict=True))
     return {
         "ratios": {

@@ -1,8 +1,8 @@
 """LoRA adapters in one base model: loaded on demand, kept within a memory budget.
 
-Every row of a batch names its adapter (PEFT's `adapter_names`), so nothing here ever switches the
-model as a whole. Loading and dropping change the model's modules: only the thread that generates
-does it, between two batches.
+Every row of a batch names its adapter (PEFT's `adapter_names`); only a batch that is all of one
+adapter switches the model to it. That, loading and dropping change the model's modules: only the
+thread that generates does it, between two batches.
 """
 
 from __future__ import annotations
@@ -136,7 +136,12 @@ class AdapterSlots:
         """Return what generates a batch, and the arguments that name each row's adapter."""
         if self._peft is None or not self._bytes:
             return self.base, {}
-        return self._peft, {"adapter_names": [name or NO_ADAPTER for name in names]}
+        wanted = [name or NO_ADAPTER for name in names]
+        if len(set(wanted)) == 1 and wanted[0] != NO_ADAPTER:
+            # One for all: no rows to be picked out, which costs a lone call a tenth.
+            self._peft.set_adapter(wanted[0])
+            return self._peft, {}
+        return self._peft, {"adapter_names": wanted}
 
     def _load(self, name: str) -> None:
         from peft import PeftModel

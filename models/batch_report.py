@@ -64,7 +64,7 @@ def report_of(
 def _call(row: Row) -> CallReport:
     times = row.times
     return CallReport(
-        role=row.role,
+        role=row.sampling.role,
         adapter=row.adapter,
         prompt_tokens=len(row.prompt_ids),
         new_tokens=row.drawn,

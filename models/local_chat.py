@@ -34,7 +34,7 @@ from .batching import Batcher
 from .control_tokens import control_tokens, neutralise
 from .errors import AdapterRefused, CallRefused
 from .rows import Row
-from .sampling import ROLE_KEY, Sampling
+from .sampling import Sampling
 from .scheduling import BatchLimits
 
 
@@ -140,7 +140,7 @@ class LocalChatModel(ChatHuggingFace):
         stream: bool | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        row = self._submit(messages, stop, kwargs, role=_role(run_manager))
+        row = self._submit(messages, stop, kwargs)
         try:
             return whole_answer(row.future.result(), self.model_name)
         finally:
@@ -157,9 +157,7 @@ class LocalChatModel(ChatHuggingFace):
         gone = threading.Event()
         try:
             # In a thread: the queue's lock is a blocking call, which `langgraph dev` refuses.
-            row = await asyncio.to_thread(
-                self._submit, messages, stop, kwargs, gone=gone, role=_role(run_manager)
-            )
+            row = await asyncio.to_thread(self._submit, messages, stop, kwargs, gone=gone)
             return whole_answer(await asyncio.wrap_future(row.future), self.model_name)
         finally:
             gone.set()
@@ -174,7 +172,7 @@ class LocalChatModel(ChatHuggingFace):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         pieces: SimpleQueue[str | None] = SimpleQueue()
-        row = self._submit(messages, stop, kwargs, on_text=pieces.put, role=_role(run_manager))
+        row = self._submit(messages, stop, kwargs, on_text=pieces.put)
         row.future.add_done_callback(lambda _: pieces.put(None))
         try:
             while (piece := pieces.get()) is not None:
@@ -199,8 +197,9 @@ class LocalChatModel(ChatHuggingFace):
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         put = partial(_put_from_thread, asyncio.get_running_loop(), pieces, gone)
         try:
-            submit = partial(self._submit, messages, stop, kwargs, role=_role(run_manager))
-            row = await asyncio.to_thread(submit, on_text=put, gone=gone)
+            row = await asyncio.to_thread(
+                self._submit, messages, stop, kwargs, on_text=put, gone=gone
+            )
             row.future.add_done_callback(lambda _: put(None))
             while (piece := await pieces.get()) is not None:
                 chunk = piece_of_answer(piece)
@@ -219,7 +218,6 @@ class LocalChatModel(ChatHuggingFace):
         *,
         on_text: Callable[[str], None] | None = None,
         gone: threading.Event | None = None,
-        role: str | None = None,
     ) -> Row:
         """Prepare a call in its caller's thread, so that its faults are its own; queue it."""
         sampling = self._with_adapter(self._sampling.for_call(options, stop))
@@ -237,7 +235,6 @@ class LocalChatModel(ChatHuggingFace):
             end_ids=self._end_ids,
             on_text=on_text,
             gone=gone,
-            role=role,
         )
         self._batcher.submit(row)
         return row
@@ -267,14 +264,6 @@ class LocalChatModel(ChatHuggingFace):
             ) from error
         ids: list[int] = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         return ids
-
-
-def _role(
-    run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
-) -> str | None:
-    """Return what a call is for, where its caller said so in the metadata of its config."""
-    said = None if run_manager is None else run_manager.metadata.get(ROLE_KEY)
-    return None if said is None else str(said)
 
 
 def _put_from_thread(

@@ -57,7 +57,6 @@ class Row:
         end_ids: frozenset[int],
         on_text: Callable[[str], None] | None = None,
         gone: threading.Event | None = None,
-        role: str | None = None,
     ) -> None:
         """Prepare a call.
 
@@ -68,12 +67,10 @@ class Row:
             end_ids: Tokens that end the text.
             on_text: Called from the generating thread with each piece of text; must not raise.
             gone: Set when the caller went away; the row is then freed at its next token.
-            role: What the call is for, as statistics name it.
         """
         self.prompt_ids = tuple(prompt_ids)
         self.sampling = sampling
         self.adapter = sampling.adapter
-        self.role = role
         self.logprobs: list[float] = []
         self.times = Times(queued=time.perf_counter())
         self.repeats = RepeatGuard(sampling.no_repeat_ngram_size)
@@ -145,7 +142,8 @@ class Row:
         if not cut:
             last, _ = self._stops.feed(self._pieces.rest())
             self._show(last + self._stops.rest())
-        self.times.ended = time.perf_counter()
+        if reason != "cancelled":
+            self.times.ended = time.perf_counter()
         completion = Completion(
             text="".join(self._text),
             prompt_ids=self.prompt_ids,

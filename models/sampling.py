@@ -11,9 +11,6 @@ from .errors import CallRefused
 BASE = "base"
 """How the base model is called where an adapter's name may stand."""
 
-ROLE_KEY = "patlm_role"
-"""Key in the metadata of a call's config under which stands what the call is for."""
-
 
 @dataclass(frozen=True)
 class Sampling:
@@ -29,6 +26,7 @@ class Sampling:
             written counts: the prompt's own words may be taken up.
         adapter: LoRA adapter as `role@step`; None or "base" for the base model.
         adapter_fallback: Whether the base model may answer where the adapter can't be used.
+        role: What the call is for, as statistics name it; changes nothing.
         capture: Whether the answer brings prompt and new token ids and their log-probabilities.
     """
 
@@ -40,6 +38,7 @@ class Sampling:
     no_repeat_ngram_size: int = 0
     adapter: str | None = None
     adapter_fallback: bool = False
+    role: str | None = None
     capture: bool = False
 
     def __post_init__(self) -> None:

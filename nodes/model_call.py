@@ -12,7 +12,7 @@ from ..models.errors import (
     ModelUnusable,
     RemoteFailed,
 )
-from ..models.sampling import BASE, ROLE_KEY
+from ..models.sampling import BASE
 from .errors import LoopError, ModelCallError
 from .prompts import Prompt
 from .turn import Turn
@@ -45,12 +45,10 @@ async def call_model(
         ModelCallError: The model failed; transient unless it refused the call itself.
     """
     chat = turn.parts.role(role)
-    options = {**chat.options, **_adapter_options(turn, role)}
+    options = {**chat.options, **_serving_options(turn, role)}
     begin = time.perf_counter()
     try:
-        answer = await chat.model.ainvoke(
-            prompt.messages, {"metadata": {ROLE_KEY: role}}, max_tokens=max_tokens, **options
-        )
+        answer = await chat.model.ainvoke(prompt.messages, max_tokens=max_tokens, **options)
     except (LoopError, TimeoutError):
         raise
     # The boundary to foreign code: any model may raise anything.
@@ -68,8 +66,11 @@ async def call_model(
     }
 
 
-def _adapter_options(turn: Turn, role: str) -> dict[str, Any]:
+def _serving_options(turn: Turn, role: str) -> dict[str, Any]:
+    """Return what only models of this project know: the role, and its adapter."""
+    if not turn.parts.role(role).takes_adapters:
+        return {}
     name = turn.adapters.get(role, BASE)
     if name == BASE:
-        return {}
-    return {"adapter": name, "adapter_fallback": turn.context.adapter_fallback}
+        return {"role": role}
+    return {"role": role, "adapter": name, "adapter_fallback": turn.context.adapter_fallback}

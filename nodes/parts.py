@@ -48,7 +48,7 @@ class ChatRole:
     Attributes:
         name: How the model is called in results and traces.
         options: Decoding options that this model knows (temperature, n-grams not to repeat).
-        takes_adapters: Whether it knows the options `adapter` and `adapter_fallback`.
+        takes_adapters: Whether it knows the options `role`, `adapter` and `adapter_fallback`.
     """
 
     model: BaseChatModel

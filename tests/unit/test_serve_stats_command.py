@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from langchain_core.runnables import RunnableConfig
 from patlm.cli import serve_stats
 from patlm.cli.main import app
 from patlm.graph import Settings, opening
@@ -71,7 +70,7 @@ def test_programs_get_every_number(folder: Path) -> None:
     (process,) = found["processes"]
     assert found["ended"] == 1
     assert (process["pid"], process["model"], process["running"]) == (os.getpid(), "tiny[1]", True)
-    assert ProcessStats.model_validate(process) == read_stats(folder)[0]
+    assert ProcessStats.model_validate(process) in read_stats(folder)
     stats = process["stats"]
     assert (stats["waiting"], stats["adapters"]) == (7, {"base": 1, "style@3": 1})
     # 40 new tokens in 2 s; first tokens at .5 and .7 s: .69 is 95% of the way.
@@ -182,8 +181,7 @@ async def test_a_process_that_was_set_up_with_it_is_seen_and_then_gone(
     async with opening.open_parts(settings) as parts:
         tokens = {}
         for role in ("style", "preference"):
-            config = RunnableConfig(metadata={"patlm_role": role})
-            answer = await parts.chat[role].model.ainvoke(role, config, max_tokens=3)
+            answer = await parts.chat[role].model.ainvoke(role, role=role, max_tokens=3)
             tokens[role] = answer.usage_metadata["input_tokens"]
         async with asyncio.timeout(10):
             while not (found := await asyncio.to_thread(output, "--stats", folder))["processes"]:

@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from patlm.models.batch_report import BatchReport
 from patlm.models.serving_stats import Figures, ServingStats, Spread
@@ -157,12 +156,7 @@ async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> No
     asked = [("style", "One two three", 5), ("style", "Four", 7), ("integrate", "Five six", 3)]
     begin = time.perf_counter()
     answers = await asyncio.gather(
-        *(
-            model.ainvoke(
-                text, RunnableConfig(metadata={"patlm_role": role}), max_tokens=new, capture=True
-            )
-            for role, text, new in asked
-        )
+        *(model.ainvoke(text, role=role, max_tokens=new, capture=True) for role, text, new in asked)
     )
     answers.append(await model.ainvoke("Nobody says what for", max_tokens=2))
     wall_s = time.perf_counter() - begin
@@ -190,16 +184,12 @@ async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> No
     assert snapshot.roles["-"].capture_share == 0.0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="langchain-core 1.7 streams without the run manager that knows the role"
-)
 async def test_the_role_is_known_where_a_graph_streams() -> None:
     stats = ServingStats()
     model = watched_chat(stats, rows=1)
 
     async def node(state: dict[str, str]) -> dict[str, str]:
-        config = RunnableConfig(metadata={"patlm_role": "style"})
-        return {"text": str((await model.ainvoke("Hello", config, max_tokens=2)).text)}
+        return {"text": str((await model.ainvoke("Hello", role="style", max_tokens=2)).text)}
 
     graph = StateGraph(dict)
     graph.add_node("ask", node)

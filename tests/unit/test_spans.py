@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from langchain_core.runnables import RunnableConfig
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -126,8 +125,7 @@ def test_a_faulty_processor_is_told_once_and_harms_nobody(
 async def test_a_real_model(spans: CallSpans, exporter: InMemorySpanExporter) -> None:
     model = watched_chat(spans, rows=1)
     begin = time.time_ns()
-    config = RunnableConfig(metadata={"patlm_role": "integrate"})
-    answer = await model.ainvoke("Hello", config, max_tokens=4)
+    answer = await model.ainvoke("Hello", role="integrate", max_tokens=4)
     end = time.time_ns()
     model.close()
     (span,) = exporter.get_finished_spans()
