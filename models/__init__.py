@@ -23,11 +23,14 @@ if TYPE_CHECKING:
         ModelError,
         ModelNotFound,
         ModelUnusable,
+        RemoteFailed,
         WorkerDied,
     )
     from .local_chat import LocalChatModel
     from .local_loading import open_local_chat
+    from .remote_chat import RemoteChatModel
     from .scheduling import BatchLimits
+    from .serving_stats import ServingStats
     from .style_encoder import FixedStyleEncoder
     from .token_count import token_counter
     from .topic_encoder import EmbeddingsEncoder, TopicEncoder, open_topic_encoder
@@ -47,6 +50,9 @@ _MODULES = {
     "ModelError": "errors",
     "ModelNotFound": "errors",
     "ModelUnusable": "errors",
+    "RemoteChatModel": "remote_chat",
+    "RemoteFailed": "errors",
+    "ServingStats": "serving_stats",
     "TopicEncoder": "topic_encoder",
     "WorkerDied": "errors",
     "chat_model_path": "bundled",
@@ -75,6 +81,9 @@ __all__ = [
     "ModelError",
     "ModelNotFound",
     "ModelUnusable",
+    "RemoteChatModel",
+    "RemoteFailed",
+    "ServingStats",
     "TopicEncoder",
     "WorkerDied",
     "chat_model_path",
