@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,7 @@ class _Bench:
 
     async def run(self) -> dict[str, Any]:
         from .baselines import BareModel
+        from .serving_prefix import measure_prefix
 
         texts = texts_of(self.data)
         prompts = prompts_of(texts, max(*self.size.batches, 16), self.chat)
@@ -145,12 +147,17 @@ class _Bench:
         self.say(f"{rows} {marked}")
         identical = await self._identical(prompts[: self.size.identical])
         self.say(f"identical: {identical}")
+        self.reports.clear()
         loop = await self._loop(texts)
+        sizes = [len(report.calls) for report in self.reports]
+        ratios |= await measure_prefix(bare, prompts[:16], loop.pop("runs"))
         return {
             "prompt_tokens": {"min": min(lengths), "max": max(lengths)},
-            "ratios": {key: round(value, 4) for key, value in (ratios | loop["ratios"]).items()},
+            "ratios": {
+                key: round(value, 4) for key, value in (ratios | loop.pop("ratios")).items()
+            },
             "identical": identical,
-            "loop": {key: value for key, value in loop.items() if key != "ratios"},
+            "loop": {"batch_rows": fmean(sizes)} | loop,
             "rows": rows,
             **marked,
         }

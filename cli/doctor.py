@@ -50,7 +50,7 @@ def doctor(store: StoreOption = None, json: JsonOption = False) -> None:
     """Check versions, models, cache and store; exit 1 where something is not well."""
     from .output import emit_json, stdout
 
-    findings = [*_versions(), *_models(), _cache(), _computer(), _store(store)]
+    findings = [*_versions(), *_models(), _cache(), _computer(), *_adapters(), _store(store)]
     broken = [finding for finding in findings if finding.ok is False]
     if json:
         emit_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
@@ -105,6 +105,31 @@ def _computer() -> Finding:
     device = choose_device()
     dtype = dtype_name(choose_dtype("auto", device))
     return Finding("computer", True, f"{device}, {torch.get_num_threads()} threads, {dtype}")
+
+
+def _adapters() -> list[Finding]:
+    from ..graph.settings import Settings, adapters_folder
+    from ..stores.adapters import AdapterRegistry
+    from ..stores.errors import StoreError
+
+    folder = adapters_folder(Settings().adapters)
+    try:
+        registry = AdapterRegistry(folder)
+        promoted = registry.promoted()
+    except (StoreError, OSError) as error:
+        return [Finding("adapters", False, " ".join(str(error).split()))]
+    if not promoted:
+        return [Finding("adapters", True, f"none promoted in {folder}: the base model writes")]
+    findings = []
+    for role, name in promoted.items():
+        try:
+            base = registry.get(name).manifest.base
+        except StoreError as error:
+            findings.append(Finding(f"{role} adapter", False, " ".join(str(error).split())))
+        else:
+            says = f"{name} of {folder}, used where the model's fingerprint is {base}"
+            findings.append(Finding(f"{role} adapter", True, says))
+    return findings
 
 
 def _store(uri: str | None) -> Finding:

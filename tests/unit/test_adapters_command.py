@@ -171,3 +171,19 @@ def test_the_folder_is_named_by_the_variable_or_the_users_own(
     assert Settings().adapters == root
     assert adapters_folder(Path("~/kept")) == Path.home() / "kept"
     assert len(output("list")["adapters"]) == 3
+
+
+def test_the_doctor_looks_at_what_is_promoted(
+    root: Path, sample_store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATLM_ADAPTERS", str(root))
+
+    def finding() -> dict[str, Any]:
+        words = ["doctor", "--store", str(sample_store_path), "--json"]
+        found = json.loads(CliRunner().invoke(app, words).stdout)["findings"]
+        (one,) = [one for one in found if one["name"] == "style adapter"]
+        return dict(one)
+
+    assert finding()["ok"] is True and f"style@1 of {root}" in finding()["says"]
+    (root / "style@1" / "adapter_model.safetensors").unlink()
+    assert finding()["ok"] is False and "adapter_model.safetensors" in finding()["says"]
