@@ -43,7 +43,7 @@ class Size:
         requests: Of the whole loop, at once.
         iterations: Rounds of the loop.
         batches: Sizes of batches of single calls.
-        lone: Lone calls.
+        lone: Lone calls in a repeat.
         callers: Numbers of callers that stream at once.
         marked: Short calls with a marker each, and how many callers ask them.
         identical: Answers that are compared, in a batch and alone.
@@ -170,7 +170,7 @@ class _Bench:
         self.say("lone calls")
         lone = prompts[: self.size.lone]
         # Before the first adapter wraps the model's layers, as a process without adapters has it.
-        ratios["lone_vs_bare"] = await measure_lone(self.chat, bare, lone)
+        ratios["lone_vs_bare"] = await measure_lone(self.chat, bare, lone, self.size.repeats)
         for count in self.size.batches:
             self.say(f"{count} calls at once")
             batch = prompts[:count]
@@ -180,7 +180,7 @@ class _Bench:
             BareModel, self.model, self.dtype, self.adapters / ADAPTERS[0]
         )
         ratios["lone_adapter_vs_set_adapter"] = await measure_lone(
-            self.chat, switched, lone, adapter=ADAPTERS[0]
+            self.chat, switched, lone, self.size.repeats, adapter=ADAPTERS[0]
         )
         del switched
         self.say("capturing token ids and log-probabilities")

@@ -29,6 +29,9 @@ class Speed:
     tokens: int
     seconds: float
 
+    def __add__(self, other: Speed) -> Speed:
+        return Speed(self.tokens + other.tokens, self.seconds + other.seconds)
+
     @property
     def tokens_per_s(self) -> float:
         """New tokens a second, reading the prompts included."""
@@ -69,13 +72,27 @@ async def measure_batches(
 
 
 async def measure_lone(
-    chat: LocalChatModel, bare: BareModel, prompts: Sequence[Messages], **settings: Any
+    chat: LocalChatModel,
+    bare: BareModel,
+    prompts: Sequence[Messages],
+    repeats: int,
+    **settings: Any,
 ) -> float:
-    """Return the speed of lone calls over that of bare ones, median over the prompts."""
+    """Return the speed of lone calls over that of bare ones, median of the repeats.
+
+    Both take every prompt in turn, one of them first and then the other.
+    """
+    given = [{"max_tokens": MAX_TOKENS, **settings}]
     ratios = []
-    for prompt in prompts:
-        raw = Speed(*await asyncio.to_thread(bare.generate, [bare.prompt_ids(prompt)], MAX_TOKENS))
-        ours, _ = await call_all(chat, [prompt], [{"max_tokens": MAX_TOKENS, **settings}])
+    for repeat in range(repeats):
+        raw, ours = Speed(0, 0.0), Speed(0, 0.0)
+        for place, prompt in enumerate(prompts):
+            ids = [bare.prompt_ids(prompt)]
+            for ours_now in (False, True) if (repeat + place) % 2 else (True, False):
+                if ours_now:
+                    ours += (await call_all(chat, [prompt], given))[0]
+                else:
+                    raw += Speed(*await asyncio.to_thread(bare.generate, ids, MAX_TOKENS))
         ratios.append(ours.tokens_per_s / raw.tokens_per_s)
     return median(ratios)
 
