@@ -93,7 +93,8 @@ async def measure_serving(
     number_format = choose_dtype(dtype, choose_device())
     name = dtype_name(number_format)
     with TemporaryDirectory() as folder:
-        adapters, reports = Path(folder), []
+        adapters = Path(folder)
+        reports: list[BatchReport] = []
         say("adapters of random weights")
         await asyncio.to_thread(save_random_adapters, adapters, model, MORE_ADAPTERS)
         chat = await asyncio.to_thread(

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from langchain_core.messages import AIMessage
 
 from ..models.batch_report import BatchReport
 from ..models.local_chat import LocalChatModel
@@ -47,8 +48,12 @@ async def call_all(
         *(chat.ainvoke(prompt, **given) for prompt, given in zip(prompts, settings, strict=True))
     )
     seconds = time.perf_counter() - begin
-    tokens = sum(answer.usage_metadata["output_tokens"] for answer in answers)
-    return Speed(tokens, seconds), answers
+    return Speed(sum(map(new_tokens, answers)), seconds), answers
+
+
+def new_tokens(answer: AIMessage) -> int:
+    """Return how many tokens an answer has, the end of its text included."""
+    return 0 if answer.usage_metadata is None else answer.usage_metadata["output_tokens"]
 
 
 async def measure_batches(

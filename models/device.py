@@ -41,7 +41,7 @@ def fit_threads() -> int:
     import joblib
     import torch
 
-    threads = min(torch.get_num_threads(), joblib.cpu_count())
+    threads = min(torch.get_num_threads(), int(joblib.cpu_count()))
     torch.set_num_threads(threads)
     return threads
 
