@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +149,10 @@ class _Bench:
         self.say(f"identical: {identical}")
         self.reports.clear()
         loop = await self._loop(texts)
-        sizes = [len(report.calls) for report in self.reports]
+        seconds = sum(report.seconds for report in self.reports)
+        row_seconds = sum(
+            work.rows * report.seconds for report in self.reports for work in report.work
+        )
         ratios |= await measure_prefix(bare, prompts[:16], loop.pop("runs"))
         return {
             "prompt_tokens": {"min": min(lengths), "max": max(lengths)},
@@ -158,7 +160,7 @@ class _Bench:
                 key: round(value, 4) for key, value in (ratios | loop.pop("ratios")).items()
             },
             "identical": identical,
-            "loop": {"batch_rows": fmean(sizes)} | loop,
+            "loop": {"batch_rows": row_seconds / seconds} | loop,
             "rows": rows,
             **marked,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,17 +36,36 @@ class CallReport:
 
 
 @dataclass(frozen=True)
-class BatchReport:
-    """One batch.
+class RoleWork:
+    """What a batch did for one role.
 
     Attributes:
-        calls: Its calls, those that failed included.
+        role: None where it was not said.
+        rows: Calls that were in it.
+        prompt_tokens: Tokens read; those of calls that ran already are none.
+        new_tokens: Tokens written.
+    """
+
+    role: str | None
+    rows: int
+    prompt_tokens: int
+    new_tokens: int
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """Calls that ran together, until some were answered or others could join.
+
+    Attributes:
+        calls: Those that ended in it, those that failed included.
+        work: What was done, by role.
         seconds: How long it ran.
         capture_seconds: How much of it went into capturing log-probabilities.
-        waiting: Calls that wait for the next one.
+        waiting: Calls that wait to be read.
     """
 
     calls: tuple[CallReport, ...]
+    work: tuple[RoleWork, ...]
     seconds: float
     capture_seconds: float
     waiting: int
@@ -54,11 +75,42 @@ Watch = Callable[[BatchReport], None]
 """Called by the generating thread after each batch; must be quick and must not raise."""
 
 
-def report_of(
-    rows: Sequence[Row], *, seconds: float, capture_seconds: float, waiting: int
-) -> BatchReport:
-    """Return the report of a batch of rows that are done."""
-    return BatchReport(tuple(map(_call, rows)), seconds, capture_seconds, waiting)
+class WatchedBatch:
+    """Takes notes where a batch begins, and reports where it ends.
+
+    Args:
+        rows: That run in it, the newcomers included.
+        capture_seconds: Spent on capturing log-probabilities before.
+    """
+
+    def __init__(self, rows: Sequence[Row], capture_seconds: float) -> None:
+        self._begun = time.perf_counter()
+        self._rows = [(row, row.drawn) for row in rows]
+        self._captured = capture_seconds
+
+    def report(self, capture_seconds: float, waiting: int) -> BatchReport:
+        """Return what happened since."""
+        return BatchReport(
+            calls=tuple(_call(row) for row, _ in self._rows if row.done),
+            work=self._work(),
+            seconds=time.perf_counter() - self._begun,
+            capture_seconds=capture_seconds - self._captured,
+            waiting=waiting,
+        )
+
+    def _work(self) -> tuple[RoleWork, ...]:
+        of_role: dict[str | None, list[tuple[Row, int]]] = defaultdict(list)
+        for row, drawn in self._rows:
+            of_role[row.sampling.role].append((row, drawn))
+        return tuple(
+            RoleWork(
+                role=role,
+                rows=len(rows),
+                prompt_tokens=sum(len(row.prompt_ids) for row, drawn in rows if not drawn),
+                new_tokens=sum(row.drawn - drawn for row, drawn in rows),
+            )
+            for role, rows in of_role.items()
+        )
 
 
 def _call(row: Row) -> CallReport:

@@ -1,8 +1,8 @@
-"""Gather waiting calls from all threads and tasks into batches, run by one worker thread.
+"""Bring the calls of all threads and tasks together in one running batch, by one worker thread.
 
-Reading a batch of prompts costs as much as reading them one by one, but each further token costs
-a batch of 16 hardly more than a lone row. So a call waits a few milliseconds for others; while a
-batch runs, those that come meanwhile gather for the next one.
+Each further token costs 16 rows two or three times what it costs one, so calls are written
+together: a first one waits a few milliseconds for others, and those that come later join after the
+next few tokens.
 """
 
 from __future__ import annotations
@@ -11,11 +11,41 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from .batch_report import Watch, report_of
+from .batch_report import Watch, WatchedBatch
 from .errors import GenerationFailed, ModelBusy, ModelClosed, WorkerDied
 from .rows import Row
-from .scheduling import BatchLimits, next_batch
+from .scheduling import BatchLimits, Load, next_batch
+
+
+class Engine(Protocol):
+    """What writes rows, as `RunningBatch` does; called by the worker thread only.
+
+    Attributes:
+        admits: Whether rows may join while others run.
+        capture_seconds: Spent on capturing log-probabilities so far.
+    """
+
+    admits: bool
+    capture_seconds: float
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Those that run and are not done."""
+
+    @property
+    def load(self) -> Load:
+        """What they take."""
+
+    def admit(self, rows: Sequence[Row]) -> None:
+        """Read further rows."""
+
+    def write(self, enough: Callable[[int], bool]) -> None:
+        """Write on until rows are done, or `enough` says so after so many tokens."""
+
+    def clear(self) -> None:
+        """Forget all rows."""
 
 
 class Batcher:
@@ -26,20 +56,16 @@ class Batcher:
     """
 
     def __init__(
-        self,
-        run: Callable[[list[Row]], float],
-        limits: BatchLimits | None = None,
-        watches: Sequence[Watch] = (),
+        self, engine: Engine, limits: BatchLimits | None = None, watches: Sequence[Watch] = ()
     ) -> None:
-        """Take what runs a batch.
+        """Take what writes rows.
 
         Args:
-            run: Pushes tokens into the rows until each is done, and returns the seconds that
-                capturing took; called by the worker thread only.
+            engine: Belongs to this batcher from now on.
             limits: Defaults of `BatchLimits` where None.
             watches: Told of each batch.
         """
-        self._run, self._watches = run, tuple(watches)
+        self._engine, self._watches = engine, tuple(watches)
         self._limits = limits or BatchLimits()
         self._waiting: list[Row] = []
         self._running: Sequence[Row] = ()
@@ -89,46 +115,67 @@ class Batcher:
         self._thread.start()
 
     def _serve(self) -> None:
-        while batch := self._next_batch():
-            begin, captured = time.perf_counter(), 0.0
-            try:
-                captured = self._run(batch)
-            except Exception as fault:  # noqa: BLE001 - the boundary: callers hear of every fault
-                _fail(batch, GenerationFailed, f"generating failed: {fault!r}", fault)
-            except BaseException as fault:  # noqa: BLE001 - SystemExit and the like end a thread
-                self._die(batch, fault)
-                return
-            _fail(batch, GenerationFailed, "generation ended without finishing this call", None)
-            self._tell(batch, time.perf_counter() - begin, captured)
+        try:
+            while (newcomers := self._next()) is not None:
+                self._run(newcomers)
+        except BaseException as fault:  # noqa: BLE001 - SystemExit and the like end a thread
+            self._die(fault)
 
-    def _tell(self, batch: Sequence[Row], seconds: float, captured: float) -> None:
+    def _run(self, newcomers: Sequence[Row]) -> None:
+        """Read the newcomers, then write on for a while."""
+        watched = WatchedBatch([*self._engine.rows, *newcomers], self._engine.capture_seconds)
+        try:
+            self._engine.admit(newcomers)
+        except Exception as fault:  # noqa: BLE001 - the boundary: callers hear of every fault
+            _fail(newcomers, GenerationFailed, f"reading the prompt failed: {fault!r}", fault)
+        try:
+            self._engine.write(self._enough)
+        except Exception as fault:  # noqa: BLE001
+            _fail(self._running, GenerationFailed, f"generating failed: {fault!r}", fault)
+            self._engine.clear()
+        forgotten = [row for row in self._running if row not in self._engine.rows]
+        _fail(forgotten, GenerationFailed, "generation ended without finishing this call", None)
+        self._tell(watched)
+
+    def _enough(self, tokens: int) -> bool:
+        """Return whether somebody may join now."""
+        if tokens < self._limits.steps or not self._engine.admits:
+            return False
+        # Without the lock: a list of another moment is as good, and this comes with every token.
+        return bool(next_batch(self._waiting[:1], self._limits, self._engine.load))
+
+    def _tell(self, watched: WatchedBatch) -> None:
         if not self._watches:
             return
         with self._changed:
             waiting = len(self._waiting)
-        report = report_of(batch, seconds=seconds, capture_seconds=captured, waiting=waiting)
+        report = watched.report(self._engine.capture_seconds, waiting)
         for watch in self._watches:
             watch(report)
 
-    def _die(self, batch: list[Row], fault: BaseException) -> None:
+    def _die(self, fault: BaseException) -> None:
         with self._changed:
-            orphans = [*batch, *self._waiting]
+            orphans = [*self._running, *self._waiting]
             self._waiting.clear()
             self._running = ()
             self._thread = None
+        self._engine.clear()
         message = f"the generating thread ended with {fault!r}; the next call starts a new one"
         _fail(orphans, WorkerDied, message, fault)
 
-    def _next_batch(self) -> list[Row]:
-        """Wait for rows and take those that fit; [] once closed."""
+    def _next(self) -> list[Row] | None:
+        """Return who is to be read next, at once where others run; None once closed."""
         with self._changed:
-            self._running = ()
-            while not self._waiting and not self._closed:
+            running = self._running = self._engine.rows
+            while not running and not self._waiting and not self._closed:
                 self._changed.wait()
-            self._gather()
-            batch = [] if self._closed else self._take()
-            self._running = batch
-            return batch
+            if not running:
+                self._gather()
+            if self._closed:
+                return None
+            newcomers = self._take() if self._engine.admits or not running else []
+            self._running = [*running, *newcomers]
+            return newcomers
 
     def _gather(self) -> None:
         until = time.monotonic() + self._limits.gather_at_most_s
@@ -139,7 +186,7 @@ class Batcher:
                 return
 
     def _take(self) -> list[Row]:
-        batch = next_batch(self._waiting, self._limits)
+        batch = next_batch(self._waiting, self._limits, self._engine.load)
         taken = set(map(id, batch))
         self._waiting = [row for row in self._waiting if id(row) not in taken]
         return batch

@@ -39,7 +39,7 @@ from .scheduling import BatchLimits
 
 
 class LocalChatModel(ChatHuggingFace):
-    """A chat model whose waiting calls are gathered into one `generate`.
+    """A chat model whose calls are written together, token by token, as they come and go.
 
     Every call takes `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `no_repeat_ngram_size`
     and `adapter` (see `Sampling`), as keyword arguments or by `bind`; calls with different
@@ -78,7 +78,7 @@ class LocalChatModel(ChatHuggingFace):
         """
         from transformers import GenerationConfig
 
-        from .generation import generate_rows
+        from .generation import RunningBatch
 
         super().__init__(llm=llm, tokenizer=llm.pipeline.tokenizer, **kwargs)
         model = llm.pipeline.model
@@ -90,9 +90,7 @@ class LocalChatModel(ChatHuggingFace):
         model.eval()
         self._sampling = sampling or Sampling()
         self._slots = AdapterSlots(model, find_adapter)
-        self._batcher = Batcher(
-            lambda rows: generate_rows(self._slots, rows, pad_id), limits, watches
-        )
+        self._batcher = Batcher(RunningBatch(self._slots, pad_id), limits, watches)
         self._control = control_tokens(self.tokenizer)
         self._end_ids = ends
 

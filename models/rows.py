@@ -93,6 +93,11 @@ class Row:
         """Tokens generated so far."""
         return len(self._token_ids)
 
+    @property
+    def newest(self) -> int:
+        """The token generated last; 0 before the first one."""
+        return self._token_ids[-1] if self._token_ids else 0
+
     def start(self) -> bool:
         """Claim the row for a batch; False where its caller went away while it waited."""
         if self._gone.is_set():

@@ -26,6 +26,8 @@ class BatchLimits:
             of keys and values (46 kB a token for the bundled model in fp32).
         gather_s: Go on waiting while calls come this close after one another, in seconds.
         gather_at_most_s: Start after this time, in seconds, whether or not more are coming.
+        steps: Tokens that those who run get before others may join them: whoever joins is read
+            while they wait.
         waiting: Calls in the queue before new ones are refused.
     """
 
@@ -33,27 +35,57 @@ class BatchLimits:
     tokens: int = 16_384
     gather_s: float = 0.004
     gather_at_most_s: float = 0.04
+    steps: int = 4
     waiting: int = 4_096
 
 
-def next_batch(waiting: Sequence[Row], limits: BatchLimits) -> list[Row]:
-    """Return the rows of the next batch.
+@dataclass(frozen=True)
+class Load:
+    """What calls that share a batch take, each padded to the largest of them.
+
+    Attributes:
+        rows: So many.
+        read: Tokens read, or written already.
+        new: Tokens that are still to be written at most.
+    """
+
+    rows: int = 0
+    read: int = 0
+    new: int = 0
+
+    def with_row(self, row: Row) -> Load:
+        """Return what they and one more take."""
+        read = max(self.read, len(row.prompt_ids))
+        return Load(self.rows + 1, read, max(self.new, row.sampling.max_tokens))
+
+    def within(self, limits: BatchLimits) -> bool:
+        """Return whether that is allowed; one row alone always is."""
+        tokens = self.rows * (self.read + self.new)
+        return self.rows <= limits.rows and (self.rows == 1 or tokens <= limits.tokens)
+
+
+def next_batch(
+    waiting: Sequence[Row], limits: BatchLimits, running: Load = Load()
+) -> list[Row]:
+    """Return the rows that are to be read next.
 
     Args:
-        waiting: The longest waiting first; at least one.
+        waiting: The longest waiting first.
         limits: What a batch may hold. A row that exceeds it alone is a batch of its own.
+        running: What runs already and goes on beside them.
+
+    Returns:
+        No rows where nobody waits, or the one that has waited longest does not fit beside those that
+        run: it is not passed by for smaller ones.
     """
-    first = waiting[0]
-    alike = sorted(waiting[1:], key=lambda row: _distance(row, first))
-    batch = [first]
-    prompt, new = len(first.prompt_ids), first.sampling.max_tokens
+    alike = sorted(waiting, key=lambda row: _distance(row, waiting[0]))
+    batch: list[Row] = []
+    load = running
     for row in alike:
-        prompt_with = max(prompt, len(row.prompt_ids))
-        new_with = max(new, row.sampling.max_tokens)
-        if len(batch) == limits.rows or (len(batch) + 1) * (prompt_with + new_with) > limits.tokens:
+        load = load.with_row(row)
+        if not load.within(limits):
             break
         batch.append(row)
-        prompt, new = prompt_with, new_with
     return batch
 
 

@@ -27,9 +27,9 @@ class Counts:
     """What has been served since the model was opened.
 
     Attributes:
-        calls: Calls that were in a batch, those that failed included.
+        calls: Calls that ended, those that failed included.
         failed: Of these, calls that failed or were cancelled.
-        batches: Batches that held one of them.
+        batches: Batches that held one; a call that others join is in several.
         prompt_tokens: Tokens read.
         new_tokens: Tokens written.
     """
@@ -40,14 +40,14 @@ class Counts:
     prompt_tokens: int = 0
     new_tokens: int = 0
 
-    def with_batch(self, calls: Sequence[CallReport]) -> Counts:
+    def with_batch(self, batch: BatchReport) -> Counts:
         """Return these counts and those of one batch."""
         return Counts(
-            calls=self.calls + len(calls),
-            failed=self.failed + sum(call.ended_s is None for call in calls),
+            calls=self.calls + len(batch.calls),
+            failed=self.failed + sum(call.ended_s is None for call in batch.calls),
             batches=self.batches + 1,
-            prompt_tokens=self.prompt_tokens + sum(call.prompt_tokens for call in calls),
-            new_tokens=self.new_tokens + sum(call.new_tokens for call in calls),
+            prompt_tokens=self.prompt_tokens + sum(work.prompt_tokens for work in batch.work),
+            new_tokens=self.new_tokens + sum(work.new_tokens for work in batch.work),
         )
 
 
@@ -67,7 +67,7 @@ class Figures(Counts):
     share of capturing is that of the whole batches: it is not known by call.
 
     Attributes:
-        batch_size_mean: Calls a batch.
+        batch_size_mean: Calls that ran together, mean over the time of generating.
         batch_size_last: Calls in the latest batch.
         tokens_per_s: New tokens a second of generating; waiting for calls does not count.
         prompt_tokens_per_s: Tokens read a second of generating.
@@ -125,10 +125,10 @@ class ServingStats:
             self._batches.append(report)
             self._calls.extend(report.calls)
             self._waiting = report.waiting
-            self._total = self._total.with_batch(report.calls)
-            for role in set(map(_role, report.calls)):
+            self._total = self._total.with_batch(report)
+            for role in {work.role or UNSAID for work in report.work}:
                 counted = self._roles.get(role, Counts())
-                self._roles[role] = counted.with_batch(_of_role(role, report.calls))
+                self._roles[role] = counted.with_batch(_part_of_role(role, report))
             self._adapters.update(call.adapter or BASE for call in report.calls)
 
     def snapshot(self) -> Snapshot:
@@ -152,15 +152,16 @@ def _figures(
 ) -> Figures:
     if not batches:
         return Figures(**asdict(counts))
-    sizes = [len(batch.calls) for batch in batches]
+    sizes = [sum(work.rows for work in batch.work) for batch in batches]
     seconds = sum(batch.seconds for batch in batches)
-    served = [call for batch in batches for call in batch.calls]
+    done = [work for batch in batches for work in batch.work]
+    row_seconds = sum(size * batch.seconds for size, batch in zip(sizes, batches, strict=True))
     return Figures(
         **asdict(counts),
-        batch_size_mean=sum(sizes) / len(sizes),
+        batch_size_mean=_ratio(row_seconds, seconds),
         batch_size_last=sizes[-1],
-        tokens_per_s=_ratio(sum(call.new_tokens for call in served), seconds),
-        prompt_tokens_per_s=_ratio(sum(call.prompt_tokens for call in served), seconds),
+        tokens_per_s=_ratio(sum(work.new_tokens for work in done), seconds),
+        prompt_tokens_per_s=_ratio(sum(work.prompt_tokens for work in done), seconds),
         ttft_ms=_spread_ms(call.first_token_s for call in calls),
         total_ms=_spread_ms(call.ended_s for call in calls),
         capture_share=_ratio(sum(batch.capture_seconds for batch in batches), seconds),
@@ -179,15 +180,16 @@ def _spread_ms(seconds: Iterable[float | None]) -> Spread | None:
     return Spread(float(p50), float(p95))
 
 
-def _role(call: CallReport) -> str:
-    return UNSAID if call.role is None else call.role
-
-
 def _of_role(role: str, calls: Iterable[CallReport]) -> tuple[CallReport, ...]:
-    return tuple(call for call in calls if _role(call) == role)
+    return tuple(call for call in calls if (call.role or UNSAID) == role)
+
+
+def _part_of_role(role: str, batch: BatchReport) -> BatchReport:
+    work = tuple(work for work in batch.work if (work.role or UNSAID) == role)
+    return replace(batch, calls=_of_role(role, batch.calls), work=work)
 
 
 def _batches_of_role(role: str, batches: Iterable[BatchReport]) -> list[BatchReport]:
-    """Return the batches that held calls of a role, with these calls alone."""
-    found = [replace(batch, calls=_of_role(role, batch.calls)) for batch in batches]
-    return [batch for batch in found if batch.calls]
+    """Return the batches that held calls of a role, with what concerns these alone."""
+    found = [_part_of_role(role, batch) for batch in batches]
+    return [batch for batch in found if batch.work]

@@ -44,7 +44,7 @@ class CallSpans:
         try:
             for call in report.calls:
                 begin_ns = now_ns - round((now_s - call.queued_at) * 1e9)
-                self._span(call, len(report.calls), begin_ns, now_ns)
+                self._span(call, sum(work.rows for work in report.work), begin_ns, now_ns)
         # The boundary to the app's span processors: their faults must not end the thread.
         except Exception:  # noqa: BLE001
             self._broken = True

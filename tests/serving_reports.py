@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from patlm.models.batch_report import BatchReport, CallReport, Watch
+from patlm.models.batch_report import BatchReport, CallReport, RoleWork, Watch
 from patlm.models.scheduling import BatchLimits
 
 if TYPE_CHECKING:
@@ -33,8 +33,20 @@ def call_report(role: str | None = "style", **fields: object) -> CallReport:
 def batch_report(
     *calls: CallReport, seconds: float = 2.0, capture_seconds: float = 0.0, waiting: int = 0
 ) -> BatchReport:
-    """Return a batch of these calls, or of one."""
-    return BatchReport(calls or (call_report(),), seconds, capture_seconds, waiting)
+    """Return a batch of these calls, or of one, each from its beginning to its end."""
+    calls = calls or (call_report(),)
+    roles = dict.fromkeys(call.role for call in calls)
+    work = tuple(_work(role, [call for call in calls if call.role == role]) for role in roles)
+    return BatchReport(calls, work, seconds, capture_seconds, waiting)
+
+
+def _work(role: str | None, calls: list[CallReport]) -> RoleWork:
+    return RoleWork(
+        role=role,
+        rows=len(calls),
+        prompt_tokens=sum(call.prompt_tokens for call in calls),
+        new_tokens=sum(call.new_tokens for call in calls),
+    )
 
 
 def until(found: Callable[[], Any], seconds: float = 10) -> Any:

@@ -12,7 +12,7 @@ from patlm.models.batching import Batcher
 from patlm.models.errors import GenerationFailed, ModelBusy, ModelClosed, WorkerDied
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
-from patlm.models.scheduling import BatchLimits, next_batch
+from patlm.models.scheduling import BatchLimits, Load, next_batch
 
 END = 0
 
@@ -26,33 +26,58 @@ def make_row(prompt: int = 3, max_tokens: int = 5) -> Row:
     )
 
 
-def answer(rows: Sequence[Row]) -> float:
-    for row in rows:
-        if row.start():
-            row.push(7)
-            row.push(END)
-    return 0.25
+class Engine:
+    """Writes each row in one go: a token and the end; remembers who came together.
 
+    Args:
+        steps: Tokens that a row runs for before its end; others may join in between.
+    """
 
-class Recorder:
-    """Answers every row and remembers who shared a batch; holds batches back while `gate` is."""
+    admits = True
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = 0) -> None:
+        self.steps = steps
+        self.capture_seconds = 0.0
         self.batches: list[list[Row]] = []
         self.gate = threading.Event()
         self.entered = threading.Event()
         self.gate.set()
+        self._running: list[Row] = []
 
-    def __call__(self, rows: list[Row]) -> float:
-        self.batches.append(rows)
+    @property
+    def rows(self) -> list[Row]:
+        return [row for row in self._running if not row.done]
+
+    @property
+    def load(self) -> Load:
+        load = Load()
+        for row in self.rows:
+            load = load.with_row(row)
+        return load
+
+    def admit(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        self.batches.append(list(rows))
         self.entered.set()
         assert self.gate.wait(10)
-        return answer(rows)
+        self._running = [*self.rows, *(row for row in rows if row.start())]
+
+    def write(self, enough: Callable[[int], bool]) -> None:
+        self.capture_seconds += 0.25
+        tokens = 0
+        while self.rows and not (tokens and enough(tokens)):
+            tokens += 1
+            for row in self.rows:
+                row.push(7 if row.drawn <= self.steps else END)
+
+    def clear(self) -> None:
+        self._running = []
 
 
 @contextmanager
-def batcher(run: Callable[[list[Row]], None], **limits: float) -> Iterator[Batcher]:
-    made = Batcher(run, BatchLimits(**limits))  # type: ignore[arg-type]
+def batcher(engine: Engine, **limits: float) -> Iterator[Batcher]:
+    made = Batcher(engine, BatchLimits(**limits))  # type: ignore[arg-type]
     try:
         yield made
     finally:
@@ -60,9 +85,9 @@ def batcher(run: Callable[[list[Row]], None], **limits: float) -> Iterator[Batch
 
 
 @contextmanager
-def queued(calls: Sequence[Row], **limits: float) -> Iterator[Recorder]:
+def queued(calls: Sequence[Row], **limits: float) -> Iterator[Engine]:
     """Submit rows while a first one holds the worker, then let all run."""
-    run = Recorder()
+    run = Engine()
     with batcher(run, **limits) as made:
         run.gate.clear()
         made.submit(make_row())
@@ -118,7 +143,7 @@ def test_no_row_starves_beside_a_stream_of_others() -> None:
 
 def test_watches_are_told_of_every_batch() -> None:
     reports: list[BatchReport] = []
-    made = Batcher(Recorder(), BatchLimits(rows=2, gather_s=0.2), [reports.append])
+    made = Batcher(Engine(), BatchLimits(rows=2, gather_s=0.2), [reports.append])
     rows = [make_row(prompt=9) for _ in range(2)]
     for row in rows:
         made.submit(row)
@@ -134,7 +159,7 @@ def test_watches_are_told_of_every_batch() -> None:
 
 
 def test_calls_from_many_threads_gather() -> None:
-    run = Recorder()
+    run = Engine()
     rows = [make_row() for _ in range(8)]
     with batcher(run, gather_s=0.5, gather_at_most_s=2, rows=8) as made:
         threads = [threading.Thread(target=made.submit, args=(row,)) for row in rows]
@@ -145,13 +170,30 @@ def test_calls_from_many_threads_gather() -> None:
     assert [len(batch) for batch in run.batches] == [8]
 
 
-def test_a_batch_that_raises_fails_its_rows_and_no_others() -> None:
-    def run(rows: list[Row]) -> float:
-        if len(rows[0].prompt_ids) == 13:
-            raise RuntimeError("out of memory")
-        return answer(rows)
+class Unlucky(Engine):
+    """Fails where it reads or writes prompts of 13 tokens."""
 
-    with batcher(run, rows=1) as made:
+    def __init__(self, fault: BaseException, *, reads: bool = False, steps: int = 0) -> None:
+        super().__init__(steps)
+        self.fault, self.reads = fault, reads
+
+    def admit(self, rows: Sequence[Row]) -> None:
+        if self.reads:
+            self._look(rows)
+        super().admit(rows)
+
+    def write(self, enough: Callable[[int], bool]) -> None:
+        self._look(self.rows)
+        super().write(enough)
+
+    def _look(self, rows: Sequence[Row]) -> None:
+        if any(len(row.prompt_ids) == 13 for row in rows):
+            raise self.fault
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_batch_that_raises_fails_its_rows_and_no_others(reads: bool) -> None:
+    with batcher(Unlucky(RuntimeError("out of memory"), reads=reads), rows=1) as made:
         unlucky, fine = make_row(prompt=13), make_row()
         made.submit(unlucky)
         made.submit(fine)
@@ -160,41 +202,117 @@ def test_a_batch_that_raises_fails_its_rows_and_no_others() -> None:
         assert fine.future.result(timeout=10).text == "x"
 
 
+def test_newcomers_that_can_not_be_read_leave_those_that_run_alone() -> None:
+    engine = Unlucky(RuntimeError("out of memory"), reads=True, steps=50)
+    runs, unlucky = make_row(max_tokens=40), make_row(prompt=13)
+    with batcher(engine) as made:
+        engine.gate.clear()
+        made.submit(runs)
+        assert engine.entered.wait(10)
+        made.submit(unlucky)
+        engine.gate.set()
+        with pytest.raises(GenerationFailed, match="reading the prompt failed.*out of memory"):
+            unlucky.future.result(timeout=10)
+        assert runs.future.result(timeout=10).finish_reason == "length"
+
+
 def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
-    held = threading.Event()
-    workers: list[int | None] = []
-
-    def run(rows: list[Row]) -> float:
-        workers.append(threading.current_thread().ident)
-        if len(rows[0].prompt_ids) == 13:
-            assert held.wait(10)
-            raise SystemExit("killed")
-        return answer(rows)
-
-    with batcher(run, rows=1) as made:
+    engine = Unlucky(SystemExit("killed"))
+    with batcher(engine, rows=1) as made:
+        engine.gate.clear()
         unlucky, waiting = make_row(prompt=13), make_row()
         made.submit(unlucky)
+        assert engine.entered.wait(10)
         made.submit(waiting)
-        held.set()
+        worker = next(t for t in threading.enumerate() if t.name == "patlm-generate")
+        engine.gate.set()
         for row in (unlucky, waiting):
             with pytest.raises(WorkerDied, match="the next call starts a new one"):
                 row.future.result(timeout=10)
+        worker.join(10)
+        assert not worker.is_alive()
         again = make_row()
         made.submit(again)
         assert again.future.result(timeout=10).text == "x"
-    assert len(workers) == 2
 
 
 def test_a_row_that_generation_forgot_gets_an_error() -> None:
-    with batcher(lambda rows: None) as made:
+    class Forgetful(Engine):
+        def admit(self, rows: Sequence[Row]) -> None:
+            pass
+
+    with batcher(Forgetful()) as made:
         row = make_row()
         made.submit(row)
         with pytest.raises(GenerationFailed, match="without finishing"):
             row.future.result(timeout=10)
 
 
+@contextmanager
+def joining(engine: Engine, runs: Row, joins: Row, **limits: float) -> Iterator[None]:
+    """Submit one row, and another one while the first is being read."""
+    with batcher(engine, **limits) as made:
+        engine.gate.clear()
+        made.submit(runs)
+        assert engine.entered.wait(10)
+        made.submit(joins)
+        engine.gate.set()
+        for row in (runs, joins):
+            row.future.result(timeout=10)
+        yield
+
+
+def test_a_call_joins_those_that_run_after_a_few_tokens() -> None:
+    runs, joins = make_row(max_tokens=40), make_row(max_tokens=1)
+    engine = Engine(steps=50)
+    with joining(engine, runs, joins, steps=4):
+        assert engine.batches == [[runs], [joins]]
+    assert runs.times.started < joins.times.started
+    assert joins.times.ended < runs.times.ended
+
+
+@pytest.mark.parametrize(
+    ("limits", "admits"), [({"rows": 1}, True), ({"tokens": 60}, True), ({}, False)]
+)
+def test_a_call_that_may_not_join_runs_afterwards(limits: dict[str, int], admits: bool) -> None:
+    # Two rows of 3 read and 40 new tokens take 86.
+    runs, waits = make_row(max_tokens=40), make_row(max_tokens=40)
+    engine = Engine(steps=50)
+    engine.admits = admits
+    with joining(engine, runs, waits, **limits):
+        assert runs.times.ended <= waits.times.started
+
+
+def test_a_large_call_is_not_passed_by_for_small_ones() -> None:
+    large, small = make_row(prompt=90), make_row(prompt=2)
+    running = Load(rows=1, read=10, new=5)
+    limits = BatchLimits(tokens=60)
+    assert next_batch([large, small], limits, running) == []
+    assert next_batch([small, large], limits, running) == [small]
+    assert next_batch([large, small], limits) == [large]
+
+
+def test_a_batch_that_others_join_is_told_of_in_parts() -> None:
+    reports: list[BatchReport] = []
+    engine = Engine(steps=50)
+    made = Batcher(engine, BatchLimits(steps=4), [reports.append])
+    runs, joins = make_row(prompt=9, max_tokens=40), make_row(prompt=5, max_tokens=1)
+    engine.gate.clear()
+    made.submit(runs)
+    assert engine.entered.wait(10)
+    made.submit(joins)
+    engine.gate.set()
+    for row in (runs, joins):
+        row.future.result(timeout=10)
+    made.close()
+    work = [(part.rows, part.prompt_tokens, part.new_tokens) for r in reports for part in r.work]
+    # Alone for 4 tokens, then both: one that ends at once, and 36 further tokens.
+    assert work == [(1, 9, 4), (2, 5, 37)]
+    assert [len(report.calls) for report in reports] == [0, 2]
+
+
 def test_a_full_queue_refuses() -> None:
-    run = Recorder()
+    run = Engine()
     with batcher(run, waiting=1, rows=1) as made:
         run.gate.clear()
         rows = [make_row(), make_row()]
@@ -209,7 +327,7 @@ def test_a_full_queue_refuses() -> None:
 
 
 def test_close_answers_everybody() -> None:
-    run = Recorder()
+    run = Engine()
     made = Batcher(run, BatchLimits(rows=1))
     run.gate.clear()
     running, waiting = make_row(), make_row()
@@ -229,7 +347,7 @@ def test_close_answers_everybody() -> None:
 
 
 def test_rows_whose_callers_left_do_not_run() -> None:
-    run = Recorder()
+    run = Engine()
     with batcher(run, rows=8) as made:
         run.gate.clear()
         made.submit(make_row())

@@ -13,14 +13,15 @@ import pytest
 import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START, StateGraph
-from patlm.models import generation
+from patlm.models import generation, token_hooks
 from patlm.models.adapter_slots import AdapterSlots
 from patlm.models.errors import CallRefused, GenerationFailed, ModelClosed
-from patlm.models.generation import draw, generate_rows, left_pad
+from patlm.models.generation import RunningBatch, left_pad
 from patlm.models.local_chat import LocalChatModel
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
 from patlm.models.scheduling import BatchLimits
+from patlm.models.token_hooks import draw
 from patlm.models.token_count import token_counter
 from tiny_models import WINDOW, tiny_chat
 
@@ -37,13 +38,13 @@ def model() -> Iterator[LocalChatModel]:
 @pytest.fixture
 def slow(model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> LocalChatModel:
     """The model with five milliseconds a token, so that a test can act in between."""
-    original = generation._PushTokens.__call__
+    original = token_hooks.PushTokens.__call__
 
-    def slowly(self: generation._PushTokens, *args: object, **kwargs: object) -> torch.Tensor:
+    def slowly(self: token_hooks.PushTokens, *args: object, **kwargs: object) -> torch.Tensor:
         time.sleep(0.005)
         return original(self, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(generation._PushTokens, "__call__", slowly)
+    monkeypatch.setattr(token_hooks.PushTokens, "__call__", slowly)
     return model
 
 
@@ -134,7 +135,9 @@ def test_ngrams_do_not_repeat(model: LocalChatModel) -> None:
             decode=model.tokenizer.decode,
             end_ids=frozenset(),
         )
-        generate_rows(AdapterSlots(model.llm.pipeline.model), [row], pad_id=257)
+        running = RunningBatch(AdapterSlots(model.llm.pipeline.model), pad_id=257)
+        running.admit([row])
+        running.write(lambda tokens: False)
         ids = row.future.result(timeout=0).token_ids
         return len(ids) - 1 - len(set(itertools.pairwise(ids)))
 

@@ -26,27 +26,33 @@ from pathlib import Path
 from patlm.models.batching import Batcher
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
+from patlm.models.scheduling import Load
 from patlm.models.stats_file import StatsFile
 
 under_way = threading.Event()
 
-def run(rows):
-    for row in rows:
-        row.start()
-        row.push(7)
-    if len(rows[0].prompt_ids) == 2:
-        under_way.set()
-        time.sleep(0.5)
-    for row in rows:
-        row.push(0)
-    return 0.0
+class Engine:
+    admits, capture_seconds, rows, load = True, 0.0, (), Load()
+
+    def admit(self, rows):
+        for row in rows:
+            row.start()
+            row.push(7)
+        if len(rows[0].prompt_ids) == 2:
+            under_way.set()
+            time.sleep(0.5)
+        for row in rows:
+            row.push(0)
+
+    def write(self, enough):
+        pass
 
 def ask(prompt):
     row = Row([1] * prompt, Sampling(), decode=str, end_ids=frozenset({0}))
     batcher.submit(row)
     return row
 
-batcher = Batcher(run, watches=[StatsFile(Path("stats"), "tiny", every_s=60)])
+batcher = Batcher(Engine(), watches=[StatsFile(Path("stats"), "tiny", every_s=60)])
 ask(1).future.result(10)
 ask(2)
 under_way.wait(10)

@@ -1,0 +1,209 @@
+"""The running batch over a real tiny model: who comes and who goes must not show in an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from adapter_fixtures import random_adapter
+from patlm.models.adapter_slots import AdapterFiles, AdapterSlots
+from patlm.models.generation import RunningBatch
+from patlm.models.kv_cache import ROOM, Piece, empty_cache, holds_plain_layers, joined
+from patlm.models.rows import Completion, Row
+from patlm.models.sampling import Sampling
+from tiny_models import tiny_llama, tiny_tokenizer
+from transformers import LlamaConfig, MistralConfig, MistralForCausalLM, PreTrainedModel
+
+TOKENIZER = tiny_tokenizer()
+PAD = 257
+
+CALLS = [
+    ("hello", Sampling(max_tokens=30, capture=True)),
+    ("a longer prompt than the first", Sampling(max_tokens=ROOM + 20)),
+    ("b?", Sampling(max_tokens=5, temperature=1.3, seed=2, capture=True)),
+    ("x" * 90, Sampling(max_tokens=25, temperature=0.7, seed=1, top_p=0.8)),
+    ("one two", Sampling(max_tokens=40, no_repeat_ngram_size=1)),
+    ("last", Sampling(max_tokens=12, temperature=1.0, seed=3, adapter="style@1", capture=True)),
+    ("late", Sampling(max_tokens=33, adapter="style@2")),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("adapters")
+    for seed in (1, 2):
+        random_adapter(root / f"style@{seed}", seed)
+    return root
+
+
+@pytest.fixture
+def running(folder: Path) -> RunningBatch:
+    slots = AdapterSlots(
+        tiny_llama(len(TOKENIZER)).eval(), lambda name: AdapterFiles(folder / name)
+    )
+    for name in ("style@1", "style@2"):
+        slots.check(name)
+    return RunningBatch(slots, PAD)
+
+
+def rows_of(calls: Sequence[tuple[str, Sampling]] = CALLS) -> list[Row]:
+    return [
+        Row(
+            TOKENIZER(prompt)["input_ids"],
+            sampling,
+            decode=TOKENIZER.decode,
+            end_ids=frozenset({PAD}),
+        )
+        for prompt, sampling in calls
+    ]
+
+
+def after(tokens: int) -> Callable[[int], bool]:
+    return lambda pushed: pushed >= tokens
+
+
+def never(pushed: int) -> bool:
+    return False
+
+
+def to_the_end(running: RunningBatch) -> None:
+    while running.rows:
+        running.write(never)
+
+
+def answers(rows: Sequence[Row]) -> list[Completion]:
+    return [row.future.result(timeout=0) for row in rows]
+
+
+def alone(running: RunningBatch) -> list[Completion]:
+    rows = rows_of()
+    for row in rows:
+        running.admit([row])
+        to_the_end(running)
+    return answers(rows)
+
+
+def test_rows_that_come_and_go_are_written_as_if_alone(running: RunningBatch) -> None:
+    wanted = alone(running)
+    rows = rows_of()
+    running.admit(rows[:2])
+    running.write(after(3))
+    running.admit(rows[2:4])  # one that soon ends, one whose prompt is the longest
+    running.write(after(10))
+    running.admit([])
+    running.admit(rows[4:5])
+    running.write(after(1))
+    running.admit(rows[5:])  # each on an adapter of its own
+    assert len(running.rows) == 6
+    to_the_end(running)
+    for got, want in zip(answers(rows), wanted, strict=True):
+        assert (got.token_ids, got.text, got.finish_reason) == (
+            want.token_ids,
+            want.text,
+            want.finish_reason,
+        )
+        assert got.adapter == want.adapter
+        if want.logprobs is None:
+            assert got.logprobs is None
+        else:
+            torch.testing.assert_close(got.logprobs, want.logprobs, atol=1e-4, rtol=0)
+    lengths = {len(answer.token_ids) for answer in wanted}
+    assert len(lengths) > 4, "rows that all end together would prove less"
+
+
+def test_the_room_of_those_that_left_is_given_back(running: RunningBatch) -> None:
+    long, short = rows_of([("x" * 90, Sampling(max_tokens=2)), ("ab", Sampling(max_tokens=60))])
+    running.admit([long, short])
+    running.write(never)
+    # 60 - 2 tokens are to come; of what was read only "ab" and a token are kept, not 90.
+    assert (running.load.rows, running.load.read, running.load.new) == (1, 2 + 1, 58)
+    to_the_end(running)
+    assert (running.rows, running.load.rows) == ([], 0)
+
+
+def test_a_batch_that_can_not_be_read_leaves_the_others(
+    running: RunningBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = alone(running)[0]
+    first, second = rows_of(CALLS[:2])
+    running.admit([first])
+    running.write(after(3))
+    with monkeypatch.context() as patch:
+        patch.setattr("patlm.models.generation.left_pad", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            running.admit([second])
+    to_the_end(running)
+    assert answers([first]) == [wanted]
+
+
+def test_cancelled_rows_leave_and_the_others_go_on(running: RunningBatch) -> None:
+    wanted = alone(running)
+    rows = rows_of(CALLS[:2])
+    running.admit(rows)
+    running.write(after(2))
+    rows[0].cancel()
+    to_the_end(running)
+    assert rows[0].drawn < len(wanted[0].token_ids)
+    assert answers(rows[1:]) == wanted[1:2]
+
+
+def sliding_mistral() -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(TOKENIZER),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=8,
+        initializer_range=0.3,
+        bos_token_id=256,
+        eos_token_id=PAD,
+        pad_token_id=PAD,
+    )
+    return MistralForCausalLM(config).eval()
+
+
+def test_a_model_with_a_sliding_window_runs_batch_by_batch() -> None:
+    model = sliding_mistral()
+    assert not holds_plain_layers(model.config) and holds_plain_layers(LlamaConfig())
+    running = RunningBatch(AdapterSlots(model), PAD)
+    assert not running.admits
+    rows = rows_of([("hello, this is longer than the window", Sampling(max_tokens=20))] * 2)
+    running.admit(rows)
+    assert running.rows == []
+    ids = torch.tensor([rows[0].prompt_ids])
+    out = model.generate(
+        input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False
+    )
+    wanted = tuple(out[0, ids.shape[1] :].tolist())
+    assert [answer.token_ids for answer in answers(rows)] == [wanted, wanted]
+
+
+def test_joined_caches_hold_what_each_row_had() -> None:
+    config = tiny_llama(len(TOKENIZER)).config
+    size = config.hidden_size // config.num_attention_heads
+    caches = []
+    for rows, tokens in ((3, 5), (2, 9)):
+        cache = empty_cache(config)
+        for number in range(config.num_hidden_layers):
+            shape = (rows, config.num_key_value_heads, tokens, size)
+            cache.update(torch.randn(shape), torch.randn(shape), number)
+        caches.append(cache)
+    whole = joined([Piece(caches[0], [0, 2], begin=1), Piece(caches[1], [1])], config)
+    assert whole.get_seq_length() == 9
+    for layer, first, second in zip(
+        whole.layers, caches[0].layers, caches[1].layers, strict=True
+    ):
+        assert torch.equal(layer.keys[:2, :, 5:], first.keys[[0, 2], :, 1:])
+        assert torch.equal(layer.values[:2, :, 5:], first.values[[0, 2], :, 1:])
+        assert not layer.keys[:2, :, :5].any() and not layer.values[:2, :, :5].any()
+        assert torch.equal(layer.keys[2], second.keys[1])
+    # They go on by themselves: what is written later does not reach the caches they came from.
+    before = caches[1].layers[0].keys.clone()
+    whole.update(torch.ones(3, 2, 1, size), torch.ones(3, 2, 1, size), 0)
+    assert whole.layers[0].keys[:, :, -1].eq(1).all()
+    assert torch.equal(caches[1].layers[0].keys, before)
