@@ -8,7 +8,8 @@ row after the other on a CPU (docs/serving.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,10 @@ from .kv_cache import Piece, empty_cache, holds_plain_layers, joined
 from .rows import Row
 from .scheduling import Load
 from .token_hooks import ChooseTokens, PushTokens, generator_of
+
+READ_AT_ONCE = 1_024
+"""Tokens of prompts, on a CPU: reading them together gains nothing there, and rows that are read
+before others show their first token before them."""
 
 SHARE_GONE = 0.25
 """Of a batch; so many rows have to be done before the others are moved together."""
@@ -94,14 +99,15 @@ class RunningBatch:
         rows = self._with_adapters([row for row in rows if row.start()])
         if not rows:
             return
-        writers = [_Writer(row, generator_of(row)) for row in rows]
-        input_ids, mask = left_pad([row.prompt_ids for row in rows], self._pad_id)
         if not self.admits:
-            self._generate(writers, input_ids, mask, None, lambda pushed: False)
+            self._read(rows, None, enough=lambda pushed: False)
             return
-        cache = empty_cache(self._config)
-        self._generate(writers, input_ids, mask, cache, lambda pushed: True)
-        self._keep([*filter(None, [self._running]), _Part(writers, mask, cache)])
+        parts = []
+        for group in self._groups(rows):
+            cache = empty_cache(self._config)
+            writers, mask = self._read(group, cache, enough=lambda pushed: True)
+            parts.append(_Part(writers, mask, cache))
+        self._keep([*filter(None, [self._running]), *parts])
 
     def write(self, enough: Callable[[int], bool]) -> None:
         """Write on until `enough` says so, or a good part of the rows is done.
@@ -122,6 +128,27 @@ class RunningBatch:
         self._generate(writers, input_ids, _wider(mask, 1), cache, stop)
         new = cache.get_seq_length() - mask.shape[1]
         self._keep([_Part(writers, _wider(mask, new), cache)])
+
+    def _groups(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """Part rows into those that are read at once."""
+        most = READ_AT_ONCE if self._slots.base.device.type == "cpu" else sys.maxsize
+        group: list[Row] = []
+        longest = 0
+        for row in rows:
+            longest = max(longest, len(row.prompt_ids))
+            if group and longest * (len(group) + 1) > most:
+                yield group
+                group, longest = [], len(row.prompt_ids)
+            group.append(row)
+        yield group
+
+    def _read(
+        self, rows: Sequence[Row], cache: DynamicCache | None, enough: Callable[[int], bool]
+    ) -> tuple[list[_Writer], torch.Tensor]:
+        writers = [_Writer(row, generator_of(row)) for row in rows]
+        input_ids, mask = left_pad([row.prompt_ids for row in rows], self._pad_id)
+        self._generate(writers, input_ids, mask, cache, enough)
+        return writers, mask
 
     def _generate(
         self,

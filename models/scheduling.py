@@ -64,9 +64,7 @@ class Load:
         return self.rows <= limits.rows and (self.rows == 1 or tokens <= limits.tokens)
 
 
-def next_batch(
-    waiting: Sequence[Row], limits: BatchLimits, running: Load = Load()
-) -> list[Row]:
+def next_batch(waiting: Sequence[Row], limits: BatchLimits, running: Load = Load()) -> list[Row]:
     """Return the rows that are to be read next.
 
     Args:

@@ -195,9 +195,7 @@ def test_joined_caches_hold_what_each_row_had() -> None:
         caches.append(cache)
     whole = joined([Piece(caches[0], [0, 2], begin=1), Piece(caches[1], [1])], config)
     assert whole.get_seq_length() == 9
-    for layer, first, second in zip(
-        whole.layers, caches[0].layers, caches[1].layers, strict=True
-    ):
+    for layer, first, second in zip(whole.layers, caches[0].layers, caches[1].layers, strict=True):
         assert torch.equal(layer.keys[:2, :, 5:], first.keys[[0, 2], :, 1:])
         assert torch.equal(layer.values[:2, :, 5:], first.values[[0, 2], :, 1:])
         assert not layer.keys[:2, :, :5].any() and not layer.values[:2, :, :5].any()
