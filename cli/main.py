@@ -12,6 +12,7 @@ from . import (
     forget,
     ingest,
     models,
+    retrieve,
     serve_stats,
     show,
     stats,
@@ -27,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, ingest, write, show, stats, serve_stats, forget, doctor):
+for command in (demo, ingest, write, retrieve, show, stats, serve_stats, forget, doctor):
     command.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")

@@ -47,3 +47,23 @@ TraceOption = Annotated[
 ]
 NamespaceOption = Annotated[str, typer.Option("--namespace", help="Tenant.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+UserOption = Annotated[str, typer.Option("--user", help="Whom to write for.", show_default=False)]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="long, short, rating or free. Default: long with --title, short with --text, "
+        "free with --instruction.",
+        show_default=False,
+    ),
+]
+TopicOption = Annotated[
+    str | None, typer.Option("--topic", help="What it is about, as the store names it.")
+]
+TitleOption = Annotated[str | None, typer.Option("--title", help="The title to write under.")]
+TextOption = Annotated[
+    str | None, typer.Option("--text", help="The text to find a title or rating for.")
+]
+InstructionOption = Annotated[str | None, typer.Option("--instruction", help="What to write.")]
+KOption = Annotated[int, typer.Option("--k", "-k", help="Texts of evidence a trajectory.")]

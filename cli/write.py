@@ -8,11 +8,18 @@ import typer
 
 from .options import (
     BaseUrlOption,
+    InstructionOption,
     JsonOption,
+    KOption,
     ModelOption,
     NamespaceOption,
     StoreOption,
+    TaskOption,
+    TextOption,
+    TitleOption,
+    TopicOption,
     TraceOption,
+    UserOption,
 )
 
 if TYPE_CHECKING:
@@ -26,25 +33,14 @@ def register(app: typer.Typer) -> None:
 
 
 def write(
-    user: Annotated[str, typer.Option(help="Whom to write for.", show_default=False)],
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="long, short, rating or free. Default: long with --title, short with --text, "
-            "free with --instruction.",
-            show_default=False,
-        ),
-    ] = None,
-    topic: Annotated[
-        str | None, typer.Option(help="What it is about, as the store names it.")
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="The title to write under.")] = None,
-    text: Annotated[
-        str | None, typer.Option(help="The text to find a title or rating for.")
-    ] = None,
-    instruction: Annotated[str | None, typer.Option(help="What to write.")] = None,
+    user: UserOption,
+    task: TaskOption = None,
+    topic: TopicOption = None,
+    title: TitleOption = None,
+    text: TextOption = None,
+    instruction: InstructionOption = None,
     language: Annotated[str, typer.Option(help="Language of the draft.")] = "en",
-    k: Annotated[int, typer.Option(help="Texts of evidence a trajectory.")] = 4,
+    k: KOption = 4,
     iterations: Annotated[int, typer.Option(help="Rounds of the loop at most.")] = 2,
     deadline: Annotated[float, typer.Option(help="Seconds after which it must end.")] = 120.0,
     store: StoreOption = None,

@@ -98,9 +98,18 @@ async def open_store(uri: str | None, *, encoder: str = "bundled") -> AsyncItera
         StoreError: The store can't be opened, or was filled with other encoders.
         ModelError: The encoder can't be loaded.
     """
+    async with open_store_and_encoders(uri, encoder=encoder) as (store, _):
+        yield store
+
+
+@asynccontextmanager
+async def open_store_and_encoders(
+    uri: str | None, *, encoder: str = "bundled"
+) -> AsyncIterator[tuple[TextStore, Encoders]]:
+    """Open a store, as `open_store` does, and give its encoders along: to search it."""
     encoders = await asyncio.to_thread(open_encoders, encoder)
     async with _open_filled(uri, encoders) as store:
-        yield store
+        yield store, encoders
 
 
 @asynccontextmanager

@@ -73,8 +73,8 @@ def next_batch(waiting: Sequence[Row], limits: BatchLimits, running: Load = Load
         running: What runs already and goes on beside them.
 
     Returns:
-        No rows where nobody waits, or the one that has waited longest does not fit beside those that
-        run: it is not passed by for smaller ones.
+        No rows where nobody waits, or where the one that has waited longest does not fit beside
+        those that run: it is not passed by for smaller ones.
     """
     alike = sorted(waiting, key=lambda row: _distance(row, waiting[0]))
     batch: list[Row] = []

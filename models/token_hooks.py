@@ -36,6 +36,7 @@ class ChooseTokens(LogitsProcessor):
         self._rows, self._generators, self._capture = rows, generators, capture
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return the scores, each (rows, vocabulary), that the greedy choice shall see."""
         self._capture.look(scores)
         for place, (row, generator) in enumerate(zip(self._rows, self._generators, strict=True)):
             if row.done:
@@ -66,6 +67,7 @@ class PushTokens(StoppingCriteria):
         self._pushed = 0
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        """Return which rows are done, bool of shape (rows,)."""
         newest = input_ids[:, -1]
         self._capture.keep(newest)  # before the push: a row that is done takes nothing more
         pairs = zip(self._rows, newest.tolist(), strict=True)

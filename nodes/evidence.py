@@ -16,6 +16,18 @@ def evidence_of_hits(found: Found, strategy: str, request: Request) -> list[dict
     ]
 
 
+def log_of_retrieval(
+    found: Found, evidence: list[dict[str, Any]], confidence: float
+) -> dict[str, Any]:
+    """Return what a retrieval leaves in the log."""
+    return {
+        "evidence": evidence,
+        "confidence": confidence,
+        "neighbours": [{"user_id": n.user_id, "score": n.score} for n in found.neighbours],
+        "pool_size": found.pool_size,
+    }
+
+
 def evidence_of_own(history: History, k: int, request: Request) -> list[dict[str, Any]]:
     """Return the user's latest own texts as evidence, at most `k`."""
     return [

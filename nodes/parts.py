@@ -6,32 +6,24 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .strategies import STRATEGIES, Search, Strategies
+
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from ..stores.episodes import TraceRecord
-    from ..stores.records import Encoder, Found, History, Vectors
+    from ..stores.records import Encoder, History
 
 Role = Literal["style", "preference", "integrate"]
 
 
-class Retrieval(Protocol):
+class Retrieval(Search, Protocol):
     """What the nodes ask of a store; `TextStore` is the real one."""
 
     async def history(
         self, namespace: str, user_id: str, *, topic_id: str | None = None
     ) -> History:
         """Return the requester's side of a user."""
-
-    async def search_by_style(
-        self, history: History, query: Vectors, *, topic_id: str | None, k: int
-    ) -> Found:
-        """Return texts of users who write alike, never on the topic."""
-
-    async def search_by_preference(
-        self, history: History, query: Vectors, query_text: str, *, topic_id: str | None, k: int
-    ) -> Found:
-        """Return others' texts on the topic, aligned authors first."""
 
 
 class Trace(Protocol):
@@ -92,6 +84,7 @@ class Parts:
         count: Tokens of a text.
         least_confidence: Below it a retrieval makes its side abstain without a call.
         promoted: Returns the promoted adapter of each role; asked once a run, in a thread.
+        strategies: How evidence can be picked, by side and name.
         trace: Where the record of each run goes, or None.
         namespace: Tenant of runs whose context names none.
     """
@@ -104,6 +97,7 @@ class Parts:
     budget: PromptBudget = field(default_factory=PromptBudget)
     least_confidence: Mapping[str, float] = field(default_factory=dict)
     promoted: Callable[[], Mapping[str, str]] | None = None
+    strategies: Strategies = field(default_factory=lambda: STRATEGIES)
     trace: Trace | None = None
     namespace: str = "default"
 

@@ -9,9 +9,10 @@ import asyncio
 from typing import Any
 
 from ..stores.records import Found
-from .evidence import evidence_of_hits
+from .evidence import evidence_of_hits, log_of_retrieval
 from .parts import ProvideParts
 from .state import Update
+from .strategies import Question
 from .turn import Node, Turn, as_node
 
 POOL_FOR_HALF = 4
@@ -35,13 +36,13 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         parts.store.history(context.namespace, request.user_id, topic_id=request.topic_id),
         asyncio.to_thread(parts.topic_encoder.encode, [words]),
     )
-    found = await parts.store.search_by_preference(
-        history, vectors[0], words, topic_id=request.topic_id, k=context.k
-    )
-    evidence = evidence_of_hits(found, context.strategies["preference"], request)
+    name, strategy = turn.strategy("preference")
+    question = Question(history, vectors[0], words, request.topic_id, context.k, context.seed)
+    found = await strategy(parts.store, question)
+    evidence = evidence_of_hits(found, name, request)
     confidence = preference_confidence(found)
     update = {"evidence": {"preference": evidence}, "confidence": {"preference": confidence}}
-    return update, {"evidence": evidence, "confidence": confidence}
+    return update, log_of_retrieval(found, evidence, confidence)
 
 
 def preference_confidence(found: Found) -> float:

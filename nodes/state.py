@@ -158,6 +158,8 @@ class NodeLog(TypedDict):
     call: NotRequired[dict[str, Any]]
     confidence: NotRequired[float]
     evidence: NotRequired[list[dict[str, Any]]]
+    neighbours: NotRequired[list[dict[str, Any]]]
+    pool_size: NotRequired[int]
     summary: NotRequired[str | None]
     draft: NotRequired[str]
     flaw: NotRequired[str]

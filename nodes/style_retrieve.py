@@ -11,9 +11,10 @@ from statistics import fmean
 from typing import Any
 
 from ..stores.records import Found, History, Vectors
-from .evidence import evidence_of_hits, evidence_of_own
+from .evidence import evidence_of_hits, evidence_of_own, log_of_retrieval
 from .parts import ProvideParts
 from .state import ColdStart, Update
+from .strategies import OWN_HISTORY, Question
 from .turn import Node, Turn, as_node
 
 KNOWN_FROM = 4
@@ -40,18 +41,19 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         context.namespace, request.user_id, topic_id=request.topic_id
     )
     query = await style_query(turn, history)
-    found = await parts.store.search_by_style(
-        history, query, topic_id=request.topic_id, k=context.k
-    )
-    evidence = evidence_of_hits(found, context.strategies["style"], request)
+    name, strategy = turn.strategy("style")
+    question = Question(history, query, request.words, request.topic_id, context.k, context.seed)
+    found = await strategy(parts.store, question)
+    evidence = evidence_of_hits(found, name, request)
     confidence = style_confidence(history, request.words, found)
     update = {
         "evidence": {"style": evidence},
         "confidence": {"style": confidence},
-        "own": evidence_of_own(history, context.k, request),
+        # Own texts that are the evidence are not read a second time.
+        "own": [] if name == OWN_HISTORY else evidence_of_own(history, context.k, request),
         "cold_start": cold_start(len(history.texts)),
     }
-    return update, {"evidence": evidence, "confidence": confidence}
+    return update, log_of_retrieval(found, evidence, confidence)
 
 
 async def style_query(turn: Turn, history: History) -> Vectors:

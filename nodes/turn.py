@@ -25,6 +25,7 @@ from .state import (
     is_first_step,
     read_request,
 )
+from .strategies import Strategies, Strategy
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Turn:
         """Seconds until the deadline; negative when it has passed."""
         return self.started + self.context.deadline_s - time.time()
 
+    def strategy(self, side: str) -> tuple[str, Strategy]:
+        """Return how a side picks its evidence in this run: the name, and what does it."""
+        name = self.context.strategies.get(side, "aligned")
+        return name, self.parts.strategies[side][name]
+
 
 Work = Callable[[Turn], Awaitable[tuple[Update, dict[str, Any]]]]
 """A node's own work: returns its update of the state and its entry in the log."""
@@ -74,23 +80,28 @@ class Node(Protocol):
         """Return the update of the state."""
 
 
-STRATEGIES = ("aligned",)
-
-
 def read_context(runtime: Runtime[RunContext]) -> RunContext:
-    """Return what this run may set; the context of an app's own graph around the loop sets nothing.
+    """Return what this run may set; that of an app's graph around the loop sets nothing."""
+    return runtime.context if isinstance(runtime.context, RunContext) else RunContext()
+
+
+def check_strategies(context: RunContext, strategies: Strategies) -> None:
+    """Look whether every strategy is there that a run names.
 
     Raises:
-        RequestError: It names a strategy that is not there.
+        RequestError: One is not.
     """
-    context = runtime.context if isinstance(runtime.context, RunContext) else RunContext()
-    for side, strategy in context.strategies.items():
-        if strategy not in STRATEGIES:
+    for side, name in context.strategies.items():
+        known = strategies.get(side)
+        if known is None:
             raise RequestError(
-                f"strategy {strategy!r} for {side} is not known: "
-                f"take one of {', '.join(STRATEGIES)}"
+                f"strategy {name!r} is named for {side!r}, which is no side that picks by "
+                f"strategy: name one for {', '.join(strategies)}"
             )
-    return context
+        if name not in known:
+            raise RequestError(
+                f"strategy {name!r} for {side} is not known: take one of {', '.join(known)}"
+            )
 
 
 def in_tenant(context: RunContext, parts: Parts) -> RunContext:
@@ -160,6 +171,7 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
         try:
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
+                check_strategies(context, parts.strategies)
                 adapters = await choose_adapters(state, context, parts)
                 tenant = in_tenant(context, parts)
                 turn = Turn(state, request, tenant, parts, **vars(now), adapters=adapters)

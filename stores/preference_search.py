@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-import numpy as np
-
-from .edges import align
+from .choices import Choice
+from .elsewhere import draw_elsewhere
 from .filters import within
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
-from .ragged import Places
-from .ranking import NEUTRAL, Scores, bm25, fuse, ranks, weigh
-from .records import Found, History, Hit, Neighbour, Vectors
+from .ranked_pool import rank
+from .records import Found, History, Vectors
 from .schema import TEXTS
 from .snapshots import Snapshots
 from .tables import Tables
@@ -43,6 +41,7 @@ class _Request:
     words: str
     topics: tuple[str, ...]
     why: dict[str, str]
+    choice: Choice
 
 
 async def search_by_preference(
@@ -53,8 +52,11 @@ async def search_by_preference(
     words: str,
     topic_id: str | None,
     k: int,
+    choice: Choice,
 ) -> Found:
-    """Return the best k texts on the topic; see `TextStore.search_by_preference`."""
+    """Return k texts on the topic; see `TextStore.search_by_preference`."""
+    if choice.take == "random_topic":
+        return await draw_elsewhere(snapshots, history, topic_id, k, choice)
     topics = await snapshots.topics(history.namespace)
     known = bool(topic_id) and topics.others_on(topic_id or "", history.contributed) > 0
     if known and topic_id:
@@ -63,15 +65,16 @@ async def search_by_preference(
         why = await asyncio.to_thread(_nearest_topics, topics, history, query, topic_id)
     if not why:
         return Found(topic_known=known)
-    request = _Request(history, query, words, tuple(why), why)
+    request = _Request(history, query, words, tuple(why), why, choice)
     texts = sum(int(topics.shared[topics.row[topic]]) for topic in why)
     pool = await (
         snapshots.pool(history.namespace, request.topics)
         if texts <= EXACT_TEXTS
         else _picked(tables, request)
     )
-    users = await snapshots.users(history.namespace) if history.texts else None
-    found = await asyncio.to_thread(_rank, pool, request, users, topics, k)
+    weighs = history.texts and choice.take != "same_topic"
+    users = await snapshots.users(history.namespace) if weighs else None
+    found = await asyncio.to_thread(_found, pool, request, users, topics, k)
     return Found(
         hits=found.hits,
         neighbours=found.neighbours,
@@ -106,42 +109,15 @@ async def _picked(tables: Tables, request: _Request) -> Pool:
     return await asyncio.to_thread(pool_of_rows, rows.select(list(POOL_COLUMNS)))
 
 
-def _rank(pool: Pool, request: _Request, users: Users | None, topics: Topics, k: int) -> Found:
-    """Rank a pool for a requester and take the best k texts, of k authors if there are."""
-    places = pool.for_requester(request.history)
-    if not len(places):
+def _found(pool: Pool, request: _Request, users: Users | None, topics: Topics, k: int) -> Found:
+    ranked = rank(
+        pool, request.history, request.query, request.words, users, topics, request.topics
+    )
+    if not len(ranked):
         return Found()
-    word_ranks = ranks(bm25(terms_of(request.words), *pool.terms_at(places)))
-    cosines = pool.vectors[places] @ request.query
-    scores = fuse(word_ranks, ranks(cosines))
-    names, authors = np.unique([pool.users[place] for place in places], return_inverse=True)
-    alignment = None
-    closeness = np.full(len(names), NEUTRAL)
-    if users is not None:
-        alignment = align(request.history, names.tolist(), users, topics, request.topics)
-        closeness = alignment.score
-        scores = weigh(scores, closeness[authors])
-    chosen = _choose(scores, authors, k)
-    hits = []
-    for at, text in zip(chosen, pool.texts_at(places[chosen].tolist()), strict=True):
-        ranked = f"words rank {word_ranks[at]} of {len(places)}, topic cosine {cosines[at]:.2f}"
-        parts = [request.why[text.topic_id], ranked]
-        if alignment is not None:
-            parts.append(alignment.reason(authors[at]))
-        hits.append(Hit(text, float(scores[at]), "; ".join(parts)))
-    near = sorted({(-float(closeness[author]), str(names[author])) for author in authors[chosen]})
-    neighbours = tuple(Neighbour(user, -score) for score, user in near)
-    return Found(hits=tuple(hits), neighbours=neighbours, pool_size=len(places))
-
-
-def _choose(scores: Scores, authors: Places, k: int) -> Places:
-    """Return the best k places: the best text of each author first, then what is left.
-
-    Ties go by text id, which is the order of the pool.
-    """
-    order = np.argsort(-scores, kind="stable")
-    _, first = np.unique(authors[order], return_index=True)
-    leading = np.zeros(len(order), np.bool_)
-    leading[first] = True
-    taken = np.concatenate([order[leading], order[~leading]])[:k]
-    return taken[np.argsort(-scores[taken], kind="stable")]
+    hits = ranked.hits(k, request.choice, request.why)
+    return Found(
+        hits=tuple(hits),
+        neighbours=ranked.neighbours([hit.text.user_id for hit in hits]),
+        pool_size=len(ranked),
+    )

@@ -1,27 +1,35 @@
 """Who writes alike: the nearest users by mean style vector, and their most telling texts.
 
 The matrix of users is searched exactly (3 ms at 100,000 users of 128 dimensions). Never the
-requester, never a text on the requested topic: style must not bring its subject with it.
+requester, and never a text on the requested topic but where a control asks for just those: style
+must not bring its subject with it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .author_walk import first_texts
+from .choices import DRAWN_PER_TEXT, Choice, Take, matched
 from .ragged import Places
-from .records import Found, History, Hit, Neighbour, Vectors
-from .rows import PLAIN_COLUMNS, texts_of_rows, vectors_of
+from .records import Found, History, Hit, Neighbour, Text, Vectors
+from .rows import texts_of_rows, vectors_of
 from .snapshots import Snapshots
 from .users import Users
 from .words import bare
 
-STYLE_COLUMNS = (*PLAIN_COLUMNS, "text_id", "style")
-SPARE_USERS = 4
-"""Users fetched beyond k, for those all of whose texts are hidden from the requester."""
+REASONS: dict[Take, str] = {
+    "aligned": "writes alike",
+    "random": "drawn among all who write on other topics",
+    "anti_aligned": "writes least alike",
+    "same_topic": "wrote on this topic",
+    "random_topic": "drawn among texts on other topics",
+}
 
 
 async def search_by_style(
@@ -30,23 +38,13 @@ async def search_by_style(
     query: Vectors,
     topic_id: str | None,
     k: int,
+    choice: Choice,
 ) -> Found:
-    """Return one text of each of the k nearest users; see `TextStore.search_by_style`."""
+    """Return one text of each of k users; see `TextStore.search_by_style`."""
     users = await snapshots.users(history.namespace)
-    order, cosines = await asyncio.to_thread(_nearest, users, history.user_id, query, topic_id)
-    hits: list[Hit] = []
-    begin, width = 0, k + SPARE_USERS
-    while len(hits) < k and begin < len(order):
-        batch = order[begin : begin + width]
-        ids = [users.ids[row] for row in batch]
-        # The topic is left out below: in the filter, LanceDB would make the list of all other
-        # texts of the store first (6 ms more at 200,000 texts).
-        rows = await snapshots.shared_texts(history.namespace, ids, STYLE_COLUMNS)
-        rows = rows.filter(pc.field("topic_id") != topic_id) if topic_id else rows
-        found = await asyncio.to_thread(_telling, rows, users, history, query, cosines)
-        hits.extend(found[user] for user in ids if user in found)
-        begin, width = begin + width, width * 2
-    hits = hits[:k]
+    search = _StyleSearch(snapshots, users, history, query, topic_id, choice)
+    order = await asyncio.to_thread(search.candidates)
+    hits = await search.hits(order, k)
     return Found(
         hits=tuple(hits),
         neighbours=tuple(Neighbour(hit.text.user_id, hit.score) for hit in hits),
@@ -54,39 +52,79 @@ async def search_by_style(
     )
 
 
-def _nearest(
-    users: Users, requester: str, query: Vectors, topic_id: str | None
-) -> tuple[Places, Vectors]:
-    """Return candidates' rows, nearest first with ties by id, and everybody's cosines."""
-    cosines: Vectors = users.style @ query
-    candidates = users.outside(topic_id)
-    if requester in users.row:
-        candidates[users.row[requester]] = False
-    rows = np.flatnonzero(candidates)
-    return rows[np.argsort(-cosines[rows], kind="stable")], cosines
+@dataclass(frozen=True)
+class _StyleSearch:
+    """One search: for whom, how they write, about what, and whose texts are wanted."""
 
+    snapshots: Snapshots
+    users: Users
+    history: History
+    query: Vectors
+    topic_id: str | None
+    choice: Choice
 
-def _telling(
-    rows: pa.Table, users: Users, history: History, query: Vectors, cosines: Vectors
-) -> dict[str, Hit]:
-    """Return the most telling text of each user in the rows.
+    @property
+    def on_topic(self) -> bool:
+        return self.choice.take == "same_topic"
 
-    The one with the highest mean of its cosine to the query (it reads like the request) and to
-    its author's mean (it is typical of the author); ties by text id.
-    """
-    rows = rows.sort_by("text_id").combine_chunks()
-    style = vectors_of(rows, "style")
-    best: dict[str, Hit] = {}
-    telling: dict[str, float] = {}
-    for text, vector in zip(texts_of_rows(rows), style, strict=True):
-        row = users.row.get(text.user_id)
-        # A user unknown to the snapshot came with a write since it was read.
-        if row is None or bare(text.body) in history.hidden_bodies:
-            continue
-        score = float((vector * (query + users.style[row])).sum()) / 2
-        if text.user_id not in best or score > telling[text.user_id]:
-            cosine, count = float(cosines[row]), int(users.shared[row])
-            reason = f"writes alike: cosine {cosine:.2f} over {count} text{'s' * (count != 1)}"
-            best[text.user_id] = Hit(text=text, score=cosine, reason=reason)
-            telling[text.user_id] = score
-    return best
+    def candidates(self) -> Places:
+        """Return the candidates' rows, the nearest first with ties by id."""
+        wanted = (
+            self.users.on(self.topic_id) if self.on_topic else self.users.outside(self.topic_id)
+        )
+        if self.history.user_id in self.users.row:
+            wanted[self.users.row[self.history.user_id]] = False
+        rows = np.flatnonzero(wanted)
+        cosines = self.users.style @ self.query
+        return rows[np.argsort(-cosines[rows], kind="stable")]
+
+    async def hits(self, order: Places, k: int) -> list[Hit]:
+        """Return a text of each of k candidates, as the choice has it."""
+        take = self.choice.take
+        if take in ("aligned", "same_topic"):
+            return await self._first(order, k)
+        if take == "anti_aligned":
+            return await self._first(order[::-1], k)
+        request = (self.history.namespace, self.history.user_id, self.topic_id)
+        drawn = order[self.choice.shuffled(len(order), *request)]
+        if take == "random_topic":
+            return await self._first(drawn, k)
+        aligned = await self._first(order, k)
+        some = await self._first(drawn, k * DRAWN_PER_TEXT)
+        return matched([hit.text for hit in aligned], some)
+
+    async def _first(self, order: Places, k: int) -> list[Hit]:
+        namespace = self.history.namespace
+        return await first_texts(
+            self.snapshots, namespace, self.users, order, k, self._most_telling
+        )
+
+    def _most_telling(self, rows: pa.Table) -> dict[str, Hit]:
+        """Return the most telling text of each user in the rows.
+
+        The one with the highest mean of its cosine to the query (it reads like the request) and
+        to its author's mean (it is typical of the author); ties by text id.
+        """
+        if self.topic_id:
+            # Not in the filter of the read: LanceDB would make the list of all other texts of the
+            # store first (6 ms more at 200,000 texts).
+            about = pc.field("topic_id")
+            rows = rows.filter(about == self.topic_id if self.on_topic else about != self.topic_id)
+        style = vectors_of(rows, "style")
+        best: dict[str, Hit] = {}
+        telling: dict[str, float] = {}
+        for text, vector in zip(texts_of_rows(rows), style, strict=True):
+            row = self.users.row.get(text.user_id)
+            # A user unknown to the snapshot came with a write since it was read.
+            if row is None or bare(text.body) in self.history.hidden_bodies:
+                continue
+            score = float((vector * (self.query + self.users.style[row])).sum()) / 2
+            if text.user_id not in best or score > telling[text.user_id]:
+                best[text.user_id] = self._hit(text, row)
+                telling[text.user_id] = score
+        return best
+
+    def _hit(self, text: Text, row: int) -> Hit:
+        cosine, count = float(self.users.style[row] @ self.query), int(self.users.shared[row])
+        over = f"cosine {cosine:.2f} over {count} text{'s' * (count != 1)}"
+        return Hit(text=text, score=cosine, reason=f"{REASONS[self.choice.take]}: {over}")

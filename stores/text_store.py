@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from . import preference_search, style_search
+from .choices import ALIGNED, Choice
 from .compaction import THRESHOLD, Compactor
 from .errors import InvalidQuery, NoSuchStore, StoreError
 from .forgetting import Forgetting
@@ -153,7 +154,13 @@ class TextStore:
         return await self._snapshots.history(namespace, user_id, topic_id)
 
     async def search_by_style(
-        self, history: History, query: Vectors, *, topic_id: str | None, k: int
+        self,
+        history: History,
+        query: Vectors,
+        *,
+        topic_id: str | None,
+        k: int,
+        choice: Choice = ALIGNED,
     ) -> Found:
         """Find users who write alike, and one telling text of each.
 
@@ -165,12 +172,15 @@ class TextStore:
             query: Unit style vector, shape (style dimension,).
             topic_id: A topic whose texts are left out; None or "": none is.
             k: How many users, one text each.
+            choice: Whose texts; those of the nearest users, or those of a control.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._style_encoder, k)
-        return await style_search.search_by_style(self._snapshots, history, query, topic_id, k)
+        return await style_search.search_by_style(
+            self._snapshots, history, query, topic_id, k, choice
+        )
 
     async def search_by_preference(
         self,
@@ -180,6 +190,7 @@ class TextStore:
         *,
         topic_id: str | None,
         k: int,
+        choice: Choice = ALIGNED,
     ) -> Found:
         """Find what aligned people wrote on the topic.
 
@@ -196,13 +207,14 @@ class TextStore:
             query_text: The request's words, for BM25.
             topic_id: What the request is about; None or "" where that is not known.
             k: How many texts.
+            choice: Whose texts; those that rank highest, or those of a control.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._topic_encoder, k)
         return await preference_search.search_by_preference(
-            self._tables, self._snapshots, history, query, query_text, topic_id, k
+            self._tables, self._snapshots, history, query, query_text, topic_id, k, choice
         )
 
     async def stats(self) -> StoreStats:

@@ -168,6 +168,15 @@ class Users:
         elsewhere: NDArray[np.bool_] = self.sole_topic != code
         return elsewhere
 
+    def on(self, topic_id: str | None) -> NDArray[np.bool_]:
+        """Return which users have a shared text on the topic, shape (users,)."""
+        code = None if not topic_id else self.topic_code.get(topic_id)
+        wrote = np.zeros(len(self.ids), np.bool_)
+        if code is not None:
+            edges = np.flatnonzero(self.edge_topic == code)
+            wrote[np.searchsorted(self.edge_start, edges, side="right") - 1] = True
+        return wrote
+
 
 def users_of_rows(rows: pa.Table) -> Users:
     """Return the candidates that rows of the table `users`, of one namespace, describe."""

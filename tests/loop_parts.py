@@ -13,6 +13,7 @@ from patlm.graph.builder import build_graph
 from patlm.nodes.parts import ChatRole, Parts
 from patlm.nodes.state import Request, RunContext
 from patlm.nodes.turn import Turn
+from patlm.stores.choices import Choice
 from patlm.stores.episode_schema import TraceRecord
 from patlm.stores.records import Found, History, Hit, Neighbour, Text, Vectors
 from store_fixtures import style_encoder, topic_encoder
@@ -71,16 +72,31 @@ class GivenRetrieval:
         return History(namespace, user_id, self.own, style, topic, {}, frozenset())
 
     async def search_by_style(
-        self, history: History, query: Vectors, *, topic_id: str | None, k: int
+        self, history: History, query: Vectors, *, topic_id: str | None, k: int, choice: Choice
     ) -> Found:
-        await self._note("style", history=history, query=query, topic_id=topic_id, k=k)
+        await self._note(
+            "style", history=history, query=query, topic_id=topic_id, k=k, choice=choice
+        )
         return self.style
 
     async def search_by_preference(
-        self, history: History, query: Vectors, query_text: str, *, topic_id: str | None, k: int
+        self,
+        history: History,
+        query: Vectors,
+        query_text: str,
+        *,
+        topic_id: str | None,
+        k: int,
+        choice: Choice,
     ) -> Found:
         await self._note(
-            "preference", history=history, query=query, words=query_text, topic_id=topic_id, k=k
+            "preference",
+            history=history,
+            query=query,
+            words=query_text,
+            topic_id=topic_id,
+            k=k,
+            choice=choice,
         )
         return self.preference
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from patlm.stores import Found, Text, TextStore, Vectors
+from patlm.stores.choices import ALIGNED, Choice
 
 
 def hashed_vector(tokens: Sequence[str], dimension: int) -> Vectors:
@@ -81,14 +82,29 @@ async def opened(path: Path) -> AsyncIterator[TextStore]:
         yield store
 
 
-async def by_style(store: TextStore, user: str, words: str, topic: str | None, k: int = 4) -> Found:
+async def by_style(
+    store: TextStore,
+    user: str,
+    words: str,
+    topic: str | None,
+    k: int = 4,
+    choice: Choice = ALIGNED,
+) -> Found:
     history = await store.history("default", user, topic_id=topic)
-    return await store.search_by_style(history, STYLE.encode([words])[0], topic_id=topic, k=k)
+    query = STYLE.encode([words])[0]
+    return await store.search_by_style(history, query, topic_id=topic, k=k, choice=choice)
 
 
 async def by_preference(
-    store: TextStore, user: str, words: str, topic: str | None, k: int = 4
+    store: TextStore,
+    user: str,
+    words: str,
+    topic: str | None,
+    k: int = 4,
+    choice: Choice = ALIGNED,
 ) -> Found:
     history = await store.history("default", user, topic_id=topic)
     query = TOPIC.encode([words])[0]
-    return await store.search_by_preference(history, query, words, topic_id=topic, k=k)
+    return await store.search_by_preference(
+        history, query, words, topic_id=topic, k=k, choice=choice
+    )

@@ -329,3 +329,30 @@ def test_a_trace_folder_that_cannot_be_made_costs_no_draft(store: str, tmp_path:
     found = output(*write(store, "--title", "T", "--trace", tmp_path / "a-file" / "traces"))
     assert found["text"] == "A fine view."
     assert "the record of this run was not kept" in found["warnings"][-1]
+
+
+def test_retrieve_shows_what_write_would_read_and_asks_no_model(store: str) -> None:
+    wish = ("--user", "ana", "--topic", "sea", "--title", "Two nights")
+    found = output("retrieve", "--store", store, *wish)
+    written = output(*write(store, *wish[2:], "--iterations", 1))
+    assert set(found) == {
+        "evidence", "own", "neighbours", "pool_sizes", "cold_start", "confidence", "timings",
+    }  # fmt: skip
+    for name in ("evidence", "own", "cold_start", "confidence"):
+        assert found[name] == written[name]
+    assert found["pool_sizes"] == {"style": 2, "preference": 2}
+    near = {(each["side"], each["user_id"]) for each in found["neighbours"]}
+    assert near == {(side, user) for side in ("style", "preference") for user in ("bo", "cy")}
+    shown = call("retrieve", "--store", store, *wish).stdout
+    assert "style evidence" in shown and "of 2 candidates" in shown and "Cold. Wet." in shown
+
+
+def test_retrieve_takes_strategies_by_name(store: str) -> None:
+    wish = ("--user", "ana", "--topic", "sea", "--title", "Two nights")
+    found = output("retrieve", "--store", store, *wish, "-k", 1, "--style", "anti_aligned")
+    aligned = output("retrieve", "--store", store, *wish, "-k", 1)
+    (far,), (near,) = found["evidence"]["style"], aligned["evidence"]["style"]
+    assert far["strategy"] == "anti_aligned" and far["user_id"] != near["user_id"]
+    assert found["evidence"]["preference"] == aligned["evidence"]["preference"]
+    refused = call("retrieve", "--store", store, *wish, "--preference", "psychic")
+    assert_one_line(refused, "strategy 'psychic' for preference is not known", "random_topic")

@@ -185,7 +185,8 @@ async def test_a_rating_with_a_number_beats_one_without(answers: list[str]) -> N
         ({"task": "long", "title": "t"}, {}, "user_id is missing"),
         ({"user_id": "u"}, {}, "task is missing"),
         ({"user_id": "u", "task": "short", "title": "t"}, {}, "works from 'text'"),
-        (LONG, {"strategies": {"style": "random"}}, "strategy 'random' for style is not known"),
+        (LONG, {"strategies": {"style": "psychic"}}, "strategy 'psychic' for style is not known"),
+        (LONG, {"strategies": {"mood": "aligned"}}, "'mood', which is no side that picks"),
         (LONG, {"adapters": {"style": "style@3"}}, "style@3 can't be used: .* takes no adapters"),
         (
             LONG,

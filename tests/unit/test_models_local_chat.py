@@ -21,8 +21,8 @@ from patlm.models.local_chat import LocalChatModel
 from patlm.models.rows import Row
 from patlm.models.sampling import Sampling
 from patlm.models.scheduling import BatchLimits
-from patlm.models.token_hooks import draw
 from patlm.models.token_count import token_counter
+from patlm.models.token_hooks import draw
 from tiny_models import WINDOW, tiny_chat
 
 PROMPTS = ["a", "a longer prompt than the first", "b?", "Ünïcödé", "x" * 90, "one two three"]
