@@ -74,7 +74,7 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
     builder = StateGraph(LoopState, context_schema=RunContext, input_schema=Request)
     sides = {f"{each.name}-retrieve": each.name for each in TRAJECTORIES}
     for each in TRAJECTORIES:
-        builder.add_node(f"{each.name}-retrieve", each.build_retrieve(provide))  # type: ignore[call-overload]
+        builder.add_node(f"{each.name}-retrieve", each.build_retrieve(provide))
         builder.add_edge(START, f"{each.name}-retrieve")
     state = await builder.compile().ainvoke(request, context=context)
     logs = {side: state["log"][f"{node}@1"] for node, side in sides.items()}

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import pad
 from transformers import (
-    DynamicCache,
     GenerationConfig,
     LogitsProcessorList,
     StoppingCriteriaList,
@@ -23,7 +22,7 @@ from transformers import (
 
 from .adapter_slots import AdapterSlots
 from .capture import Capture
-from .kv_cache import Piece, empty_cache, holds_plain_layers, joined
+from .kv_cache import Piece, RoomyCache, holds_plain_layers, joined
 from .rows import Row
 from .scheduling import Load
 from .token_hooks import ChooseTokens, PushTokens, generator_of
@@ -48,7 +47,7 @@ class _Part:
 
     writers: Sequence[_Writer]
     mask: torch.Tensor
-    cache: DynamicCache
+    cache: RoomyCache
 
 
 class RunningBatch:
@@ -104,7 +103,7 @@ class RunningBatch:
             return
         parts = []
         for group in self._groups(rows):
-            cache = empty_cache(self._config)
+            cache = RoomyCache(self._config)
             writers, mask = self._read(group, cache, enough=lambda pushed: True)
             parts.append(_Part(writers, mask, cache))
         self._keep([*filter(None, [self._running]), *parts])
@@ -143,7 +142,7 @@ class RunningBatch:
         yield group
 
     def _read(
-        self, rows: Sequence[Row], cache: DynamicCache | None, enough: Callable[[int], bool]
+        self, rows: Sequence[Row], cache: RoomyCache | None, enough: Callable[[int], bool]
     ) -> tuple[list[_Writer], torch.Tensor]:
         writers = [_Writer(row, generator_of(row)) for row in rows]
         input_ids, mask = left_pad([row.prompt_ids for row in rows], self._pad_id)
@@ -155,7 +154,7 @@ class RunningBatch:
         writers: Sequence[_Writer],
         input_ids: torch.Tensor,
         mask: torch.Tensor,
-        cache: DynamicCache | None,
+        cache: RoomyCache | None,
         enough: Callable[[int], bool],
     ) -> None:
         rows = [writer.row for writer in writers]

@@ -19,11 +19,14 @@ ROOM = 64
 """Tokens for which room is made at a time."""
 
 
-class RoomyLayer(DynamicLayer):
+class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values of one layer, each (rows, heads, tokens, size of a head).
 
     `keys` and `values` are views of larger tensors, which the next tokens are written into.
     """
+
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -47,17 +50,30 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = all_keys[:, :, :tokens], all_values[:, :, :tokens]
 
 
+class RoomyCache(DynamicCache):
+    """What a model remembers, for one that `holds_plain_layers`.
+
+    Attributes:
+        roomy: The layers, as what they are.
+    """
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__(config=config)
+        self.roomy = [RoomyLayer() for _ in self.layers]  # type: ignore[no-untyped-call]
+        self.layers = list(self.roomy)
+
+
 @dataclass(frozen=True)
 class Piece:
     """Rows of a cache that go on.
 
     Attributes:
-        cache: As `empty_cache` makes it, and filled since.
+        cache: Where they are.
         rows: Their places in it.
         begin: The first token that one of them needs; what is before it is padding.
     """
 
-    cache: DynamicCache
+    cache: RoomyCache
     rows: Sequence[int]
     begin: int = 0
 
@@ -70,21 +86,14 @@ def holds_plain_layers(config: PreTrainedConfig) -> bool:
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
-def empty_cache(config: PreTrainedConfig) -> DynamicCache:
-    """Return a cache for a model that `holds_plain_layers`."""
-    cache = DynamicCache(config=config)
-    cache.layers = [RoomyLayer() for _ in cache.layers]
-    return cache
-
-
-def joined(pieces: Sequence[Piece], config: PreTrainedConfig) -> DynamicCache:
+def joined(pieces: Sequence[Piece], config: PreTrainedConfig) -> RoomyCache:
     """Return one cache of all rows, those of one piece below those of the piece before.
 
     Shorter pieces are padded with zeros from the left, which are to be masked.
     """
-    whole = empty_cache(config)
-    for number, layer in enumerate(whole.layers):
-        layers = [piece.cache.layers[number] for piece in pieces]
+    whole = RoomyCache(config)
+    for number, layer in enumerate(whole.roomy):
+        layers = [piece.cache.roomy[number] for piece in pieces]
         layer.lazy_initialization(layers[0].keys, layers[0].values)
         keys = _below_each_other(pieces, [each.keys for each in layers])
         values = _below_each_other(pieces, [each.values for each in layers])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .choices import DRAWN_PER_TEXT, Choice, Take, matched
 from .edges import Alignment, align
@@ -45,7 +46,7 @@ class RankedPool:
     word_ranks: Places
     cosines: Vectors
     scores: Scores
-    names: Sequence[str]
+    names: NDArray[np.str_]
     authors: Places
     alignment: Alignment | None
     request: tuple[str, str]

@@ -10,7 +10,7 @@ import torch
 from adapter_fixtures import random_adapter
 from patlm.models.adapter_slots import AdapterFiles, AdapterSlots
 from patlm.models.generation import RunningBatch
-from patlm.models.kv_cache import ROOM, Piece, empty_cache, holds_plain_layers, joined
+from patlm.models.kv_cache import ROOM, Piece, RoomyCache, holds_plain_layers, joined
 from patlm.models.rows import Completion, Row
 from patlm.models.sampling import Sampling
 from tiny_models import tiny_llama, tiny_tokenizer
@@ -188,7 +188,7 @@ def test_joined_caches_hold_what_each_row_had() -> None:
     size = config.hidden_size // config.num_attention_heads
     caches = []
     for rows, tokens in ((3, 5), (2, 9)):
-        cache = empty_cache(config)
+        cache = RoomyCache(config)
         for number in range(config.num_hidden_layers):
             shape = (rows, config.num_key_value_heads, tokens, size)
             cache.update(torch.randn(shape), torch.randn(shape), number)
