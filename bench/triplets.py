@@ -11,9 +11,11 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from ..stores.records import Text, Vectors
 from ..stores.words import bare
@@ -28,6 +30,9 @@ FOLDS = 4
 """Users in two halves x topics in two halves."""
 
 Places = NDArray[np.int64]
+
+Rows: TypeAlias = "Vectors | csr_matrix"
+"""Unit rows, dense or sparse."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,14 @@ class Triplets:
     def __len__(self) -> int:
         return len(self.anchor)
 
-    def right(self, vectors: Vectors) -> NDArray[np.float64]:
+    def right(self, rows: Rows) -> NDArray[np.float64]:
         """Return 1 where the positive is nearer by cosine, ½ on ties, else 0, shape (triplets,).
 
         Args:
-            vectors: A unit row a text.
+            rows: A unit row a text.
         """
-        anchor = vectors[self.anchor]
-        near = np.einsum("nd,nd->n", anchor, vectors[self.positive])
-        far = np.einsum("nd,nd->n", anchor, vectors[self.negative])
+        near = _cosines(rows, self.anchor, self.positive)
+        far = _cosines(rows, self.anchor, self.negative)
         return (near > far) + 0.5 * (near == far)
 
     def by_author(self, right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,6 +144,13 @@ def make_triplets(
         [(a, p, n, number[author], fold) for a, p, n, author, fold in rows], np.int64
     ).reshape(-1, 5)
     return Triplets(*columns.T, authors=authors)
+
+
+def _cosines(rows: Rows, one: Places, other: Places) -> NDArray[np.float64]:
+    if isinstance(rows, np.ndarray):
+        cosines: NDArray[np.float64] = np.einsum("nd,nd->n", rows[one], rows[other])
+        return cosines
+    return np.asarray(rows[one].multiply(rows[other]).sum(axis=1)).ravel()
 
 
 def _pairs(places: Sequence[int], texts: Sequence[Text]) -> list[tuple[int, int]]:
