@@ -157,7 +157,7 @@ class _Bench:
         return {
             "prompt_tokens": {"min": min(lengths), "max": max(lengths)},
             "ratios": {
-                key: round(value, 4) for key, value in (ratios | loop.pop("ratios")).items()
+                key: float(f"{value:.4g}") for key, value in (ratios | loop.pop("ratios")).items()
             },
             "identical": identical,
             "loop": {"batch_rows": row_seconds / seconds} | loop,
