@@ -19,7 +19,7 @@ class CallReport:
         adapter: What it ran with; None: the base model.
         prompt_tokens: Tokens read.
         new_tokens: Tokens written.
-        started_s: When its batch began.
+        started_s: When it was taken from the queue to be read.
         first_token_s: When its first token came; None: none did.
         ended_s: When it was answered; None: it failed or was cancelled.
         queued_at: When it was asked for, in seconds of `time.perf_counter`.
