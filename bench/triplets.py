@@ -66,7 +66,8 @@ class Triplets:
         """
         near = _cosines(rows, self.anchor, self.positive)
         far = _cosines(rows, self.anchor, self.negative)
-        return (near > far) + 0.5 * (near == far)
+        right: NDArray[np.float64] = (near > far) + 0.5 * (near == far)
+        return right
 
     def by_author(self, right: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of each author's triplets, shape (authors,)."""
@@ -143,7 +144,8 @@ def make_triplets(
     columns = np.array(
         [(a, p, n, number[author], fold) for a, p, n, author, fold in rows], np.int64
     ).reshape(-1, 5)
-    return Triplets(*columns.T, authors=authors)
+    anchor, positive, negative, author_of, fold_of = columns.T
+    return Triplets(anchor, positive, negative, author_of, fold_of, authors)
 
 
 def _cosines(rows: Rows, one: Places, other: Places) -> NDArray[np.float64]:
