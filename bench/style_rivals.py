@@ -15,6 +15,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
+from ..models.style_baseline import StyleBaseline
 from ..models.style_features import count_style
 from ..stores.records import Vectors
 from .triplets import Rows
@@ -22,9 +23,6 @@ from .triplets import Rows
 Rival = Callable[[Sequence[str]], Rows]
 
 COMPONENTS = 300
-
-LEAST_SPREAD = 0.02
-"""A feature that hardly varies is not blown up by more than this."""
 
 
 def char_tfidf(bodies: Sequence[str], *, longest: int, components: int | None = None) -> Rows:
@@ -46,12 +44,9 @@ def char_tfidf(bodies: Sequence[str], *, longest: int, components: int | None = 
 
 def stylometry(bodies: Sequence[str]) -> Vectors:
     """Return counted features, each centred and scaled over these texts."""
-    counts = [count_style(body) for body in bodies]
-    seen = np.sum([count.seen for count in counts], axis=0)
-    usual = np.sum([count.counted for count in counts], axis=0) / np.maximum(seen, 1.0)
-    features = np.array([count.rates(usual) for count in counts])
-    spread = np.maximum(features.std(axis=0), LEAST_SPREAD)
-    return _unit((features - features.mean(axis=0)) / spread)
+    baseline = StyleBaseline.measure(bodies, ngram_bins=1)  # the n-grams are another rival's
+    features = np.array([count_style(body).rates(baseline.usual) for body in bodies])
+    return _unit((features - baseline.mean) / baseline.spread)
 
 
 def length(bodies: Sequence[str]) -> Vectors:

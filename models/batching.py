@@ -130,7 +130,7 @@ class Batcher:
             _fail(newcomers, GenerationFailed, f"reading the prompt failed: {fault!r}", fault)
         try:
             self._engine.write(self._enough)
-        except Exception as fault:  # noqa: BLE001
+        except Exception as fault:  # noqa: BLE001 - likewise
             _fail(self._running, GenerationFailed, f"generating failed: {fault!r}", fault)
             self._engine.clear()
         forgotten = [row for row in self._running if row not in self._engine.rows]
@@ -158,8 +158,8 @@ class Batcher:
             orphans = [*self._running, *self._waiting]
             self._waiting.clear()
             self._running = ()
+            self._engine.clear()  # before another thread may use it
             self._thread = None
-        self._engine.clear()
         message = f"the generating thread ended with {fault!r}; the next call starts a new one"
         _fail(orphans, WorkerDied, message, fault)
 

@@ -35,8 +35,8 @@ class Choice:
     Attributes:
         take: `aligned`: the nearest people; `random`: anybody among the candidates, each text
             matched in length and rating with one of the aligned ones; `anti_aligned`: those
-            farthest away; `same_topic`: texts on the topic, by relevance alone; `random_topic`:
-            anybody's, on other topics.
+            farthest away; `same_topic`: texts on the topic, for preference by relevance alone;
+            `random_topic`: anybody's, on other topics.
         seed: Of what is drawn; the same request draws the same with it.
     """
 
