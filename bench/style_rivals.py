@@ -18,7 +18,7 @@ from sklearn.preprocessing import normalize
 from ..models.style_baseline import StyleBaseline
 from ..models.style_features import count_style
 from ..stores.records import Vectors
-from .triplets import Rows
+from ..training.triplets import Rows
 
 Rival = Callable[[Sequence[str]], Rows]
 

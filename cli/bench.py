@@ -1,4 +1,4 @@
-"""`patlm bench ...`: is it fast?"""
+"""`patlm bench ...`: is it true, is it fast?"""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ import typer
 
 from .options import JsonOption
 
-app = typer.Typer(help="Measure speed, as ratios taken in one run.", no_args_is_help=True)
+DataOption = Annotated[
+    list[Path], typer.Option("--data", help="File of texts; may be given several times.")
+]
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", help="File of a picture (png, svg, pdf).")
+]
+
+app = typer.Typer(help="Measure how good and how fast it is.", no_args_is_help=True)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure speed, as ratios taken in one run."""
+    """Measure how good and how fast it is."""
 
 
 @app.command("loop")
@@ -64,15 +71,12 @@ def serving(
     """Time one model with many callers, beside raw `generate` and a sequential model."""
     from ..bench.serving import QUICK, Size, measure_serving
     from ..models.bundled import chat_model_path
-    from .output import emit_json, errors_as_lines, stderr, stdout
-
-    def say(part: str) -> None:
-        stderr.print(f"{time.strftime('%H:%M:%S')}  {part}", highlight=False)
+    from .output import emit_json, errors_as_lines, stdout
 
     with errors_as_lines():
         path = str(chat_model_path()) if model == "bundled" else model
         size = QUICK if quick else Size()
-        found = asyncio.run(measure_serving(path, dtype=dtype, data=data, size=size, say=say))
+        found = asyncio.run(measure_serving(path, dtype=dtype, data=data, size=size, say=_say))
     if json:
         emit_json(found)
         return
@@ -87,3 +91,52 @@ def serving(
             f"p95 {whole['p95']:.0f} ms"
         )
     stdout.print(f"{found['calls']} marked calls: {found['lost']} lost, {found['crossed']} crossed")
+
+
+@app.command("encoder")
+def encoder(
+    data: DataOption,
+    plot: PlotOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask the style encoder and its rivals who wrote what, with the topic held fixed."""
+    from ..bench.encoder import measure_encoder
+    from ..bench.interval_plot import plot_intervals
+    from ..models.topic_encoder import open_topic_encoder
+    from .output import emit_json, errors_as_lines, stdout
+
+    with errors_as_lines():
+        found = measure_encoder(data, open_topic_encoder(), say=_say)
+        if plot is not None:
+            plot_intervals(
+                found["rows"],
+                plot,
+                series="encoder",
+                value="accuracy",
+                axis="triplets right, mean over authors (95% interval by author)",
+                chance=0.5,
+            )
+    if json:
+        emit_json(found)
+        return
+    for row in found["rows"]:
+        low, high = row["ci95"]
+        stdout.print(
+            f"{row['data']:>22}  {row['encoder']:>16}  {row['accuracy']:.3f} "
+            f"[{low:.3f}, {high:.3f}]  {row['authors']} authors"
+        )
+    for pair in found["paired"]:
+        low, high = pair["ci95"]
+        lead = f"{pair['gain']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        stdout.print(f"{pair['data']:>22}  patlm - {pair['against']:>16}  {lead}")
+    for pair in found["neighbours"]["paired"]:
+        low, high = pair["ci95"]
+        lead = f"{pair['gain']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        known = f"{pair['history']} own texts, {pair['people']} people"
+        stdout.print(f"{pair['data']:>22}  {pair['strategy']} - {pair['against']}  {lead}  {known}")
+
+
+def _say(part: str) -> None:
+    from .output import stderr
+
+    stderr.print(f"{time.strftime('%H:%M:%S')}  {part}", highlight=False)

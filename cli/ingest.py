@@ -72,7 +72,9 @@ async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
 
     rejects_file = rejects or place_rejects_file(uri, rows.path)
     with _bar(rows) as progress:
-        async with open_store(uri, encoder=Settings().encoder) as store:
+        settings = Settings()
+        opened = open_store(uri, encoder=settings.encoder, style_encoder=settings.style_encoder)
+        async with opened as store:
             return await fill(
                 store,
                 rows,

@@ -16,6 +16,7 @@ from . import (
     serve_stats,
     show,
     stats,
+    train_encoder,
     write,
 )
 
@@ -28,7 +29,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, ingest, write, retrieve, show, stats, serve_stats, forget, doctor):
+COMMANDS = (
+    demo,
+    ingest,
+    write,
+    retrieve,
+    show,
+    stats,
+    serve_stats,
+    forget,
+    train_encoder,
+    doctor,
+)
+for command in COMMANDS:
     command.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")

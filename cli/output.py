@@ -54,10 +54,11 @@ def errors_as_lines() -> Iterator[None]:
     from ..nodes.errors import LoopError
     from ..stores.errors import StoreError
     from ..stores.file_rows import FormatError
+    from ..training.errors import TrainingError
 
     try:
         yield
-    except (LoopError, ModelError, StoreError, FormatError) as error:
+    except (LoopError, ModelError, StoreError, FormatError, TrainingError) as error:
         fail(str(error))
     except ValidationError as error:  # settings from the environment
         first = error.errors()[0]

@@ -46,6 +46,7 @@ def retrieve(
     """Show the evidence that both sides would read for USER, and the users behind it."""
     from ..graph import retrieving
     from ..graph.request_fields import read_context_fields, read_fields
+    from ..graph.settings import Settings
     from ..stores.text_store import check_exists
     from .output import emit_json, errors_as_lines, run
 
@@ -68,7 +69,11 @@ def retrieve(
             check_exists(store)
 
     async def main() -> Retrieved:
-        async with retrieving.open_retrieval(store) as parts:
+        settings = Settings()
+        opened = retrieving.open_retrieval(
+            store, encoder=settings.encoder, style_encoder=settings.style_encoder
+        )
+        async with opened as parts:
             return await retrieving.retrieve(parts, request, context)
 
     found = run(main)

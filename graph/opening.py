@@ -55,7 +55,7 @@ async def open_parts(
         if not set(ROLES) <= set(given):
             model = await asyncio.to_thread(_open_chat, settings, progress, exits)
             loaded = dict.fromkeys(ROLES, model)
-        encoders = await asyncio.to_thread(open_encoders, settings.encoder)
+        encoders = await asyncio.to_thread(open_encoders, settings.encoder, settings.style_encoder)
         async with _open_filled(settings.store, encoders) as store:
             chat = {**loaded, **given}
             yield await asyncio.to_thread(_make_parts, store, encoders, chat, settings)
@@ -71,43 +71,52 @@ class Encoders:
     topic: Encoder
 
 
-def open_encoders(topic: str = "bundled") -> Encoders:
+def open_encoders(topic: str = "bundled", style: str = "bundled") -> Encoders:
     """Load the encoders. Blocks for seconds: call it in a thread.
 
     Args:
         topic: The topic encoder: bundled, a path or a hub id.
+        style: The style encoder: bundled, a folder of `patlm train-encoder`, or a published one.
 
     Raises:
-        ModelNotFound: Nothing is there under this name.
+        ModelError: Nothing is there under a name, or it can't be used.
     """
     from ..models.style_encoder import FixedStyleEncoder
     from ..models.topic_encoder import open_topic_encoder
 
-    return Encoders(FixedStyleEncoder(), open_topic_encoder(topic))
+    if style == "bundled":
+        return Encoders(FixedStyleEncoder(), open_topic_encoder(topic))
+    from ..models.style_model import StyleEncoder
+
+    return Encoders(StyleEncoder.load(style), open_topic_encoder(topic))
 
 
 @asynccontextmanager
-async def open_store(uri: str | None, *, encoder: str = "bundled") -> AsyncIterator[TextStore]:
+async def open_store(
+    uri: str | None, *, encoder: str = "bundled", style_encoder: str = "bundled"
+) -> AsyncIterator[TextStore]:
     """Open a store, made where there is none; without a URI, that of the sample corpus.
 
     Args:
         uri: Directory or object-store URI.
         encoder: The topic encoder: bundled, a path or a hub id.
+        style_encoder: See `open_encoders`.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
         ModelError: The encoder can't be loaded.
     """
-    async with open_store_and_encoders(uri, encoder=encoder) as (store, _):
+    opened = open_store_and_encoders(uri, encoder=encoder, style_encoder=style_encoder)
+    async with opened as (store, _):
         yield store
 
 
 @asynccontextmanager
 async def open_store_and_encoders(
-    uri: str | None, *, encoder: str = "bundled"
+    uri: str | None, *, encoder: str = "bundled", style_encoder: str = "bundled"
 ) -> AsyncIterator[tuple[TextStore, Encoders]]:
     """Open a store, as `open_store` does, and give its encoders along: to search it."""
-    encoders = await asyncio.to_thread(open_encoders, encoder)
+    encoders = await asyncio.to_thread(open_encoders, encoder, style_encoder)
     async with _open_filled(uri, encoders) as store:
         yield store, encoders
 

@@ -50,7 +50,7 @@ class Personalizer:
         roles: Chat models for single roles (style, preference, integrate).
         trace: Folder for the record of each run; none: PATLM_TRACE, else no records.
         namespace: Tenant of all calls.
-        settings: Further settings by name (`encoder`, `dtype`).
+        settings: Further settings by name (`encoder`, `style_encoder`, `dtype`).
     """
 
     def __init__(

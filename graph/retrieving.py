@@ -35,18 +35,22 @@ class Retrieved(BaseModel):
 
 
 @asynccontextmanager
-async def open_retrieval(store: str | None, *, encoder: str = "bundled") -> AsyncIterator[Parts]:
+async def open_retrieval(
+    store: str | None, *, encoder: str = "bundled", style_encoder: str = "bundled"
+) -> AsyncIterator[Parts]:
     """Open what retrieving needs: a store and its encoders, no language model.
 
     Args:
         store: Directory or object-store URI; none: the sample corpus.
         encoder: The topic encoder: bundled, a path or a hub id.
+        style_encoder: See `opening.open_encoders`.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
         ModelError: The encoder can't be loaded.
     """
-    async with open_store_and_encoders(store, encoder=encoder) as (opened, encoders):
+    opening = open_store_and_encoders(store, encoder=encoder, style_encoder=style_encoder)
+    async with opening as (opened, encoders):
         yield Parts(
             store=opened,
             style_encoder=encoders.style,

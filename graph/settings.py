@@ -27,6 +27,11 @@ class Settings(BaseSettings):
         description="Server of a provider:model, as http://host:port/v1; none: the provider's.",
     )
     encoder: str = Field("bundled", description="Topic encoder: bundled, a path or a hub id.")
+    style_encoder: str = Field(
+        "bundled",
+        description="Style encoder: bundled (no training), a folder that `patlm train-encoder` "
+        "wrote, or a path or hub id of a published one.",
+    )
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the language model; auto: the faster one here."
     )

@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from .local_loading import open_local_chat
     from .remote_chat import RemoteChatModel
     from .scheduling import BatchLimits
+    from .sentence_encoder import EmbeddingsEncoder, SentenceEncoder
     from .serving_stats import ServingStats
     from .style_encoder import FixedStyleEncoder
+    from .style_model import StyleEncoder
     from .token_count import token_counter
-    from .topic_encoder import EmbeddingsEncoder, TopicEncoder, open_topic_encoder
+    from .topic_encoder import open_topic_encoder
 
 _MODULES = {
     "AdapterFiles": "adapter_slots",
@@ -41,7 +43,7 @@ _MODULES = {
     "BatchLimits": "scheduling",
     "BatchReport": "batch_report",
     "CallRefused": "errors",
-    "EmbeddingsEncoder": "topic_encoder",
+    "EmbeddingsEncoder": "sentence_encoder",
     "FixedStyleEncoder": "style_encoder",
     "GenerationFailed": "errors",
     "LocalChatModel": "local_chat",
@@ -52,8 +54,9 @@ _MODULES = {
     "ModelUnusable": "errors",
     "RemoteChatModel": "remote_chat",
     "RemoteFailed": "errors",
+    "SentenceEncoder": "sentence_encoder",
     "ServingStats": "serving_stats",
-    "TopicEncoder": "topic_encoder",
+    "StyleEncoder": "style_model",
     "WorkerDied": "errors",
     "chat_model_path": "bundled",
     "install": "bundled",
@@ -83,8 +86,9 @@ __all__ = [
     "ModelUnusable",
     "RemoteChatModel",
     "RemoteFailed",
+    "SentenceEncoder",
     "ServingStats",
-    "TopicEncoder",
+    "StyleEncoder",
     "WorkerDied",
     "chat_model_path",
     "install",

@@ -144,7 +144,7 @@ _PER_UNIT = [
     len(_AMONG_WORDS) + len(_FUNCTION_WORDS),
 ]
 #: Pseudo-observations a rate starts with: characters, sentence ends, words.
-_PRIOR = np.repeat([100.0, 2.0, 20.0], _PER_UNIT)
+PRIOR = np.repeat([100.0, 2.0, 20.0], _PER_UNIT)
 _ONLY_ENGLISH = frozenset(" ".join(_ENGLISH).split()) - {"a", "as", "do", "me"}
 _ONLY_PORTUGUESE = frozenset(" ".join(_PORTUGUESE).split())
 
@@ -172,7 +172,7 @@ class StyleCounts:
         Args:
             usual: The rate of each counted feature in ordinary texts, shape as `counted`.
         """
-        rates = (self.counted + _PRIOR * usual) / (self.seen + _PRIOR)
+        rates = (self.counted + PRIOR * usual) / (self.seen + PRIOR)
         return np.concatenate([self.shares, np.sqrt(rates)])
 
 

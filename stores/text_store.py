@@ -20,12 +20,14 @@ from . import preference_search, style_search
 from .choices import ALIGNED, Choice
 from .compaction import THRESHOLD, Compactor
 from .errors import InvalidQuery, NoSuchStore, StoreError
+from .filters import within
 from .forgetting import Forgetting
 from .inventory import gather_stats
 from .outcomes import Added, Compacted, Receipt, StoreStats
 from .recorded_encoder import recorded_encoders
 from .records import Encoder, Found, History, Text, Vectors
 from .recount import adds_up, recount
+from .rows import PLAIN_COLUMNS, texts_of_rows
 from .schema import TEXTS
 from .snapshots import Snapshots
 from .tables import Tables, local_root
@@ -216,6 +218,15 @@ class TextStore:
         return await preference_search.search_by_preference(
             self._tables, self._snapshots, history, query, query_text, topic_id, k, choice
         )
+
+    async def shared_texts(self, namespace: str) -> list[Text]:
+        """Return all texts of a tenant that may serve others, in no order; all are in memory then.
+
+        Args:
+            namespace: The tenant.
+        """
+        rows = await self._tables.read(TEXTS, within(namespace, shared=True), PLAIN_COLUMNS)
+        return await asyncio.to_thread(texts_of_rows, rows)
 
     async def stats(self) -> StoreStats:
         """Count what the store holds, over all namespaces."""

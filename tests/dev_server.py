@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from processes import ROOT, environment
+from processes import LOG, ROOT, free_port, served
 
 SECONDS_TO_START = 90.0
-SECONDS_TO_STOP = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,8 +56,8 @@ def dev_server(
         RuntimeError: It ended, or did not answer in time; holds its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    server = DevServer(f"http://127.0.0.1:{port}", folder / "server.log", folder / "traces")
+    port = free_port()
+    server = DevServer(f"http://127.0.0.1:{port}", folder / LOG, folder / "traces")
     command = [
         *(sys.executable, "-m", "langgraph_cli", "dev", "--no-browser", "--no-reload"),
         *("--host", "127.0.0.1", "--port", str(port), "--config", str(ROOT / "langgraph.json")),
@@ -75,52 +69,9 @@ def dev_server(
         "LANGGRAPH_CLI_NO_ANALYTICS": "1",
         **env,
     }
-    with server.log.open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment(**variables),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            _wait(process, server, seconds)
-            yield server
-        finally:
-            _stop(process)
 
+    def answers() -> bool:
+        return httpx.get(f"{server.url}/ok", timeout=2).is_success
 
-def _wait(process: subprocess.Popen[bytes], server: DevServer, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"langgraph dev ended with {process.returncode}:\n{server.said()}")
-        try:
-            if httpx.get(f"{server.url}/ok", timeout=2).is_success:
-                return
-        except httpx.TransportError:  # not up yet
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"langgraph dev did not answer within {seconds:g} s:\n{server.said()}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and whatever it started: the process group that is its own."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, kind)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(SECONDS_TO_STOP)
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with served(command, folder, answers, seconds=seconds, **variables):
+        yield server

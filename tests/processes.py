@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
 FAKE_MODEL = "python:fake_models:word_by_word"
+
+LOG = "server.log"
+SECONDS_TO_STOP = 10.0
 
 _FOREIGN = ("PATLM_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_")
 
@@ -32,6 +42,82 @@ def environment(**env: str) -> dict[str, str]:
         "NO_COLOR": "1",
     }
     return {**inherited, **ours, **env}
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(
+    command: Sequence[str],
+    folder: Path,
+    answers: Callable[[], bool],
+    *,
+    seconds: float,
+    **env: str,
+) -> Iterator[None]:
+    """Run a server while the block runs, from when it answers.
+
+    Args:
+        command: Starts it.
+        folder: Where it runs and keeps its log, `LOG`.
+        answers: Says whether it does; a refused connection means not yet.
+        seconds: How long that may take.
+        env: Further variables.
+
+    Raises:
+        RuntimeError: It ended, or did not answer in time; holds its log.
+    """
+    log = folder / LOG
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(**env),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _wait(process, answers, seconds, log)
+            yield
+        finally:
+            _stop(process)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float, log: Path
+) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended with {process.returncode}:\n{log.read_text()}")
+        try:
+            if answers():
+                return
+        except httpx.TransportError:  # not up yet
+            pass
+        time.sleep(0.2)
+    raise RuntimeError(f"no answer within {seconds:g} s:\n{log.read_text()}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server and whatever it started: the process group that is its own."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, kind)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(SECONDS_TO_STOP)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
 
 
 def run_python(

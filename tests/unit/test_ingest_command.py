@@ -12,7 +12,7 @@ import typer
 from click.testing import Result
 from patlm.cli import ingest
 from patlm.stores.text_store import TextStore
-from store_fixtures import style_encoder, topic_encoder
+from store_fixtures import topic_encoder
 from typer.testing import CliRunner
 
 PEOPLE = [
@@ -30,7 +30,7 @@ PEOPLE = [
 @pytest.fixture(autouse=True)
 def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
-    async def open_store(uri: str, *, encoder: str) -> AsyncIterator[TextStore]:
+    async def open_store(uri: str, *, encoder: str, style_encoder: str) -> AsyncIterator[TextStore]:
         async with TextStore.open(
             uri, style_encoder=style_encoder(), topic_encoder=topic_encoder()
         ) as store:

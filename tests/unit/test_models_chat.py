@@ -15,8 +15,8 @@ from patlm.models import bundled, device
 from patlm.models.chat import model_name, open_chat_model
 from patlm.models.errors import CallRefused, ModelError, ModelNotFound, ModelUnusable
 from patlm.models.local_chat import LocalChatModel
+from patlm.models.sentence_encoder import EmbeddingsEncoder
 from patlm.models.token_count import token_counter
-from patlm.models.topic_encoder import EmbeddingsEncoder
 from tiny_models import tiny_chat
 
 

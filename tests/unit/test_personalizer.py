@@ -26,7 +26,7 @@ CHANGING = {
 @pytest.fixture(autouse=True)
 def cheap_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        opening, "open_encoders", lambda _: opening.Encoders(style_encoder(), topic_encoder())
+        opening, "open_encoders", lambda *_: opening.Encoders(style_encoder(), topic_encoder())
     )
 
 
@@ -262,12 +262,12 @@ async def test_parts_are_opened_once_for_all_calls(
     opened = []
     encoders = opening.open_encoders
 
-    def counted(name: str) -> Any:
-        opened.append(name)
-        return encoders(name)
+    def counted(*names: str) -> Any:
+        opened.append(names)
+        return encoders(*names)
 
     monkeypatch.setattr(opening, "open_encoders", counted)
     personalizer = personalizer_of(tmp_path)
     await asyncio.gather(*(personalizer.awrite(f"u{n}", title="Two nights") for n in range(10)))
     await asyncio.to_thread(personalizer.close)
-    assert opened == ["bundled"]
+    assert opened == [("bundled", "bundled")]

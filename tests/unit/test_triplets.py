@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from patlm.bench.triplets import Halves, Triplets, make_triplets
+from patlm.training.triplets import Halves, Triplets, make_triplets
 from store_fixtures import text
 
 TEXTS = [
@@ -23,7 +23,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def triplets() -> Triplets:
-    return make_triplets(TEXTS, seed=0)
+    return make_triplets(TEXTS, seed=0, folds=Halves.of(TEXTS))
 
 
 def test_a_triplet_differs_in_what_it_asks_for_alone(triplets: Triplets) -> None:
@@ -58,7 +58,7 @@ def test_halves_hold_as_many_texts() -> None:
 
 
 def test_an_author_has_so_many_pairs_and_each_so_many_negatives() -> None:
-    triplets = make_triplets(TEXTS, seed=0, pairs=4, negatives=2)
+    triplets = make_triplets(TEXTS, seed=0, folds=Halves.of(TEXTS), pairs=4, negatives=2)
     pairs = list(zip(triplets.anchor.tolist(), triplets.positive.tolist(), strict=True))
     assert max(Counter(pairs).values()) <= 2
     by_author = Counter(TEXTS[anchor].user_id for anchor, _ in set(pairs))
@@ -66,7 +66,7 @@ def test_an_author_has_so_many_pairs_and_each_so_many_negatives() -> None:
 
 
 def test_draws_repeat_with_the_seed(triplets: Triplets) -> None:
-    again, other = make_triplets(TEXTS, seed=0), make_triplets(TEXTS, seed=1)
+    again, other = (make_triplets(TEXTS, seed=seed, folds=Halves.of(TEXTS)) for seed in (0, 1))
     assert np.array_equal(again.negative, triplets.negative)
     assert not np.array_equal(other.negative, triplets.negative)
 
@@ -79,7 +79,7 @@ def test_copies_are_no_evidence_either_way() -> None:
         text("b", "t1", "Other words."),
     ]
     # a's two texts are copies of one another; b's positive on t1 stands against a copy of nothing.
-    triplets = make_triplets(texts, seed=0)
+    triplets = make_triplets(texts, seed=0, folds=Halves.of(texts))
     assert "a" not in triplets.authors
 
 
@@ -95,4 +95,4 @@ def test_accuracy_is_the_mean_over_authors() -> None:
 
 
 def test_texts_without_pairs_make_no_triplets() -> None:
-    assert len(make_triplets([text("a", "t", "x")], seed=0)) == 0
+    assert len(make_triplets([text("a", "t", "x")], seed=0, folds=None)) == 0

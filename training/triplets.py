@@ -107,7 +107,12 @@ class Halves:
 
 
 def make_triplets(
-    texts: Sequence[Text], *, seed: int, pairs: int = PAIRS, negatives: int = NEGATIVES
+    texts: Sequence[Text],
+    *,
+    seed: int,
+    folds: Halves | None,
+    pairs: int = PAIRS,
+    negatives: int = NEGATIVES,
 ) -> Triplets:
     """Draw triplets, all of whose authors and topics lie in one fold.
 
@@ -116,16 +121,20 @@ def make_triplets(
     Args:
         texts: Of which each is one place.
         seed: Of what is drawn.
+        folds: Parts people and topics; None takes all as fold 0.
         pairs: Ordered pairs of an author at most.
         negatives: Of each pair at most.
     """
-    halves = Halves.of(texts)
+
+    def fold_of(text: Text) -> int:
+        return 0 if folds is None else folds.fold(text)
+
     on_topic: dict[tuple[int, str], list[int]] = defaultdict(list)
     of_author: dict[tuple[int, str], list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
         if text.topic_id and text.body.strip():
-            on_topic[halves.fold(text), text.topic_id].append(place)
-            of_author[halves.fold(text), text.user_id].append(place)
+            on_topic[fold_of(text), text.topic_id].append(place)
+            of_author[fold_of(text), text.user_id].append(place)
     random = np.random.default_rng(seed)
     rows: list[tuple[int, int, int, str, int]] = []
     for author in sorted({user for _, user in of_author}):
@@ -144,8 +153,8 @@ def make_triplets(
     columns = np.array(
         [(a, p, n, number[author], fold) for a, p, n, author, fold in rows], np.int64
     ).reshape(-1, 5)
-    anchor, positive, negative, author_of, fold_of = columns.T
-    return Triplets(anchor, positive, negative, author_of, fold_of, authors)
+    anchor, positive, negative, author_of, its_fold = columns.T
+    return Triplets(anchor, positive, negative, author_of, its_fold, authors)
 
 
 def _cosines(rows: Rows, one: Places, other: Places) -> NDArray[np.float64]:

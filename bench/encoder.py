@@ -1,0 +1,259 @@
+"""Does the style encoder tell people apart? Every figure of `patlm bench encoder`.
+
+Cross-fitted: people in two halves x topics in two halves, each triplet scored by a model that saw
+neither its people nor its topics. Rivals see all texts of a file at once (who wrote them they never
+see), and each stands with the setting that does best: what they gain by it makes the encoder's lead
+the smaller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models.style_model import StyleEncoder
+from ..stores.readers import read_texts
+from ..stores.records import Encoder, Text
+from ..stores.sample import sample_corpus
+from ..training.errors import TooFewAuthors
+from ..training.style_training import StyleSettings, train_style
+from ..training.triplets import Halves, Rows, Triplets, make_triplets
+from .intervals import interval
+from .neighbours import measure_neighbours
+from .remembered import RememberedEncoder
+from .style_rivals import COMPONENTS, Rival, char_tfidf, rivals
+
+Say = Callable[[str], None]
+
+SEEDS = (0, 1, 2)
+SETTINGS = StyleSettings(epochs=20)
+"""All epochs are run: a fold has no people to spare for a gate."""
+
+OURS = "patlm"
+UNTRAINED = "patlm_untrained"
+NO_SPACING = "patlm_no_spacing"
+
+Means = Mapping[str, float]
+"""An accuracy by author."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One file.
+
+    Attributes:
+        name: The file's name less `_dev` or `_test`.
+        texts: What can be read of it.
+        elsewhere: Texts of the other files and of the sample corpus by other people on other
+            topics, for folds whose own people are too few to learn from.
+    """
+
+    name: str
+    texts: Sequence[Text]
+    elsewhere: Sequence[Text]
+
+
+def measure_encoder(
+    files: Sequence[Path], topic: Encoder, *, seeds: Sequence[int] = SEEDS, say: Say
+) -> dict[str, Any]:
+    """Measure every file.
+
+    Args:
+        files: Of any format that is ingested.
+        topic: MiniLM, the rival that goes by what texts are about, and the stores' topic encoder.
+        seeds: Of what is drawn and trained; an author's accuracies are averaged over them.
+        say: Told of each part.
+
+    Raises:
+        FormatError: A file is of no known format.
+    """
+    rows: list[dict[str, Any]] = []
+    paired: list[dict[str, Any]] = []
+    neighbours: dict[str, list[dict[str, Any]]] = {"rows": [], "paired": []}
+    for data in read_data_sets(files):
+        found, counts = _measure(data, topic.encode, seeds, say)
+        display_names = {text.user_id for text in data.texts if text.shared_id}
+        for label, authors in (
+            (data.name, counts.keys() - display_names),
+            (f"{data.name}-shared_id", counts.keys() & display_names),
+        ):
+            if authors:
+                own = {name: {a: means[a] for a in authors} for name, means in found.items()}
+                triplets = sum(counts[author] for author in authors)
+                rows += [_row(label, name, means, triplets) for name, means in own.items()]
+                paired += _paired(label, own)
+        for kind, each in _neighbours(data, topic, seeds[0], say).items():
+            neighbours[kind] += each
+    return {"rows": rows, "paired": paired, "neighbours": neighbours, "seeds": list(seeds)}
+
+
+def read_data_sets(files: Sequence[Path]) -> list[DataSet]:
+    """Read files, each with what the others and the sample corpus hold of other people.
+
+    Raises:
+        FormatError: A file is of no known format.
+    """
+    read = {re.sub(r"_(dev|test)$", "", file.stem): _texts_of(file) for file in files}
+    found = []
+    for name, texts in read.items():
+        users, topics = {text.user_id for text in texts}, {text.topic_id for text in texts}
+        others = [each for other, each in read.items() if other != name]
+        elsewhere = [
+            text
+            for text in chain(*others, _texts_of(sample_corpus()))
+            if text.user_id not in users and text.topic_id not in topics
+        ]
+        found.append(DataSet(name, texts, elsewhere))
+    return found
+
+
+def without_spacing(text: str) -> str:
+    """Return a text with one space after each word and mark, none before a mark, and no lines."""
+    return " ".join(re.sub(r"\s*([,;:.!?]+)\s*", r"\1 ", text).split())
+
+
+def _texts_of(file: Path) -> list[Text]:
+    return [text for text in read_texts(file) if isinstance(text, Text) and text.body.strip()]
+
+
+def _measure(
+    data: DataSet, minilm: Rival, seeds: Sequence[int], say: Say
+) -> tuple[dict[str, Means], Counter[str]]:
+    """Return each encoder's accuracy by author, and each author's triplets in all seeds."""
+    halves = Halves.of(data.texts)
+    drawn = [make_triplets(data.texts, seed=seed, folds=halves) for seed in seeds]
+    counts = Counter(triplets.authors[at] for triplets in drawn for at in triplets.author)
+    say(
+        f"{data.name}: {len(data.texts)} texts, {len(counts)} authors with triplets, "
+        f"{counts.total()} triplets of {len(seeds)} seeds"
+    )
+    found: dict[str, Means] = {}
+    for name, texts, fit in (
+        (OURS, data.texts, _trained),
+        (UNTRAINED, data.texts, _untrained),
+        (NO_SPACING, _plain(data.texts), _trained),
+    ):
+        elsewhere = _plain(data.elsewhere) if name == NO_SPACING else data.elsewhere
+        right = [
+            _cross_fitted(texts, halves, triplets, partial(fit, elsewhere, seed))
+            for triplets, seed in zip(drawn, seeds, strict=True)
+        ]
+        found[name] = _by_author(drawn, right)
+        say(f"{data.name}: {name} {_mean(found[name]):.4f}")
+    bodies = [text.body for text in data.texts]
+    for rival, settings in rivals(minilm).items():
+        found[rival] = max((_score(drawn, make(bodies)) for make in settings), key=_mean)
+        say(f"{data.name}: {rival} {_mean(found[rival]):.4f}")
+    return found, counts
+
+
+def _neighbours(
+    data: DataSet, topic: Encoder, seed: int, say: Say
+) -> dict[str, list[dict[str, Any]]]:
+    say(f"{data.name}: style neighbours of held-out people")
+    bodies = [text.body for text in data.texts]
+    judge = char_tfidf(bodies, longest=4, components=min(COMPONENTS, len(bodies) - 1))
+    fit = partial(_trained, data.elsewhere, seed)
+    measured = measure_neighbours(
+        data.name, data.texts, fit, RememberedEncoder(topic), np.asarray(judge)
+    )
+    return asyncio.run(measured)
+
+
+def _trained(elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
+    settings = replace(SETTINGS, seed=seed)
+    try:
+        return train_style(seen, [], settings).encoder
+    except TooFewAuthors:
+        return train_style([*seen, *elsewhere], [], settings).encoder
+
+
+def _untrained(elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
+    return StyleEncoder.untrained([text.body for text in seen])
+
+
+def _plain(texts: Sequence[Text]) -> list[Text]:
+    return [replace(text, body=without_spacing(text.body)) for text in texts]
+
+
+def _cross_fitted(
+    texts: Sequence[Text],
+    halves: Halves,
+    triplets: Triplets,
+    fit: Callable[[Sequence[Text]], Encoder],
+) -> NDArray[np.float64]:
+    """Return what is right of each triplet, each by the model of the opposite fold.
+
+    Args:
+        texts: All.
+        halves: Of people and topics.
+        triplets: To be scored.
+        fit: Makes a model of the texts of one fold.
+    """
+    folds = np.array([halves.fold(text) for text in texts])
+    right = np.zeros(len(triplets))
+    for fold in sorted(set(triplets.fold.tolist())):
+        encoder = fit([texts[at] for at in np.flatnonzero(folds == Halves.opposite(fold))])
+        held_out = np.flatnonzero(folds == fold)
+        rows = np.zeros((len(texts), encoder.dimension), np.float32)
+        rows[held_out] = encoder.encode([texts[at].body for at in held_out])
+        right = np.where(triplets.fold == fold, triplets.right(rows), right)
+    return right
+
+
+def _score(drawn: Sequence[Triplets], rows: Rows) -> Means:
+    return _by_author(drawn, [triplets.right(rows) for triplets in drawn])
+
+
+def _by_author(drawn: Sequence[Triplets], right: Sequence[NDArray[np.float64]]) -> Means:
+    """Return each author's accuracy, the mean over the draws that the author is in."""
+    means: dict[str, list[float]] = defaultdict(list)
+    for triplets, each in zip(drawn, right, strict=True):
+        for author, mean in zip(triplets.authors, triplets.by_author(each), strict=True):
+            means[author].append(float(mean))
+    return {author: float(np.mean(each)) for author, each in means.items()}
+
+
+def _mean(means: Means) -> float:
+    return float(np.mean(list(means.values())))
+
+
+def _row(data: str, encoder: str, means: Means, triplets: int) -> dict[str, Any]:
+    low, high = interval(np.array(list(means.values())))
+    return {
+        "data": data,
+        "encoder": encoder,
+        "authors": len(means),
+        "triplets": triplets,
+        "accuracy": round(_mean(means), 4),
+        "ci95": [round(low, 4), round(high, 4)],
+    }
+
+
+def _paired(data: str, means: Mapping[str, Means]) -> list[dict[str, Any]]:
+    """Return the lead over each rival, author by author."""
+    found = []
+    for rival in means:
+        if rival in (OURS, NO_SPACING):
+            continue
+        gains = np.array([means[OURS][a] - means[rival][a] for a in sorted(means[OURS])])
+        low, high = interval(gains)
+        found.append(
+            {
+                "data": data,
+                "against": rival,
+                "gain": round(float(gains.mean()), 4),
+                "ci95": [round(low, 4), round(high, 4)],
+            }
+        )
+    return found

@@ -1,0 +1,162 @@
+"""Do people who write alike, as the encoder has it, write like what a person writes next?
+
+Everybody's latest text (or the benchmark's target) is hidden; the store is asked for people who
+write like the rest of that person's texts, and what it brings is compared with the hidden text by
+a judge that retrieves nothing. Each person is asked for with an encoder that saw neither the person
+nor the topic.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..stores.choices import Choice, Take
+from ..stores.records import Encoder, History, Text, Vectors
+from ..stores.splits import latest_as_targets
+from ..stores.text_store import TextStore
+from ..training.triplets import FOLDS, Halves
+from .intervals import interval
+
+TAKES: tuple[Take, ...] = ("aligned", "random", "anti_aligned")
+CUTS: Mapping[str, int | None] = {"0": 0, "1": 1, "3": 3, "all": None}
+"""Own texts that are known, the latest first; None: all."""
+
+K = 4
+"""Texts that are brought in, as in the loop."""
+
+Fit = Callable[[Sequence[Text]], Encoder]
+Key = tuple[str, Take]
+
+
+async def measure_neighbours(
+    name: str, texts: Sequence[Text], fit: Fit, topic: Encoder, judge: Vectors
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure one file.
+
+    Args:
+        name: What the rows are called; those of display names get `-shared_id` after it.
+        texts: All of it.
+        fit: Makes a style encoder of the texts of one fold.
+        topic: The store's topic encoder.
+        judge: Unit rows of the texts by another encoder, shape (texts, dimension).
+
+    Returns:
+        `rows` (mean cosine of what was brought in to the hidden text) and `paired` (differences
+        of the same people).
+    """
+    marked = list(texts) if any(text.target for text in texts) else latest_as_targets(texts)
+    vector_of = {text.text_id: row for text, row in zip(marked, judge, strict=True)}
+    halves = Halves.of(marked)
+    found: dict[Key, dict[str, float]] = defaultdict(dict)
+    for fold in range(FOLDS):
+        asked = [text for text in marked if text.target and halves.fold(text) == fold]
+        seen = [text for text in marked if halves.fold(text) == Halves.opposite(fold)]
+        if not asked:
+            continue
+        style = fit(seen)
+        with TemporaryDirectory() as folder:
+            opened = TextStore.open(folder, style_encoder=style, topic_encoder=topic)
+            async with opened as store:
+                await store.add(marked)
+                for text in asked:
+                    for key, cosine in (await _ask(store, style, text, vector_of)).items():
+                        found[key][text.text_id] = cosine
+    display = {text.text_id for text in marked if text.shared_id}
+    rows: dict[str, list[dict[str, Any]]] = {"rows": [], "paired": []}
+    for label, shared in ((name, False), (f"{name}-shared_id", True)):
+        own = {
+            key: {text: cosine for text, cosine in each.items() if (text in display) == shared}
+            for key, each in found.items()
+        }
+        own = {key: each for key, each in own.items() if each}
+        rows["rows"] += _rows(label, own)
+        rows["paired"] += _paired(label, own)
+    return rows
+
+
+async def _ask(
+    store: TextStore, style: Encoder, text: Text, vector_of: Mapping[str, NDArray[np.float32]]
+) -> dict[Key, float]:
+    """Return the mean cosine to the hidden text of what each strategy brings, by cut and take."""
+    whole = await store.history(text.namespace, text.user_id, topic_id=text.topic_id)
+    found = {}
+    for cut, known in CUTS.items():
+        history = _cut(whole, known)
+        if history.texts:
+            query = _unit(history.style.mean(axis=0))
+        elif known == 0 and text.title:
+            query = style.encode([text.title])[0]
+        else:
+            continue
+        for take in TAKES:
+            hits = await store.search_by_style(
+                history, query, topic_id=text.topic_id, k=K, choice=Choice(take)
+            )
+            near = [vector_of[hit.text.text_id] @ vector_of[text.text_id] for hit in hits.hits]
+            if near:
+                found[cut, take] = float(np.mean(near))
+    return found
+
+
+def _cut(history: History, known: int | None) -> History:
+    return replace(
+        history,
+        texts=history.texts[:known],
+        style=history.style[:known],
+        topic_vectors=history.topic_vectors[:known],
+    )
+
+
+def _rows(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
+    rows = []
+    for (cut, take), cosines in sorted(found.items()):
+        low, high = interval(np.array(list(cosines.values())))
+        rows.append(
+            {
+                "data": name,
+                "history": cut,
+                "strategy": take,
+                "people": len(cosines),
+                "cosine": round(float(np.mean(list(cosines.values()))), 4),
+                "ci95": [round(low, 4), round(high, 4)],
+            }
+        )
+    return rows
+
+
+def _paired(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
+    pairs: tuple[tuple[Take, Take], ...] = (("aligned", "random"), ("random", "anti_aligned"))
+    rows = []
+    for cut in CUTS:
+        for one, other in pairs:
+            first, second = found.get((cut, one), {}), found.get((cut, other), {})
+            both = sorted(first.keys() & second.keys())
+            if not both:
+                continue
+            gains = np.array([first[person] - second[person] for person in both])
+            low, high = interval(gains)
+            rows.append(
+                {
+                    "data": name,
+                    "history": cut,
+                    "strategy": one,
+                    "against": other,
+                    "people": len(both),
+                    "gain": round(float(gains.mean()), 4),
+                    "ci95": [round(low, 4), round(high, 4)],
+                }
+            )
+    return rows
+
+
+def _unit(vector: NDArray[np.float32]) -> Vectors:
+    length = float(np.linalg.norm(vector))
+    unit: Vectors = vector / length if length else vector
+    return unit

@@ -1,0 +1,161 @@
+"""The style encoder's modules, in the form that sentence-transformers puts in a row.
+
+`StyleFeatures` counts how texts are written and centres the counts on what is ordinary in their
+language; `FeatureWeights` says how much each feature tells of a person. Before any training the
+weights are those of the feature groups, so that both forms are one model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers.base.modules import InputModule, Module
+
+from .style_features import GROUP_WEIGHTS, NAMES, PRIOR, SHARES, count_style, is_portuguese
+from .style_shapes import shape_ngrams
+
+SHAPE_BINS = 174
+"""Dimensions of the hashed n-grams; with the counted features they make 256."""
+
+LEAST_SPREAD = 0.02
+"""A feature's spread at least: rare traits would otherwise outweigh all others when they occur."""
+
+CLIP = 4.0
+"""Features further from the mean than this many spreads count as this far."""
+
+LEAST_TEXTS = 200
+"""A language with fewer texts is centred on what is ordinary in all of them together."""
+
+SHAPE_WEIGHT = 0.25
+"""Of a bin of the n-grams, beside about 1 for a counted feature, before training."""
+
+_LANGUAGES = 2  # Portuguese, and all others
+
+
+class StyleFeatures(InputModule):  # type: ignore[misc]  # the base has no types
+    """Count and centre.
+
+    Its statistics are buffers, measured once on some texts and frozen, one row a language:
+    `usual` (2, counted features), `mean` and `spread` (2, features).
+    """
+
+    def __init__(self) -> None:
+        """Make one whose statistics are still to be measured or loaded."""
+        super().__init__()
+        features = len(NAMES) + SHAPE_BINS
+        self.register_buffer("usual", torch.zeros(_LANGUAGES, len(NAMES) - SHARES))
+        self.register_buffer("mean", torch.zeros(_LANGUAGES, features))
+        self.register_buffer("spread", torch.ones(_LANGUAGES, features))
+
+    @classmethod
+    def measure(cls, texts: Sequence[str]) -> StyleFeatures:
+        """Take the statistics from some texts; who wrote them is not looked at.
+
+        Args:
+            texts: Some thousands; see `LEAST_TEXTS`.
+        """
+        features = cls()
+        counted = features.preprocess(texts)
+        whole = torch.arange(len(texts))
+        for language in range(_LANGUAGES):
+            own = torch.nonzero(counted["language"] == language).flatten()
+            chosen = own if len(own) >= LEAST_TEXTS else whole
+            features._centre(language, {name: rows[chosen] for name, rows in counted.items()})
+        return features
+
+    def _centre(self, language: int, counted: dict[str, torch.Tensor]) -> None:
+        seen = counted["seen"].sum(0).clamp(min=1.0)
+        self.usual[language] = counted["counted"].sum(0) / seen
+        rows = _rates(counted, self.usual[language])
+        self.mean[language] = rows.mean(0)
+        self.spread[language] = rows.std(0, correction=0).clamp(min=LEAST_SPREAD)
+
+    def preprocess(
+        self, inputs: Sequence[str], prompt: str | None = None, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """Count, without looking at any statistics.
+
+        Returns:
+            `shares` (n, shares), `counted` and `seen` (n, counted features), `shapes` (n, bins),
+            `language` (n,).
+        """
+        counts = [count_style(text) for text in inputs]
+        return {
+            "shares": _float32([count.shares for count in counts]),
+            "counted": _float32([count.counted for count in counts]),
+            "seen": _float32([count.seen for count in counts]),
+            "shapes": _float32([shape_ngrams(text, SHAPE_BINS) for text in inputs]),
+            "language": torch.tensor([int(is_portuguese(text)) for text in inputs]),
+        }
+
+    def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
+        """Add `features`, shape (n, features): in spreads from the mean of the text's language."""
+        language = features["language"]
+        rows = _rates(features, self.usual[language])
+        distances = (rows - self.mean[language]) / self.spread[language]
+        return {**features, "features": distances.clamp(-CLIP, CLIP)}
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Write the statistics as safetensors."""
+        self.save_config(output_path)
+        self.save_torch_weights(output_path)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> StyleFeatures:
+        """Read what `save` wrote."""
+        return _loaded(cls, model_name_or_path, subfolder)
+
+
+class FeatureWeights(Module):  # type: ignore[misc]  # the base has no types
+    """Weigh each feature and scale the rows to length one.
+
+    The weight of feature i is exp(log_weights[i]): always positive, and a step of training is a
+    share of it.
+    """
+
+    def __init__(self) -> None:
+        """Start from the weights of the groups (`GROUP_WEIGHTS`, `SHAPE_WEIGHT`)."""
+        super().__init__()
+        start = np.concatenate([GROUP_WEIGHTS, np.full(SHAPE_BINS, SHAPE_WEIGHT)])
+        self.log_weights = torch.nn.Parameter(torch.tensor(np.log(start), dtype=torch.float32))
+
+    def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
+        """Add `sentence_embedding`, unit rows of shape (n, features)."""
+        return {**features, "sentence_embedding": self.weigh(features["features"])}
+
+    def weigh(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return unit rows of centred features, both of shape (n, features)."""
+        return torch.nn.functional.normalize(rows * self.log_weights.exp(), dim=1)
+
+    def get_embedding_dimension(self) -> int:
+        """Length of one vector."""
+        return len(self.log_weights)
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Write the weights as safetensors."""
+        self.save_config(output_path)
+        self.save_torch_weights(output_path)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> FeatureWeights:
+        """Read what `save` wrote."""
+        return _loaded(cls, model_name_or_path, subfolder)
+
+
+def _rates(counted: dict[str, torch.Tensor], usual: torch.Tensor) -> torch.Tensor:
+    """Return all features uncentred, the counted ones as in `StyleCounts.rates`."""
+    prior = torch.tensor(PRIOR, dtype=usual.dtype, device=usual.device)
+    rates = (counted["counted"] + prior * usual) / (counted["seen"] + prior)
+    return torch.cat([counted["shares"], rates.sqrt(), counted["shapes"]], dim=1)
+
+
+def _float32(rows: Sequence[NDArray[np.float64]]) -> torch.Tensor:
+    return torch.from_numpy(np.array(rows, dtype=np.float32))
+
+
+def _loaded(cls: Any, path: str, subfolder: str) -> Any:
+    return cls.load_torch_weights(path, subfolder=subfolder, local_files_only=True, model=cls())

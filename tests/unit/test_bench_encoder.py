@@ -1,0 +1,156 @@
+"""The encoder's bench: held-out people and topics, rows and leads, on a small made-up file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from habits import people
+from patlm.bench import encoder as bench
+from patlm.bench.encoder import measure_encoder, read_data_sets, without_spacing
+from patlm.bench.interval_plot import plot_intervals
+from patlm.bench.intervals import interval
+from patlm.stores.readers import read_texts
+from patlm.stores.records import Text, Vectors
+from patlm.stores.sample import sample_corpus
+from patlm.training.style_training import train_style
+from store_fixtures import topic_encoder
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("data") / "habits_dev.jsonl"
+    rows = [
+        {
+            "user_id": each.user_id,
+            "topic_id": each.topic_id,
+            "text": each.body,
+            "shared_id": int(each.user_id[4:]) % 5 == 0,
+        }
+        for each in people(texts=8)
+    ]
+    made.write_text("\n".join(map(json.dumps, rows)))
+    return made
+
+
+@pytest.fixture
+def few_authors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let folds of a small file be trained on."""
+    monkeypatch.setattr("patlm.training.style_training.LEAST_AUTHORS", 5)
+
+
+def sample() -> list[object]:
+    return list(read_texts(sample_corpus()))
+
+
+def measure(file: Path) -> dict[str, Any]:
+    return measure_encoder([file], topic_encoder(), seeds=(0, 1), say=lambda part: None)
+
+
+@pytest.mark.usefixtures("few_authors")
+def test_rows_and_leads_by_file_and_kind_of_author(file: Path, tmp_path: Path) -> None:
+    found = measure(file)
+    rows = {(row["data"], row["encoder"]): row for row in found["rows"]}
+    rivals = ("minilm", "char_tfidf", "stylometry", "length")
+    for data in ("habits", "habits-shared_id"):
+        assert {encoder for where, encoder in rows if where == data} == {
+            "patlm", "patlm_untrained", "patlm_no_spacing", *rivals,
+        }  # fmt: skip
+        ours = rows[data, "patlm"]
+        assert ours["ci95"][0] <= ours["accuracy"] <= ours["ci95"][1] <= 1
+        against = {pair["against"]: pair for pair in found["paired"] if pair["data"] == data}
+        assert set(against) == {"patlm_untrained", *rivals}
+        for rival, pair in against.items():
+            gain = ours["accuracy"] - rows[data, rival]["accuracy"]
+            assert pair["gain"] == pytest.approx(gain, abs=2e-4)
+    # Habits are all that tells these people apart, and words say nothing of them.
+    assert rows["habits", "patlm"]["accuracy"] > 0.75 > 0.65 > rows["habits", "minilm"]["accuracy"]
+    for pair in found["neighbours"]["paired"]:
+        if pair["history"] == "all" and pair["against"] == "random":
+            assert pair["ci95"][0] > 0, pair
+    picture = tmp_path / "picture.png"
+    plot_intervals(found["rows"], picture, series="encoder", value="accuracy", axis="right")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_fold_is_scored_by_what_saw_neither_its_people_nor_its_topics(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[set[str], set[str]]] = []
+    scored: list[tuple[set[str], set[str]]] = []
+    by_body: dict[str, Text] = {}
+
+    class Spy:
+        dimension = 4
+
+        def encode(self, bodies: Sequence[str]) -> Vectors:
+            own = [by_body[body] for body in bodies]
+            scored.append(({each.user_id for each in own}, {each.topic_id for each in own}))
+            return np.ones((len(bodies), 4), np.float32)
+
+    def train(texts: Sequence[Text], *_: object) -> object:
+        seen.append(({each.user_id for each in texts}, {each.topic_id for each in texts}))
+        return type("Fit", (), {"encoder": Spy()})()
+
+    by_body.update({each.body: each for each in people(texts=8)})
+    monkeypatch.setattr(bench, "train_style", train)
+    monkeypatch.setattr(bench, "without_spacing", str)
+    monkeypatch.setattr(bench, "_neighbours", lambda *_: {})
+    measure(file)
+    assert len(seen) == len(scored) >= 8
+    for (users, topics), (other_users, other_topics) in zip(seen, scored, strict=True):
+        assert users and other_users and not users & other_users
+        assert topics and other_topics and not topics & other_topics
+
+
+def test_folds_with_too_few_people_learn_from_elsewhere(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_style
+    sizes: list[int] = []
+
+    def train(texts: Sequence[Text], *rest: Any) -> object:
+        sizes.append(len(texts))
+        return whole(texts, *rest)
+
+    monkeypatch.setattr(bench, "train_style", train)
+    found = measure(file)
+    assert {row["encoder"] for row in found["rows"]} >= {"patlm", "length"}
+    # Refused on the fold alone, then taken with the sample corpus's texts.
+    assert len(sizes) >= 8
+    for first, later in zip(sizes[::2], sizes[1::2], strict=True):
+        assert later == first + len(sample())
+
+
+def test_nobody_is_both_in_a_file_and_elsewhere(file: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    other = tmp_path / "other_test.jsonl"
+    strangers = [
+        {**rows[0], "user_id": "stranger"},
+        {**rows[0], "topic_id": "elsewhere"},
+        {**rows[0], "user_id": "stranger", "topic_id": "elsewhere"},
+    ]
+    other.write_text("\n".join(map(json.dumps, strangers)))
+    ours, theirs = read_data_sets([file, other])
+    assert (ours.name, theirs.name) == ("habits", "other")
+    assert len(ours.elsewhere) == 1 + len(sample())
+    assert len(theirs.elsewhere) > len(sample())
+    users = {text.user_id for text in ours.texts}
+    assert not users & {text.user_id for text in ours.elsewhere}
+
+
+def test_spacing_is_gone() -> None:
+    assert without_spacing("One.  Two ,three\n\nfour .") == "One. Two, three four."
+
+
+def test_an_interval_of_the_mean() -> None:
+    values = np.random.default_rng(0).normal(1.0, 2.0, 400)
+    low, high = interval(values)
+    # 1.96 standard errors of 2 / sqrt(400) = 0.1 either way.
+    assert low == pytest.approx(values.mean() - 0.196, abs=0.03)
+    assert high == pytest.approx(values.mean() + 0.196, abs=0.03)
+    assert interval(np.array([0.5])) == (0.5, 0.5)

@@ -1,0 +1,113 @@
+"""The style encoder as a sentence-transformers model: what it counts, keeps and refuses."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from habits import people
+from patlm.models.errors import ModelNotFound, ModelUnusable
+from patlm.models.style_features import NAMES, SHARES, count_style
+from patlm.models.style_model import ABOUT_FILE, StyleEncoder
+from patlm.models.style_modules import LEAST_TEXTS, SHAPE_BINS, FeatureWeights, StyleFeatures
+from patlm.models.style_shapes import shape_of
+from sentence_transformers import SentenceTransformer
+
+BODIES = [text.body for text in people()]
+ODD = ["", "  \n", "👍", "a", "Ótimo produto, recomendo a todos.", "\ud800", "x" * 30_000]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> StyleEncoder:
+    return StyleEncoder.untrained(BODIES)
+
+
+def test_a_shape_keeps_how_a_text_is_written_and_not_what_of() -> None:
+    assert shape_of("I paid $20 -- not  bad.") == "A a $9 -- a  a."
+    assert shape_of("É caro") == "A a"
+
+
+def test_rows_have_length_one_whatever_the_text(encoder: StyleEncoder) -> None:
+    rows = encoder.encode([*ODD, *BODIES[:3]])
+    assert rows.shape == (len(ODD) + 3, encoder.dimension)
+    assert encoder.dimension == len(NAMES) + SHAPE_BINS == 256
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+    assert encoder.encode([]).shape == (0, 256)
+
+
+def test_a_text_has_one_vector_whoever_is_beside_it(encoder: StyleEncoder) -> None:
+    together = encoder.encode(BODIES)
+    alone = np.concatenate([encoder.encode([body]) for body in BODIES[:8]])
+    np.testing.assert_allclose(together[:8], alone, atol=1e-6)
+
+
+def test_counted_features_are_those_of_stylometry(encoder: StyleEncoder) -> None:
+    features = encoder.features
+    usual, mean, spread = (
+        tensor[0].double().numpy() for tensor in (features.usual, features.mean, features.spread)
+    )
+    found = features(features.preprocess(BODIES[:1]))["features"][0].numpy()
+    expected = (count_style(BODIES[0]).rates(usual) - mean[: len(NAMES)]) / spread[: len(NAMES)]
+    np.testing.assert_allclose(found[: len(NAMES)], expected.clip(-4, 4), atol=1e-4)
+
+
+def test_a_language_with_enough_texts_is_centred_on_itself() -> None:
+    english = ["It is what it is, and that is that."] * LEAST_TEXTS
+    portuguese = ["O produto é muito bom, mas não é para todos."] * LEAST_TEXTS
+    of_function = SHARES + [name for name in NAMES[SHARES:]].index("function é foi são está")
+    many = StyleFeatures.measure(english + portuguese)
+    assert many.mean[1, of_function] > many.mean[0, of_function] + 0.1
+    few = StyleFeatures.measure(english + portuguese[:20])
+    assert torch.equal(few.mean[1], StyleFeatures.measure(english + portuguese[:20]).mean[1])
+    assert few.mean[1, of_function] < many.mean[1, of_function] / 2
+
+
+def test_what_is_saved_comes_back(encoder: StyleEncoder, tmp_path: Path) -> None:
+    with torch.no_grad():
+        changed = FeatureWeights()
+        changed.log_weights.add_(torch.arange(256) / 100)
+    own = StyleEncoder(encoder.features, changed)
+    own.save(tmp_path / "deep" / "style", {"authors": 7})
+    loaded = StyleEncoder.load(str(tmp_path / "deep" / "style"))
+    assert loaded.version == own.version != encoder.version
+    np.testing.assert_array_equal(loaded.encode(BODIES), own.encode(BODIES))
+    assert json.loads((tmp_path / "deep" / "style" / ABOUT_FILE).read_text())["authors"] == 7
+
+
+def test_the_folder_is_laid_out_as_sentence_transformers_lays_it_out(
+    encoder: StyleEncoder, tmp_path: Path
+) -> None:
+    encoder.save(tmp_path)
+    theirs = SentenceTransformer(str(tmp_path), trust_remote_code=True, device="cpu")
+    np.testing.assert_allclose(theirs.encode(BODIES[:4]), encoder.encode(BODIES[:4]), atol=1e-6)
+
+
+def test_a_folder_that_is_not_whole_is_told(encoder: StyleEncoder, tmp_path: Path) -> None:
+    encoder.save(tmp_path)
+    (tmp_path / "1_FeatureWeights" / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModelNotFound, match="not whole.*train-encoder"):
+        StyleEncoder.load(str(tmp_path))
+
+
+def test_features_of_another_version_are_refused(encoder: StyleEncoder, tmp_path: Path) -> None:
+    encoder.save(tmp_path)
+    (tmp_path / ABOUT_FILE).write_text('{"features": "0123"}')
+    with pytest.raises(ModelUnusable, match="0123.*train-encoder"):
+        StyleEncoder.load(str(tmp_path))
+
+
+def test_a_place_with_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="expected"):
+        StyleEncoder.load(str(tmp_path))
+
+
+def test_five_hundred_texts_a_second(encoder: StyleEncoder) -> None:
+    texts = [f"{body} {number}" for number, body in enumerate(BODIES * 4)]
+    started = time.process_time()  # other work on the machine does not count
+    encoder.encode(texts)
+    assert len(texts) / (time.process_time() - started) >= 500
