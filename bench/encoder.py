@@ -203,8 +203,8 @@ def _cross_fitted(
     folds = np.array([halves.fold(text) for text in texts])
     right = np.zeros(len(triplets))
     for fold in sorted(set(triplets.fold.tolist())):
-        encoder = fit([texts[at] for at in np.flatnonzero(folds == Halves.opposite(fold))])
-        held_out = np.flatnonzero(folds == fold)
+        encoder = fit([texts[at] for at in np.flatnonzero(folds == Halves.opposite(fold)).tolist()])
+        held_out = np.flatnonzero(folds == fold).tolist()
         rows = np.zeros((len(texts), encoder.dimension), np.float32)
         rows[held_out] = encoder.encode([texts[at].body for at in held_out])
         right = np.where(triplets.fold == fold, triplets.right(rows), right)

@@ -8,7 +8,7 @@ weights are those of the feature groups, so that both forms are one model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,10 +33,12 @@ LEAST_TEXTS = 200
 SHAPE_WEIGHT = 0.25
 """Of a bin of the n-grams, beside about 1 for a counted feature, before training."""
 
+M = TypeVar("M", bound=Module)
+
 _LANGUAGES = 2  # Portuguese, and all others
 
 
-class StyleFeatures(InputModule):  # type: ignore[misc]  # the base has no types
+class StyleFeatures(InputModule):
     """Count and centre.
 
     Its statistics are buffers, measured once on some texts and frozen, one row a language:
@@ -45,7 +47,7 @@ class StyleFeatures(InputModule):  # type: ignore[misc]  # the base has no types
 
     def __init__(self) -> None:
         """Make one whose statistics are still to be measured or loaded."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         features = len(NAMES) + SHAPE_BINS
         self.register_buffer("usual", torch.zeros(_LANGUAGES, len(NAMES) - SHARES))
         self.register_buffer("mean", torch.zeros(_LANGUAGES, features))
@@ -75,9 +77,14 @@ class StyleFeatures(InputModule):  # type: ignore[misc]  # the base has no types
         self.spread[language] = rows.std(0, correction=0).clamp(min=LEAST_SPREAD)
 
     def preprocess(
-        self, inputs: Sequence[str], prompt: str | None = None, **kwargs: Any
+        self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, torch.Tensor]:
         """Count, without looking at any statistics.
+
+        Args:
+            inputs: Texts.
+            prompt: Not used: what a prompt says is nobody's style.
+            kwargs: Not used.
 
         Returns:
             `shares` (n, shares), `counted` and `seen` (n, counted features), `shapes` (n, bins),
@@ -105,12 +112,14 @@ class StyleFeatures(InputModule):  # type: ignore[misc]  # the base has no types
         self.save_torch_weights(output_path)
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> StyleFeatures:
+    def load(  # type: ignore[override]  # a folder is all that it is read from
+        cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
+    ) -> StyleFeatures:
         """Read what `save` wrote."""
-        return _loaded(cls, model_name_or_path, subfolder)
+        return _filled(cls(), model_name_or_path, subfolder)
 
 
-class FeatureWeights(Module):  # type: ignore[misc]  # the base has no types
+class FeatureWeights(Module):
     """Weigh each feature and scale the rows to length one.
 
     The weight of feature i is exp(log_weights[i]): always positive, and a step of training is a
@@ -119,7 +128,7 @@ class FeatureWeights(Module):  # type: ignore[misc]  # the base has no types
 
     def __init__(self) -> None:
         """Start from the weights of the groups (`GROUP_WEIGHTS`, `SHAPE_WEIGHT`)."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         start = np.concatenate([GROUP_WEIGHTS, np.full(SHAPE_BINS, SHAPE_WEIGHT)])
         self.log_weights = torch.nn.Parameter(torch.tensor(np.log(start), dtype=torch.float32))
 
@@ -141,9 +150,11 @@ class FeatureWeights(Module):  # type: ignore[misc]  # the base has no types
         self.save_torch_weights(output_path)
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> FeatureWeights:
+    def load(  # type: ignore[override]  # a folder is all that it is read from
+        cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
+    ) -> FeatureWeights:
         """Read what `save` wrote."""
-        return _loaded(cls, model_name_or_path, subfolder)
+        return _filled(cls(), model_name_or_path, subfolder)
 
 
 def _rates(counted: dict[str, torch.Tensor], usual: torch.Tensor) -> torch.Tensor:
@@ -157,5 +168,6 @@ def _float32(rows: Sequence[NDArray[np.float64]]) -> torch.Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.float32))
 
 
-def _loaded(cls: Any, path: str, subfolder: str) -> Any:
-    return cls.load_torch_weights(path, subfolder=subfolder, local_files_only=True, model=cls())
+def _filled(module: M, path: str, subfolder: str) -> M:
+    module.load_torch_weights(path, subfolder=subfolder, local_files_only=True, model=module)
+    return module

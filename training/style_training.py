@@ -162,7 +162,8 @@ def _run_epoch(
     optimizer: torch.optim.Optimizer,
     settings: StyleSettings,
 ) -> None:
-    for part in torch.randperm(len(batch.positive)).split(settings.batch):
+    order = torch.randperm(len(batch.positive))
+    for part in torch.split(order, settings.batch):
         unit = weights.weigh(rows)
         episode = torch.nn.functional.normalize(unit[batch.episode[part]].mean(1), dim=1)
         margin = (episode * (unit[batch.positive[part]] - unit[batch.negative[part]])).sum(1)
