@@ -12,7 +12,7 @@ import typer
 from click.testing import Result
 from patlm.cli import ingest
 from patlm.stores.text_store import TextStore
-from store_fixtures import topic_encoder
+from store_fixtures import style_encoder, topic_encoder
 from typer.testing import CliRunner
 
 PEOPLE = [
