@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..stores.choices import Choice, Take
 from ..stores.records import Encoder, History, Text, Vectors
 from ..stores.splits import latest_as_targets
+from ..stores.sums import unit
 from ..stores.text_store import TextStore
 from ..training.triplets import FOLDS, Halves
 from .intervals import interval
@@ -90,7 +91,7 @@ async def _ask(
     for cut, known in CUTS.items():
         history = _cut(whole, known)
         if history.texts:
-            query = _unit(history.style.mean(axis=0))
+            query = unit(history.style.mean(axis=0))
         elif known == 0 and text.title:
             query = style.encode([text.title])[0]
         else:
@@ -154,9 +155,3 @@ def _paired(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[st
                 }
             )
     return rows
-
-
-def _unit(vector: NDArray[np.float32]) -> Vectors:
-    length = float(np.linalg.norm(vector))
-    unit: Vectors = vector / length if length else vector
-    return unit

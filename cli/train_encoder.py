@@ -70,22 +70,19 @@ async def _read(store: str, namespace: str) -> tuple[list[Text], Splits]:
 
 
 def _train(texts: list[Text], splits: Splits, settings: StyleSettings) -> StyleFit:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     from ..training.style_split import split_for_style
     from ..training.style_training import train_style
-    from .output import stderr
+    from .conversion import progress_bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     train, gate = split_for_style(texts, splits)
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(f"counting {len(train)} texts", total=settings.epochs)
+    with progress_bar() as report:
+        report(0.0, f"counting {len(train)} texts")
 
-        def report(epoch: int, accuracy: float | None) -> None:
+        def progress(epoch: int, accuracy: float | None) -> None:
             right = "" if accuracy is None else f", gate {accuracy:.3f}"
-            bar.update(task, completed=epoch, description=f"epoch {epoch}{right}")
+            report(epoch / settings.epochs, f"epoch {epoch}{right}")
 
-        return train_style(train, gate, settings, progress=report)
+        return train_style(train, gate, settings, progress=progress)
 
 
 def _about(fit: StyleFit, splits: Splits, seed: int) -> dict[str, Any]:

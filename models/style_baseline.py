@@ -18,6 +18,9 @@ from .style_features import count_style
 #: Spread a feature has at least: rare traits would otherwise outweigh all others when they occur.
 LEAST_SPREAD = 0.02
 
+#: Features further from the mean than this many spreads count as this far.
+CLIP = 4.0
+
 
 @dataclass(frozen=True)
 class StyleBaseline:

@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .char_ngrams import hash_ngrams
-from .style_baseline import StyleBaseline
+from .style_baseline import CLIP, StyleBaseline
 from .style_constants import ENGLISH, PORTUGUESE
 from .style_features import GROUP_WEIGHTS, MAX_CHARACTERS, NAMES, count_style, is_portuguese
 
 #: Share of the squared length that the n-gram block has.
 _NGRAM_SHARE = 0.15
-#: Features further from the mean than this many spreads count as this far.
-_CLIP = 4.0
 
 
 class FixedStyleEncoder:
@@ -64,7 +62,7 @@ def _encode_one(text: str) -> NDArray[np.float64]:
     ngrams = (ngrams - baseline.ngram_mean) / baseline.ngram_spread
     return np.concatenate(
         [
-            np.sqrt(1 - _NGRAM_SHARE) * _unit(np.clip(features, -_CLIP, _CLIP) * GROUP_WEIGHTS),
+            np.sqrt(1 - _NGRAM_SHARE) * _unit(np.clip(features, -CLIP, CLIP) * GROUP_WEIGHTS),
             np.sqrt(_NGRAM_SHARE) * _unit(ngrams),
         ]
     )

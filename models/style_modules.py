@@ -8,24 +8,19 @@ weights are those of the feature groups, so that both forms are one model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers.base.modules import InputModule, Module
 
+from .style_baseline import CLIP, LEAST_SPREAD
 from .style_features import GROUP_WEIGHTS, NAMES, PRIOR, SHARES, count_style, is_portuguese
 from .style_shapes import shape_ngrams
 
 SHAPE_BINS = 174
 """Dimensions of the hashed n-grams; with the counted features they make 256."""
-
-LEAST_SPREAD = 0.02
-"""A feature's spread at least: rare traits would otherwise outweigh all others when they occur."""
-
-CLIP = 4.0
-"""Features further from the mean than this many spreads count as this far."""
 
 LEAST_TEXTS = 200
 """A language with fewer texts is centred on what is ordinary in all of them together."""
@@ -33,12 +28,30 @@ LEAST_TEXTS = 200
 SHAPE_WEIGHT = 0.25
 """Of a bin of the n-grams, beside about 1 for a counted feature, before training."""
 
-M = TypeVar("M", bound=Module)
-
 _LANGUAGES = 2  # Portuguese, and all others
 
 
-class StyleFeatures(InputModule):
+class _Kept(Module):
+    """A module that all of its tensors make: what it is saved as and loaded from."""
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Write the tensors as safetensors."""
+        self.save_config(output_path)
+        self.save_torch_weights(output_path)
+
+    @classmethod
+    def load(  # type: ignore[override]  # a folder is all that it is read from
+        cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
+    ) -> Self:
+        """Read what `save` wrote."""
+        module = cls()
+        module.load_torch_weights(
+            model_name_or_path, subfolder=subfolder, local_files_only=True, model=module
+        )
+        return module
+
+
+class StyleFeatures(_Kept, InputModule):
     """Count and centre.
 
     Its statistics are buffers, measured once on some texts and frozen, one row a language:
@@ -106,20 +119,8 @@ class StyleFeatures(InputModule):
         distances = (rows - self.mean[language]) / self.spread[language]
         return {**features, "features": distances.clamp(-CLIP, CLIP)}
 
-    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Write the statistics as safetensors."""
-        self.save_config(output_path)
-        self.save_torch_weights(output_path)
 
-    @classmethod
-    def load(  # type: ignore[override]  # a folder is all that it is read from
-        cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
-    ) -> StyleFeatures:
-        """Read what `save` wrote."""
-        return _filled(cls(), model_name_or_path, subfolder)
-
-
-class FeatureWeights(Module):
+class FeatureWeights(_Kept):
     """Weigh each feature and scale the rows to length one.
 
     The weight of feature i is exp(log_weights[i]): always positive, and a step of training is a
@@ -144,18 +145,6 @@ class FeatureWeights(Module):
         """Length of one vector."""
         return len(self.log_weights)
 
-    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Write the weights as safetensors."""
-        self.save_config(output_path)
-        self.save_torch_weights(output_path)
-
-    @classmethod
-    def load(  # type: ignore[override]  # a folder is all that it is read from
-        cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
-    ) -> FeatureWeights:
-        """Read what `save` wrote."""
-        return _filled(cls(), model_name_or_path, subfolder)
-
 
 def _rates(counted: dict[str, torch.Tensor], usual: torch.Tensor) -> torch.Tensor:
     """Return all features uncentred, the counted ones as in `StyleCounts.rates`."""
@@ -166,8 +155,3 @@ def _rates(counted: dict[str, torch.Tensor], usual: torch.Tensor) -> torch.Tenso
 
 def _float32(rows: Sequence[NDArray[np.float64]]) -> torch.Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.float32))
-
-
-def _filled(module: M, path: str, subfolder: str) -> M:
-    module.load_torch_weights(path, subfolder=subfolder, local_files_only=True, model=module)
-    return module

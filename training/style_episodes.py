@@ -49,7 +49,7 @@ class Batch:
         episode: Places, shape (comparisons, LONGEST); repeated where an episode is shorter.
         positive: Places.
         negative: Places.
-        weight: So that every author counts alike; mean 1.
+        weight: 1 / the author's positives, so that who wrote much counts no more; scaled to mean 1.
     """
 
     episode: torch.Tensor

@@ -63,7 +63,6 @@ def test_a_language_with_enough_texts_is_centred_on_itself() -> None:
     many = StyleFeatures.measure(english + portuguese)
     assert many.mean[1, of_function] > many.mean[0, of_function] + 0.1
     few = StyleFeatures.measure(english + portuguese[:20])
-    assert torch.equal(few.mean[1], StyleFeatures.measure(english + portuguese[:20]).mean[1])
     assert few.mean[1, of_function] < many.mean[1, of_function] / 2
 
 

@@ -66,11 +66,17 @@ def test_negatives_are_the_nearest_rivals() -> None:
     assert set(batch.episode.flatten().tolist()) == {1}
 
 
-def test_every_author_counts_alike() -> None:
-    pairs = find_pairs(people(3, texts=8) + people(8, texts=2)[6:])
-    rows = torch.nn.functional.normalize(torch.randn(200, 4), dim=1)
-    batch = draw_batch(pairs, rows, np.random.default_rng(0), of_each=20)
-    assert batch.weight.mean() == pytest.approx(1.0)
+def test_who_wrote_much_counts_no_more() -> None:
+    # Two people with eight texts, the others with two: all on topics with three rivals and more.
+    much, little = people(2, texts=8), people(32, texts=2)[4:]
+    texts = much + little
+    rows = torch.nn.functional.normalize(torch.randn(len(texts), 4), dim=1)
+    batch = draw_batch(find_pairs(texts), rows, np.random.default_rng(0), of_each=20)
+    shares: dict[str, float] = {}
+    for place, weight in zip(batch.positive.tolist(), batch.weight.tolist(), strict=True):
+        shares[texts[place].user_id] = shares.get(texts[place].user_id, 0.0) + weight
+    assert {"user0", "user1"} < set(shares)
+    assert list(shares.values()) == pytest.approx([shares["user0"]] * len(shares))
 
 
 def test_a_habit_weighs_more_than_chance() -> None:
