@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from .adapter_manifest import Manifest, parse_name
     from .adapters import Adapter, AdapterRegistry
+    from .artefacts import Artefact
     from .display_names import is_display_name
     from .episode_schema import CallRecord, EvidenceRecord, IterationRecord, Message, TraceRecord
     from .episodes import DamagedLine, TraceWriter, UnknownTraceVersion, forget_traces, read_traces
@@ -58,6 +59,7 @@ _MODULES = {
     "AdapterRegistry": "adapters",
     "AdapterUnfit": "adapter_errors",
     "Added": "outcomes",
+    "Artefact": "artefacts",
     "CallRecord": "episode_schema",
     "Compacted": "outcomes",
     "DamagedLine": "episodes",
@@ -119,6 +121,7 @@ __all__ = [
     "AdapterRegistry",
     "AdapterUnfit",
     "Added",
+    "Artefact",
     "CallRecord",
     "Compacted",
     "DamagedLine",

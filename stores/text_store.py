@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from . import preference_search, style_search
+from .artefacts import Artefact, Artefacts
 from .choices import ALIGNED, Choice
 from .compaction import THRESHOLD, Compactor
 from .errors import InvalidQuery, NoSuchStore, StoreError
@@ -58,6 +59,7 @@ class TextStore:
     ) -> None:
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
         self._tables = Tables(connection, style_encoder, topic_encoder)
+        self._artefacts = Artefacts(connection)
         self._snapshots = Snapshots(self._tables)
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables)
@@ -227,6 +229,22 @@ class TextStore:
         """
         rows = await self._tables.read(TEXTS, within(namespace, shared=True), PLAIN_COLUMNS)
         return await asyncio.to_thread(texts_of_rows, rows)
+
+    async def artefact(self, name: str) -> Artefact | None:
+        """Return something learnt that is kept with the texts, or None.
+
+        Args:
+            name: As it was kept.
+
+        Raises:
+            StoreError: It is damaged.
+        """
+        return await self._artefacts.find(name)
+
+    async def keep_artefact(self, artefact: Artefact) -> None:
+        """Keep something learnt with the texts, in place of what has the same name."""
+        async with self._tables.writing():
+            await self._artefacts.keep(artefact)
 
     async def stats(self) -> StoreStats:
         """Count what the store holds, over all namespaces."""
