@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .file_rows import FormatError, Reject
     from .outcomes import Added, Compacted, Receipt, StoreStats
     from .readers import FORMATS, RowFile, detect, read_texts
-    from .records import Encoder, Found, History, Hit, Neighbour, Text, Vectors
+    from .records import Embedded, Encoder, Found, History, Hit, Neighbour, Text, Vectors
     from .sample import sample_corpus
     from .split_files import (
         SplitsError,
@@ -63,6 +63,7 @@ _MODULES = {
     "CallRecord": "episode_schema",
     "Compacted": "outcomes",
     "DamagedLine": "episodes",
+    "Embedded": "records",
     "Encoder": "records",
     "EncoderMismatch": "errors",
     "EvidenceRecord": "episode_schema",
@@ -125,6 +126,7 @@ __all__ = [
     "CallRecord",
     "Compacted",
     "DamagedLine",
+    "Embedded",
     "Encoder",
     "EncoderMismatch",
     "EvidenceRecord",

@@ -26,7 +26,7 @@ from .forgetting import Forgetting
 from .inventory import gather_stats
 from .outcomes import Added, Compacted, Receipt, StoreStats
 from .recorded_encoder import recorded_encoders
-from .records import Encoder, Found, History, Text, Vectors
+from .records import Embedded, Encoder, Found, History, Text, Vectors
 from .recount import adds_up, recount
 from .rows import PLAIN_COLUMNS, texts_of_rows
 from .schema import TEXTS
@@ -141,6 +141,22 @@ class TextStore:
             StoreBusy: If other writers kept getting in the way.
         """
         return await self._writer.add(texts)
+
+    async def load(self, batches: Iterable[Embedded]) -> Added:
+        """Keep texts whose vectors are there already: what `add` does, less the embedding.
+
+        Committed in batches of some 16,000; memory is bounded by those and by what the caller
+        yields at once.
+
+        Args:
+            batches: May be a generator; it is run in a thread.
+
+        Raises:
+            EncoderMismatch: If the vectors' shapes are not those of the store's encoders.
+            InvalidText: If a text can't be kept. The batches before it are.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        return await self._writer.load(batches)
 
     async def history(
         self, namespace: str, user_id: str, *, topic_id: str | None = None
