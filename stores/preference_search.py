@@ -102,11 +102,11 @@ async def _picked(tables: Tables, request: _Request) -> Pool:
     limit = PICKED_TEXTS + sum(own)
     rows = None
     if len(terms_of(request.words)):
-        rows = await tables.read_matching(where, request.words, limit)
+        rows = await tables.read_matching(where, request.words, limit, POOL_COLUMNS)
     if rows is None or not rows.num_rows:
         # No word in common: any of the topic's texts, for the vectors to rank.
         rows = await tables.read(TEXTS, where, POOL_COLUMNS, limit=limit)
-    return await asyncio.to_thread(pool_of_rows, rows.select(list(POOL_COLUMNS)))
+    return await asyncio.to_thread(pool_of_rows, rows)
 
 
 def _found(pool: Pool, request: _Request, users: Users | None, topics: Topics, k: int) -> Found:

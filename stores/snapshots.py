@@ -23,6 +23,7 @@ from .resident import RESIDENT_TEXTS, Resident, resident_of_rows
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 from .topics import Topics, topics_of_rows
+from .unembedded import sum_missing
 from .users import Users, users_of_rows
 
 Key = TypeVar("Key", bound=Hashable)
@@ -159,7 +160,7 @@ class Snapshots:
         return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
 
     async def _read_users(self, namespace: str, _: int) -> Users:
-        rows = await self._tables.read(USERS, within(namespace))
+        rows = await sum_missing(self._tables, await self._tables.read(USERS, within(namespace)))
         return await asyncio.to_thread(users_of_rows, rows)
 
     async def _read_topics(self, namespace: str, _: int) -> Topics:

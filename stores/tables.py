@@ -27,7 +27,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from .errors import StoreBusy
+from .columns import STYLE, Columns
+from .errors import SchemaMismatch, StoreBusy
 from .filters import Filter
 from .records import Encoder
 from .schema import (
@@ -36,9 +37,13 @@ from .schema import (
     NAMESPACE_INDEX,
     SCALAR_INDEXES,
     TEXTS,
+    TOPICS,
+    USERS,
     check_schema,
-    table_schemas,
+    find_generation,
+    first_generation,
 )
+from .unembedded import embed_missing
 from .words import MAX_WORD
 
 if TYPE_CHECKING:
@@ -84,7 +89,8 @@ class Tables:
         self, connection: AsyncConnection, style_encoder: Encoder, topic_encoder: Encoder
     ) -> None:
         self._connection = connection
-        self._schemas = table_schemas(style_encoder, topic_encoder)
+        self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
+        self._columns = Columns(topic_encoder, first_generation(style_encoder))
         self._tables: dict[str, AsyncTable] = {}
         self._writer = aiologic.Lock()
         self._seen: dict[str, int] = {}
@@ -93,7 +99,7 @@ class Tables:
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """The arrow schema of each table by name."""
-        return self._schemas
+        return self._columns.seen
 
     async def open(self) -> None:
         """Open the tables, and make those that are not there yet, with their indexes.
@@ -104,13 +110,34 @@ class Tables:
         """
         async with self.writing():
             names = set((await self._connection.list_tables()).tables)
-            for name, schema in self._schemas.items():
+            await self._find_columns(names)
+            # Users first: their schema says whose style vectors the texts have.
+            for name in (USERS, TOPICS, TEXTS):
+                schema = self._columns.on_disk[name]
                 if name in names:
                     self._tables[name] = await self._connection.open_table(name)
-                    check_schema(name, await self._tables[name].schema(), schema)
                 else:
                     self._tables[name] = await self._connection.create_table(name, schema=schema)
                 await self._make_indexes(name)
+
+    async def _find_columns(self, names: set[str]) -> None:
+        """Check the tables that are there, before anything is written, and find our columns."""
+        uri = self._connection.uri
+        found = {
+            name: await (await self._connection.open_table(name)).schema()
+            for name in (TEXTS, TOPICS, USERS)
+            if name in names
+        }
+        for name, schema in found.items():
+            check_schema(name, schema, self._columns.on_disk[name], uri)
+        if USERS in found:
+            generation = find_generation(found[USERS], self._style_encoder, uri)
+            self._columns = Columns(self._topic_encoder, generation)
+        elif found:
+            raise SchemaMismatch(
+                f"expected a table 'users' beside {', '.join(found)} at {uri}, found none: put it "
+                "back, or ingest the texts again into a new store"
+            )
 
     async def _make_indexes(self, name: str) -> None:
         """Make the indexes that are missing: a kill may have come between two of them."""
@@ -185,34 +212,51 @@ class Tables:
 
         async def run() -> pa.Table:
             query = self._tables[name].query().where(where.sql)
-            query = query if columns is None else query.select(list(columns))
+            query = query.select(self._columns.asked(name, columns))
             return await (query if limit is None else query.limit(limit)).to_arrow()
 
-        return await self._bounded(run)
+        return await self._seen_rows(name, await self._bounded(run))
 
-    async def read_matching(self, where: Filter, words: str, limit: int) -> pa.Table:
+    async def read_matching(
+        self, where: Filter, words: str, limit: int, columns: Sequence[str]
+    ) -> pa.Table:
         """Return up to `limit` texts that share words with `words`, by the full-text index."""
 
         async def run() -> pa.Table:
             query = self._tables[TEXTS].query().nearest_to_text(words, list(FULL_TEXT_INDEXES))
-            found = await query.where(where.sql).limit(limit).to_arrow()
-            return found.select(self._schemas[TEXTS].names)
+            # Without its score LanceDB warns, in each search, that it will be left out one day.
+            asked = [*self._columns.asked(TEXTS, columns), "_score"]
+            found = await query.where(where.sql).select(asked).limit(limit).to_arrow()
+            return found.drop_columns(["_score"])
 
-        return await self._bounded(run)
+        return await self._seen_rows(TEXTS, await self._bounded(run))
+
+    async def _seen_rows(self, name: str, rows: pa.Table) -> pa.Table:
+        rows = self._columns.read(name, rows)
+        if STYLE in rows.column_names and rows.column(STYLE).null_count:
+            return await asyncio.to_thread(embed_missing, rows, self._style_encoder)
+        return rows
+
+    async def _disk_rows(self, name: str, rows: pa.Table) -> pa.Table:
+        stamp = await self._bounded(self._tables[name].version) + 1
+        return self._columns.written(name, rows, stamp, await self._tables[name].schema())
 
     async def append(self, name: str, rows: pa.Table) -> None:
         """Add rows."""
-        await self._bounded(lambda: self._tables[name].add(rows))
+        written = await self._disk_rows(name, rows)
+        await self._bounded(lambda: self._tables[name].add(written))
 
     async def put(self, name: str, rows: pa.Table) -> None:
         """Add rows, in place of those with the same key."""
         if not rows.num_rows:
             return
 
+        written = await self._disk_rows(name, rows)
+
         async def run() -> object:
             merge = self._tables[name].merge_insert(KEYS[name])
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            return await merge.execute(rows)
+            return await merge.execute(written)
 
         await self._bounded(run)
 

@@ -29,7 +29,7 @@ from .recorded_encoder import recorded_encoders
 from .records import Embedded, Encoder, Found, History, Text, Vectors
 from .recount import adds_up, recount
 from .rows import PLAIN_COLUMNS, texts_of_rows
-from .schema import TEXTS
+from .schema import TEXTS, USERS
 from .snapshots import Snapshots
 from .tables import Tables, local_root
 from .tally import Tally
@@ -99,10 +99,10 @@ class TextStore:
         """
         await asyncio.to_thread(check_exists, uri)
         async with _connected(uri) as connection:
-            if TEXTS not in (await connection.list_tables()).tables:
+            if not {TEXTS, USERS} <= set((await connection.list_tables()).tables):
                 raise _missing(uri)
-            table = await connection.open_table(TEXTS)
-            style, topic = recorded_encoders(await table.schema())
+            table = await connection.open_table(USERS)
+            style, topic = recorded_encoders(await table.schema(), uri)
             store = cls(connection, style_encoder=style, topic_encoder=topic)
             await store.setup()
             yield store
