@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .bounded import bounded
 from .columns import STYLE, Columns
 from .errors import EncoderMismatch, SchemaMismatch
-from .filters import Filter
+from .filters import RESERVED_NAMESPACE, Filter, changed, markers
 from .location import local_root
 from .records import Encoder
 from .schema import (
@@ -159,10 +160,33 @@ class Tables:
 
         async def run() -> pa.Table:
             query = self._tables[name].query().where(where.sql)
-            query = query.select(self._columns.asked(name, columns))
+            query = query.select(self._columns.asked(name, columns, where.namespace))
             return await (query if limit is None else query.limit(limit)).to_arrow()
 
-        return await self._seen_rows(name, await self._with_our_columns(run))
+        found = await self._with_our_columns(run)
+        return await self._seen_rows(name, found, columns, where)
+
+    async def read_batches(
+        self, name: str, where: Filter, columns: Sequence[str], rows: int
+    ) -> AsyncIterator[pa.Table]:
+        """Yield the rows that meet the filter, `rows` at a time; all of one version."""
+        query = self._tables[name].query().where(where.sql)
+        query = query.select(self._columns.asked(name, columns, where.namespace))
+        async for batch in await query.to_batches(max_batch_length=rows):
+            part = pa.Table.from_batches([batch])
+            yield await self._seen_rows(name, part, columns, where)
+
+    async def read_changed(self, name: str, namespace: str, since: int) -> pa.Table | None:
+        """Return the rows that were written after a version; None: some were taken away."""
+        where = changed(namespace, since)
+        rows = await self.read(name, where)
+        own = rows.filter(pc.field("namespace") == namespace)
+        return own if own.num_rows == rows.num_rows else None
+
+    async def mark_removed(self, name: str) -> None:
+        """Leave a sign that rows were deleted, for those who read what has changed."""
+        await self.delete(name, markers())
+        await self.append(name, _marker(self.schemas[name]))
 
     async def read_matching(
         self, where: Filter, words: str, limit: int, columns: Sequence[str]
@@ -172,11 +196,10 @@ class Tables:
         async def run() -> pa.Table:
             query = self._tables[TEXTS].query().nearest_to_text(words, list(FULL_TEXT_INDEXES))
             # Without its score LanceDB warns, in each search, that it will be left out one day.
-            asked = [*self._columns.asked(TEXTS, columns), "_score"]
-            found = await query.where(where.sql).select(asked).limit(limit).to_arrow()
-            return found.drop_columns(["_score"])
+            asked = [*self._columns.asked(TEXTS, columns, where.namespace), "_score"]
+            return await query.where(where.sql).select(asked).limit(limit).to_arrow()
 
-        return await self._seen_rows(TEXTS, await self._with_our_columns(run))
+        return await self._seen_rows(TEXTS, await self._with_our_columns(run), columns, where)
 
     async def _with_our_columns(self, run: Callable[[], Awaitable[pa.Table]]) -> pa.Table:
         try:
@@ -190,8 +213,10 @@ class Tables:
                 "embedded again more than once since it was opened here: open it again"
             ) from error
 
-    async def _seen_rows(self, name: str, rows: pa.Table) -> pa.Table:
-        rows = self._columns.read(name, rows)
+    async def _seen_rows(
+        self, name: str, rows: pa.Table, columns: Sequence[str] | None, where: Filter
+    ) -> pa.Table:
+        rows = self._columns.read(name, rows, columns, where.namespace)
         if STYLE in rows.column_names and rows.column(STYLE).null_count:
             return await asyncio.to_thread(embed_missing, rows, self._style_encoder)
         return rows
@@ -263,3 +288,17 @@ class Tables:
         for name, table in self._tables.items():
             names += [f"{name}.{index.name}" for index in await table.list_indices()]
         return tuple(sorted(names))
+
+
+def _marker(schema: pa.Schema) -> pa.Table:
+    """Return one row of the store's own that any table takes."""
+    columns = []
+    for field in schema:
+        if field.name == "namespace":
+            columns.append(pa.array([RESERVED_NAMESPACE], field.type))
+        elif pa.types.is_fixed_size_list(field.type):
+            zeros = [0.0] * field.type.list_size
+            columns.append(pa.array([zeros], field.type))
+        else:
+            columns.append(pa.nulls(1, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -11,7 +11,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 import pytest
-from patlm.stores import EncoderMismatch, SchemaMismatch, Text, TextStore, Vectors
+from patlm.stores import EncoderMismatch, SchemaMismatch, Text, TextStore, Vectors, details
 from patlm.stores.schema import TEXTS as TEXTS_TABLE
 from patlm.stores.schema import TOPICS, USERS
 from patlm.stores.style_records import recorded_style, refit_store
@@ -164,6 +164,11 @@ async def make_old(path: Path) -> None:
     }
     for name in (TEXTS_TABLE, USERS, TOPICS):
         rows = await (await connection.open_table(name)).to_arrow()
+        if "details" in rows.column_names:
+            for column, values in details.unpack(rows.column("details")).items():
+                if column not in rows.column_names:
+                    rows = rows.append_column(column, values)
+            rows = rows.drop_columns(["details"])
         names = {"style_1": "style", "style_sum_1": "style_sum"}
         rows = rows.drop_columns([each for each in rows.column_names if each == "stamp"])
         rows = rows.rename_columns([names.get(each, each) for each in rows.column_names])
@@ -179,9 +184,7 @@ async def test_a_store_of_an_older_version_is_brought_up_to_date(tmp_path: Path)
         history = await store.history("default", "ann", topic_id="tea")
     await make_old(tmp_path)
     for opening in (opened(tmp_path), TextStore.open_existing(str(tmp_path))):
-        with pytest.raises(
-            SchemaMismatch, match="found 1: `patlm refit .* nothing is lost"
-        ):
+        with pytest.raises(SchemaMismatch, match="found 1: `patlm refit .* nothing is lost"):
             async with opening:
                 pass
     done = await refit_store(str(tmp_path), STYLE)
