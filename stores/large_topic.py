@@ -14,20 +14,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from .errors import InvalidQuery
 from .ragged import Places
 from .ranking import RRF_K, fuse, ranks
 from .records import Vectors
 from .rotated_vectors import Rotation
-from .rows import vectors_of
 from .top_ranks import TopRanks
-from .topic_segments import Segment, merged
+from .topic_segments import Segment, merged, topic_vectors
 from .word_index import weights_of
 from .words import Terms
 
-REFINED = 2_000
-"""Texts whose cosine is completed: those with the highest estimates."""
+CORRECTED = 12_000
+"""Texts whose estimated cosine is corrected: those with the highest estimates."""
+
+COMPLETED = 2_000
+"""Of these, texts whose cosine is completed."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class LargeTopic:
         Args:
             rows: Columns `text_id`, `user_id`, `terms` and `topic`; no id twice.
         """
-        rotation = Rotation.of(vectors_of(rows, "topic"))
+        rows = rows.combine_chunks()
+        rotation = Rotation.of(topic_vectors(rows))
         return cls(rotation, (Segment.build(rows, rotation),))
 
     def with_new(self, rows: pa.Table) -> LargeTopic:
@@ -113,12 +117,16 @@ class LargeTopic:
         by_word = TopRanks.of(self._leave_out(self._word_scores(words, own), own))
         near = [segment.vectors.estimates(turned) for segment in self.segments]
         by_estimate = TopRanks.of(self._leave_out(np.concatenate(near), own))
-        likely = self._nearest(by_estimate, limit)
-        chosen = np.union1d(likely, self._worded(by_word, by_estimate.scores, limit))
-        cosines = self._cosines(chosen, turned)
+        likely = self._nearest(by_estimate, turned, limit)
+        either = likely.copy()
+        either[self._worded(by_word, by_estimate.scores, limit)] = True
+        chosen = np.flatnonzero(either)
+        rests = [part.vectors.rests(at, turned) for _, part, at in self._by_segment(chosen)]
+        # Rounded: a sum's last bits depend on where a vector lies, and equal ones are to tie.
+        cosines = np.round(by_estimate.scores[chosen] + np.concatenate(rests), 6)
         vector_ranks = ranks(cosines)
         # A text of the other ranking: who stands between it and the likely ones was not completed.
-        others = ~np.isin(chosen, likely, assume_unique=True)
+        others = np.flatnonzero(~likely[chosen])
         vector_ranks[others] = np.maximum(vector_ranks[others], by_estimate.at(chosen[others]))
         return self._best(chosen, by_word.at(chosen), vector_ranks, cosines, limit)
 
@@ -156,11 +164,22 @@ class LargeTopic:
             part[out] = -np.inf
         return scores
 
-    def _nearest(self, by_estimate: TopRanks, limit: int) -> Places:
-        """Return the texts with the highest estimates."""
+    def _nearest(
+        self, by_estimate: TopRanks, turned: Vectors, limit: int
+    ) -> NDArray[np.bool_]:
+        """Return which texts are to be looked at for their vectors."""
+        likely = np.zeros(len(self), np.bool_)
         # 3·limit: fewer than R texts have a word where the others tie for the last word rank.
-        above, equal = by_estimate.down_to(max(REFINED, RRF_K + 3 * limit))
-        return np.concatenate([above, self._earliest(equal, limit)])
+        count = max(COMPLETED, RRF_K + 3 * limit)
+        above, equal = by_estimate.down_to(max(CORRECTED, count))
+        likely[above] = likely[self._earliest(equal, limit)] = True
+        places = np.flatnonzero(likely)
+        if len(places) <= count + limit:
+            return likely
+        parts = [part.vectors.corrections(at, turned) for _, part, at in self._by_segment(places)]
+        corrected = by_estimate.scores[places] + np.concatenate(parts)
+        likely[places] = corrected >= np.partition(corrected, -count)[-count]
+        return likely
 
     def _worded(self, by_word: TopRanks, estimates: Vectors, limit: int) -> Places:
         """Return the texts that reach rank R by words.
@@ -187,14 +206,6 @@ class LargeTopic:
             found.append(begin + some[first])
         return np.concatenate(found)
 
-    def _cosines(self, places: Places, turned: Vectors) -> Vectors:
-        """Return the cosines of texts at ascending places."""
-        parts = [
-            segment.vectors.cosines(some, turned)
-            for _, segment, some in self._by_segment(places)
-        ]
-        return np.concatenate([np.zeros(0, np.float32), *parts])
-
     def _by_segment(self, places: Places) -> list[tuple[int, Segment, Places]]:
         """Return where each segment begins, and which of its own places are among these."""
         found, begin = [], 0
@@ -213,11 +224,10 @@ class LargeTopic:
             kept = np.flatnonzero(fused >= np.partition(fused, -limit)[-limit])
             chosen, by_word, by_vector = chosen[kept], by_word[kept], by_vector[kept]
             cosines, fused = cosines[kept], fused[kept]
-        names = [
-            name
-            for _, segment, some in self._by_segment(chosen)
-            for name in segment.ids.take(pa.array(some)).to_pylist()
+        parts = [
+            segment.ids.take(pa.array(some)) for _, segment, some in self._by_segment(chosen)
         ]
-        order = sorted(range(len(names)), key=lambda at: (-fused[at], names[at]))[:limit]
-        ids = tuple(names[at] for at in order)
+        names = np.array(pa.concat_arrays(parts).to_pylist(), np.str_)
+        order = np.lexsort((names, -fused))[:limit]
+        ids = tuple(names[order].tolist())
         return Candidates(ids, by_word[order], by_vector[order], cosines[order])

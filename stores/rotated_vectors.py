@@ -1,14 +1,17 @@
-"""Many unit vectors in 600 bytes each, searched by their first few rotated components.
+"""Many unit vectors in 650 bytes each, searched by their first few rotated components.
 
 The rotation is that of a principal component analysis, an orthogonal matrix: cosines stay what
-they were, but most of a vector's length gathers in its first components. Those (the head) are kept
-in float32 and give an estimate for every text (3.5 ms at 250,000); the others (the tail) as
-one byte each, with one scale a row, and complete the cosine of the few hundred that matter, to
-about 10⁻⁴. Jégou, Douze and Schmid (2011) refine a coarse code by a second one likewise.
+they were, but most of a vector's length gathers in its first components. The first 64 (the head)
+are kept in float32 and give an estimate for every text (3.5 ms at 250,000). The next 64 (the middle)
+correct it for some thousands, the others (the tail) complete it for the best of these; both
+are kept as one byte a component with a scale a row, which leaves an error of some 10⁻⁴. Jégou,
+Tavenard, Douze and Amsaleg (2011, "Searching in one billion vectors") refine coarse codes by
+finer ones likewise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +22,9 @@ from .records import Vectors
 
 HEAD = 64
 """Components of the head."""
+
+MIDDLE = 64
+"""Components of the middle: one cache line a text."""
 
 SAMPLE = 4_096
 """Vectors that the rotation is made from."""
@@ -50,47 +56,72 @@ class Rotation:
 
 
 @dataclass(frozen=True)
+class ByteRows:
+    """Rows of numbers, one byte each.
+
+    Attributes:
+        codes: The numbers in units of `scale`, int8, shape (rows, width).
+        scale: Shape (rows,).
+    """
+
+    codes: NDArray[np.int8]
+    scale: Vectors
+
+    @classmethod
+    def build(cls, rows: Vectors) -> ByteRows:
+        """Return the rows, shape (rows, width), with 127 for the greatest number of each."""
+        greatest = np.maximum(rows.max(axis=1, initial=0), -rows.min(axis=1, initial=0))
+        per_unit = np.divide(127, greatest, out=np.zeros_like(greatest), where=greatest > 0)
+        return cls(np.rint(rows * per_unit[:, None]).astype(np.int8), greatest / 127)
+
+    @classmethod
+    def joined(cls, parts: Sequence[ByteRows]) -> ByteRows:
+        """Return the rows of all parts, one after another."""
+        codes, scales = [part.codes for part in parts], [part.scale for part in parts]
+        return cls(np.concatenate(codes), np.concatenate(scales))
+
+    def dots(self, places: Places, query: Vectors) -> Vectors:
+        """Return the dot products of some rows with a query, shape (places,)."""
+        found: Vectors = self.codes.take(places, axis=0).astype(np.float32) @ query
+        found *= self.scale.take(places)
+        return found
+
+
+@dataclass(frozen=True)
 class RotatedVectors:
     """Vectors in the axes of a rotation.
 
     Attributes:
         head: First components, one row a component, shape (h, texts).
-        tail: The others in units of `scale`, int8, shape (texts, d - h).
-        scale: Shape (texts,).
+        middle: The next.
+        tail: All others.
     """
 
     head: Vectors
-    tail: NDArray[np.int8]
-    scale: Vectors
+    middle: ByteRows
+    tail: ByteRows
 
     @classmethod
     def build(cls, vectors: Vectors, rotation: Rotation) -> RotatedVectors:
         """Return vectors, shape (n, d), in the axes of the rotation."""
-        count, dimension = vectors.shape
-        width = min(HEAD, dimension)
-        head = np.empty((width, count), np.float32)
-        tail = np.empty((count, dimension - width), np.int8)
-        scale = np.empty(count, np.float32)
-        for begin in range(0, count, _CHUNK):
-            some = slice(begin, begin + _CHUNK)
-            turned = rotation.turned(vectors[some])
-            head[:, some] = turned[:, :width].T
-            rest = turned[:, width:]
-            greatest = np.maximum(rest.max(axis=1, initial=0), -rest.min(axis=1, initial=0))
-            scale[some] = greatest / 127
-            per_unit = np.divide(127, greatest, out=np.zeros_like(greatest), where=greatest > 0)
-            np.rint(rest * per_unit[:, None], out=tail[some], casting="unsafe")
-        return cls(head, tail, scale)
+        heads, middles, tails = [], [], []
+        for begin in range(0, max(1, len(vectors)), _CHUNK):
+            turned = rotation.turned(vectors[begin : begin + _CHUNK])
+            heads.append(turned[:, :HEAD].T)
+            middles.append(ByteRows.build(turned[:, HEAD : HEAD + MIDDLE]))
+            tails.append(ByteRows.build(turned[:, HEAD + MIDDLE :]))
+        head = np.concatenate(heads, axis=1)
+        return cls(head, ByteRows.joined(middles), ByteRows.joined(tails))
 
     def __len__(self) -> int:
-        return len(self.scale)
+        return self.head.shape[1]
 
     def followed_by(self, other: RotatedVectors) -> RotatedVectors:
         """Return these vectors and then the other's, of the same rotation."""
         return RotatedVectors(
             np.concatenate([self.head, other.head], axis=1),
-            np.concatenate([self.tail, other.tail]),
-            np.concatenate([self.scale, other.scale]),
+            ByteRows.joined([self.middle, other.middle]),
+            ByteRows.joined([self.tail, other.tail]),
         )
 
     def estimates(self, turned: Vectors) -> Vectors:
@@ -99,17 +130,15 @@ class RotatedVectors:
         Args:
             turned: The query in the same axes, shape (d,).
         """
-        found: Vectors = turned[: len(self.head)] @ self.head
+        found: Vectors = turned[:HEAD] @ self.head
         return found
 
-    def cosines(self, places: Places, turned: Vectors) -> Vectors:
-        """Return the cosines of some, shape (places,), within about 10⁻⁴.
+    def corrections(self, places: Places, turned: Vectors) -> Vectors:
+        """Return what the middle adds to the estimates of some, shape (places,)."""
+        return self.middle.dots(places, turned[HEAD : HEAD + MIDDLE])
 
-        Summed in float64, so that equal vectors get equal cosines wherever they lie.
-        """
-        query = turned.astype(np.float64)
-        width = len(self.head)
-        near = query[:width] @ self.head.take(places, axis=1).astype(np.float64)
-        rest = self.tail.take(places, axis=0).astype(np.float64) @ query[width:]
-        found: Vectors = (near + rest * self.scale[places]).astype(np.float32)
-        return found
+    def rests(self, places: Places, turned: Vectors) -> Vectors:
+        """Return what middle and tail add to the estimates of some, shape (places,)."""
+        rest = self.corrections(places, turned)
+        rest += self.tail.dots(places, turned[HEAD + MIDDLE :])
+        return rest

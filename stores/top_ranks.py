@@ -58,7 +58,7 @@ def _greatest(scores: Vectors) -> NDArray[np.float32]:
         least = sample[-(DEPTH // _STEP * 5 // 4)]
         # Equal scores are counted, not sorted: where few texts have a word, most are 0.
         equal = np.count_nonzero(scores == least)
-        above = scores[scores > least]
+        above = scores[np.flatnonzero(scores > least)]
         if len(above) + equal >= DEPTH:
             return np.concatenate([np.full(equal, least), np.sort(above)])
     return np.sort(scores)

@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .ragged import Places, starts_of
+from .records import Vectors
 from .rotated_vectors import RotatedVectors, Rotation
-from .rows import vectors_of
+from .rows import matrix
 from .word_index import WordIndex
 
 RATIO = 8
@@ -47,12 +48,13 @@ class Segment:
         """Return the segment of some rows (see `LargeTopic.build`)."""
         import pyarrow.compute as pc
 
+        rows = rows.combine_chunks()
         terms = rows.column("terms").combine_chunks()
         starts = starts_of(pc.list_value_length(terms).to_numpy())
         ids = rows.column("text_id").combine_chunks()
         users, authors = _coded(rows.column("user_id").combine_chunks())
         words = WordIndex.build(terms.flatten().to_numpy(), starts)
-        vectors = RotatedVectors.build(vectors_of(rows, "topic"), rotation)
+        vectors = RotatedVectors.build(topic_vectors(rows), rotation)
         return cls(ids, _order(ids), users, authors, words, vectors)
 
     def __len__(self) -> int:
@@ -82,6 +84,12 @@ class Segment:
         new = rows.column("text_id").combine_chunks()
         known = self.ids.filter(pc.is_in(self.ids, value_set=new))
         return rows.filter(pc.invert(pc.is_in(new, value_set=known))) if len(known) else rows
+
+
+def topic_vectors(rows: pa.Table) -> Vectors:
+    """Return the topic vectors, shape (rows, d): a view, where the rows lie in one chunk."""
+    vectors = matrix(rows.column("topic"), rows.schema.field("topic").type.list_size)
+    return vectors.astype(np.float32, copy=False)
 
 
 def merged(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:

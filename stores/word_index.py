@@ -24,6 +24,9 @@ Docs = NDArray[np.int32]
 DENSE_SHARE = 0.2
 """Share of the texts from which a term has a dense column."""
 
+_SEARCH = 16
+"""A search for one text among a term's costs about what looking at so many of them does."""
+
 
 @dataclass(frozen=True)
 class WordIndex:
@@ -101,10 +104,19 @@ class WordIndex:
     def holders(self, wanted: Terms, without: Places) -> Places:
         """Return how many texts hold each term, less those at some ascending places."""
         found = np.zeros(len(wanted), np.int64)
+        out = np.zeros(len(self.lengths), np.bool_)
+        out[without] = True
+        some = without.astype(np.int32)
         for at, place in self._places(wanted):
             docs = self.docs[self.starts[place] : self.starts[place + 1]]
-            nearest = np.minimum(np.searchsorted(docs, without), len(docs) - 1)
-            found[at] = len(docs) - np.count_nonzero(docs[nearest] == without)
+            found[at] = len(docs)
+            if place in self.dense:
+                found[at] -= np.count_nonzero(self.dense[place][some])
+            elif len(some) * _SEARCH < len(docs):
+                nearest = np.minimum(np.searchsorted(docs, some), len(docs) - 1)
+                found[at] -= np.count_nonzero(docs[nearest] == some)
+            else:
+                found[at] -= np.count_nonzero(out.take(docs, mode="clip"))
         return found
 
     def add_scores(
