@@ -21,7 +21,7 @@ from .ragged import Places
 from .ranking import RRF_K, fuse, ranks
 from .records import Vectors
 from .rotated_vectors import Rotation
-from .top_ranks import TopRanks
+from .top_ranks import DEPTH, TopRanks
 from .topic_segments import Segment, merged, topic_vectors
 from .word_index import weights_of
 from .words import Terms
@@ -114,9 +114,10 @@ class LargeTopic:
         self._check(query, limit)
         turned = self.rotation.turned(query)
         own = [segment.places_of(without_user) for segment in self.segments]
-        by_word = TopRanks.of(self._leave_out(self._word_scores(words, own), own))
+        depth = max(DEPTH, RRF_K + 3 * limit)
+        by_word = TopRanks.of(self._leave_out(self._word_scores(words, own), own), depth)
         near = [segment.vectors.estimates(turned) for segment in self.segments]
-        by_estimate = TopRanks.of(self._leave_out(np.concatenate(near), own))
+        by_estimate = TopRanks.of(self._leave_out(np.concatenate(near), own), depth)
         likely = self._nearest(by_estimate, turned, limit)
         either = likely.copy()
         either[self._worded(by_word, by_estimate.scores, limit)] = True
@@ -144,7 +145,7 @@ class LargeTopic:
         indexes = [segment.words for segment in self.segments]
         texts = len(self) - sum(map(len, own))
         length = sum(
-            int(index.lengths.sum()) - int(index.lengths[out].sum())
+            index.words - int(index.lengths[out].sum())
             for index, out in zip(indexes, own, strict=True)
         )
         if not length or not len(wanted):
@@ -164,9 +165,7 @@ class LargeTopic:
             part[out] = -np.inf
         return scores
 
-    def _nearest(
-        self, by_estimate: TopRanks, turned: Vectors, limit: int
-    ) -> NDArray[np.bool_]:
+    def _nearest(self, by_estimate: TopRanks, turned: Vectors, limit: int) -> NDArray[np.bool_]:
         """Return which texts are to be looked at for their vectors."""
         likely = np.zeros(len(self), np.bool_)
         # 3·limit: fewer than R texts have a word where the others tie for the last word rank.
@@ -224,9 +223,7 @@ class LargeTopic:
             kept = np.flatnonzero(fused >= np.partition(fused, -limit)[-limit])
             chosen, by_word, by_vector = chosen[kept], by_word[kept], by_vector[kept]
             cosines, fused = cosines[kept], fused[kept]
-        parts = [
-            segment.ids.take(pa.array(some)) for _, segment, some in self._by_segment(chosen)
-        ]
+        parts = [segment.ids.take(pa.array(some)) for _, segment, some in self._by_segment(chosen)]
         names = np.array(pa.concat_arrays(parts).to_pylist(), np.str_)
         order = np.lexsort((names, -fused))[:limit]
         ids = tuple(names[order].tolist())

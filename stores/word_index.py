@@ -38,6 +38,7 @@ class WordIndex:
         docs: Places of the texts, ascending within a term.
         counts: How often the term stands there, of the smallest type that holds all.
         lengths: Words of each text, shape (texts,).
+        words: Of all texts.
         dense: Counts in every text, of the terms that stand in many, by place in `vocabulary`.
     """
 
@@ -46,6 +47,7 @@ class WordIndex:
     docs: Docs
     counts: NDArray[np.unsignedinteger]
     lengths: Docs
+    words: int
     dense: dict[int, NDArray[np.unsignedinteger]]
 
     @classmethod
@@ -77,7 +79,7 @@ class WordIndex:
             at = slice(starts[place], starts[place + 1])
             dense[int(place)] = column = np.zeros(len(lengths), counts.dtype)
             column[docs[at]] = counts[at]
-        return cls(terms[first], starts, docs, counts, lengths, dense)
+        return cls(terms[first], starts, docs, counts, lengths, int(lengths.sum()), dense)
 
     def followed_by(self, other: WordIndex) -> WordIndex:
         """Return the index of these texts and then the other's; nothing is sorted again."""
@@ -119,9 +121,7 @@ class WordIndex:
                 found[at] -= np.count_nonzero(out.take(docs, mode="clip"))
         return found
 
-    def add_scores(
-        self, wanted: Terms, weights: Vectors, average: float, scores: Vectors
-    ) -> None:
+    def add_scores(self, wanted: Terms, weights: Vectors, average: float, scores: Vectors) -> None:
         """Add Σ over terms t of weight(t) · f(t) / (f(t) + k₁·(1 − b + b·|d|/avgdl)).
 
         Args:
@@ -130,7 +130,8 @@ class WordIndex:
             average: Mean length of a text, avgdl.
             scores: Where to add, float32, shape (texts,).
         """
-        norm = (K1 * (1 - B + B * self.lengths / average)).astype(np.float32)
+        norm = self.lengths.astype(np.float32) * np.float32(K1 * B / average)
+        norm += np.float32(K1 * (1 - B))
         found = list(self._places(wanted))
         part, below = (np.empty_like(scores) for _ in "ab") if found else ((), ())
         for at, place in found:
