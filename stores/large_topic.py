@@ -29,7 +29,7 @@ from .words import Terms
 CORRECTED = 12_000
 """Texts whose estimated cosine is corrected: those with the highest estimates."""
 
-COMPLETED = 2_000
+COMPLETED = 2_500
 """Of these, texts whose cosine is completed."""
 
 

@@ -2,11 +2,10 @@
 
 The rotation is that of a principal component analysis, an orthogonal matrix: cosines stay what
 they were, but most of a vector's length gathers in its first components. The first 64 (the head)
-are kept in float32 and give an estimate for every text (3.5 ms at 250,000). The next 64 (the middle)
-correct it for some thousands, the others (the tail) complete it for the best of these; both
-are kept as one byte a component with a scale a row, which leaves an error of some 10⁻⁴. Jégou,
-Tavenard, Douze and Amsaleg (2011, "Searching in one billion vectors") refine coarse codes by
-finer ones likewise.
+are kept in float32 and give an estimate for every text. The next 96 (the middle) correct it for
+some thousands, the others (the tail) complete it for the best of these; both are kept as one byte
+a component with a scale a row, which leaves an error of some 10⁻⁴. Jégou, Tavenard, Douze and
+Amsaleg (2011, "Searching in one billion vectors") refine coarse codes by finer ones likewise.
 """
 
 from __future__ import annotations
@@ -23,13 +22,14 @@ from .records import Vectors
 HEAD = 64
 """Components of the head."""
 
-MIDDLE = 64
-"""Components of the middle: one cache line a text."""
+MIDDLE = 96
+"""Components of the middle."""
 
 SAMPLE = 4_096
 """Vectors that the rotation is made from."""
 
-_CHUNK = 16_384
+_CHUNK = 2_048
+"""Vectors turned at once: what a core's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,17 @@ class ByteRows:
     scale: Vectors
 
     @classmethod
-    def build(cls, rows: Vectors) -> ByteRows:
-        """Return the rows, shape (rows, width), with 127 for the greatest number of each."""
+    def room(cls, rows: int, width: int) -> ByteRows:
+        """Return room for so many rows, for `put` to fill before anybody reads them."""
+        return cls(np.empty((rows, width), np.int8), np.empty(rows, np.float32))
+
+    def put(self, begin: int, rows: Vectors) -> None:
+        """Write rows, shape (rows, width), with 127 for the greatest number of each."""
         greatest = np.maximum(rows.max(axis=1, initial=0), -rows.min(axis=1, initial=0))
         per_unit = np.divide(127, greatest, out=np.zeros_like(greatest), where=greatest > 0)
-        return cls(np.rint(rows * per_unit[:, None]).astype(np.int8), greatest / 127)
+        at = slice(begin, begin + len(rows))
+        self.codes[at] = np.rint(rows * per_unit[:, None])
+        self.scale[at] = greatest / 127
 
     @classmethod
     def joined(cls, parts: Sequence[ByteRows]) -> ByteRows:
@@ -104,14 +110,17 @@ class RotatedVectors:
     @classmethod
     def build(cls, vectors: Vectors, rotation: Rotation) -> RotatedVectors:
         """Return vectors, shape (n, d), in the axes of the rotation."""
-        heads, middles, tails = [], [], []
-        for begin in range(0, max(1, len(vectors)), _CHUNK):
+        count, dimension = vectors.shape
+        ends = [min(end, dimension) for end in (HEAD, HEAD + MIDDLE)]
+        head = np.empty((ends[0], count), np.float32)
+        middle = ByteRows.room(count, ends[1] - ends[0])
+        tail = ByteRows.room(count, dimension - ends[1])
+        for begin in range(0, count, _CHUNK):
             turned = rotation.turned(vectors[begin : begin + _CHUNK])
-            heads.append(turned[:, :HEAD].T)
-            middles.append(ByteRows.build(turned[:, HEAD : HEAD + MIDDLE]))
-            tails.append(ByteRows.build(turned[:, HEAD + MIDDLE :]))
-        head = np.concatenate(heads, axis=1)
-        return cls(head, ByteRows.joined(middles), ByteRows.joined(tails))
+            head[:, begin : begin + _CHUNK] = turned[:, : ends[0]].T
+            middle.put(begin, turned[:, ends[0] : ends[1]])
+            tail.put(begin, turned[:, ends[1] :])
+        return cls(head, middle, tail)
 
     def __len__(self) -> int:
         return self.head.shape[1]

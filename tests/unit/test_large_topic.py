@@ -29,20 +29,11 @@ def topic(texts: int, dimension: int = 160, seed: int = 0, centres: int = 40) ->
     noise = random.standard_normal((texts, dimension)) * spread
     vectors = middles[random.integers(centres, size=texts)] + 0.7 * noise
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    numbers = random.permutation(texts)
-    return pa.table(
-        {
-            "text_id": pa.array([f"{seed}-{number:08d}" for number in numbers]),
-            "user_id": pa.array(
-                [f"user {at}" for at in random.integers(texts // 4 + 1, size=texts)]
-            ),
-            "terms": pa.array(
-                [words[a:b] for a, b in zip(starts, starts[1:], strict=False)],
-                pa.list_(pa.uint32()),
-            ),
-            "topic": vector_column(vectors.astype(np.float32)),
-        }
-    )
+    ids = [f"{seed}-{number:08d}" for number in random.permutation(texts)]
+    users = [f"user {at}" for at in random.integers(texts // 4 + 1, size=texts)]
+    terms = pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(words))
+    columns = [pa.array(ids), pa.array(users), terms, vector_column(vectors.astype(np.float32))]
+    return pa.table(columns, names=["text_id", "user_id", "terms", "topic"])
 
 
 def vectors_of(rows: pa.Table) -> np.ndarray:
