@@ -2,7 +2,7 @@
 
 The rotation is that of a principal component analysis, an orthogonal matrix: cosines stay what
 they were, but most of a vector's length gathers in its first components. The first 64 (the head)
-are kept in float32 and give an estimate for every text. The next 96 (the middle) correct it for
+are kept in float32 and give an estimate for every text. The next 64 (the middle) correct it for
 some thousands, the others (the tail) complete it for the best of these; both are kept as one byte
 a component with a scale a row, which leaves an error of some 10⁻⁴. Jégou, Tavenard, Douze and
 Amsaleg (2011, "Searching in one billion vectors") refine coarse codes by finer ones likewise.
@@ -22,14 +22,14 @@ from .records import Vectors
 HEAD = 64
 """Components of the head."""
 
-MIDDLE = 96
+MIDDLE = 64
 """Components of the middle."""
 
 SAMPLE = 4_096
 """Vectors that the rotation is made from."""
 
-_CHUNK = 2_048
-"""Vectors turned at once: what a core's cache holds."""
+_CHUNK = 1_024
+"""Vectors worked on at once: what a core's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,10 @@ class ByteRows:
 
     def dots(self, places: Places, query: Vectors) -> Vectors:
         """Return the dot products of some rows with a query, shape (places,)."""
-        found: Vectors = self.codes.take(places, axis=0).astype(np.float32) @ query
-        found *= self.scale.take(places)
+        found: Vectors = self.scale.take(places)
+        for begin in range(0, len(places), _CHUNK):
+            some = slice(begin, begin + _CHUNK)
+            found[some] *= self.codes.take(places[some], axis=0).astype(np.float32) @ query
         return found
 
 
