@@ -23,6 +23,7 @@ from .errors import InvalidQuery, NoSuchStore, StoreError
 from .filters import within
 from .forgetting import Forgetting
 from .inventory import gather_stats
+from .length_axis import LengthAxis
 from .outcomes import Added, Compacted, Receipt, StoreStats
 from .recorded_encoder import recorded_encoders
 from .records import Encoder, Found, History, Text, Vectors
@@ -59,6 +60,7 @@ class TextStore:
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
         self._tables = Tables(connection, style_encoder, topic_encoder)
         self._snapshots = Snapshots(self._tables)
+        self._length = LengthAxis(style_encoder)
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables)
         self._writer = Writer(
@@ -163,11 +165,13 @@ class TextStore:
         topic_id: str | None,
         k: int,
         choice: Choice = ALIGNED,
+        request_text: str = "",
     ) -> Found:
         """Find users who write alike, and one telling text of each.
 
         Candidates are other users with a shared text that is not on the topic. A hit's score
-        is its author's cosine to the query.
+        is its author's cosine to the query with the length left out, shrunk where the author has
+        few texts (`length_axis`, `reliability`).
 
         Args:
             history: The requester, never found.
@@ -175,13 +179,14 @@ class TextStore:
             topic_id: A topic whose texts are left out; None or "": none is.
             k: How many users, one text each.
             choice: Whose texts; those of the nearest users, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._style_encoder, k)
         return await style_search.search_by_style(
-            self._snapshots, history, query, topic_id, k, choice
+            self._snapshots, history, query, topic_id, k, choice, request_text, self._length
         )
 
     async def search_by_preference(
@@ -193,6 +198,7 @@ class TextStore:
         topic_id: str | None,
         k: int,
         choice: Choice = ALIGNED,
+        request_text: str = "",
     ) -> Found:
         """Find what aligned people wrote on the topic.
 
@@ -210,13 +216,22 @@ class TextStore:
             topic_id: What the request is about; None or "" where that is not known.
             k: How many texts.
             choice: Whose texts; those that rank highest, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._topic_encoder, k)
         return await preference_search.search_by_preference(
-            self._tables, self._snapshots, history, query, query_text, topic_id, k, choice
+            self._tables,
+            self._snapshots,
+            history,
+            query,
+            query_text,
+            topic_id,
+            k,
+            choice,
+            request_text,
         )
 
     async def shared_texts(self, namespace: str) -> list[Text]:
