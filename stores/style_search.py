@@ -1,9 +1,10 @@
 """Who writes alike: the nearest users by mean style vector, and their most telling texts.
 
 An author's score is the cosine of both sides' means with the length left out (`length_axis`), times
-what the author's number of texts makes of its reliability (`reliability`). The matrix of users is searched exactly (3 ms at 100,000 users of 128 dimensions). Never the
-requester, and never a text on the requested topic but where a control asks for just those: style
-must not bring its subject with it.
+what the author's number of texts makes of its reliability (`reliability`). The matrix of users is
+searched exactly (3 ms at 100,000 users of 128 dimensions). Never the requester, and never a text on
+the requested topic but where a control asks for just those: style must not bring its subject with
+it.
 """
 
 from __future__ import annotations
