@@ -92,24 +92,46 @@ def within_authors(texts: Sequence[Text], style: Encoder) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What is asked with, and what the answer is held against."""
+
+    asked: Asked
+    kind: str
+    history: History
+    query: Vectors
+    words: str
+    lengths: Sequence[int]
+    real: Sequence[Vectors]
+
+
 async def measure_known(
     material: Material, asked: Sequence[Asked], vector_of: Mapping[str, Vectors]
 ) -> list[Gain]:
-    """Measure people with own history, cut to some length, by each form of scoring."""
+    """Measure people with own history, cut to some length, by each form of scoring.
+
+    Args:
+        material: The file.
+        asked: Requests of people with own history.
+        vector_of: By text id, what likeness is measured by.
+    """
     found = []
     for each in asked:
         for kind, known in CUTS.items():
             if len(each.history.texts) < (known or 1):
                 continue
             history = cut(each.history, range(len(each.history.texts))[:known])
-            query = unit(history.style.mean(axis=0))
-            real = [vector_of[each.text.text_id]]
-            words = [len(text.body.split()) for text in history.texts]
-            for form, weights in FORMS.items():
-                gain = await _gain(
-                    material, each, history, query, "", weights, real, vector_of, kind, form, words
-                )
-                found += gain
+            question = _Question(
+                each,
+                kind,
+                history,
+                query=unit(history.style.mean(axis=0)),
+                words="",
+                lengths=[len(text.body.split()) for text in history.texts],
+                real=[vector_of[each.text.text_id]],
+            )
+            for form in FORMS:
+                found += await _gain(material, question, form, vector_of)
     return found
 
 
@@ -120,76 +142,66 @@ async def measure_unknown(
 
     What the person really wrote are then the texts on other topics, and for a request that holds
     a title alone the hidden text besides.
+
+    Args:
+        material: The file.
+        asked: Requests of people with own history, which is hidden here.
+        style: The store's style encoder.
+        vector_of: By text id, what likeness is measured by.
     """
     found = []
     for each in asked:
-        if not each.history.texts:
-            continue
         others = [vector_of[text.text_id] for text in each.history.texts]
-        nothing = cut(each.history, [])
         title, body = each.text.title, each.text.body
         for kind, words in zip(KINDS, (title, body, f"{title}\n{body}"), strict=True):
-            real = [*others, vector_of[each.text.text_id]] if kind == "title" else others
-            query = style.encode([words])[0]
-            length = [len(words.split())]
-            found += await _gain(
-                material,
+            question = _Question(
                 each,
-                nothing,
-                query,
-                words,
-                Weights(),
-                real,
-                vector_of,
                 kind,
-                "used",
-                length,
+                cut(each.history, []),
+                query=style.encode([words])[0],
+                words=words,
+                lengths=[len(words.split())],
+                real=[*others, vector_of[each.text.text_id]] if kind == "title" else others,
             )
+            found += await _gain(material, question, "used", vector_of)
     return found
 
 
 async def _gain(
-    material: Material,
-    each: Asked,
-    history: History,
-    query: Vectors,
-    words: str,
-    weights: Weights,
-    real: Sequence[Vectors],
-    vector_of: Mapping[str, Vectors],
-    kind: str,
-    form: str,
-    lengths: Sequence[int],
+    material: Material, question: _Question, form: str, vector_of: Mapping[str, Vectors]
 ) -> list[Gain]:
+    """Return what the neighbours are worth; nothing where nobody is found."""
+    text = question.asked.text
+
     async def ask(choice: Choice) -> Found:
         return await material.store.search_by_style(
-            history,
-            query,
-            topic_id=each.text.topic_id,
+            question.history,
+            question.query,
+            topic_id=text.topic_id,
             k=K,
             choice=choice,
-            request_text=each.text.body if kind in ("short", "rating") else "",
+            request_text=text.body if question.kind in ("short", "rating") else "",
         )
 
     def cosine(found: Found) -> float:
         rows = np.array([vector_of[hit.text.text_id] for hit in found.hits])
-        return float((rows @ np.array(real).T).mean())
+        return float((rows @ np.array(question.real).T).mean())
 
-    aligned = await ask(Choice("aligned", weights=weights))
-    drawn = await ask(Choice("random", weights=weights))
+    aligned = await ask(Choice("aligned", weights=FORMS[form]))
+    drawn = await ask(Choice("random", weights=FORMS[form]))
     if not aligned.hits or not drawn.hits:
         return []
     found_words = [len(hit.text.body.split()) for hit in aligned.hits]
     return [
         Gain(
-            each,
-            kind,
+            question.asked,
+            question.kind,
             form,
-            cosine(aligned),
-            cosine(drawn),
-            style_confidence(history, words, aligned),
-            float(np.mean(np.log1p(lengths))),
-            float(np.mean(np.log1p(found_words))),
+            aligned=cosine(aligned),
+            random=cosine(drawn),
+            confidence=style_confidence(question.history, question.words, aligned),
+            own_words=float(np.mean(np.log1p(question.lengths))),
+            found_words=float(np.mean(np.log1p(found_words))),
         )
     ]
 

@@ -97,10 +97,9 @@ async def test_pieces_that_say_one_thing_make_room(store: TextStore) -> None:
 
 
 async def test_of_two_at_one_cosine_the_one_with_more_texts_is_nearer(store: TextStore) -> None:
-    signs = "So; it is: well - fine."
-    await store.add(
-        [text("once", "tea", signs), *(text("often", f"t{n}", signs) for n in range(5))]
-    )
+    signs, words = "So; it is: well - fine.", ("good", "nice", "cool", "calm", "warm")
+    often = [text("often", f"t{n}", signs.replace("fine", word)) for n, word in enumerate(words)]
+    await store.add([text("once", "tea", signs), *often])
     found, _ = await both(store, "ann", signs, "rum", Choice(), "", 2)
     assert [hit.text.user_id for hit in found.hits] == ["often", "once"]
     assert found.hits[0].score > 1.2 * found.hits[1].score
