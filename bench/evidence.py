@@ -94,12 +94,11 @@ async def _measure(
     found: dict[str, list[Any]] = defaultdict(list)
     found["reliability"] = [{"data": name, **within_authors(train, style)}]
     async with filled(name, texts, style, topic) as material:
-        asked = await requests(material, ("train", "gate", "report"))
-        decide = [each for each in asked if each.split != "train" or each.history.texts]
-        say(f"{name}: {len(decide)} requests of preference")
-        measured = await measure_preference(material, decide, topic)
-        _preference_rows(name, decide, measured, found)
-        known = [each for each in asked if each.history.texts and each.split != "train"]
+        asked = await requests(material, ("gate", "report"))
+        say(f"{name}: {len(asked)} requests of preference")
+        measured = await measure_preference(material, asked, topic)
+        _preference_rows(name, asked, measured, found)
+        known = [each for each in asked if each.history.texts]
         say(f"{name}: {len(known)} requests of style")
         gains = await measure_known(material, known, vector_of)
         unknown = await measure_unknown(material, known, style, vector_of)
@@ -117,7 +116,7 @@ def _preference_rows(
     found: dict[str, list[Any]],
 ) -> None:
     """Add rows of each split and history, and what the weights are chosen by."""
-    for split, own in product(("train", "gate", "report"), (True, False)):
+    for split, own in product(("gate", "report"), (True, False)):
         places = [
             at
             for at, each in enumerate(asked)
@@ -217,10 +216,10 @@ def _style_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
 def _length_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     """Return how lengths go together: of the neighbours' texts and the own ones, by form."""
     rows = []
-    for split, kind in product(("gate", "report"), ("1", "3", "all")):
-        row: dict[str, Any] = {"data": name, "split": split, "history": kind}
+    for split in ("gate", "report"):
+        row: dict[str, Any] = {"data": name, "split": split, "history": "all"}
         for form in FORMS:
-            own = _select(gains, split, kind, form)
+            own = _select(gains, split, "all", form)
             if len(own) < 3:
                 continue
             asked = [gain.own_words for gain in own]

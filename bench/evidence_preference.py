@@ -24,8 +24,8 @@ K = 4
 SHOWN_WORDS = 35
 """Of each piece: what a prompt of 300 tokens has room for."""
 
-ALIGNMENT_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
-APART_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+ALIGNMENT_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+APART_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
 
 ALIGNMENT = "alignment="
 """What the arms of these weights are called by."""

@@ -77,8 +77,8 @@ def divided(texts: Sequence[Text]) -> tuple[list[Text], Splits]:
 async def requests(material: Material, splits: Sequence[Split]) -> list[Asked]:
     """Return the requests of some splits, each person's texts that have a title and a topic.
 
-    A request of `report` has its person and its topic there, one of `gate` or `train` has its
-    person there and its topic not in `report`.
+    A request of `report` has its person and its topic there, one of `gate` has its person there
+    and its topic not in `report`.
     """
     found = []
     for text in material.texts:

@@ -108,7 +108,7 @@ class _Question:
 async def measure_known(
     material: Material, asked: Sequence[Asked], vector_of: Mapping[str, Vectors]
 ) -> list[Gain]:
-    """Measure people with own history, cut to some length, by each form of scoring.
+    """Measure people with own history, whole by each form of scoring, and cut to some length.
 
     Args:
         material: The file.
@@ -130,7 +130,7 @@ async def measure_known(
                 lengths=[len(text.body.split()) for text in history.texts],
                 real=[vector_of[each.text.text_id]],
             )
-            for form in FORMS:
+            for form in FORMS if known is None else ("used",):
                 found += await _gain(material, question, form, vector_of)
     return found
 
