@@ -21,7 +21,7 @@ from ..models.style_model import StyleEncoder
 from ..stores.records import Encoder, Text
 from ..stores.splits import Split
 from .encoder import read_data_sets
-from .evidence_preference import Measured, best_weight, measure_preference
+from .evidence_preference import Measured, best_weight, harmless_weight, measure_preference
 from .evidence_requests import Asked, divided, filled, requests
 from .evidence_style import (
     FORMS,
@@ -89,7 +89,8 @@ async def _measure(
     train = [text for text in marked if splits.may_train(text.user_id, text.topic_id)]
     style = RememberedEncoder(fit([text.body for text in train]))
     say(f"{name}: {len(texts)} texts, style encoder {style.version} of {len(train)}")
-    rows = char_tfidf([text.body for text in marked], longest=4, components=COMPONENTS)
+    components = min(COMPONENTS, len(marked) - 1)
+    rows = char_tfidf([text.body for text in marked], longest=4, components=components)
     vector_of = {text.text_id: row for text, row in zip(marked, np.asarray(rows), strict=True)}
     found: dict[str, list[Any]] = defaultdict(list)
     found["reliability"] = [{"data": name, **within_authors(train, style)}]
@@ -102,11 +103,19 @@ async def _measure(
         say(f"{name}: {len(known)} requests of style")
         gains = await measure_known(material, known, vector_of)
         unknown = await measure_unknown(material, known, style, vector_of)
-    found["style"] = _style_rows(name, gains)
-    found["lengths"] = _length_rows(name, gains)
-    found["unknown"] = _unknown_rows(name, [*unknown, *(g for g in gains if g.form == "used")])
-    found["gains"] = [gain for gain in unknown if gain.asked.split == "gate"]
+    for label in dict.fromkeys(_label(name, gain.asked) for gain in gains):
+        own = [gain for gain in gains if _label(name, gain.asked) == label]
+        nothing = [gain for gain in unknown if _label(name, gain.asked) == label]
+        found["style"] += _style_rows(label, own)
+        found["lengths"] += _length_rows(label, own)
+        found["unknown"] += _unknown_rows(label, [*nothing, *(g for g in own if g.form == "used")])
+        if label == name:
+            found["gains"] += [gain for gain in nothing if gain.asked.split == "gate"]
     return found
+
+
+def _label(name: str, asked: Asked) -> str:
+    return f"{name}-shared_id" if asked.text.shared_id else name
 
 
 def _preference_rows(
@@ -116,24 +125,24 @@ def _preference_rows(
     found: dict[str, list[Any]],
 ) -> None:
     """Add rows of each split and history, and what the weights are chosen by."""
-    for split, own in product(("gate", "report"), (True, False)):
-        places = [
-            at
-            for at, each in enumerate(asked)
-            if each.split == split
-            and bool(each.history.texts) == own
-            and measured["used"][at] is not None
-        ]
-        if not places:
-            continue
-        label = {"data": name, "split": split, "history": "own" if own else "none"}
+    groups: dict[tuple[str, Split, str], list[int]] = defaultdict(list)
+    for at, each in enumerate(asked):
+        if measured["used"][at] is not None:
+            own = "own" if each.history.texts else "none"
+            # Own texts of a display name are those of several people.
+            data = _label(name, each) if each.history.texts else name
+            groups[data, each.split, own].append(at)
+    for (data, split, own), places in sorted(groups.items()):
+        label: dict[str, Any] = {"data": data, "split": split, "history": own}
         sizes = Counter(asked[at].text.topic_id for at in places)
         label |= {"requests": len(places), "topics": len(sizes)}
         label["largest_topic"] = round(max(sizes.values()) / len(places), 3)
         for arm, values in measured.items():
+            if all(values[at] is None for at in places):
+                continue
             found["preference"].append({**label, "arm": arm, **_means(asked, places, values)})
         pairs = [("used", other) for other in AGAINST]
-        pairs += [("alignment=1", "alignment=0"), ("apart=0.2", "apart=0")]
+        pairs.append(("alignment=1", "alignment=0"))
         for one, other in pairs:
             for metric in METRICS:
                 gains = _gains(asked, places, measured[one], measured[other], metric)
@@ -141,7 +150,7 @@ def _preference_rows(
                 found["preference_paired"].append({**row, **_summed(gains)})
         if split == "gate":
             for arm in measured:
-                if arm.startswith("alignment=") and own:
+                if arm.startswith("alignment=") and own == "own" and data == name:
                     gains = _gains(
                         asked, places, measured[arm], measured["alignment=0"], "objective"
                     )
@@ -185,10 +194,10 @@ def _gains(
 
 
 def _chosen(pooled: Mapping[str, list[tuple[str, float]]], prefix: str) -> dict[str, Any]:
-    """Return the weight that gains most on the gate requests of all files, and all tried."""
+    """Return the weight that the gate requests of all files choose, and all that were tried."""
     tried = {arm: _summed(gains) for arm, gains in pooled.items() if arm.startswith(f"{prefix}=")}
-    gains = {arm: float(row["gain"]) for arm, row in tried.items()}
-    return {"weight": best_weight(gains, prefix) if gains else None, "tried": tried}
+    choose = best_weight if prefix == "alignment" else harmless_weight
+    return {"weight": choose(tried) if tried else None, "tried": tried}
 
 
 def _threshold(gains: Sequence[Gain]) -> dict[str, Any]:

@@ -27,6 +27,9 @@ SHOWN_WORDS = 35
 ALIGNMENT_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 APART_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
 
+MARGIN = 0.005
+"""Of coverage that standing apart may cost: half a hundredth."""
+
 ALIGNMENT = "alignment="
 """What the arms of these weights are called by."""
 
@@ -118,14 +121,30 @@ def likeness(
     }
 
 
-def best_weight(gains: Mapping[str, float], prefix: str) -> float:
-    """Return the weight of the arm `prefix=weight` that gains most; ties: the smallest."""
-    tried = {
-        float(name.split("=")[1]): gain
-        for name, gain in gains.items()
-        if name.startswith(f"{prefix}=")
-    }
-    return min(tried, key=lambda weight: (-round(tried[weight], 6), weight))
+def best_weight(tried: Mapping[str, Mapping[str, Any]]) -> float:
+    """Return the weight that gains most over 0; ties: the smallest.
+
+    Args:
+        tried: By `name=weight`, the gain with its interval.
+    """
+    gains = {_weight(arm): row["gain"] for arm, row in tried.items()}
+    return min(gains, key=lambda weight: (-gains[weight], weight))
+
+
+def harmless_weight(tried: Mapping[str, Mapping[str, Any]]) -> float:
+    """Return the largest weight that costs less than `MARGIN`, by the whole of its interval.
+
+    What pieces that differ are good for is no reader's likeness to one text, so they need not gain
+    in it: they must not lose.
+
+    Args:
+        tried: As above; 0 is among them.
+    """
+    return max(_weight(arm) for arm, row in tried.items() if row["ci95"][0] > -MARGIN)
+
+
+def _weight(arm: str) -> float:
+    return float(arm.split("=")[1])
 
 
 class _Remembering(Tokenizer):  # type: ignore[misc]  # rouge-score has no types
