@@ -21,6 +21,7 @@ from .schema import TEXTS
 from .snapshots import Snapshots
 from .tables import Tables
 from .topics import Topics
+from .unseen import Unseen
 from .users import Users
 from .words import terms_of
 
@@ -34,7 +35,7 @@ NEAREST_TOPICS = 3
 
 @dataclass(frozen=True)
 class _Request:
-    """One preference search: for whom, what is asked, and the topics that serve."""
+    """One preference search: for whom, what is asked, the topics that serve, the request's text."""
 
     history: History
     query: Vectors
@@ -42,6 +43,7 @@ class _Request:
     topics: tuple[str, ...]
     why: dict[str, str]
     choice: Choice
+    text: str
 
 
 async def search_by_preference(
@@ -53,10 +55,11 @@ async def search_by_preference(
     topic_id: str | None,
     k: int,
     choice: Choice,
+    request_text: str,
 ) -> Found:
     """Return k texts on the topic; see `TextStore.search_by_preference`."""
     if choice.take == "random_topic":
-        return await draw_elsewhere(snapshots, history, topic_id, k, choice)
+        return await draw_elsewhere(snapshots, Unseen(history, request_text), topic_id, k, choice)
     topics = await snapshots.topics(history.namespace)
     known = bool(topic_id) and topics.others_on(topic_id or "", history.contributed) > 0
     if known and topic_id:
@@ -65,7 +68,7 @@ async def search_by_preference(
         why = await asyncio.to_thread(_nearest_topics, topics, history, query, topic_id)
     if not why:
         return Found(topic_known=known)
-    request = _Request(history, query, words, tuple(why), why, choice)
+    request = _Request(history, query, words, tuple(why), why, choice, request_text)
     texts = sum(int(topics.shared[topics.row[topic]]) for topic in why)
     pool = await (
         snapshots.pool(history.namespace, request.topics)
@@ -111,7 +114,14 @@ async def _picked(tables: Tables, request: _Request) -> Pool:
 
 def _found(pool: Pool, request: _Request, users: Users | None, topics: Topics, k: int) -> Found:
     ranked = rank(
-        pool, request.history, request.query, request.words, users, topics, request.topics
+        pool,
+        Unseen(request.history, request.text),
+        request.query,
+        request.words,
+        users,
+        topics,
+        request.topics,
+        request.choice.weights,
     )
     if not len(ranked):
         return Found()

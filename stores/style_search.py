@@ -1,8 +1,10 @@
 """Who writes alike: the nearest users by mean style vector, and their most telling texts.
 
-The matrix of users is searched exactly (3 ms at 100,000 users of 128 dimensions). Never the
-requester, and never a text on the requested topic but where a control asks for just those: style
-must not bring its subject with it.
+An author's score is the cosine of both sides' means with the length left out (`length_axis`), times
+what the author's number of texts makes of its reliability (`reliability`). The matrix of users is
+searched exactly (3 ms at 100,000 users of 128 dimensions). Never the requester, and never a text on
+the requested topic but where a control asks for just those: style must not bring its subject with
+it.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ import pyarrow.compute as pc
 
 from .author_walk import first_texts
 from .choices import DRAWN_PER_TEXT, Choice, Take, matched
+from .length_axis import LengthAxis
 from .ragged import Places
 from .records import Found, History, Hit, Neighbour, Text, Vectors
+from .reliability import reliability
 from .rows import texts_of_rows, vectors_of
 from .snapshots import Snapshots
+from .unseen import Unseen
 from .users import Users
-from .words import bare
 
 REASONS: dict[Take, str] = {
     "aligned": "writes alike",
@@ -39,10 +43,13 @@ async def search_by_style(
     topic_id: str | None,
     k: int,
     choice: Choice,
+    request_text: str,
+    length: LengthAxis,
 ) -> Found:
     """Return one text of each of k users; see `TextStore.search_by_style`."""
     users = await snapshots.users(history.namespace)
-    search = _StyleSearch(snapshots, users, history, query, topic_id, choice)
+    query = await length.without_length(query, choice.weights.length)
+    search = _StyleSearch(snapshots, users, Unseen(history, request_text), query, topic_id, choice)
     order = await asyncio.to_thread(search.candidates)
     hits = await search.hits(order, k)
     return Found(
@@ -58,10 +65,14 @@ class _StyleSearch:
 
     snapshots: Snapshots
     users: Users
-    history: History
+    unseen: Unseen
     query: Vectors
     topic_id: str | None
     choice: Choice
+
+    @property
+    def history(self) -> History:
+        return self.unseen.history
 
     @property
     def on_topic(self) -> bool:
@@ -75,8 +86,9 @@ class _StyleSearch:
         if self.history.user_id in self.users.row:
             wanted[self.users.row[self.history.user_id]] = False
         rows = np.flatnonzero(wanted)
-        cosines = self.users.style @ self.query
-        return rows[np.argsort(-cosines[rows], kind="stable")]
+        sure = np.sqrt(self.users.shared / (self.users.shared + self.choice.weights.half))
+        scores = (self.users.style @ self.query) * sure
+        return rows[np.argsort(-scores[rows], kind="stable")]
 
     async def hits(self, order: Places, k: int) -> list[Hit]:
         """Return a text of each of k candidates, as the choice has it."""
@@ -94,9 +106,8 @@ class _StyleSearch:
         return matched([hit.text for hit in aligned], some)
 
     async def _first(self, order: Places, k: int) -> list[Hit]:
-        namespace = self.history.namespace
         return await first_texts(
-            self.snapshots, namespace, self.users, order, k, self._most_telling
+            self.snapshots, self.unseen, self.users, order, k, self._most_telling
         )
 
     def _most_telling(self, rows: pa.Table) -> dict[str, Hit]:
@@ -116,7 +127,7 @@ class _StyleSearch:
         for text, vector in zip(texts_of_rows(rows), style, strict=True):
             row = self.users.row.get(text.user_id)
             # A user unknown to the snapshot came with a write since it was read.
-            if row is None or bare(text.body) in self.history.hidden_bodies:
+            if row is None:
                 continue
             score = float((vector * (self.query + self.users.style[row])).sum()) / 2
             if text.user_id not in best or score > telling[text.user_id]:
@@ -126,5 +137,6 @@ class _StyleSearch:
 
     def _hit(self, text: Text, row: int) -> Hit:
         cosine, count = float(self.users.style[row] @ self.query), int(self.users.shared[row])
-        over = f"cosine {cosine:.2f} over {count} text{'s' * (count != 1)}"
-        return Hit(text=text, score=cosine, reason=f"{REASONS[self.choice.take]}: {over}")
+        sure = reliability(count, self.choice.weights.half)
+        over = f"cosine {cosine:.2f} x {sure:.2f} for {count} text{'s' * (count != 1)}"
+        return Hit(text=text, score=cosine * sure, reason=f"{REASONS[self.choice.take]}: {over}")

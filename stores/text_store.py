@@ -23,6 +23,7 @@ from .errors import InvalidQuery
 from .filters import within
 from .forgetting import Forgetting
 from .inventory import gather_stats
+from .length_axis import LengthAxis
 from .outcomes import Added, Compacted, Receipt, StoreStats
 from .recorded_encoder import recorded_encoders
 from .records import Embedded, Encoder, Found, History, Text, Vectors
@@ -57,6 +58,7 @@ class TextStore:
         self._tables = Tables(connection, style_encoder, topic_encoder)
         self._artefacts = Artefacts(connection)
         self._snapshots = Snapshots(self._tables)
+        self._length = LengthAxis(style_encoder)
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables)
         self._writer = Writer(
@@ -177,11 +179,13 @@ class TextStore:
         topic_id: str | None,
         k: int,
         choice: Choice = ALIGNED,
+        request_text: str = "",
     ) -> Found:
         """Find users who write alike, and one telling text of each.
 
         Candidates are other users with a shared text that is not on the topic. A hit's score
-        is its author's cosine to the query.
+        is its author's cosine to the query with the length left out, shrunk where the author has
+        few texts (`length_axis`, `reliability`).
 
         Args:
             history: The requester, never found.
@@ -189,13 +193,14 @@ class TextStore:
             topic_id: A topic whose texts are left out; None or "": none is.
             k: How many users, one text each.
             choice: Whose texts; those of the nearest users, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._style_encoder, k)
         return await style_search.search_by_style(
-            self._snapshots, history, query, topic_id, k, choice
+            self._snapshots, history, query, topic_id, k, choice, request_text, self._length
         )
 
     async def search_by_preference(
@@ -207,6 +212,7 @@ class TextStore:
         topic_id: str | None,
         k: int,
         choice: Choice = ALIGNED,
+        request_text: str = "",
     ) -> Found:
         """Find what aligned people wrote on the topic.
 
@@ -224,13 +230,22 @@ class TextStore:
             topic_id: What the request is about; None or "" where that is not known.
             k: How many texts.
             choice: Whose texts; those that rank highest, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._topic_encoder, k)
         return await preference_search.search_by_preference(
-            self._tables, self._snapshots, history, query, query_text, topic_id, k, choice
+            self._tables,
+            self._snapshots,
+            history,
+            query,
+            query_text,
+            topic_id,
+            k,
+            choice,
+            request_text,
         )
 
     async def shared_texts(self, namespace: str) -> list[Text]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import Added, InvalidQuery, TextStore
+from patlm.stores.reliability import TEXTS_FOR_HALF
 from patlm.stores.tables import Tables
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
 
@@ -60,7 +61,8 @@ async def test_style_finds_users_and_one_telling_text_of_each(store: TextStore) 
     assert scores == sorted(scores, reverse=True)
     assert [hit.score for hit in found.hits] == scores
     cat = next(hit for hit in found.hits if hit.text.user_id == "cat")
-    assert cat.reason == f"writes alike: cosine {cat.score:.2f} over 2 texts"
+    sure = (2 / (2 + TEXTS_FOR_HALF)) ** 0.5
+    assert cat.reason == f"writes alike: cosine {cat.score / sure:.2f} x {sure:.2f} for 2 texts"
 
 
 async def test_style_without_a_topic_leaves_nothing_out(store: TextStore) -> None:
@@ -87,14 +89,14 @@ async def test_preference_ranks_the_texts_of_others_on_the_topic(store: TextStor
 
 
 async def test_preference_prefers_the_aligned(store: TextStore) -> None:
-    same = "the very same words"
+    same = "the very same words"  # apart from what the encoder and BM25 do not hear
     await store.add(
         [
             text("ann", "milk", "milk", rating=5.0),
             text("foe", "milk", "Milk?", rating=1.0),
             text("friend", "milk", "Milk!", rating=5.0),
             text("foe", "tea", same),
-            text("friend", "tea", same),
+            text("friend", "tea", f"{same}!"),
         ]
     )
     found = await by_preference(store, "ann", "same words", "tea")
@@ -104,7 +106,7 @@ async def test_preference_prefers_the_aligned(store: TextStore) -> None:
     assert [near.score for near in found.neighbours] == pytest.approx([1.0, 0.5])
     assert [hit.score for hit in found.hits] == pytest.approx([1.5, 1.0])
     assert found.hits[0].reason.endswith(
-        "aligned 1.00 (interests cosine 1.00, ratings agree 1.00 on 1 shared topic)"
+        "aligned 1.00 (interests cosine 1.00, ratings agree 1.00 on 1 shared topic) x 1.50"
     )
 
 

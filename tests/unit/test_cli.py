@@ -334,7 +334,8 @@ def test_retrieve_shows_what_write_would_read_and_asks_no_model(store: str) -> N
     found = output("retrieve", "--store", store, *wish)
     written = output(*write(store, *wish[2:], "--iterations", 1))
     assert set(found) == {
-        "evidence", "own", "neighbours", "pool_sizes", "cold_start", "confidence", "timings",
+        "evidence", "own", "neighbours", "pool_sizes", "cold_start", "confidence", "abstains",
+        "timings",
     }  # fmt: skip
     for name in ("evidence", "own", "cold_start", "confidence"):
         assert found[name] == written[name]
