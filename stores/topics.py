@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .graph_form import TWO_HOP, GraphForm
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
 from .sums import unit
@@ -87,6 +88,7 @@ class Topics:
         shared: Shared texts on each, shape (topics,).
         sums: Exact sums of their vectors, shape (topics, topic dimension), float64.
         units: The same at unit length, float32.
+        form: How users' embeddings are made of them.
     """
 
     ids: tuple[str, ...]
@@ -94,6 +96,7 @@ class Topics:
     shared: NDArray[np.int64]
     sums: Sums
     units: Vectors
+    form: GraphForm = TWO_HOP
 
     def others_on(self, topic_id: str, contributed: Contributed) -> int:
         """Return how many shared texts others than the requester wrote on a topic."""
@@ -131,7 +134,7 @@ class Topics:
         return [(self.ids[row], float(cosines[row])) for row in rows]
 
 
-def topics_of_rows(rows: pa.Table) -> Topics:
+def topics_of_rows(rows: pa.Table, form: GraphForm = TWO_HOP) -> Topics:
     """Return the topics that rows of the table `topics`, of one namespace, describe."""
     rows = rows.sort_by("topic_id").combine_chunks()
     ids = tuple(rows.column("topic_id").to_pylist())
@@ -143,4 +146,5 @@ def topics_of_rows(rows: pa.Table) -> Topics:
         shared=rows.column("shared").to_numpy(),
         sums=sums,
         units=unit(sums),
+        form=form,
     )
