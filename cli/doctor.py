@@ -50,7 +50,7 @@ def doctor(store: StoreOption = None, json: JsonOption = False) -> None:
     """Check versions, models, cache and store; exit 1 where something is not well."""
     from .output import emit_json, stdout
 
-    findings = [*_versions(), *_models(), _cache(), _computer(), *_adapters(), _store(store)]
+    findings = [*_versions(), *_models(), _cache(), _computer(), *_adapters(), *_store(store)]
     broken = [finding for finding in findings if finding.ok is False]
     if json:
         emit_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
@@ -132,26 +132,30 @@ def _adapters() -> list[Finding]:
     return findings
 
 
-def _store(uri: str | None) -> Finding:
+def _store(uri: str | None) -> list[Finding]:
+    from ..graph.graph_artefact import GRAPH, about_graph
     from ..graph.opening import look_into_store
     from ..models.errors import ModelError
     from ..stores.errors import StoreError
 
     async def main() -> dict[str, Any]:
         async with look_into_store(uri) as opened:
-            return (await opened.stats()).as_dict()
+            graph = about_graph(await opened.artefact(GRAPH), "default")
+            return {**(await opened.stats()).as_dict(), "graph": graph}
 
     name = "store" if uri else "sample store"
     try:
         found = _run(main)
     except (StoreError, ModelError, OSError) as error:
-        return Finding(name, False, " ".join(str(error).split()))
+        return [Finding(name, False, " ".join(str(error).split()))]
     says = (
         f"{found['texts']:,} texts of {found['users']:,} users on {found['topics']:,} topics, "
         f"{found['fragments']} fragments, {found['bytes'] / 1e6:.1f} MB, "
         f"{len(found['indexes'])} indexes"
     )
-    return Finding(name, True, says)
+    graph = found["graph"]
+    serves = f"the {graph['serves'].replace('_', '-')} form serves: {graph['why']}"
+    return [Finding(name, True, says), Finding("graph", True, serves)]
 
 
 def _run(main: Callable[[], Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from . import (
     demo,
     doctor,
     forget,
+    index,
     ingest,
     models,
     retrieve,
@@ -39,6 +40,7 @@ COMMANDS = (
     serve_stats,
     forget,
     train_encoder,
+    index,
     doctor,
 )
 for command in COMMANDS:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..nodes.parts import ChatRole, Parts
+from .graph_artefact import serve_graph
 from .served_adapters import ServedAdapters
 from .settings import Settings, adapters_folder
 from .watching import open_watches
@@ -150,6 +151,7 @@ async def _open_filled(uri: str | None, encoders: Encoders) -> AsyncIterator[Tex
     path = uri or await sample_store_path(encoders.style, encoders.topic)
     opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
     async with opened as store:
+        await serve_graph(store)
         yield store
 
 

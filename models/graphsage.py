@@ -54,7 +54,7 @@ class GraphSage(torch.nn.Module):
         dropout: Share of what A and B read that a training step goes without.
     """
 
-    def __init__(self, dimension: int, *, rank: int = 16, dropout: float = 0.2) -> None:
+    def __init__(self, dimension: int, *, rank: int = 16, dropout: float = 0.5) -> None:
         super().__init__()
         self.of_user = _low_rank(dimension, rank, dimension, dropout)
         self.of_topic = _low_rank(2 * dimension, rank, dimension, dropout)

@@ -44,7 +44,7 @@ class GraphSettings:
     scalar_rate: float = 0.02
     decay: float = 0.1
     rank: int = 16
-    dropout: float = 0.2
+    dropout: float = 0.5
     most_links: int = 20_000
     seed: int = 0
 
