@@ -227,9 +227,7 @@ def _aligned(
                     for at, seed in enumerate(seeds)
                 ]
             )
-    return [
-        _aligned_row(data.name, by, found, anybody, questions) for by, found in near.items()
-    ]
+    return [_aligned_row(data.name, by, found, anybody, questions) for by, found in near.items()]
 
 
 def _closeness(questions: Sequence[Question], form: str, known: str) -> list[Means]:

@@ -35,7 +35,7 @@ def communities(people: int, *, seed: int = 0, name: str = "") -> tuple[list[Tex
                 Text(
                     user_id=f"{name}user{person:03}",
                     topic_id=f"{name}topic{community}-{topic}",
-                    body=f"{name} {person} on {topic}",
+                    body=f"{name}{person} on {topic}",
                     rating=float(1 + (person + topic) % 5),
                     target=place == 3,
                 )
