@@ -134,13 +134,15 @@ def _adapters() -> list[Finding]:
 
 
 def _store(uri: str | None) -> list[Finding]:
+    from ..graph.graph_artefact import GRAPH, about_graph
     from ..graph.opening import look_into_store
     from ..models.errors import ModelError
     from ..stores.errors import StoreError
 
     async def main() -> dict[str, Any]:
         async with look_into_store(uri) as opened:
-            return (await opened.stats()).as_dict()
+            graph = about_graph(await opened.artefact(GRAPH), "default")
+            return {**(await opened.stats()).as_dict(), "graph": graph}
 
     name = "store" if uri else "sample store"
     try:
@@ -152,7 +154,10 @@ def _store(uri: str | None) -> list[Finding]:
         f"{found['fragments']} fragments, {found['bytes'] / 1e6:.1f} MB, "
         f"{len(found['indexes'])} indexes"
     )
-    return [Finding(name, True, says), *([] if uri is None else _style_encoders(uri))]
+    graph = found["graph"]
+    serves = f"the {graph['serves'].replace('_', '-')} form serves: {graph['why']}"
+    encoders = [] if uri is None else _style_encoders(uri)
+    return [Finding(name, True, says), *encoders, Finding("graph", True, serves)]
 
 
 def _style_encoders(uri: str) -> list[Finding]:

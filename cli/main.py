@@ -10,6 +10,7 @@ from . import (
     demo,
     doctor,
     forget,
+    index,
     ingest,
     models,
     refit,
@@ -41,6 +42,7 @@ COMMANDS = (
     forget,
     refit,
     train_encoder,
+    index,
     doctor,
 )
 for command in COMMANDS:

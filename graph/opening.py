@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..nodes.parts import ChatRole, Parts
 from .encoders import OWN, Encoders, open_encoders
+from .graph_artefact import serve_graph
 from .served_adapters import ServedAdapters
 from .settings import Settings, adapters_folder
 from .watching import open_watches
@@ -108,6 +109,7 @@ async def open_store_and_encoders(
     encoders = await open_encoders(path, encoder, style_encoder, first)
     opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
     async with opened as store:
+        await serve_graph(store)
         yield store, encoders
 
 

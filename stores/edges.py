@@ -1,8 +1,9 @@
 """The user-topic graph: its edges are texts, its embedding says what people care about.
 
-The training-free preference embedding is a two-hop mean (a GraphSAGE mean aggregator without
-weights): a topic is the mean of the texts on it, a user the mean of the user's topics. It is
-inductive: a new user or topic gets one without a rebuild. Everything is computed for one
+The preference embedding is that of a GraphSAGE mean aggregator: a topic is the mean of the texts
+on it, a user is made of the mean of the user's topics, without weights (the two-hop mean) or with
+trained ones (`graph_form`). It is inductive: a new user or topic gets one without a rebuild.
+Everything is computed for one
 requester, whose own texts are left out of the topics (see `topics`), and less the topics asked
 for: all candidates share those, so they tell nobody apart.
 """
@@ -56,7 +57,7 @@ class Alignment:
 
 
 def requester_embedding(history: History, topics: Topics) -> Vectors:
-    """Return the preference embedding of a user's own history, shape (topic dimension,).
+    """Return the preference embedding of a user's own history, shape (embedding dimension,).
 
     A topic on which nobody else wrote, and a text without one, stand for themselves with the
     requester's own vectors. A row of zeros where there is no history.
@@ -69,9 +70,8 @@ def requester_embedding(history: History, topics: Topics) -> Vectors:
             hops[place] = unit(history.topic_vectors[rows].sum(axis=0))
     loose = [row for row, text in enumerate(history.texts) if not text.topic_id]
     hops.extend(history.topic_vectors[loose])
-    if not hops:
-        return np.zeros(topics.units.shape[1], np.float32)
-    return unit(np.sum(hops, axis=0))
+    whole = np.sum(hops, axis=0) if hops else np.zeros(topics.units.shape[1])
+    return topics.form.embed(whole.astype(np.float32)[None])[0]
 
 
 def own_ratings(history: History) -> dict[str, float]:
@@ -132,7 +132,7 @@ def _graph_cosines(
     codes, place = np.unique(edge_topic, return_inverse=True)
     hops = topics.units_for([users.topic_ids[code] for code in codes], history.contributed)
     present, first = np.unique(owner, return_index=True)
-    theirs = unit(np.add.reduceat(hops[place], first, axis=0))
+    theirs = topics.form.embed(np.add.reduceat(hops[place], first, axis=0))
     seen = theirs.any(axis=1)
     graph[present[seen]] = (theirs[seen] * mine).sum(axis=1)
     return graph

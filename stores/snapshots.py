@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import aiologic
 import pyarrow as pa
 
 from .filters import within
+from .graph_form import TWO_HOP, GraphForm
 from .history import HISTORY_COLUMNS, history_of_rows
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .records import History
@@ -100,6 +101,7 @@ class Snapshots:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._graph_forms: Mapping[str, GraphForm] = {}
         self._users = _Latest(lambda: tables.version(USERS), self._read_users, lambda _: 1, 64)
         self._topics = _Latest(lambda: tables.version(TOPICS), self._read_topics, lambda _: 1, 64)
         self._pools = _Latest(
@@ -146,6 +148,11 @@ class Snapshots:
             return resident.by_users(users, columns, shared=True)
         return await self._tables.read(TEXTS, within(namespace, users=users, shared=True), columns)
 
+    def use_graph(self, forms: Mapping[str, GraphForm]) -> None:
+        """Make users' embeddings by these forms from now on, by namespace."""
+        self._graph_forms = dict(forms)
+        self._topics.clear()
+
     def clear(self) -> None:
         """Drop everything: nothing of a forgotten user may stay in memory."""
         self._users.clear()
@@ -178,7 +185,8 @@ class Snapshots:
         if kept is not None and changed is not None:
             return await asyncio.to_thread(kept[1].updated, changed) if len(changed) else kept[1]
         rows = await self._tables.read(TOPICS, within(namespace))
-        return await asyncio.to_thread(topics_of_rows, rows)
+        form = self._graph_forms.get(namespace, TWO_HOP)
+        return await asyncio.to_thread(topics_of_rows, rows, form)
 
     async def _changed(
         self, name: str, namespace: str, kept: tuple[int, object] | None

@@ -10,7 +10,7 @@ Example:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,14 @@ from .connecting import check_exists, connected, missing
 from .errors import InvalidQuery
 from .filters import within
 from .forgetting import Forgetting
+from .graph_form import GraphForm
 from .inventory import gather_stats
 from .length_axis import LengthAxis
 from .outcomes import Added, Compacted, Receipt, StoreStats
 from .recorded_encoder import recorded_encoders
 from .records import Embedded, Encoder, Found, History, Text, Vectors
 from .recount import adds_up, recount
-from .rows import PLAIN_COLUMNS, texts_of_rows
+from .rows import PLAIN_COLUMNS, texts_of_rows, vectors_of
 from .schema import TEXTS, USERS
 from .snapshots import Snapshots
 from .tables import Tables
@@ -256,6 +257,25 @@ class TextStore:
         """
         rows = await self._tables.read(TEXTS, within(namespace, shared=True), PLAIN_COLUMNS)
         return await asyncio.to_thread(texts_of_rows, rows)
+
+    async def shared_topic_vectors(self, namespace: str) -> tuple[list[Text], Vectors]:
+        """Return what `shared_texts` does, and the texts' topic vectors, one row each.
+
+        Args:
+            namespace: The tenant.
+        """
+        columns = (*PLAIN_COLUMNS, "topic")
+        rows = await self._tables.read(TEXTS, within(namespace, shared=True), columns)
+        texts = await asyncio.to_thread(texts_of_rows, rows)
+        return texts, await asyncio.to_thread(vectors_of, rows, "topic")
+
+    def use_graph(self, forms: Mapping[str, GraphForm]) -> None:
+        """Say who is aligned by a trained user-topic graph; otherwise the two-hop mean does.
+
+        Args:
+            forms: By namespace.
+        """
+        self._snapshots.use_graph(forms)
 
     async def artefact(self, name: str) -> Artefact | None:
         """Return something learnt that is kept with the texts, or None.

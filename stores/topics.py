@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .graph_form import TWO_HOP, GraphForm
 from .merging import Merge
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
@@ -88,6 +89,7 @@ class Topics:
         shared: Shared texts on each, shape (topics,).
         sums: Exact sums of their vectors, shape (topics, topic dimension), float64.
         units: The same at unit length, float32.
+        form: How users' embeddings are made of them.
     """
 
     ids: tuple[str, ...]
@@ -95,6 +97,7 @@ class Topics:
     shared: NDArray[np.int64]
     sums: Sums
     units: Vectors
+    form: GraphForm = TWO_HOP
 
     def updated(self, rows: pa.Table) -> Topics:
         """Return these topics with some rows of the table `topics` in place of what they were."""
@@ -106,6 +109,7 @@ class Topics:
             shared=merge.rows(self.shared, fresh.shared),
             sums=merge.rows(self.sums, fresh.sums),
             units=merge.rows(self.units, fresh.units),
+            form=self.form,
         )
 
     def others_on(self, topic_id: str, contributed: Contributed) -> int:
@@ -144,7 +148,7 @@ class Topics:
         return [(self.ids[row], float(cosines[row])) for row in rows]
 
 
-def topics_of_rows(rows: pa.Table) -> Topics:
+def topics_of_rows(rows: pa.Table, form: GraphForm = TWO_HOP) -> Topics:
     """Return the topics that rows of the table `topics`, of one namespace, describe."""
     rows = rows.sort_by("topic_id").combine_chunks()
     ids = tuple(rows.column("topic_id").to_pylist())
@@ -156,4 +160,5 @@ def topics_of_rows(rows: pa.Table) -> Topics:
         shared=rows.column("shared").to_numpy(),
         sums=sums,
         units=unit(sums),
+        form=form,
     )

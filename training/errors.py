@@ -9,3 +9,7 @@ class TrainingError(RuntimeError):
 
 class TooFewAuthors(TrainingError):
     """There is too little to learn a style encoder from."""
+
+
+class TooFewLinks(TrainingError):
+    """There is too little to train the user-topic graph on."""

@@ -10,16 +10,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patlm.models.graph_weights import GraphWeights
 from patlm.stores import Found, Text, TextStore
+from patlm.stores.graph_form import GraphForm
 from patlm.stores.words import bare
 from store_fixtures import style_encoder, text, topic_encoder
 
 STYLE, TOPIC = style_encoder(dimension=32), topic_encoder(dimension=64)
 
 
-async def answers(path: Path, texts: list[Text], requests: list[Text]) -> list[tuple[Found, ...]]:
+@pytest.fixture(params=["two_hop", "trained"])
+def forms(request: pytest.FixtureRequest) -> dict[str, GraphForm]:
+    """How users' embeddings are made: without weights, and with some."""
+    if request.param == "two_hop":
+        return {}
+    random = np.random.default_rng(0)
+    down, up = (random.normal(size=shape).astype(np.float32) for shape in ((4, 64), (64, 4)))
+    return {"default": GraphWeights(down, up)}
+
+
+async def answers(
+    path: Path,
+    texts: list[Text],
+    requests: list[Text],
+    forms: dict[str, GraphForm] | None = None,
+) -> list[tuple[Found, ...]]:
     """Return what each request's author is shown, in a store that is made anew."""
     async with TextStore.open(str(path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        store.use_graph(forms or {})
         await store.add(texts)
         return [await answer(store, request) for request in requests]
 
@@ -69,15 +87,19 @@ def random_texts(seed: int) -> list[Text]:
 
 @pytest.mark.usefixtures("read_from")
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_target_does_not_show(tmp_path: Path, seed: int) -> None:
+async def test_a_target_does_not_show(
+    tmp_path: Path, seed: int, forms: dict[str, GraphForm]
+) -> None:
     texts = random_texts(seed)
     requests = [text for text in texts if text.target][::6]
-    before = await answers(tmp_path / "before", texts, requests)
+    before = await answers(tmp_path / "before", texts, requests, forms)
     for number, request in enumerate(requests):
         other = [changed(text) if text is request else text for text in texts]
-        after = await answers(tmp_path / f"after{number}", other, [request])
+        after = await answers(tmp_path / f"after{number}", other, [request], forms)
         assert after[0] == before[number]
         assert any(found.hits for found in after[0])
+    if forms:  # and the weights do weigh in
+        assert before != await answers(tmp_path / "two-hop", texts, requests)
 
 
 async def test_a_target_does_show_to_others(tmp_path: Path) -> None:

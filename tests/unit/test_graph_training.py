@@ -1,0 +1,111 @@
+"""What can be learnt of a graph is learnt for people and topics never seen, and decided by gate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from graph_communities import DIMENSION, communities
+from patlm.graph.graph_artefact import TRAINED, TWO_HOP
+from patlm.models.graphsage import GraphSage
+from patlm.stores.splits import Place, deal
+from patlm.training.errors import TooFewLinks
+from patlm.training.graph_index import decide, learn_graph, measure_gate
+from patlm.training.graph_split import links_to_learn
+from patlm.training.graph_training import GraphSettings, train_graph
+from patlm.training.link_scores import by_degree, cosines, find_links
+from patlm.training.topic_graph import Links, TopicGraph, hide_links
+
+QUICK = GraphSettings(epochs=25, batch=64, learning_rate=5e-3, dropout=0.2)
+
+
+def links(people: int, seed: int) -> Links:
+    graph = TopicGraph.of(*communities(people, seed=seed, name=f"{seed}-"))
+    return hide_links(graph, torch.ones(len(graph), dtype=torch.bool))
+
+
+def test_communities_are_learnt_for_people_and_topics_never_seen() -> None:
+    train, gate, others = links(150, 0), links(60, 1), links(60, 2)
+    fit = train_graph(train, gate, QUICK)
+    assert fit.kept and fit.gate[fit.kept] == min(fit.gate)
+    untrained = GraphSage(DIMENSION).eval()
+    learnt = find_links(lambda part: cosines(fit.model, part), others).reciprocal_rank.mean()
+    two_hop = find_links(lambda part: cosines(untrained, part), others).reciprocal_rank.mean()
+    assert learnt > two_hop + 0.1
+    assert two_hop > find_links(by_degree, others).reciprocal_rank.mean()
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    train, gate = links(60, 0), links(30, 1)
+    settings = GraphSettings(epochs=2)
+    weights = [train_graph(train, gate, settings).model.weights() for _ in range(2)]
+    assert weights[0] == weights[1]
+    assert train_graph(train, gate, GraphSettings(epochs=2, seed=1)).model.weights() != weights[0]
+
+
+def test_without_a_gate_all_epochs_are_run() -> None:
+    train = links(60, 0)
+    nobody = train.part(torch.tensor([], dtype=torch.long))
+    told: list[tuple[int, float | None]] = []
+    fit = train_graph(
+        train, nobody, GraphSettings(epochs=3), progress=lambda *epoch: told.append(epoch)
+    )
+    assert (fit.gate, fit.kept, told) == ((), 3, [(1, None), (2, None), (3, None)])
+    assert measure_gate(fit.model, nobody) is None
+
+
+def test_too_little_is_told() -> None:
+    with pytest.raises(TooFewLinks, match="at least 50 links"):
+        train_graph(links(5, 0), links(5, 1))
+
+
+def test_the_gate_decides_which_form_serves() -> None:
+    texts, vectors = communities(500)
+    splits = deal(Place.of(text) for text in texts)
+    learnt = learn_graph(texts, vectors, splits, QUICK)
+    about = learnt.about
+    assert about["serves"] == TRAINED, about["why"]
+    assert about["gate"]["recall_at_10"]["ci95"][0] > 0
+    assert about["split"] == splits.fingerprint
+    # Nothing to learn from where vectors say nothing: the two-hop mean stays.
+    noise = np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    assert learn_graph(texts, noise, splits, GraphSettings(epochs=3)).about["serves"] == TWO_HOP
+
+
+def gain(recall: float, low: float, equal: float = 0.01, people: int = 100) -> dict[str, object]:
+    return {
+        "people": people,
+        "trained": {"recall_at_10": 0.3},
+        "two_hop": {"recall_at_10": 0.3 - recall},
+        "recall_at_10": {"gain": recall, "ci95": [low, recall + (recall - low)]},
+        "equal_popularity": {"gain": equal, "ci95": [equal - 0.01, equal + 0.01]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("measured", "serves", "why"),
+    [
+        (gain(0.1, 0.02), TRAINED, "recall@10 on gate 0.300 trained, 0.200 two-hop: +0.100"),
+        (gain(0.1, 0.0), TWO_HOP, "not surely better"),
+        (gain(0.1, 0.02, equal=-0.01), TWO_HOP, "but by popularity: -0.010"),
+        (gain(0.1, 0.02, people=19), TWO_HOP, "19 people of gate"),
+        (None, TWO_HOP, "0 people of gate"),
+    ],
+)
+def test_what_decides(measured: dict[str, object] | None, serves: str, why: str) -> None:
+    decided = decide(measured)
+    assert decided["serves"] == serves
+    assert why in decided["why"]
+
+
+def test_people_of_other_splits_are_not_learnt_from() -> None:
+    """Other texts of gate and report change nothing of what is learnt from."""
+    texts, vectors = communities(200)
+    splits = deal(Place.of(text) for text in texts)
+    train = np.array([splits.may_train(text.user_id, text.topic_id) for text in texts])
+    changed = np.where(train[:, None], vectors, vectors[:, ::-1]).astype(np.float32)
+    assert (~train).any() and train.any()
+    one, two = (links_to_learn(texts, rows, splits) for rows in (vectors, changed))
+    assert torch.equal(one.users, two.users) and torch.equal(one.topics.own, two.topics.own)
+    assert torch.equal(one.graph.topics.users, two.graph.topics.users)

@@ -1,0 +1,153 @@
+"""Train GraphSAGE on links: which topic does a person write on?
+
+Each edge is hidden from both ends in turn and has to be found again among all topics that its user
+did not write on: cross entropy of its score (Hamilton, Ying and Leskovec 2017 draw negatives; the
+topics of a store are few enough to take them all, popular ones among them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..models.graphsage import TEMPERATURE, GraphSage
+from .errors import TooFewLinks
+from .link_scores import BATCH, cosines, link_scores
+from .topic_graph import Links
+
+LEAST_LINKS = 50
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """How the graph is trained; chosen by cross-fitting inside `train` (see docs/graph.md).
+
+    Attributes:
+        epochs: At most.
+        patience: Epochs without a better gate before it stops.
+        batch: Links of a step.
+        learning_rate: Of A and B.
+        scalar_rate: Of λ, c and τ.
+        decay: Weight decay of A and B, which pulls towards the training-free form.
+        rank: Of A and B.
+        dropout: Share of what A and B read that a step goes without.
+        most_links: Of an epoch and of the gate, drawn anew each epoch where there are more.
+        seed: Of what is drawn.
+    """
+
+    epochs: int = 80
+    patience: int = 10
+    batch: int = BATCH
+    learning_rate: float = 3e-4
+    scalar_rate: float = 0.02
+    decay: float = 0.1
+    rank: int = 16
+    dropout: float = 0.5
+    most_links: int = 20_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GraphFit:
+    """A trained graph and how it came to be.
+
+    Attributes:
+        model: The best epoch's, ready to be asked.
+        gate: Mean cross entropy of the cosines on the gate before training and after each epoch;
+            empty where the gate has no links. (Recall and reciprocal ranks of some hundred links
+            jump too much from epoch to epoch to stop by.)
+        kept: Which epoch the model is of.
+    """
+
+    model: GraphSage
+    gate: tuple[float, ...]
+    kept: int
+
+
+def train_graph(
+    train: Links,
+    gate: Links,
+    settings: GraphSettings = GraphSettings(),
+    *,
+    progress: Callable[[int, float | None], None] = lambda epoch, gate: None,
+) -> GraphFit:
+    """Train on links, and keep the epoch that is best on the gate.
+
+    Args:
+        train: To learn from.
+        gate: Of other people on other topics; without any, all epochs are run.
+        settings: How.
+        progress: Told of each epoch and of the gate's cross entropy.
+
+    Raises:
+        TooFewLinks: There is too little to learn from.
+    """
+    if len(train) < LEAST_LINKS:
+        raise TooFewLinks(
+            f"expected at least {LEAST_LINKS} links to learn from (people of train with two "
+            f"topics of train and more), found {len(train)}: the two-hop mean serves until the "
+            "store has grown"
+        )
+    torch.manual_seed(settings.seed)
+    model = GraphSage(train.users.shape[1], rank=settings.rank, dropout=settings.dropout)
+    optimizer = _optimizer(model, settings)
+    gate = gate.part(torch.randperm(len(gate))[: settings.most_links])
+    seen = [_on_gate(model, gate)] if len(gate) else []
+    best, kept = _copy(model), 0
+    for epoch in range(1, settings.epochs + 1):
+        _learn(model, train, optimizer, settings)
+        if len(gate):
+            seen.append(_on_gate(model, gate))
+        if not seen or seen[-1] < seen[kept]:
+            best, kept = _copy(model), epoch
+        progress(epoch, seen[-1] if seen else None)
+        if epoch - kept >= settings.patience:
+            break
+    model.load_state_dict(best)
+    return GraphFit(model.eval(), tuple(seen), kept)
+
+
+def _learn(
+    model: GraphSage, train: Links, optimizer: torch.optim.Optimizer, settings: GraphSettings
+) -> None:
+    model.train()
+    for places in torch.randperm(len(train))[: settings.most_links].split(settings.batch):
+        part = train.part(places)
+        loss = _cross_entropy(part, *link_scores(model, part)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def _optimizer(model: GraphSage, settings: GraphSettings) -> torch.optim.Optimizer:
+    maps = [weight for weight in model.parameters() if weight.ndim]
+    scalars = [weight for weight in model.parameters() if not weight.ndim]
+    return torch.optim.AdamW(
+        [
+            {"params": maps, "lr": settings.learning_rate, "weight_decay": settings.decay},
+            {"params": scalars, "lr": settings.scalar_rate, "weight_decay": 0.0},
+        ]
+    )
+
+
+def _on_gate(model: GraphSage, gate: Links) -> float:
+    model.eval()
+    losses = []
+    with torch.no_grad():
+        for places in torch.arange(len(gate)).split(BATCH):
+            part = gate.part(places)
+            own, whole = cosines(model, part)
+            losses.append(_cross_entropy(part, TEMPERATURE * own, TEMPERATURE * whole))
+    return float(torch.cat(losses).mean())
+
+
+def _cross_entropy(links: Links, own: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Return -log softmax of each link's own score among those it competes with."""
+    others = whole.masked_fill(~links.others(), float("-inf"))
+    return torch.logsumexp(torch.cat([own[:, None], others], dim=1), dim=1) - own
+
+
+def _copy(model: GraphSage) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
