@@ -15,7 +15,7 @@ from . import details
 from .details import DETAILS
 from .generations import Generation, generations_of
 from .records import Encoder
-from .schema import STAMP, TEXTS, TOPICS, USERS, table_schemas
+from .schema import STAMP, TEXTS, TOPICS, USERS, first_generation, table_schemas
 
 STYLE, STYLE_SUM = "style", "style_sum"
 _NAMESPACE, _DETAILS = "namespace", "details"
@@ -106,6 +106,11 @@ class Columns:
             elif field.name != STAMP and not (name == TEXTS and field.name == "shared"):
                 fields.append(field.with_name(seen.get(field.name, field.name)).remove_metadata())
         return pa.schema(fields)
+
+
+def seen_schemas(style: Encoder, topic: Encoder) -> dict[str, pa.Schema]:
+    """Return the arrow schema of each table by name, as whoever opens a new store sees it."""
+    return Columns(topic, first_generation(style)).seen
 
 
 _DETAIL_FIELDS = [
