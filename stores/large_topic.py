@@ -26,7 +26,7 @@ from .topic_segments import Segment, merged, topic_vectors
 from .word_index import weights_of
 from .words import Terms
 
-CORRECTED = 12_000
+CORRECTED = 16_000
 """Texts whose estimated cosine is corrected: those with the highest estimates."""
 
 COMPLETED = 2_500
