@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +27,32 @@ Pick = Callable[[pa.Table], Mapping[str, Hit]]
 """Takes rows of `AUTHOR_COLUMNS` and returns a text of each author who may give one."""
 
 
+class Order(Protocol):
+    """Users in the order in which they are to give a text."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def between(self, begin: int, end: int) -> Places:
+        """Return the rows of the users at the places from `begin` up to `end`."""
+
+
+@dataclass(frozen=True)
+class AsDrawn:
+    """The order in which a control drew them."""
+
+    rows: Places
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def between(self, begin: int, end: int) -> Places:
+        """Return the rows at the places from `begin` up to `end`."""
+        return self.rows[begin:end]
+
+
 async def first_texts(
-    snapshots: Snapshots, unseen: Unseen, users: Users, order: Places, k: int, pick: Pick
+    snapshots: Snapshots, unseen: Unseen, users: Users, order: Order, k: int, pick: Pick
 ) -> list[Hit]:
     """Return a text of each of the first k users who give one; near-copies count once.
 
@@ -34,14 +60,15 @@ async def first_texts(
         snapshots: Where texts are read.
         unseen: Who asks, and what is not to be shown.
         users: The namespace's.
-        order: Their rows, those who come first in front.
+        order: Which of them, those who come first in front.
         k: How many texts.
         pick: Called in a thread, with what may be shown.
     """
     hits: list[Hit] = []
     begin, width = 0, k + SPARE_USERS
     while len(hits) < k and begin < len(order):
-        batch = [users.ids[row] for row in order[begin : begin + width]]
+        rows_ahead = await asyncio.to_thread(order.between, begin, begin + width)
+        batch = [users.ids[row] for row in rows_ahead]
         rows = await snapshots.shared_texts(unseen.history.namespace, batch, AUTHOR_COLUMNS)
         hits = await asyncio.to_thread(_extended, hits, batch, rows, unseen, pick)
         begin, width = begin + width, width * 2

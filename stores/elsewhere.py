@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .author_walk import first_texts
+from .author_walk import AsDrawn, first_texts
 from .choices import Choice
 from .records import Found, Hit
 from .rows import texts_of_rows
@@ -25,7 +25,7 @@ async def draw_elsewhere(
         candidates[users.row[history.user_id]] = False
     rows = np.flatnonzero(candidates)
     request = (history.namespace, history.user_id, topic_id)
-    order = rows[choice.shuffled(len(rows), *request)]
+    order = AsDrawn(rows[choice.shuffled(len(rows), *request)])
 
     def pick(found: pa.Table) -> dict[str, Hit]:
         if topic_id:

@@ -10,6 +10,8 @@ About 0.9 KB a text. Nothing is changed after it was made, so any number of thre
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from .errors import InvalidQuery
 from .ragged import Places
-from .ranking import RRF_K, fuse, ranks
+from .ranking import RRF_K, Scores, fuse, ranks
 from .records import Vectors
 from .rotated_vectors import Rotation
 from .top_ranks import DEPTH, TopRanks
@@ -43,15 +45,22 @@ class Candidates:
             share one. Below `top_ranks.DEPTH` a lower bound.
         vector_ranks: By cosine, likewise; exact among the texts whose cosine was completed.
         cosines: Of the topic vectors to the query, within about 10⁻⁴.
+        among: Texts that were ranked: those of the topic less the requester's own.
     """
 
     text_ids: tuple[str, ...]
     word_ranks: Places
     vector_ranks: Places
     cosines: Vectors
+    among: int
 
     def __len__(self) -> int:
         return len(self.text_ids)
+
+    def places_of(self, text_ids: Sequence[str]) -> Places:
+        """Return where some of them stand."""
+        place = {text_id: at for at, text_id in enumerate(self.text_ids)}
+        return np.array([place[text_id] for text_id in text_ids], np.int64)
 
 
 @dataclass(frozen=True)
@@ -94,33 +103,41 @@ class LargeTopic:
         return sum(map(len, self.segments))
 
     def candidates(
-        self, query: Vectors, words: Terms, *, without_user: str, limit: int
+        self,
+        query: Vectors,
+        words: Terms,
+        *,
+        without_user: str,
+        limit: int,
+        weights: Sequence[float] = (1.0, 1.0),
     ) -> Candidates:
         """Return the texts with the highest fused score (`ranking.fuse` of both rankings).
 
-        A text below rank R = 60 + 2·limit in both rankings scores less than 61/(60 + R), which
-        each of the first `limit` of either exceeds by one ranking alone: only texts that reach
-        R in one are looked at.
+        A text below rank R in both rankings scores less than 61/(60 + R). With R = (60 + limit)/w
+        - 60, w being the greater share of the weights, each of the first `limit` of that ranking
+        exceeds this by it alone: only texts that reach R in one are looked at.
 
         Args:
             query: Unit topic vector, shape (d,).
             words: Terms of the query, shape (words,).
             without_user: The requester, whose own texts neither come nor count.
             limit: How many.
+            weights: Of the ranking by words and of that by vectors, one above 0 at least.
 
         Raises:
             InvalidQuery: `query` has another shape, or `limit` is below one.
         """
         self._check(query, limit)
+        reach = math.ceil((RRF_K + limit) * sum(weights) / max(weights)) - RRF_K
         turned = self.rotation.turned(query)
         own = [segment.places_of(without_user) for segment in self.segments]
-        depth = max(DEPTH, RRF_K + 3 * limit)
+        depth = max(DEPTH, RRF_K + reach + limit)
         by_word = TopRanks.of(self._leave_out(self._word_scores(words, own), own), depth)
         near = [segment.vectors.estimates(turned) for segment in self.segments]
         by_estimate = TopRanks.of(self._leave_out(np.concatenate(near), own), depth)
-        likely = self._nearest(by_estimate, turned, limit)
+        likely = self._nearest(by_estimate, turned, limit, reach)
         either = likely.copy()
-        either[self._worded(by_word, by_estimate.scores, limit)] = True
+        either[self._worded(by_word, by_estimate.scores, limit, reach)] = True
         chosen = np.flatnonzero(either)
         rests = [part.vectors.rests(at, turned) for _, part, at in self._by_segment(chosen)]
         # Rounded: a sum's last bits depend on where a vector lies, and equal ones are to tie.
@@ -129,7 +146,9 @@ class LargeTopic:
         # A text of the other ranking: who stands between it and the likely ones was not completed.
         others = np.flatnonzero(~likely[chosen])
         vector_ranks[others] = np.maximum(vector_ranks[others], by_estimate.at(chosen[others]))
-        return self._best(chosen, by_word.at(chosen), vector_ranks, cosines, limit)
+        among = len(self) - sum(map(len, own))
+        fused = fuse([by_word.at(chosen), vector_ranks], weights)
+        return self._best(chosen, by_word.at(chosen), vector_ranks, cosines, fused, limit, among)
 
     def _check(self, query: Vectors, limit: int) -> None:
         if query.shape != self.rotation.basis.shape[:1] or limit < 1:
@@ -165,11 +184,13 @@ class LargeTopic:
             part[out] = -np.inf
         return scores
 
-    def _nearest(self, by_estimate: TopRanks, turned: Vectors, limit: int) -> NDArray[np.bool_]:
+    def _nearest(
+        self, by_estimate: TopRanks, turned: Vectors, limit: int, reach: int
+    ) -> NDArray[np.bool_]:
         """Return which texts are to be looked at for their vectors."""
         likely = np.zeros(len(self), np.bool_)
-        # 3·limit: fewer than R texts have a word where the others tie for the last word rank.
-        count = max(COMPLETED, RRF_K + 3 * limit)
+        # And `limit`: fewer than R texts have a word where the others tie for the last word rank.
+        count = max(COMPLETED, RRF_K + reach + limit)
         above, equal = by_estimate.down_to(max(CORRECTED, count))
         likely[above] = likely[self._earliest(equal, limit)] = True
         places = np.flatnonzero(likely)
@@ -180,12 +201,12 @@ class LargeTopic:
         likely[places] = corrected >= np.partition(corrected, -count)[-count]
         return likely
 
-    def _worded(self, by_word: TopRanks, estimates: Vectors, limit: int) -> Places:
+    def _worded(self, by_word: TopRanks, estimates: Vectors, limit: int, reach: int) -> Places:
         """Return the texts that reach rank R by words.
 
         Of those that tie for the last rank only the nearest can come in: `limit` of them.
         """
-        above, equal = by_word.down_to(RRF_K + 2 * limit)
+        above, equal = by_word.down_to(reach)
         if len(equal) <= limit:
             return np.concatenate([above, equal])
         if by_word.scores[equal[0]] == 0:
@@ -215,10 +236,16 @@ class LargeTopic:
         return found
 
     def _best(
-        self, chosen: Places, by_word: Places, by_vector: Places, cosines: Vectors, limit: int
+        self,
+        chosen: Places,
+        by_word: Places,
+        by_vector: Places,
+        cosines: Vectors,
+        fused: Scores,
+        limit: int,
+        among: int,
     ) -> Candidates:
         """Return the best of some texts at ascending places."""
-        fused = fuse(by_word, by_vector)
         if len(chosen) > limit:
             kept = np.flatnonzero(fused >= np.partition(fused, -limit)[-limit])
             chosen, by_word, by_vector = chosen[kept], by_word[kept], by_vector[kept]
@@ -227,4 +254,4 @@ class LargeTopic:
         names = np.array(pa.concat_arrays(parts).to_pylist(), np.str_)
         order = np.lexsort((names, -fused))[:limit]
         ids = tuple(names[order].tolist())
-        return Candidates(ids, by_word[order], by_vector[order], cosines[order])
+        return Candidates(ids, by_word[order], by_vector[order], cosines[order], among)

@@ -64,6 +64,11 @@ class Pool:
         at, starts = take(self.starts, places)
         return self.terms[at], starts
 
+    def text_ids(self, places: Places) -> list[str]:
+        """Return the ids of some texts."""
+        ids: list[str] = self.rows.column("text_id").take(places).to_pylist()
+        return ids
+
     def texts_at(self, places: Sequence[int]) -> list[Text]:
         """Return some texts."""
         return texts_of_rows(self.rows.take(list(places)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .apart import take_apart
 from .choices import DRAWN_PER_TEXT, Choice, Take, Weights, matched
 from .edges import Alignment, align
+from .large_topic import Candidates
 from .pools import Pool
 from .ragged import Places
 from .ranking import NEUTRAL, Scores, bm25, factors, fuse, ranks
@@ -34,6 +35,7 @@ class RankedPool:
     Attributes:
         pool: All texts.
         places: Those that the requester may see; the arrays below are over these.
+        among: How many texts were ranked; more than the pool has where it holds the best only.
         word_ranks: Rank by BM25, from 1.
         cosines: Of the topic vectors to the query.
         scores: What decides, higher is better.
@@ -46,6 +48,7 @@ class RankedPool:
 
     pool: Pool
     places: Places
+    among: int
     word_ranks: Places
     cosines: Vectors
     scores: Scores
@@ -107,7 +110,7 @@ class RankedPool:
         ]
 
     def _reason(self, at: int, text: Text, choice: Choice, why: Mapping[str, str]) -> str:
-        rank = f"words rank {self.word_ranks[at]} of {len(self)}"
+        rank = f"words rank {self.word_ranks[at]} of {self.among}"
         relevance = f"{rank}, topic cosine {self.cosines[at]:.2f}"
         parts = [why[text.topic_id], *NOTES.get(choice.take, ()), relevance]
         if self.alignment is not None:
@@ -123,6 +126,7 @@ class RankedPool:
 
 def rank(
     pool: Pool,
+    candidates: Candidates | None,
     unseen: Unseen,
     query: Vectors,
     words: str,
@@ -135,6 +139,8 @@ def rank(
 
     Args:
         pool: The candidates.
+        candidates: Their ranks in the whole topic, where the pool holds the best of it only; None:
+            the pool is all there is.
         unseen: Who asks, and what is left out for this request.
         query: Unit topic vector of the request.
         words: The request's words.
@@ -145,9 +151,15 @@ def rank(
     """
     history = unseen.history
     places = pool.for_requester(unseen)
-    word_ranks = ranks(bm25(terms_of(words), *pool.terms_at(places)))
     cosines = pool.vectors[places] @ query
-    scores = fuse([word_ranks, ranks(cosines)], [weights.words, weights.topic])
+    if candidates is None:
+        word_ranks = ranks(bm25(terms_of(words), *pool.terms_at(places)))
+        vector_ranks, among = ranks(cosines), len(places)
+    else:
+        at = candidates.places_of(pool.text_ids(places))
+        word_ranks, vector_ranks = candidates.word_ranks[at], candidates.vector_ranks[at]
+        among = candidates.among
+    scores = fuse([word_ranks, vector_ranks], [weights.words, weights.topic])
     names, authors = np.unique([pool.users[place] for place in places], return_inverse=True)
     alignment, weighed = None, np.ones(len(names))
     if users is not None and len(places):
@@ -157,6 +169,7 @@ def rank(
     return RankedPool(
         pool,
         places,
+        among,
         word_ranks,
         cosines,
         scores,

@@ -14,10 +14,12 @@ from typing import Generic, TypeVar
 
 import aiologic
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .filters import within
 from .graph_form import TWO_HOP, GraphForm
 from .history import HISTORY_COLUMNS, history_of_rows
+from .large_topic import LargeTopic
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .records import History
 from .resident import RESIDENT_TEXTS, Resident, resident_of_rows
@@ -38,6 +40,11 @@ REMEMBERED_HISTORIES = 4_000
 
 ALL_RESIDENT_TEXTS = 50_000
 """Texts that all namespaces kept in memory may hold together (about 2.5 KB each)."""
+
+ALL_LARGE_TEXTS = 2_000_000
+"""Texts that all large topics in memory may hold together (about 0.9 KB each)."""
+
+LARGE_COLUMNS = ("text_id", "user_id", "topic_id", "shared", "terms", "topic")
 
 ENTRY_COST = 16
 """What an entry weighs beside its texts, so that empty ones count too."""
@@ -123,6 +130,10 @@ class Snapshots:
             ALL_RESIDENT_TEXTS,
         )
 
+        self._large_topics = _Latest(
+            lambda: tables.version(TEXTS), self._read_large_topic, len, ALL_LARGE_TEXTS
+        )
+
     async def history(self, namespace: str, user_id: str, topic_id: str | None) -> History:
         """Return a requester's side as it is now; both retrievals of a request ask for it."""
         return await self._histories.get((namespace, user_id, topic_id))
@@ -138,6 +149,10 @@ class Snapshots:
     async def pool(self, namespace: str, topics: tuple[str, ...]) -> Pool:
         """Return the shared texts of some topics as they are now."""
         return await self._pools.get((namespace, topics))
+
+    async def large_topic(self, namespace: str, topic_id: str) -> LargeTopic:
+        """Return the shared texts of a topic of very many as they are now."""
+        return await self._large_topics.get((namespace, topic_id))
 
     async def shared_texts(
         self, namespace: str, users: Sequence[str], columns: Sequence[str]
@@ -160,6 +175,7 @@ class Snapshots:
         self._pools.clear()
         self._histories.clear()
         self._residents.clear()
+        self._large_topics.clear()
 
     async def _read_history(
         self, key: tuple[str, str, str | None], version: int, _: Kept[History] | None
@@ -207,6 +223,21 @@ class Snapshots:
             where = within(namespace, topics=topics, shared=True)
             rows = await self._tables.read(TEXTS, where, POOL_COLUMNS)
         return await asyncio.to_thread(pool_of_rows, rows)
+
+    async def _read_large_topic(
+        self, key: tuple[str, str], _: int, kept: Kept[LargeTopic] | None
+    ) -> LargeTopic:
+        namespace, topic = key
+        if kept is not None:
+            since = kept[0]
+            changed = await self._tables.read_changed(TEXTS, namespace, since, LARGE_COLUMNS)
+            if changed is not None:
+                here = (pc.field("topic_id") == topic) & pc.field("shared")
+                new = changed.filter(here)
+                return await asyncio.to_thread(kept[1].with_new, new) if len(new) else kept[1]
+        where = within(namespace, topics=[topic], shared=True)
+        rows = await self._tables.read(TEXTS, where, LARGE_COLUMNS)
+        return await asyncio.to_thread(LargeTopic.build, rows)
 
     async def _read_resident(
         self, namespace: str, version: int, _: Kept[Resident | None] | None

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .author_walk import first_texts
+from .author_walk import AsDrawn, Order, first_texts
+from .best_first import BestFirst
 from .choices import DRAWN_PER_TEXT, Choice, Take, matched
 from .length_axis import LengthAxis
 from .ragged import Places
@@ -50,12 +51,12 @@ async def search_by_style(
     users = await snapshots.users(history.namespace)
     query = await length.without_length(query, choice.weights.length)
     search = _StyleSearch(snapshots, users, Unseen(history, request_text), query, topic_id, choice)
-    order = await asyncio.to_thread(search.candidates)
-    hits = await search.hits(order, k)
+    rows, scores = await asyncio.to_thread(search.candidates)
+    hits = await search.hits(rows, scores, k)
     return Found(
         hits=tuple(hits),
         neighbours=tuple(Neighbour(hit.text.user_id, hit.score) for hit in hits),
-        pool_size=len(order),
+        pool_size=len(rows),
     )
 
 
@@ -78,8 +79,8 @@ class _StyleSearch:
     def on_topic(self) -> bool:
         return self.choice.take == "same_topic"
 
-    def candidates(self) -> Places:
-        """Return the candidates' rows, the nearest first with ties by id."""
+    def candidates(self) -> tuple[Places, Vectors]:
+        """Return the candidates' rows, in the order of their ids, and how near each is."""
         wanted = (
             self.users.on(self.topic_id) if self.on_topic else self.users.outside(self.topic_id)
         )
@@ -88,24 +89,24 @@ class _StyleSearch:
         rows = np.flatnonzero(wanted)
         sure = np.sqrt(self.users.shared / (self.users.shared + self.choice.weights.half))
         scores = (self.users.style @ self.query) * sure
-        return rows[np.argsort(-scores[rows], kind="stable")]
+        return rows, scores[rows]
 
-    async def hits(self, order: Places, k: int) -> list[Hit]:
+    async def hits(self, rows: Places, scores: Vectors, k: int) -> list[Hit]:
         """Return a text of each of k candidates, as the choice has it."""
         take = self.choice.take
         if take in ("aligned", "same_topic"):
-            return await self._first(order, k)
+            return await self._first(BestFirst(rows, scores), k)
         if take == "anti_aligned":
-            return await self._first(order[::-1], k)
+            return await self._first(BestFirst(rows, -scores), k)
         request = (self.history.namespace, self.history.user_id, self.topic_id)
-        drawn = order[self.choice.shuffled(len(order), *request)]
+        drawn = AsDrawn(rows[self.choice.shuffled(len(rows), *request)])
         if take == "random_topic":
             return await self._first(drawn, k)
-        aligned = await self._first(order, k)
+        aligned = await self._first(BestFirst(rows, scores), k)
         some = await self._first(drawn, k * DRAWN_PER_TEXT)
         return matched([hit.text for hit in aligned], some)
 
-    async def _first(self, order: Places, k: int) -> list[Hit]:
+    async def _first(self, order: Order, k: int) -> list[Hit]:
         return await first_texts(
             self.snapshots, self.unseen, self.users, order, k, self._most_telling
         )

@@ -176,10 +176,12 @@ class Tables:
             part = pa.Table.from_batches([batch])
             yield await self._seen_rows(name, part, columns, where)
 
-    async def read_changed(self, name: str, namespace: str, since: int) -> pa.Table | None:
+    async def read_changed(
+        self, name: str, namespace: str, since: int, columns: Sequence[str] | None = None
+    ) -> pa.Table | None:
         """Return the rows that were written after a version; None: some were taken away."""
         where = changed(namespace, since)
-        rows = await self.read(name, where)
+        rows = await self.read(name, where, None if columns is None else ["namespace", *columns])
         own = rows.filter(pc.field("namespace") == namespace)
         return own if own.num_rows == rows.num_rows else None
 

@@ -214,6 +214,7 @@ class TextStore:
         k: int,
         choice: Choice = ALIGNED,
         request_text: str = "",
+        exact: bool = False,
     ) -> Found:
         """Find what aligned people wrote on the topic.
 
@@ -232,6 +233,8 @@ class TextStore:
             k: How many texts.
             choice: Whose texts; those that rank highest, or those of a control.
             request_text: The request's own text, where it has one: its near-copies are left out.
+            exact: Read and rank all of the topic, however large it is: to measure what the fast
+                way misses.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
@@ -247,6 +250,7 @@ class TextStore:
             k,
             choice,
             request_text,
+            exact,
         )
 
     async def shared_texts(self, namespace: str) -> list[Text]:

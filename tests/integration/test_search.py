@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import Added, InvalidQuery, TextStore
+from patlm.stores.choices import Choice
 from patlm.stores.reliability import TEXTS_FOR_HALF
 from patlm.stores.tables import Tables
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
@@ -230,12 +231,36 @@ async def test_a_large_topic_is_ranked_by_its_best(
     monkeypatch.setattr("patlm.stores.preference_search.PICKED_TEXTS", 10)
     await store.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
     await store.add([text("zed", "tea", "Exquisite oolong.", title="Best")])
+    for user, words in (("u01", "exquisite"), ("zed", "exquisite words"), ("u01", "!?")):
+        found = await by_preference(store, user, words, "tea")
+        history = await store.history("default", user, topic_id="tea")
+        exact = await store.search_by_preference(
+            history, TOPIC.encode([words])[0], words, topic_id="tea", k=4, exact=True
+        )
+        assert found == exact
+        assert (found.pool_size, len(found.hits)) == (40, 4)
     found = await by_preference(store, "u01", "exquisite", "tea")
-    assert (found.hits[0].text.user_id, found.pool_size) == ("zed", 1)
-    assert (await by_preference(store, "zed", "exquisite words", "tea")).pool_size == 10
-    # No word in common, or no word at all: any texts, for the vectors to rank.
-    assert (await by_preference(store, "u01", "nothing", "tea")).pool_size == 10
-    assert (await by_preference(store, "u01", "!?", "tea")).pool_size == 10
+    assert found.hits[0].text.user_id == "zed"
+    # A control draws among all of them.
+    monkeypatch.setattr("patlm.stores.preference_search.PICKED_TEXTS", 1)
+    control = await by_preference(store, "u01", "exquisite", "tea", choice=Choice("random", seed=1))
+    assert (len(control.hits), control.pool_size) == (4, 40)
+
+
+async def test_a_large_topic_takes_in_what_is_new_and_loses_who_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("patlm.stores.preference_search.EXACT_TEXTS", 5)
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
+        assert (await by_preference(other, "nobody", "oolong", "tea")).pool_size == 40
+        await one.add([text("zed", "tea", "Exquisite oolong."), text("zed", "milk", "Milk.")])
+        found = await by_preference(other, "nobody", "oolong", "tea")
+        assert (found.hits[0].text.user_id, found.pool_size) == ("zed", 41)
+        await one.forget("default", "zed")
+        found = await by_preference(other, "nobody", "oolong", "tea", k=41)
+        assert "zed" not in {hit.text.user_id for hit in found.hits}
+        assert found.pool_size == len(found.hits) == 40
 
 
 async def test_only_a_small_namespace_is_kept_in_memory(

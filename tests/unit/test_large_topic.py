@@ -61,7 +61,7 @@ class Exact:
         self.ids = rows.column("text_id").to_pylist()
         self.words = ranks(bm25(words, terms.flatten().to_numpy(), starts))
         self.cosines = vectors_of(rows) @ query
-        self.fused = fuse(self.words, ranks(self.cosines))
+        self.fused = fuse([self.words, ranks(self.cosines)], [1, 1])
         self.at = {name: place for place, name in enumerate(self.ids)}
 
     def places(self, found: Candidates) -> list[int]:
@@ -94,7 +94,7 @@ def test_the_ranking_is_that_of_the_whole(seed: int, words: int) -> None:
     # Bytes for floats: neighbours whose cosines differ by less than 10⁻³ may change places.
     assert np.abs(found.vector_ranks - ranks(exact.cosines)[places]).max() <= 4
     assert exact.recall(found, 10) == 1
-    fused = fuse(found.word_ranks, found.vector_ranks)
+    fused = fuse([found.word_ranks, found.vector_ranks], [1, 1])
     assert (np.diff(fused) <= 0).all()
 
 
