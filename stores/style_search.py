@@ -1,10 +1,10 @@
 """Who writes alike: the nearest users by mean style vector, and their most telling texts.
 
 An author's score is the cosine of both sides' means with the length left out (`length_axis`), times
-what the author's number of texts makes of its reliability (`reliability`). The matrix of users is
-searched exactly (3 ms at 100,000 users of 128 dimensions). Never the requester, and never a text on
-the requested topic but where a control asks for just those: style must not bring its subject with
-it.
+what the author's number of texts makes of its reliability (`reliability`). Up to 200,000 users all
+are looked at in full, of more the nearest (`coarse_vectors`). Never the requester, and never a text
+on the requested topic but where a control asks for just those: style must not bring its subject
+with it.
 """
 
 from __future__ import annotations
@@ -46,11 +46,14 @@ async def search_by_style(
     choice: Choice,
     request_text: str,
     length: LengthAxis,
+    exact: bool,
 ) -> Found:
     """Return one text of each of k users; see `TextStore.search_by_style`."""
     users = await snapshots.users(history.namespace)
     query = await length.without_length(query, choice.weights.length)
-    search = _StyleSearch(snapshots, users, Unseen(history, request_text), query, topic_id, choice)
+    whole = exact or choice.take == "anti_aligned"  # of the farthest, estimates say too little
+    unseen = Unseen(history, request_text)
+    search = _StyleSearch(snapshots, users, unseen, query, topic_id, choice, whole)
     rows, scores = await asyncio.to_thread(search.candidates)
     hits = await search.hits(rows, scores, k)
     return Found(
@@ -70,6 +73,7 @@ class _StyleSearch:
     query: Vectors
     topic_id: str | None
     choice: Choice
+    exact: bool
 
     @property
     def history(self) -> History:
@@ -88,7 +92,7 @@ class _StyleSearch:
             wanted[self.users.row[self.history.user_id]] = False
         rows = np.flatnonzero(wanted)
         sure = np.sqrt(self.users.shared / (self.users.shared + self.choice.weights.half))
-        scores = (self.users.style @ self.query) * sure
+        scores = self.users.cosines(self.query, exact=self.exact) * sure
         return rows, scores[rows]
 
     async def hits(self, rows: Places, scores: Vectors, k: int) -> list[Hit]:

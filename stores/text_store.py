@@ -181,6 +181,7 @@ class TextStore:
         k: int,
         choice: Choice = ALIGNED,
         request_text: str = "",
+        exact: bool = False,
     ) -> Found:
         """Find users who write alike, and one telling text of each.
 
@@ -195,13 +196,14 @@ class TextStore:
             k: How many users, one text each.
             choice: Whose texts; those of the nearest users, or those of a control.
             request_text: The request's own text, where it has one: its near-copies are left out.
+            exact: Look at all users in full, however many there are: to measure what is missed.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._style_encoder, k)
         return await style_search.search_by_style(
-            self._snapshots, history, query, topic_id, k, choice, request_text, self._length
+            self._snapshots, history, query, topic_id, k, choice, request_text, self._length, exact
         )
 
     async def search_by_preference(

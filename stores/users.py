@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .coarse_vectors import CoarseVectors
 from .merging import Merge
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
 from .sums import unit
+
+EXACT_USERS = 200_000
+"""Users up to whom a search looks at the whole style vector of each."""
 
 UserKey = tuple[str, str]
 """Namespace and user id."""
@@ -168,6 +173,21 @@ class Users:
             return np.ones(len(self.ids), np.bool_)
         elsewhere: NDArray[np.bool_] = self.sole_topic != code
         return elsewhere
+
+    @cached_property
+    def coarse(self) -> CoarseVectors:
+        """What finds the nearest of very many; made when first asked for."""
+        return CoarseVectors.of(self.style)
+
+    def cosines(self, query: Vectors, *, exact: bool) -> Vectors:
+        """Return the cosine of each user's style to a query, shape (users,).
+
+        Of more than `EXACT_USERS` users only the nearest have it in full, unless `exact`.
+        """
+        if exact or len(self.ids) <= EXACT_USERS:
+            cosines: Vectors = self.style @ query
+            return cosines
+        return self.coarse.cosines(self.style, query)
 
     def updated(self, rows: pa.Table) -> Users:
         """Return these users with some rows of the table `users` in place of what they were."""
