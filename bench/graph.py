@@ -102,7 +102,7 @@ def _measure(
     graph = TopicGraph.of(data.texts, data.vectors)
     report = links_of(graph, data.splits, "report")
     say(f"{data.name}: {len(graph)} edges, {len(report)} of report can be asked for")
-    learnt = _learn(data, seeds, say)
+    learnt, gate = _learn(data, seeds, say)
     models = [each.fit.model for each in learnt]
     rows, paired = _links(data, report, models, seeds)
     forms: dict[str, list[GraphForm]] = {TWO_HOP_NAME: [TWO_HOP] * len(seeds)}
@@ -114,25 +114,25 @@ def _measure(
         same = agreement.get(row["method"], {})
         row["rating_agreement"] = same.get("rating_agreement")
     say(f"{data.name}: measured")
-    gate = [
-        {"data": data.name, **{key: each.about[key] for key in ("seed", "serves", "why", "gate")}}
-        for each in learnt
-    ]
     return {"rows": rows, "paired": paired, "aligned": aligned, "gate": gate}
 
 
-def _learn(data: DataSet, seeds: Sequence[int], say: Say) -> list[LearntGraph]:
-    learnt = []
+def _learn(
+    data: DataSet, seeds: Sequence[int], say: Say
+) -> tuple[list[LearntGraph], list[dict[str, Any]]]:
+    """Return what each seed learns, and what the gate says to it: nothing where it can't."""
+    learnt, gate = [], []
     for seed in seeds:
-        settings = GraphSettings(seed=seed)
         try:
-            learnt.append(learn_graph(data.texts, data.vectors, data.splits, settings))
+            found = learn_graph(data.texts, data.vectors, data.splits, GraphSettings(seed=seed))
         except TooFewLinks as error:
             say(f"{data.name}: {error}")
-            return []
-        about = learnt[-1].about
-        say(f"{data.name}: seed {seed}, epoch {about['kept']} kept, {about['serves']} would serve")
-    return learnt
+            return [], [{"data": data.name, "serves": TWO_HOP_NAME, "why": str(error)}]
+        learnt.append(found)
+        said = {key: found.about[key] for key in ("seed", "serves", "why", "gate", "kept", "links")}
+        gate.append({"data": data.name, **said})
+        say(f"{data.name}: seed {seed}, epoch {found.about['kept']} kept: {found.about['why']}")
+    return learnt, gate
 
 
 def _links(

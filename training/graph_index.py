@@ -19,7 +19,7 @@ from ..models.graphsage import GraphSage
 from ..stores.records import Text, Vectors
 from ..stores.splits import Splits
 from .graph_split import links_of, links_to_learn
-from .graph_training import GraphFit, GraphSettings, train_graph
+from .graph_training import DEFAULTS, GraphFit, GraphSettings, train_graph
 from .intervals import interval
 from .link_scores import Found, cosines, find_links
 from .topic_graph import Links, TopicGraph
@@ -51,7 +51,7 @@ def learn_graph(
     texts: Sequence[Text],
     vectors: Vectors,
     splits: Splits,
-    settings: GraphSettings = GraphSettings(),
+    settings: GraphSettings = DEFAULTS,
     *,
     progress: Callable[[int, float | None], None] = lambda epoch, gate: None,
 ) -> LearntGraph:

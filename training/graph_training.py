@@ -12,12 +12,15 @@ from dataclasses import dataclass
 
 import torch
 
-from ..models.graphsage import TEMPERATURE, GraphSage
+from ..models.graphsage import GraphSage
 from .errors import TooFewLinks
 from .link_scores import BATCH, cosines, link_scores
 from .topic_graph import Links
 
-LEAST_LINKS = 50
+LEAST_LINKS = 20
+
+TEMPERATURES = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
+"""Of the gate's cross entropy: cosines that are only spread wider must not pass for better ones."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,18 @@ class GraphSettings:
     seed: int = 0
 
 
+DEFAULTS = GraphSettings()
+
+
 @dataclass(frozen=True)
 class GraphFit:
     """A trained graph and how it came to be.
 
     Attributes:
         model: The best epoch's, ready to be asked.
-        gate: Mean cross entropy of the cosines on the gate before training and after each epoch;
-            empty where the gate has no links. (Recall and reciprocal ranks of some hundred links
-            jump too much from epoch to epoch to stop by.)
+        gate: Mean cross entropy of the cosines on the gate before training and after each epoch,
+            at the temperature that suits them best; empty where the gate has no links. (Recall and
+            reciprocal ranks of some hundred links jump too much from epoch to epoch to stop by.)
         kept: Which epoch the model is of.
     """
 
@@ -69,7 +75,7 @@ class GraphFit:
 def train_graph(
     train: Links,
     gate: Links,
-    settings: GraphSettings = GraphSettings(),
+    settings: GraphSettings = DEFAULTS,
     *,
     progress: Callable[[int, float | None], None] = lambda epoch, gate: None,
 ) -> GraphFit:
@@ -139,8 +145,10 @@ def _on_gate(model: GraphSage, gate: Links) -> float:
         for places in torch.arange(len(gate)).split(BATCH):
             part = gate.part(places)
             own, whole = cosines(model, part)
-            losses.append(_cross_entropy(part, TEMPERATURE * own, TEMPERATURE * whole))
-    return float(torch.cat(losses).mean())
+            losses.append(
+                torch.stack([_cross_entropy(part, tau * own, tau * whole) for tau in TEMPERATURES])
+            )
+    return float(torch.cat(losses, dim=1).mean(dim=1).min())
 
 
 def _cross_entropy(links: Links, own: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,7 @@ def test_index_tells_what_is_missing(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     fill(uri, 6)
     result = call("index", "--store", uri, "--train")
-    assert result.exit_code == 1 and "at least 50 links" in result.stderr
+    assert result.exit_code == 1 and "at least 20 links" in result.stderr
     assert "no trained form is kept" in output("index", "--store", uri)["why"]
 
 

@@ -55,7 +55,7 @@ def test_without_a_gate_all_epochs_are_run() -> None:
 
 
 def test_too_little_is_told() -> None:
-    with pytest.raises(TooFewLinks, match="at least 50 links"):
+    with pytest.raises(TooFewLinks, match="at least 20 links"):
         train_graph(links(5, 0), links(5, 1))
 
 
