@@ -38,6 +38,7 @@ from .style_rivals import COMPONENTS, char_tfidf
 Say = Callable[[str], None]
 Fit = Callable[[Sequence[str]], Encoder]
 
+MEASURED: tuple[Split, ...] = ("gate", "report")
 METRICS = ("objective", "rouge1", "topic_cosine", "rating_agreement", "coverage")
 AGAINST = ("bm25", "vectors", "rrf", "random", "anti_aligned")
 BINS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 1.0)
@@ -95,7 +96,7 @@ async def _measure(
     found: dict[str, list[Any]] = defaultdict(list)
     found["reliability"] = [{"data": name, **within_authors(train, style)}]
     async with filled(name, texts, style, topic) as material:
-        asked = await requests(material, ("gate", "report"))
+        asked = await requests(material, MEASURED)
         say(f"{name}: {len(asked)} requests of preference")
         measured = await measure_preference(material, asked, topic)
         _preference_rows(name, asked, measured, found)
@@ -212,7 +213,7 @@ def _threshold(gains: Sequence[Gain]) -> dict[str, Any]:
 
 def _style_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     rows = []
-    for split, kind, form in product(("gate", "report"), ("1", "3", "all"), FORMS):
+    for split, kind, form in product(MEASURED, ("1", "3", "all"), FORMS):
         own = _select(gains, split, kind, form)
         if own:
             aligned = [(gain.asked.text.user_id, gain.aligned) for gain in own]
@@ -225,7 +226,7 @@ def _style_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
 def _length_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     """Return how lengths go together: of the neighbours' texts and the own ones, by form."""
     rows = []
-    for split in ("gate", "report"):
+    for split in MEASURED:
         row: dict[str, Any] = {"data": name, "split": split, "history": "all"}
         for form in FORMS:
             own = _select(gains, split, "all", form)
@@ -243,7 +244,7 @@ def _length_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
 def _unknown_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     """Return gains by kind of request, and by confidence."""
     rows = []
-    for split in ("gate", "report"):
+    for split in MEASURED:
         own = [gain for gain in gains if gain.asked.split == split]
         for kind in dict.fromkeys(gain.kind for gain in own):
             some = [gain for gain in own if gain.kind == kind]

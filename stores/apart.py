@@ -72,7 +72,7 @@ def _extend(
         open_ = np.flatnonzero(left)
         if not len(open_):
             break
-        cost = weight * cosines[np.ix_(open_, inside)].max(axis=1) if inside else 0.0
+        cost = weight * cosines[open_][:, inside].max(axis=1) if inside else 0.0
         best = int(open_[np.argmax(scores[both[open_]] - cost)])
         inside.append(best)
         left[best] = False

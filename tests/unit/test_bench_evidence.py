@@ -96,7 +96,7 @@ def test_a_run_has_its_rows(tmp_path: Any) -> None:
     file = tmp_path / "habits.jsonl"
     lines = [
         {"user_id": t.user_id, "topic_id": t.topic_id, "title": t.topic_id, "body": t.body}
-        for t in people(texts=8)
+        for t in people(texts=5)
     ]
     file.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
     said: list[str] = []
