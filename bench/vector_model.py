@@ -1,0 +1,190 @@
+"""Vectors that cluster as real ones do, for more texts than can be embedded in a bench.
+
+The vector of a text is that of its author, of its topic and of neither: x = μ + a + b + r, each
+part normal with a covariance measured on real vectors, then scaled to unit length (a two-way random
+effects model). `compare` prints what of the real ones it keeps and what not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..stores.records import Vectors
+from .corpus import Codes
+
+Matrix = NDArray[np.float64]
+
+TEXTS_OF_ONE = 40
+"""Texts of one author, and on one topic, that covariances are measured on: the large topic would
+else be most of all pairs."""
+
+COMPARED = 4_000
+PAIRS = 200_000
+QUANTILES = (5, 50, 95)
+
+
+@dataclass(frozen=True)
+class VectorModel:
+    """Real vectors summed up.
+
+    Attributes:
+        mean: μ, shape (dimension,).
+        author: A root of the authors' covariance: normal rows times it are authors' parts a;
+            shape (dimension, dimension).
+        topic: The same of the topics' parts b.
+        rest: The same of what is left, r.
+    """
+
+    mean: Vectors
+    author: Vectors
+    topic: Vectors
+    rest: Vectors
+
+    @staticmethod
+    def fit(vectors: Vectors, author: Codes, topic: Codes) -> VectorModel:
+        """Measure real vectors.
+
+        A product of two texts of one author on different topics has the authors' covariance as its
+        mean, one of two texts on one topic by different authors that of the topics.
+
+        Args:
+            vectors: Unit rows, shape (n, dimension).
+            author: Who wrote each, shape (n,).
+            topic: What each is about, shape (n,).
+        """
+        mean = vectors.mean(axis=0, dtype=np.float64)
+        centred = vectors - mean
+        total = centred.T @ centred / len(centred)
+        of_author = _shared_covariance(centred, author, topic)
+        of_topic = _shared_covariance(centred, topic, author)
+        rest = total - of_author - of_topic
+        roots = [_root(each).astype(np.float32) for each in (of_author, of_topic, rest)]
+        return VectorModel(mean.astype(np.float32), *roots)
+
+    def draw(self, author: Codes, topic: Codes, *, rows: int, seed: int) -> Iterator[Vectors]:
+        """Yield vectors of texts in their order, `rows` unit rows at once.
+
+        Args:
+            author: Who wrote each, numbered from 0, shape (n,).
+            topic: What each is about, numbered from 0, shape (n,).
+            rows: Of a batch.
+            seed: Of what is drawn.
+        """
+        rng = np.random.default_rng(seed)
+        authors = self._normal(rng, int(author.max()) + 1, self.author)
+        topics = self._normal(rng, int(topic.max()) + 1, self.topic)
+        for begin in range(0, len(author), rows):
+            at = slice(begin, begin + rows)
+            drawn = authors[author[at]] + topics[topic[at]] + self.mean
+            drawn += self._normal(rng, len(drawn), self.rest)
+            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+            yield drawn
+
+    def _normal(self, rng: np.random.Generator, rows: int, root: Vectors) -> Vectors:
+        return rng.standard_normal((rows, len(self.mean)), np.float32) @ root
+
+
+def compare(real: Vectors, synthetic: Vectors, author: Codes, topic: Codes) -> dict[str, object]:
+    """Return what can be told of both kinds of vectors of the same texts.
+
+    Cosines (mean and standard deviation) of pairs of texts by one author on different topics, on
+    one topic by different authors, and of neither; quantiles of the cosine to the nearest other
+    text; effective dimension (Σλ)² / Σλ² of the covariance (participation ratio).
+    """
+    return {
+        name: {
+            "pairs": _pair_cosines(vectors, author, topic),
+            "nearest": _nearest_cosines(vectors),
+            "effective_dimension": round(effective_dimension(vectors), 1),
+        }
+        for name, vectors in (("real", real), ("synthetic", synthetic))
+    }
+
+
+def effective_dimension(vectors: Vectors) -> float:
+    """Return (Σλ)² / Σλ² over the eigenvalues λ of the rows' covariance."""
+    covariance = np.cov(vectors, rowvar=False)
+    return float(np.trace(covariance) ** 2 / (covariance**2).sum())
+
+
+def _shared_covariance(centred: Matrix, shared: Codes, other: Codes) -> Matrix:
+    """Return the mean product of two texts that share the one and not the other.
+
+    Over ordered pairs i, j of a group, Σ xᵢxⱼᵀ = ssᵀ with s the group's sum; what shares the other
+    too is taken off in the same way.
+    """
+    dimension = centred.shape[1]
+    products, pairs = np.zeros((dimension, dimension)), 0.0
+    for rows in _groups(shared):
+        rows = rows[:TEXTS_OF_ONE]
+        # A group's cells, by what its texts do not share: ssᵀ less that of each cell.
+        cells = np.unique(other[rows], return_inverse=True)[1]
+        sums = np.zeros((int(cells.max()) + 1, dimension))
+        np.add.at(sums, cells, centred[rows])
+        counts = np.bincount(cells)
+        whole = sums.sum(axis=0)
+        products += np.outer(whole, whole) - sums.T @ sums
+        pairs += len(rows) ** 2 - float((counts**2).sum())
+    return products / max(pairs, 1.0)
+
+
+def _groups(codes: Codes) -> Iterable[NDArray[np.int64]]:
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order])) + 1
+    return np.split(order, starts)
+
+
+def _root(covariance: Matrix) -> Matrix:
+    """Return R with RᵀR the nearest covariance: no negative eigenvalue, the same trace.
+
+    What noise adds to the positive eigenvalues it takes off the negative ones, so the trace, which
+    is the mean cosine within a group less that between groups, holds on both together.
+    """
+    values, axes = np.linalg.eigh((covariance + covariance.T) / 2)
+    kept = np.clip(values, 0.0, None)
+    scale = max(float(values.sum()), 0.0) / max(float(kept.sum()), 1e-12)
+    return (axes * np.sqrt(kept * scale)).T
+
+
+def _pair_cosines(vectors: Vectors, author: Codes, topic: Codes) -> Mapping[str, list[float]]:
+    rng = np.random.default_rng(0)
+    found = {}
+    same_author, same_topic = _drawn_pairs(author, rng), _drawn_pairs(topic, rng)
+    neither = rng.integers(len(vectors), size=(2, PAIRS))
+    for name, (left, right), wanted in (
+        ("author", same_author, lambda i, j: topic[i] != topic[j]),
+        ("topic", same_topic, lambda i, j: author[i] != author[j]),
+        ("neither", neither, lambda i, j: (author[i] != author[j]) & (topic[i] != topic[j])),
+    ):
+        kept = wanted(left, right)
+        cosines = np.einsum("nd,nd->n", vectors[left[kept]], vectors[right[kept]])
+        found[name] = [round(float(cosines.mean()), 3), round(float(cosines.std()), 3)]
+    return found
+
+
+def _drawn_pairs(codes: Codes, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return pairs of texts with one code, up to `TEXTS_OF_ONE` for each code; shape (2, pairs)."""
+    left, right = [], []
+    for rows in _groups(codes):
+        if len(rows) < 2:
+            continue
+        drawn = min(TEXTS_OF_ONE, len(rows))
+        first = rng.choice(len(rows), drawn, replace=False)
+        # A step of 1 to n - 1 on: never the text itself.
+        second = (first + rng.integers(1, len(rows), size=drawn)) % len(rows)
+        left.append(rows[first])
+        right.append(rows[second])
+    return np.array([np.concatenate(left), np.concatenate(right)])
+
+
+def _nearest_cosines(vectors: Vectors) -> Mapping[str, float]:
+    """Return quantiles of each text's cosine to the nearest other, among the first `COMPARED`."""
+    some = vectors[:COMPARED]
+    cosines = some @ some.T
+    np.fill_diagonal(cosines, -1.0)
+    cuts = np.percentile(cosines.max(axis=1), QUANTILES)
+    return {f"p{at}": round(float(cut), 3) for at, cut in zip(QUANTILES, cuts, strict=True)}
