@@ -12,6 +12,7 @@ from . import (
     forget,
     ingest,
     models,
+    refit,
     retrieve,
     serve_stats,
     show,
@@ -38,6 +39,7 @@ COMMANDS = (
     stats,
     serve_stats,
     forget,
+    refit,
     train_encoder,
     doctor,
 )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from ..nodes.parts import Parts
 from ..nodes.state import ColdStart, Evidence, LoopState, Request, RunContext
 from ..nodes.trajectory import TRAJECTORIES
+from .encoders import OWN
 from .opening import open_store_and_encoders
 
 
@@ -36,14 +37,14 @@ class Retrieved(BaseModel):
 
 @asynccontextmanager
 async def open_retrieval(
-    store: str | None, *, encoder: str = "bundled", style_encoder: str = "bundled"
+    store: str | None, *, encoder: str = "bundled", style_encoder: str = OWN
 ) -> AsyncIterator[Parts]:
     """Open what retrieving needs: a store and its encoders, no language model.
 
     Args:
         store: Directory or object-store URI; none: the sample corpus.
         encoder: The topic encoder: bundled, a path or a hub id.
-        style_encoder: See `opening.open_encoders`.
+        style_encoder: See `encoders.open_encoders`.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.

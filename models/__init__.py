@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .scheduling import BatchLimits
     from .sentence_encoder import EmbeddingsEncoder, SentenceEncoder
     from .serving_stats import ServingStats
-    from .style_encoder import FixedStyleEncoder
     from .style_model import StyleEncoder
     from .token_count import token_counter
     from .topic_encoder import open_topic_encoder
@@ -44,7 +43,6 @@ _MODULES = {
     "BatchReport": "batch_report",
     "CallRefused": "errors",
     "EmbeddingsEncoder": "sentence_encoder",
-    "FixedStyleEncoder": "style_encoder",
     "GenerationFailed": "errors",
     "LocalChatModel": "local_chat",
     "ModelBusy": "errors",
@@ -76,7 +74,6 @@ __all__ = [
     "BatchReport",
     "CallRefused",
     "EmbeddingsEncoder",
-    "FixedStyleEncoder",
     "GenerationFailed",
     "LocalChatModel",
     "ModelBusy",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from . import details
 from .errors import EncoderMismatch, SchemaMismatch
 from .generations import Generation, generations_of
 from .records import Encoder
@@ -22,7 +23,7 @@ SCHEMA_VERSION = 2
 TEXTS, USERS, TOPICS = "texts", "users", "topics"
 METADATA_KEY = b"patlm"
 STAMP = "stamp"
-"""Number of the write that last changed a row of `users` or `topics`."""
+"""Number of the write that last changed a row."""
 
 READABLE = {b"lance-encoding:compression": b"none"}
 
@@ -30,7 +31,7 @@ KEYS = {TEXTS: ["text_id"], USERS: ["namespace", "user_id"], TOPICS: ["namespace
 """Columns that name a row, by table."""
 
 SCALAR_INDEXES = {
-    TEXTS: ("user_id", "topic_id", "text_id"),
+    TEXTS: ("user_id", "topic_id", "text_id", STAMP),
     USERS: ("user_id",),
     TOPICS: ("topic_id",),
 }
@@ -83,16 +84,12 @@ def _text_fields(topic: Encoder, generation: Generation) -> list[pa.Field]:
         pa.field("topic_id", pa.string()),
         pa.field("title", pa.string(), metadata=READABLE),
         pa.field("body", pa.string(), metadata=READABLE),
-        pa.field("rating", pa.float64()),
-        pa.field("timestamp", pa.int64()),
-        pa.field("position", pa.int64()),
-        pa.field("language", pa.string()),
-        pa.field("target", pa.bool_()),
         pa.field("shared", pa.bool_()),
-        pa.field("shared_id", pa.bool_()),
+        pa.field("details", details.TYPE),
         pa.field("terms", pa.list_(pa.uint32())),
         generation.texts_field(),
         pa.field("topic", pa.list_(pa.float32(), topic.dimension)),
+        pa.field(STAMP, pa.int64()),
     ]
 
 

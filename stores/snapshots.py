@@ -42,13 +42,17 @@ ENTRY_COST = 16
 """What an entry weighs beside its texts, so that empty ones count too."""
 
 
+Kept = tuple[int, Value]
+"""What is in memory, after the version that it was read at."""
+
+
 class _Latest(Generic[Key, Value]):
     """Values by key, read anew when the version has changed, the least used dropped first."""
 
     def __init__(
         self,
         version: Callable[[], Awaitable[int]],
-        read: Callable[[Key, int], Awaitable[Value]],
+        read: Callable[[Key, int, Kept[Value] | None], Awaitable[Value]],
         weight: Callable[[Value], int],
         limit: int,
     ) -> None:
@@ -70,7 +74,7 @@ class _Latest(Generic[Key, Value]):
                 self._kept.move_to_end(key)
                 return kept[1]
             cleared = self._cleared
-            value = await self._read(key, version)
+            value = await self._read(key, version, kept)
             if cleared == self._cleared:  # else it may hold what was to be dropped
                 self._keep(key, version, value)
         self._locks.pop(key, None)
@@ -150,7 +154,9 @@ class Snapshots:
         self._histories.clear()
         self._residents.clear()
 
-    async def _read_history(self, key: tuple[str, str, str | None], version: int) -> History:
+    async def _read_history(
+        self, key: tuple[str, str, str | None], version: int, _: Kept[History] | None
+    ) -> History:
         namespace, user_id, topic_id = key
         resident = await self._residents.get(namespace, version)
         if resident is not None:
@@ -159,15 +165,32 @@ class Snapshots:
             rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
         return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
 
-    async def _read_users(self, namespace: str, _: int) -> Users:
+    async def _read_users(self, namespace: str, _: int, kept: Kept[Users] | None) -> Users:
+        changed = await self._changed(USERS, namespace, kept)
+        if kept is not None and changed is not None:
+            rows = await sum_missing(self._tables, changed)
+            return await asyncio.to_thread(kept[1].updated, rows) if rows.num_rows else kept[1]
         rows = await sum_missing(self._tables, await self._tables.read(USERS, within(namespace)))
         return await asyncio.to_thread(users_of_rows, rows)
 
-    async def _read_topics(self, namespace: str, _: int) -> Topics:
+    async def _read_topics(self, namespace: str, _: int, kept: Kept[Topics] | None) -> Topics:
+        changed = await self._changed(TOPICS, namespace, kept)
+        if kept is not None and changed is not None:
+            return await asyncio.to_thread(kept[1].updated, changed) if len(changed) else kept[1]
         rows = await self._tables.read(TOPICS, within(namespace))
         return await asyncio.to_thread(topics_of_rows, rows)
 
-    async def _read_pool(self, key: tuple[str, tuple[str, ...]], version: int) -> Pool:
+    async def _changed(
+        self, name: str, namespace: str, kept: tuple[int, object] | None
+    ) -> pa.Table | None:
+        """Return the rows that are newer than what is kept; None: all have to be read."""
+        if kept is None:
+            return None
+        return await self._tables.read_changed(name, namespace, kept[0])
+
+    async def _read_pool(
+        self, key: tuple[str, tuple[str, ...]], version: int, _: Kept[Pool] | None
+    ) -> Pool:
         namespace, topics = key
         resident = await self._residents.get(namespace, version)
         if resident is not None:
@@ -177,7 +200,9 @@ class Snapshots:
             rows = await self._tables.read(TEXTS, where, POOL_COLUMNS)
         return await asyncio.to_thread(pool_of_rows, rows)
 
-    async def _read_resident(self, namespace: str, _: int) -> Resident | None:
+    async def _read_resident(
+        self, namespace: str, version: int, _: Kept[Resident | None] | None
+    ) -> Resident | None:
         """Return all texts of a namespace, or None where it is too large for that."""
         if await self._tables.count(TEXTS, within(namespace)) > RESIDENT_TEXTS:
             return None

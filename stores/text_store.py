@@ -10,17 +10,16 @@ Example:
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from . import preference_search, style_search
 from .artefacts import Artefact, Artefacts
 from .choices import ALIGNED, Choice
 from .compaction import THRESHOLD, Compactor
-from .errors import InvalidQuery, NoSuchStore, StoreError
+from .connecting import check_exists, connected, missing
+from .errors import InvalidQuery
 from .filters import within
 from .forgetting import Forgetting
 from .inventory import gather_stats
@@ -31,15 +30,12 @@ from .recount import adds_up, recount
 from .rows import PLAIN_COLUMNS, texts_of_rows
 from .schema import TEXTS, USERS
 from .snapshots import Snapshots
-from .tables import Tables, local_root
+from .tables import Tables
 from .tally import Tally
 from .writing import Writer
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
-
-REMOTE_CONSISTENCY = timedelta(seconds=5)
-"""How old a read from an object store may be: asking it for news costs a round trip."""
 
 
 class TextStore:
@@ -83,7 +79,7 @@ class TextStore:
             SchemaMismatch: If the tables there are of another version of the store.
             EncoderMismatch: If they were filled with other encoders.
         """
-        async with _connected(uri) as connection:
+        async with connected(uri) as connection:
             store = cls(connection, style_encoder=style_encoder, topic_encoder=topic_encoder)
             await store.setup()
             yield store
@@ -98,9 +94,9 @@ class TextStore:
             SchemaMismatch: What is there is of another version, or no store of ours.
         """
         await asyncio.to_thread(check_exists, uri)
-        async with _connected(uri) as connection:
+        async with connected(uri) as connection:
             if not {TEXTS, USERS} <= set((await connection.list_tables()).tables):
-                raise _missing(uri)
+                raise missing(uri)
             table = await connection.open_table(USERS)
             style, topic = recorded_encoders(await table.schema(), uri)
             store = cls(connection, style_encoder=style, topic_encoder=topic)
@@ -292,38 +288,6 @@ class TextStore:
         """
         forgetting = Forgetting(self._tables, self._snapshots, self._writer, self._tally)
         return await forgetting.forget(namespace, user_id, dry_run=dry_run)
-
-
-def check_exists(uri: str) -> None:
-    """Make sure that there is a folder for a store; an object store is asked when it is opened.
-
-    Raises:
-        NoSuchStore: There is none.
-    """
-    root = local_root(uri)
-    if root is not None and not root.is_dir():
-        raise _missing(uri)
-
-
-def _missing(uri: str) -> NoSuchStore:
-    return NoSuchStore(f"there is no store at {uri}: `patlm ingest FILE --store {uri}` makes one")
-
-
-@asynccontextmanager
-async def _connected(uri: str) -> AsyncIterator[AsyncConnection]:
-    # In a thread: the first import takes seconds, and would block every other request.
-    lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
-    interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
-    try:
-        connection: AsyncConnection = await lancedb.connect_async(
-            uri, read_consistency_interval=interval
-        )
-    except ValueError as error:  # a scheme that no object store goes by
-        raise StoreError(f"no store can be opened at {uri}: {error}") from error
-    try:
-        yield connection
-    finally:
-        connection.close()  # type: ignore[no-untyped-call]
 
 
 def _check_query(query: Vectors, encoder: Encoder, k: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .merging import Merge
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
 from .sums import unit
@@ -94,6 +95,18 @@ class Topics:
     shared: NDArray[np.int64]
     sums: Sums
     units: Vectors
+
+    def updated(self, rows: pa.Table) -> Topics:
+        """Return these topics with some rows of the table `topics` in place of what they were."""
+        fresh = topics_of_rows(rows)
+        merge = Merge.of(self.ids, fresh.ids, fresh.ids)
+        return Topics(
+            ids=merge.ids,
+            row={topic: row for row, topic in enumerate(merge.ids)},
+            shared=merge.rows(self.shared, fresh.shared),
+            sums=merge.rows(self.sums, fresh.sums),
+            units=merge.rows(self.units, fresh.units),
+        )
 
     def others_on(self, topic_id: str, contributed: Contributed) -> int:
         """Return how many shared texts others than the requester wrote on a topic."""

@@ -60,7 +60,9 @@ async def sum_missing(tables: Readable, rows: pa.Table, without: Collection[str]
         users = [each["user_id"] for each in whose if each["namespace"] == namespace]
         where = within(namespace, users=users, shared=True)
         texts = await tables.read(TEXTS, where, ["text_id", "user_id", "body", STYLE])
-        texts = texts.filter(pc.invert(pc.is_in(texts["text_id"], pa.array(list(without)))))
+        texts = texts.filter(
+            pc.invert(pc.is_in(texts["text_id"], pa.array(list(without), pa.string())))
+        )
         authors = np.array(texts.column("user_id").to_pylist(), object)
         vectors = vectors_of(texts, STYLE)
         for user in users:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .merging import Merge
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
 from .sums import unit
@@ -167,6 +168,32 @@ class Users:
             return np.ones(len(self.ids), np.bool_)
         elsewhere: NDArray[np.bool_] = self.sole_topic != code
         return elsewhere
+
+    def updated(self, rows: pa.Table) -> Users:
+        """Return these users with some rows of the table `users` in place of what they were."""
+        fresh = users_of_rows(rows)
+        merge = Merge.of(self.ids, rows.column("user_id").to_pylist(), fresh.ids)
+        topic_ids = list(dict.fromkeys([*self.topic_ids, *fresh.topic_ids]))
+        code = {topic: at for at, topic in enumerate(topic_ids)}
+        codes = np.array([code[topic] for topic in fresh.topic_ids], np.int64)
+        edge_starts, edges = merge.ragged(self.edge_start, fresh.edge_start)
+        return Users(
+            ids=merge.ids,
+            row={user: row for row, user in enumerate(merge.ids)},
+            shared=merge.rows(self.shared, fresh.shared),
+            style=merge.rows(self.style, fresh.style),
+            edge_start=edge_starts,
+            edge_topic=edges(self.edge_topic, codes[fresh.edge_topic]),
+            edge_rating=edges(self.edge_rating, fresh.edge_rating),
+            sole_topic=merge.rows(
+                self.sole_topic,
+                np.where(fresh.sole_topic < 0, -1, codes[fresh.sole_topic])
+                if len(codes)
+                else fresh.sole_topic,
+            ),
+            topic_ids=tuple(topic_ids),
+            topic_code=code,
+        )
 
     def on(self, topic_id: str | None) -> NDArray[np.bool_]:
         """Return which users have a shared text on the topic, shape (users,)."""

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TypeVar
 
 from .compaction import Compactor
+from .details import LANGUAGE_BYTES
 from .errors import EncoderMismatch, InvalidText
 from .filters import RESERVED_NAMESPACE, within
 from .outcomes import Added
@@ -188,6 +189,11 @@ def _check(text: Text) -> None:
     ids = text.user_id + text.topic_id + text.namespace
     if "\x00" in ids:
         raise InvalidText(f"expected ids without NUL characters, got {ids!r}: remove them")
+    if len(text.language.encode()) > LANGUAGE_BYTES:
+        raise InvalidText(
+            f"expected a language of at most {LANGUAGE_BYTES} bytes, got {text.language!r}: give "
+            "its code, as en or pt-BR"
+        )
     try:
         _ = text.text_id
     except UnicodeEncodeError as error:

@@ -12,7 +12,7 @@ from fakes import ScriptedChat, fails
 from patlm.cli.main import app
 from patlm.graph import opening
 from patlm.stores.episodes import read_traces
-from store_fixtures import style_encoder, topic_encoder
+from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
 EVIDENCE = {"text_id", "user_id", "topic_id", "title", "body", "score", "strategy", "reason"}
@@ -40,10 +40,8 @@ def broken() -> ScriptedChat:
 
 
 @pytest.fixture(autouse=True)
-def cheap_encoders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(
-        opening, "open_encoders", lambda *_: opening.Encoders(style_encoder(), topic_encoder())
-    )
+def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
     monkeypatch.setenv("PATLM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "300")
 
