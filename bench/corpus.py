@@ -1,6 +1,6 @@
-"""Texts by the million, made of sentences of real ones: what `patlm bench retrieval` fills stores with.
+"""Texts by the million, made of sentences of real ones, for `patlm bench retrieval`.
 
-Each text is written by one of n/10 users about one of n/20 topics, a quarter of all about the first.
+Each text is by one of n/10 users about one of n/20 topics, a quarter of all about the first.
 A user stands for a real person and a topic for a real one: a text joins sentences of that person
 with sentences on that topic, so that both encoders see what they would see of real texts. No two
 bodies are equal, case and spacing apart.
@@ -167,9 +167,7 @@ class Corpus:
                 position=place,
             )
 
-    def _new_body(
-        self, rng: np.random.Generator, person: int, topic: int, made: set[int]
-    ) -> str:
+    def _new_body(self, rng: np.random.Generator, person: int, topic: int, made: set[int]) -> str:
         of_person, on_topic = self.source.of_person[person], self.source.on_topic[topic]
         for tries in range(TRIES):
             # Longer after each failure: short texts of few sentences run out.

@@ -1,7 +1,7 @@
 """A corpus on disk with its vectors: written once, then read as a stream by whoever fills a store.
 
-Three files in a folder: `texts.jsonl`, and raw float32 rows in `style.f32` and `topic.f32`. They are
-read and never mapped into memory, so that the peak memory of a build is the store's own.
+Three files in a folder: `texts.jsonl`, and raw float32 rows in `style.f32` and `topic.f32`. They
+are read and never mapped into memory, so that the peak memory of a build is the store's own.
 """
 
 from __future__ import annotations

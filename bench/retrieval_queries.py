@@ -178,9 +178,7 @@ def recall_at(found: Found, best: Found, deeper: Found) -> float:
     return min(right, len(best.hits)) / len(best.hits)
 
 
-async def _recall(
-    store: TextStore, query: Query, side: str, found: Found, best: Found
-) -> float:
+async def _recall(store: TextStore, query: Query, side: str, found: Found, best: Found) -> float:
     recall = recall_at(found, best, best)
     if recall == 1.0:
         return recall

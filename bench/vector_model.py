@@ -59,10 +59,11 @@ class VectorModel:
         mean = vectors.mean(axis=0, dtype=np.float64)
         centred = vectors - mean
         total = centred.T @ centred / len(centred)
-        of_author = _shared_covariance(centred, author, topic)
-        of_topic = _shared_covariance(centred, topic, author)
-        rest = total - of_author - of_topic
-        roots = [_root(each).astype(np.float32) for each in (of_author, of_topic, rest)]
+        of_author = _root(_shared_covariance(centred, author, topic))
+        of_topic = _root(_shared_covariance(centred, topic, author))
+        # Less what the two will give, so that the three together have the real spectrum.
+        rest = _root(total - of_author.T @ of_author - of_topic.T @ of_topic)
+        roots = [root.astype(np.float32) for root in (of_author, of_topic, rest)]
         return VectorModel(mean.astype(np.float32), *roots)
 
     def draw(self, author: Codes, topic: Codes, *, rows: int, seed: int) -> Iterator[Vectors]:
