@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,17 @@ class Sample:
     style: Vectors
     topic: Vectors
 
+    @cached_property
     def models(self) -> tuple[VectorModel, VectorModel]:
-        """Return a model of the style vectors and one of the topic vectors."""
+        """A model of the style vectors and one of the topic vectors."""
         author, topic = self.corpus.author, self.corpus.topic
-        return tuple(VectorModel.fit(each, author, topic) for each in (self.style, self.topic))
+        style, about = (VectorModel.fit(each, author, topic) for each in (self.style, self.topic))
+        return style, about
 
     def compared(self) -> dict[str, object]:
         """Return how alike real vectors and synthetic ones of the same texts are."""
         author, topic = self.corpus.author, self.corpus.topic
-        kinds = zip(("style", "topic"), (self.style, self.topic), self.models(), strict=True)
+        kinds = zip(("style", "topic"), (self.style, self.topic), self.models, strict=True)
         return {
             name: compare(
                 real,
@@ -204,7 +207,7 @@ def _inputs(
 def _write(texts: int, sample: Sample, folder: Path) -> CorpusFiles:
     if texts == len(sample.corpus):
         return write_corpus(sample.corpus, [sample.style], [sample.topic], folder)
-    return synthetic_files(Corpus(sample.corpus.source, texts), *sample.models(), folder)
+    return synthetic_files(Corpus(sample.corpus.source, texts), *sample.models, folder)
 
 
 async def _ingest(
