@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -50,7 +51,7 @@ def doctor(store: StoreOption = None, json: JsonOption = False) -> None:
     """Check versions, models, cache and store; exit 1 where something is not well."""
     from .output import emit_json, stdout
 
-    findings = [*_versions(), *_models(), _cache(), _computer(), *_adapters(), _store(store)]
+    findings = [*_versions(), *_models(), _cache(), _computer(), *_adapters(), *_store(store)]
     broken = [finding for finding in findings if finding.ok is False]
     if json:
         emit_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
@@ -132,7 +133,7 @@ def _adapters() -> list[Finding]:
     return findings
 
 
-def _store(uri: str | None) -> Finding:
+def _store(uri: str | None) -> list[Finding]:
     from ..graph.opening import look_into_store
     from ..models.errors import ModelError
     from ..stores.errors import StoreError
@@ -145,17 +146,34 @@ def _store(uri: str | None) -> Finding:
     try:
         found = _run(main)
     except (StoreError, ModelError, OSError) as error:
-        return Finding(name, False, " ".join(str(error).split()))
+        return [Finding(name, False, " ".join(str(error).split()))]
     says = (
         f"{found['texts']:,} texts of {found['users']:,} users on {found['topics']:,} topics, "
         f"{found['fragments']} fragments, {found['bytes'] / 1e6:.1f} MB, "
         f"{len(found['indexes'])} indexes"
     )
-    return Finding(name, True, says)
+    return [Finding(name, True, says), *([] if uri is None else _style_encoders(uri))]
+
+
+def _style_encoders(uri: str) -> list[Finding]:
+    from ..stores.generations import current_generation
+    from ..stores.style_records import style_generations
+
+    generations = asyncio.run(style_generations(uri))
+    current = current_generation(generations)
+    findings = []
+    for each in generations:
+        says = f"{each.encoder}, {each.dimension} dimensions"
+        if each == current:
+            findings.append(Finding("style encoder", True, f"{says}, in use"))
+        elif each.filled:
+            findings.append(Finding("style encoder", True, f"{says}, kept for who has it open"))
+        else:
+            says += f": under way or cut off; `patlm refit --store {uri}` finishes it"
+            findings.append(Finding("style encoder", None, says))
+    return findings
 
 
 def _run(main: Callable[[], Any]) -> dict[str, Any]:
-    import asyncio
-
     result: dict[str, Any] = asyncio.run(main())
     return result

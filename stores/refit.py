@@ -107,6 +107,8 @@ class _Refit:
         generations = generations_of(await self.users.schema())
         former = current_generation(generations)
         same = (self.encoder.version, self.encoder.dimension)
+        if former is not None and (former.encoder, former.dimension) == same:
+            return former, former
         for generation in generations:
             if generation == former or (
                 not generation.filled and (generation.encoder, generation.dimension) == same
@@ -115,8 +117,6 @@ class _Refit:
             await self.users.drop_columns([generation.users_column])
             if generation.texts_column in (await self.texts.schema()).names:
                 await self.texts.drop_columns([generation.texts_column])
-        if former is not None and (former.encoder, former.dimension) == same:
-            return former, former
         left = generations_of(await self.users.schema())
         begun = [generation for generation in left if generation != former]
         if begun:

@@ -7,6 +7,7 @@ import asyncio
 from .artefacts import Artefact, Artefacts
 from .connecting import check_exists, connected, missing
 from .errors import NoSuchStore
+from .generations import Generation, generations_of
 from .location import local_root
 from .recorded_encoder import RecordedEncoder, recorded_encoders
 from .records import Encoder
@@ -32,6 +33,20 @@ async def recorded_style(uri: str) -> RecordedEncoder | None:
         # A lone table of texts is somebody else's, which its schema tells.
         table = await connection.open_table(USERS if USERS in names else TEXTS)
         return recorded_encoders(await table.schema(), uri)[0]
+
+
+async def style_generations(uri: str) -> list[Generation]:
+    """Return the style encoders that a store has vectors of, the earliest first.
+
+    Raises:
+        NoSuchStore: There is none.
+    """
+    await asyncio.to_thread(check_exists, uri)
+    async with connected(uri) as connection:
+        if USERS not in (await connection.list_tables()).tables:
+            raise missing(uri)
+        table = await connection.open_table(USERS)
+        return generations_of(await table.schema())
 
 
 async def find_artefact(uri: str, name: str) -> Artefact | None:

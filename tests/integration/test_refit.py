@@ -129,8 +129,11 @@ async def test_one_that_was_cut_off_is_finished_and_nothing_is_lost(
 async def test_with_the_encoder_it_has_nothing_is_done(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.add(TEXTS)
-    done = await refit_store(str(tmp_path), STYLE)
-    assert (done.texts, done.former, done.upgraded) == (0, STYLE.version, False)
+        done = await refit_store(str(tmp_path), STYLE)
+        assert (done.texts, done.former, done.upgraded) == (0, STYLE.version, False)
+        for _ in range(2):  # the second has nothing to do, and takes nobody's vectors away
+            await refit_store(str(tmp_path), NEW)
+        assert len(await styles_of(store, STYLE, "Cold milk")) == 5
 
 
 async def test_who_is_two_encoders_behind_is_told_to_open_again(tmp_path: Path) -> None:
