@@ -41,7 +41,7 @@ from .vector_model import VectorModel, compare
 Say = Callable[[str], None]
 
 REAL_TEXTS = 10_000
-"""Texts up to which vectors are the encoders' own; larger corpora have synthetic ones like them."""
+"""Texts that are embedded for real; corpora of another size have synthetic vectors like theirs."""
 
 STATISTICS_TEXTS = 5_000
 """Texts of which a store's own style encoder takes its statistics."""
@@ -172,6 +172,7 @@ async def _measure_size(
         if part == "all" or any(query.in_large_topic for query, _ in answers[name][:EXACT_QUERIES])
     ]
     for row in rows:
+        row["vectors"] = "real" if texts == len(sample.corpus) else "synthetic"
         say(f"{row}")
     found["rows"] += rows
     found["builds"].append({**asdict(built), **ingest})

@@ -221,7 +221,8 @@ def _root(covariance: Matrix) -> Matrix:
     values, axes = np.linalg.eigh((covariance + covariance.T) / 2)
     kept = np.clip(values, 0.0, None)
     scale = max(float(values.sum()), 0.0) / max(float(kept.sum()), 1e-12)
-    return (axes * np.sqrt(kept * scale)).T
+    root: Matrix = (axes * np.sqrt(kept * scale)).T
+    return root
 
 
 def _pair_cosines(vectors: Vectors, author: Codes, topic: Codes) -> Mapping[str, list[float]]:
@@ -229,12 +230,12 @@ def _pair_cosines(vectors: Vectors, author: Codes, topic: Codes) -> Mapping[str,
     found = {}
     same_author, same_topic = _drawn_pairs(author, rng), _drawn_pairs(topic, rng)
     neither = rng.integers(len(vectors), size=(2, PAIRS))
-    for name, (left, right), wanted in (
-        ("author", same_author, lambda i, j: topic[i] != topic[j]),
-        ("topic", same_topic, lambda i, j: author[i] != author[j]),
-        ("neither", neither, lambda i, j: (author[i] != author[j]) & (topic[i] != topic[j])),
+    for name, (left, right), apart in (
+        ("author", same_author, (topic,)),
+        ("topic", same_topic, (author,)),
+        ("neither", neither, (author, topic)),
     ):
-        kept = wanted(left, right)
+        kept = np.all([codes[left] != codes[right] for codes in apart], axis=0)
         cosines = np.einsum("nd,nd->n", vectors[left[kept]], vectors[right[kept]])
         found[name] = [round(float(cosines.mean()), 3), round(float(cosines.std()), 3)]
     return found

@@ -144,6 +144,7 @@ def test_the_command_prints_what_was_agreed(tmp_path: Path) -> None:
         assert row["exact_p50_ms"] > 0 < row["build_s"]
         assert row["recall_at_10"] == 1.0  # nothing is approximated in so small a store
         assert 0 < row["ingest_ratio"] < 2
+        assert row["vectors"] == ("real" if row["texts"] == 300 else "synthetic")
         assert 50 < row["peak_mb"] < 4_096
     assert all(row["queries"] == 20 for row in rows.values() if row["part"] == "all")
     systems = {(row["system"], row["texts"]) for row in found["baselines"]}
