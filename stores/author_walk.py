@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +14,6 @@ from .near_copies import copies_among, shingles_of
 from .ragged import Places, starts_of
 from .records import Hit
 from .rows import PLAIN_COLUMNS
-from .snapshots import Snapshots
 from .unseen import Unseen
 from .users import Users
 from .words import bare, terms_of
@@ -22,6 +21,9 @@ from .words import bare, terms_of
 AUTHOR_COLUMNS = (*PLAIN_COLUMNS, "text_id", "style", "terms")
 SPARE_USERS = 4
 """Users fetched beyond k, for those all of whose texts are hidden from the requester."""
+
+Read = Callable[[list[str]], Awaitable[pa.Table]]
+"""Returns rows of `AUTHOR_COLUMNS` of some users' shared texts."""
 
 Pick = Callable[[pa.Table], Mapping[str, Hit]]
 """Takes rows of `AUTHOR_COLUMNS` and returns a text of each author who may give one."""
@@ -52,12 +54,12 @@ class AsDrawn:
 
 
 async def first_texts(
-    snapshots: Snapshots, unseen: Unseen, users: Users, order: Order, k: int, pick: Pick
+    read: Read, unseen: Unseen, users: Users, order: Order, k: int, pick: Pick
 ) -> list[Hit]:
     """Return a text of each of the first k users who give one; near-copies count once.
 
     Args:
-        snapshots: Where texts are read.
+        read: Asked for the texts of some users at a time.
         unseen: Who asks, and what is not to be shown.
         users: The namespace's.
         order: Which of them, those who come first in front.
@@ -69,7 +71,7 @@ async def first_texts(
     while len(hits) < k and begin < len(order):
         rows_ahead = await asyncio.to_thread(order.between, begin, begin + width)
         batch = [users.ids[row] for row in rows_ahead]
-        rows = await snapshots.shared_texts(unseen.history.namespace, batch, AUTHOR_COLUMNS)
+        rows = await read(batch)
         hits = await asyncio.to_thread(_extended, hits, batch, rows, unseen, pick)
         begin, width = begin + width, width * 2
     return hits[:k]

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .author_walk import AsDrawn, first_texts
+from .author_walk import AUTHOR_COLUMNS, AsDrawn, first_texts
 from .choices import Choice
 from .records import Found, Hit
 from .rows import texts_of_rows
@@ -34,5 +34,8 @@ async def draw_elsewhere(
         drawn = [texts[at] for at in choice.shuffled(len(texts), *request)]
         return {text.user_id: Hit(text, 0.0, "drawn among texts on other topics") for text in drawn}
 
-    hits = await first_texts(snapshots, unseen, users, order, k, pick)
+    async def read(batch: list[str]) -> pa.Table:
+        return await snapshots.shared_texts(history.namespace, batch, AUTHOR_COLUMNS)
+
+    hits = await first_texts(read, unseen, users, order, k, pick)
     return Found(hits=tuple(hits), pool_size=len(order))

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +140,7 @@ class _Refit:
                     await self._sum_up(generation)
                     await self._let_serve(generation)
                     return done
-            done += await bounded(lambda at=total - left: self._fill(generation, at, total))
+            done += await bounded(partial(self._fill, generation, total - left, total))
 
     async def _empty(self, generation: Generation) -> int:
         return await self.texts.count_rows(self._where_empty(generation))
@@ -159,7 +160,7 @@ class _Refit:
             )
             # A text that has been forgotten meanwhile matches nothing, and stays away.
             merge = self.texts.merge_insert(KEYS[TEXTS]).when_matched_update_all()
-            await bounded(lambda merge=merge, made=made: merge.execute(made))
+            await bounded(partial(merge.execute, made))
             done += len(bodies)
             self.progress(at + done, total)
         return done
@@ -183,7 +184,7 @@ class _Refit:
                 names=["namespace", "user_id", generation.users_column],
             )
             merge = self.users.merge_insert(KEYS[USERS]).when_matched_update_all()
-            await bounded(lambda merge=merge, made=made: merge.execute(made))
+            await bounded(partial(merge.execute, made))
 
     async def _keys(self) -> list[tuple[str, str]]:
         query = self.users.query().where(every_namespace().sql).select(["namespace", "user_id"])

@@ -67,10 +67,10 @@ class Resident:
 def resident_of_rows(rows: pa.Table) -> Resident:
     """Return what all rows of one namespace make."""
     rows = rows.combine_chunks()
-    return Resident(rows, _places(rows.column("user_id")), _places(rows.column("topic_id")))
+    return Resident(rows, places_by(rows.column("user_id")), places_by(rows.column("topic_id")))
 
 
-def _places(column: pa.ChunkedArray) -> dict[str, Places]:
+def places_by(column: pa.ChunkedArray) -> dict[str, Places]:
     """Return the places of each value of a column."""
     encoded = column.combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy()

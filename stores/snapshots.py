@@ -24,6 +24,7 @@ from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .records import History
 from .resident import RESIDENT_TEXTS, Resident, resident_of_rows
 from .schema import TEXTS, TOPICS, USERS
+from .style_rows import STYLE_ROWS_COLUMNS, StyleRows, StyleRowsBuilder
 from .tables import Tables
 from .topics import Topics, topics_of_rows
 from .unembedded import sum_missing
@@ -43,6 +44,12 @@ ALL_RESIDENT_TEXTS = 50_000
 
 ALL_LARGE_TEXTS = 2_000_000
 """Texts that all large topics in memory may hold together (about 0.9 KB each)."""
+
+ALL_STYLE_ROWS = 4_000_000
+"""Texts whose style vectors may be in memory together (about 300 bytes each)."""
+
+BATCH_ROWS = 16_384
+"""Rows read at once of a table that is too large to be read whole."""
 
 LARGE_COLUMNS = ("text_id", "user_id", "topic_id", "shared", "terms", "topic")
 
@@ -133,6 +140,9 @@ class Snapshots:
         self._large_topics = _Latest(
             lambda: tables.version(TEXTS), self._read_large_topic, len, ALL_LARGE_TEXTS
         )
+        self._style_rows = _Latest(
+            lambda: tables.version(TEXTS), self._read_style_rows, len, ALL_STYLE_ROWS
+        )
 
     async def history(self, namespace: str, user_id: str, topic_id: str | None) -> History:
         """Return a requester's side as it is now; both retrievals of a request ask for it."""
@@ -153,6 +163,20 @@ class Snapshots:
     async def large_topic(self, namespace: str, topic_id: str) -> LargeTopic:
         """Return the shared texts of a topic of very many as they are now."""
         return await self._large_topics.get((namespace, topic_id))
+
+    async def style_rows(self, namespace: str) -> StyleRows | None:
+        """Return which texts to read of whom; None: the namespace's texts are in memory anyway."""
+        if await self._residents.get(namespace) is not None:
+            return None
+        return await self._style_rows.get(namespace)
+
+    async def texts(
+        self, namespace: str, text_ids: Sequence[str], columns: Sequence[str]
+    ) -> pa.Table:
+        """Return the rows of some shared texts as they are now."""
+        return await self._tables.read(
+            TEXTS, within(namespace, text_ids=text_ids, shared=True), columns
+        )
 
     async def shared_texts(
         self, namespace: str, users: Sequence[str], columns: Sequence[str]
@@ -176,6 +200,7 @@ class Snapshots:
         self._histories.clear()
         self._residents.clear()
         self._large_topics.clear()
+        self._style_rows.clear()
 
     async def _read_history(
         self, key: tuple[str, str, str | None], version: int, _: Kept[History] | None
@@ -238,6 +263,21 @@ class Snapshots:
         where = within(namespace, topics=[topic], shared=True)
         rows = await self._tables.read(TEXTS, where, LARGE_COLUMNS)
         return await asyncio.to_thread(LargeTopic.build, rows)
+
+    async def _read_style_rows(
+        self, namespace: str, _: int, kept: Kept[StyleRows] | None
+    ) -> StyleRows:
+        if kept is not None:
+            columns = (*STYLE_ROWS_COLUMNS, "shared")
+            changed = await self._tables.read_changed(TEXTS, namespace, kept[0], columns)
+            if changed is not None:
+                new = changed.filter(pc.field("shared"))
+                return await asyncio.to_thread(kept[1].with_new, new) if len(new) else kept[1]
+        rows = StyleRowsBuilder()
+        where = within(namespace, shared=True)
+        async for batch in self._tables.read_batches(TEXTS, where, STYLE_ROWS_COLUMNS, BATCH_ROWS):
+            await asyncio.to_thread(rows.take, batch)
+        return await asyncio.to_thread(rows.build)
 
     async def _read_resident(
         self, namespace: str, version: int, _: Kept[Resident | None] | None

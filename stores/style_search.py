@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .author_walk import AsDrawn, Order, first_texts
+from .author_walk import AUTHOR_COLUMNS, AsDrawn, Order, first_texts
 from .best_first import BestFirst
 from .choices import DRAWN_PER_TEXT, Choice, Take, matched
 from .length_axis import LengthAxis
@@ -27,6 +27,9 @@ from .rows import texts_of_rows, vectors_of
 from .snapshots import Snapshots
 from .unseen import Unseen
 from .users import Users
+
+READ_OF_EACH = 2
+"""Texts that are read of an author in a large store: the most telling one may not be shown."""
 
 REASONS: dict[Take, str] = {
     "aligned": "writes alike",
@@ -111,9 +114,19 @@ class _StyleSearch:
         return matched([hit.text for hit in aligned], some)
 
     async def _first(self, order: Order, k: int) -> list[Hit]:
-        return await first_texts(
-            self.snapshots, self.unseen, self.users, order, k, self._most_telling
+        return await first_texts(self._read, self.unseen, self.users, order, k, self._most_telling)
+
+    async def _read(self, batch: list[str]) -> pa.Table:
+        """Return the texts of some users among which the most telling are."""
+        namespace = self.history.namespace
+        kept = None if self.exact else await self.snapshots.style_rows(namespace)
+        if kept is None:
+            return await self.snapshots.shared_texts(namespace, batch, AUTHOR_COLUMNS)
+        wanted = {user: self.query + self.users.style[self.users.row[user]] for user in batch}
+        ids = await asyncio.to_thread(
+            kept.most_telling, wanted, self.topic_id, on_topic=self.on_topic, each=READ_OF_EACH
         )
+        return await self.snapshots.texts(namespace, ids, AUTHOR_COLUMNS)
 
     def _most_telling(self, rows: pa.Table) -> dict[str, Hit]:
         """Return the most telling text of each user in the rows.

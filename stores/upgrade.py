@@ -50,7 +50,8 @@ async def _upgrade_table(name: str, table: AsyncTable) -> None:
         USERS: ("style_sum", first.users_column),
     }.get(name)
     if renamed is not None and renamed[0] in schema.names:
-        await table.alter_columns({"path": renamed[0], "rename": renamed[1]})
+        alteration = {"path": renamed[0], "rename": renamed[1]}
+        await table.alter_columns(alteration)  # type: ignore[arg-type]  # LanceDB's own example
     if name == USERS:
         metadata = {ENCODER_KEY.decode(): first.as_metadata()}
         await table.update_field_metadata({"path": first.users_column, "metadata": metadata})

@@ -110,7 +110,7 @@ class Writer:
     async def _keep(self, new: Embedded, version: int, since: int) -> Added:
         """Write what is still new, and not of somebody who has left since."""
         async with self._tables.writing():
-            kept = range(len(new.texts))
+            kept: Sequence[int] = range(len(new.texts))
             if await self._tables.version(TEXTS) != version:
                 kept = await self._new_among(new.texts)
             here = [
