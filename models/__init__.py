@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         RemoteFailed,
         WorkerDied,
     )
+    from .graph_weights import GraphWeights
+    from .graphsage import GraphSage
     from .local_chat import LocalChatModel
     from .local_loading import open_local_chat
     from .remote_chat import RemoteChatModel
@@ -46,6 +48,8 @@ _MODULES = {
     "EmbeddingsEncoder": "sentence_encoder",
     "FixedStyleEncoder": "style_encoder",
     "GenerationFailed": "errors",
+    "GraphSage": "graphsage",
+    "GraphWeights": "graph_weights",
     "LocalChatModel": "local_chat",
     "ModelBusy": "errors",
     "ModelClosed": "errors",
@@ -78,6 +82,8 @@ __all__ = [
     "EmbeddingsEncoder",
     "FixedStyleEncoder",
     "GenerationFailed",
+    "GraphSage",
+    "GraphWeights",
     "LocalChatModel",
     "ModelBusy",
     "ModelClosed",

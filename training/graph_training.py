@@ -48,7 +48,7 @@ class GraphSettings:
     decay: float = 0.1
     rank: int = 16
     dropout: float = 0.5
-    most_links: int = 20_000
+    most_links: int = 5_000
     seed: int = 0
 
 
