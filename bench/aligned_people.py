@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.style_encoder import FixedStyleEncoder
+from ..stores.columns import seen_schemas
 from ..stores.edges import RATING_RANGE, Alignment, align
 from ..stores.graph_form import GraphForm
 from ..stores.history import history_of_rows
 from ..stores.records import Encoder, History, Text, Vectors
 from ..stores.rows import rows_of_texts
-from ..stores.schema import TEXTS, TOPICS, USERS, table_schemas
+from ..stores.schema import TEXTS, TOPICS, USERS
 from ..stores.splits import Splits
 from ..stores.sums import on_grid, unit
 from ..stores.topics import Topics, count_topics, rows_of_topics, topics_of_rows
@@ -79,7 +80,7 @@ class People:
     ) -> None:
         self._texts, self._vectors = texts, on_grid(vectors)
         style = FixedStyleEncoder()
-        self._schemas = table_schemas(style, topic)
+        self._schemas = seen_schemas(style, topic)
         self._no_style = np.zeros((len(texts), style.dimension), np.float32)
         counted = count_users({}, texts, self._no_style)
         self._users: Users = users_of_rows(rows_of_users(counted, self._schemas[USERS]))

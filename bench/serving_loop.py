@@ -92,7 +92,8 @@ async def _filled(data: Path | None, uri: str) -> str | None:
 def _with_model(parts: Parts, model: BaseChatModel) -> Parts:
     # Without a ban on repeats, which the two would count differently: the texts are to be equal.
     role = ChatRole(model, "bench", {}, takes_adapters=True)
-    return replace(parts, chat=dict.fromkeys(ROLES, role), trace=None)
+    # Nor may a side abstain for want of confidence: every request is to make the same calls.
+    return replace(parts, chat=dict.fromkeys(ROLES, role), trace=None, least_confidence={})
 
 
 async def _run(

@@ -15,8 +15,8 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from ..models.style_baseline import StyleBaseline
 from ..models.style_features import count_style
+from ..models.style_modules import LEAST_SPREAD
 from ..stores.records import Vectors
 from ..training.triplets import Rows
 
@@ -44,9 +44,12 @@ def char_tfidf(bodies: Sequence[str], *, longest: int, components: int | None = 
 
 def stylometry(bodies: Sequence[str]) -> Vectors:
     """Return counted features, each centred and scaled over these texts."""
-    baseline = StyleBaseline.measure(bodies, ngram_bins=1)  # the n-grams are another rival's
-    features = np.array([count_style(body).rates(baseline.usual) for body in bodies])
-    return _unit((features - baseline.mean) / baseline.spread)
+    counts = [count_style(body) for body in bodies]
+    seen = np.sum([count.seen for count in counts], axis=0)
+    usual = np.sum([count.counted for count in counts], axis=0) / np.maximum(seen, 1.0)
+    features = np.array([count.rates(usual) for count in counts])
+    spread = np.maximum(features.std(axis=0), LEAST_SPREAD)
+    return _unit((features - features.mean(axis=0)) / spread)
 
 
 def length(bodies: Sequence[str]) -> Vectors:

@@ -108,6 +108,8 @@ def _tell(node: str, update: Mapping[str, Any]) -> None:
                 stdout.print(f"[dim]{node}[/dim]: {len(update['own'])} own texts, latest: {own}")
     for side, summary in update.get("summaries", {}).items():
         if node == f"{side}-reason":
-            stdout.print(f"[dim]{node}[/dim]: {escape(summary or 'abstains')}")
+            why = [warning for entry in update["log"].values() for warning in entry["warnings"]]
+            said = summary or "; ".join(why) or "abstains"
+            stdout.print(f"[dim]{node}[/dim]: {escape(said)}")
     if node == "integrate":
         stdout.print()

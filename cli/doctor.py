@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -155,11 +156,29 @@ def _store(uri: str | None) -> list[Finding]:
     )
     graph = found["graph"]
     serves = f"the {graph['serves'].replace('_', '-')} form serves: {graph['why']}"
-    return [Finding(name, True, says), Finding("graph", True, serves)]
+    encoders = [] if uri is None else _style_encoders(uri)
+    return [Finding(name, True, says), *encoders, Finding("graph", True, serves)]
+
+
+def _style_encoders(uri: str) -> list[Finding]:
+    from ..stores.generations import current_generation
+    from ..stores.style_records import style_generations
+
+    generations = asyncio.run(style_generations(uri))
+    current = current_generation(generations)
+    findings = []
+    for each in generations:
+        says = f"{each.encoder}, {each.dimension} dimensions"
+        if each == current:
+            findings.append(Finding("style encoder", True, f"{says}, in use"))
+        elif each.filled:
+            findings.append(Finding("style encoder", True, f"{says}, kept for who has it open"))
+        else:
+            says += f": under way or cut off; `patlm refit --store {uri}` finishes it"
+            findings.append(Finding("style encoder", None, says))
+    return findings
 
 
 def _run(main: Callable[[], Any]) -> dict[str, Any]:
-    import asyncio
-
     result: dict[str, Any] = asyncio.run(main())
     return result

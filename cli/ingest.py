@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,20 +66,29 @@ def ingest(
 
 
 async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
+    from ..graph.encoders import SAMPLE_TEXTS
     from ..graph.opening import open_store
     from ..graph.settings import Settings
     from ..stores.ingest import ingest as fill
     from ..stores.ingest import place_rejects_file
+    from ..stores.records import Text
     from ..stores.split_files import find_splits_file
 
     rejects_file = rejects or place_rejects_file(uri, rows.path)
     with _bar(rows) as progress:
         settings = Settings()
-        opened = open_store(uri, encoder=settings.encoder, style_encoder=settings.style_encoder)
+        source = iter(rows)
+        first = await asyncio.to_thread(lambda: list(islice(source, SAMPLE_TEXTS)))
+        opened = open_store(
+            uri,
+            encoder=settings.encoder,
+            style_encoder=settings.style_encoder,
+            first=[row.body for row in first if isinstance(row, Text)],
+        )
         async with opened as store:
             return await fill(
                 store,
-                rows,
+                chain(first, source),
                 rejects_file=rejects_file,
                 splits_file=find_splits_file(uri),
                 progress=progress,

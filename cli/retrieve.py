@@ -98,3 +98,5 @@ def show(found: Retrieved) -> None:
         for side, sure in found.confidence.items()
     ]
     stdout.print(f"[dim]history: {found.cold_start}; confidence: {', '.join(sides)}[/dim]")
+    for side in found.abstains:
+        stdout.print(f"[yellow]{side}: too little to go by, this side would abstain[/yellow]")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..nodes.parts import ChatRole, Parts
+from .encoders import OWN, Encoders, open_encoders
 from .graph_artefact import serve_graph
 from .served_adapters import ServedAdapters
 from .settings import Settings, adapters_folder
@@ -18,7 +18,6 @@ from .watching import open_watches
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from ..stores.records import Encoder
     from ..stores.text_store import TextStore
 
 Progress = Callable[[float, str], None]
@@ -56,45 +55,23 @@ async def open_parts(
         if not set(ROLES) <= set(given):
             model = await asyncio.to_thread(_open_chat, settings, progress, exits)
             loaded = dict.fromkeys(ROLES, model)
-        encoders = await asyncio.to_thread(open_encoders, settings.encoder, settings.style_encoder)
-        async with _open_filled(settings.store, encoders) as store:
+        opened = open_store_and_encoders(
+            settings.store, encoder=settings.encoder, style_encoder=settings.style_encoder
+        )
+        async with opened as (store, encoders):
             chat = {**loaded, **given}
             yield await asyncio.to_thread(_make_parts, store, encoders, chat, settings)
     finally:
         await asyncio.to_thread(exits.close)
 
 
-@dataclass(frozen=True)
-class Encoders:
-    """The two encoders that a store is filled and searched with."""
-
-    style: Encoder
-    topic: Encoder
-
-
-def open_encoders(topic: str = "bundled", style: str = "bundled") -> Encoders:
-    """Load the encoders. Blocks for seconds: call it in a thread.
-
-    Args:
-        topic: The topic encoder: bundled, a path or a hub id.
-        style: The style encoder: bundled, a folder of `patlm train-encoder`, or a published one.
-
-    Raises:
-        ModelError: Nothing is there under a name, or it can't be used.
-    """
-    from ..models.style_encoder import FixedStyleEncoder
-    from ..models.topic_encoder import open_topic_encoder
-
-    if style == "bundled":
-        return Encoders(FixedStyleEncoder(), open_topic_encoder(topic))
-    from ..models.style_model import StyleEncoder
-
-    return Encoders(StyleEncoder.load(style), open_topic_encoder(topic))
-
-
 @asynccontextmanager
 async def open_store(
-    uri: str | None, *, encoder: str = "bundled", style_encoder: str = "bundled"
+    uri: str | None,
+    *,
+    encoder: str = "bundled",
+    style_encoder: str = OWN,
+    first: Sequence[str] = (),
 ) -> AsyncIterator[TextStore]:
     """Open a store, made where there is none; without a URI, that of the sample corpus.
 
@@ -102,23 +79,37 @@ async def open_store(
         uri: Directory or object-store URI.
         encoder: The topic encoder: bundled, a path or a hub id.
         style_encoder: See `open_encoders`.
+        first: The texts that a new store will begin with, for its style encoder's statistics.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
         ModelError: The encoder can't be loaded.
     """
-    opened = open_store_and_encoders(uri, encoder=encoder, style_encoder=style_encoder)
+    opened = open_store_and_encoders(uri, encoder=encoder, style_encoder=style_encoder, first=first)
     async with opened as (store, _):
         yield store
 
 
 @asynccontextmanager
 async def open_store_and_encoders(
-    uri: str | None, *, encoder: str = "bundled", style_encoder: str = "bundled"
+    uri: str | None,
+    *,
+    encoder: str = "bundled",
+    style_encoder: str = OWN,
+    first: Sequence[str] = (),
 ) -> AsyncIterator[tuple[TextStore, Encoders]]:
     """Open a store, as `open_store` does, and give its encoders along: to search it."""
-    encoders = await asyncio.to_thread(open_encoders, encoder, style_encoder)
-    async with _open_filled(uri, encoders) as store:
+    # In a thread: what it imports looks at the disk, which `langgraph dev` takes for blocking.
+    await asyncio.to_thread(import_module, "..stores.style_records", __package__)
+    await asyncio.to_thread(import_module, "..stores.text_store", __package__)
+    from ..stores.text_store import TextStore
+    from .sample_store import sample_store_path
+
+    path = uri or await sample_store_path(encoder, style_encoder)
+    encoders = await open_encoders(path, encoder, style_encoder, first)
+    opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
+    async with opened as store:
+        await serve_graph(store)
         yield store, encoders
 
 
@@ -138,20 +129,6 @@ async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
     from ..stores.text_store import TextStore
 
     async with TextStore.open_existing(uri) as store:
-        yield store
-
-
-@asynccontextmanager
-async def _open_filled(uri: str | None, encoders: Encoders) -> AsyncIterator[TextStore]:
-    # In a thread: what it imports looks at the disk, which `langgraph dev` takes for blocking.
-    await asyncio.to_thread(import_module, "..stores.text_store", __package__)
-    from ..stores.text_store import TextStore
-    from .sample_store import sample_store_path
-
-    path = uri or await sample_store_path(encoders.style, encoders.topic)
-    opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
-    async with opened as store:
-        await serve_graph(store)
         yield store
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from ..nodes.parts import Parts
 from ..nodes.state import ColdStart, Evidence, LoopState, Request, RunContext
 from ..nodes.trajectory import TRAJECTORIES
-from .opening import open_store_and_encoders
+from .encoders import OWN
+from .opening import LEAST_CONFIDENCE, open_store_and_encoders
 
 
 class NearUser(BaseModel):
@@ -31,19 +32,20 @@ class Retrieved(BaseModel):
     pool_sizes: dict[str, int] = Field(description="Candidates that each side chose among.")
     cold_start: ColdStart = Field(description="How much is known: zero, few or known.")
     confidence: dict[str, float] = Field(description="How sure each side is, 0 to 1.")
+    abstains: list[str] = Field(description="The sides whose reasoner would not be asked.")
     timings: dict[str, float] = Field(description="Seconds of each side.")
 
 
 @asynccontextmanager
 async def open_retrieval(
-    store: str | None, *, encoder: str = "bundled", style_encoder: str = "bundled"
+    store: str | None, *, encoder: str = "bundled", style_encoder: str = OWN
 ) -> AsyncIterator[Parts]:
     """Open what retrieving needs: a store and its encoders, no language model.
 
     Args:
         store: Directory or object-store URI; none: the sample corpus.
         encoder: The topic encoder: bundled, a path or a hub id.
-        style_encoder: See `opening.open_encoders`.
+        style_encoder: See `encoders.open_encoders`.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
@@ -57,6 +59,7 @@ async def open_retrieval(
             topic_encoder=encoders.topic,
             chat={},
             count=len,
+            least_confidence=LEAST_CONFIDENCE,
         )
 
 
@@ -81,6 +84,8 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
         builder.add_node(f"{each.name}-retrieve", each.build_retrieve(provide))
         builder.add_edge(START, f"{each.name}-retrieve")
     state = await builder.compile().ainvoke(request, context=context)
+    least = parts.least_confidence
+    doubtful = [s for s, sure in state["confidence"].items() if sure < least.get(s, 0.0)]
     logs = {side: state["log"][f"{node}@1"] for node, side in sides.items()}
     return Retrieved(
         evidence=state["evidence"],
@@ -91,5 +96,7 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
         pool_sizes={side: log["pool_size"] for side, log in logs.items()},
         cold_start=state["cold_start"],
         confidence=state["confidence"],
+        # A style side that doubts its neighbours reads the user's own texts, where there are some.
+        abstains=[side for side in doubtful if side != "style" or not state["own"]],
         timings={side: log["seconds"] for side, log in logs.items()},
     )

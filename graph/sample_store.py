@@ -11,34 +11,41 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..stores.readers import RowFile
-    from ..stores.records import Encoder
 
 
-async def sample_store_path(style: Encoder, topic: Encoder) -> str:
-    """Return the sample corpus's store, filling it on the first call of this machine."""
-    path = await asyncio.to_thread(_place, style, topic)
+async def sample_store_path(topic: str, style: str) -> str:
+    """Return the sample corpus's store, filling it on the first call of this machine.
+
+    Args:
+        topic: The topic encoder by name.
+        style: The style encoder by name.
+    """
+    path = await asyncio.to_thread(_place, topic, style)
     if not await asyncio.to_thread(path.exists):
-        await _fill(path, style, topic)
+        await _fill(path, topic, style)
     return str(path)
 
 
-def _place(style: Encoder, topic: Encoder) -> Path:
+def _place(topic: str, style: str) -> Path:
     from ..models.bundled import cache_folder
+    from ..models.style_model import FEATURES
     from ..stores.sample import sample_corpus
+    from ..stores.schema import SCHEMA_VERSION
 
-    made_of = sample_corpus().read_bytes() + style.version.encode() + topic.version.encode()
+    names = f"{topic}\x1f{style}\x1f{FEATURES}\x1f{SCHEMA_VERSION}"
+    made_of = sample_corpus().read_bytes() + names.encode()
     return cache_folder() / f"sample-store-{hashlib.sha1(made_of).hexdigest()[:12]}"
 
 
-async def _fill(path: Path, style: Encoder, topic: Encoder) -> None:
+async def _fill(path: Path, topic: str, style: str) -> None:
     """Fill a folder of its own, then put it in place: a process that is killed leaves no half."""
     rows = await asyncio.to_thread(_rows)
     from ..stores.ingest import ingest
-    from ..stores.text_store import TextStore
+    from .opening import open_store
 
     await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     fresh = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=path.parent, prefix="sample-"))
-    async with TextStore.open(str(fresh), style_encoder=style, topic_encoder=topic) as store:
+    async with open_store(str(fresh), encoder=topic, style_encoder=style) as store:
         await ingest(store, rows)
     await asyncio.to_thread(_put, fresh, path)
 

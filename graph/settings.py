@@ -9,6 +9,8 @@ import platformdirs
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .encoders import OWN
+
 
 class Settings(BaseSettings):
     """Where texts and models come from (each field is read from PATLM_<NAME>)."""
@@ -28,9 +30,9 @@ class Settings(BaseSettings):
     )
     encoder: str = Field("bundled", description="Topic encoder: bundled, a path or a hub id.")
     style_encoder: str = Field(
-        "bundled",
-        description="Style encoder: bundled (no training), a folder that `patlm train-encoder` "
-        "wrote, or a path or hub id of a published one.",
+        OWN,
+        description="Style encoder: store (the one that the store is filled with), a folder that "
+        "`patlm train-encoder` wrote, or a path or hub id of a published one.",
     )
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the language model; auto: the faster one here."

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from .scheduling import BatchLimits
     from .sentence_encoder import EmbeddingsEncoder, SentenceEncoder
     from .serving_stats import ServingStats
-    from .style_encoder import FixedStyleEncoder
     from .style_model import StyleEncoder
     from .token_count import token_counter
     from .topic_encoder import open_topic_encoder
@@ -46,7 +45,6 @@ _MODULES = {
     "BatchReport": "batch_report",
     "CallRefused": "errors",
     "EmbeddingsEncoder": "sentence_encoder",
-    "FixedStyleEncoder": "style_encoder",
     "GenerationFailed": "errors",
     "GraphSage": "graphsage",
     "GraphWeights": "graph_weights",
@@ -80,7 +78,6 @@ __all__ = [
     "BatchReport",
     "CallRefused",
     "EmbeddingsEncoder",
-    "FixedStyleEncoder",
     "GenerationFailed",
     "GraphSage",
     "GraphWeights",

@@ -3,7 +3,7 @@
 Every feature is a rate or a share of one text: punctuation, case, spacing, line breaks, word and
 sentence lengths, function words of English and Portuguese. Rates are shrunk towards what is usual
 by a few pseudo-observations, because one exclamation mark in six words says little; what is usual
-is written in `style_constants`.
+is measured by `style_modules`.
 
 The strongest single feature on real accounts is two spaces after a full stop, so texts must come
 with their white space as it was written.

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from safetensors import SafetensorError
@@ -27,7 +28,8 @@ ABOUT_FILE = "patlm_style.json"
 BATCH_SIZE = 256
 
 _DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
-_FEATURES = hashlib.sha256("\n".join((*NAMES, str(SHAPE_BINS))).encode()).hexdigest()[:12]
+FEATURES = hashlib.sha256("\n".join((*NAMES, str(SHAPE_BINS))).encode()).hexdigest()[:12]
+"""Tells encoders apart that count other things."""
 
 
 class StyleEncoder(SentenceEncoder):
@@ -77,18 +79,44 @@ class StyleEncoder(SentenceEncoder):
             about: What it was trained on, for people and `patlm doctor`.
         """
         self._model.save(str(folder), create_model_card=False)
-        kept = {**(about or {}), "features": _FEATURES}
+        kept = {**(about or {}), "features": FEATURES}
         (folder / ABOUT_FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+    def files(self, about: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+        """Return what `save` would write, by relative path: to be kept elsewhere than in a folder.
+
+        Args:
+            about: As for `save`.
+        """
+        with TemporaryDirectory() as folder:
+            self.save(Path(folder), about)
+            paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+            return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+    @staticmethod
+    def from_files(files: Mapping[str, bytes]) -> StyleEncoder:
+        """Return the encoder that `files` were of.
+
+        Raises:
+            ModelNotFound: They are not whole.
+            ModelUnusable: It counts other features than this version of patlm does.
+        """
+        with TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            return _load_ours(Path(folder))
 
 
 def _load_ours(folder: Path) -> StyleEncoder:
     try:
         about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
         made_for = about.get("features")
-        if made_for != _FEATURES:
+        if made_for != FEATURES:
             raise ModelUnusable(
                 f"the style encoder at {folder} counts other features ({made_for}) than this "
-                f"version of patlm ({_FEATURES}): train it again with `patlm train-encoder`"
+                f"version of patlm ({FEATURES}): train it again with `patlm train-encoder`"
             )
         paths = [each["path"] for each in json.loads((folder / "modules.json").read_text("utf-8"))]
         features = StyleFeatures.load(str(folder), subfolder=paths[0])

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers.base.modules import InputModule, Module
 
-from .style_baseline import CLIP, LEAST_SPREAD
 from .style_features import GROUP_WEIGHTS, NAMES, PRIOR, SHARES, count_style, is_portuguese
 from .style_shapes import shape_ngrams
 
@@ -24,6 +23,12 @@ SHAPE_BINS = 174
 
 LEAST_TEXTS = 200
 """A language with fewer texts is centred on what is ordinary in all of them together."""
+
+LEAST_SPREAD = 0.02
+"""Least spread of a feature: rare traits would otherwise outweigh all others where they occur."""
+
+CLIP = 4.0
+"""Features further from the mean than this many spreads count as this far."""
 
 SHAPE_WEIGHT = 0.25
 """Of a bin of the n-grams, beside about 1 for a counted feature, before training."""

@@ -37,7 +37,15 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         asyncio.to_thread(parts.topic_encoder.encode, [words]),
     )
     name, strategy = turn.strategy("preference")
-    question = Question(history, vectors[0], words, request.topic_id, context.k, context.seed)
+    question = Question(
+        history,
+        vectors[0],
+        words,
+        request.topic_id,
+        context.k,
+        context.seed,
+        text=request.text or "",
+    )
     found = await strategy(parts.store, question)
     evidence = evidence_of_hits(found, name, request)
     confidence = preference_confidence(found)

@@ -26,7 +26,14 @@ class Search(Protocol):
     """What strategies ask of a store; `TextStore` is the real one."""
 
     async def search_by_style(
-        self, history: History, query: Vectors, *, topic_id: str | None, k: int, choice: Choice
+        self,
+        history: History,
+        query: Vectors,
+        *,
+        topic_id: str | None,
+        k: int,
+        choice: Choice,
+        request_text: str,
     ) -> Found:
         """Return texts of users who write alike, not on the topic."""
 
@@ -39,6 +46,7 @@ class Search(Protocol):
         topic_id: str | None,
         k: int,
         choice: Choice,
+        request_text: str,
     ) -> Found:
         """Return others' texts on the topic, aligned authors first."""
 
@@ -55,6 +63,8 @@ class Question:
         topic_id: What it is about, as the store names it.
         k: How many texts.
         seed: Of what is drawn.
+        text: The request's own text, "" where it has none: its near-copies are no evidence. Not
+            what else joins the words, such as a draft.
     """
 
     history: History
@@ -63,6 +73,7 @@ class Question:
     topic_id: str | None
     k: int
     seed: int
+    text: str = ""
 
 
 Strategy = Callable[[Search, Question], Awaitable[Found]]
@@ -80,6 +91,7 @@ async def by_style(take: Take, store: Search, question: Question) -> Found:
         topic_id=question.topic_id,
         k=question.k,
         choice=Choice(take, question.seed),
+        request_text=question.text,
     )
 
 
@@ -92,6 +104,7 @@ async def by_preference(take: Take, store: Search, question: Question) -> Found:
         topic_id=question.topic_id,
         k=question.k,
         choice=Choice(take, question.seed),
+        request_text=question.text,
     )
 
 

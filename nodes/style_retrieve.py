@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from ..stores.records import Found, History, Vectors
+from ..stores.reliability import WORDS_OF_A_TEXT, reliability
 from .evidence import evidence_of_hits, evidence_of_own, log_of_retrieval
 from .parts import ProvideParts
 from .state import ColdStart, Update
@@ -19,9 +20,6 @@ from .turn import Node, Turn, as_node
 
 KNOWN_FROM = 4
 """Own texts from which a user counts as known."""
-
-WORDS_FOR_HALF = 50
-"""Words of a request that are worth half a text of one's own history."""
 
 
 def build_style_retrieve(provide: ProvideParts) -> Node:
@@ -42,7 +40,15 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
     )
     query = await style_query(turn, history)
     name, strategy = turn.strategy("style")
-    question = Question(history, query, request.words, request.topic_id, context.k, context.seed)
+    question = Question(
+        history,
+        query,
+        request.words,
+        request.topic_id,
+        context.k,
+        context.seed,
+        text=request.text or "",
+    )
     found = await strategy(parts.store, question)
     evidence = evidence_of_hits(found, name, request)
     confidence = style_confidence(history, request.words, found)
@@ -78,11 +84,11 @@ def cold_start(own_texts: int) -> ColdStart:
 def style_confidence(history: History, words: str, found: Found) -> float:
     """Return how sure the style side is, 0 to 1.
 
-    c = known x near: known = n / (n + 1) for n own texts, or w / (w + 50) / 2 for the w words of a
-    request without history; near = mean cosine of the neighbours taken, at least 0.
+    c = known x near: known = sqrt(n / (n + 3.3)) for n own texts, or n = w / 46 for the w words of
+    a request without history (`reliability`); near = mean score of the neighbours taken, at least
+    0. It estimates the cosine of the requester's own style to theirs.
     """
-    n, w = len(history.texts), len(words.split())
-    known = n / (n + 1) if n else 0.5 * w / (w + WORDS_FOR_HALF)
+    texts = len(history.texts) or len(words.split()) / WORDS_OF_A_TEXT
     taken = [neighbour.score for neighbour in found.neighbours[: len(found.hits)]]
     near = max(0.0, fmean(taken)) if taken else 0.0
-    return round(known * min(1.0, near), 4)
+    return round(reliability(texts) * min(1.0, near), 4)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .graph_form import GraphForm
     from .outcomes import Added, Compacted, Receipt, StoreStats
     from .readers import FORMATS, RowFile, detect, read_texts
-    from .records import Encoder, Found, History, Hit, Neighbour, Text, Vectors
+    from .records import Embedded, Encoder, Found, History, Hit, Neighbour, Text, Vectors
     from .sample import sample_corpus
     from .split_files import (
         SplitsError,
@@ -64,6 +64,7 @@ _MODULES = {
     "CallRecord": "episode_schema",
     "Compacted": "outcomes",
     "DamagedLine": "episodes",
+    "Embedded": "records",
     "Encoder": "records",
     "EncoderMismatch": "errors",
     "EvidenceRecord": "episode_schema",
@@ -127,6 +128,7 @@ __all__ = [
     "CallRecord",
     "Compacted",
     "DamagedLine",
+    "Embedded",
     "Encoder",
     "EncoderMismatch",
     "EvidenceRecord",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from .records import Hit, Text
+from .reliability import TEXTS_FOR_HALF
 
 if TYPE_CHECKING:
     # For types alone, as in `records`: the nodes import this file.
@@ -29,6 +30,35 @@ DRAWN_PER_TEXT = 16
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What counts how much where evidence is ranked.
+
+    The defaults were chosen by `patlm bench evidence` on the splits that may decide
+    (docs/retrieval.md).
+
+    Attributes:
+        words: For preference: ranks by BM25.
+        topic: For preference: ranks by the topic vectors.
+        alignment: For preference: what an author's alignment does to a score, from x (1 - a/2) to
+            x (1 + a/2).
+        apart: For preference: what a cosine of 1 to a piece already taken costs.
+        length: For style: the share of the length direction that is left out (`length_axis`).
+        half: For style: texts from which an author's mean is half signal (`reliability`); 0: all
+            means are taken for sure.
+    """
+
+    words: float = 1.0
+    topic: float = 1.0
+    alignment: float = 1.0
+    apart: float = 0.2
+    length: float = 1.0
+    half: float = TEXTS_FOR_HALF
+
+
+WEIGHTS = Weights()
+
+
+@dataclass(frozen=True)
 class Choice:
     """Whose texts are wanted.
 
@@ -38,10 +68,12 @@ class Choice:
             farthest away; `same_topic`: texts on the topic, for preference by relevance alone;
             `random_topic`: anybody's, on other topics.
         seed: Of what is drawn; the same request draws the same with it.
+        weights: What counts how much.
     """
 
     take: Take = "aligned"
     seed: int = 0
+    weights: Weights = WEIGHTS
 
     def shuffled(self, count: int, *request: str | None) -> Places:
         """Return the numbers below `count` in an order that seed and request decide."""

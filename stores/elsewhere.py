@@ -6,36 +6,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .author_walk import first_texts
+from .author_walk import AsDrawn, first_texts
 from .choices import Choice
-from .records import Found, History, Hit
+from .records import Found, Hit
 from .rows import texts_of_rows
 from .snapshots import Snapshots
-from .words import bare
+from .unseen import Unseen
 
 
 async def draw_elsewhere(
-    snapshots: Snapshots, history: History, topic_id: str | None, k: int, choice: Choice
+    snapshots: Snapshots, unseen: Unseen, topic_id: str | None, k: int, choice: Choice
 ) -> Found:
     """Return k texts of k other people, none of them on the topic, drawn at random."""
+    history = unseen.history
     users = await snapshots.users(history.namespace)
     candidates = users.outside(topic_id)
     if history.user_id in users.row:
         candidates[users.row[history.user_id]] = False
     rows = np.flatnonzero(candidates)
     request = (history.namespace, history.user_id, topic_id)
-    order = rows[choice.shuffled(len(rows), *request)]
+    order = AsDrawn(rows[choice.shuffled(len(rows), *request)])
 
     def pick(found: pa.Table) -> dict[str, Hit]:
         if topic_id:
             found = found.filter(pc.field("topic_id") != topic_id)
         texts = texts_of_rows(found)
         drawn = [texts[at] for at in choice.shuffled(len(texts), *request)]
-        return {
-            text.user_id: Hit(text, 0.0, "drawn among texts on other topics")
-            for text in drawn
-            if bare(text.body) not in history.hidden_bodies
-        }
+        return {text.user_id: Hit(text, 0.0, "drawn among texts on other topics") for text in drawn}
 
-    hits = await first_texts(snapshots, history.namespace, users, order, k, pick)
+    hits = await first_texts(snapshots, unseen, users, order, k, pick)
     return Found(hits=tuple(hits), pool_size=len(order))

@@ -1,9 +1,9 @@
 """The one place that makes a filter: it always names a namespace and escapes every value.
 
 Tables are read and changed through `Tables`, which takes a `Filter` and nothing else, and only
-this module makes one. So no read can mix tenants by forgetting a condition. The two exceptions
-have names of their own: `every_namespace` (upkeep and statistics) and `markers` (the rows that
-the store itself keeps).
+this module makes one. So no read can mix tenants by forgetting a condition. The exceptions have
+names of their own: `every_namespace` (upkeep and statistics), `markers` (the rows that the store
+itself keeps) and `changed` (one tenant's rows and those).
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ RESERVED_NAMESPACE = "__patlm__"
 
 @dataclass(frozen=True)
 class Filter:
-    """A condition in LanceDB's SQL, made by the functions of this module only."""
+    """A condition in LanceDB's SQL, made by the functions of this module only.
+
+    Attributes:
+        namespace: The one that all rows are of that meet it; None: several.
+    """
 
     sql: str
+    namespace: str | None = None
 
 
 def _quoted(value: str) -> str:
@@ -66,7 +71,7 @@ def within(
             parts.append(_among(column, among))
     if shared is not None:
         parts.append("shared" if shared else "NOT shared")
-    return Filter(" AND ".join(parts))
+    return Filter(" AND ".join(parts), namespace)
 
 
 def _among(column: str, values: Iterable[str]) -> str:
@@ -89,6 +94,12 @@ def all_but_user(namespace: str, user_id: str) -> Filter:
     """Return the filter for every tenant's rows less one user's: the proof of forgetting."""
     user = f"namespace = {_quoted(checked_namespace(namespace))} AND user_id = {_quoted(user_id)}"
     return Filter(f"{every_namespace().sql} AND NOT ({user})")
+
+
+def changed(namespace: str, since: int) -> Filter:
+    """Return the filter for one namespace's rows, and the store's own, written after a version."""
+    names = (_quoted(checked_namespace(namespace)), _quoted(RESERVED_NAMESPACE))
+    return Filter(f"stamp > {since:d} AND namespace IN ({', '.join(names)})")
 
 
 def markers() -> Filter:

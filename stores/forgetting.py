@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from .errors import NotForgotten
-from .filters import RESERVED_NAMESPACE, all_but_user, markers, within
+from .filters import all_but_user, within
 from .inventory import store_files
 from .outcomes import Receipt
 from .pieces import PieceFinder, pieces_of
@@ -117,23 +117,8 @@ class Forgetting:
     async def _erase(self, finder: PieceFinder) -> int | None:
         """Rewrite the tables without the deleted rows; return how many pieces are left."""
         for name in (TEXTS, USERS, TOPICS):
-            await self.tables.delete(name, markers())
-            await self.tables.append(name, _marker(self.tables.schemas[name]))
+            await self.tables.mark_removed(name)
             for _ in range(ROUNDS):
                 if not await self.tables.erase_old(name):
                     break
         return await self._found(finder)
-
-
-def _marker(schema: pa.Schema) -> pa.Table:
-    """Return one row of the store's own that any table takes."""
-    columns = []
-    for field in schema:
-        if field.name == "namespace":
-            columns.append(pa.array([RESERVED_NAMESPACE], field.type))
-        elif pa.types.is_fixed_size_list(field.type):
-            zeros = [0.0] * field.type.list_size
-            columns.append(pa.array([zeros], field.type))
-        else:
-            columns.append(pa.nulls(1, field.type))
-    return pa.Table.from_arrays(columns, schema=schema)

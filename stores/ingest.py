@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from .file_rows import Reject, Row
+from .location import local_root
 from .outcomes import Added
 from .records import Text
 from .split_files import extend_splits, load_splits
 from .splits import Place
-from .tables import local_root
 
 _TELL_EVERY = 64  # rows: often enough for a progress bar, too seldom to cost anything
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
+from .near_copies import Mask, Shingles, copies_among, copies_of, shingles_of
 from .ragged import Places, starts_of, take
-from .records import History, Text, Vectors
+from .records import Text, Vectors
 from .rows import PLAIN_COLUMNS, texts_of_rows, vectors_of
+from .unseen import Unseen
 from .words import Terms, bare
 
 POOL_COLUMNS = (*PLAIN_COLUMNS, "text_id", "terms", "topic")
@@ -39,22 +42,32 @@ class Pool:
     def __len__(self) -> int:
         return len(self.users)
 
-    def for_requester(self, history: History) -> Places:
-        """Return the places of the texts that this requester may see."""
-        hidden = history.hidden_bodies
-        return np.array(
-            [
-                place
-                for place, (user, body) in enumerate(zip(self.users, self.bodies, strict=True))
-                if user != history.user_id and body not in hidden
-            ],
-            np.int64,
-        )
+    @cached_property
+    def shingles(self) -> Shingles:
+        """Shingles of all texts, for near-copies; made for the first request that has a text."""
+        return shingles_of(self.terms, self.starts)
+
+    def for_requester(self, unseen: Unseen) -> Places:
+        """Return the places of the texts that this request may be shown."""
+        shown = unseen.shown(self.users, self.bodies)
+        if unseen.text:
+            shown &= ~copies_of(unseen.terms, self.shingles, self.starts)
+        return np.flatnonzero(shown)
+
+    def copies_among(self, places: Places) -> Mask:
+        """Return which of some texts say each other again, shape (n, n)."""
+        bodies = [self.bodies[place] for place in places.tolist()]
+        return copies_among(self.shingles, self.starts, places, bodies)
 
     def terms_at(self, places: Places) -> tuple[Terms, Places]:
         """Return the terms of some texts, and where each begins."""
         at, starts = take(self.starts, places)
         return self.terms[at], starts
+
+    def text_ids(self, places: Places) -> list[str]:
+        """Return the ids of some texts."""
+        ids: list[str] = self.rows.column("text_id").take(places).to_pylist()
+        return ids
 
     def texts_at(self, places: Sequence[int]) -> list[Text]:
         """Return some texts."""

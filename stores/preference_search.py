@@ -1,19 +1,22 @@
 """What aligned people wrote on the topic: its texts, ranked by relevance and by their author.
 
-A topic of up to `EXACT_TEXTS` texts is ranked whole, so that nothing but the candidates
-themselves decides. In a larger one the full-text index picks the candidates first; its corpus
-statistics do include the requester's own texts, so there a target can shift which texts are
-*candidates* (by a word's weight among thousands), but never the score of one.
+A topic of up to `EXACT_TEXTS` texts is ranked whole. A larger one is kept in memory in a form that
+finds the best of the same ranking (`large_topic`), and what they are is read from disk. Either way
+nothing but the texts themselves decides, and none of the requester's own has a part in it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from .choices import Choice
 from .elsewhere import draw_elsewhere
 from .filters import within
+from .large_topic import Candidates
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .ranked_pool import rank
 from .records import Found, History, Vectors
@@ -21,12 +24,14 @@ from .schema import TEXTS
 from .snapshots import Snapshots
 from .tables import Tables
 from .topics import Topics
+from .unseen import Unseen
 from .users import Users
 from .words import terms_of
 
 EXACT_TEXTS = 2_000
-PICKED_TEXTS = 400
-"""Candidates taken from a larger topic."""
+PICKED_TEXTS = 150
+"""Candidates taken from a larger topic: the first by words and vectors, for the author's alignment
+to bring into their order."""
 
 NEAREST_TOPICS = 3
 """Topics that serve where the request names none, or one that the store does not know."""
@@ -34,7 +39,7 @@ NEAREST_TOPICS = 3
 
 @dataclass(frozen=True)
 class _Request:
-    """One preference search: for whom, what is asked, and the topics that serve."""
+    """One preference search: for whom, what is asked, the topics that serve, the request's text."""
 
     history: History
     query: Vectors
@@ -42,6 +47,7 @@ class _Request:
     topics: tuple[str, ...]
     why: dict[str, str]
     choice: Choice
+    text: str
 
 
 async def search_by_preference(
@@ -53,10 +59,12 @@ async def search_by_preference(
     topic_id: str | None,
     k: int,
     choice: Choice,
+    request_text: str,
+    exact: bool,
 ) -> Found:
     """Return k texts on the topic; see `TextStore.search_by_preference`."""
     if choice.take == "random_topic":
-        return await draw_elsewhere(snapshots, history, topic_id, k, choice)
+        return await draw_elsewhere(snapshots, Unseen(history, request_text), topic_id, k, choice)
     topics = await snapshots.topics(history.namespace)
     known = bool(topic_id) and topics.others_on(topic_id or "", history.contributed) > 0
     if known and topic_id:
@@ -65,20 +73,27 @@ async def search_by_preference(
         why = await asyncio.to_thread(_nearest_topics, topics, history, query, topic_id)
     if not why:
         return Found(topic_known=known)
-    request = _Request(history, query, words, tuple(why), why, choice)
-    texts = sum(int(topics.shared[topics.row[topic]]) for topic in why)
-    pool = await (
-        snapshots.pool(history.namespace, request.topics)
-        if texts <= EXACT_TEXTS
-        else _picked(tables, request)
-    )
+    request = _Request(history, query, words, tuple(why), why, choice, request_text)
+    texts = {topic: int(topics.shared[topics.row[topic]]) for topic in why}
+    # A control draws among all who wrote on the topic, not among the best of them.
+    whole = exact or choice.take not in ("aligned", "same_topic")
+    large = [] if whole else [topic for topic in why if texts[topic] > EXACT_TEXTS]
+    picked = [await _candidates(snapshots, request, topic) for topic in large]
+    if picked:
+        small = [topic for topic in why if topic not in large]
+        pool = await _read_picked(tables, history.namespace, picked, small)
+    else:
+        pool = await snapshots.pool(history.namespace, request.topics)
+    # Several topics stand in for one that is not known: their texts are ranked anew together.
+    ranked = picked[0] if len(picked) == len(why) == 1 else None
     weighs = history.texts and choice.take != "same_topic"
     users = await snapshots.users(history.namespace) if weighs else None
-    found = await asyncio.to_thread(_found, pool, request, users, topics, k)
+    found = await asyncio.to_thread(_found, pool, ranked, request, users, topics, k)
+    beside = sum(topics.others_on(each, history.contributed) for each in large)
     return Found(
         hits=found.hits,
         neighbours=found.neighbours,
-        pool_size=found.pool_size,
+        pool_size=found.pool_size - sum(map(len, picked)) + beside if large else found.pool_size,
         topic_known=known,
         topics=request.topics,
     )
@@ -93,25 +108,51 @@ def _nearest_topics(
     return {topic: f"{lack}: nearest topic {topic}, cosine {cos:.2f}" for topic, cos in nearest}
 
 
-async def _picked(tables: Tables, request: _Request) -> Pool:
-    """Return candidates from topics that are too large to be ranked whole."""
-    history = request.history
-    where = within(history.namespace, topics=request.topics, shared=True)
-    # The requester's own texts drop out later and take nobody's place.
-    own = [history.contributed[t][1] for t in request.topics if t in history.contributed]
-    limit = PICKED_TEXTS + sum(own)
-    rows = None
-    if len(terms_of(request.words)):
-        rows = await tables.read_matching(where, request.words, limit)
-    if rows is None or not rows.num_rows:
-        # No word in common: any of the topic's texts, for the vectors to rank.
-        rows = await tables.read(TEXTS, where, POOL_COLUMNS, limit=limit)
-    return await asyncio.to_thread(pool_of_rows, rows.select(list(POOL_COLUMNS)))
+async def _candidates(snapshots: Snapshots, request: _Request, topic: str) -> Candidates:
+    """Return the best of a topic that is too large to be ranked whole."""
+    history, weights = request.history, request.choice.weights
+    large = await snapshots.large_topic(history.namespace, topic)
+    return await asyncio.to_thread(
+        large.candidates,
+        request.query,
+        terms_of(request.words),
+        without_user=history.user_id,
+        limit=PICKED_TEXTS,
+        weights=(weights.words, weights.topic),
+    )
 
 
-def _found(pool: Pool, request: _Request, users: Users | None, topics: Topics, k: int) -> Found:
+async def _read_picked(
+    tables: Tables, namespace: str, picked: Sequence[Candidates], small: Sequence[str]
+) -> Pool:
+    """Return the candidates of large topics, and all texts of small ones, as one pool."""
+    ids = [text_id for each in picked for text_id in each.text_ids]
+    filters = [within(namespace, text_ids=ids, shared=True)]
+    if small:
+        filters.append(within(namespace, topics=small, shared=True))
+    parts = [tables.read(TEXTS, where, POOL_COLUMNS) for where in filters]
+    rows = pa.concat_tables(await asyncio.gather(*parts))
+    return await asyncio.to_thread(pool_of_rows, rows)
+
+
+def _found(
+    pool: Pool,
+    candidates: Candidates | None,
+    request: _Request,
+    users: Users | None,
+    topics: Topics,
+    k: int,
+) -> Found:
     ranked = rank(
-        pool, request.history, request.query, request.words, users, topics, request.topics
+        pool,
+        candidates,
+        Unseen(request.history, request.text),
+        request.query,
+        request.words,
+        users,
+        topics,
+        request.topics,
+        request.choice.weights,
     )
     if not len(ranked):
         return Found()

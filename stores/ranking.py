@@ -6,6 +6,8 @@ full-text index) would hold the requester's own texts, and a target would show t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,16 +59,23 @@ def ranks(scores: NDArray[np.floating]) -> NDArray[np.int64]:
     return len(scores) - np.searchsorted(ascending, scores, side="right") + 1
 
 
-def fuse(*rankings: NDArray[np.int64]) -> Scores:
+def fuse(rankings: Sequence[NDArray[np.int64]], weights: Sequence[float]) -> Scores:
     """Return reciprocal rank fusion, scaled so that first everywhere is 1.
 
-    mean over rankings of (k + 1) / (k + rank), k = 60 (Cormack, Clarke and Büttcher 2009).
+    Weighted mean over rankings of (k + 1) / (k + rank), k = 60 (Cormack, Clarke and Büttcher 2009).
+
+    Args:
+        rankings: Ranks from 1, each of shape (documents,).
+        weights: Of each ranking, one above 0 at least.
     """
     parts = [(RRF_K + 1) / (RRF_K + ranking) for ranking in rankings]
-    fused: Scores = np.mean(parts, axis=0)
+    fused: Scores = np.average(parts, axis=0, weights=weights)
     return fused
 
 
-def weigh(relevance: Scores, alignment: Scores) -> Scores:
-    """Return relevance weighed by its author's alignment in [0, 1]: x ½ to x 1½, neutral x 1."""
-    return relevance * (1 + alignment - NEUTRAL)
+def factors(alignment: Scores, weight: float) -> Scores:
+    """Return what authors' alignment in [0, 1] does to their texts' relevance: 1 if neutral.
+
+    1 + w·(a - ½): from x (1 - w/2) to x (1 + w/2).
+    """
+    return np.maximum(0.0, 1 + weight * (alignment - NEUTRAL))

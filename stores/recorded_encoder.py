@@ -6,15 +6,15 @@ load a model for seconds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from .errors import SchemaMismatch, StoreError
+from .generations import current_generation, generations_of
 from .records import Vectors
-from .schema import METADATA_KEY
+from .schema import SCHEMA_VERSION, USERS, about_table, other_version
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,23 @@ class RecordedEncoder:
         )
 
 
-def recorded_encoders(schema: pa.Schema) -> tuple[RecordedEncoder, RecordedEncoder]:
-    """Return the style and topic encoder that a table's metadata names.
+def recorded_encoders(users: pa.Schema, uri: str) -> tuple[RecordedEncoder, RecordedEncoder]:
+    """Return the style encoder in use and the topic encoder that the table `users` names.
+
+    Args:
+        users: The table's schema.
+        uri: Where the store lies, for the command that mends it.
 
     Raises:
-        SchemaMismatch: It is not a table of this store.
+        SchemaMismatch: It is not a table of this store, or of another version.
     """
-    written = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    try:
-        style, topic = (RecordedEncoder(**written[role]) for role in ("style", "topic"))
-    except (KeyError, TypeError):
+    about = about_table(users)
+    current = current_generation(generations_of(users))
+    if about.get("schema") != SCHEMA_VERSION or current is None:
+        if "schema" in about:
+            raise other_version(USERS, about["schema"], uri)
         raise SchemaMismatch(
-            "the table `texts` there was not written by patlm: name a store made by `patlm ingest`"
-        ) from None
-    return style, topic
+            "the tables there were not written by patlm: name a store made by `patlm ingest`"
+        )
+    style = RecordedEncoder(current.encoder, current.dimension)
+    return style, RecordedEncoder(about["encoder"], about["dimension"])

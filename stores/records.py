@@ -86,6 +86,21 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """Texts whose vectors were made elsewhere, by the encoders that the store is opened with.
+
+    Attributes:
+        texts: What was written.
+        style: Unit style vectors, shape (texts, style dimension).
+        topic: Unit topic vectors, shape (texts, topic dimension).
+    """
+
+    texts: Sequence[Text]
+    style: Vectors
+    topic: Vectors
+
+
+@dataclass(frozen=True)
 class History:
     """The requester's side of a user: own history, and what has to be left out for this user.
 

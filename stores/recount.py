@@ -16,10 +16,13 @@ from .filters import every_namespace
 from .rows import PLAIN_COLUMNS, texts_of_rows, vectors_of
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
-from .topics import TopicTotals, count_topics, rows_of_topics
-from .users import UserTotals, count_users, rows_of_users
+from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
+from .users import UserKey, UserTotals, count_users, rows_of_users
 
 logger = logging.getLogger(__name__)
+
+BATCH_TEXTS = 16_384
+"""Texts counted at once: so much is in memory beside the sums."""
 
 COUNTED_COLUMNS = (*PLAIN_COLUMNS, "style", "topic")
 
@@ -50,26 +53,25 @@ async def recount(tables: Tables) -> bool:
     logger.warning(
         "users and topics do not add up with the texts (a write was cut off): counting again"
     )
-    rows = await tables.read(TEXTS, every_namespace(), COUNTED_COLUMNS)
-    users, topics = await asyncio.to_thread(_count_all, rows)
+    users: dict[UserKey, UserTotals] = {}
+    topics: dict[TopicKey, TopicTotals] = {}
+    async for rows in tables.read_batches(TEXTS, every_namespace(), COUNTED_COLUMNS, BATCH_TEXTS):
+        await asyncio.to_thread(_count, rows, users, topics)
+    schemas = tables.schemas
     for name, made in (
-        (USERS, rows_of_users(users, tables.schemas[USERS])),
-        (TOPICS, rows_of_topics(topics, tables.schemas[TOPICS])),
+        (USERS, rows_of_users(users, schemas[USERS])),
+        (TOPICS, rows_of_topics(topics, schemas[TOPICS])),
     ):
         await tables.delete(name, every_namespace())
         await tables.put(name, made)
+        await tables.mark_removed(name)
     logger.warning("counted again: %d users, %d topics", len(users), len(topics))
     return True
 
 
-def _count_all(
-    rows: pa.Table,
-) -> tuple[dict[tuple[str, str], UserTotals], dict[tuple[str, str], TopicTotals]]:
-    users: dict[tuple[str, str], UserTotals] = {}
-    topics: dict[tuple[str, str], TopicTotals] = {}
-    for batch in rows.to_batches(max_chunksize=10_000):
-        part = pa.Table.from_batches([batch])
-        texts = texts_of_rows(part)
-        count_users(users, texts, vectors_of(part, "style"))
-        count_topics(topics, texts, vectors_of(part, "topic"))
-    return users, topics
+def _count(
+    rows: pa.Table, users: dict[UserKey, UserTotals], topics: dict[TopicKey, TopicTotals]
+) -> None:
+    texts = texts_of_rows(rows)
+    count_users(users, texts, vectors_of(rows, "style"))
+    count_topics(topics, texts, vectors_of(rows, "topic"))

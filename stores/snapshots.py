@@ -14,16 +14,19 @@ from typing import Generic, TypeVar
 
 import aiologic
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .filters import within
 from .graph_form import TWO_HOP, GraphForm
 from .history import HISTORY_COLUMNS, history_of_rows
+from .large_topic import LargeTopic
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .records import History
 from .resident import RESIDENT_TEXTS, Resident, resident_of_rows
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 from .topics import Topics, topics_of_rows
+from .unembedded import sum_missing
 from .users import Users, users_of_rows
 
 Key = TypeVar("Key", bound=Hashable)
@@ -38,8 +41,17 @@ REMEMBERED_HISTORIES = 4_000
 ALL_RESIDENT_TEXTS = 50_000
 """Texts that all namespaces kept in memory may hold together (about 2.5 KB each)."""
 
+ALL_LARGE_TEXTS = 2_000_000
+"""Texts that all large topics in memory may hold together (about 0.9 KB each)."""
+
+LARGE_COLUMNS = ("text_id", "user_id", "topic_id", "shared", "terms", "topic")
+
 ENTRY_COST = 16
 """What an entry weighs beside its texts, so that empty ones count too."""
+
+
+Kept = tuple[int, Value]
+"""What is in memory, after the version that it was read at."""
 
 
 class _Latest(Generic[Key, Value]):
@@ -48,7 +60,7 @@ class _Latest(Generic[Key, Value]):
     def __init__(
         self,
         version: Callable[[], Awaitable[int]],
-        read: Callable[[Key, int], Awaitable[Value]],
+        read: Callable[[Key, int, Kept[Value] | None], Awaitable[Value]],
         weight: Callable[[Value], int],
         limit: int,
     ) -> None:
@@ -70,7 +82,7 @@ class _Latest(Generic[Key, Value]):
                 self._kept.move_to_end(key)
                 return kept[1]
             cleared = self._cleared
-            value = await self._read(key, version)
+            value = await self._read(key, version, kept)
             if cleared == self._cleared:  # else it may hold what was to be dropped
                 self._keep(key, version, value)
         self._locks.pop(key, None)
@@ -118,6 +130,10 @@ class Snapshots:
             ALL_RESIDENT_TEXTS,
         )
 
+        self._large_topics = _Latest(
+            lambda: tables.version(TEXTS), self._read_large_topic, len, ALL_LARGE_TEXTS
+        )
+
     async def history(self, namespace: str, user_id: str, topic_id: str | None) -> History:
         """Return a requester's side as it is now; both retrievals of a request ask for it."""
         return await self._histories.get((namespace, user_id, topic_id))
@@ -133,6 +149,10 @@ class Snapshots:
     async def pool(self, namespace: str, topics: tuple[str, ...]) -> Pool:
         """Return the shared texts of some topics as they are now."""
         return await self._pools.get((namespace, topics))
+
+    async def large_topic(self, namespace: str, topic_id: str) -> LargeTopic:
+        """Return the shared texts of a topic of very many as they are now."""
+        return await self._large_topics.get((namespace, topic_id))
 
     async def shared_texts(
         self, namespace: str, users: Sequence[str], columns: Sequence[str]
@@ -155,8 +175,11 @@ class Snapshots:
         self._pools.clear()
         self._histories.clear()
         self._residents.clear()
+        self._large_topics.clear()
 
-    async def _read_history(self, key: tuple[str, str, str | None], version: int) -> History:
+    async def _read_history(
+        self, key: tuple[str, str, str | None], version: int, _: Kept[History] | None
+    ) -> History:
         namespace, user_id, topic_id = key
         resident = await self._residents.get(namespace, version)
         if resident is not None:
@@ -165,16 +188,33 @@ class Snapshots:
             rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
         return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
 
-    async def _read_users(self, namespace: str, _: int) -> Users:
-        rows = await self._tables.read(USERS, within(namespace))
+    async def _read_users(self, namespace: str, _: int, kept: Kept[Users] | None) -> Users:
+        changed = await self._changed(USERS, namespace, kept)
+        if kept is not None and changed is not None:
+            rows = await sum_missing(self._tables, changed)
+            return await asyncio.to_thread(kept[1].updated, rows) if rows.num_rows else kept[1]
+        rows = await sum_missing(self._tables, await self._tables.read(USERS, within(namespace)))
         return await asyncio.to_thread(users_of_rows, rows)
 
-    async def _read_topics(self, namespace: str, _: int) -> Topics:
+    async def _read_topics(self, namespace: str, _: int, kept: Kept[Topics] | None) -> Topics:
+        changed = await self._changed(TOPICS, namespace, kept)
+        if kept is not None and changed is not None:
+            return await asyncio.to_thread(kept[1].updated, changed) if len(changed) else kept[1]
         rows = await self._tables.read(TOPICS, within(namespace))
         form = self._graph_forms.get(namespace, TWO_HOP)
         return await asyncio.to_thread(topics_of_rows, rows, form)
 
-    async def _read_pool(self, key: tuple[str, tuple[str, ...]], version: int) -> Pool:
+    async def _changed(
+        self, name: str, namespace: str, kept: tuple[int, object] | None
+    ) -> pa.Table | None:
+        """Return the rows that are newer than what is kept; None: all have to be read."""
+        if kept is None:
+            return None
+        return await self._tables.read_changed(name, namespace, kept[0])
+
+    async def _read_pool(
+        self, key: tuple[str, tuple[str, ...]], version: int, _: Kept[Pool] | None
+    ) -> Pool:
         namespace, topics = key
         resident = await self._residents.get(namespace, version)
         if resident is not None:
@@ -184,7 +224,24 @@ class Snapshots:
             rows = await self._tables.read(TEXTS, where, POOL_COLUMNS)
         return await asyncio.to_thread(pool_of_rows, rows)
 
-    async def _read_resident(self, namespace: str, _: int) -> Resident | None:
+    async def _read_large_topic(
+        self, key: tuple[str, str], _: int, kept: Kept[LargeTopic] | None
+    ) -> LargeTopic:
+        namespace, topic = key
+        if kept is not None:
+            since = kept[0]
+            changed = await self._tables.read_changed(TEXTS, namespace, since, LARGE_COLUMNS)
+            if changed is not None:
+                here = (pc.field("topic_id") == topic) & pc.field("shared")
+                new = changed.filter(here)
+                return await asyncio.to_thread(kept[1].with_new, new) if len(new) else kept[1]
+        where = within(namespace, topics=[topic], shared=True)
+        rows = await self._tables.read(TEXTS, where, LARGE_COLUMNS)
+        return await asyncio.to_thread(LargeTopic.build, rows)
+
+    async def _read_resident(
+        self, namespace: str, version: int, _: Kept[Resident | None] | None
+    ) -> Resident | None:
         """Return all texts of a namespace, or None where it is too large for that."""
         if await self._tables.count(TEXTS, within(namespace)) > RESIDENT_TEXTS:
             return None

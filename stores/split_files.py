@@ -17,8 +17,8 @@ from typing import Any
 from filelock import FileLock
 
 from .errors import StoreError
+from .location import local_root
 from .splits import SPLITS, Place, Splits, deal, user_key
-from .tables import local_root
 
 _VERSION = 1
 _NAME = "splits.json"

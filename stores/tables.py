@@ -1,10 +1,7 @@
 """The tables on disk: opened or made, read and changed, with one writer at a time.
 
-Everything goes through `Filter`s (see `filters`). Writers are kept apart by an asyncio lock
-within a process and a lock file between processes, because appends retry by themselves but
-deletes and merges conflict, and a clean-up takes away the files that another writer has not
-committed yet. Readers need no lock: where a clean-up takes a file from under a read, the read is
-done again on the newest version.
+Everything goes through `Filter`s (see `filters`). Readers need no lock: where a clean-up takes a
+file from under a read, the read is done again on the newest version.
 """
 
 from __future__ import annotations
@@ -13,22 +10,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import aiologic
 import pyarrow as pa
-from filelock import AsyncFileLock, Timeout
-from tenacity import (
-    AsyncRetrying,
-    RetryError,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
+import pyarrow.compute as pc
 
-from .errors import StoreBusy
-from .filters import Filter
+from .bounded import bounded
+from .columns import STYLE, Columns
+from .errors import EncoderMismatch, SchemaMismatch
+from .filters import RESERVED_NAMESPACE, Filter, changed, markers
+from .location import local_root
 from .records import Encoder
 from .schema import (
     FULL_TEXT_INDEXES,
@@ -36,39 +27,24 @@ from .schema import (
     NAMESPACE_INDEX,
     SCALAR_INDEXES,
     TEXTS,
+    TOPICS,
+    USERS,
     check_schema,
-    table_schemas,
+    find_generation,
+    first_generation,
 )
+from .unembedded import embed_missing
 from .words import MAX_WORD
+from .write_lock import WriteLock
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
 
-Result = TypeVar("Result")
-
-ATTEMPTS = 8
-LOCK_FILE = ".patlm-writer.lock"
-LOCK_TIMEOUT_S = 600.0
 UNREAD = timedelta(minutes=10)
 """Age from which no reader is on a version; LanceDB's own seven days cost 5 x the disk."""
 
 ALL_OLD = timedelta(milliseconds=1)
 """Age from which a version is old; zero would do, but LanceDB warns of it."""
-
-
-def local_root(uri: str) -> Path | None:
-    """Return the directory a store lies in, or None for an object store."""
-    if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
-    return None if "://" in uri else Path(uri)
-
-
-def _is_transient(error: BaseException) -> bool:
-    # LanceDB raises bare RuntimeError and OSError; only the message tells what happened.
-    message = str(error).lower()
-    return isinstance(error, (RuntimeError, OSError)) and any(
-        sign in message for sign in ("conflict", "not found", "no such file", "concurrent")
-    )
 
 
 class Tables:
@@ -84,16 +60,17 @@ class Tables:
         self, connection: AsyncConnection, style_encoder: Encoder, topic_encoder: Encoder
     ) -> None:
         self._connection = connection
-        self._schemas = table_schemas(style_encoder, topic_encoder)
+        self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
+        self._columns = Columns(topic_encoder, first_generation(style_encoder))
         self._tables: dict[str, AsyncTable] = {}
-        self._writer = aiologic.Lock()
         self._seen: dict[str, int] = {}
         self.root = local_root(connection.uri)
+        self._lock = WriteLock(self.root)
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """The arrow schema of each table by name."""
-        return self._schemas
+        return self._columns.seen
 
     async def open(self) -> None:
         """Open the tables, and make those that are not there yet, with their indexes.
@@ -104,13 +81,34 @@ class Tables:
         """
         async with self.writing():
             names = set((await self._connection.list_tables()).tables)
-            for name, schema in self._schemas.items():
+            await self._find_columns(names)
+            # Users first: their schema says whose style vectors the texts have.
+            for name in (USERS, TOPICS, TEXTS):
+                schema = self._columns.on_disk[name]
                 if name in names:
                     self._tables[name] = await self._connection.open_table(name)
-                    check_schema(name, await self._tables[name].schema(), schema)
                 else:
                     self._tables[name] = await self._connection.create_table(name, schema=schema)
                 await self._make_indexes(name)
+
+    async def _find_columns(self, names: set[str]) -> None:
+        """Check the tables that are there, before anything is written, and find our columns."""
+        uri = self._connection.uri
+        found = {
+            name: await (await self._connection.open_table(name)).schema()
+            for name in (TEXTS, TOPICS, USERS)
+            if name in names
+        }
+        for name, schema in found.items():
+            check_schema(name, schema, self._columns.on_disk[name], uri)
+        if USERS in found:
+            generation = find_generation(found[USERS], self._style_encoder, uri)
+            self._columns = Columns(self._topic_encoder, generation)
+        elif found:
+            raise SchemaMismatch(
+                f"expected a table 'users' beside {', '.join(found)} at {uri}, found none: put it "
+                "back, or ingest the texts again into a new store"
+            )
 
     async def _make_indexes(self, name: str) -> None:
         """Make the indexes that are missing: a kill may have come between two of them."""
@@ -132,38 +130,15 @@ class Tables:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
-        """Hold the right to write, in this process and (in a local store) across processes.
-
-        Raises:
-            StoreBusy: If another process held it for ten minutes.
-        """
-        async with self._writer, self._file_lock():
+        """Hold the right to write, see `WriteLock`."""
+        async with self._lock.held():
             yield
             if TEXTS in self._tables:
                 await self.version(TEXTS)
 
-    @asynccontextmanager
-    async def _file_lock(self) -> AsyncIterator[None]:
-        if self.root is None:
-            yield
-            return
-        await asyncio.to_thread(self.root.mkdir, parents=True, exist_ok=True)
-        lock = AsyncFileLock(str(self.root / LOCK_FILE), thread_local=False)
-        try:
-            await lock.acquire(timeout=LOCK_TIMEOUT_S)
-        except Timeout as error:
-            raise StoreBusy(
-                f"expected to write within {LOCK_TIMEOUT_S:.0f} s, but another process holds "
-                f"{lock.lock_file}: wait for it to end and try again"
-            ) from error
-        try:
-            yield
-        finally:
-            await lock.release()
-
     async def version(self, name: str) -> int:
         """Return a table's version, which changes with every write, also another process's."""
-        self._seen[name] = await self._bounded(self._tables[name].version)
+        self._seen[name] = await bounded(self._tables[name].version)
         return self._seen[name]
 
     def last_version(self, name: str) -> int:
@@ -172,7 +147,7 @@ class Tables:
 
     async def count(self, name: str, where: Filter) -> int:
         """Return how many rows meet the filter."""
-        return await self._bounded(lambda: self._tables[name].count_rows(where.sql))
+        return await bounded(lambda: self._tables[name].count_rows(where.sql))
 
     async def read(
         self,
@@ -185,45 +160,101 @@ class Tables:
 
         async def run() -> pa.Table:
             query = self._tables[name].query().where(where.sql)
-            query = query if columns is None else query.select(list(columns))
+            query = query.select(self._columns.asked(name, columns, where.namespace))
             return await (query if limit is None else query.limit(limit)).to_arrow()
 
-        return await self._bounded(run)
+        found = await self._with_our_columns(run)
+        return await self._seen_rows(name, found, columns, where)
 
-    async def read_matching(self, where: Filter, words: str, limit: int) -> pa.Table:
+    async def read_batches(
+        self, name: str, where: Filter, columns: Sequence[str], rows: int
+    ) -> AsyncIterator[pa.Table]:
+        """Yield the rows that meet the filter, `rows` at a time; all of one version."""
+        query = self._tables[name].query().where(where.sql)
+        query = query.select(self._columns.asked(name, columns, where.namespace))
+        async for batch in await query.to_batches(max_batch_length=rows):
+            part = pa.Table.from_batches([batch])
+            yield await self._seen_rows(name, part, columns, where)
+
+    async def read_changed(
+        self, name: str, namespace: str, since: int, columns: Sequence[str] | None = None
+    ) -> pa.Table | None:
+        """Return the rows that were written after a version; None: some were taken away."""
+        where = changed(namespace, since)
+        rows = await self.read(name, where, None if columns is None else ["namespace", *columns])
+        own = rows.filter(pc.field("namespace") == namespace)
+        return own if own.num_rows == rows.num_rows else None
+
+    async def mark_removed(self, name: str) -> None:
+        """Leave a sign that rows were deleted, for those who read what has changed."""
+        await self.delete(name, markers())
+        await self.append(name, _marker(self.schemas[name]))
+
+    async def read_matching(
+        self, where: Filter, words: str, limit: int, columns: Sequence[str]
+    ) -> pa.Table:
         """Return up to `limit` texts that share words with `words`, by the full-text index."""
 
         async def run() -> pa.Table:
             query = self._tables[TEXTS].query().nearest_to_text(words, list(FULL_TEXT_INDEXES))
-            found = await query.where(where.sql).limit(limit).to_arrow()
-            return found.select(self._schemas[TEXTS].names)
+            # Without its score LanceDB warns, in each search, that it will be left out one day.
+            asked = [*self._columns.asked(TEXTS, columns, where.namespace), "_score"]
+            return await query.where(where.sql).select(asked).limit(limit).to_arrow()
 
-        return await self._bounded(run)
+        return await self._seen_rows(TEXTS, await self._with_our_columns(run), columns, where)
+
+    async def _with_our_columns(self, run: Callable[[], Awaitable[pa.Table]]) -> pa.Table:
+        try:
+            return await bounded(run)
+        except (ValueError, RuntimeError) as error:
+            generation = self._columns.generation
+            if generation.users_column in (await self._tables[USERS].schema()).names:
+                raise
+            raise EncoderMismatch(
+                f"the vectors of {generation.encoder!r} are no longer kept: the store has been "
+                "embedded again more than once since it was opened here: open it again"
+            ) from error
+
+    async def _seen_rows(
+        self, name: str, rows: pa.Table, columns: Sequence[str] | None, where: Filter
+    ) -> pa.Table:
+        rows = self._columns.read(name, rows, columns, where.namespace)
+        if STYLE in rows.column_names and rows.column(STYLE).null_count:
+            return await asyncio.to_thread(embed_missing, rows, self._style_encoder)
+        return rows
+
+    async def _disk_rows(self, name: str, rows: pa.Table) -> pa.Table:
+        stamp = await bounded(self._tables[name].version) + 1
+        return self._columns.written(name, rows, stamp, await self._tables[name].schema())
 
     async def append(self, name: str, rows: pa.Table) -> None:
         """Add rows."""
-        await self._bounded(lambda: self._tables[name].add(rows))
+        written = await self._disk_rows(name, rows)
+        await bounded(lambda: self._tables[name].add(written))
 
     async def put(self, name: str, rows: pa.Table) -> None:
         """Add rows, in place of those with the same key."""
         if not rows.num_rows:
             return
 
+        written = await self._disk_rows(name, rows)
+
         async def run() -> object:
             merge = self._tables[name].merge_insert(KEYS[name])
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            return await merge.execute(rows)
+            # Cells left empty for another encoder pass for bad vectors otherwise.
+            return await merge.execute(written, on_bad_vectors="null")
 
-        await self._bounded(run)
+        await bounded(run)
 
     async def delete(self, name: str, where: Filter) -> None:
         """Remove the rows that meet the filter; their bytes stay until `rewrite`."""
-        await self._bounded(lambda: self._tables[name].delete(where.sql))
+        await bounded(lambda: self._tables[name].delete(where.sql))
 
     async def optimize(self, name: str) -> int:
         """Merge small fragments, bring indexes up to date, return the bytes pruned."""
         table = self._tables[name]
-        done = await self._bounded(lambda: table.optimize(cleanup_older_than=UNREAD))
+        done = await bounded(lambda: table.optimize(cleanup_older_than=UNREAD))
         return int(done.prune.bytes_removed)
 
     async def erase_old(self, name: str) -> bool:
@@ -232,7 +263,7 @@ class Tables:
         Only while `writing`: another writer's unfinished files go too.
         """
         table = self._tables[name]
-        done = await self._bounded(
+        done = await bounded(
             lambda: table.optimize(cleanup_older_than=ALL_OLD, delete_unverified=True)
         )
         return bool(
@@ -260,24 +291,16 @@ class Tables:
             names += [f"{name}.{index.name}" for index in await table.list_indices()]
         return tuple(sorted(names))
 
-    async def _bounded(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        """Await a call, again a bounded number of times after a transient fault."""
-        waits = wait_random_exponential(multiplier=0.05, max=1.0)
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=waits,
-            retry=retry_if_exception(_is_transient),
-        )
 
-        async def run() -> Result:
-            return await call()
-
-        try:
-            # tenacity awaits only what it knows for a coroutine function, no lambda.
-            return await retrying(run)
-        except RetryError as error:
-            cause = error.last_attempt.exception()
-            raise StoreBusy(
-                f"gave up after {ATTEMPTS} attempts, other writers kept getting in the way "
-                f"({cause}): try again when they are done"
-            ) from cause
+def _marker(schema: pa.Schema) -> pa.Table:
+    """Return one row of the store's own that any table takes."""
+    columns = []
+    for field in schema:
+        if field.name == "namespace":
+            columns.append(pa.array([RESERVED_NAMESPACE], field.type))
+        elif pa.types.is_fixed_size_list(field.type):
+            zeros = [0.0] * field.type.list_size
+            columns.append(pa.array([zeros], field.type))
+        else:
+            columns.append(pa.nulls(1, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)

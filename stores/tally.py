@@ -16,6 +16,7 @@ from .schema import TOPICS, USERS
 from .tables import Tables
 from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
 from .topics import totals_of_rows as topic_totals
+from .unembedded import sum_missing
 from .users import count_users, rows_of_users
 from .users import totals_of_rows as user_totals
 
@@ -46,11 +47,13 @@ class Tally:
             here = [text for text in texts if text.namespace == namespace]
             of = within(namespace, users=sorted({text.user_id for text in here}))
             on = within(namespace, topics=sorted({text.topic_id for text in here}))
-            known[USERS].append(await self._tables.read(USERS, of))
+            users = await self._tables.read(USERS, of)
+            new = [text.text_id for text in here]
+            known[USERS].append(await sum_missing(self._tables, users, without=new))
             known[TOPICS].append(await self._tables.read(TOPICS, on))
         rows = {name: pa.concat_tables(tables) for name, tables in known.items()}
-        users, topics = await asyncio.to_thread(self._counted, rows, texts, style, topic)
-        await self._tables.put(USERS, users)
+        counted, topics = await asyncio.to_thread(self._counted, rows, texts, style, topic)
+        await self._tables.put(USERS, counted)
         await self._tables.put(TOPICS, topics)
 
     def _counted(

@@ -10,37 +10,34 @@ Example:
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from . import preference_search, style_search
 from .artefacts import Artefact, Artefacts
 from .choices import ALIGNED, Choice
 from .compaction import THRESHOLD, Compactor
-from .errors import InvalidQuery, NoSuchStore, StoreError
+from .connecting import check_exists, connected, missing
+from .errors import InvalidQuery
 from .filters import within
 from .forgetting import Forgetting
 from .graph_form import GraphForm
 from .inventory import gather_stats
+from .length_axis import LengthAxis
 from .outcomes import Added, Compacted, Receipt, StoreStats
 from .recorded_encoder import recorded_encoders
-from .records import Encoder, Found, History, Text, Vectors
+from .records import Embedded, Encoder, Found, History, Text, Vectors
 from .recount import adds_up, recount
 from .rows import PLAIN_COLUMNS, texts_of_rows, vectors_of
-from .schema import TEXTS
+from .schema import TEXTS, USERS
 from .snapshots import Snapshots
-from .tables import Tables, local_root
+from .tables import Tables
 from .tally import Tally
 from .writing import Writer
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
-
-REMOTE_CONSISTENCY = timedelta(seconds=5)
-"""How old a read from an object store may be: asking it for news costs a round trip."""
 
 
 class TextStore:
@@ -62,6 +59,7 @@ class TextStore:
         self._tables = Tables(connection, style_encoder, topic_encoder)
         self._artefacts = Artefacts(connection)
         self._snapshots = Snapshots(self._tables)
+        self._length = LengthAxis(style_encoder)
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables)
         self._writer = Writer(
@@ -84,7 +82,7 @@ class TextStore:
             SchemaMismatch: If the tables there are of another version of the store.
             EncoderMismatch: If they were filled with other encoders.
         """
-        async with _connected(uri) as connection:
+        async with connected(uri) as connection:
             store = cls(connection, style_encoder=style_encoder, topic_encoder=topic_encoder)
             await store.setup()
             yield store
@@ -99,11 +97,11 @@ class TextStore:
             SchemaMismatch: What is there is of another version, or no store of ours.
         """
         await asyncio.to_thread(check_exists, uri)
-        async with _connected(uri) as connection:
-            if TEXTS not in (await connection.list_tables()).tables:
-                raise _missing(uri)
-            table = await connection.open_table(TEXTS)
-            style, topic = recorded_encoders(await table.schema())
+        async with connected(uri) as connection:
+            if not {TEXTS, USERS} <= set((await connection.list_tables()).tables):
+                raise missing(uri)
+            table = await connection.open_table(USERS)
+            style, topic = recorded_encoders(await table.schema(), uri)
             store = cls(connection, style_encoder=style, topic_encoder=topic)
             await store.setup()
             yield store
@@ -143,6 +141,22 @@ class TextStore:
         """
         return await self._writer.add(texts)
 
+    async def load(self, batches: Iterable[Embedded]) -> Added:
+        """Keep texts whose vectors are there already: what `add` does, less the embedding.
+
+        Committed in batches of some 16,000; memory is bounded by those and by what the caller
+        yields at once.
+
+        Args:
+            batches: May be a generator; it is run in a thread.
+
+        Raises:
+            EncoderMismatch: If the vectors' shapes are not those of the store's encoders.
+            InvalidText: If a text can't be kept. The batches before it are.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        return await self._writer.load(batches)
+
     async def history(
         self, namespace: str, user_id: str, *, topic_id: str | None = None
     ) -> History:
@@ -166,11 +180,14 @@ class TextStore:
         topic_id: str | None,
         k: int,
         choice: Choice = ALIGNED,
+        request_text: str = "",
+        exact: bool = False,
     ) -> Found:
         """Find users who write alike, and one telling text of each.
 
         Candidates are other users with a shared text that is not on the topic. A hit's score
-        is its author's cosine to the query.
+        is its author's cosine to the query with the length left out, shrunk where the author has
+        few texts (`length_axis`, `reliability`).
 
         Args:
             history: The requester, never found.
@@ -178,13 +195,15 @@ class TextStore:
             topic_id: A topic whose texts are left out; None or "": none is.
             k: How many users, one text each.
             choice: Whose texts; those of the nearest users, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
+            exact: Look at all users in full, however many there are: to measure what is missed.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._style_encoder, k)
         return await style_search.search_by_style(
-            self._snapshots, history, query, topic_id, k, choice
+            self._snapshots, history, query, topic_id, k, choice, request_text, self._length, exact
         )
 
     async def search_by_preference(
@@ -196,6 +215,8 @@ class TextStore:
         topic_id: str | None,
         k: int,
         choice: Choice = ALIGNED,
+        request_text: str = "",
+        exact: bool = False,
     ) -> Found:
         """Find what aligned people wrote on the topic.
 
@@ -213,13 +234,25 @@ class TextStore:
             topic_id: What the request is about; None or "" where that is not known.
             k: How many texts.
             choice: Whose texts; those that rank highest, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
+            exact: Read and rank all of the topic, however large it is: to measure what the fast
+                way misses.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._topic_encoder, k)
         return await preference_search.search_by_preference(
-            self._tables, self._snapshots, history, query, query_text, topic_id, k, choice
+            self._tables,
+            self._snapshots,
+            history,
+            query,
+            query_text,
+            topic_id,
+            k,
+            choice,
+            request_text,
+            exact,
         )
 
     async def shared_texts(self, namespace: str) -> list[Text]:
@@ -296,38 +329,6 @@ class TextStore:
         """
         forgetting = Forgetting(self._tables, self._snapshots, self._writer, self._tally)
         return await forgetting.forget(namespace, user_id, dry_run=dry_run)
-
-
-def check_exists(uri: str) -> None:
-    """Make sure that there is a folder for a store; an object store is asked when it is opened.
-
-    Raises:
-        NoSuchStore: There is none.
-    """
-    root = local_root(uri)
-    if root is not None and not root.is_dir():
-        raise _missing(uri)
-
-
-def _missing(uri: str) -> NoSuchStore:
-    return NoSuchStore(f"there is no store at {uri}: `patlm ingest FILE --store {uri}` makes one")
-
-
-@asynccontextmanager
-async def _connected(uri: str) -> AsyncIterator[AsyncConnection]:
-    # In a thread: the first import takes seconds, and would block every other request.
-    lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
-    interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
-    try:
-        connection: AsyncConnection = await lancedb.connect_async(
-            uri, read_consistency_interval=interval
-        )
-    except ValueError as error:  # a scheme that no object store goes by
-        raise StoreError(f"no store can be opened at {uri}: {error}") from error
-    try:
-        yield connection
-    finally:
-        connection.close()  # type: ignore[no-untyped-call]
 
 
 def _check_query(query: Vectors, encoder: Encoder, k: int) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .graph_form import TWO_HOP, GraphForm
+from .merging import Merge
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
 from .sums import unit
@@ -97,6 +98,19 @@ class Topics:
     sums: Sums
     units: Vectors
     form: GraphForm = TWO_HOP
+
+    def updated(self, rows: pa.Table) -> Topics:
+        """Return these topics with some rows of the table `topics` in place of what they were."""
+        fresh = topics_of_rows(rows)
+        merge = Merge.of(self.ids, fresh.ids, fresh.ids)
+        return Topics(
+            ids=merge.ids,
+            row={topic: row for row, topic in enumerate(merge.ids)},
+            shared=merge.rows(self.shared, fresh.shared),
+            sums=merge.rows(self.sums, fresh.sums),
+            units=merge.rows(self.units, fresh.units),
+            form=self.form,
+        )
 
     def others_on(self, topic_id: str, contributed: Contributed) -> int:
         """Return how many shared texts others than the requester wrote on a topic."""

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .coarse_vectors import CoarseVectors
+from .merging import Merge
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
 from .sums import unit
+
+EXACT_USERS = 200_000
+"""Users up to whom a search looks at the whole style vector of each."""
 
 UserKey = tuple[str, str]
 """Namespace and user id."""
@@ -167,6 +173,47 @@ class Users:
             return np.ones(len(self.ids), np.bool_)
         elsewhere: NDArray[np.bool_] = self.sole_topic != code
         return elsewhere
+
+    @cached_property
+    def coarse(self) -> CoarseVectors:
+        """What finds the nearest of very many; made when first asked for."""
+        return CoarseVectors.of(self.style)
+
+    def cosines(self, query: Vectors, *, exact: bool) -> Vectors:
+        """Return the cosine of each user's style to a query, shape (users,).
+
+        Of more than `EXACT_USERS` users only the nearest have it in full, unless `exact`.
+        """
+        if exact or len(self.ids) <= EXACT_USERS:
+            cosines: Vectors = self.style @ query
+            return cosines
+        return self.coarse.cosines(self.style, query)
+
+    def updated(self, rows: pa.Table) -> Users:
+        """Return these users with some rows of the table `users` in place of what they were."""
+        fresh = users_of_rows(rows)
+        merge = Merge.of(self.ids, rows.column("user_id").to_pylist(), fresh.ids)
+        topic_ids = list(dict.fromkeys([*self.topic_ids, *fresh.topic_ids]))
+        code = {topic: at for at, topic in enumerate(topic_ids)}
+        codes = np.array([code[topic] for topic in fresh.topic_ids], np.int64)
+        edge_starts, edges = merge.ragged(self.edge_start, fresh.edge_start)
+        return Users(
+            ids=merge.ids,
+            row={user: row for row, user in enumerate(merge.ids)},
+            shared=merge.rows(self.shared, fresh.shared),
+            style=merge.rows(self.style, fresh.style),
+            edge_start=edge_starts,
+            edge_topic=edges(self.edge_topic, codes[fresh.edge_topic]),
+            edge_rating=edges(self.edge_rating, fresh.edge_rating),
+            sole_topic=merge.rows(
+                self.sole_topic,
+                np.where(fresh.sole_topic < 0, -1, codes[fresh.sole_topic])
+                if len(codes)
+                else fresh.sole_topic,
+            ),
+            topic_ids=tuple(topic_ids),
+            topic_code=code,
+        )
 
     def on(self, topic_id: str | None) -> NDArray[np.bool_]:
         """Return which users have a shared text on the topic, shape (users,)."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from .compaction import Compactor
+from .details import LANGUAGE_BYTES
 from .errors import EncoderMismatch, InvalidText
 from .filters import RESERVED_NAMESPACE, within
 from .outcomes import Added
-from .records import Encoder, Text, Vectors
+from .records import Embedded, Encoder, Text, Vectors
 from .rows import rows_of_texts
 from .schema import TEXTS
 from .sums import on_grid
@@ -19,6 +21,12 @@ from .tally import Tally
 
 BATCH_TEXTS = 512
 """Texts embedded and committed at once: what a kill can lose, and one fragment on disk."""
+
+LOADED_TEXTS = 16_384
+"""Texts with vectors given that are committed at once; each commit brings its users and topics up
+to date, which costs more than the texts themselves where batches are small."""
+
+Batch = TypeVar("Batch", Sequence[Text], Embedded)
 
 
 class Writer:
@@ -48,12 +56,27 @@ class Writer:
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts, batch by batch; see `TextStore.add`."""
-        since, total, source = self._clock, Added(), iter(texts)
+        source = iter(texts)
+
+        def next_batch() -> list[Text]:
+            return list(islice(source, BATCH_TEXTS))
+
+        return await self._add_all(next_batch, self._add_texts)
+
+    async def load(self, batches: Iterable[Embedded]) -> Added:
+        """Keep texts with their vectors, batch by batch; see `TextStore.load`."""
+        source = (part for batch in batches for part in _parts(self._fitting(batch)))
+        return await self._add_all(lambda: next(source, None), self._add_embedded)
+
+    async def _add_all(
+        self, next_batch: Callable[[], Batch | None], add: Callable[[Batch, int], Awaitable[Added]]
+    ) -> Added:
+        since, total = self._clock, Added()
         self._running += 1
         try:
             # In a thread: the source may read a file while it is iterated.
-            while batch := await asyncio.to_thread(_next_batch, source):
-                total += await self._add_batch(batch, since)
+            while batch := await asyncio.to_thread(next_batch):
+                total += await add(batch, since)
         finally:
             self._running -= 1
             if not self._running:
@@ -66,58 +89,94 @@ class Writer:
         if self._running:
             self._left_at[namespace, user_id] = self._clock
 
-    async def _add_batch(self, batch: Sequence[Text], since: int) -> Added:
-        distinct = {text.text_id: text for text in reversed(batch)}
+    async def _add_texts(self, batch: Sequence[Text], since: int) -> Added:
+        await asyncio.to_thread(_check_all, batch)
         version = await self._tables.version(TEXTS)
-        new = await self._unknown([distinct[text_id] for text_id in reversed(distinct)])
+        new = await self._new_among(batch)
         if not new:
             return Added(duplicates=len(batch))
-        style, topic = await asyncio.to_thread(self._embed, new)
+        texts = [batch[place] for place in new]
+        style, topic = await asyncio.to_thread(self._embed, texts)
+        added = await self._keep(Embedded(texts, style, topic), version, since)
+        return added + Added(duplicates=len(batch) - len(texts))
+
+    async def _add_embedded(self, batch: Embedded, since: int) -> Added:
+        await asyncio.to_thread(_check_all, batch.texts)
+        version = await self._tables.version(TEXTS)
+        new = _at(batch, await self._new_among(batch.texts))
+        added = await self._keep(new, version, since) if new.texts else Added()
+        return added + Added(duplicates=len(batch.texts) - len(new.texts))
+
+    async def _keep(self, new: Embedded, version: int, since: int) -> Added:
+        """Write what is still new, and not of somebody who has left since."""
         async with self._tables.writing():
-            kept = {text.text_id for text in new}
+            kept = range(len(new.texts))
             if await self._tables.version(TEXTS) != version:
-                kept = {text.text_id for text in await self._unknown(new)}
+                kept = await self._new_among(new.texts)
             here = [
                 place
-                for place, text in enumerate(new)
-                if text.text_id in kept
-                and self._left_at.get((text.namespace, text.user_id), 0) <= since
+                for place in kept
+                if self._left_at.get((new.texts[place].namespace, new.texts[place].user_id), 0)
+                <= since
             ]
-            dropped = len(kept) - len(here)
-            await self._write([new[place] for place in here], style[here], topic[here])
-        return Added(len(here), len(batch) - len(here) - dropped, dropped)
+            await self._write(_at(new, here))
+        return Added(len(here), len(new.texts) - len(kept), len(kept) - len(here))
 
-    async def _unknown(self, texts: Sequence[Text]) -> list[Text]:
-        """Return the texts that the store does not hold."""
-        known: set[str] = set()
+    async def _new_among(self, texts: Sequence[Text]) -> Sequence[int]:
+        """Return the places of the texts that the store does not hold, the first of each kind."""
+        places: dict[str, int] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(text.text_id, place)
         for namespace in sorted({text.namespace for text in texts}):
-            ids = [text.text_id for text in texts if text.namespace == namespace]
+            ids = [text_id for text_id, at in places.items() if texts[at].namespace == namespace]
             where = within(namespace, text_ids=ids)
             rows = await self._tables.read(TEXTS, where, ["text_id"])
-            known.update(rows.column("text_id").to_pylist())
-        return [text for text in texts if text.text_id not in known]
+            for text_id in rows.column("text_id").to_pylist():
+                del places[text_id]
+        return list(places.values())
+
+    def _fitting(self, batch: Embedded) -> Embedded:
+        """Return a batch with its vectors on the grid.
+
+        Raises:
+            EncoderMismatch: They are not those of the store's encoders.
+        """
+        encoders = (self._style_encoder, self._topic_encoder)
+        for encoder, vectors in zip(encoders, (batch.style, batch.topic), strict=True):
+            _check_shape(encoder, vectors, len(batch.texts))
+        return Embedded(batch.texts, on_grid(batch.style), on_grid(batch.topic))
 
     def _embed(self, texts: Sequence[Text]) -> tuple[Vectors, Vectors]:
         style = _encoded(self._style_encoder, [text.body for text in texts])
         whole = [f"{text.title}\n{text.body}".strip() for text in texts]
         return style, _encoded(self._topic_encoder, whole)
 
-    async def _write(self, texts: Sequence[Text], style: Vectors, topic: Vectors) -> None:
-        if not texts:
+    async def _write(self, new: Embedded) -> None:
+        if not new.texts:
             return
         schema = self._tables.schemas[TEXTS]
-        rows = await asyncio.to_thread(rows_of_texts, texts, style, topic, schema)
+        rows = await asyncio.to_thread(rows_of_texts, new.texts, new.style, new.topic, schema)
         async with self._tally.step():
             await self._tables.append(TEXTS, rows)
-            await self._tally.count_in(texts, style, topic)
-        await self._compactor.after_write(len(texts))
+            await self._tally.count_in(new.texts, new.style, new.topic)
+        await self._compactor.after_write(len(new.texts))
 
 
-def _next_batch(source: Iterable[Text]) -> list[Text]:
-    batch = list(islice(source, BATCH_TEXTS))
-    for text in batch:
+def _parts(batch: Embedded) -> Iterator[Embedded]:
+    for begin in range(0, len(batch.texts), LOADED_TEXTS):
+        yield _at(batch, range(begin, min(begin + LOADED_TEXTS, len(batch.texts))))
+
+
+def _at(batch: Embedded, places: Sequence[int]) -> Embedded:
+    if len(places) == len(batch.texts):
+        return batch
+    rows = list(places)
+    return Embedded([batch.texts[at] for at in rows], batch.style[rows], batch.topic[rows])
+
+
+def _check_all(texts: Sequence[Text]) -> None:
+    for text in texts:
         _check(text)
-    return batch
 
 
 def _check(text: Text) -> None:
@@ -130,6 +189,11 @@ def _check(text: Text) -> None:
     ids = text.user_id + text.topic_id + text.namespace
     if "\x00" in ids:
         raise InvalidText(f"expected ids without NUL characters, got {ids!r}: remove them")
+    if len(text.language.encode()) > LANGUAGE_BYTES:
+        raise InvalidText(
+            f"expected a language of at most {LANGUAGE_BYTES} bytes, got {text.language!r}: give "
+            "its code, as en or pt-BR"
+        )
     try:
         _ = text.text_id
     except UnicodeEncodeError as error:
@@ -141,9 +205,13 @@ def _check(text: Text) -> None:
 
 def _encoded(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     vectors = encoder.encode(texts)
-    if vectors.shape != (len(texts), encoder.dimension):
+    _check_shape(encoder, vectors, len(texts))
+    return on_grid(vectors)
+
+
+def _check_shape(encoder: Encoder, vectors: Vectors, texts: int) -> None:
+    if vectors.shape != (texts, encoder.dimension):
         raise EncoderMismatch(
             f"encoder {encoder.version!r}: expected vectors of shape "
-            f"({len(texts)}, {encoder.dimension}), got {vectors.shape}: correct its `encode`"
+            f"({texts}, {encoder.dimension}), got {vectors.shape}: correct what makes them"
         )
-    return on_grid(vectors)

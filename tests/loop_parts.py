@@ -72,10 +72,23 @@ class GivenRetrieval:
         return History(namespace, user_id, self.own, style, topic, {}, frozenset())
 
     async def search_by_style(
-        self, history: History, query: Vectors, *, topic_id: str | None, k: int, choice: Choice
+        self,
+        history: History,
+        query: Vectors,
+        *,
+        topic_id: str | None,
+        k: int,
+        choice: Choice,
+        request_text: str,
     ) -> Found:
         await self._note(
-            "style", history=history, query=query, topic_id=topic_id, k=k, choice=choice
+            "style",
+            history=history,
+            query=query,
+            topic_id=topic_id,
+            k=k,
+            choice=choice,
+            request_text=request_text,
         )
         return self.style
 
@@ -88,6 +101,7 @@ class GivenRetrieval:
         topic_id: str | None,
         k: int,
         choice: Choice,
+        request_text: str,
     ) -> Found:
         await self._note(
             "preference",
@@ -97,6 +111,7 @@ class GivenRetrieval:
             topic_id=topic_id,
             k=k,
             choice=choice,
+            request_text=request_text,
         )
         return self.preference
 

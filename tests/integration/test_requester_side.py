@@ -123,16 +123,18 @@ async def test_a_copy_of_the_target_is_no_evidence_for_its_author(tmp_path: Path
     ]
     async with TextStore.open(str(tmp_path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
         await store.add(texts)
-        for user, seen in (("ann", {"cat"}), ("dan", {"ann", "bob", "cat"})):
+        for user, seen in (("ann", {"cat"}), ("dan", {"bob", "cat"})):
             history = await store.history("default", user)
             found = await store.search_by_preference(
                 history, TOPIC.encode(["lovely tea"])[0], "lovely tea", topic_id="tea", k=9
             )
-            assert {hit.text.user_id for hit in found.hits} == seen
+            # Copies of each other are evidence once: of ann's and bob's, one.
+            taken = [hit.text.user_id.replace("ann", "bob") for hit in found.hits]
+            assert sorted(taken) == sorted(seen)
             found = await store.search_by_style(
                 history, STYLE.encode(["Lovely tea, would"])[0], topic_id="tea", k=9
             )
-            assert {hit.text.user_id for hit in found.hits} == seen - {"ann"}
+            assert {hit.text.user_id for hit in found.hits} == seen
 
 
 def gap_texts() -> list[Text]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import Added, InvalidQuery, TextStore
+from patlm.stores.choices import Choice
+from patlm.stores.reliability import TEXTS_FOR_HALF
 from patlm.stores.tables import Tables
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
 
@@ -60,7 +62,8 @@ async def test_style_finds_users_and_one_telling_text_of_each(store: TextStore) 
     assert scores == sorted(scores, reverse=True)
     assert [hit.score for hit in found.hits] == scores
     cat = next(hit for hit in found.hits if hit.text.user_id == "cat")
-    assert cat.reason == f"writes alike: cosine {cat.score:.2f} over 2 texts"
+    sure = (2 / (2 + TEXTS_FOR_HALF)) ** 0.5
+    assert cat.reason == f"writes alike: cosine {cat.score / sure:.2f} x {sure:.2f} for 2 texts"
 
 
 async def test_style_without_a_topic_leaves_nothing_out(store: TextStore) -> None:
@@ -87,14 +90,14 @@ async def test_preference_ranks_the_texts_of_others_on_the_topic(store: TextStor
 
 
 async def test_preference_prefers_the_aligned(store: TextStore) -> None:
-    same = "the very same words"
+    same = "the very same words"  # apart from what the encoder and BM25 do not hear
     await store.add(
         [
             text("ann", "milk", "milk", rating=5.0),
             text("foe", "milk", "Milk?", rating=1.0),
             text("friend", "milk", "Milk!", rating=5.0),
             text("foe", "tea", same),
-            text("friend", "tea", same),
+            text("friend", "tea", f"{same}!"),
         ]
     )
     found = await by_preference(store, "ann", "same words", "tea")
@@ -104,7 +107,7 @@ async def test_preference_prefers_the_aligned(store: TextStore) -> None:
     assert [near.score for near in found.neighbours] == pytest.approx([1.0, 0.5])
     assert [hit.score for hit in found.hits] == pytest.approx([1.5, 1.0])
     assert found.hits[0].reason.endswith(
-        "aligned 1.00 (interests cosine 1.00, ratings agree 1.00 on 1 shared topic)"
+        "aligned 1.00 (interests cosine 1.00, ratings agree 1.00 on 1 shared topic) x 1.50"
     )
 
 
@@ -228,12 +231,36 @@ async def test_a_large_topic_is_ranked_by_its_best(
     monkeypatch.setattr("patlm.stores.preference_search.PICKED_TEXTS", 10)
     await store.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
     await store.add([text("zed", "tea", "Exquisite oolong.", title="Best")])
+    for user, words in (("u01", "exquisite"), ("zed", "exquisite words"), ("u01", "!?")):
+        found = await by_preference(store, user, words, "tea")
+        history = await store.history("default", user, topic_id="tea")
+        exact = await store.search_by_preference(
+            history, TOPIC.encode([words])[0], words, topic_id="tea", k=4, exact=True
+        )
+        assert found == exact
+        assert (found.pool_size, len(found.hits)) == (40, 4)
     found = await by_preference(store, "u01", "exquisite", "tea")
-    assert (found.hits[0].text.user_id, found.pool_size) == ("zed", 1)
-    assert (await by_preference(store, "zed", "exquisite words", "tea")).pool_size == 10
-    # No word in common, or no word at all: any texts, for the vectors to rank.
-    assert (await by_preference(store, "u01", "nothing", "tea")).pool_size == 10
-    assert (await by_preference(store, "u01", "!?", "tea")).pool_size == 10
+    assert found.hits[0].text.user_id == "zed"
+    # A control draws among all of them.
+    monkeypatch.setattr("patlm.stores.preference_search.PICKED_TEXTS", 1)
+    control = await by_preference(store, "u01", "exquisite", "tea", choice=Choice("random", seed=1))
+    assert (len(control.hits), control.pool_size) == (4, 40)
+
+
+async def test_a_large_topic_takes_in_what_is_new_and_loses_who_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("patlm.stores.preference_search.EXACT_TEXTS", 5)
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
+        assert (await by_preference(other, "nobody", "oolong", "tea")).pool_size == 40
+        await one.add([text("zed", "tea", "Exquisite oolong."), text("zed", "milk", "Milk.")])
+        found = await by_preference(other, "nobody", "oolong", "tea")
+        assert (found.hits[0].text.user_id, found.pool_size) == ("zed", 41)
+        await one.forget("default", "zed")
+        found = await by_preference(other, "nobody", "oolong", "tea", k=41)
+        assert "zed" not in {hit.text.user_id for hit in found.hits}
+        assert found.pool_size == len(found.hits) == 40
 
 
 async def test_only_a_small_namespace_is_kept_in_memory(

@@ -113,7 +113,7 @@ async def test_another_encoder_is_an_error_that_names_both(tmp_path: Path) -> No
 async def test_someone_elses_table_is_left_alone(tmp_path: Path) -> None:
     connection = await lancedb.connect_async(tmp_path)
     await connection.create_table("texts", [{"id": 1}])
-    with pytest.raises(SchemaMismatch, match="expected schema version 1, found none"):
+    with pytest.raises(SchemaMismatch, match="expected schema version 2, found none"):
         async with opened(tmp_path):
             pass
 

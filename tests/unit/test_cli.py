@@ -12,7 +12,7 @@ from fakes import ScriptedChat, fails
 from patlm.cli.main import app
 from patlm.graph import opening
 from patlm.stores.episodes import read_traces
-from store_fixtures import style_encoder, topic_encoder
+from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
 EVIDENCE = {"text_id", "user_id", "topic_id", "title", "body", "score", "strategy", "reason"}
@@ -40,10 +40,8 @@ def broken() -> ScriptedChat:
 
 
 @pytest.fixture(autouse=True)
-def cheap_encoders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(
-        opening, "open_encoders", lambda *_: opening.Encoders(style_encoder(), topic_encoder())
-    )
+def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
     monkeypatch.setenv("PATLM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "300")
 
@@ -336,7 +334,8 @@ def test_retrieve_shows_what_write_would_read_and_asks_no_model(store: str) -> N
     found = output("retrieve", "--store", store, *wish)
     written = output(*write(store, *wish[2:], "--iterations", 1))
     assert set(found) == {
-        "evidence", "own", "neighbours", "pool_sizes", "cold_start", "confidence", "timings",
+        "evidence", "own", "neighbours", "pool_sizes", "cold_start", "confidence", "abstains",
+        "timings",
     }  # fmt: skip
     for name in ("evidence", "own", "cold_start", "confidence"):
         assert found[name] == written[name]

@@ -30,7 +30,7 @@ PEOPLE = [
 @pytest.fixture(autouse=True)
 def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
-    async def open_store(uri: str, **names: str) -> AsyncIterator[TextStore]:
+    async def open_store(uri: str, **_: object) -> AsyncIterator[TextStore]:
         async with TextStore.open(
             uri, style_encoder=style_encoder(), topic_encoder=topic_encoder()
         ) as store:

@@ -129,7 +129,7 @@ def test_any_embeddings_can_be_the_topic_encoder() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
-        "import sys, patlm.models as m; m.open_chat_model; m.FixedStyleEncoder; "
+        "import sys, patlm.models as m; m.open_chat_model; m.EmbeddingsEncoder; "
         "m.token_counter; m.ModelError; dir(m); "
         "print(sorted({'torch','transformers','sentence_transformers'} & set(sys.modules)))"
     )

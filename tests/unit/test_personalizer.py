@@ -14,7 +14,7 @@ from patlm.graph import DraftToken, NodeUpdate, Personalizer, Request, Result, o
 from patlm.nodes.errors import LoopError, RequestError
 from patlm.stores.episodes import read_traces
 from patlm.stores.errors import StoreError
-from store_fixtures import style_encoder, topic_encoder
+from store_fixtures import cheap_encoders
 
 CHANGING = {
     "style": ["Short words.", "Long, winding sentences; semicolons!"],
@@ -24,10 +24,8 @@ CHANGING = {
 
 
 @pytest.fixture(autouse=True)
-def cheap_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        opening, "open_encoders", lambda *_: opening.Encoders(style_encoder(), topic_encoder())
-    )
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
 
 
 def personalizer_of(tmp_path: Path, model: Any = None, **given: Any) -> Personalizer:
@@ -262,12 +260,12 @@ async def test_parts_are_opened_once_for_all_calls(
     opened = []
     encoders = opening.open_encoders
 
-    def counted(*names: str) -> Any:
+    async def counted(*names: Any) -> Any:
         opened.append(names)
-        return encoders(*names)
+        return await encoders(*names)
 
     monkeypatch.setattr(opening, "open_encoders", counted)
     personalizer = personalizer_of(tmp_path)
     await asyncio.gather(*(personalizer.awrite(f"u{n}", title="Two nights") for n in range(10)))
     await asyncio.to_thread(personalizer.close)
-    assert opened == [("bundled", "bundled")]
+    assert opened == [(str(tmp_path / "store"), "bundled", "store", ())]

@@ -50,3 +50,11 @@ async def test_what_was_found_is_told_for_this_side_alone(model: ScriptedChat) -
     assert [piece["rating"] for piece in update["evidence"]["preference"]] == [None, None]
     assert update["confidence"]["preference"] == round(2 / 6, 4)
     assert entry["confidence"] == update["confidence"]["preference"]
+
+
+async def test_a_draft_is_no_text_of_the_request(model: ScriptedChat) -> None:
+    parts, draft = parts_of(model, store := GivenRetrieval()), {"draft": "Waves all night."}
+    request = {"user_id": "ana", "task": "short", "text": "We stayed."}
+    await retrieve(turn_of(parts, request, iteration=2, state=draft))
+    (asked,) = store.asked_of("preference")
+    assert (asked["words"], asked["request_text"]) == ("We stayed.\nWaves all night.", "We stayed.")

@@ -17,7 +17,7 @@ from patlm.cli.main import app
 from patlm.graph import Settings, opening
 from patlm.models.stats_file import ProcessStats, StatsFile, read_stats
 from serving_reports import batch_report, call_report, until
-from store_fixtures import style_encoder, topic_encoder
+from store_fixtures import cheap_encoders
 from tiny_models import tiny_llama, tiny_tokenizer
 from typer.testing import CliRunner
 
@@ -169,9 +169,7 @@ def test_watch_and_json_do_not_go_together(folder: Path) -> None:
 async def test_a_process_that_was_set_up_with_it_is_seen_and_then_gone(
     tmp_path: Path, sample_store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        opening, "open_encoders", lambda *_: opening.Encoders(style_encoder(), topic_encoder())
-    )
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
     model, folder = tmp_path / "model", tmp_path / "stats"
     tokenizer = tiny_tokenizer()
     tiny_llama(len(tokenizer)).save_pretrained(model)

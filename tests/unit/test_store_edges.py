@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 from patlm.stores import History, Text
+from patlm.stores.columns import seen_schemas
 from patlm.stores.edges import align, requester_embedding
-from patlm.stores.schema import table_schemas
 from patlm.stores.topics import Topics, count_topics, rows_of_topics, topics_of_rows
 from patlm.stores.users import Users, count_users, rows_of_users, users_of_rows
 from store_fixtures import style_encoder, text, topic_encoder
@@ -31,7 +31,7 @@ TEXTS: list[tuple[Text, np.ndarray]] = [
 
 def graph(rows: list[tuple[Text, np.ndarray]]) -> tuple[Users, Topics]:
     texts, vectors = [row for row, _ in rows], np.array([vector for _, vector in rows])
-    schemas = table_schemas(style_encoder(dimension=2), topic_encoder(dimension=2))
+    schemas = seen_schemas(style_encoder(dimension=2), topic_encoder(dimension=2))
     users = rows_of_users(count_users({}, texts, vectors), schemas["users"])
     topics = rows_of_topics(count_topics({}, texts, vectors), schemas["topics"])
     return users_of_rows(users), topics_of_rows(topics)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from patlm.stores.ranking import bm25, fuse, ranks, weigh
+from patlm.stores.ranking import bm25, factors, fuse, ranks
 from patlm.stores.words import bare, terms_of
 
 
@@ -47,14 +47,19 @@ def test_equal_scores_share_a_rank() -> None:
 
 
 def test_fusion_is_one_for_the_first_in_both() -> None:
-    # Second place: (61/61 + 61/62) / 2.
-    fused = fuse(np.array([1, 1]), np.array([1, 2]))
-    assert fused == pytest.approx([1.0, (1 + 61 / 62) / 2])
+    # Second place: (61/61 + 61/62) / 2; the second ranking weighs three times, then alone.
+    first, second = np.array([1, 1]), np.array([1, 2])
+    assert fuse([first, second], [1, 1]) == pytest.approx([1.0, (1 + 61 / 62) / 2])
+    assert fuse([first, second], [1, 3]) == pytest.approx([1.0, (1 + 3 * 61 / 62) / 4])
+    assert fuse([first, second], [0, 1]) == pytest.approx([1.0, 61 / 62])
 
 
-def test_alignment_weighs_from_half_to_one_and_a_half() -> None:
-    weighed = weigh(np.array([1.0, 1.0, 0.8]), np.array([0.0, 1.0, 0.5]))
-    assert weighed == pytest.approx([0.5, 1.5, 0.8])
+def test_a_neutral_alignment_changes_nothing() -> None:
+    alignment = np.array([0.0, 0.5, 1.0])
+    assert factors(alignment, 1.0) == pytest.approx([0.5, 1.0, 1.5])
+    assert factors(alignment, 0.2) == pytest.approx([0.9, 1.0, 1.1])
+    assert factors(alignment, 0.0) == pytest.approx([1.0, 1.0, 1.0])
+    assert factors(alignment, 4.0) == pytest.approx([0.0, 1.0, 3.0])  # never below none
 
 
 def test_terms_know_no_case_and_no_accents() -> None:

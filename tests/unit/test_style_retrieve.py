@@ -29,10 +29,10 @@ def test_cold_start_levels(texts: int, level: str) -> None:
 @pytest.mark.parametrize(
     ("texts", "words", "cosine", "confidence"),
     [
-        (1, "ignored", 0.8, 0.4),  # 1/2 x .8
-        (4, "ignored", 0.5, 0.4),  # 4/5 x .5
-        (0, "w " * 50, 0.8, 0.2),  # 50/100/2 x .8
-        (0, "w " * 10, 1.0, 0.0833),  # 10/60/2
+        (1, "ignored", 0.8, 0.3858),  # sqrt(1 / 4.3) x .8
+        (4, "ignored", 0.5, 0.3701),  # sqrt(4 / 7.3) x .5
+        (0, "w " * 46, 0.8, 0.3858),  # as one text
+        (0, "w " * 23, 1.0, 0.3627),  # as half a text: sqrt(.5 / 3.8)
         (4, "", -0.3, 0.0),
         (0, "", 0.8, 0.0),
     ],
@@ -74,7 +74,7 @@ async def test_what_was_found_is_told(model: ScriptedChat) -> None:
     assert [piece["score"] for piece in update["evidence"]["style"]] == [1.0, 0.9]
     assert {piece["strategy"] for piece in update["evidence"]["style"]} == {"aligned"}
     assert update["cold_start"] == "few"
-    assert update["confidence"] == {"style": pytest.approx(2 / 3 * 0.8, abs=1e-4)}
+    assert update["confidence"] == {"style": pytest.approx((2 / 5.3) ** 0.5 * 0.8, abs=1e-4)}
     assert entry["evidence"] == update["evidence"]["style"]
 
 
@@ -103,3 +103,19 @@ async def test_from_the_second_iteration_on_nothing_is_searched(model: ScriptedC
     update, entry = await retrieve(turn)
     assert (update, store.asked) == ({}, [])
     assert entry["evidence"] == [{"text_id": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        (LONG, ""),  # a title is no text that could be copied
+        ({"user_id": "ana", "task": "short", "text": "We stayed."}, "We stayed."),
+        ({"user_id": "ana", "task": "rating", "title": "Sea", "text": "We stayed."}, "We stayed."),
+    ],
+)
+async def test_the_requests_own_text_is_handed_on(
+    model: ScriptedChat, request_: dict[str, str], text: str
+) -> None:
+    store = GivenRetrieval()
+    await retrieve(turn_of(parts_of(model, store), request_))
+    assert [asked["request_text"] for asked in store.asked_of("style")] == [text]

@@ -1,0 +1,135 @@
+"""The two encoders that a store is filled and searched with: which they are, and loaded.
+
+A store's style encoder is its own: statistics of its first texts, or weights learnt from it, kept
+with it as an artefact. So a store that is there says by which encoder it is to be opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..stores.errors import StoreError
+
+if TYPE_CHECKING:
+    from ..stores.artefacts import Artefact
+    from ..stores.records import Encoder
+
+OWN = "store"
+"""Name of the style encoder that a store is filled with."""
+
+SAMPLE_TEXTS = 5_000
+"""First texts of a store that its style encoder's statistics are taken from."""
+
+LEAST_SAMPLE = 500
+"""With fewer, those of the sample corpus serve, until `patlm refit`."""
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What texts are embedded by."""
+
+    style: Encoder
+    topic: Encoder
+
+
+async def open_encoders(
+    uri: str, topic: str = "bundled", style: str = OWN, first: Sequence[str] = ()
+) -> Encoders:
+    """Load the encoders of a store.
+
+    Args:
+        uri: Where it lies, or will.
+        topic: The topic encoder: bundled, a path or a hub id.
+        style: The style encoder: that of the store, a folder of `patlm train-encoder`, or a
+            published one by path or hub id.
+        first: The texts that a new store will begin with.
+
+    Raises:
+        ModelError: Nothing is there under a name, or it can't be used.
+        StoreError: The store can't be read, or does not keep its style encoder.
+    """
+    from ..models.topic_encoder import open_topic_encoder
+
+    topic_encoder = await asyncio.to_thread(open_topic_encoder, topic)
+    return Encoders(await _style_encoder(uri, style, first), topic_encoder)
+
+
+async def _style_encoder(uri: str, named: str, first: Sequence[str]) -> Encoder:
+    from ..stores.style_records import find_artefact, recorded_style
+
+    recorded = await recorded_style(uri)
+    if recorded is None:
+        return await new_style_encoder(uri, named, first)
+    if named != OWN:
+        return await asyncio.to_thread(_load, named)
+    artefact = await find_artefact(uri, artefact_name(recorded.version))
+    if artefact is None:
+        raise StoreError(
+            f"the store at {uri} is filled with the style encoder {recorded.version!r}, which is "
+            "not kept with it: name the encoder by PATLM_STYLE_ENCODER, or embed the store again "
+            f"by one of ours: `patlm refit --store {uri}`"
+        )
+    return await asyncio.to_thread(_loaded, artefact)
+
+
+async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encoder:
+    """Make or load an encoder, and keep it at a place: whoever opens the store then has it.
+
+    Args:
+        uri: Where the store lies, or will.
+        named: As in `open_encoders`; `OWN`: statistics of `first`.
+        first: Its first texts; where they are few, those of the sample corpus serve.
+
+    Raises:
+        ModelError: Nothing is there under a name, or it can't be used.
+    """
+    from ..stores.style_records import keep_artefact
+
+    if named == OWN:
+        encoder = await asyncio.to_thread(_untrained, first)
+    else:
+        encoder = await asyncio.to_thread(_load, named)
+    await keep_artefact(uri, await asyncio.to_thread(_artefact, encoder, named))
+    return encoder
+
+
+def artefact_name(version: str) -> str:
+    """Return what a style encoder goes by among a store's artefacts."""
+    return f"style-encoder/{version}"
+
+
+def _untrained(first: Sequence[str]) -> Encoder:
+    from ..models.style_model import StyleEncoder
+    from ..stores.readers import read_texts
+    from ..stores.records import Text
+    from ..stores.sample import sample_corpus
+
+    if len(first) < LEAST_SAMPLE:
+        rows = read_texts(sample_corpus())
+        first = [row.body for row in rows if isinstance(row, Text)]
+    return StyleEncoder.untrained(first[:SAMPLE_TEXTS])
+
+
+def _load(named: str) -> Encoder:
+    from ..models.style_model import StyleEncoder
+
+    return StyleEncoder.load(named)
+
+
+def _artefact(encoder: Encoder, named: str) -> Artefact:
+    from ..models.style_model import StyleEncoder
+    from ..stores.artefacts import Artefact
+
+    files = encoder.files() if isinstance(encoder, StyleEncoder) else {}
+    return Artefact(artefact_name(encoder.version), {"named": named}, files)
+
+
+def _loaded(artefact: Artefact) -> Encoder:
+    from ..models.style_model import StyleEncoder
+
+    if artefact.files:
+        return StyleEncoder.from_files(artefact.files)
+    return StyleEncoder.load(str(artefact.about["named"]))

@@ -1,0 +1,81 @@
+"""A store on an object store: the same as in a folder, against a server that speaks S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from patlm.stores import StoreStats, TextStore
+from patlm.stores.errors import EncoderMismatch
+from s3_server import BUCKET, s3_bucket
+from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, topic_encoder
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with s3_bucket(tmp_path_factory.mktemp("s3")) as variables:
+        yield variables
+
+
+@pytest.fixture
+def uri(
+    bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> str:
+    for name, value in bucket.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{request.node.name}"
+
+
+async def found_in(store: TextStore) -> list[object]:
+    """Return what some searches find: texts, scores and reasons."""
+    style = await by_style(store, "ann", "calm words, soft", "tea")
+    preference = await by_preference(store, "ann", "warm tea", "tea")
+    nowhere = await by_preference(store, "nobody", "dark bread", None)
+    return [style.hits, preference.hits, nowhere.hits]
+
+
+async def test_it_finds_what_a_folder_finds(uri: str, tmp_path: Path) -> None:
+    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        await store.add(TEXTS)
+        remote = await found_in(store)
+    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as again:
+        assert await found_in(again) == remote
+        stats: StoreStats = await again.stats()
+    async with opened(tmp_path / "store") as local:
+        await local.add(TEXTS)
+        assert await found_in(local) == remote
+    assert stats.texts == len(TEXTS)
+    assert all(remote)
+
+
+async def test_adding_again_and_compacting_changes_nothing(uri: str) -> None:
+    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        for at in range(0, len(TEXTS), 3):
+            await store.add(TEXTS[at : at + 3])
+        before = await found_in(store)
+        assert (await store.add(TEXTS)).duplicates == len(TEXTS)
+        assert (await store.compact(threshold=0)).compacted
+        assert await found_in(store) == before
+
+
+async def test_a_user_is_forgotten(uri: str) -> None:
+    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        await store.add(TEXTS)
+        receipt = await store.forget("default", "bob")
+        assert receipt.removed["texts"] == 2
+        # There are no files to look into; that is said, not claimed.
+        assert receipt.bytes_found_before is None is receipt.bytes_found_after
+        assert not (await store.history("default", "bob")).texts
+        assert (await store.add(TEXTS)).added == 2
+
+
+async def test_other_encoders_are_refused(uri: str) -> None:
+    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        await store.add(TEXTS)
+    other = topic_encoder("words-2", 16)
+    with pytest.raises(EncoderMismatch, match="words-2"):
+        async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=other):
+            pass

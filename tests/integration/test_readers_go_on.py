@@ -1,0 +1,71 @@
+"""A thousand searches while a store is filled, compacted and refitted: none fails or misses."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from patlm.stores import Text, TextStore
+from patlm.stores.style_records import refit_store
+from store_fixtures import STYLE, TOPIC, opened, style_encoder, text
+
+SEARCHES = 1_000
+READERS = 4
+
+
+def batch(number: int) -> list[Text]:
+    """Return 40 texts of 40 people on one topic, told apart by a word of their own."""
+    return [
+        text(f"user{person}", f"topic{number % 20}", f"Word{number}x{person} for tea. {'Oh! ' * 3}")
+        for person in range(40)
+    ]
+
+
+class Known:
+    """The texts that were acknowledged, in their order."""
+
+    def __init__(self) -> None:
+        self.texts: list[Text] = []
+        self.searches = 0
+
+    async def write(self, store: TextStore, numbers: range) -> None:
+        for number in numbers:
+            texts = batch(number)
+            await store.add(texts)
+            self.texts += texts
+
+    async def read(self, store: TextStore) -> None:
+        """Search for one text after the other, each on both sides."""
+        while self.searches < SEARCHES:
+            self.searches += 1
+            wanted = self.texts[-1 - (self.searches * 7) % len(self.texts)]
+            history = await store.history("default", "nobody", topic_id=wanted.topic_id)
+            query = TOPIC.encode([wanted.body])[0]
+            found = await store.search_by_preference(
+                history, query, wanted.body, topic_id=wanted.topic_id, k=400
+            )
+            assert wanted in [hit.text for hit in found.hits]
+            query = STYLE.encode([wanted.body])[0]
+            found = await store.search_by_style(history, query, topic_id=None, k=50)
+            assert {hit.text.user_id for hit in found.hits} == {f"user{n}" for n in range(40)}
+
+
+async def test_searches_go_on_during_writes_compactions_and_refits(tmp_path: Path) -> None:
+    known = Known()
+    async with opened(tmp_path) as reading, opened(tmp_path) as writing:
+        await known.write(writing, range(10))
+        readers = [asyncio.create_task(known.read(reading)) for _ in range(READERS)]
+        done: list[str] = []
+        number = 10
+        while known.searches < SEARCHES:
+            await known.write(writing, range(number, number + 5))
+            number += 5
+            done.append("write")
+            assert (await writing.compact(threshold=0)).compacted
+            done.append("compact")
+            if done.count("refit") < 1:  # a second would take the readers' vectors away
+                await refit_store(str(tmp_path), style_encoder("signs-2", dimension=40))
+                done.append("refit")
+        await asyncio.gather(*readers)
+        assert {"write", "compact", "refit"} <= set(done)
+        assert (await reading.stats()).texts == len(known.texts)

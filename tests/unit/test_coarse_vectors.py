@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from patlm.stores import coarse_vectors
+from patlm.stores.best_first import HEAD, BestFirst
+from patlm.stores.coarse_vectors import CoarseVectors
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_the_nearest_of_many_are_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coarse_vectors, "REFINED", 400)
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((300, 256))
+    vectors = unit(centres[rng.integers(300, size=20_000)] + rng.standard_normal((20_000, 256)))
+    coarse = CoarseVectors.of(vectors)
+    found = 0
+    for query in unit(vectors[:50] + 0.05 * rng.standard_normal((50, 256))):
+        exact = vectors @ query
+        cosines = coarse.cosines(vectors, query)
+        nearest = np.argsort(-cosines)[:10]
+        np.testing.assert_allclose(cosines[nearest], exact[nearest], atol=1e-6)
+        found += len(set(nearest) & set(np.argsort(-exact)[:10]))
+    assert found >= 0.98 * 500
+
+
+def test_few_vectors_are_all_exact() -> None:
+    vectors = unit(np.random.default_rng(1).standard_normal((30, 8)))
+    coarse = CoarseVectors.of(vectors)
+    np.testing.assert_allclose(coarse.cosines(vectors, vectors[3]), vectors @ vectors[3], atol=1e-6)
+
+
+@pytest.mark.parametrize("values", [3, 1_000_000])
+def test_rows_come_best_first_and_equal_ones_in_their_order(values: int) -> None:
+    rng = np.random.default_rng(2)
+    rows = np.sort(rng.choice(50_000, 4 * HEAD, replace=False))
+    scores = rng.integers(values, size=len(rows)).astype(np.float32)
+    whole = rows[np.argsort(-scores, kind="stable")]
+    order = BestFirst(rows, scores)
+    for begin, end in ((0, 5), (5, 20), (20, HEAD + 30), (HEAD, 5 * HEAD), (0, 3)):
+        np.testing.assert_array_equal(order.between(begin, end), whole[begin:end])
+    assert len(order) == len(rows)

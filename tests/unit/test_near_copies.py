@@ -1,0 +1,99 @@
+"""Near-copies: by hand, against plain sets, and what a request hides."""
+
+from __future__ import annotations
+
+import numpy as np
+from patlm.stores.author_walk import without_copies
+from patlm.stores.near_copies import COPIED, LEAST_SHARED, copies_among, copies_of, shingles_of
+from patlm.stores.records import History, Hit
+from patlm.stores.unseen import Unseen
+from patlm.stores.words import bare, terms_of
+from store_fixtures import text
+
+ASKED = (
+    "this kettle boils a full litre in two minutes and the handle stays cool while the lid is "
+    "tight enough to pour with one hand"
+)
+
+
+def corpus(*texts: str) -> tuple[np.ndarray, np.ndarray]:
+    terms = [terms_of(text) for text in texts]
+    starts = np.cumsum([0, *map(len, terms)])
+    return shingles_of(np.concatenate(terms), starts), starts
+
+
+def among(*texts: str) -> list[list[bool]]:
+    shingles, starts = corpus(*texts)
+    bodies = [bare(text) for text in texts]
+    return copies_among(shingles, starts, np.arange(len(texts)), bodies).tolist()
+
+
+def test_cut_prolonged_and_retouched_texts_are_copies() -> None:
+    words = ASKED.split()
+    copies = [
+        ASKED.upper() + "!",
+        f"As the box says: {ASKED}. Mine took five, and the lid broke within a week of that.",
+        " ".join(words[:18]),
+        ASKED.replace("litre", "quart").replace("tight", "firm"),
+    ]
+    others = [
+        "the handle of this kettle stays cool and the lid is tight, which I like a lot in a kettle",
+        "boils a full litre in two minutes",  # a phrase of it, however like, is not the text
+        "",
+    ]
+    found = copies_of(terms_of(ASKED), *corpus(*copies, *others))
+    assert found.tolist() == [True] * 4 + [False] * 3
+
+
+def test_a_request_of_few_words_has_no_copies() -> None:
+    few = " ".join(ASKED.split()[: LEAST_SHARED + 1])
+    assert not copies_of(terms_of(few), *corpus(ASKED, few)).any()
+    assert not copies_of(terms_of(""), *corpus(ASKED)).any()
+
+
+def test_both_ways_agree_with_plain_sets() -> None:
+    random = np.random.default_rng(0)
+    words = np.array("tea pot cup hot warm cold red jam".split())
+    texts = [" ".join(random.choice(words, random.integers(0, 60))) for _ in range(30)]
+    for each in random.permutation(30)[:15]:  # texts that end in the beginning of another
+        texts[each] += " " + texts[(each + 7) % 30][: 4 * int(random.integers(5, 40))]
+    sets = [{*zip(*(text.split()[at:] for at in range(3)), strict=False)} for text in texts]
+    shingles, starts = corpus(*texts)
+    found = copies_among(shingles, starts, np.arange(30), [bare(text) for text in texts])
+    expected = 0
+    for one in range(30):
+        of_request = copies_of(terms_of(texts[one]), shingles, starts)
+        for other in range(30):
+            shared, least = len(sets[one] & sets[other]), min(len(sets[one]), len(sets[other]))
+            copy = shared >= LEAST_SHARED and shared >= COPIED * least
+            expected += copy and one != other
+            assert of_request[other] == copy
+            same = texts[one] == texts[other]
+            assert found[one, other] == (one != other and (copy or same))
+    assert expected > 6
+
+
+def test_equal_short_texts_say_the_same() -> None:
+    assert among("Great!", "great!  ", "Great") == [
+        [False, True, False],
+        [True, False, False],
+        [False, False, False],
+    ]
+
+
+def test_the_first_of_near_copies_stays() -> None:
+    hits = [
+        Hit(text(user, "tea", body), 1.0, "")
+        for user, body in (("a", ASKED), ("b", "Bad."), ("c", ASKED + "."), ("d", " bad. "))
+    ]
+    assert [hit.text.user_id for hit in without_copies(hits)] == ["a", "b"]
+    assert without_copies([]) == []
+
+
+def test_a_request_hides_own_texts_targets_and_its_own_text() -> None:
+    none = np.zeros((0, 2), np.float32)
+    history = History("default", "ann", (), none, none, {}, frozenset({"my target."}))
+    users = ("ann", "bob", "cat", "dan")
+    bodies = ("mine.", "my target.", "so so.", "fine.")
+    assert Unseen(history).shown(users, bodies).tolist() == [False, False, True, True]
+    assert Unseen(history, "So  SO.").shown(users, bodies).tolist() == [False, False, False, True]
