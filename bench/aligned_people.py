@@ -178,7 +178,7 @@ def nearest(
         taken = np.arange(len(question.rating))
         if scores is not None:
             given = scores[at]
-            middle = np.nanmean(given) if not np.isnan(given).all() else 0.0
+            middle = 0.0 if np.isnan(given).all() else float(np.nanmean(given))
             order = random.permutation(len(given))
             taken = order[np.argsort(-np.nan_to_num(given, nan=middle)[order], kind="stable")]
             taken = taken[:count]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         RemoteFailed,
         WorkerDied,
     )
+    from .graph_weights import GraphWeights
+    from .graphsage import GraphSage
     from .local_chat import LocalChatModel
     from .local_loading import open_local_chat
     from .remote_chat import RemoteChatModel
@@ -44,6 +46,8 @@ _MODULES = {
     "CallRefused": "errors",
     "EmbeddingsEncoder": "sentence_encoder",
     "GenerationFailed": "errors",
+    "GraphSage": "graphsage",
+    "GraphWeights": "graph_weights",
     "LocalChatModel": "local_chat",
     "ModelBusy": "errors",
     "ModelClosed": "errors",
@@ -75,6 +79,8 @@ __all__ = [
     "CallRefused",
     "EmbeddingsEncoder",
     "GenerationFailed",
+    "GraphSage",
+    "GraphWeights",
     "LocalChatModel",
     "ModelBusy",
     "ModelClosed",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         StoreError,
     )
     from .file_rows import FormatError, Reject
+    from .graph_form import GraphForm
     from .outcomes import Added, Compacted, Receipt, StoreStats
     from .readers import FORMATS, RowFile, detect, read_texts
     from .records import Embedded, Encoder, Found, History, Hit, Neighbour, Text, Vectors
@@ -70,6 +71,7 @@ _MODULES = {
     "FORMATS": "readers",
     "FormatError": "file_rows",
     "Found": "records",
+    "GraphForm": "graph_form",
     "History": "records",
     "Hit": "records",
     "InvalidFilter": "errors",
@@ -133,6 +135,7 @@ __all__ = [
     "FORMATS",
     "FormatError",
     "Found",
+    "GraphForm",
     "History",
     "Hit",
     "InvalidFilter",

@@ -71,7 +71,8 @@ def requester_embedding(history: History, topics: Topics) -> Vectors:
     loose = [row for row, text in enumerate(history.texts) if not text.topic_id]
     hops.extend(history.topic_vectors[loose])
     whole = np.sum(hops, axis=0) if hops else np.zeros(topics.units.shape[1])
-    return topics.form.embed(whole.astype(np.float32)[None])[0]
+    embedding: Vectors = topics.form.embed(whole.astype(np.float32)[None])[0]
+    return embedding
 
 
 def own_ratings(history: History) -> dict[str, float]:

@@ -74,7 +74,7 @@ def find_links(score: Score, links: Links) -> Found:
     """
     rank, above = [], []
     with torch.no_grad():
-        for places in torch.arange(len(links)).split(BATCH):
+        for places in torch.split(torch.arange(len(links)), BATCH):
             part = links.part(places)
             own, whole = score(part)
             others = part.others()
