@@ -217,7 +217,7 @@ def _style_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
         own = _select(gains, split, kind, form)
         if own:
             aligned = [(gain.asked.text.user_id, gain.aligned) for gain in own]
-            row = {"data": name, "split": split, "history": kind, "form": form}
+            row: dict[str, Any] = {"data": name, "split": split, "history": kind, "form": form}
             row["cosine"] = round(float(_by_person(aligned).mean()), 4)
             rows.append({**row, **_summed(_people(own))})
     return rows

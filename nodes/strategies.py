@@ -8,7 +8,7 @@ come with `Parts.strategies`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..stores.records import Encoder, History, Vectors
 
 OWN_HISTORY = "own_history"
+ORACLE = "oracle"
 
 
 class Search(Protocol):
@@ -110,13 +111,19 @@ async def by_preference(take: Take, store: Search, question: Question) -> Found:
 
 async def own_style(store: Search, question: Question) -> Found:
     """Take the latest own texts: nothing is borrowed."""
-    return _own(question, range(len(question.history.texts)))
+    texts = question.history.texts
+    return _own(
+        question, [(place, "written by the user, the latest first") for place in range(len(texts))]
+    )
 
 
 async def own_preference(store: Search, question: Question) -> Found:
     """Take the own texts nearest to what the request is about."""
-    near = question.history.topic_vectors @ question.query
-    return _own(question, sorted(range(len(near)), key=lambda place: -float(near[place])))
+    near = [float(cosine) for cosine in question.history.topic_vectors @ question.query]
+    order = sorted(range(len(near)), key=lambda place: -near[place])
+    return _own(
+        question, [(at, f"written by the user: topic cosine {near[at]:.2f}") for at in order]
+    )
 
 
 def oracle(strategy: Strategy, encoder: Encoder, real: Mapping[str, str]) -> Strategy:
@@ -138,9 +145,26 @@ def oracle(strategy: Strategy, encoder: Encoder, real: Mapping[str, str]) -> Str
     return ask
 
 
-def _own(question: Question, order: range | list[int]) -> Found:
+def with_oracle(
+    strategies: Strategies, encoders: Mapping[str, Encoder], real: Mapping[str, str]
+) -> Strategies:
+    """Return strategies with `oracle` among the names of each side, for `Parts.strategies`.
+
+    Args:
+        strategies: By side and name.
+        encoders: By side.
+        real: The real text of each user, by id.
+    """
+    return {
+        side: {**named, ORACLE: oracle(named["aligned"], encoders[side], real)}
+        for side, named in strategies.items()
+    }
+
+
+def _own(question: Question, order: Sequence[tuple[int, str]]) -> Found:
+    """Return own texts by place, each with its reason."""
     history = question.history
-    hits = [Hit(history.texts[place], 1.0, "written by the user") for place in order[: question.k]]
+    hits = [Hit(history.texts[place], 1.0, reason) for place, reason in order[: question.k]]
     return Found(
         hits=tuple(hits),
         neighbours=(Neighbour(history.user_id, 1.0),) if hits else (),

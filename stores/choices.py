@@ -49,8 +49,8 @@ class Weights:
 
     words: float = 1.0
     topic: float = 1.0
-    alignment: float = 1.0
-    apart: float = 0.2
+    alignment: float = 0.0
+    apart: float = 0.1
     length: float = 1.0
     half: float = TEXTS_FOR_HALF
 

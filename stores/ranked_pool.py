@@ -114,8 +114,9 @@ class RankedPool:
         relevance = f"{rank}, topic cosine {self.cosines[at]:.2f}"
         parts = [why[text.topic_id], *NOTES.get(choice.take, ()), relevance]
         if self.alignment is not None:
-            author = self.authors[at]
-            parts.append(f"{self.alignment.reason(author)} x {self.factors[author]:.2f}")
+            author, reason = self.authors[at], self.alignment.reason(self.authors[at])
+            weighs = f"x {self.factors[author]:.2f}" if choice.weights.alignment else "not weighed"
+            parts.append(f"{reason}, {weighs}")
         return "; ".join(parts)
 
     def _closeness(self, user: str) -> float:

@@ -10,8 +10,8 @@ for either side: of two authors at the same cosine, the one with more texts is t
 from __future__ import annotations
 
 TEXTS_FOR_HALF = 3.3
-"""c: `patlm bench encoder` has texts like it; r = .233 over 438 people of the `train` split of
-instruments, measured by `patlm bench evidence` (docs/retrieval.md)."""
+"""c: r = .234 over 438 people of the `train` split of instruments, untrained style encoder
+(`patlm bench evidence`, docs/retrieval.md)."""
 
 WORDS_OF_A_TEXT = 46
 """Words of a request that are worth one text: the median text of the same data."""

@@ -221,11 +221,11 @@ class TextStore:
         """Find what aligned people wrote on the topic.
 
         Texts of others on the topic, ranked by BM25 and topic vectors (reciprocal rank fusion),
-        weighed by their author's alignment with the requester where the requester has own
-        history. The best text of each author comes first, second ones only fill up to k. A
-        hit's score is in (0, 1.5], 1 for a text that is first in both rankings and whose
-        author's alignment is neutral. Without a topic, or with one that nobody else wrote on,
-        the nearest topics' texts serve.
+        taken so that they do not say one thing (`apart`). An author's alignment with the requester
+        is told, and weighs where `choice.weights` says so. The best text of each author comes
+        first, second ones only fill up to k. A hit's score is in (0, 1], 1 for a text that is
+        first in both rankings, times what alignment makes of it. Without a topic, or with one that
+        nobody else wrote on, the nearest topics' texts serve.
 
         Args:
             history: The requester, whose own texts weigh in nowhere.

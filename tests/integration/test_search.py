@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import Added, InvalidQuery, TextStore
-from patlm.stores.choices import Choice
+from patlm.stores.choices import Choice, Weights
 from patlm.stores.reliability import TEXTS_FOR_HALF
 from patlm.stores.tables import Tables
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
@@ -100,15 +100,21 @@ async def test_preference_prefers_the_aligned(store: TextStore) -> None:
             text("friend", "tea", f"{same}!"),
         ]
     )
-    found = await by_preference(store, "ann", "same words", "tea")
+    weighed = Choice(weights=Weights(alignment=1.0))
+    found = await by_preference(store, "ann", "same words", "tea", choice=weighed)
     assert [hit.text.user_id for hit in found.hits] == ["friend", "foe"]
     assert [near.user_id for near in found.neighbours] == ["friend", "foe"]
     # Both share ann's one topic (cosine 1); ratings agree wholly and not at all.
     assert [near.score for near in found.neighbours] == pytest.approx([1.0, 0.5])
     assert [hit.score for hit in found.hits] == pytest.approx([1.5, 1.0])
     assert found.hits[0].reason.endswith(
-        "aligned 1.00 (interests cosine 1.00, ratings agree 1.00 on 1 shared topic) x 1.50"
+        "aligned 1.00 (interests cosine 1.00, ratings agree 1.00 on 1 shared topic), x 1.50"
     )
+    # As it is used, alignment is told but does not weigh: it was measured to bring nothing.
+    found = await by_preference(store, "ann", "same words", "tea")
+    assert [hit.score for hit in found.hits] == pytest.approx([1.0, 1.0])
+    assert {near.score for near in found.neighbours} == {1.0, 0.5}
+    assert all(hit.reason.endswith("shared topic), not weighed") for hit in found.hits)
 
 
 async def test_one_text_of_each_author_comes_first(store: TextStore) -> None:

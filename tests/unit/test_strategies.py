@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import ScriptedChat
 from loop_parts import GivenRetrieval, parts_of, run
-from patlm.nodes.strategies import STRATEGIES, Question, oracle
+from patlm.nodes.strategies import STRATEGIES, Question, oracle, with_oracle
 from patlm.stores import Found, History, Hit
 from patlm.stores.choices import Choice, matched
 from store_fixtures import style_encoder, text, topic_encoder
@@ -42,6 +42,8 @@ async def test_own_history_borrows_nothing() -> None:
     preference = await STRATEGIES["preference"]["own_history"](store, question())
     assert [hit.text for hit in style.hits] == list(OWN)
     assert [hit.text.topic_id for hit in preference.hits] == ["jam", "milk"]  # by relevance
+    assert all(hit.reason.startswith("written by the user") for hit in style.hits)
+    assert preference.hits[0].reason == "written by the user: topic cosine 0.58"  # 1 / sqrt(3)
     assert not store.asked
 
 
@@ -71,6 +73,21 @@ async def test_the_oracle_asks_with_what_was_really_written() -> None:
     stranger = oracle(note, style_encoder(), {})
     await stranger(GivenRetrieval(), question())
     assert asked[1].words == "jam jam"
+
+
+async def test_the_oracle_is_chosen_by_name_and_side() -> None:
+    encoders = {"style": style_encoder(), "preference": topic_encoder()}
+    known = with_oracle(STRATEGIES, encoders, {"ana": "REALLY!!!"})
+    assert {side: list(named) for side, named in known.items()} == {
+        side: [*NAMES, "oracle"] for side in ("style", "preference")
+    }
+    parts = parts_of(ScriptedChat(), store := GivenRetrieval(), strategies=known)
+    chosen = {"style": "oracle", "preference": "oracle"}
+    result = await run(parts, max_iterations=1, strategies=chosen)
+    for side, encoder in encoders.items():
+        (asked,) = store.asked_of(side)
+        assert np.array_equal(asked["query"], encoder.encode(["REALLY!!!"])[0])
+        assert {piece["strategy"] for piece in result["evidence"][side]} == {"oracle"}
 
 
 async def test_a_bench_brings_strategies_of_its_own() -> None:
