@@ -29,9 +29,12 @@ from .users import Users
 from .words import terms_of
 
 EXACT_TEXTS = 2_000
-PICKED_TEXTS = 150
-"""Candidates taken from a larger topic: the first by words and vectors, for the author's alignment
-to bring into their order."""
+PICKED_TEXTS = 48
+"""Candidates taken from a larger topic, the first by words and vectors: several times as many as are
+wanted, for those that say the same and those that may not be shown."""
+
+WEIGHED_TEXTS = 150
+"""The same where the author's alignment weighs, and may bring up a text from far behind."""
 
 NEAREST_TOPICS = 3
 """Topics that serve where the request names none, or one that the store does not know."""
@@ -78,7 +81,7 @@ async def search_by_preference(
     # A control draws among all who wrote on the topic, not among the best of them.
     whole = exact or choice.take not in ("aligned", "same_topic")
     large = [] if whole else [topic for topic in why if texts[topic] > EXACT_TEXTS]
-    picked = [await _candidates(snapshots, request, topic) for topic in large]
+    picked = [await _candidates(snapshots, request, topic, 4 * k) for topic in large]
     if picked:
         small = [topic for topic in why if topic not in large]
         pool = await _read_picked(tables, history.namespace, picked, small)
@@ -108,16 +111,19 @@ def _nearest_topics(
     return {topic: f"{lack}: nearest topic {topic}, cosine {cos:.2f}" for topic, cos in nearest}
 
 
-async def _candidates(snapshots: Snapshots, request: _Request, topic: str) -> Candidates:
+async def _candidates(
+    snapshots: Snapshots, request: _Request, topic: str, least: int
+) -> Candidates:
     """Return the best of a topic that is too large to be ranked whole."""
     history, weights = request.history, request.choice.weights
+    limit = max(least, WEIGHED_TEXTS if weights.alignment else PICKED_TEXTS)
     large = await snapshots.large_topic(history.namespace, topic)
     return await asyncio.to_thread(
         large.candidates,
         request.query,
         terms_of(request.words),
         without_user=history.user_id,
-        limit=PICKED_TEXTS,
+        limit=limit,
         weights=(weights.words, weights.topic),
     )
 
