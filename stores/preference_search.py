@@ -30,8 +30,8 @@ from .words import terms_of
 
 EXACT_TEXTS = 2_000
 PICKED_TEXTS = 48
-"""Candidates taken from a larger topic, the first by words and vectors: several times as many as are
-wanted, for those that say the same and those that may not be shown."""
+"""Candidates taken from a larger topic, the first by words and vectors: several times as many as
+are wanted, for those that say the same and those that may not be shown."""
 
 WEIGHED_TEXTS = 150
 """The same where the author's alignment weighs, and may bring up a text from far behind."""
