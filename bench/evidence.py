@@ -147,8 +147,9 @@ def _preference_rows(
         for one, other in pairs:
             for metric in METRICS:
                 gains = _gains(asked, places, measured[one], measured[other], metric)
-                row = {**label, "arm": one, "against": other, "metric": metric}
-                found["preference_paired"].append({**row, **_summed(gains)})
+                if gains:  # of people without history none is weighed by alignment
+                    row = {**label, "arm": one, "against": other, "metric": metric}
+                    found["preference_paired"].append({**row, **_summed(gains)})
         if split == "gate":
             for arm in measured:
                 if arm.startswith("alignment=") and own == "own" and data == name:
