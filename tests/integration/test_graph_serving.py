@@ -19,7 +19,7 @@ from patlm.models.errors import ModelUnusable
 from patlm.models.graphsage import GraphSage
 from patlm.stores import Artefact, Place, StoreError, TextStore, extend_splits, find_splits_file
 from patlm.stores.records import Neighbour
-from store_fixtures import STYLE, TEXTS, TOPIC, by_preference
+from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, cheap_encoders
 from typer.testing import CliRunner
 
 
@@ -81,8 +81,8 @@ def test_index_tells_what_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cheap_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "open_encoders", lambda *_: opening.Encoders(STYLE, TOPIC))
+def small_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
 
 
 def weights() -> bytes:
@@ -100,7 +100,7 @@ async def near(uri: str) -> tuple[Neighbour, ...]:
         return (await by_preference(store, "ann", "calm tea", "tea")).neighbours
 
 
-@pytest.mark.usefixtures("cheap_encoders")
+@pytest.mark.usefixtures("small_encoders")
 async def test_the_trained_form_aligns_where_it_is_said_to_serve(tmp_path: Path) -> None:
     uri = str(tmp_path)
     async with opening.open_store(uri) as store:
@@ -119,7 +119,7 @@ async def test_the_trained_form_aligns_where_it_is_said_to_serve(tmp_path: Path)
     assert await near(uri) == two_hop
 
 
-@pytest.mark.usefixtures("cheap_encoders")
+@pytest.mark.usefixtures("small_encoders")
 async def test_a_damaged_artefact_is_told(tmp_path: Path) -> None:
     whole = with_graph(None, "default", {"serves": "trained", "why": "measured"}, weights())
     damaged: list[tuple[Artefact, type[Exception]]] = [
