@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.style_encoder import FixedStyleEncoder
 from ..stores.columns import seen_schemas
 from ..stores.edges import RATING_RANGE, Alignment, align
 from ..stores.graph_form import GraphForm
@@ -79,9 +78,9 @@ class People:
         forms: Mapping[str, GraphForm],
     ) -> None:
         self._texts, self._vectors = texts, on_grid(vectors)
-        style = FixedStyleEncoder()
-        self._schemas = seen_schemas(style, topic)
-        self._no_style = np.zeros((len(texts), style.dimension), np.float32)
+        # Nothing here is told by style: its columns are there, and empty.
+        self._schemas = seen_schemas(topic, topic)
+        self._no_style = np.zeros((len(texts), topic.dimension), np.float32)
         counted = count_users({}, texts, self._no_style)
         self._users: Users = users_of_rows(rows_of_users(counted, self._schemas[USERS]))
         rows = rows_of_topics(count_topics({}, texts, self._vectors), self._schemas[TOPICS])
