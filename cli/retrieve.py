@@ -47,7 +47,7 @@ def retrieve(
     from ..graph import retrieving
     from ..graph.request_fields import read_context_fields, read_fields
     from ..graph.settings import Settings
-    from ..stores.text_store import check_exists
+    from ..stores.connecting import check_exists
     from .output import emit_json, errors_as_lines, run
 
     with errors_as_lines():

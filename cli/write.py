@@ -91,7 +91,7 @@ def opened(personalizer: Personalizer) -> Personalizer:
     Raises:
         NoSuchStore: The store named is not there; a mistyped name shall not make an empty one.
     """
-    from ..stores.text_store import check_exists
+    from ..stores.connecting import check_exists
     from .conversion import convert_bundled
 
     if personalizer.settings.store is not None:

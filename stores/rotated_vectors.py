@@ -125,7 +125,7 @@ class RotatedVectors:
         return cls(head, middle, tail)
 
     def __len__(self) -> int:
-        return self.head.shape[1]
+        return int(self.head.shape[1])
 
     def followed_by(self, other: RotatedVectors) -> RotatedVectors:
         """Return these vectors and then the other's, of the same rotation."""

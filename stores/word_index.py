@@ -134,7 +134,9 @@ class WordIndex:
         norm = self.lengths.astype(np.float32) * np.float32(K1 * B / average)
         norm += np.float32(K1 * (1 - B))
         found = list(self._places(wanted))
-        part, below = (np.empty_like(scores) for _ in "ab") if found else ((), ())
+        if not found:
+            return
+        part, below = np.empty_like(scores), np.empty_like(scores)
         for at, place in found:
             if place in self.dense:
                 np.copyto(part, self.dense[place])
