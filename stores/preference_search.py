@@ -15,14 +15,11 @@ import pyarrow as pa
 
 from .choices import Choice
 from .elsewhere import draw_elsewhere
-from .filters import within
 from .large_topic import Candidates
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .ranked_pool import rank
 from .records import Found, History, Vectors
-from .schema import TEXTS
 from .snapshots import Snapshots
-from .tables import Tables
 from .topics import Topics
 from .unseen import Unseen
 from .users import Users
@@ -54,7 +51,6 @@ class _Request:
 
 
 async def search_by_preference(
-    tables: Tables,
     snapshots: Snapshots,
     history: History,
     query: Vectors,
@@ -84,7 +80,7 @@ async def search_by_preference(
     picked = [await _candidates(snapshots, request, topic, 4 * k) for topic in large]
     if picked:
         small = [topic for topic in why if topic not in large]
-        pool = await _read_picked(tables, history.namespace, picked, small)
+        pool = await _read_picked(snapshots, history.namespace, picked, small)
     else:
         pool = await snapshots.pool(history.namespace, request.topics)
     # Several topics stand in for one that is not known: their texts are ranked anew together.
@@ -129,14 +125,13 @@ async def _candidates(
 
 
 async def _read_picked(
-    tables: Tables, namespace: str, picked: Sequence[Candidates], small: Sequence[str]
+    snapshots: Snapshots, namespace: str, picked: Sequence[Candidates], small: Sequence[str]
 ) -> Pool:
     """Return the candidates of large topics, and all texts of small ones, as one pool."""
     ids = [text_id for each in picked for text_id in each.text_ids]
-    filters = [within(namespace, text_ids=ids, shared=True)]
+    parts = [snapshots.texts(namespace, ids, POOL_COLUMNS)]
     if small:
-        filters.append(within(namespace, topics=small, shared=True))
-    parts = [tables.read(TEXTS, where, POOL_COLUMNS) for where in filters]
+        parts.append(snapshots.on_topics(namespace, small, POOL_COLUMNS))
     rows = pa.concat_tables(await asyncio.gather(*parts))
     return await asyncio.to_thread(pool_of_rows, rows)
 

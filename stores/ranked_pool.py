@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .apart import take_apart
 from .choices import DRAWN_PER_TEXT, Choice, Take, Weights, matched
@@ -15,7 +15,7 @@ from .large_topic import Candidates
 from .pools import Pool
 from .ragged import Places
 from .ranking import NEUTRAL, Scores, bm25, factors, fuse, ranks
-from .records import Hit, Neighbour, Text, Vectors
+from .records import History, Hit, Neighbour, Vectors
 from .topics import Topics
 from .unseen import Unseen
 from .users import Users
@@ -39,10 +39,9 @@ class RankedPool:
         word_ranks: Rank by BM25, from 1.
         cosines: Of the topic vectors to the query.
         scores: What decides, higher is better.
-        names: The authors.
-        authors: Whose each text is, indices into `names`.
-        alignment: How near each author is to the requester; None: not asked, all count alike.
-        factors: What that does to the authors' scores, shape (authors,).
+        authors: Whose each text is, by number.
+        align: Says how near some authors are to the requester; None: not asked, all count alike.
+        weighs: How much that counted in the scores.
         request: Tells this request's draws from those of others.
     """
 
@@ -52,10 +51,9 @@ class RankedPool:
     word_ranks: Places
     cosines: Vectors
     scores: Scores
-    names: NDArray[np.str_]
     authors: Places
-    alignment: Alignment | None
-    factors: Scores
+    align: Callable[[tuple[str, ...]], Alignment] | None
+    weighs: float
     request: tuple[str, str]
 
     def __len__(self) -> int:
@@ -88,8 +86,12 @@ class RankedPool:
 
     def neighbours(self, users: Iterable[str]) -> tuple[Neighbour, ...]:
         """Return how near some authors are, nearest first, ties by id."""
-        near = sorted({(-self._closeness(user), user) for user in users})
-        return tuple(Neighbour(user, -score) for score, user in near)
+        names = tuple(sorted(set(users)))
+        near = [NEUTRAL] * len(names)
+        if self.align is not None:
+            near = self.align(names).score.tolist()
+        order = sorted(zip((-score for score in near), names, strict=True))
+        return tuple(Neighbour(user, -score) for score, user in order)
 
     def _by_author(self) -> tuple[Places, Places]:
         """Return the best text of each author, and all others; each best first.
@@ -104,25 +106,25 @@ class RankedPool:
 
     def _hits(self, chosen: Places, choice: Choice, why: Mapping[str, str]) -> list[Hit]:
         texts = self.pool.texts_at(self.places[chosen].tolist())
-        return [
-            Hit(text, float(self.scores[at]), self._reason(int(at), text, choice, why))
-            for at, text in zip(chosen, texts, strict=True)
-        ]
+        aligned = self._aligned([text.user_id for text in texts])
+        hits = []
+        for at, text, known in zip(chosen.tolist(), texts, aligned, strict=True):
+            rank = f"words rank {self.word_ranks[at]} of {self.among}"
+            relevance = f"{rank}, topic cosine {self.cosines[at]:.2f}"
+            parts = [why[text.topic_id], *NOTES.get(choice.take, ()), relevance, *known]
+            hits.append(Hit(text, float(self.scores[at]), "; ".join(parts)))
+        return hits
 
-    def _reason(self, at: int, text: Text, choice: Choice, why: Mapping[str, str]) -> str:
-        rank = f"words rank {self.word_ranks[at]} of {self.among}"
-        relevance = f"{rank}, topic cosine {self.cosines[at]:.2f}"
-        parts = [why[text.topic_id], *NOTES.get(choice.take, ()), relevance]
-        if self.alignment is not None:
-            author, reason = self.authors[at], self.alignment.reason(self.authors[at])
-            weighs = f"x {self.factors[author]:.2f}" if choice.weights.alignment else "not weighed"
-            parts.append(f"{reason}, {weighs}")
-        return "; ".join(parts)
-
-    def _closeness(self, user: str) -> float:
-        if self.alignment is None:
-            return NEUTRAL
-        return float(self.alignment.score[int(np.searchsorted(self.names, user))])
+    def _aligned(self, authors: Sequence[str]) -> list[list[str]]:
+        """Return what to say of each author's alignment."""
+        if self.align is None:
+            return [[] for _ in authors]
+        names = tuple(sorted(set(authors)))
+        alignment = self.align(names)
+        weighed = factors(alignment.score, self.weighs)
+        says = [f"x {factor:.2f}" if self.weighs else "not weighed" for factor in weighed]
+        places = [names.index(author) for author in authors]
+        return [[f"{alignment.reason(at)}, {says[at]}"] for at in places]
 
 
 def rank(
@@ -162,11 +164,13 @@ def rank(
         among = candidates.among
     scores = fuse([word_ranks, vector_ranks], [weights.words, weights.topic])
     names, authors = np.unique([pool.users[place] for place in places], return_inverse=True)
-    alignment, weighed = None, np.ones(len(names))
+    aligned = None
     if users is not None and len(places):
-        alignment = align(history, names.tolist(), users, topics, about)
-        weighed = factors(alignment.score, weights.alignment)
-        scores = scores * weighed[authors]
+        # Reasons and neighbours ask for the same authors.
+        aligned = cache(partial(_align, history, users, topics, about))
+        if weights.alignment:
+            weighed = factors(aligned(tuple(names.tolist())).score, weights.alignment)
+            scores = scores * weighed[authors]
     return RankedPool(
         pool,
         places,
@@ -174,9 +178,14 @@ def rank(
         word_ranks,
         cosines,
         scores,
-        names,
         authors,
-        alignment,
-        weighed,
+        aligned,
+        weights.alignment,
         request=(history.namespace, history.user_id),
     )
+
+
+def _align(
+    history: History, users: Users, topics: Topics, about: Sequence[str], authors: tuple[str, ...]
+) -> Alignment:
+    return align(history, authors, users, topics, about)

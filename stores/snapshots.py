@@ -39,8 +39,8 @@ POOLED_TEXTS = 50_000
 REMEMBERED_HISTORIES = 4_000
 """Own texts that all histories in memory may hold together (about 2.5 KB each)."""
 
-ALL_RESIDENT_TEXTS = 50_000
-"""Texts that all namespaces kept in memory may hold together (about 2.5 KB each)."""
+ALL_RESIDENT_TEXTS = 200_000
+"""Texts that all namespaces kept in memory may hold together (about 3 KB each)."""
 
 ALL_LARGE_TEXTS = 2_000_000
 """Texts that all large topics in memory may hold together (about 0.9 KB each)."""
@@ -164,19 +164,18 @@ class Snapshots:
         """Return the shared texts of a topic of very many as they are now."""
         return await self._large_topics.get((namespace, topic_id))
 
-    async def style_rows(self, namespace: str) -> StyleRows | None:
-        """Return which texts to read of whom; None: the namespace's texts are in memory anyway."""
-        if await self._residents.get(namespace) is not None:
-            return None
+    async def style_rows(self, namespace: str) -> StyleRows:
+        """Return what says which texts to read of whom, as it is now."""
         return await self._style_rows.get(namespace)
 
     async def texts(
         self, namespace: str, text_ids: Sequence[str], columns: Sequence[str]
     ) -> pa.Table:
-        """Return the rows of some shared texts as they are now."""
-        return await self._tables.read(
-            TEXTS, within(namespace, text_ids=text_ids, shared=True), columns
-        )
+        """Return the rows of some texts as they are now."""
+        resident = await self._residents.get(namespace)
+        if resident is not None:
+            return resident.by_ids(text_ids, columns)
+        return await self._tables.read(TEXTS, within(namespace, text_ids=text_ids), columns)
 
     async def shared_texts(
         self, namespace: str, users: Sequence[str], columns: Sequence[str]
@@ -237,17 +236,23 @@ class Snapshots:
             return None
         return await self._tables.read_changed(name, namespace, kept[0])
 
+    async def on_topics(
+        self, namespace: str, topics: Sequence[str], columns: Sequence[str]
+    ) -> pa.Table:
+        """Return the rows of the shared texts on some topics as they are now."""
+        resident = await self._residents.get(namespace)
+        if resident is not None:
+            return resident.by_topics(topics, columns, shared=True)
+        where = within(namespace, topics=topics, shared=True)
+        return await self._tables.read(TEXTS, where, columns)
+
     async def _read_pool(
-        self, key: tuple[str, tuple[str, ...]], version: int, _: Kept[Pool] | None
+        self, key: tuple[str, tuple[str, ...]], _: int, kept: Kept[Pool] | None
     ) -> Pool:
         namespace, topics = key
-        resident = await self._residents.get(namespace, version)
-        if resident is not None:
-            rows = resident.by_topics(topics, POOL_COLUMNS, shared=True)
-        else:
-            where = within(namespace, topics=topics, shared=True)
-            rows = await self._tables.read(TEXTS, where, POOL_COLUMNS)
-        return await asyncio.to_thread(pool_of_rows, rows)
+        return await asyncio.to_thread(
+            pool_of_rows, await self.on_topics(namespace, topics, POOL_COLUMNS)
+        )
 
     async def _read_large_topic(
         self, key: tuple[str, str], _: int, kept: Kept[LargeTopic] | None
@@ -265,7 +270,7 @@ class Snapshots:
         return await asyncio.to_thread(LargeTopic.build, rows)
 
     async def _read_style_rows(
-        self, namespace: str, _: int, kept: Kept[StyleRows] | None
+        self, namespace: str, version: int, kept: Kept[StyleRows] | None
     ) -> StyleRows:
         if kept is not None:
             columns = (*STYLE_ROWS_COLUMNS, "shared")
@@ -274,16 +279,24 @@ class Snapshots:
                 new = changed.filter(pc.field("shared"))
                 return await asyncio.to_thread(kept[1].with_new, new) if len(new) else kept[1]
         rows = StyleRowsBuilder()
+        resident = await self._residents.get(namespace, version)
+        if resident is not None:
+            await asyncio.to_thread(rows.take, resident.rows.filter(pc.field("shared")))
+            return await asyncio.to_thread(rows.build)
         where = within(namespace, shared=True)
         async for batch in self._tables.read_batches(TEXTS, where, STYLE_ROWS_COLUMNS, BATCH_ROWS):
             await asyncio.to_thread(rows.take, batch)
         return await asyncio.to_thread(rows.build)
 
     async def _read_resident(
-        self, namespace: str, version: int, _: Kept[Resident | None] | None
+        self, namespace: str, _: int, kept: Kept[Resident | None] | None
     ) -> Resident | None:
         """Return all texts of a namespace, or None where it is too large for that."""
         if await self._tables.count(TEXTS, within(namespace)) > RESIDENT_TEXTS:
             return None
+        if kept is not None and kept[1] is not None:
+            changed = await self._tables.read_changed(TEXTS, namespace, kept[0])
+            if changed is not None:
+                return await asyncio.to_thread(kept[1].with_new, changed)
         rows = await self._tables.read(TEXTS, within(namespace))
         return await asyncio.to_thread(resident_of_rows, rows)

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .ragged import Places
 from .records import Vectors
@@ -80,15 +81,17 @@ class StyleRows:
             on_topic: Whether the topic's texts are the only ones instead.
             each: Texts of each user at most.
         """
-        found: list[str] = []
-        for user, direction in wanted.items():
-            near: dict[str, float] = {}
-            for part in self.parts:
-                places = part.of_user.get(user)
-                if places is not None:
-                    near |= _near(part, places, direction, topic_id, on_topic)
-            found += sorted(near, key=lambda text_id: (-near[text_id], text_id))[:each]
-        return found
+        users = list(wanted)
+        directions = np.array([wanted[user] for user in users])
+        near: dict[str, tuple[int, float]] = {}
+        for part in self.parts:
+            near |= _near(
+                part, users, np.array([wanted[user] for user in users]), topic_id, on_topic
+            )
+        of_user: list[list[tuple[float, str]]] = [[] for _ in users]
+        for text_id, (user, score) in near.items():
+            of_user[user].append((-score, text_id))
+        return [text_id for some in of_user for _, text_id in sorted(some)[:each]]
 
 
 class StyleRowsBuilder:
@@ -108,13 +111,22 @@ class StyleRowsBuilder:
 
 
 def _near(
-    part: _Part, places: Places, direction: Vectors, topic_id: str | None, on_topic: bool
-) -> dict[str, float]:
-    topics = part.rows.column("topic_id").take(places).to_pylist()
-    kept = [not topic_id or (topic == topic_id) == on_topic for topic in topics]
-    places = places[np.array(kept, np.bool_)]
-    ids: Sequence[str] = part.rows.column("text_id").take(places).to_pylist()
-    return dict(zip(ids, part.vectors.dots(places, direction).tolist(), strict=True))
+    part: _Part, users: Sequence[str], directions: Vectors, topic_id: str | None, on_topic: bool
+) -> dict[str, tuple[int, float]]:
+    """Return the texts of some users by id: whose (an index into `users`), and how near."""
+    none = np.zeros(0, np.int64)
+    places = [part.of_user.get(user, none) for user in users]
+    whose = np.repeat(np.arange(len(users)), [len(some) for some in places])
+    at = np.concatenate([none, *places])
+    if topic_id:
+        here = pc.equal(part.rows.column("topic_id").take(at), topic_id).to_numpy()
+        kept = here if on_topic else ~here
+        at, whose = at[kept], whose[kept]
+    rows = part.vectors.codes.take(at, axis=0).astype(np.float32)
+    scores = np.einsum("ij,ij->i", rows, directions[whose]) * part.vectors.scale.take(at)
+    ids: Sequence[str] = part.rows.column("text_id").take(at).to_pylist()
+    found = zip(whose.tolist(), scores.tolist(), strict=True)
+    return dict(zip(ids, found, strict=True))
 
 
 def _part(rows: pa.Table) -> _Part:

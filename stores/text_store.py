@@ -243,7 +243,6 @@ class TextStore:
         """
         _check_query(query, self._topic_encoder, k)
         return await preference_search.search_by_preference(
-            self._tables,
             self._snapshots,
             history,
             query,
