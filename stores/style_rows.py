@@ -85,9 +85,7 @@ class StyleRows:
         directions = np.array([wanted[user] for user in users])
         near: dict[str, tuple[int, float]] = {}
         for part in self.parts:
-            near |= _near(
-                part, users, np.array([wanted[user] for user in users]), topic_id, on_topic
-            )
+            near |= _near(part, users, directions, topic_id, on_topic)
         of_user: list[list[tuple[float, str]]] = [[] for _ in users]
         for text_id, (user, score) in near.items():
             of_user[user].append((-score, text_id))
