@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -136,11 +137,13 @@ class _Refit:
             async with self.lock.held():
                 left = await self._empty(generation)
                 if left <= BATCH_TEXTS:  # few: writers wait for the last ones
-                    done += await self._fill(generation, total - left, total)
+                    done += await self._fill(generation, total - left, total, nullcontext)
                     await self._sum_up(generation)
                     await self._let_serve(generation)
                     return done
-            done += await bounded(partial(self._fill, generation, total - left, total))
+            done += await bounded(
+                partial(self._fill, generation, total - left, total, self.lock.held)
+            )
 
     async def _empty(self, generation: Generation) -> int:
         return await self.texts.count_rows(self._where_empty(generation))
@@ -148,7 +151,17 @@ class _Refit:
     def _where_empty(self, generation: Generation) -> str:
         return f"{every_namespace().sql} AND {generation.texts_column} IS NULL"
 
-    async def _fill(self, generation: Generation, at: int, total: int) -> int:
+    async def _fill(
+        self,
+        generation: Generation,
+        at: int,
+        total: int,
+        hold: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> int:
+        """Embed what is empty; each commit under `hold`.
+
+        A writer takes the number of its write from the table's version: nothing may come between.
+        """
         done = 0
         query = self.texts.query().where(self._where_empty(generation)).select(["text_id", "body"])
         async for rows in _batches(await query.to_batches(max_batch_length=BATCH_TEXTS)):
@@ -160,7 +173,8 @@ class _Refit:
             )
             # A text that has been forgotten meanwhile matches nothing, and stays away.
             merge = self.texts.merge_insert(KEYS[TEXTS]).when_matched_update_all()
-            await bounded(partial(merge.execute, made))
+            async with hold():
+                await bounded(partial(merge.execute, made))
             done += len(bodies)
             self.progress(at + done, total)
         return done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from patlm.stores import Text, TextStore
 from patlm.stores.style_records import refit_store
 from store_fixtures import STYLE, TOPIC, opened, style_encoder, text
@@ -50,7 +51,10 @@ class Known:
             assert {hit.text.user_id for hit in found.hits} == {f"user{n}" for n in range(40)}
 
 
-async def test_searches_go_on_during_writes_compactions_and_refits(tmp_path: Path) -> None:
+async def test_searches_go_on_during_writes_compactions_and_refits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("patlm.stores.refit.BATCH_TEXTS", 64)  # so that writes come between
     known = Known()
     async with opened(tmp_path) as reading, opened(tmp_path) as writing:
         await known.write(writing, range(10))
@@ -64,7 +68,12 @@ async def test_searches_go_on_during_writes_compactions_and_refits(tmp_path: Pat
             assert (await writing.compact(threshold=0)).compacted
             done.append("compact")
             if done.count("refit") < 1:  # a second would take the readers' vectors away
-                await refit_store(str(tmp_path), style_encoder("signs-2", dimension=40))
+                new = style_encoder("signs-2", dimension=40)
+                refitting = asyncio.create_task(refit_store(str(tmp_path), new))
+                while not refitting.done():
+                    await known.write(writing, range(number, number + 1))
+                    number += 1
+                await refitting
                 done.append("refit")
         await asyncio.gather(*readers)
         assert {"write", "compact", "refit"} <= set(done)
