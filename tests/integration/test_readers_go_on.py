@@ -43,12 +43,12 @@ class Known:
             history = await store.history("default", "nobody", topic_id=wanted.topic_id)
             query = TOPIC.encode([wanted.body])[0]
             found = await store.search_by_preference(
-                history, query, wanted.body, topic_id=wanted.topic_id, k=400
+                history, query, wanted.body, topic_id=wanted.topic_id, k=5
             )
             assert wanted in [hit.text for hit in found.hits]
             query = STYLE.encode([wanted.body])[0]
-            found = await store.search_by_style(history, query, topic_id=None, k=50)
-            assert {hit.text.user_id for hit in found.hits} == {f"user{n}" for n in range(40)}
+            found = await store.search_by_style(history, query, topic_id=None, k=5)
+            assert (len(found.hits), found.pool_size) == (5, 40)
 
 
 async def test_searches_go_on_during_writes_compactions_and_refits(
