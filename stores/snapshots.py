@@ -281,7 +281,8 @@ class Snapshots:
         rows = StyleRowsBuilder()
         resident = await self._residents.get(namespace, version)
         if resident is not None:
-            await asyncio.to_thread(rows.take, resident.rows.filter(pc.field("shared")))
+            some = resident.rows.select([*STYLE_ROWS_COLUMNS, "shared"])
+            await asyncio.to_thread(lambda: rows.take(some.filter(pc.field("shared"))))
             return await asyncio.to_thread(rows.build)
         where = within(namespace, shared=True)
         async for batch in self._tables.read_batches(TEXTS, where, STYLE_ROWS_COLUMNS, BATCH_ROWS):
