@@ -45,8 +45,8 @@ ALL_RESIDENT_TEXTS = 200_000
 ALL_LARGE_TEXTS = 2_000_000
 """Texts that all large topics in memory may hold together (about 0.9 KB each)."""
 
-ALL_STYLE_ROWS = 4_000_000
-"""Texts whose style vectors may be in memory together (about 300 bytes each)."""
+ALL_STYLE_ROWS = 2_000_000
+"""Texts whose style vectors may be in memory together (about 600 bytes each)."""
 
 BATCH_ROWS = 16_384
 """Rows read at once of a table that is too large to be read whole."""
