@@ -22,9 +22,8 @@ from .history import HISTORY_COLUMNS, history_of_rows
 from .large_topic import LargeTopic
 from .pools import POOL_COLUMNS, Pool, pool_of_rows
 from .records import History
-from .resident import RESIDENT_TEXTS, Resident, resident_of_rows
+from .resident import RESIDENT_TEXTS, Resident, ResidentBuilder
 from .schema import TEXTS, TOPICS, USERS
-from .style_rows import STYLE_ROWS_COLUMNS, StyleRows, StyleRowsBuilder
 from .tables import Tables
 from .topics import Topics, topics_of_rows
 from .unembedded import sum_missing
@@ -39,14 +38,11 @@ POOLED_TEXTS = 50_000
 REMEMBERED_HISTORIES = 4_000
 """Own texts that all histories in memory may hold together (about 2.5 KB each)."""
 
-ALL_RESIDENT_TEXTS = 200_000
-"""Texts that all namespaces kept in memory may hold together (about 3 KB each)."""
+ALL_RESIDENT_TEXTS = 1_500_000
+"""Texts that all namespaces kept in memory may hold together (about 2 KB each)."""
 
 ALL_LARGE_TEXTS = 2_000_000
 """Texts that all large topics in memory may hold together (about 0.9 KB each)."""
-
-ALL_STYLE_ROWS = 2_000_000
-"""Texts whose style vectors may be in memory together (about 600 bytes each)."""
 
 BATCH_ROWS = 16_384
 """Rows read at once of a table that is too large to be read whole."""
@@ -83,6 +79,10 @@ class _Latest(Generic[Key, Value]):
         # never a stale value.
         if version is None:
             version = await self._version()
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] >= version:
+            self._kept.move_to_end(key)
+            return kept[1]
         async with self._locks.setdefault(key, aiologic.Lock()):
             kept = self._kept.get(key)
             if kept is not None and kept[0] >= version:
@@ -140,9 +140,6 @@ class Snapshots:
         self._large_topics = _Latest(
             lambda: tables.version(TEXTS), self._read_large_topic, len, ALL_LARGE_TEXTS
         )
-        self._style_rows = _Latest(
-            lambda: tables.version(TEXTS), self._read_style_rows, len, ALL_STYLE_ROWS
-        )
 
     async def history(self, namespace: str, user_id: str, topic_id: str | None) -> History:
         """Return a requester's side as it is now; both retrievals of a request ask for it."""
@@ -164,9 +161,9 @@ class Snapshots:
         """Return the shared texts of a topic of very many as they are now."""
         return await self._large_topics.get((namespace, topic_id))
 
-    async def style_rows(self, namespace: str) -> StyleRows:
-        """Return what says which texts to read of whom, as it is now."""
-        return await self._style_rows.get(namespace)
+    async def resident(self, namespace: str) -> Resident | None:
+        """Return all texts of a namespace as they are now; None: they are too many for memory."""
+        return await self._residents.get(namespace)
 
     async def texts(
         self, namespace: str, text_ids: Sequence[str], columns: Sequence[str]
@@ -199,7 +196,6 @@ class Snapshots:
         self._histories.clear()
         self._residents.clear()
         self._large_topics.clear()
-        self._style_rows.clear()
 
     async def _read_history(
         self, key: tuple[str, str, str | None], version: int, _: Kept[History] | None
@@ -242,7 +238,7 @@ class Snapshots:
         """Return the rows of the shared texts on some topics as they are now."""
         resident = await self._residents.get(namespace)
         if resident is not None:
-            return resident.by_topics(topics, columns, shared=True)
+            return resident.by_topics(topics, columns)
         where = within(namespace, topics=topics, shared=True)
         return await self._tables.read(TEXTS, where, columns)
 
@@ -262,42 +258,23 @@ class Snapshots:
             since = kept[0]
             changed = await self._tables.read_changed(TEXTS, namespace, since, LARGE_COLUMNS)
             if changed is not None:
-                here = (pc.field("topic_id") == topic) & pc.field("shared")
+                here = pc.and_(pc.equal(changed["topic_id"], topic), changed["shared"])
                 new = changed.filter(here)
                 return await asyncio.to_thread(kept[1].with_new, new) if len(new) else kept[1]
-        where = within(namespace, topics=[topic], shared=True)
-        rows = await self._tables.read(TEXTS, where, LARGE_COLUMNS)
+        rows = await self.on_topics(namespace, [topic], LARGE_COLUMNS)
         return await asyncio.to_thread(LargeTopic.build, rows)
-
-    async def _read_style_rows(
-        self, namespace: str, version: int, kept: Kept[StyleRows] | None
-    ) -> StyleRows:
-        if kept is not None:
-            columns = (*STYLE_ROWS_COLUMNS, "shared")
-            changed = await self._tables.read_changed(TEXTS, namespace, kept[0], columns)
-            if changed is not None:
-                new = changed.filter(pc.field("shared"))
-                return await asyncio.to_thread(kept[1].with_new, new) if len(new) else kept[1]
-        rows = StyleRowsBuilder()
-        resident = await self._residents.get(namespace, version)
-        if resident is not None:
-            some = resident.rows.select([*STYLE_ROWS_COLUMNS, "shared"])
-            await asyncio.to_thread(lambda: rows.take(some.filter(pc.field("shared"))))
-            return await asyncio.to_thread(rows.build)
-        where = within(namespace, shared=True)
-        async for batch in self._tables.read_batches(TEXTS, where, STYLE_ROWS_COLUMNS, BATCH_ROWS):
-            await asyncio.to_thread(rows.take, batch)
-        return await asyncio.to_thread(rows.build)
 
     async def _read_resident(
         self, namespace: str, _: int, kept: Kept[Resident | None] | None
     ) -> Resident | None:
-        """Return all texts of a namespace, or None where it is too large for that."""
-        if await self._tables.count(TEXTS, within(namespace)) > RESIDENT_TEXTS:
+        """Return all texts of a namespace; None where there are none, or too many."""
+        if not 0 < await self._tables.count(TEXTS, within(namespace)) <= RESIDENT_TEXTS:
             return None
         if kept is not None and kept[1] is not None:
             changed = await self._tables.read_changed(TEXTS, namespace, kept[0])
             if changed is not None:
                 return await asyncio.to_thread(kept[1].with_new, changed)
-        rows = await self._tables.read(TEXTS, within(namespace))
-        return await asyncio.to_thread(resident_of_rows, rows)
+        texts = ResidentBuilder()
+        async for batch in self._tables.read_batches(TEXTS, within(namespace), None, BATCH_ROWS):
+            await asyncio.to_thread(texts.take, batch)
+        return await asyncio.to_thread(texts.build)

@@ -119,14 +119,13 @@ class _StyleSearch:
     async def _read(self, batch: list[str]) -> pa.Table:
         """Return the texts of some users among which the most telling are."""
         namespace = self.history.namespace
-        if self.exact:
+        resident = await self.snapshots.resident(namespace)
+        if self.exact or resident is None:
             return await self.snapshots.shared_texts(namespace, batch, AUTHOR_COLUMNS)
-        kept = await self.snapshots.style_rows(namespace)
         wanted = {user: self.query + self.users.style[self.users.row[user]] for user in batch}
-        ids = await asyncio.to_thread(
-            kept.most_telling, wanted, self.topic_id, on_topic=self.on_topic, each=READ_OF_EACH
+        return resident.most_telling(
+            wanted, self.topic_id, AUTHOR_COLUMNS, on_topic=self.on_topic, each=READ_OF_EACH
         )
-        return await self.snapshots.texts(namespace, ids, AUTHOR_COLUMNS)
 
     def _most_telling(self, rows: pa.Table) -> dict[str, Hit]:
         """Return the most telling text of each user in the rows.
@@ -137,8 +136,8 @@ class _StyleSearch:
         if self.topic_id:
             # Not in the filter of the read: LanceDB would make the list of all other texts of the
             # store first (6 ms more at 200,000 texts).
-            about = pc.field("topic_id")
-            rows = rows.filter(about == self.topic_id if self.on_topic else about != self.topic_id)
+            compare = pc.equal if self.on_topic else pc.not_equal
+            rows = rows.filter(compare(rows.column("topic_id"), self.topic_id))
         # A user unknown to the snapshot came with a write since it was read.
         places = [self.users.row.get(user, -1) for user in rows.column("user_id").to_pylist()]
         authors = np.array(places, np.int64)

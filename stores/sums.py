@@ -2,9 +2,13 @@
 
 A topic's vector must leave out what the requester wrote on it. In floating point (S + u) - u
 differs from S in its last bits, in a way that depends on u: the requester's target would show
-through the scores. So every vector is put on a grid of 2⁻²⁴ when it is stored (an error of at
-most 2⁻²⁵ a component, below float32's own near 1), and summed in float64: sums of up to 2²⁸
-texts are then exact, the same in every order, and (S + u) - u = S bit for bit.
+through the scores. So every vector is rounded to half precision when it is stored, all of whose
+values below 1 lie on a grid of 2⁻²⁴, and summed in float64: sums of up to 2²⁸ texts are then
+exact, the same in every order, and (S + u) - u = S bit for bit.
+
+What is stored is the vector, for everything that is computed with it: in memory it takes two bytes
+a number without any loss. Cosines differ from those of the encoder's own vectors by 10⁻⁵ usually
+and by 2⁻¹¹ at most.
 """
 
 from __future__ import annotations
@@ -14,12 +18,10 @@ from numpy.typing import NDArray
 
 from .records import Sums, Vectors
 
-GRID = 2.0**24
-
 
 def on_grid(vectors: NDArray[np.floating]) -> Vectors:
-    """Return the vectors rounded to multiples of 2⁻²⁴, float32, same shape."""
-    return (np.rint(vectors.astype(np.float64) * GRID) / GRID).astype(np.float32)
+    """Return the vectors rounded to half precision, as float32, same shape."""
+    return vectors.astype(np.float16).astype(np.float32)
 
 
 def exact_sum(vectors: Vectors) -> Sums:

@@ -34,6 +34,7 @@ from .schema import (
     first_generation,
 )
 from .unembedded import embed_missing
+from .versions import Versions
 from .words import MAX_WORD
 from .write_lock import WriteLock
 
@@ -65,6 +66,7 @@ class Tables:
         self._tables: dict[str, AsyncTable] = {}
         self._seen: dict[str, int] = {}
         self.root = local_root(connection.uri)
+        self._versions = Versions(self.root)
         self._lock = WriteLock(self.root)
 
     @property
@@ -138,7 +140,7 @@ class Tables:
 
     async def version(self, name: str) -> int:
         """Return a table's version, which changes with every write, also another process's."""
-        self._seen[name] = await bounded(self._tables[name].version)
+        self._seen[name] = await self._versions.of(name, self._tables[name])
         return self._seen[name]
 
     def last_version(self, name: str) -> int:
@@ -167,7 +169,7 @@ class Tables:
         return await self._seen_rows(name, found, columns, where)
 
     async def read_batches(
-        self, name: str, where: Filter, columns: Sequence[str], rows: int
+        self, name: str, where: Filter, columns: Sequence[str] | None, rows: int
     ) -> AsyncIterator[pa.Table]:
         """Yield the rows that meet the filter, `rows` at a time; all of one version."""
         query = self._tables[name].query().where(where.sql)
