@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,13 +9,14 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from .beside import MANY_ROWS, MANY_VECTORS, beside
 from .near_copies import copies_among, shingles_of
 from .ragged import Places, starts_of
 from .records import Hit
-from .rows import PLAIN_COLUMNS
+from .rows import PLAIN_COLUMNS, terms_of_rows
 from .unseen import Unseen
 from .users import Users
-from .words import bare, terms_of
+from .words import Terms, bare
 
 AUTHOR_COLUMNS = (*PLAIN_COLUMNS, "text_id", "style", "terms")
 SPARE_USERS = 4
@@ -53,6 +53,14 @@ class AsDrawn:
         return self.rows[begin:end]
 
 
+@dataclass(frozen=True)
+class Told:
+    """A hit, and the terms of its text (of title and body)."""
+
+    hit: Hit
+    terms: Terms
+
+
 async def first_texts(
     read: Read, unseen: Unseen, users: Users, order: Order, k: int, pick: Pick
 ) -> list[Hit]:
@@ -64,32 +72,38 @@ async def first_texts(
         users: The namespace's.
         order: Which of them, those who come first in front.
         k: How many texts.
-        pick: Called in a thread, with what may be shown.
+        pick: Called with what may be shown.
     """
-    hits: list[Hit] = []
+    hits: list[Told] = []
     begin, width = 0, k + SPARE_USERS
     while len(hits) < k and begin < len(order):
-        rows_ahead = await asyncio.to_thread(order.between, begin, begin + width)
+        many = len(order) > MANY_VECTORS
+        rows_ahead = await beside(many, order.between, begin, begin + width)
         batch = [users.ids[row] for row in rows_ahead]
         rows = await read(batch)
-        hits = await asyncio.to_thread(_extended, hits, batch, rows, unseen, pick)
+        hits = await beside(len(rows) > MANY_ROWS, _extended, hits, batch, rows, unseen, pick)
         begin, width = begin + width, width * 2
-    return hits[:k]
+    return [told.hit for told in hits[:k]]
 
 
 def _extended(
-    hits: list[Hit], batch: list[str], rows: pa.Table, unseen: Unseen, pick: Pick
-) -> list[Hit]:
-    found = pick(unseen.rows(rows.sort_by("text_id").combine_chunks()))
-    return without_copies([*hits, *(found[user] for user in batch if user in found)])
+    hits: list[Told], batch: list[str], rows: pa.Table, unseen: Unseen, pick: Pick
+) -> list[Told]:
+    rows = unseen.rows(rows.sort_by("text_id").combine_chunks())
+    found = pick(rows)
+    place = {text_id: at for at, text_id in enumerate(rows.column("text_id").to_pylist())}
+    terms, starts = terms_of_rows(rows)
+    new = [found[user] for user in batch if user in found]
+    at = [place[hit.text.text_id] for hit in new]
+    told = [Told(hit, terms[starts[n] : starts[n + 1]]) for hit, n in zip(new, at, strict=True)]
+    return without_copies([*hits, *told])
 
 
-def without_copies(hits: Sequence[Hit]) -> list[Hit]:
+def without_copies(hits: Sequence[Told]) -> list[Told]:
     """Return hits less those whose text is a near-copy of an earlier one's."""
-    terms = [terms_of(f"{hit.text.title} {hit.text.body}") for hit in hits]
-    starts = starts_of(np.array([len(each) for each in terms], np.int64))
-    bodies = [bare(hit.text.body) for hit in hits]
-    everything = np.concatenate([np.zeros(0, np.uint32), *terms])
+    starts = starts_of(np.array([len(told.terms) for told in hits], np.int64))
+    everything = np.concatenate([np.zeros(0, np.uint32), *(told.terms for told in hits)])
+    bodies = [bare(told.hit.text.body) for told in hits]
     shingles = shingles_of(everything, starts)
     copies = copies_among(shingles, starts, np.arange(len(hits)), bodies)
     kept: list[int] = []

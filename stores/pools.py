@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from .near_copies import Mask, Shingles, copies_among, copies_of, shingles_of
-from .ragged import Places, starts_of, take
+from .ragged import Places, take
 from .records import Text, Vectors
-from .rows import PLAIN_COLUMNS, texts_of_rows, vectors_of
+from .rows import PLAIN_COLUMNS, terms_of_rows, texts_of_rows, vectors_of
 from .unseen import Unseen
 from .words import Terms, bare
 
@@ -76,15 +76,13 @@ class Pool:
 
 def pool_of_rows(rows: pa.Table) -> Pool:
     """Return the pool that rows of the table `texts` make."""
-    import pyarrow.compute as pc
-
     rows = rows.sort_by("text_id").combine_chunks()
-    terms = rows.column("terms").combine_chunks()
+    terms, starts = terms_of_rows(rows)
     return Pool(
         rows=rows.drop_columns(["terms", "topic"]),
         users=tuple(rows.column("user_id").to_pylist()),
         bodies=tuple(bare(body) for body in rows.column("body").to_pylist()),
         vectors=vectors_of(rows, "topic"),
-        terms=terms.flatten().to_numpy(),
-        starts=starts_of(pc.list_value_length(terms).to_numpy()),
+        terms=terms,
+        starts=starts,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from .beside import MANY_ROWS, MANY_VECTORS, beside
 from .choices import Choice
 from .elsewhere import draw_elsewhere
 from .large_topic import Candidates
@@ -69,7 +70,8 @@ async def search_by_preference(
     if known and topic_id:
         why = {topic_id: "wrote on this topic"}
     else:
-        why = await asyncio.to_thread(_nearest_topics, topics, history, query, topic_id)
+        many = len(topics.ids) > MANY_VECTORS
+        why = await beside(many, _nearest_topics, topics, history, query, topic_id)
     if not why:
         return Found(topic_known=known)
     request = _Request(history, query, words, tuple(why), why, choice, request_text)
@@ -87,12 +89,13 @@ async def search_by_preference(
     ranked = picked[0] if len(picked) == len(why) == 1 else None
     weighs = history.texts and choice.take != "same_topic"
     users = await snapshots.users(history.namespace) if weighs else None
-    found = await asyncio.to_thread(_found, pool, ranked, request, users, topics, k)
-    beside = sum(topics.others_on(each, history.contributed) for each in large)
+    many = len(pool) > MANY_ROWS
+    found = await beside(many, _found, pool, ranked, request, users, topics, k)
+    others = sum(topics.others_on(each, history.contributed) for each in large)
     return Found(
         hits=found.hits,
         neighbours=found.neighbours,
-        pool_size=found.pool_size - sum(map(len, picked)) + beside if large else found.pool_size,
+        pool_size=found.pool_size - sum(map(len, picked)) + others if large else found.pool_size,
         topic_known=known,
         topics=request.topics,
     )
@@ -133,7 +136,7 @@ async def _read_picked(
     if small:
         parts.append(snapshots.on_topics(namespace, small, POOL_COLUMNS))
     rows = pa.concat_tables(await asyncio.gather(*parts))
-    return await asyncio.to_thread(pool_of_rows, rows)
+    return await beside(len(rows) > MANY_ROWS, pool_of_rows, rows)
 
 
 def _found(

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .ragged import Places, starts_of
 from .records import Text, Vectors
-from .words import terms_of
+from .words import Terms, terms_of
 
 PLAIN_COLUMNS = (
     "namespace",
@@ -61,6 +62,14 @@ def rows_of_texts(
     columns["topic"] = vector_column(topic)
     arrays = [columns[field.name].cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def terms_of_rows(rows: pa.Table) -> tuple[Terms, Places]:
+    """Return the terms of some texts one after another, and where each text's begin."""
+    import pyarrow.compute as pc
+
+    lists = rows.column("terms").combine_chunks()
+    return lists.flatten().to_numpy(), starts_of(pc.list_value_length(lists).to_numpy())
 
 
 def texts_of_rows(rows: pa.Table) -> list[Text]:

@@ -16,6 +16,7 @@ import aiologic
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .beside import MANY_ROWS, beside
 from .filters import within
 from .graph_form import TWO_HOP, GraphForm
 from .history import HISTORY_COLUMNS, history_of_rows
@@ -206,7 +207,8 @@ class Snapshots:
             rows = resident.by_users([user_id], HISTORY_COLUMNS)
         else:
             rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
-        return await asyncio.to_thread(history_of_rows, rows, namespace, user_id, topic_id)
+        many = len(rows) > MANY_ROWS
+        return await beside(many, history_of_rows, rows, namespace, user_id, topic_id)
 
     async def _read_users(self, namespace: str, _: int, kept: Kept[Users] | None) -> Users:
         changed = await self._changed(USERS, namespace, kept)
@@ -246,9 +248,8 @@ class Snapshots:
         self, key: tuple[str, tuple[str, ...]], _: int, kept: Kept[Pool] | None
     ) -> Pool:
         namespace, topics = key
-        return await asyncio.to_thread(
-            pool_of_rows, await self.on_topics(namespace, topics, POOL_COLUMNS)
-        )
+        rows = await self.on_topics(namespace, topics, POOL_COLUMNS)
+        return await beside(len(rows) > MANY_ROWS, pool_of_rows, rows)
 
     async def _read_large_topic(
         self, key: tuple[str, str], _: int, kept: Kept[LargeTopic] | None

@@ -9,7 +9,6 @@ with it.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .author_walk import AUTHOR_COLUMNS, AsDrawn, Order, first_texts
+from .beside import MANY_VECTORS, beside
 from .best_first import BestFirst
 from .choices import DRAWN_PER_TEXT, Choice, Take, matched
 from .length_axis import LengthAxis
@@ -57,7 +57,7 @@ async def search_by_style(
     whole = exact or choice.take == "anti_aligned"  # of the farthest, estimates say too little
     unseen = Unseen(history, request_text)
     search = _StyleSearch(snapshots, users, unseen, query, topic_id, choice, whole)
-    rows, scores = await asyncio.to_thread(search.candidates)
+    rows, scores = await beside(len(users.ids) > MANY_VECTORS, search.candidates)
     hits = await search.hits(rows, scores, k)
     return Found(
         hits=tuple(hits),

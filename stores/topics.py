@@ -124,12 +124,13 @@ class Topics:
         A topic that only the requester wrote on, or that is not known, is a row of zeros.
         """
         units = np.zeros((len(topic_ids), self.units.shape[1]), np.float32)
-        for place, topic in enumerate(topic_ids):
-            row = self.row.get(topic)
-            if row is None:
-                continue
-            own = contributed.get(topic)
-            units[place] = self.units[row] if own is None else unit(self.sums[row] - own[0])
+        rows = np.array([self.row.get(topic, -1) for topic in topic_ids], np.int64)
+        known = np.flatnonzero(rows >= 0)
+        units[known] = self.units[rows[known]]
+        own = [at for at in known.tolist() if topic_ids[at] in contributed]
+        if own:
+            shares = np.stack([contributed[topic_ids[at]][0] for at in own])
+            units[own] = unit(self.sums[rows[own]] - shares)
         return units
 
     def nearest(

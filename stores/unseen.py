@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from .near_copies import Mask, copies_of, shingles_of
-from .ragged import starts_of
 from .records import History
+from .rows import terms_of_rows
 from .words import Terms, bare, terms_of
 
 
@@ -60,10 +60,6 @@ class Unseen:
         bodies = [bare(body) for body in rows.column("body").to_pylist()]
         shown = self.shown(rows.column("user_id").to_pylist(), bodies)
         if self.text and rows.num_rows:
-            import pyarrow.compute as pc
-
-            lists = rows.column("terms").combine_chunks()
-            terms = lists.flatten().to_numpy()
-            starts = starts_of(pc.list_value_length(lists).to_numpy())
+            terms, starts = terms_of_rows(rows)
             shown &= ~copies_of(self.terms, shingles_of(terms, starts), starts)
         return rows if shown.all() else rows.filter(pa.array(shown))

@@ -11,8 +11,10 @@ mount it so that it does not, if several machines write.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
 SETTLED_S = 3.0
 """Age from which a directory's time says that nothing came after it; FAT counts in two seconds."""
 
-_State = tuple[int, int]
-"""Of a directory: its time of change in nanoseconds, and its number."""
-
 
 class Versions:
     """The newest versions of tables.
@@ -37,7 +36,10 @@ class Versions:
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
-        self._known: dict[str, tuple[_State, int]] = {}
+        # Held open: to look at what is open never waits for a disk, as looking up a path may.
+        self._directories: dict[str, int | None] = {}
+        self._known: dict[str, tuple[int, int]] = {}
+        weakref.finalize(self, _close, self._directories)
 
     async def of(self, name: str, table: AsyncTable) -> int:
         """Return the newest version of a table.
@@ -46,22 +48,44 @@ class Versions:
             name: The table's.
             table: It itself.
         """
+        if name not in self._directories:
+            opened = await asyncio.to_thread(_opened, self._root, name)
+            if self._directories.setdefault(name, opened) != opened:
+                _close({name: opened})  # somebody else was quicker
         # Before the question: what changes in between is seen the next time.
-        state = self._state(name)
-        if state is not None and name in self._known:
+        changed = self._changed(name)
+        if changed is not None and name in self._known:
             seen, version = self._known[name]
-            if seen == state:
+            if seen == changed:
                 return version
         version = await bounded(table.version)
-        if state is not None and time.time_ns() - state[0] > SETTLED_S * 1e9:
-            self._known[name] = state, version
+        if changed is not None and time.time_ns() - changed > SETTLED_S * 1e9:
+            self._known[name] = changed, version
         return version
 
-    def _state(self, name: str) -> _State | None:
-        if self._root is None:
+    def _changed(self, name: str) -> int | None:
+        """Return when a table's directory changed last, in nanoseconds; None: not known."""
+        directory = self._directories[name]
+        if directory is None:
             return None
-        try:
-            found = os.stat(self._root / f"{name}.lance" / "_versions")
-        except OSError:  # LanceDB lays it out in another way: it is asked
+        found = os.fstat(directory)
+        if not found.st_nlink:  # removed: what lies in its place is opened the next time
+            _close({name: self._directories.pop(name)})
             return None
-        return found.st_mtime_ns, found.st_ino
+        return found.st_mtime_ns
+
+
+def _opened(root: Path | None, name: str) -> int | None:
+    """Open the directory of a table's versions; None where that can't be done."""
+    if root is None or not hasattr(os, "O_DIRECTORY"):
+        return None
+    try:
+        return os.open(root / f"{name}.lance" / "_versions", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # LanceDB lays it out in another way: it is asked
+        return None
+
+
+def _close(directories: dict[str, int | None]) -> None:
+    for directory in directories.values():
+        if directory is not None:
+            os.close(directory)

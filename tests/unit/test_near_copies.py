@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from patlm.stores.author_walk import without_copies
+from patlm.stores.author_walk import Told, without_copies
 from patlm.stores.near_copies import COPIED, LEAST_SHARED, copies_among, copies_of, shingles_of
 from patlm.stores.records import History, Hit
 from patlm.stores.unseen import Unseen
@@ -83,10 +83,10 @@ def test_equal_short_texts_say_the_same() -> None:
 
 def test_the_first_of_near_copies_stays() -> None:
     hits = [
-        Hit(text(user, "tea", body), 1.0, "")
+        Told(Hit(text(user, "tea", body), 1.0, ""), terms_of(body))
         for user, body in (("a", ASKED), ("b", "Bad."), ("c", ASKED + "."), ("d", " bad. "))
     ]
-    assert [hit.text.user_id for hit in without_copies(hits)] == ["a", "b"]
+    assert [told.hit.text.user_id for told in without_copies(hits)] == ["a", "b"]
     assert without_copies([]) == []
 
 
