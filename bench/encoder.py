@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from ..models.style_model import StyleEncoder
+from ..models.style_modules import Count
 from ..stores.readers import read_texts
 from ..stores.records import Encoder, Text
 from ..stores.sample import sample_corpus
@@ -30,7 +32,7 @@ from ..training.style_training import StyleSettings, train_style
 from ..training.triplets import Halves, Rows, Triplets, make_triplets
 from .intervals import interval
 from .neighbours import measure_neighbours
-from .remembered import RememberedEncoder
+from .remembered import RememberedCounts, RememberedEncoder
 from .style_rivals import COMPONENTS, Rival, char_tfidf, rivals
 
 Say = Callable[[str], None]
@@ -64,7 +66,12 @@ class DataSet:
 
 
 def measure_encoder(
-    files: Sequence[Path], topic: Encoder, *, seeds: Sequence[int] = SEEDS, say: Say
+    files: Sequence[Path],
+    topic: Encoder,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    jobs: int = 1,
+    say: Say,
 ) -> dict[str, Any]:
     """Measure every file.
 
@@ -72,6 +79,7 @@ def measure_encoder(
         files: Of any format that is ingested.
         topic: MiniLM, the rival that goes by what texts are about, and the stores' topic encoder.
         seeds: Of what is drawn and trained; an author's accuracies are averaged over them.
+        jobs: Processes that train side by side.
         say: Told of each part.
 
     Raises:
@@ -80,8 +88,10 @@ def measure_encoder(
     rows: list[dict[str, Any]] = []
     paired: list[dict[str, Any]] = []
     neighbours: dict[str, list[dict[str, Any]]] = {"rows": [], "paired": []}
-    for data in read_data_sets(files):
-        found, counts = _measure(data, topic.encode, seeds, say)
+    sets = read_data_sets(files)
+    count = _counted(sets, jobs, say)
+    for data in sets:
+        found, counts = _measure(data, topic.encode, seeds, count, jobs, say)
         display_names = {text.user_id for text in data.texts if text.shared_id}
         for label, authors in (
             (data.name, counts.keys() - display_names),
@@ -92,7 +102,7 @@ def measure_encoder(
                 triplets = sum(counts[author] for author in authors)
                 rows += [_row(label, name, means, triplets) for name, means in own.items()]
                 paired += _paired(label, own)
-        for kind, each in _neighbours(data, topic, seeds[0], say).items():
+        for kind, each in _neighbours(data, topic, seeds[0], count, say).items():
             neighbours[kind] += each
     return {"rows": rows, "paired": paired, "neighbours": neighbours, "seeds": list(seeds)}
 
@@ -127,7 +137,7 @@ def _texts_of(file: Path) -> list[Text]:
 
 
 def _measure(
-    data: DataSet, minilm: Rival, seeds: Sequence[int], say: Say
+    data: DataSet, minilm: Rival, seeds: Sequence[int], count: Count, jobs: int, say: Say
 ) -> tuple[dict[str, Means], Counter[str]]:
     """Return each encoder's accuracy by author, and each author's triplets in all seeds."""
     halves = Halves.of(data.texts)
@@ -138,17 +148,18 @@ def _measure(
         f"{counts.total()} triplets of {len(seeds)} seeds"
     )
     found: dict[str, Means] = {}
-    for name, texts, fit in (
-        (OURS, data.texts, _trained),
-        (UNTRAINED, data.texts, _untrained),
-        (NO_SPACING, _plain(data.texts), _trained),
-    ):
-        elsewhere = _plain(data.elsewhere) if name == NO_SPACING else data.elsewhere
-        right = [
-            _cross_fitted(texts, halves, triplets, partial(fit, elsewhere, seed))
+    plain = replace(data, texts=_plain(data.texts), elsewhere=_plain(data.elsewhere))
+    ours = ((OURS, data, _trained), (UNTRAINED, data, _untrained), (NO_SPACING, plain, _trained))
+    with parallel_config("loky", inner_max_num_threads=1):
+        right = Parallel(n_jobs=jobs)(
+            delayed(_cross_fitted)(
+                each.texts, halves, triplets, partial(fit, count, each.elsewhere, seed)
+            )
+            for _, each, fit in ours
             for triplets, seed in zip(drawn, seeds, strict=True)
-        ]
-        found[name] = _by_author(drawn, right)
+        )
+    for at, (name, _, _) in enumerate(ours):
+        found[name] = _by_author(drawn, right[at * len(seeds) : (at + 1) * len(seeds)])
         say(f"{data.name}: {name} {_mean(found[name]):.4f}")
     bodies = [text.body for text in data.texts]
     for rival, settings in rivals(minilm).items():
@@ -158,28 +169,36 @@ def _measure(
 
 
 def _neighbours(
-    data: DataSet, topic: Encoder, seed: int, say: Say
+    data: DataSet, topic: Encoder, seed: int, count: Count, say: Say
 ) -> dict[str, list[dict[str, Any]]]:
     say(f"{data.name}: style neighbours of held-out people")
     bodies = [text.body for text in data.texts]
     judge = char_tfidf(bodies, longest=4, components=min(COMPONENTS, len(bodies) - 1))
-    fit = partial(_trained, data.elsewhere, seed)
+    fit = partial(_trained, count, data.elsewhere, seed)
     measured = measure_neighbours(
         data.name, data.texts, fit, RememberedEncoder(topic), np.asarray(judge)
     )
     return asyncio.run(measured)
 
 
-def _trained(elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
+def _counted(sets: Sequence[DataSet], jobs: int, say: Say) -> RememberedCounts:
+    """Count each text once, with and without its spacing."""
+    texts = [text for data in sets for text in (*data.texts, *data.elsewhere)]
+    found = RememberedCounts((each.body for each in (*texts, *_plain(texts))), jobs=jobs)
+    say(f"{len(texts)} texts are counted")
+    return found
+
+
+def _trained(count: Count, elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
     settings = replace(SETTINGS, seed=seed)
     try:
-        return train_style(seen, [], settings).encoder
+        return train_style(seen, [], settings, count=count).encoder
     except TooFewAuthors:
-        return train_style([*seen, *elsewhere], [], settings).encoder
+        return train_style([*seen, *elsewhere], [], settings, count=count).encoder
 
 
-def _untrained(elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
-    return StyleEncoder.untrained([text.body for text in seen])
+def _untrained(count: Count, elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
+    return StyleEncoder.untrained([text.body for text in seen], count)
 
 
 def _plain(texts: Sequence[Text]) -> list[Text]:

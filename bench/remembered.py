@@ -1,11 +1,15 @@
-"""An encoder that embeds each text once: benches fill several stores with the same texts."""
+"""What embeds or counts each text once: a bench goes over the same texts many times."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
+from ..models.style_modules import count_texts
 from ..stores.records import Encoder, Vectors
 
 
@@ -34,3 +38,30 @@ class RememberedEncoder:
             self._known.update(zip(new, self._encoder.encode(new), strict=True))
         rows = [self._known[text] for text in texts]
         return np.array(rows, np.float32).reshape(len(texts), self.dimension)
+
+
+class RememberedCounts:
+    """A `models.style_modules.Count` that has counted some texts; others it counts as they come."""
+
+    def __init__(self, texts: Iterable[str], *, jobs: int = 1) -> None:
+        """Count texts, in as many processes as there are jobs."""
+        every = list(dict.fromkeys(texts))
+        parts = [every[begin : begin + PART] for begin in range(0, len(every), PART)]
+        counted = Parallel(n_jobs=jobs)(delayed(_counted)(part) for part in parts)
+        self._place = {text: at for at, text in enumerate(every)}
+        # Not tensors: joblib hands large arrays to other processes without copying them.
+        self._rows = {name: np.concatenate([part[name] for part in counted]) for name in counted[0]}
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Return a row of counts a text."""
+        if not all(text in self._place for text in texts):
+            return count_texts(texts)
+        at = [self._place[text] for text in texts]
+        return {name: torch.from_numpy(rows[at]) for name, rows in self._rows.items()}
+
+
+PART = 1_000
+
+
+def _counted(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    return {name: rows.numpy() for name, rows in count_texts(texts).items()}

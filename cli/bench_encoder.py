@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from .bench_options import DataOption, PlotOption, say
@@ -25,7 +27,8 @@ def encoder(
     from .output import emit_json, errors_as_lines, stdout
 
     with errors_as_lines():
-        found = measure_encoder(data, open_topic_encoder(), say=say)
+        jobs = os.cpu_count() or 1
+        found = measure_encoder(data, open_topic_encoder(), jobs=jobs, say=say)
         if plot is not None:
             plot_intervals(
                 found["rows"],

@@ -20,7 +20,7 @@ from sentence_transformers import SentenceTransformer
 from .errors import ModelNotFound, ModelUnusable
 from .sentence_encoder import SentenceEncoder, load_sentence_encoder
 from .style_features import NAMES
-from .style_modules import SHAPE_BINS, FeatureWeights, StyleFeatures
+from .style_modules import SHAPE_BINS, Count, FeatureWeights, StyleFeatures, count_texts
 
 ABOUT_FILE = "patlm_style.json"
 """Tells a folder of ours from others, and what it was trained on."""
@@ -47,13 +47,14 @@ class StyleEncoder(SentenceEncoder):
         super().__init__(model, name="patlm-style", max_tokens=None, batch_size=BATCH_SIZE)
 
     @classmethod
-    def untrained(cls, texts: Sequence[str]) -> StyleEncoder:
+    def untrained(cls, texts: Sequence[str], count: Count = count_texts) -> StyleEncoder:
         """Return the training-free form: statistics of some texts, weights of feature groups.
 
         Args:
             texts: Some thousands, whoever wrote them.
+            count: As for `StyleFeatures`.
         """
-        return cls(StyleFeatures.measure(texts), FeatureWeights())
+        return cls(StyleFeatures.measure(texts, count), FeatureWeights())
 
     @staticmethod
     def load(path: str) -> SentenceEncoder:

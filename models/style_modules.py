@@ -7,7 +7,7 @@ weights are those of the feature groups, so that both forms are one model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -56,6 +56,27 @@ class _Kept(Module):
         return module
 
 
+def count_texts(texts: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Count the features of texts, one row each, without looking at any statistics.
+
+    Returns:
+        `shares` (n, shares), `counted` and `seen` (n, counted features), `shapes` (n, bins),
+        `language` (n,).
+    """
+    counts = [count_style(text) for text in texts]
+    return {
+        "shares": _float32([count.shares for count in counts]),
+        "counted": _float32([count.counted for count in counts]),
+        "seen": _float32([count.seen for count in counts]),
+        "shapes": _float32([shape_ngrams(text, SHAPE_BINS) for text in texts]),
+        "language": torch.tensor([int(is_portuguese(text)) for text in texts]),
+    }
+
+
+Count = Callable[[Sequence[str]], dict[str, torch.Tensor]]
+"""Does what `count_texts` does."""
+
+
 class StyleFeatures(_Kept, InputModule):
     """Count and centre.
 
@@ -63,22 +84,28 @@ class StyleFeatures(_Kept, InputModule):
     `usual` (2, counted features), `mean` and `spread` (2, features).
     """
 
-    def __init__(self) -> None:
-        """Make one whose statistics are still to be measured or loaded."""
+    def __init__(self, count: Count = count_texts) -> None:
+        """Make one whose statistics are still to be measured or loaded.
+
+        Args:
+            count: Counts texts; may be one that remembers what it has counted.
+        """
         super().__init__()  # type: ignore[no-untyped-call]
+        self._count = count
         features = len(NAMES) + SHAPE_BINS
         self.register_buffer("usual", torch.zeros(_LANGUAGES, len(NAMES) - SHARES))
         self.register_buffer("mean", torch.zeros(_LANGUAGES, features))
         self.register_buffer("spread", torch.ones(_LANGUAGES, features))
 
     @classmethod
-    def measure(cls, texts: Sequence[str]) -> StyleFeatures:
+    def measure(cls, texts: Sequence[str], count: Count = count_texts) -> StyleFeatures:
         """Take the statistics from some texts; who wrote them is not looked at.
 
         Args:
             texts: Some thousands; see `LEAST_TEXTS`.
+            count: As for the constructor.
         """
-        features = cls()
+        features = cls(count)
         counted = features.preprocess(texts)
         whole = torch.arange(len(texts))
         for language in range(_LANGUAGES):
@@ -105,17 +132,9 @@ class StyleFeatures(_Kept, InputModule):
             kwargs: Not used.
 
         Returns:
-            `shares` (n, shares), `counted` and `seen` (n, counted features), `shapes` (n, bins),
-            `language` (n,).
+            What `count_texts` does.
         """
-        counts = [count_style(text) for text in inputs]
-        return {
-            "shares": _float32([count.shares for count in counts]),
-            "counted": _float32([count.counted for count in counts]),
-            "seen": _float32([count.seen for count in counts]),
-            "shapes": _float32([shape_ngrams(text, SHAPE_BINS) for text in inputs]),
-            "language": torch.tensor([int(is_portuguese(text)) for text in inputs]),
-        }
+        return self._count(inputs)
 
     def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
         """Add `features`, shape (n, features): in spreads from the mean of the text's language."""

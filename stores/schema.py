@@ -40,8 +40,6 @@ SCALAR_INDEXES = {
 NAMESPACE_INDEX = "namespace"
 """Has a bitmap in every table: a namespace may hold all rows, and a B-tree would list them."""
 
-FULL_TEXT_INDEXES = ("title", "body")
-
 
 def first_generation(style: Encoder) -> Generation:
     """Return the generation that a new store begins with: nothing is there yet to be embedded."""

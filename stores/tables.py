@@ -7,7 +7,7 @@ file from under a read, the read is done again on the newest version.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -22,7 +22,6 @@ from .filters import RESERVED_NAMESPACE, Filter, changed, markers
 from .location import local_root
 from .records import Encoder
 from .schema import (
-    FULL_TEXT_INDEXES,
     KEYS,
     NAMESPACE_INDEX,
     SCALAR_INDEXES,
@@ -35,7 +34,6 @@ from .schema import (
 )
 from .unembedded import embed_missing
 from .versions import Versions
-from .words import MAX_WORD
 from .write_lock import WriteLock
 
 if TYPE_CHECKING:
@@ -114,7 +112,7 @@ class Tables:
 
     async def _make_indexes(self, name: str) -> None:
         """Make the indexes that are missing: a kill may have come between two of them."""
-        from lancedb.index import FTS, Bitmap, BTree
+        from lancedb.index import Bitmap, BTree
 
         table = self._tables[name]
         present = {tuple(index.columns) for index in await table.list_indices()}
@@ -123,12 +121,6 @@ class Tables:
         for column in SCALAR_INDEXES[name]:
             if (column,) not in present:
                 await table.create_index(column, config=BTree())
-        for column in FULL_TEXT_INDEXES if name == TEXTS else ():
-            if (column,) not in present:
-                # Folded like `words`. Words of 20 letters and more stay out: the index would
-                # hold a whole piece of somebody's text, which the proof of forgetting looks for.
-                config = FTS(stem=False, remove_stop_words=False, max_token_length=MAX_WORD)
-                await table.create_index(column, config=config)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
@@ -165,7 +157,8 @@ class Tables:
             query = query.select(self._columns.asked(name, columns, where.namespace))
             return await (query if limit is None else query.limit(limit)).to_arrow()
 
-        found = await self._with_our_columns(run)
+        async with self._our_columns():
+            found = await bounded(run)
         return await self._seen_rows(name, found, columns, where)
 
     async def read_batches(
@@ -174,9 +167,10 @@ class Tables:
         """Yield the rows that meet the filter, `rows` at a time; all of one version."""
         query = self._tables[name].query().where(where.sql)
         query = query.select(self._columns.asked(name, columns, where.namespace))
-        async for batch in await query.to_batches(max_batch_length=rows):
-            part = pa.Table.from_batches([batch])
-            yield await self._seen_rows(name, part, columns, where)
+        async with self._our_columns():
+            async for batch in await query.to_batches(max_batch_length=rows):
+                part = pa.Table.from_batches([batch])
+                yield await self._seen_rows(name, part, columns, where)
 
     async def read_changed(
         self, name: str, namespace: str, since: int, columns: Sequence[str] | None = None
@@ -192,22 +186,11 @@ class Tables:
         await self.delete(name, markers())
         await self.append(name, _marker(self.schemas[name]))
 
-    async def read_matching(
-        self, where: Filter, words: str, limit: int, columns: Sequence[str]
-    ) -> pa.Table:
-        """Return up to `limit` texts that share words with `words`, by the full-text index."""
-
-        async def run() -> pa.Table:
-            query = self._tables[TEXTS].query().nearest_to_text(words, list(FULL_TEXT_INDEXES))
-            # Without its score LanceDB warns, in each search, that it will be left out one day.
-            asked = [*self._columns.asked(TEXTS, columns, where.namespace), "_score"]
-            return await query.where(where.sql).select(asked).limit(limit).to_arrow()
-
-        return await self._seen_rows(TEXTS, await self._with_our_columns(run), columns, where)
-
-    async def _with_our_columns(self, run: Callable[[], Awaitable[pa.Table]]) -> pa.Table:
+    @asynccontextmanager
+    async def _our_columns(self) -> AsyncIterator[None]:
+        """Say what it means when the vectors that are asked for are gone."""
         try:
-            return await bounded(run)
+            yield
         except (ValueError, RuntimeError) as error:
             generation = self._columns.generation
             if generation.users_column in (await self._tables[USERS].schema()).names:

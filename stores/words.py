@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 
 Terms = NDArray[np.uint32]
 
-MAX_WORD = 19
-"""Longest word the full-text index keeps, in letters."""
-
 _WORD = re.compile(r"\w+")
 
 

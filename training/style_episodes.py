@@ -71,15 +71,20 @@ def find_pairs(texts: Sequence[Text]) -> list[Pair]:
             on_topic[text.topic_id].append(place)
             if not text.shared_id:
                 of_author[text.user_id].append(place)
+    bodies = [bare(text.body) for text in texts]
     pairs = []
     for author in sorted(of_author):
         for positive in of_author[author]:
-            episode = tuple(p for p in of_author[author] if _other(texts[p], texts[positive]))
+            topic, body = texts[positive].topic_id, bodies[positive]
+            episode = tuple(
+                place
+                for place in of_author[author]
+                if texts[place].topic_id != topic and bodies[place] != body
+            )
             rivals = tuple(
                 place
-                for place in on_topic[texts[positive].topic_id]
-                if texts[place].user_id != author
-                and bare(texts[place].body) != bare(texts[positive].body)
+                for place in on_topic[topic]
+                if texts[place].user_id != author and bodies[place] != body
             )
             if episode and rivals:
                 pairs.append(Pair(author, episode, positive, rivals))
@@ -119,7 +124,3 @@ def draw_batch(
         torch.tensor(negatives),
         weight / weight.mean(),
     )
-
-
-def _other(one: Text, other: Text) -> bool:
-    return one.topic_id != other.topic_id and bare(one.body) != bare(other.body)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ..models.style_model import StyleEncoder
-from ..models.style_modules import FeatureWeights, StyleFeatures
+from ..models.style_modules import Count, FeatureWeights, StyleFeatures, count_texts
 from ..stores.records import Text
 from .errors import TooFewAuthors
 from .style_episodes import Batch, draw_batch, find_pairs
@@ -76,6 +76,7 @@ def train_style(
     gate: Sequence[Text],
     settings: StyleSettings = StyleSettings(),
     *,
+    count: Count = count_texts,
     progress: Callable[[int, float | None], None] = lambda epoch, gate: None,
 ) -> StyleFit:
     """Train an encoder.
@@ -84,6 +85,7 @@ def train_style(
         train: Texts of any number of people; display names serve as others' texts alone.
         gate: Texts of other people on other topics, which decide when to stop.
         settings: How.
+        count: As for `StyleFeatures`.
         progress: Told of each epoch and of its accuracy on the gate.
 
     Raises:
@@ -101,7 +103,7 @@ def train_style(
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
     sample = random.permutation(len(train))[:STATISTICS_TEXTS]
-    features = StyleFeatures.measure([train[at].body for at in sample])
+    features = StyleFeatures.measure([train[at].body for at in sample], count)
     weights = FeatureWeights()
     rows = centred(features, [text.body for text in train])
     watch = _Gate(features, [text for text in gate if not text.shared_id], settings.seed)
@@ -164,9 +166,12 @@ def _run_epoch(
 ) -> None:
     order = torch.randperm(len(batch.positive))
     for part in torch.split(order, settings.batch):
-        unit = weights.weigh(rows)
-        episode = torch.nn.functional.normalize(unit[batch.episode[part]].mean(1), dim=1)
-        margin = (episode * (unit[batch.positive[part]] - unit[batch.negative[part]])).sum(1)
+        places = [batch.episode[part].flatten(), batch.positive[part], batch.negative[part]]
+        used, at = torch.unique(torch.cat(places), return_inverse=True)
+        unit = weights.weigh(rows[used])
+        of_one, positive, negative = at.split([len(each) for each in places])
+        episode = torch.nn.functional.normalize(unit[of_one.view(len(part), -1)].mean(1), dim=1)
+        margin = (episode * (unit[positive] - unit[negative])).sum(1)
         loss = torch.nn.functional.softplus(-settings.sharpness * margin)
         moved = (weights.log_weights - start).square().mean()
         whole = (batch.weight[part] * loss).mean() + settings.pull * moved

@@ -129,6 +129,7 @@ def make_triplets(
     def fold_of(text: Text) -> int:
         return 0 if folds is None else folds.fold(text)
 
+    bodies = [bare(text.body) for text in texts]
     on_topic: dict[tuple[int, str], list[int]] = defaultdict(list)
     of_author: dict[tuple[int, str], list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
@@ -141,11 +142,11 @@ def make_triplets(
         drawn = [
             (fold, *pair)
             for fold in range(FOLDS)
-            for pair in _pairs(of_author.get((fold, author), []), texts)
+            for pair in _pairs(of_author.get((fold, author), []), texts, bodies)
         ]
         for at in random.permutation(len(drawn))[:pairs]:
             fold, anchor, positive = drawn[at]
-            others = _others(texts[positive], on_topic[fold, texts[positive].topic_id], texts)
+            others = _others(positive, on_topic[fold, texts[positive].topic_id], texts, bodies)
             for negative in random.permutation(others)[:negatives]:
                 rows.append((anchor, positive, int(negative), author, fold))
     authors = tuple(sorted({row[3] for row in rows}))
@@ -164,24 +165,26 @@ def _cosines(rows: Rows, one: Places, other: Places) -> NDArray[np.float64]:
     return np.asarray(rows[one].multiply(rows[other]).sum(axis=1)).ravel()
 
 
-def _pairs(places: Sequence[int], texts: Sequence[Text]) -> list[tuple[int, int]]:
+def _pairs(
+    places: Sequence[int], texts: Sequence[Text], bodies: Sequence[str]
+) -> list[tuple[int, int]]:
     """Return the ordered pairs of one author's texts on different topics."""
     return [
         (one, other)
         for one in places
         for other in places
-        if texts[one].topic_id != texts[other].topic_id
-        and bare(texts[one].body) != bare(texts[other].body)
+        if texts[one].topic_id != texts[other].topic_id and bodies[one] != bodies[other]
     ]
 
 
-def _others(positive: Text, places: Sequence[int], texts: Sequence[Text]) -> list[int]:
+def _others(
+    positive: int, places: Sequence[int], texts: Sequence[Text], bodies: Sequence[str]
+) -> list[int]:
     """Return the texts of other authors that are no copy of the positive."""
     return [
         place
         for place in places
-        if texts[place].user_id != positive.user_id
-        and bare(texts[place].body) != bare(positive.body)
+        if texts[place].user_id != texts[positive].user_id and bodies[place] != bodies[positive]
     ]
 
 

@@ -269,7 +269,7 @@ async def test_caches_are_dropped(tmp_path: Path) -> None:
         assert "ann" in (await store._snapshots.pool("default", ("t1",))).users
         await store.forget("default", "ann")
         caches = [one for one in vars(store._snapshots).values() if hasattr(one, "_kept")]
-        assert len(caches) == 7
+        assert len(caches) == 6
         assert not any(cache._kept for cache in caches)
 
 

@@ -200,7 +200,7 @@ async def test_stats_count_everything(store: TextStore) -> None:
     stats = await store.stats()
     assert (stats.texts, stats.users, stats.topics, stats.shared) == (10, 5, 4, 9)
     assert stats.bytes > 0
-    assert {"texts.user_id_idx", "texts.body_idx", "users.user_id_idx"} <= set(stats.indexes)
+    assert {"texts.user_id_idx", "texts.text_id_idx", "users.user_id_idx"} <= set(stats.indexes)
     assert (stats.style_encoder, stats.topic_encoder) == ("signs-1", "words-1")
     assert set(stats.as_dict()) >= set(
         "texts users topics namespaces shared fragments bytes indexes".split()

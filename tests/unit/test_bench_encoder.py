@@ -14,6 +14,7 @@ from patlm.bench import encoder as bench
 from patlm.bench.encoder import measure_encoder, read_data_sets, without_spacing
 from patlm.bench.interval_plot import plot_intervals
 from patlm.bench.intervals import interval
+from patlm.models.style_modules import Count
 from patlm.stores.readers import read_texts
 from patlm.stores.records import Text, Vectors
 from patlm.stores.sample import sample_corpus
@@ -92,7 +93,7 @@ def test_a_fold_is_scored_by_what_saw_neither_its_people_nor_its_topics(
             scored.append(({each.user_id for each in own}, {each.topic_id for each in own}))
             return np.ones((len(bodies), 4), np.float32)
 
-    def train(texts: Sequence[Text], *_: object) -> object:
+    def train(texts: Sequence[Text], *_: object, count: Count) -> object:
         seen.append(({each.user_id for each in texts}, {each.topic_id for each in texts}))
         return type("Fit", (), {"encoder": Spy()})()
 
@@ -113,9 +114,9 @@ def test_folds_with_too_few_people_learn_from_elsewhere(
     whole = train_style
     sizes: list[int] = []
 
-    def train(texts: Sequence[Text], *rest: Any) -> object:
+    def train(texts: Sequence[Text], *rest: Any, count: Count) -> object:
         sizes.append(len(texts))
-        return whole(texts, *rest)
+        return whole(texts, *rest, count=count)
 
     monkeypatch.setattr(bench, "train_style", train)
     found = measure(file)
