@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .dots import all_dots
 from .ragged import Places
 from .ranking import Scores
 
@@ -62,7 +63,7 @@ def _extend(
 ) -> Places:
     both = np.concatenate([taken, window])
     vectors = pool.vectors[places[both]]
-    cosines = vectors @ vectors.T
+    cosines = all_dots(vectors)
     copies = pool.copies_among(places[both])
     inside = list(range(len(taken)))
     left = np.ones(len(both), np.bool_)

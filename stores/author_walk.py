@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from .beside import MANY_ROWS, MANY_VECTORS, beside
+from .beside import MANY_ROWS, beside
 from .near_copies import copies_among, shingles_of
 from .ragged import Places, starts_of
 from .records import Hit
@@ -18,12 +18,15 @@ from .unseen import Unseen
 from .users import Users
 from .words import Terms, bare
 
-AUTHOR_COLUMNS = (*PLAIN_COLUMNS, "text_id", "style", "terms")
+AUTHOR_COLUMNS = (*PLAIN_COLUMNS, "text_id", "terms")
 SPARE_USERS = 4
 """Users fetched beyond k, for those all of whose texts are hidden from the requester."""
 
+MANY_ORDERED = 200_000
+"""Users from which to find those who come first is long."""
+
 Read = Callable[[list[str]], Awaitable[pa.Table]]
-"""Returns rows of `AUTHOR_COLUMNS` of some users' shared texts."""
+"""Returns rows of `AUTHOR_COLUMNS` of some users' shared texts, each one's best first."""
 
 Pick = Callable[[pa.Table], Mapping[str, Hit]]
 """Takes rows of `AUTHOR_COLUMNS` and returns a text of each author who may give one."""
@@ -77,7 +80,7 @@ async def first_texts(
     hits: list[Told] = []
     begin, width = 0, k + SPARE_USERS
     while len(hits) < k and begin < len(order):
-        many = len(order) > MANY_VECTORS
+        many = len(order) > MANY_ORDERED
         rows_ahead = await beside(many, order.between, begin, begin + width)
         batch = [users.ids[row] for row in rows_ahead]
         rows = await read(batch)
@@ -89,7 +92,7 @@ async def first_texts(
 def _extended(
     hits: list[Told], batch: list[str], rows: pa.Table, unseen: Unseen, pick: Pick
 ) -> list[Told]:
-    rows = unseen.rows(rows.sort_by("text_id").combine_chunks())
+    rows = unseen.rows(rows)
     found = pick(rows)
     place = {text_id: at for at, text_id in enumerate(rows.column("text_id").to_pylist())}
     terms, starts = terms_of_rows(rows)

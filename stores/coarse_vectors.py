@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .dots import dots
 from .records import Vectors
 from .rotated_vectors import Rotation
 
 HEAD = 64
 """Components of the estimate."""
 
-REFINED = 8_192
-"""Vectors whose cosine is computed in full: those with the highest estimates."""
+REFINED = 1_024
+"""Vectors whose cosine is computed in full: those with the highest estimates. Of 100,000 users' the
+nearest 14 were among the first 512 estimates for each of 200 texts."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,10 @@ class CoarseVectors:
             vectors: Those that this was made of.
             query: Unit vector, shape (d,).
         """
-        found: Vectors = self.head @ self.rotation.turned(query)[:HEAD]
+        found: Vectors = dots(self.head, self.rotation.turned(query)[:HEAD])
         if len(found) <= REFINED:
             nearest = np.arange(len(found))
         else:
             nearest = np.argpartition(found, -REFINED)[-REFINED:]
-        found[nearest] = vectors[nearest] @ query
+        found[nearest] = dots(vectors.take(nearest, axis=0), query)
         return found

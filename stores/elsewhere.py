@@ -29,13 +29,14 @@ async def draw_elsewhere(
 
     def pick(found: pa.Table) -> dict[str, Hit]:
         if topic_id:
-            found = found.filter(pc.field("topic_id") != topic_id)
+            found = found.filter(pc.not_equal(found.column("topic_id"), topic_id))
         texts = texts_of_rows(found)
         drawn = [texts[at] for at in choice.shuffled(len(texts), *request)]
         return {text.user_id: Hit(text, 0.0, "drawn among texts on other topics") for text in drawn}
 
     async def read(batch: list[str]) -> pa.Table:
-        return await snapshots.shared_texts(history.namespace, batch, AUTHOR_COLUMNS)
+        rows = await snapshots.shared_texts(history.namespace, batch, AUTHOR_COLUMNS)
+        return rows.sort_by("text_id")  # what is drawn must not hang on where a text lies
 
     hits = await first_texts(read, unseen, users, order, k, pick)
     return Found(hits=tuple(hits), pool_size=len(order))

@@ -10,6 +10,7 @@ import numpy as np
 
 from .apart import take_apart
 from .choices import DRAWN_PER_TEXT, Choice, Take, Weights, matched
+from .dots import dots
 from .edges import Alignment, align
 from .large_topic import Candidates
 from .pools import Pool
@@ -154,7 +155,7 @@ def rank(
     """
     history = unseen.history
     places = pool.for_requester(unseen)
-    cosines = pool.vectors[places] @ query
+    cosines = dots(pool.vectors[places], query)
     if candidates is None:
         word_ranks = ranks(bm25(terms_of(words), *pool.terms_at(places)))
         vector_ranks, among = ranks(cosines), len(places)

@@ -178,17 +178,18 @@ class Resident:
     ) -> pa.Table:
         """Return the rows of some users' shared texts with the highest dot products.
 
+        One user after the other, the highest first, ties by text id.
+
         Args:
             wanted: By user, what their texts' vectors are multiplied by, shape (dimension,).
             topic_id: A topic whose texts are left out; None: none is.
-            columns: Of the rows.
+            columns: Of the rows, `text_id` among them.
             on_topic: Whether the topic's texts are the only ones instead.
             each: Texts of each user in a part at most.
         """
-        users = list(wanted)
-        directions = np.array(list(wanted.values()))
-
-        def places(part: _Part) -> Places:
+        users, directions = list(wanted), np.array(list(wanted.values()))
+        tables, owners, products = [], [], []
+        for part in self.parts:
             found = [part.of_user.places(user) for user in users]
             whose = np.repeat(np.arange(len(users)), [len(some) for some in found])
             at = np.concatenate([_NONE, *found])
@@ -199,10 +200,15 @@ class Resident:
             at, whose = at[kept], whose[kept]
             scores = np.einsum("ij,ij->i", part.style[at].astype(np.float32), directions[whose])
             order = np.lexsort((-scores, whose))
-            begins = np.searchsorted(whose, whose)  # `whose` ascends, in any order by score
-            return at[order[np.arange(len(order)) - begins < each]]
-
-        return self._taken(columns, places)
+            # `whose` ascends as it is, so an owner's first row tells how far each is from it.
+            first = order[np.arange(len(order)) - np.searchsorted(whose, whose) < each]
+            tables.append(part.rows.select(list(columns)).take(at[first]))
+            owners.append(whose[first])
+            products.append(scores[first])
+        rows = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+        ids = np.array(rows.column("text_id").to_pylist(), np.str_)
+        order = np.lexsort((ids, -np.concatenate(products), np.concatenate(owners)))
+        return rows.take(order)
 
     def _taken(self, columns: Sequence[str], places: Callable[[_Part], Places]) -> pa.Table:
         names = list(columns)

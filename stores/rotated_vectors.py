@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .dots import dots
 from .ragged import Places
 from .records import Vectors
 
@@ -51,6 +52,8 @@ class Rotation:
 
     def turned(self, vectors: Vectors) -> Vectors:
         """Return vectors in the new axes, shape (..., d)."""
+        if vectors.ndim == 1:
+            return dots(self.basis.T, vectors)
         turned: Vectors = vectors @ self.basis
         return turned
 
@@ -91,7 +94,7 @@ class ByteRows:
         found: Vectors = self.scale.take(places)
         for begin in range(0, len(places), _CHUNK):
             some = slice(begin, begin + _CHUNK)
-            found[some] *= self.codes.take(places[some], axis=0).astype(np.float32) @ query
+            found[some] *= dots(self.codes.take(places[some], axis=0).astype(np.float32), query)
         return found
 
 
@@ -141,7 +144,7 @@ class RotatedVectors:
         Args:
             turned: The query in the same axes, shape (d,).
         """
-        found: Vectors = turned[:HEAD] @ self.head
+        found: Vectors = np.einsum("i,ij->j", turned[:HEAD], self.head)
         return found
 
     def corrections(self, places: Places, turned: Vectors) -> Vectors:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .dots import dots
 from .graph_form import TWO_HOP, GraphForm
 from .merging import Merge
 from .records import Sums, Text, Vectors
@@ -137,7 +138,7 @@ class Topics:
         self, query: Vectors, contributed: Contributed, limit: int
     ) -> list[tuple[str, float]]:
         """Return others' topics and their cosines to the query, nearest first, ties by id."""
-        cosines = self.units @ query
+        cosines = dots(self.units, query)
         others = self.shared.copy()
         for topic, (own, texts) in contributed.items():
             row = self.row.get(topic)

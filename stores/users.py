@@ -15,12 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .coarse_vectors import CoarseVectors
+from .dots import dots
 from .merging import Merge
 from .records import Sums, Text, Vectors
 from .rows import matrix, vector_column
 from .sums import unit
 
-EXACT_USERS = 200_000
+EXACT_USERS = 20_000
 """Users up to whom a search looks at the whole style vector of each."""
 
 UserKey = tuple[str, str]
@@ -185,8 +186,7 @@ class Users:
         Of more than `EXACT_USERS` users only the nearest have it in full, unless `exact`.
         """
         if exact or len(self.ids) <= EXACT_USERS:
-            cosines: Vectors = self.style @ query
-            return cosines
+            return dots(self.style, query)
         return self.coarse.cosines(self.style, query)
 
     def updated(self, rows: pa.Table) -> Users:
