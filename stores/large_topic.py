@@ -28,7 +28,7 @@ from .topic_segments import Segment, merged, topic_vectors
 from .word_index import weights_of
 from .words import Terms
 
-CORRECTED = 16_000
+CORRECTED = 8_000
 """Texts whose estimated cosine is corrected: those with the highest estimates."""
 
 COMPLETED = 2_500

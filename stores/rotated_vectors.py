@@ -1,8 +1,8 @@
 """Many unit vectors in 650 bytes each, searched by their first few rotated components.
 
 The rotation is that of a principal component analysis, an orthogonal matrix: cosines stay what
-they were, but most of a vector's length gathers in its first components. The first 64 (the head)
-are kept in float32 and give an estimate for every text. The next 64 (the middle) correct it for
+they were, but most of a vector's length gathers in its first components. The first 48 (the head)
+are kept in float32 and give an estimate for every text. The next 48 (the middle) correct it for
 some thousands, the others (the tail) complete it for the best of these; both are kept as one byte
 a component with a scale a row, which leaves an error of some 10⁻⁴. Jégou, Tavenard, Douze and
 Amsaleg (2011, "Searching in one billion vectors") refine coarse codes by finer ones likewise.
@@ -20,10 +20,10 @@ from .dots import dots
 from .ragged import Places
 from .records import Vectors
 
-HEAD = 64
+HEAD = 48
 """Components of the head."""
 
-MIDDLE = 64
+MIDDLE = 48
 """Components of the middle."""
 
 SAMPLE = 4_096
