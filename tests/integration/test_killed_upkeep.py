@@ -1,0 +1,113 @@
+"""Whoever is killed while it merges fragments or builds indexes leaves a store that is whole."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import lancedb
+import pytest
+from patlm.stores.records import Text
+from patlm.stores.text_store import TextStore
+from store_fixtures import style_encoder, topic_encoder
+
+Target = Callable[[Path, Path], None]
+"""Works on the store at the first path; makes the second one when it begins."""
+
+TEXTS = 1_200
+PEOPLE = 40
+
+
+def opened(uri: Path) -> AbstractAsyncContextManager[TextStore]:
+    return TextStore.open(str(uri), style_encoder=style_encoder(), topic_encoder=topic_encoder())
+
+
+def text(number: int) -> Text:
+    return Text(
+        user_id=f"u{number % PEOPLE}", topic_id=f"t{number % 7}", body=f"Text number {number}."
+    )
+
+
+async def fill(uri: Path) -> None:
+    async with opened(uri) as store:
+        for begin in range(0, TEXTS, 100):
+            await store.add([text(number) for number in range(begin, begin + 100)])
+
+
+def merge_until_killed(uri: Path, began: Path) -> None:
+    async def merge() -> None:
+        async with opened(uri) as store:
+            began.touch()
+            while True:
+                # New fragments each time, so that there is always something to merge.
+                await store.add([text(TEXTS + os.getpid() * 1_000 + time.time_ns() % 1_000)])
+                await store.compact(threshold=0)
+
+    asyncio.run(merge())
+
+
+def index_until_killed(uri: Path, began: Path) -> None:
+    async def index() -> None:
+        began.touch()
+        async with opened(uri):
+            pass
+        await asyncio.sleep(60)
+
+    asyncio.run(index())
+
+
+async def drop_indexes(uri: Path) -> None:
+    connection = await lancedb.connect_async(uri)
+    for name in ("texts", "users", "topics"):
+        table = await connection.open_table(name)
+        for index in await table.list_indices():
+            await table.drop_index(index.name)
+
+
+async def kill_after(target: Target, uri: Path, delay: float) -> None:
+    began = uri.with_name(f"began-{delay}")
+    began.unlink(missing_ok=True)
+    worker = multiprocessing.get_context("spawn").Process(target=target, args=(uri, began))
+    worker.start()
+    while not began.exists():
+        assert worker.is_alive()
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(delay)
+    worker.kill()
+    await asyncio.to_thread(worker.join)
+    assert worker.exitcode == -signal.SIGKILL
+
+
+async def check_whole(uri: Path, indexes: set[str]) -> None:
+    async with opened(uri) as store:
+        stats = await store.stats()
+        assert set(stats.indexes) == indexes
+        assert stats.texts >= TEXTS
+        assert stats.users == PEOPLE
+        found: set[str] = set()
+        for user in range(PEOPLE):
+            history = await store.history("default", f"u{user}")
+            found |= {each.body for each in history.texts}
+        assert {f"Text number {number}." for number in range(TEXTS)} <= found
+
+
+@pytest.mark.parametrize("target", [merge_until_killed, index_until_killed])
+async def test_a_killed_process_leaves_a_whole_store(target: Target, tmp_path: Path) -> None:
+    uri = tmp_path / "texts"
+    await fill(uri)
+    async with opened(uri) as store:
+        indexes = set((await store.stats()).indexes)
+    assert {"texts.user_id_idx", "texts.stamp_idx", "users.user_id_idx"} <= indexes
+    for delay in (0.01, 0.05, 0.2, 0.5):
+        if target is index_until_killed:
+            await drop_indexes(uri)
+        await kill_after(target, uri, delay)
+        await check_whole(uri, indexes)
+    async with opened(uri) as store:
+        assert (await store.compact(threshold=0)).compacted
