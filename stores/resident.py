@@ -110,7 +110,8 @@ class _Part:
         ids, places = self._by_id
         wanted = np.array(text_ids, np.bytes_)
         at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-        return places[at[ids[at] == wanted]]
+        found: Places = places[at[ids[at] == wanted]]
+        return found
 
 
 @dataclass(frozen=True)
