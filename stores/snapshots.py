@@ -275,7 +275,10 @@ class Snapshots:
             changed = await self._tables.read_changed(TEXTS, namespace, kept[0])
             if changed is not None:
                 return await asyncio.to_thread(kept[1].with_new, changed)
-        texts = ResidentBuilder()
-        async for batch in self._tables.read_batches(TEXTS, within(namespace), None, BATCH_ROWS):
-            await asyncio.to_thread(texts.take, batch)
+        texts, taken = ResidentBuilder(), asyncio.ensure_future(asyncio.sleep(0))
+        batches = self._tables.read_batches(TEXTS, within(namespace), None, BATCH_ROWS)
+        async for batch in batches:  # the next one is read while this one is taken in
+            await taken
+            taken = asyncio.ensure_future(asyncio.to_thread(texts.take, batch))
+        await taken
         return await asyncio.to_thread(texts.build)
