@@ -8,7 +8,6 @@ the smaller.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,7 @@ from ..training.style_training import StyleSettings, train_style
 from ..training.triplets import Halves, Rows, Triplets, make_triplets
 from .intervals import interval
 from .neighbours import measure_neighbours
-from .remembered import RememberedCounts, RememberedEncoder
+from .remembered import KnownVectors, RememberedCounts
 from .style_rivals import COMPONENTS, Rival, char_tfidf, rivals
 
 Say = Callable[[str], None]
@@ -91,7 +90,8 @@ def measure_encoder(
     sets = read_data_sets(files)
     count = _counted(sets, jobs, say)
     for data in sets:
-        found, counts = _measure(data, topic.encode, seeds, count, jobs, say)
+        known = KnownVectors(topic, [text.body for text in data.texts])
+        found, counts = _measure(data, known.encode, seeds, count, jobs, say)
         display_names = {text.user_id for text in data.texts if text.shared_id}
         for label, authors in (
             (data.name, counts.keys() - display_names),
@@ -102,7 +102,7 @@ def measure_encoder(
                 triplets = sum(counts[author] for author in authors)
                 rows += [_row(label, name, means, triplets) for name, means in own.items()]
                 paired += _paired(label, own)
-        for kind, each in _neighbours(data, topic, seeds[0], count, say).items():
+        for kind, each in _neighbours(data, known, seeds[0], count, jobs, say).items():
             neighbours[kind] += each
     return {"rows": rows, "paired": paired, "neighbours": neighbours, "seeds": list(seeds)}
 
@@ -169,16 +169,13 @@ def _measure(
 
 
 def _neighbours(
-    data: DataSet, topic: Encoder, seed: int, count: Count, say: Say
+    data: DataSet, topic: Encoder, seed: int, count: Count, jobs: int, say: Say
 ) -> dict[str, list[dict[str, Any]]]:
     say(f"{data.name}: style neighbours of held-out people")
     bodies = [text.body for text in data.texts]
     judge = char_tfidf(bodies, longest=4, components=min(COMPONENTS, len(bodies) - 1))
     fit = partial(_trained, count, data.elsewhere, seed)
-    measured = measure_neighbours(
-        data.name, data.texts, fit, RememberedEncoder(topic), np.asarray(judge)
-    )
-    return asyncio.run(measured)
+    return measure_neighbours(data.name, data.texts, fit, topic, np.asarray(judge), jobs=jobs)
 
 
 def _counted(sets: Sequence[DataSet], jobs: int, say: Say) -> RememberedCounts:

@@ -8,13 +8,16 @@ nor the topic.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from ..stores.choices import Choice, Take
@@ -36,8 +39,14 @@ Fit = Callable[[Sequence[Text]], Encoder]
 Key = tuple[str, Take]
 
 
-async def measure_neighbours(
-    name: str, texts: Sequence[Text], fit: Fit, topic: Encoder, judge: Vectors
+def measure_neighbours(
+    name: str,
+    texts: Sequence[Text],
+    fit: Fit,
+    topic: Encoder,
+    judge: Vectors,
+    *,
+    jobs: int = 1,
 ) -> dict[str, list[dict[str, Any]]]:
     """Measure one file.
 
@@ -47,28 +56,20 @@ async def measure_neighbours(
         fit: Makes a style encoder of the texts of one fold.
         topic: The store's topic encoder.
         judge: Unit rows of the texts by another encoder, shape (texts, dimension).
+        jobs: Processes that ask side by side; with several, `fit` and `topic` are handed to them.
 
     Returns:
         `rows` (mean cosine of what was brought in to the hidden text) and `paired` (differences
         of the same people).
     """
     marked = list(texts) if any(text.target for text in texts) else latest_as_targets(texts)
-    vector_of = {text.text_id: row for text, row in zip(marked, judge, strict=True)}
-    halves = Halves.of(marked)
+    with parallel_config("loky", inner_max_num_threads=1):
+        folds = Parallel(n_jobs=jobs)(
+            delayed(_ask_fold)(fold, marked, fit, topic, judge) for fold in range(FOLDS)
+        )
     found: dict[Key, dict[str, float]] = defaultdict(dict)
-    for fold in range(FOLDS):
-        asked = [text for text in marked if text.target and halves.fold(text) == fold]
-        seen = [text for text in marked if halves.fold(text) == Halves.opposite(fold)]
-        if not asked:
-            continue
-        style = fit(seen)
-        with TemporaryDirectory() as folder:
-            opened = TextStore.open(folder, style_encoder=style, topic_encoder=topic)
-            async with opened as store:
-                await store.add(marked)
-                for text in asked:
-                    for key, cosine in (await _ask(store, style, text, vector_of)).items():
-                        found[key][text.text_id] = cosine
+    for key, cosines in chain.from_iterable(fold.items() for fold in folds):
+        found[key].update(cosines)
     display = {text.text_id for text in marked if text.shared_id}
     rows: dict[str, list[dict[str, Any]]] = {"rows": [], "paired": []}
     for label, shared in ((name, False), (f"{name}-shared_id", True)):
@@ -80,6 +81,32 @@ async def measure_neighbours(
         rows["rows"] += _rows(label, own)
         rows["paired"] += _paired(label, own)
     return rows
+
+
+def _ask_fold(
+    fold: int, texts: Sequence[Text], fit: Fit, topic: Encoder, judge: Vectors
+) -> dict[Key, dict[str, float]]:
+    """Return the cosines by cut, take and hidden text, asked by the model of the opposite fold."""
+    halves = Halves.of(texts)
+    asked = [text for text in texts if text.target and halves.fold(text) == fold]
+    if not asked:
+        return {}
+    style = fit([text for text in texts if halves.fold(text) == Halves.opposite(fold)])
+    return asyncio.run(_ask_all(asked, texts, style, topic, judge))
+
+
+async def _ask_all(
+    asked: Sequence[Text], texts: Sequence[Text], style: Encoder, topic: Encoder, judge: Vectors
+) -> dict[Key, dict[str, float]]:
+    vector_of = {text.text_id: row for text, row in zip(texts, judge, strict=True)}
+    found: dict[Key, dict[str, float]] = defaultdict(dict)
+    with TemporaryDirectory() as folder:
+        async with TextStore.open(folder, style_encoder=style, topic_encoder=topic) as store:
+            await store.add(texts)
+            for text in asked:
+                for key, cosine in (await _ask(store, style, text, vector_of)).items():
+                    found[key][text.text_id] = cosine
+    return found
 
 
 async def _ask(

@@ -40,6 +40,24 @@ class RememberedEncoder:
         return np.array(rows, np.float32).reshape(len(texts), self.dimension)
 
 
+class KnownVectors:
+    """A `stores.records.Encoder` of certain texts only, which other processes can be handed."""
+
+    def __init__(self, encoder: Encoder, texts: Sequence[str]) -> None:
+        """Embed the texts by an encoder that stays here."""
+        self.version, self.dimension = encoder.version, encoder.dimension
+        self._place = {text: at for at, text in enumerate(dict.fromkeys(texts))}
+        self._rows = encoder.encode(list(self._place))
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row a text, shape (len(texts), dimension).
+
+        Raises:
+            KeyError: A text is none of those that were embedded.
+        """
+        return self._rows[[self._place[text] for text in texts]]
+
+
 class RememberedCounts:
     """A `models.style_modules.Count` that has counted some texts; others it counts as they come."""
 
