@@ -29,6 +29,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "user_id": each.user_id,
             "topic_id": each.topic_id,
+            "title": f"About {each.topic_id}",
             "text": each.body,
             "shared_id": int(each.user_id[4:]) % 5 == 0,
         }
