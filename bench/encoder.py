@@ -90,8 +90,7 @@ def measure_encoder(
     sets = read_data_sets(files)
     count = _counted(sets, jobs, say)
     for data in sets:
-        bodies = [text.body for text in data.texts]
-        known = KnownVectors(topic, [*bodies, *(text.titled_body for text in data.texts)])
+        known = KnownVectors(topic, [text.body for text in data.texts])
         found, counts = _measure(data, known.encode, seeds, count, jobs, say)
         display_names = {text.user_id for text in data.texts if text.shared_id}
         for label, authors in (

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from ..stores.choices import Choice, Take
-from ..stores.records import Encoder, History, Text, Vectors
+from ..stores.records import Embedded, Encoder, History, Text, Vectors
 from ..stores.splits import latest_as_targets
 from ..stores.sums import unit
 from ..stores.text_store import TextStore
@@ -54,7 +54,8 @@ def measure_neighbours(
         name: What the rows are called; those of display names get `-shared_id` after it.
         texts: All of it.
         fit: Makes a style encoder of the texts of one fold.
-        topic: The store's topic encoder.
+        topic: The store's topic encoder. It is asked for the bodies alone: a search by style goes
+            by topics' names.
         judge: Unit rows of the texts by another encoder, shape (texts, dimension).
         jobs: Processes that ask side by side; with several, `fit` and `topic` are handed to them.
 
@@ -100,9 +101,11 @@ async def _ask_all(
 ) -> dict[Key, dict[str, float]]:
     vector_of = {text.text_id: row for text, row in zip(texts, judge, strict=True)}
     found: dict[Key, dict[str, float]] = defaultdict(dict)
+    bodies = [text.body for text in texts]
+    embedded = Embedded(texts, style.encode(bodies), topic.encode(bodies))
     with TemporaryDirectory() as folder:
         async with TextStore.open(folder, style_encoder=style, topic_encoder=topic) as store:
-            await store.add(texts)
+            await store.load([embedded])
             for text in asked:
                 for key, cosine in (await _ask(store, style, text, vector_of)).items():
                     found[key][text.text_id] = cosine

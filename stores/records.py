@@ -84,11 +84,6 @@ class Text:
         )
         return hashlib.sha1("\x1f".join(parts).encode()).hexdigest()[:20]
 
-    @property
-    def titled_body(self) -> str:
-        """Title and body: what a topic vector is of."""
-        return f"{self.title}\n{self.body}".strip()
-
 
 @dataclass(frozen=True)
 class Embedded:

@@ -148,7 +148,7 @@ class Writer:
 
     def _embed(self, texts: Sequence[Text]) -> tuple[Vectors, Vectors]:
         style = _encoded(self._style_encoder, [text.body for text in texts])
-        whole = [text.titled_body for text in texts]
+        whole = [f"{text.title}\n{text.body}".strip() for text in texts]
         return style, _encoded(self._topic_encoder, whole)
 
     async def _write(self, new: Embedded) -> None:
