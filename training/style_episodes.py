@@ -13,9 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..stores.records import Text
 from ..stores.words import bare
+
+Places = NDArray[np.int64]
+"""Numbers of texts in a list."""
 
 LONGEST = 3
 """Texts of an episode at most."""
@@ -32,13 +36,15 @@ class Pair:
         author: Who wrote it.
         episode: Other texts of the author, none on the positive's topic.
         positive: The text that is to be near.
-        rivals: Texts of others on the positive's topic.
+        topic: The positive's.
+        rivals: Texts of others on it, in ascending order.
     """
 
     author: str
     episode: tuple[int, ...]
     positive: int
-    rivals: tuple[int, ...]
+    topic: str
+    rivals: Places
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def find_pairs(texts: Sequence[Text]) -> list[Pair]:
                 if texts[place].user_id != author and bodies[place] != body
             )
             if episode and rivals:
-                pairs.append(Pair(author, episode, positive, rivals))
+                pairs.append(Pair(author, episode, positive, topic, np.array(rivals)))
     return pairs
 
 
@@ -105,22 +111,59 @@ def draw_batch(
     by_author: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         by_author[pair.author].append(pair)
-    episodes, positives, negatives, weights = [], [], [], []
+    drawn: list[Pair] = []
+    episodes, sizes, weights = [], [], []
     for own in by_author.values():
         chosen = [own[at] for at in random.permutation(len(own))[:of_each]]
         for pair in chosen:
             size = random.integers(1, LONGEST + 1)
             episode = random.permutation(pair.episode)[:size]
-            near = rows[list(pair.rivals)] @ rows[episode].mean(0)
-            for hard in near.topk(min(NEGATIVES, len(near))).indices.tolist():
-                episodes.append(np.resize(episode, LONGEST))
-                positives.append(pair.positive)
-                negatives.append(pair.rivals[hard])
-                weights.append(1 / len(chosen))
-    weight = torch.tensor(weights)
+            drawn.append(pair)
+            episodes.append(episode[_CYCLE % len(episode)])
+            sizes.append(len(episode))
+            weights.append(1 / len(chosen))
+    places = np.array(episodes)
+    share = (_CYCLE < np.array(sizes)[:, None]) / np.array(sizes, np.float32)[:, None]
+    means = np.einsum("nld,nl->nd", rows.numpy()[places], share.astype(np.float32))
+    compared, negatives = _hardest(drawn, means, rows.numpy())
+    weight = torch.tensor(weights)[compared]
     return Batch(
-        torch.from_numpy(np.array(episodes)),
-        torch.tensor(positives),
-        torch.tensor(negatives),
+        torch.from_numpy(places[compared]),
+        torch.tensor([pair.positive for pair in drawn])[compared],
+        torch.from_numpy(negatives),
         weight / weight.mean(),
     )
+
+
+_CYCLE = np.arange(LONGEST)
+
+
+def _hardest(
+    pairs: Sequence[Pair], means: NDArray[np.float32], rows: NDArray[np.float32]
+) -> tuple[Places, Places]:
+    """Return up to `NEGATIVES` rivals of each pair, those nearest to its episode.
+
+    Topic by topic, so that a topic of hundreds of texts is one product and not one a pair.
+
+    Args:
+        pairs: What was drawn.
+        means: Of each one's episode, shape (pairs, dimension).
+        rows: Unit vectors of all texts.
+
+    Returns:
+        The number of the pair and the place of the rival, both of shape (comparisons,).
+    """
+    on_topic: dict[str, list[int]] = defaultdict(list)
+    for number, pair in enumerate(pairs):
+        on_topic[pair.topic].append(number)
+    found: dict[int, Places] = {}
+    for numbers in on_topic.values():
+        places = np.unique(np.concatenate([pairs[number].rivals for number in numbers]))
+        for number, near in zip(numbers, means[numbers] @ rows[places].T, strict=True):
+            rivals = pairs[number].rivals
+            far = -near[np.searchsorted(places, rivals)]
+            most = min(NEGATIVES, len(far))
+            hard = np.argpartition(far, most - 1)[:most]
+            found[number] = rivals[hard[np.argsort(far[hard])]]
+    compared = np.repeat(np.arange(len(pairs)), [len(found[at]) for at in range(len(pairs))])
+    return compared, np.concatenate([found[at] for at in range(len(pairs))])
