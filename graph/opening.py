@@ -28,7 +28,7 @@ ROLES = ("style", "preference", "integrate")
 LEAST_CONFIDENCE = {"style": 0.1, "preference": 0.05}
 """Below it a side abstains.
 
-Style: measured by `patlm bench evidence` on the `gate` split of instruments (.098): below it people
+Style: measured by `patlm bench evidence` on the `gate` split of instruments (.100): below it people
 who write alike are farther from what somebody really writes than people drawn at random, above it
 they are nearer (docs/retrieval.md). Preference: a guess, for evidence without any ground.
 """
