@@ -15,11 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..stores.ragged import Places
 from ..stores.records import Text
 from ..stores.words import bare
-
-Places = NDArray[np.int64]
-"""Numbers of texts in a list."""
 
 LONGEST = 3
 """Texts of an episode at most."""

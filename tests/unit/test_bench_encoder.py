@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from patlm.bench import encoder as bench
 from patlm.bench.encoder import measure_encoder, read_data_sets, without_spacing
 from patlm.bench.interval_plot import plot_intervals
 from patlm.bench.intervals import interval
-from patlm.models.style_modules import Count
+from patlm.bench.neighbours import measure_neighbours
+from patlm.bench.remembered import KnownVectors
+from patlm.bench.style_rivals import char_tfidf
+from patlm.models.style_modules import Count, count_texts
 from patlm.stores.readers import read_texts
 from patlm.stores.records import Text, Vectors
 from patlm.stores.sample import sample_corpus
@@ -126,6 +130,20 @@ def test_folds_with_too_few_people_learn_from_elsewhere(
     assert len(sizes) >= 8
     for first, later in zip(sizes[::2], sizes[1::2], strict=True):
         assert later == first + len(sample())
+
+
+def test_neighbours_are_the_same_from_several_processes(file: Path) -> None:
+    texts = [row for row in read_texts(file) if isinstance(row, Text)]
+    bodies = [text.body for text in texts]
+    topic = KnownVectors(topic_encoder(), bodies)
+    fit = partial(bench._untrained, count_texts, [], 0)
+    judge = np.asarray(char_tfidf(bodies, longest=2, components=8))
+    alone, beside = (
+        measure_neighbours("habits", texts, fit, topic, judge, jobs=jobs) for jobs in (1, 2)
+    )
+    assert alone["paired"] and beside == alone
+    with pytest.raises(KeyError):
+        topic.encode(["somebody else's words"])
 
 
 def test_nobody_is_both_in_a_file_and_elsewhere(file: Path, tmp_path: Path) -> None:
