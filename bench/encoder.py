@@ -29,6 +29,7 @@ from ..stores.sample import sample_corpus
 from ..training.errors import TooFewAuthors
 from ..training.style_training import StyleSettings, train_style
 from ..training.triplets import Halves, Rows, Triplets, make_triplets
+from .encoding_speed import measure_speed
 from .intervals import interval
 from .neighbours import measure_neighbours
 from .remembered import KnownVectors, RememberedCounts
@@ -88,6 +89,7 @@ def measure_encoder(
     paired: list[dict[str, Any]] = []
     neighbours: dict[str, list[dict[str, Any]]] = {"rows": [], "paired": []}
     sets = read_data_sets(files)
+    speed = [_speed(data, topic, say) for data in sets]
     count = _counted(sets, jobs, say)
     for data in sets:
         known = KnownVectors(topic, [text.body for text in data.texts])
@@ -104,7 +106,13 @@ def measure_encoder(
                 paired += _paired(label, own)
         for kind, each in _neighbours(data, known, seeds[0], count, jobs, say).items():
             neighbours[kind] += each
-    return {"rows": rows, "paired": paired, "neighbours": neighbours, "seeds": list(seeds)}
+    return {
+        "rows": rows,
+        "paired": paired,
+        "neighbours": neighbours,
+        "speed": speed,
+        "seeds": list(seeds),
+    }
 
 
 def read_data_sets(files: Sequence[Path]) -> list[DataSet]:
@@ -176,6 +184,13 @@ def _neighbours(
     judge = char_tfidf(bodies, longest=4, components=min(COMPONENTS, len(bodies) - 1))
     fit = partial(_trained, count, data.elsewhere, seed)
     return measure_neighbours(data.name, data.texts, fit, topic, np.asarray(judge), jobs=jobs)
+
+
+def _speed(data: DataSet, topic: Encoder, say: Say) -> dict[str, Any]:
+    bodies = [text.body for text in data.texts]
+    found = measure_speed(data.name, bodies, StyleEncoder.untrained(bodies), topic)
+    say(f"{data.name}: patlm {found['patlm_per_s']:.0f} texts/s, {found['ratio']:.1f} x minilm")
+    return found
 
 
 def _counted(sets: Sequence[DataSet], jobs: int, say: Say) -> RememberedCounts:

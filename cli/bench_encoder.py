@@ -56,3 +56,7 @@ def encoder(
         lead = f"{pair['gain']:+.3f} [{low:+.3f}, {high:+.3f}]"
         known = f"{pair['history']} own texts, {pair['people']} people"
         stdout.print(f"{pair['data']:>22}  {pair['strategy']} - {pair['against']}  {lead}  {known}")
+    for each in found["speed"]:
+        stdout.print(
+            f"{each['data']:>22}  {each['patlm_per_s']:.0f} texts/s, {each['ratio']:.1f} x minilm's"
+        )

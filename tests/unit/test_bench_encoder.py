@@ -78,6 +78,9 @@ def test_rows_and_leads_by_file_and_kind_of_author(file: Path, tmp_path: Path) -
     for pair in found["neighbours"]["paired"]:
         if pair["history"] == "all" and pair["against"] == "random":
             assert pair["ci95"][0] > 0, pair
+    (speed,) = found["speed"]
+    assert speed["data"] == "habits" and speed["texts"] <= 256
+    assert speed["patlm_per_s"] > 0 < speed["minilm_per_s"]
     picture = tmp_path / "picture.png"
     plot_intervals(found["rows"], picture, series="encoder", value="accuracy", axis="right")
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -103,10 +102,3 @@ def test_features_of_another_version_are_refused(encoder: StyleEncoder, tmp_path
 def test_a_place_with_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="expected"):
         StyleEncoder.load(str(tmp_path))
-
-
-def test_five_hundred_texts_a_second(encoder: StyleEncoder) -> None:
-    texts = [f"{body} {number}" for number, body in enumerate(BODIES * 4)]
-    started = time.process_time()  # other work on the machine does not count
-    encoder.encode(texts)
-    assert len(texts) / (time.process_time() - started) >= 500
