@@ -26,11 +26,11 @@ from ..models.style_modules import Count
 from ..stores.readers import read_texts
 from ..stores.records import Encoder, Text
 from ..stores.sample import sample_corpus
+from ..training.bootstrap import interval
 from ..training.errors import TooFewAuthors
 from ..training.style_training import StyleSettings, train_style
 from ..training.triplets import Halves, Rows, Triplets, make_triplets
 from .encoding_speed import measure_speed
-from .intervals import interval
 from .neighbours import measure_neighbours
 from .remembered import KnownVectors, RememberedCounts
 from .style_rivals import COMPONENTS, Rival, char_tfidf, rivals

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..models.style_model import StyleEncoder
 from ..stores.records import Encoder, Text
 from ..stores.splits import Split
+from ..training.bootstrap import interval
 from .encoder import read_data_sets
 from .evidence_preference import Measured, best_weight, harmless_weight, measure_preference
 from .evidence_requests import Asked, divided, filled, requests
@@ -31,7 +32,6 @@ from .evidence_style import (
     measure_unknown,
     within_authors,
 )
-from .intervals import interval
 from .remembered import RememberedEncoder
 from .style_rivals import COMPONENTS, char_tfidf
 

@@ -26,6 +26,7 @@ from ..stores.graph_form import TWO_HOP, GraphForm
 from ..stores.readers import read_texts
 from ..stores.records import Encoder, Text, Vectors
 from ..stores.splits import Place, Splits, deal, latest_as_targets
+from ..training.bootstrap import interval
 from ..training.errors import TooFewLinks
 from ..training.graph_index import LearntGraph, learn_graph
 from ..training.graph_split import links_of
@@ -33,7 +34,6 @@ from ..training.graph_training import GraphSettings
 from ..training.link_scores import Found, Score, by_degree, cosines, find_links, link_scores
 from ..training.topic_graph import Links, TopicGraph
 from .aligned_people import KNOWN, Near, People, Question, closeness, nearest
-from .intervals import interval
 
 Say = Callable[[str], None]
 Means = NDArray[np.float64]

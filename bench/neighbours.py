@@ -25,8 +25,8 @@ from ..stores.records import Embedded, Encoder, History, Text, Vectors
 from ..stores.splits import latest_as_targets
 from ..stores.sums import unit
 from ..stores.text_store import TextStore
+from ..training.bootstrap import interval
 from ..training.triplets import FOLDS, Halves
-from .intervals import interval
 
 TAKES: tuple[Take, ...] = ("aligned", "random", "anti_aligned")
 CUTS: Mapping[str, int | None] = {"0": 0, "1": 1, "3": 3, "all": None}

@@ -18,9 +18,9 @@ from ..graph.graph_artefact import TRAINED, TWO_HOP
 from ..models.graphsage import GraphSage
 from ..stores.records import Text, Vectors
 from ..stores.splits import Splits
+from .bootstrap import interval
 from .graph_split import links_of, links_to_learn
 from .graph_training import DEFAULTS, GraphFit, GraphSettings, train_graph
-from .intervals import interval
 from .link_scores import Found, cosines, find_links
 from .topic_graph import Links, TopicGraph
 

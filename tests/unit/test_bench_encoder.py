@@ -14,7 +14,6 @@ from habits import people
 from patlm.bench import encoder as bench
 from patlm.bench.encoder import measure_encoder, read_data_sets, without_spacing
 from patlm.bench.interval_plot import plot_intervals
-from patlm.bench.intervals import interval
 from patlm.bench.neighbours import measure_neighbours
 from patlm.bench.remembered import KnownVectors
 from patlm.bench.style_rivals import char_tfidf
@@ -22,6 +21,7 @@ from patlm.models.style_modules import Count, count_texts
 from patlm.stores.readers import read_texts
 from patlm.stores.records import Text, Vectors
 from patlm.stores.sample import sample_corpus
+from patlm.training.bootstrap import interval
 from patlm.training.style_training import train_style
 from store_fixtures import topic_encoder
 

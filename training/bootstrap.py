@@ -1,0 +1,139 @@
+"""How sure a mean is: the bootstrap over what was drawn at random, not over its parts.
+
+Percentile bootstrap (Efron 1979) by scipy. Values of one person, or of one topic, hang together:
+such clusters are drawn as wholes, and the mean is that of all their values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import bootstrap, norm
+
+RESAMPLES = 2_000
+LEVEL = 0.95
+POWER = 0.8
+"""How often a difference that is there is to be seen, in what is said of n."""
+
+Values = NDArray[np.float64]
+Clusters = Sequence[Hashable] | None
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean and its 95% interval.
+
+    Attributes:
+        n: Values it is of.
+        mean: Their mean.
+        low: Lower end of the interval.
+        high: Upper end.
+        p: Two-sided: how often a mean resampled lies on the other side of zero, doubled; at least
+            1 / `RESAMPLES`.
+    """
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def ci95(self) -> list[float]:
+        """Low and high, for JSON."""
+        return [self.low, self.high]
+
+
+def resampled(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> Values:
+    """Return the means of resamples, shape (RESAMPLES,).
+
+    Args:
+        values: For a paired comparison the differences; shape (n,).
+        clusters: What each value belongs to, drawn as a whole; None: each value stands alone.
+        seed: Of the resampling.
+    """
+    given = np.asarray(values, np.float64)
+    sums, counts = _summed(given, clusters)
+    if len(sums) < 2 or np.ptp(sums / counts) == 0:
+        return np.full(RESAMPLES, float(given.mean()))
+    found = bootstrap(
+        (sums, counts),
+        _ratio,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=seed,
+        batch=100,
+    )
+    drawn: Values = found.bootstrap_distribution
+    return drawn
+
+
+def mean_of(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> Mean:
+    """Return a mean with its interval and p; arguments as those of `resampled`."""
+    given = np.asarray(values, np.float64)
+    drawn = resampled(given, clusters, seed=seed)
+    low, high = ends(drawn, LEVEL)
+    below = float(np.mean(drawn <= 0))
+    above = float(np.mean(drawn >= 0))
+    p = min(1.0, max(2 * min(below, above), 1 / RESAMPLES))
+    return Mean(len(given), float(given.mean()), low, high, p)
+
+
+def interval(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> tuple[float, float]:
+    """Return the 95% interval of the mean; arguments as those of `resampled`."""
+    return ends(resampled(values, clusters, seed=seed), LEVEL)
+
+
+def ends(drawn: Values, level: float) -> tuple[float, float]:
+    """Return the ends of the middle `level` of means that were resampled."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def holm_levels(p_values: Sequence[float]) -> list[float]:
+    """Return the level of each comparison's interval so that all together err in 5% (Holm 1979).
+
+    The k-th smallest p of m, from k = 0, has the level 1 - .05 / (m - k): the intervals that belong
+    to Holm's step-down test.
+    """
+    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
+    levels = [0.0] * len(p_values)
+    for rank, at in enumerate(order):
+        levels[at] = 1 - (1 - LEVEL) / (len(p_values) - rank)
+    return levels
+
+
+def least_difference(values: ArrayLike, clusters: Clusters = None) -> float:
+    """Return the least mean that n values like these would tell from zero in 80% of cases.
+
+    d = (z(.975) + z(.8)) s / √n, s the standard deviation of the clusters' means and n their
+    number; infinite where there are fewer than two.
+    """
+    sums, counts = _summed(np.asarray(values, np.float64), clusters)
+    if len(sums) < 2:
+        return math.inf
+    spread = float(np.std(sums / counts, ddof=1))
+    z = norm.ppf(1 - (1 - LEVEL) / 2) + norm.ppf(POWER)
+    return float(z * spread / math.sqrt(len(sums)))
+
+
+def _summed(values: Values, clusters: Clusters) -> tuple[Values, Values]:
+    if not len(values):
+        raise ValueError("no mean of no values: leave the comparison out")
+    if clusters is None:
+        return values, np.ones_like(values)
+    numbers: dict[Hashable, int] = {}
+    at = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters])
+    return np.bincount(at, values), np.bincount(at).astype(np.float64)
+
+
+def _ratio(sums: Values, counts: Values, axis: int = -1) -> Any:
+    return sums.sum(axis=axis) / counts.sum(axis=axis)
