@@ -132,7 +132,9 @@ def _summed(values: Values, clusters: Clusters) -> tuple[Values, Values]:
         return values, np.ones_like(values)
     numbers: dict[Hashable, int] = {}
     at = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters])
-    return np.bincount(at, values), np.bincount(at, np.ones_like(values))
+    sums = np.zeros(len(numbers))
+    np.add.at(sums, at, values)
+    return sums, np.bincount(at).astype(np.float64)
 
 
 def _ratio(sums: Values, counts: Values, axis: int = -1) -> Any:
