@@ -21,6 +21,7 @@ from ..models.style_model import StyleEncoder
 from ..stores.records import Encoder, Text
 from ..stores.splits import Split
 from ..training.bootstrap import interval
+from ..training.remembered_encoder import RememberedEncoder
 from .encoder import read_data_sets
 from .evidence_preference import Measured, best_weight, harmless_weight, measure_preference
 from .evidence_requests import Asked, divided, filled, requests
@@ -32,7 +33,6 @@ from .evidence_style import (
     measure_unknown,
     within_authors,
 )
-from .remembered import RememberedEncoder
 from .style_rivals import COMPONENTS, char_tfidf
 
 Say = Callable[[str], None]

@@ -9,6 +9,8 @@ from . import (
     bench_evidence,
     bench_graph,
     bench_loop,
+    bench_personalization,
+    bench_report,
     bench_retrieval,
     bench_serving,
 )
@@ -26,6 +28,8 @@ for command in (
     bench_evidence,
     bench_graph,
     bench_loop,
+    bench_personalization,
+    bench_report,
     bench_retrieval,
     bench_serving,
 ):

@@ -19,6 +19,7 @@ from . import (
     show,
     stats,
     train_encoder,
+    view,
     write,
 )
 
@@ -38,6 +39,7 @@ COMMANDS = (
     retrieve,
     show,
     stats,
+    view,
     serve_stats,
     forget,
     refit,

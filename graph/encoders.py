@@ -15,6 +15,7 @@ from ..stores.errors import StoreError
 
 if TYPE_CHECKING:
     from ..stores.artefacts import Artefact
+    from ..stores.recorded_encoder import RecordedEncoder
     from ..stores.records import Encoder
 
 OWN = "store"
@@ -51,18 +52,23 @@ async def open_encoders(
         ModelError: Nothing is there under a name, or it can't be used.
         StoreError: The store can't be read, or does not keep its style encoder.
     """
+    from ..models.sentence_encoder import number_format
     from ..models.topic_encoder import open_topic_encoder
+    from ..stores.style_records import recorded_pair
 
-    topic_encoder = await asyncio.to_thread(open_topic_encoder, topic)
-    return Encoders(await _style_encoder(uri, style, first), topic_encoder)
-
-
-async def _style_encoder(uri: str, named: str, first: Sequence[str]) -> Encoder:
-    from ..stores.style_records import find_artefact, recorded_style
-
-    recorded = await recorded_style(uri)
+    recorded = await recorded_pair(uri)
+    # In the format that the store was filled in: which is the faster one depends on the CPU, and
+    # a store may be opened on another than it was made on.
+    dtype = "auto" if recorded is None else number_format(recorded[1].version)
+    topic_encoder = await asyncio.to_thread(open_topic_encoder, topic, dtype=dtype)
     if recorded is None:
-        return await new_style_encoder(uri, named, first)
+        return Encoders(await new_style_encoder(uri, style, first), topic_encoder)
+    return Encoders(await _style_encoder(uri, style, recorded[0]), topic_encoder)
+
+
+async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Encoder:
+    from ..stores.style_records import find_artefact
+
     if named != OWN:
         return await asyncio.to_thread(_load, named)
     artefact = await find_artefact(uri, artefact_name(recorded.version))

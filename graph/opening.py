@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,8 @@ async def open_parts(
     exits = ExitStack()
     try:
         if not set(ROLES) <= set(given):
-            model = await asyncio.to_thread(_open_chat, settings, progress, exits)
+            opened_model = open_chat(settings, progress=progress)
+            model = await asyncio.to_thread(exits.enter_context, opened_model)
             loaded = dict.fromkeys(ROLES, model)
         opened = open_store_and_encoders(
             settings.store, encoder=settings.encoder, style_encoder=settings.style_encoder
@@ -137,28 +138,31 @@ async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
         yield store
 
 
-def _open_chat(settings: Settings, progress: Progress | None, exits: ExitStack) -> BaseChatModel:
+@contextmanager
+def open_chat(settings: Settings, *, progress: Progress | None = None) -> Iterator[BaseChatModel]:
+    """Open the language model that the settings name, and close it afterwards. Blocks.
+
+    Raises:
+        ModelError: It can't be loaded.
+    """
     from ..models.chat import open_chat_model
-
-    watches = exits.enter_context(open_watches(settings))
-    model = open_chat_model(
-        settings.model,
-        dtype=settings.dtype,
-        progress=progress,
-        find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
-        watches=watches,
-        base_url=settings.base_url,
-    )
-    exits.callback(_close_chat, model)  # before the watches are: last in, first out
-    return model
-
-
-def _close_chat(model: BaseChatModel) -> None:
     from ..models.local_chat import LocalChatModel
     from ..models.remote_chat import RemoteChatModel
 
-    if isinstance(model, LocalChatModel | RemoteChatModel):
-        model.close()
+    with open_watches(settings) as watches:
+        model = open_chat_model(
+            settings.model,
+            dtype=settings.dtype,
+            progress=progress,
+            find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
+            watches=watches,
+            base_url=settings.base_url,
+        )
+        try:
+            yield model
+        finally:
+            if isinstance(model, LocalChatModel | RemoteChatModel):
+                model.close()
 
 
 def _make_parts(

@@ -11,7 +11,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from .device import choose_device, choose_dtype, dtype_name
+from .device import DTYPES, choose_device, choose_dtype, dtype_name
 from .errors import ModelNotFound, ModelUnusable
 from .quiet import quiet_loading
 
@@ -145,6 +145,16 @@ def load_sentence_encoder(
                 f"hub id ({error})"
             ) from error
     return SentenceEncoder(model, name=name)
+
+
+def number_format(version: str) -> str:
+    """Return the number format that an encoder's version names; `auto` where it names none.
+
+    >>> number_format("all-MiniLM-L6-v2@ee4d4a69484c/fp32")
+    'fp32'
+    """
+    named = version.rpartition("/")[2]
+    return named if named in DTYPES else "auto"
 
 
 def _fingerprint(model: SentenceTransformer) -> str:

@@ -49,7 +49,7 @@ async def write_draft(
         turn, "integrate", prompt, max_tokens=parts.budget.answer[request.task]
     )
     draft, flaw = read_draft(answer, request)
-    entry: dict[str, Any] = {"call": call, "warnings": []}
+    entry: dict[str, Any] = {"call": call, "warnings": [], "cut_share": prompt.cut_share}
     if flaw is not None:
         entry |= {"flaw": flaw, "warnings": [flaw]}
     if prompt.cut_share >= LEAST_CUT_TO_SAY:

@@ -62,7 +62,8 @@ async def summarise(
     answer, call = await call_model(turn, name, prompt, max_tokens=turn.parts.budget.summary)
     if prompt.cut_share >= LEAST_CUT_TO_SAY:
         warnings.append(f"{name}: {prompt.cut_share:.0%} of its texts was cut to fit the prompt")
-    return read_summary(answer), {"call": call, "warnings": warnings}
+    entry = {"call": call, "warnings": warnings, "cut_share": prompt.cut_share}
+    return read_summary(answer), entry
 
 
 def read_summary(answer: str) -> str | None:

@@ -156,6 +156,7 @@ class NodeLog(TypedDict):
     seconds: float
     warnings: NotRequired[list[str]]
     call: NotRequired[dict[str, Any]]
+    cut_share: NotRequired[float]
     confidence: NotRequired[float]
     evidence: NotRequired[list[dict[str, Any]]]
     neighbours: NotRequired[list[dict[str, Any]]]

@@ -19,11 +19,14 @@ from .words import bare
 _MORE = re.compile(r"(?:\.\.\.|…)\s*More\s*$")
 _PROMOTION = re.compile(r"\[?This review was collected as part of a promotion\.?\]?", re.IGNORECASE)
 
-# A reply stands behind the review, or behind its "More", without a space; it opens with a greeting
-# or thanks, and thanks or signs as managers do. Only where both are so is it taken for one: authors
-# glue their own paragraphs too.
+# Behind "...More" nobody but the management goes on without a space.
+_BEHIND_MORE = re.compile(r"(?:\.\.\.|…)More(?=[^\W\d_a-z])")
+
+# Elsewhere a reply stands behind the review without a space; it opens with a greeting or thanks,
+# and thanks or signs as managers do. Only where both are so is it taken for one: authors glue their
+# own paragraphs too.
 _OPENING = re.compile(
-    r"(?<=[.!?)\"])(?:More)?(?=(?:Dear|Hello|Hi|Greetings|Good (?:morning|afternoon|evening|day)"
+    r"(?<=[.!?)\"])(?=(?:Dear|Hello|Hi|Aloha|Greetings|Good (?:morning|afternoon|evening|day)"
     r"|[Tt]hank(?:s| you)|We (?:appreciate|thank)"
     r"|We are (?:delighted|thrilled|glad|pleased|sorry|happy))\b"
     r"|\w{2,24}[,:!]? ?(?:[Tt]hank(?:s| you))\b)"
@@ -48,9 +51,12 @@ def without_more(body: str) -> str:
 def without_reply(body: str) -> str:
     """Return a review without the management's reply that is glued to it.
 
-    It begins at the first place where a greeting or thanks follow a sentence without a space, and
-    what follows speaks as a manager does.
+    It begins behind "...More", which stays for `without_more`, or at the first place where a
+    greeting or thanks follow a sentence without a space, and what follows speaks as a manager does.
+    A reply that opens otherwise (with a name and a dash, say) is not found.
     """
+    if more := _BEHIND_MORE.search(body):
+        body = body[: more.end()]
     for place in _OPENING.finditer(body):
         if place.start() and _REPLY.search(body, place.end()):
             return body[: place.start()].rstrip()
@@ -62,9 +68,10 @@ def without_promotion(body: str) -> str:
     return _PROMOTION.sub("", body).strip() if _PROMOTION.search(body) else body
 
 
+# Replies come first: what they hide is a "...More" at the end.
 _OF_BODIES: Mapping[str, Callable[[str], str]] = {
-    "more": without_more,
     "replies": without_reply,
+    "more": without_more,
     "promotions": without_promotion,
 }
 DUPLICATES = "duplicates"
@@ -106,7 +113,8 @@ def clean_texts(texts: Iterable[Text], names: Iterable[str]) -> list[Text]:
 
 
 def _without_said_again(texts: list[Text]) -> list[Text]:
-    said = Counter(bare(text.body) for text in texts)
+    # By id: a row that stands twice in a file is one text.
+    said = Counter(bare(body) for body in {text.text_id: text.body for text in texts}.values())
     return [
         replace(text, target=False) if text.target and said[bare(text.body)] > 1 else text
         for text in texts

@@ -1,4 +1,4 @@
-"""A store's style encoder, as the store itself knows it: before it is opened, and from outside."""
+"""A store's encoders, as the store itself knows them: before it is opened, and from outside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from .write_lock import WriteLock
 
 
 async def recorded_style(uri: str) -> RecordedEncoder | None:
-    """Return the style encoder that a store is filled with; None: no store is there yet.
+    """Return the style encoder that a store is filled with; None: no store is there yet."""
+    recorded = await recorded_pair(uri)
+    return None if recorded is None else recorded[0]
+
+
+async def recorded_pair(uri: str) -> tuple[RecordedEncoder, RecordedEncoder] | None:
+    """Return the style and the topic encoder of a store; None: no store is there yet.
 
     Raises:
         SchemaMismatch: An older version wrote it, or it is no store of ours.
@@ -32,7 +38,7 @@ async def recorded_style(uri: str) -> RecordedEncoder | None:
             return None
         # A lone table of texts is somebody else's, which its schema tells.
         table = await connection.open_table(USERS if USERS in names else TEXTS)
-        return recorded_encoders(await table.schema(), uri)[0]
+        return recorded_encoders(await table.schema(), uri)
 
 
 async def style_generations(uri: str) -> list[Generation]:

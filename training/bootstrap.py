@@ -34,7 +34,8 @@ class Mean:
         low: Lower end of the interval.
         high: Upper end.
         p: Two-sided: how often a mean resampled lies on the other side of zero, doubled; at least
-            1 / `RESAMPLES`.
+            1 / `RESAMPLES`; 1 where there is one cluster only, whose interval has no width: of one
+            draw nothing can be said.
     """
 
     n: int
@@ -83,6 +84,8 @@ def mean_of(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> M
     below = float(np.mean(drawn <= 0))
     above = float(np.mean(drawn >= 0))
     p = min(1.0, max(2 * min(below, above), 1 / RESAMPLES))
+    if len(given) < 2 or (clusters is not None and len(set(clusters)) < 2):
+        p = 1.0
     return Mean(len(given), float(given.mean()), low, high, p)
 
 

@@ -8,6 +8,7 @@ stage only, because WordNet is no package: never to be called METEOR unqualified
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
@@ -21,6 +22,8 @@ TEXT_METRICS = ("rouge1", "rougeL", "meteor_es", "quality")
 
 RATING_RANGE = 4.0
 """Ratings are 1 to 5, so two differ by this much at most."""
+
+_AROUND_WORDS = ".,;:!?\"'()[]-…“”‘’«»–—"
 
 
 def rouge(real: str, draft: str) -> dict[str, float]:
@@ -51,7 +54,7 @@ def meteor(real: str, draft: str, wordnet: Path) -> float:
         wordnet: Folder of WordNet's files (`data.noun`, `lexnames`, ...).
 
     Raises:
-        OSError: WordNet's files are not there.
+        FileNotFoundError: WordNet's files are not there.
     """
     return _meteor(real, draft, _wordnet(wordnet))
 
@@ -102,7 +105,13 @@ def read_rating(draft: str) -> float | None:
 
 
 def rmse(squared_errors: Sequence[float]) -> float:
-    """Return the root of the mean of squared errors, in the unit of the ratings."""
+    """Return the root of the mean of squared errors, in the unit of the ratings.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if not squared_errors:
+        raise ValueError("no mean of no errors: leave the figure out")
     return math.sqrt(sum(squared_errors) / len(squared_errors))
 
 
@@ -133,7 +142,7 @@ def exact(real: str, draft: str) -> float:
 
 
 def _words(text: str) -> list[str]:
-    stripped = (word.strip(".,;:!?\"'()[]-").casefold() for word in text.split())
+    stripped = (word.strip(_AROUND_WORDS).casefold() for word in text.split())
     return [word for word in stripped if word]
 
 
@@ -161,9 +170,24 @@ class _NoSynonyms:
 
 @cache
 def _wordnet(folder: Path) -> Any:
+    import nltk.data
     from nltk.corpus.reader import WordNetCorpusReader
 
-    return WordNetCorpusReader(str(folder), None)
+    class EnglishWordNet(WordNetCorpusReader):  # type: ignore[misc]  # NLTK has no types
+        def map_wn(self, version: str = "wordnet") -> None:
+            """Map to no other version: only other languages need it, and it wants NLTK's data."""
+
+    if not (folder / "lexnames").is_file():
+        raise FileNotFoundError(
+            f"no WordNet in {folder}: expected its files (lexnames, data.noun, index.noun, ...); "
+            "name the folder that holds them"
+        )
+    # From version 3.10 on, NLTK reads nothing outside the folders of this list.
+    if str(folder) not in nltk.data.path:
+        nltk.data.path.append(str(folder))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The multilingual functions are not available")
+        return EnglishWordNet(str(folder), None)
 
 
 @cache

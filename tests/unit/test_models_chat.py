@@ -113,8 +113,8 @@ def test_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.choose_dtype("bf16", "cpu") is torch.bfloat16
     with pytest.raises(CallRefused, match="auto, fp32, bf16; got 'int4'"):
         device.choose_dtype("int4", "cpu")
-    for capability, dtype in (("AVX2", torch.float32), ("AVX512", torch.bfloat16)):
-        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda it=capability: it)
+    for multiplies, dtype in ((False, torch.float32), (True, torch.bfloat16)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda it=multiplies: it)
         assert device.choose_dtype("auto", "cpu") is dtype
 
 

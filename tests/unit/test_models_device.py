@@ -28,8 +28,8 @@ def test_no_more_threads_than_cores_and_no_more_than_were_set(
 
 
 def test_bf16_by_itself_only_where_the_cpu_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for capability, expected in (("AVX2", torch.float32), ("AVX512", torch.bfloat16)):
-        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda c=capability: c)
+    for multiplies, expected in ((False, torch.float32), (True, torch.bfloat16)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda it=multiplies: it)
         assert choose_dtype("auto", "cpu") == expected
     with pytest.raises(CallRefused, match="one of auto, fp32, bf16; got 'int8'"):
         choose_dtype("int8", "cpu")

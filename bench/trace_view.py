@@ -1,0 +1,247 @@
+"""A page of recorded runs: how each went through the loop, and what changed on the way.
+
+It stands in for a hosted studio: one file without scripts, made of records alone. The functions are
+pure; `cli/view.py` reads the records, and writes or serves the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from .loop_drawing import draw_loop, shown_seconds
+from .loop_path import end_of, nodes_of, trajectories_of
+from .page import render
+from .word_changes import Span, changes
+
+if TYPE_CHECKING:
+    from ..stores.episode_schema import CallRecord, Episode, EvidenceRecord, IterationRecord
+
+Groups = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By run id, its groups of candidates: `{"group_id", "role", "candidates": [{"text", "rewards":
+{name: value}, "total", "chosen": bool}]}`. No record of schema version 1 holds any."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A text of one iteration, beside that of the iteration before.
+
+    Attributes:
+        name: Of what it is: a trajectory's name, or `draft`.
+        text: None where there is none.
+        why: Why there is none: it abstained, or left no record.
+        spans: What changed; None where there is nothing to compare it with.
+        changed: Whether it is another text than before.
+    """
+
+    name: str
+    text: str | None
+    why: str
+    spans: tuple[Span, ...] | None
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """One trajectory in one iteration.
+
+    Attributes:
+        name: The trajectory.
+        evidence: What its retrieval found, best first; None where it left no record.
+        known: The text ids that stood in the iteration before, too.
+        same: Whether the evidence is that of the iteration before.
+        summary: What its reasoner made of it.
+    """
+
+    name: str
+    evidence: tuple[EvidenceRecord, ...] | None
+    known: frozenset[str]
+    same: bool
+    summary: Told
+
+
+@dataclass(frozen=True)
+class Round:
+    """One iteration as it is shown."""
+
+    record: IterationRecord
+    sides: tuple[Side, ...]
+    draft: Told
+    calls: tuple[CallRecord, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A node's time as a share (0 to 1) of the longest of the run."""
+
+    name: str
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Candidates for one answer, and how they were rewarded.
+
+    Attributes:
+        group_id: The group's name.
+        role: Whose answer it is.
+        rewards: Names of the rewards that any candidate has, in the order of their appearance.
+        candidates: As they came.
+    """
+
+    group_id: str
+    role: str
+    rewards: tuple[str, ...]
+    candidates: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as it is shown.
+
+    Attributes:
+        record: What was kept of it.
+        anchor: Its place in the page, the same whenever the page is made.
+        began: When, in UTC.
+        end: Why it ended.
+        seconds: Its time; None where the record has none, as for a run that failed.
+        request: What was asked, by the names of the request's fields.
+        settings: What the run was set to.
+        rounds: Its iterations.
+        bars: The nodes' times.
+        drawing: Its way through the loop.
+        groups: Its groups of candidates.
+    """
+
+    record: Episode
+    anchor: str
+    began: datetime
+    end: str
+    seconds: float | None
+    request: Mapping[str, str]
+    settings: Mapping[str, str]
+    rounds: tuple[Round, ...]
+    bars: tuple[Bar, ...]
+    drawing: Markup
+    groups: tuple[GroupView, ...]
+
+
+def render_view(
+    records: Sequence[Episode],
+    *,
+    source: str = "",
+    notes: Sequence[str] = (),
+    groups: Groups | None = None,
+) -> str:
+    """Return the page of some runs.
+
+    Args:
+        records: The runs, in the order in which they are to stand there.
+        source: What they were read from.
+        notes: What the reader should know of the reading: lines that were no records, and so on.
+        groups: The groups of candidates that some of the runs led to.
+    """
+    runs = [view_of(record, (groups or {}).get(record.run_id, ())) for record in records]
+    return render(
+        "trace.html.j2", runs=runs, source=source, notes=notes, shown_seconds=shown_seconds
+    )
+
+
+def view_of(record: Episode, groups: Sequence[Mapping[str, Any]] = ()) -> RunView:
+    """Return what is shown of a run."""
+    return RunView(
+        record=record,
+        anchor="run-" + re.sub(r"[^A-Za-z0-9]+", "-", record.run_id),
+        began=began(record),
+        end=end_of(record),
+        seconds=record.timings.get("total"),
+        request=_given(record.request),
+        settings=_given(record.context),
+        rounds=tuple(_rounds(record)),
+        bars=_bars(record),
+        drawing=draw_loop(record),
+        groups=tuple(group_view(group) for group in groups),
+    )
+
+
+def began(record: Episode) -> datetime:
+    """Return when a run began, in UTC; a time without a zone is taken to be in UTC."""
+    created = record.created
+    return created.replace(tzinfo=UTC) if created.tzinfo is None else created.astimezone(UTC)
+
+
+def group_view(group: Mapping[str, Any]) -> GroupView:
+    """Return a group of candidates as a table's rows and columns."""
+    candidates = tuple(group["candidates"])
+    names = dict.fromkeys(name for candidate in candidates for name in candidate["rewards"])
+    return GroupView(group["group_id"], group["role"], tuple(names), candidates)
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields that were given, each as a line of text."""
+    shown = {}
+    for name, value in fields.items():
+        if value is None or value == {}:
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{key}: {entry}" for key, entry in value.items())
+        shown[name] = str(value)
+    return shown
+
+
+def _rounds(record: Episode) -> Iterator[Round]:
+    before: IterationRecord | None = None
+    for iteration in record.iterations:
+        yield Round(
+            record=iteration,
+            sides=tuple(_side(name, iteration, before) for name in trajectories_of(record)),
+            draft=_told("draft", iteration.draft, before.draft if before else None, "no draft"),
+            calls=tuple(call for call in record.calls if call.iteration == iteration.iteration),
+        )
+        before = iteration
+
+
+def _side(name: str, iteration: IterationRecord, before: IterationRecord | None) -> Side:
+    evidence = iteration.evidence.get(name)
+    former = before.evidence.get(name, ()) if before is not None else ()
+    said = iteration.summaries.get(name)
+    return Side(
+        name=name,
+        evidence=evidence,
+        known=frozenset(piece.text_id for piece in former),
+        same=bool(evidence) and evidence == former,
+        summary=_told(
+            name,
+            said,
+            before.summaries.get(name) if before else None,
+            "abstained" if name in iteration.summaries else "no summary",
+        ),
+    )
+
+
+def _told(name: str, text: str | None, before: str | None, why: str) -> Told:
+    comparable = text is not None and before is not None
+    return Told(
+        name=name,
+        text=text,
+        why=why,
+        spans=changes(before or "", text or "") if comparable else None,
+        changed=text != before,
+    )
+
+
+def _bars(record: Episode) -> tuple[Bar, ...]:
+    """Return the nodes' bars in the order of the loop; the run's own total is none of them."""
+    longest = max(record.timings.values(), default=0.0) or 1.0
+    names = dict.fromkeys([*(node.name for node in nodes_of(record)), *record.timings])
+    return tuple(
+        Bar(name, record.timings[name], record.timings[name] / longest)
+        for name in names
+        if name in record.timings and name != "total"
+    )

@@ -1,0 +1,252 @@
+"""`patlm bench personalization`: is it true? Arms, controls and floors, and a report to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .bench_options import DataOption
+from .options import BaseUrlOption, JsonOption, ModelOption
+
+if TYPE_CHECKING:
+    from ..bench.personalization import Plan, Watch
+    from ..graph.settings import Settings
+    from ..training.items import Item
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("personalization")(personalization)
+
+
+def personalization(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder of results and report.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="long, short, rating or free; several with commas.",
+            show_default="long; free for LaMP and LongLaMP",
+        ),
+    ] = None,
+    arms: Annotated[
+        str, typer.Option("--arms", help="all, main, controls, floors or names, with commas.")
+    ] = "all",
+    against: Annotated[
+        str, typer.Option("--against", help="The arm that gains are measured against.")
+    ] = "no_context",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Targets of a file and task at most.")
+    ] = None,
+    history: Annotated[
+        str, typer.Option("--history", help="Own texts that are known: all, or numbers.")
+    ] = "all",
+    split: Annotated[
+        str, typer.Option("--split", help="Whose targets: train, gate, report or all.")
+    ] = "report",
+    least_own: Annotated[
+        int, typer.Option("--least-own", min=0, help="Only people with so many own texts.")
+    ] = 0,
+    inductive: Annotated[
+        bool,
+        typer.Option("--inductive", help="Texts of people who are measured are no evidence."),
+    ] = False,
+    clean: Annotated[
+        str, typer.Option("--clean", help="more, replies, promotions, duplicates; with commas.")
+    ] = "",
+    seeds: Annotated[str, typer.Option("--seeds", help="Of what is drawn, with commas.")] = "0",
+    adapters: Annotated[
+        str, typer.Option("--adapters", help="none, promoted, or role@step with commas.")
+    ] = "none",
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="A chat model that judges drafts, as --model.")
+    ] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Number format of a model loaded here: fp32 or bf16.")
+    ] = "fp32",
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of stores and answers.", show_default="the user's"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare arms, controls and floors on a benchmark, and say which claims hold."""
+    from ..bench.arms import arms_named
+    from ..bench.personalization import Plan
+    from .output import emit_json, errors_as_lines
+
+    with errors_as_lines():
+        plan = Plan(
+            data=data,
+            arms=arms_named(_parts(arms)),
+            tasks=_tasks(task),
+            against=against,
+            history=_histories(history),
+            split=_split(split),
+            least_own=least_own,
+            inductive=inductive,
+            cleaning=_parts(clean),
+            limit=limit,
+            seeds=_numbers("--seeds", seeds),
+        )
+        settings = _settings(model, base_url, dtype)
+        results = _run(plan, settings, adapters, judge, out, cache)
+    if json:
+        emit_json(results)
+    else:
+        _show(results, out)
+
+
+def _run(
+    plan: Plan,
+    settings: Settings,
+    adapters: str,
+    judge: str | None,
+    out: Path,
+    cache: Path | None,
+) -> dict[str, Any]:
+    from ..bench.personalization_run import run_personalization
+    from ..models.bundled import cache_folder
+
+    with _progress() as watch:
+        return run_personalization(
+            plan,
+            settings,
+            adapters=adapters,
+            judge=judge,
+            out=out,
+            cache=cache or cache_folder() / "bench",
+            watch=watch,
+        )
+
+
+def _settings(model: str | None, base_url: str | None, dtype: str) -> Settings:
+    from ..graph.settings import Settings
+
+    given = {"model": model, "base_url": base_url, "dtype": dtype}
+    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _parts(said: str) -> list[str]:
+    return [part.strip() for part in said.split(",") if part.strip()]
+
+
+def _numbers(option: str, said: str) -> list[int]:
+    parts = _parts(said)
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter(f"{option} takes numbers with commas, got {said!r}")
+    return [int(part) for part in parts]
+
+
+def _tasks(said: str | None) -> list[Any]:
+    from ..training.targets import TASKS
+
+    parts = _parts(said or "")
+    if wrong := [part for part in parts if part not in TASKS]:
+        raise typer.BadParameter(f"no task {', '.join(wrong)}: one of {', '.join(TASKS)}")
+    return parts
+
+
+def _histories(said: str) -> list[str]:
+    parts = _parts(said)
+    if not parts or not all(part == "all" or part.isdecimal() for part in parts):
+        raise typer.BadParameter(f"--history takes all or numbers with commas, got {said!r}")
+    return parts
+
+
+def _split(said: str) -> Any:
+    from ..stores.splits import SPLITS
+
+    if said != "all" and said not in SPLITS:
+        raise typer.BadParameter(f"no split {said!r}: one of {', '.join(SPLITS)}, all")
+    return None if said == "all" else said
+
+
+@contextmanager
+def _progress() -> Iterator[Watch]:
+    """Show a bar with the time left on stderr; lines alone where nobody looks."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from .bench_options import say
+    from .output import stderr
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=stderr,
+        disable=not stderr.is_terminal,
+    )
+
+    class Bar:
+        """A `Watch` that draws."""
+
+        def say(self, part: str) -> None:
+            say(part)
+
+        def begin(self, items: int, done: int) -> None:
+            self._bar = bar.add_task("items", total=items, completed=done)
+            self._left = items - done
+            say(f"{items} items, {done} of them done before")
+
+        def advance(self, item: Item) -> None:
+            bar.advance(self._bar)
+            self._left -= 1
+            if bar.disable and self._left % 100 == 0:
+                say(f"{self._left} items left")
+
+    with bar:
+        yield Bar()
+
+
+def _show(results: Mapping[str, Any], out: Path) -> None:
+    from rich.table import Table
+
+    from .output import stdout
+
+    for place in dict.fromkeys(
+        (row["data"], row["task"], row["history"]) for row in results["arms"] + results["floors"]
+    ):
+        rows = [
+            row
+            for row in results["arms"] + results["floors"]
+            if (row["data"], row["task"], row["history"]) == place
+        ]
+        data, task, history = place
+        metric = "agreement" if task == "rating" else "quality"
+        title = f"{data}, {task}, history {history}, {max(row['n'] for row in rows)} targets"
+        table = Table(title=title, title_justify="left")
+        for name in ("arm", metric, "95%", f"over {results['settings']['against']}", "Holm", "n"):
+            table.add_column(name, justify="left" if name == "arm" else "right")
+        for row in rows:
+            table.add_row(row["arm"], *_figures(row, metric), str(row["n"]))
+        stdout.print(table)
+        for verdict in results["verdicts"]:
+            if (verdict["data"], verdict["task"], verdict["history"]) == place:
+                stdout.print(f"{verdict['side']:>12}: {verdict['verdict']}")
+    stdout.print(f"\n{out / 'report.html'}")
+
+
+def _figures(row: Mapping[str, Any], metric: str) -> list[str]:
+    def pair(ends: Any) -> str:
+        return "" if ends is None else f"[{ends[0]:+.3f}, {ends[1]:+.3f}]"
+
+    value, gain = row["metrics"].get(metric), row["gain"]
+    mean = ["", ""] if value is None else [f"{value['mean']:.3f}", pair(value["ci95"])]
+    return [*mean, *(["", ""] if gain is None else [f"{gain['mean']:+.3f}", pair(gain["holm"])])]

@@ -1,0 +1,141 @@
+"""The report in a real browser: it needs nothing else, examples open, no text runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import PHONE, chromium, opened
+from patlm.bench.report import write_report
+from report_results import HOSTILE, examples, hostile, results, several_histories, write
+
+LONG_WORD = "a" * 400
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(write(folder, several_histories(), examples(f"{{}} {LONG_WORD}")))
+
+
+@pytest.fixture(scope="module")
+def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    return write_report(write(folder, hostile(results()), hostile(examples())))
+
+
+def test_it_loads_without_a_complaint_or_a_request(browser: Any, report: Path) -> None:
+    with opened(browser, report) as found:
+        assert found.requests == [report.as_uri()]
+        assert found.complaints == []
+        assert found.page.title() == "Benchmark of personalization: gap"
+
+
+def test_the_plots_are_there(browser: Any, report: Path) -> None:
+    with opened(browser, report) as found:
+        plots = found.page.get_by_role("img").all()
+        assert len(plots) == 10
+        for plot in plots:
+            box = plot.bounding_box()
+            assert plot.is_visible() and box["width"] > 300 and box["height"] > 100
+        # A clipped or uncoloured dot would not be seen: fill and place are what the browser makes.
+        dots = found.run(
+            """[...document.querySelectorAll('svg use')].filter(dot =>
+                 getComputedStyle(dot).fill === 'rgb(11, 92, 173)' &&
+                 dot.getBoundingClientRect().width > 3).length"""
+        )
+        assert dots > 50
+
+
+def test_an_example_opens(browser: Any, report: Path) -> None:
+    with opened(browser, report) as found:
+        example = found.page.locator("details.example").first
+        draft = example.locator(".draft").first
+        assert not draft.is_visible()
+        example.locator("summary").first.click()
+        assert draft.is_visible()
+        assert example.get_by_text("What the person really wrote").is_visible()
+        evidence = example.locator("details.evidence").first
+        body = evidence.locator(".piece .text").first
+        assert not body.is_visible()
+        evidence.locator("summary").click()
+        assert body.is_visible() and body.inner_text().startswith("We came on a wet Tuesday")
+
+
+@pytest.mark.parametrize("width", [PHONE, 1200])
+def test_what_users_wrote_does_not_run(browser: Any, hostile_report: Path, width: int) -> None:
+    with opened(browser, hostile_report, width) as found:
+        page = found.page
+        for summary in page.locator("details.example > summary").all():
+            summary.click()
+        for summary in page.locator("details.example details > summary").all():
+            summary.click()
+        assert found.run("window.hacked") is None
+        assert found.complaints == [] and found.requests == [hostile_report.as_uri()]
+        assert found.run("document.querySelectorAll('main script, img, [onerror]').length") == 0
+        drafts = page.locator(".draft").all_inner_texts()
+        assert len(drafts) == 9 and all(HOSTILE in draft for draft in drafts)
+        labels = page.locator("svg text").all_text_contents()
+        assert f"own_history{HOSTILE}"[:23] + "…" in labels
+        # Nothing closed the element that it was in: the last section is a child of main.
+        assert found.run("document.querySelector('main > section:last-child h2').innerText") == (
+            "Settings and versions"
+        )
+
+
+def test_the_check_would_see_a_text_that_runs(browser: Any, tmp_path: Path) -> None:
+    page = tmp_path / "careless.html"
+    page.write_text(f"<!doctype html><title>x</title><p>{HOSTILE}</p>")
+    with opened(browser, page) as found:
+        found.page.wait_for_function("window.hacked === 2")
+        assert found.complaints and len(found.requests) > 1
+
+
+def test_the_policy_would_stop_what_escaping_let_through(
+    browser: Any, hostile_report: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "unescaped.html"
+    text = hostile_report.read_text().replace("</main>", f"{HOSTILE}</main>")
+    page.write_text(text)
+    with opened(browser, page) as found:
+        assert any("Content Security Policy" in each for each in found.complaints)
+        assert found.run("window.hacked") is None
+
+
+def test_on_a_phone_only_tables_scroll_sideways(browser: Any, report: Path) -> None:
+    with opened(browser, report, PHONE) as found:
+        for summary in found.page.locator("details.example > summary").all():
+            summary.click()
+        assert found.width <= PHONE
+        table = found.page.locator(".scroll:has(table.arms)").first
+        assert table.evaluate("box => box.scrollWidth > box.clientWidth")
+        first = table.locator("tbody th.arm").first
+        before = first.bounding_box()["x"]
+        table.evaluate("box => { box.scrollLeft = 200 }")
+        assert first.bounding_box()["x"] == pytest.approx(before, abs=2)
+        smallest = found.run(
+            """Math.min(...[...document.querySelectorAll('svg text')].map(text =>
+                 parseFloat(getComputedStyle(text).fontSize) *
+                   Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b)))"""
+        )
+        assert smallest >= 9
+
+
+def test_on_paper_all_is_open_and_dark_mode_is_off(browser: Any, report: Path) -> None:
+    with opened(browser, report, color_scheme="dark") as found:
+        dark = found.run("getComputedStyle(document.body).backgroundColor")
+        assert dark == "rgb(20, 23, 27)"
+        found.page.emulate_media(media="print")
+        white = found.run("getComputedStyle(document.body).backgroundColor")
+        assert white == "rgb(255, 255, 255)"
+        for text in found.page.locator(".draft, .piece .text, details.settings dd").all():
+            assert text.bounding_box()["height"] > 5
+        assert found.page.pdf(format="A4").startswith(b"%PDF")

@@ -1,0 +1,138 @@
+"""How sure a mean is: known cases, by hand, and what must not change with the machine."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from patlm.training import bootstrap
+from patlm.training.bootstrap import (
+    RESAMPLES,
+    ends,
+    holm_levels,
+    interval,
+    least_difference,
+    mean_of,
+    resampled,
+)
+
+
+def test_the_interval_of_a_large_sample_is_that_of_the_normal() -> None:
+    values = np.random.default_rng(0).normal(1.0, 2.0, 4_000)
+    found = mean_of(values)
+    half = 1.96 * values.std() / math.sqrt(4_000)
+    assert found.n == 4_000
+    assert found.mean == pytest.approx(values.mean())
+    assert found.low == pytest.approx(found.mean - half, abs=0.15 * half)
+    assert found.high == pytest.approx(found.mean + half, abs=0.15 * half)
+    assert found.ci95 == [found.low, found.high]
+
+
+def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for seed in range(100):
+        low, high = interval(rng.exponential(1.0, 100), seed=seed)
+        covered += low <= 1 <= high
+    # 95 expected; the percentile bootstrap of a skewed sample covers a little less.
+    assert 86 <= covered <= 99
+
+
+def test_seeds_reproduce_and_differ() -> None:
+    values = np.random.default_rng(2).normal(size=50)
+    assert resampled(values).shape == (RESAMPLES,)
+    assert np.array_equal(resampled(values, seed=3), resampled(values, seed=3))
+    assert not np.array_equal(resampled(values, seed=3), resampled(values, seed=4))
+
+
+def test_clusters_widen_the_interval_where_their_values_hang_together() -> None:
+    rng = np.random.default_rng(3)
+    clusters = [at // 10 for at in range(400)]
+    together = np.repeat(rng.normal(size=40), 10) + rng.normal(0, 0.1, 400)
+    alone, whole = interval(together), interval(together, clusters)
+    # Ten values that say the same are one: the width grows by about √10.
+    assert 2.5 < (whole[1] - whole[0]) / (alone[1] - alone[0]) < 4.0
+
+
+def test_the_mean_is_that_of_all_values_and_not_of_clusters() -> None:
+    found = mean_of([0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "b"])
+    assert found.mean == 1
+    # Two clusters drawn twice: a a, a b (twice as often), b b have the means 0, 1 and 4.
+    drawn = resampled([0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "b"])
+    assert {float(mean) for mean in drawn} == {0.0, 1.0, 4.0}
+    assert np.mean(drawn == 1.0) == pytest.approx(0.5, abs=0.05)
+
+
+def test_clusters_of_one_value_change_nothing() -> None:
+    values = np.random.default_rng(4).normal(size=30)
+    assert np.allclose(resampled(values), resampled(values, range(30)))
+
+
+def test_p_is_two_sided_and_agrees_with_the_interval() -> None:
+    values = np.random.default_rng(5).normal(0.25, 1.0, 100)
+    found = mean_of(values)
+    assert found.p == pytest.approx(2 * np.mean(resampled(values) <= 0))
+    assert mean_of(-values).p == pytest.approx(found.p, abs=0.01)
+    assert (found.p < 0.05) == (found.low > 0)
+    assert mean_of(values + 10).p == 1 / RESAMPLES
+    assert mean_of([1.0, -1.0, 1.0, -1.0]).p == 1
+
+
+def test_all_equal() -> None:
+    assert mean_of([0.5] * 8) == bootstrap.Mean(8, 0.5, 0.5, 0.5, 1 / RESAMPLES)
+    assert mean_of([0.0] * 8) == bootstrap.Mean(8, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters"), [([0.5], None), ([0.5], ["a"]), ([0.25, 0.75], ["a", "a"])]
+)
+def test_of_one_draw_nothing_is_said(values: list[float], clusters: list[str] | None) -> None:
+    found = mean_of(values, clusters)
+    assert (found.n, found.mean, found.p) == (len(values), 0.5, 1.0)
+    assert found.low == found.high == 0.5
+    assert least_difference(values, clusters) == math.inf
+
+
+@pytest.mark.parametrize("measure", [resampled, mean_of, interval, least_difference])
+def test_nothing_has_no_mean(measure: object) -> None:
+    assert callable(measure)
+    with pytest.raises(ValueError, match="leave the comparison out"):
+        measure([])
+
+
+def test_clusters_have_to_be_as_many_as_values() -> None:
+    with pytest.raises(ValueError):
+        mean_of([1.0, 2.0, 3.0], ["a", "b"])
+
+
+def test_holm_levels_by_hand() -> None:
+    # In the order of p: .01, .03, .04 with .05 / 3, .05 / 2, .05 / 1.
+    assert holm_levels([0.04, 0.01, 0.03]) == pytest.approx([0.95, 1 - 0.05 / 3, 0.975])
+    assert holm_levels([0.2, 0.2]) == pytest.approx([0.975, 0.95])
+    assert holm_levels([0.5]) == pytest.approx([0.95])
+    assert holm_levels([]) == []
+
+
+def test_ends_by_hand() -> None:
+    drawn = np.arange(101.0)
+    assert ends(drawn, 0.95) == pytest.approx((2.5, 97.5))
+    assert ends(drawn, 0.5) == pytest.approx((25, 75))
+
+
+def test_least_difference_by_hand() -> None:
+    # Squared distances from 2.5 add up to 11, s = √(11/3), four values: (1.95996 + .84162) s / 2.
+    assert least_difference([1.0, 1.0, 3.0, 5.0]) == pytest.approx(
+        2.80158 * math.sqrt(11 / 3) / 2, rel=1e-5
+    )
+    # Clusters' means 1 and 4, s = 3 / √2, two of them: 2.80158 (3 / √2) / √2.
+    assert least_difference([1.0, 1.0, 3.0, 5.0], ["a", "a", "b", "b"]) == pytest.approx(
+        2.80158 * 1.5, rel=1e-5
+    )
+
+
+def test_four_in_five_samples_tell_the_least_difference_from_zero() -> None:
+    rng = np.random.default_rng(6)
+    least = least_difference(rng.normal(size=200))
+    seen = sum(interval(rng.normal(least, 1.0, 200))[0] > 0 for _ in range(100))
+    assert 68 <= seen <= 91

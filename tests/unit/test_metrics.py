@@ -1,0 +1,164 @@
+"""Metrics of drafts: against the libraries called on their own, and by hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from nltk.tokenize import wordpunct_tokenize
+from nltk.translate.meteor_score import meteor_score
+from patlm.training import metrics
+from rouge_score.rouge_scorer import RougeScorer
+
+CASES = [
+    ("The room was clean and the staff was kind.", "The staff was kind, the room small."),
+    ("It's great! I LOVE it...", "i love it, it's great"),
+    ("A fine view.", "Nothing of that kind"),
+    ("Não gostei do produto, veio quebrado.", "O produto veio quebrado e não gostei"),
+    ("one two three four five", "five four three two one one one"),
+]
+
+
+class NoSynsets:
+    def synsets(self, word: str) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize(("real", "draft"), CASES)
+def test_rouge_is_that_of_rouge_score(real: str, draft: str) -> None:
+    expected = RougeScorer(["rouge1", "rougeL"], use_stemmer=False).score(real, draft)
+    found = metrics.rouge(real, draft)
+    assert found == {name: pytest.approx(score.fmeasure) for name, score in expected.items()}
+    assert metrics.rouge1(real, draft) == found["rouge1"]
+
+
+def test_rouge_by_hand() -> None:
+    # Four words against five, three shared, two of them in order: P = 3/5, R = 3/4, F = 2/3;
+    # the longest common subsequence "a b" has P = 2/5, R = 2/4, F = 4/9.
+    assert metrics.rouge("a b c d", "c a b x y") == pytest.approx(
+        {"rouge1": 2 / 3, "rougeL": 4 / 9}
+    )
+
+
+def test_rouge_does_not_stem() -> None:
+    assert metrics.rouge1("rooms", "room") == 0
+
+
+@pytest.mark.parametrize(("real", "draft"), CASES)
+def test_meteor_es_is_that_of_nltk_without_synonyms(real: str, draft: str) -> None:
+    expected = meteor_score(
+        [wordpunct_tokenize(real)], wordpunct_tokenize(draft), wordnet=NoSynsets()
+    )
+    assert metrics.meteor_es(real, draft) == pytest.approx(expected)
+
+
+def test_meteor_es_by_hand() -> None:
+    # P = 1, R = 1/2: F = PR / (.9 P + .1 R) = .5 / .95; one chunk of two: penalty .5 (1/2)³.
+    assert metrics.meteor_es("a b c d", "a b") == pytest.approx(0.5 / 0.95 * (1 - 0.0625))
+    # All five match in two chunks: F = 1, penalty .5 (2/5)³ = .032.
+    assert metrics.meteor_es("we liked the old inn", "the old inn we liked") == pytest.approx(0.968)
+    # "like" and "liked" have one stem, "room" and "rooms" too: one chunk of three.
+    assert metrics.meteor_es("We like rooms", "we liked room") == pytest.approx(1 - 0.5 / 27)
+    # Synonyms are no match.
+    assert metrics.meteor_es("couch", "sofa") == 0
+
+
+def test_quality_is_the_mean_of_the_three() -> None:
+    assert metrics.quality({"rouge1": 0.3, "rougeL": 0.2, "meteor_es": 0.1}) == pytest.approx(0.2)
+    found = metrics.text_metrics(*CASES[0])
+    assert tuple(found) == metrics.TEXT_METRICS
+    assert found["quality"] == pytest.approx(
+        (found["rouge1"] + found["rougeL"] + found["meteor_es"]) / 3
+    )
+
+
+@pytest.mark.parametrize("draft", ["", "  \n", "...", "🎸"])
+def test_a_draft_without_words_is_worth_nothing(draft: str) -> None:
+    assert metrics.text_metrics("A fine view", draft) == dict.fromkeys(metrics.TEXT_METRICS, 0.0)
+    assert metrics.copied_run(draft, ["A fine view"]) == 0
+    assert metrics.copy_rate("", ["A fine view"]) == 0
+
+
+def test_the_same_text_has_full_rouge() -> None:
+    found = metrics.text_metrics("A fine old view", "A fine old view")
+    # METEOR keeps a penalty even here: one chunk of four, .5 (1/4)³.
+    assert found == pytest.approx(
+        {"rouge1": 1, "rougeL": 1, "meteor_es": 1 - 1 / 128, "quality": 1 - 1 / 384}
+    )
+
+
+def test_ratings_by_hand() -> None:
+    assert metrics.rating_metrics(5, "3") == {
+        "error": 2.0,
+        "squared_error": 4.0,
+        "agreement": 0.5,
+        "unparsable": 0.0,
+    }
+    assert metrics.rating_metrics(1, "5")["agreement"] == 0
+    assert metrics.rating_metrics(4.5, " 4.5\n")["error"] == 0
+    assert metrics.rmse([4.0, 0.0, 5.0]) == pytest.approx(3**0.5)
+    with pytest.raises(ValueError, match="leave the figure out"):
+        metrics.rmse([])
+
+
+@pytest.mark.parametrize("draft", ["", "good", "5/5", "0", "5.1", "nan", "inf", "-3"])
+def test_what_is_no_rating_is_counted_and_not_scored(draft: str) -> None:
+    assert metrics.rating_metrics(4, draft) == {
+        "error": None,
+        "squared_error": None,
+        "agreement": None,
+        "unparsable": 1.0,
+    }
+
+
+def test_copied_run_by_hand() -> None:
+    texts = ["I say the view is grand.", "the “view”… is small, and dark"]
+    assert metrics.copied_run("The view is grand, really", texts) == 4
+    assert metrics.copied_run("The view is small. And bright!", texts) == 5
+    assert metrics.copied_run("is view the", texts) == 1
+    assert metrics.copied_run("The view", []) == 0
+
+
+def test_copy_rate_is_a_share_of_the_drafts_words() -> None:
+    assert metrics.copy_rate("The view is grand, really", ["the view is grand"]) == 4 / 5
+    assert metrics.copy_rate("The view", ["I say the view is grand"]) == 1
+    assert metrics.copy_rate("Elsewhere", ["the view"]) == 0
+
+
+def test_length_and_exactness() -> None:
+    assert metrics.length(" It's  fine -\nreally ") == 4
+    assert metrics.exact("A fine  View", "a FINE view\n") == 1
+    assert metrics.exact("A fine view", "A fine view.") == 0
+
+
+SYNSET = "00000000 06 n 02 couch 0 sofa 0 000 | a seat"
+WORDNET = {
+    "data.noun": f"{SYNSET}\n",
+    "index.noun": "couch n 1 0 1 0 00000000\nsofa n 1 0 1 0 00000000\n",
+    "lexnames": "".join(f"{at:02}\tname{at}\t1\n" for at in range(45)),
+}
+
+
+def test_meteor_reads_a_wordnet_folder_and_knows_synonyms(tmp_path: Path) -> None:
+    for kind in ("noun", "verb", "adj", "adv"):
+        for name in (f"data.{kind}", f"index.{kind}", f"{kind}.exc"):
+            (tmp_path / name).write_text("")
+    for name, content in WORDNET.items():
+        (tmp_path / name).write_text(content)
+    # One match in one chunk: F = 1, penalty .5.
+    assert metrics.meteor("couch", "sofa", tmp_path) == pytest.approx(0.5)
+    assert metrics.meteor("couch", "table", tmp_path) == 0
+
+
+def test_meteor_says_that_there_is_no_wordnet(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no WordNet in .*expected its files"):
+        metrics.meteor("couch", "sofa", tmp_path)
+
+
+def test_meteor_with_the_real_wordnet() -> None:
+    folder = os.environ.get("PATLM_WORDNET")
+    if not folder:
+        pytest.skip("PATLM_WORDNET names no folder of WordNet's files")
+    assert metrics.meteor("couch", "sofa", Path(folder)) == pytest.approx(0.5)
+    assert metrics.meteor("The hotel", "the hotel", Path(folder)) == pytest.approx(1 - 0.5 / 8)

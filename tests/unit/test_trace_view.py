@@ -1,0 +1,352 @@
+"""The page of recorded runs, and `patlm view`: real runs of the loop, seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from click.testing import Result
+from fakes import ScriptedChat, fails
+from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
+from markupsafe import escape
+from patlm.bench.loop_drawing import describe, draw_loop
+from patlm.bench.loop_path import nodes_of, trajectories_of
+from patlm.bench.trace_view import began, group_view, render_view, view_of
+from patlm.cli import view
+from patlm.stores.episode_schema import CallRecord, TraceRecord
+from patlm.stores.episodes import TraceWriter
+from patlm.stores.records import Text
+from typer.testing import CliRunner
+
+HOSTILE = '</p><script>document.title="x"</script><img src=x onerror="1">&<b>'
+SAYS = {
+    "style": ["Short and plain.", "Short and calm."],
+    "preference": "They like the view.",
+    "integrate": ["A fine view.", "A fine, wide view."],
+}
+NODES = [
+    "style-retrieve", "preference-retrieve", "style-reason", "preference-reason", "integrate",
+    "check-stop",
+]  # fmt: skip
+
+
+def record_of(
+    model: ScriptedChat,
+    store: GivenRetrieval | None = None,
+    request: dict[str, Any] = LONG,
+    **context: Any,
+) -> TraceRecord:
+    """Return the record of one real run of the loop, which may fail."""
+    trace = MemoryTrace()
+
+    async def go() -> None:
+        await run(parts_of(model, store, trace=trace), request, **context)
+
+    try:
+        asyncio.run(go())
+    except RuntimeError:  # the record tells of it
+        assert trace.records[0].error is not None
+    return trace.records[0]
+
+
+@pytest.fixture(scope="module")
+def good() -> TraceRecord:
+    own = [Text("ana", "Lovely!! Slept like a log.")]
+    return record_of(ScriptedChat(says=SAYS), GivenRetrieval(own=own))
+
+
+@pytest.fixture(scope="module")
+def failed() -> TraceRecord:
+    return record_of(ScriptedChat(fault=fails(ValueError("out of words"), role="integrate")))
+
+
+class Tags(HTMLParser):
+    """Counts the tags of a page and keeps its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def fates(record: TraceRecord) -> dict[str, str]:
+    return {node.name: node.fate for node in nodes_of(record)}
+
+
+def test_a_run_is_shown_with_all_that_is_known_of_it(good: TraceRecord) -> None:
+    page = render_view([good], source="traces-1.jsonl")
+    assert "<title>Runs of traces-1.jsonl</title>" in page
+    for part in (
+        "Two nights by the sea", "END: max_iterations", "2 iterations", "Iteration 2",
+        "I slept. I ate. I left.", "because 1", "by dee on sea, aligned", "1.000", "0.900",
+        "integrate-model, base", "few (1 text of theirs read)", "Lovely!! Slept like a log.",
+        "You write short personal texts", good.run_id,
+    ):  # fmt: skip
+        assert part in page, part
+    assert page.count('class="tag good">kept<') == 1
+    for node in NODES:
+        assert node in draw_loop(good)
+    assert Tags(page).tags.count("svg") == 1 + len(NODES), "the drawing and a bar of each node"
+
+
+def test_what_changed_is_marked(good: TraceRecord) -> None:
+    first, second = view_of(good).rounds
+    # By hand: "A fine view." -> "A fine, wide view."
+    kinds = [(span.kind, span.text) for span in second.draft.spans or ()]
+    assert kinds == [
+        ("equal", "A"), ("delete", "fine"), ("insert", "fine, wide"), ("equal", "view."),
+    ]  # fmt: skip
+    assert first.draft.spans is None
+    page = render_view([good])
+    assert "A <del>fine</del> <ins>fine, wide</ins> view." in page
+    assert "Short and <del>plain.</del> <ins>calm.</ins>" in page
+    # The preference summary and the evidence of both sides are what they were.
+    assert page.count("the same as in the iteration before") == 1
+    assert page.count("2 texts, as in the iteration before") == 2
+    assert [side.same for side in second.sides] == [True, True]
+    assert [side.same for side in first.sides] == [False, False]
+
+
+def test_evidence_that_is_new_is_marked(good: TraceRecord) -> None:
+    first, second = good.iterations
+    newer = first.evidence["preference"][0].model_copy(update={"text_id": "other"})
+    pieces = (newer, first.evidence["preference"][1])
+    second = second.model_copy(update={"evidence": {**second.evidence, "preference": pieces}})
+    page = render_view([good.model_copy(update={"iterations": (first, second)})])
+    assert page.count('class="tag good">new<') == 1
+
+
+def test_a_failed_run_tells_how_far_it_came(failed: TraceRecord) -> None:
+    expected = dict.fromkeys(NODES, "reached")
+    assert fates(failed) == {**expected, "integrate": "failed", "check-stop": "unreached"}
+    page = render_view([failed])
+    assert "ModelCallError: the integrate model" in page and "END: failed" in page
+    assert "No times were kept" in page and ">kept<" not in page and "no draft" in page
+    # The reasoners' calls have times, the retrievals have none.
+    assert re.search(r"style-reason: [\d.]+\sms in 1 call", page)
+    assert "style-retrieve: no time kept" in page
+
+
+def test_a_step_of_two_nodes_does_not_say_which_failed() -> None:
+    record = record_of(ScriptedChat(fault=fails(ValueError("out of words"), role="style")))
+    assert fates(record) == {
+        "style-retrieve": "reached", "preference-retrieve": "reached",
+        "style-reason": "suspect", "preference-reason": "suspect",
+        "integrate": "unreached", "check-stop": "unreached",
+    }  # fmt: skip
+
+
+def test_a_run_that_failed_at_once_is_shown() -> None:
+    store = GivenRetrieval()
+    store.faults = {("history", number): ValueError("no such disk") for number in (1, 2)}
+    record = record_of(ScriptedChat(), store)
+    assert set(fates(record).values()) == {"suspect", "unreached"}
+    page = render_view([record])
+    assert "END: failed" in page and "1 iteration" in page
+    assert page.count("no summary") == 2
+
+
+def test_a_side_that_abstains_is_told() -> None:
+    record = record_of(ScriptedChat(says={**SAYS, "style": "No usable signal."}))
+    first, second = view_of(record).rounds
+    assert [side.summary.why for side in first.sides][0] == "abstained"
+    assert second.sides[0].summary.text is None
+    assert ">abstained<" in render_view([record])
+
+
+def test_other_trajectories_have_a_column(good: TraceRecord) -> None:
+    assert trajectories_of(good) == ("style", "preference")
+    timings = {"habit-retrieve": 0.25, "style-retrieve": 0.5, "total": 1.0, "integrate": 0.1}
+    other = good.model_copy(
+        update={"iterations": (), "calls": (), "confidence": {}, "timings": timings}
+    )
+    assert trajectories_of(other) == ("style", "habit"), "it has a result: preference is not there"
+    assert trajectories_of(other.model_copy(update={"text": None})) == (
+        "style", "preference", "habit",
+    )  # fmt: skip
+    drawn = draw_loop(other)
+    assert "habit-retrieve" in drawn and "0.25\xa0s" in drawn and "left no record" in drawn
+    assert [(bar.name, bar.share) for bar in view_of(other).bars] == [
+        ("style-retrieve", 0.5), ("habit-retrieve", 0.25), ("integrate", 0.1),
+    ]  # fmt: skip
+
+
+def test_the_drawing_is_told_in_words(good: TraceRecord) -> None:
+    said = describe(good)
+    for node in NODES:
+        assert re.search(rf"{node} [\d.]+\sms", said), node
+    assert said.endswith("2 iterations. max_iterations.")
+
+
+def test_nothing_that_is_in_a_record_becomes_markup(good: TraceRecord) -> None:
+    texts = [Text("bo" + HOSTILE, HOSTILE * 9, topic_id=HOSTILE, title=HOSTILE)]
+    record = record_of(
+        ScriptedChat(says=dict.fromkeys(SAYS, [HOSTILE, f"{HOSTILE} {HOSTILE}"])),
+        GivenRetrieval(own=texts, style=found(texts), preference=found(texts)),
+        {**LONG, "user_id": HOSTILE, "title": HOSTILE},
+    )
+    call = CallRecord(
+        node=f"{HOSTILE}-reason", iteration=1, role="style", model=HOSTILE, messages=(),
+        seconds=1, error=HOSTILE,
+    )  # fmt: skip
+    record = record.model_copy(
+        update={
+            "calls": (*record.calls, call), "run_id": f'"{HOSTILE}', "stop_reason": HOSTILE,
+            "warnings": (HOSTILE,), "namespace": HOSTILE, "models": {HOSTILE: HOSTILE},
+            "timings": {**record.timings, f"{HOSTILE}-retrieve": 1.0}, "cold_start": HOSTILE,
+        }
+    )  # fmt: skip
+    group = {
+        "group_id": HOSTILE, "role": HOSTILE,
+        "candidates": [{"text": HOSTILE, "rewards": {HOSTILE: 1.0}, "total": 1.0, "chosen": True}],
+    }  # fmt: skip
+    page = render_view(
+        [record, record.model_copy(update={"text": None, "error": HOSTILE})],
+        source=HOSTILE, notes=[HOSTILE], groups={record.run_id: [group]},
+    )  # fmt: skip
+    tags = Tags(page)
+    # The same tags as of harmless runs, and no attribute but those of the template.
+    assert not set(tags.tags) & {"script", "img", "iframe", "object", "embed", "form", "base"}
+    assert set(tags.tags) - set(Tags(render_view([good])).tags) <= {
+        "table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "li",
+    }  # fmt: skip
+    assert not [name for name, _ in tags.attributes if name.startswith("on") or name == "src"]
+    assert all(value == "data:," for name, value in tags.attributes if name == "href")
+    assert str(escape(HOSTILE)) in page
+
+
+def test_a_group_is_a_table_of_rewards(good: TraceRecord) -> None:
+    group = {
+        "group_id": "g-7", "role": "style",
+        "candidates": [
+            {"text": "Short.", "rewards": {"likeness": 0.5}, "total": 0.5, "chosen": False},
+            {"text": "Plain.", "rewards": {"likeness": 0.25, "length": 1}, "total": 1.25,
+             "chosen": True},
+        ],
+    }  # fmt: skip
+    assert group_view(group).rewards == ("likeness", "length")
+    page = render_view([good], groups={good.run_id: [group], "another run": [group]})
+    assert page.count("group g-7: 2 candidates") == 1
+    assert page.count('class="tag good">chosen<') == 1
+    rows = re.findall(r'<td class="number">(.*?)</td>', page)
+    assert rows == ["0.500", "–", "0.500", "0.250", "1.000", "1.250"]
+    assert "Candidates" not in render_view([good])
+
+
+def test_a_time_without_a_zone_is_in_utc(good: TraceRecord) -> None:
+    row = good.model_dump(mode="json")
+    plain = TraceRecord.model_validate({**row, "created": "2026-01-02T03:04:05"})
+    other = TraceRecord.model_validate({**row, "created": "2026-01-02T05:04:05+02:00"})
+    assert began(plain) == began(other)
+    assert "2026-01-02 03:04:05 UTC" in render_view([other])
+
+
+def test_no_run_is_a_page_too() -> None:
+    assert "No run is here yet" in render_view([])
+
+
+# The command. Its own program here: one command needs no name.
+
+
+def call(*arguments: object) -> Result:
+    app = typer.Typer()
+    view.register(app)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(good: TraceRecord, failed: TraceRecord, tmp_path: Path) -> Path:
+    """A folder of runs on two days, which were not written in the order in which they began."""
+    records = [
+        (good, "2026-01-02T10:00:00Z", "aa1"),
+        (failed, "2026-01-03T10:00:00Z", "bb2"),
+        (good, "2026-01-02T12:00:00Z", "aa3"),
+        (good, "2026-01-02T11:00:00Z", "cc4"),
+    ]
+    for record, created, run_id in records:
+        row = record.model_dump(mode="json")
+        new = TraceRecord.model_validate({**row, "created": created, "run_id": run_id})
+        TraceWriter(tmp_path / "traces").append(new)
+    return tmp_path / "traces"
+
+
+def runs_of(page: Path) -> list[str]:
+    return re.findall(r'id="run-(\w+)"', page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("more", "runs", "says"),
+    [
+        ([], ["bb2", "aa3", "cc4", "aa1"], "4 runs"),
+        (["--latest", 2], ["bb2", "aa3"], "2 runs"),
+        (["--latest", 1, "--all"], ["bb2", "aa3", "cc4", "aa1"], "4 runs"),
+        (["--run", "aa"], ["aa3", "aa1"], "2 runs"),
+        (["--run", "cc4"], ["cc4"], "1 run"),
+    ],
+)
+def test_the_file_holds_the_runs_that_were_asked_for(
+    folder: Path, tmp_path: Path, more: list[object], runs: list[str], says: str
+) -> None:
+    page = tmp_path / "page.html"
+    result = call(folder, "--html", page, *more)
+    assert (result.exit_code, result.stdout) == (0, f"{page}: {says}\n")
+    assert runs_of(page) == runs
+    assert ("of 4 runs" in page.read_text(encoding="utf-8")) == ("2" in map(str, more))
+
+
+def test_lines_that_are_no_records_are_told_in_the_page_too(folder: Path, tmp_path: Path) -> None:
+    shard = folder / "traces-20260102.jsonl"
+    shard.write_text(shard.read_text() + "no record\n" * 12)
+    page = tmp_path / "page.html"
+    result = call(folder, "--html", page)
+    assert len(runs_of(page)) == 4
+    assert len(result.stderr.splitlines()) == 11
+    text = page.read_text(encoding="utf-8")
+    assert "traces-20260102.jsonl:4: not a JSON object" in text and "2 more lines" in text
+    assert str(tmp_path) not in text, "the page may go elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "code", "says"),
+    [
+        (None, ["--html", "p.html"], 1, "no traces at"),
+        (None, ["--serve"], 1, "no traces at"),
+        ("", ["--html", "p.html"], 1, "no run in"),
+        ('{"version": 99}', ["--html", "p.html"], 1, "version"),
+        ("", ["--serve", "--run", "abc"], 1, "no run abc in"),
+        ("", [], 2, "give --html FILE, or --serve"),
+        ("", ["--serve", "--port", "70000"], 2, "65535"),
+    ],
+)
+def test_what_cannot_be_shown_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | None,
+    more: list[str],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "traces.jsonl"
+    if content is not None:
+        path.write_text(content)
+    result = call(path, *more)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert isinstance(result.exception, SystemExit) and says in result.stderr
+    assert not (tmp_path / "p.html").exists()
+
+
+def test_a_page_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path) -> None:
+    result = call(folder, "--html", tmp_path / "none" / "p.html")
+    assert result.exit_code == 1 and len(result.stderr.splitlines()) == 1
+    assert "No such file or directory" in result.stderr

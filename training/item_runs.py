@@ -1,0 +1,208 @@
+"""From targets to items: many runs in flight, each item measured and on disk before the next.
+
+What is on disk already is not run again, so a run that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..nodes.errors import LoopError
+from ..nodes.state import Request
+from .configuration import Configuration
+from .errors import TrainingError
+from .evaluate import Evaluator, Outcome
+from .floors import FLOORS, neighbours_of
+from .items import Item, ItemFile, ItemKey
+from .leaks import LeakCheck, shown
+from .neighbour_texts import NeighbourTexts
+from .scoring import Scorer
+from .targets import Target
+
+IN_FLIGHT = 48
+"""Runs at once: one and a half of the largest batch, so that it is full while others retrieve."""
+
+RESULTS_VERSION = 1
+"""Raised where the same target, arm and model would get another item."""
+
+Told = Callable[[Item], None]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One item that is wanted.
+
+    Attributes:
+        target: For whom and what.
+        arm: The arm's name; that of a floor where there is no configuration.
+        configuration: How the loop is run.
+        seed: Of what is drawn.
+        donor: Whose summaries a `given` reasoner gives: another target.
+    """
+
+    target: Target
+    arm: str
+    configuration: Configuration | None
+    seed: int = 0
+    donor: Target | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What all items of one data set, task and history are run with.
+
+    Attributes:
+        history: Own texts that are known: `all` or a number.
+        evaluator: Runs the loop.
+        neighbours: Finds the texts that floors copy.
+        scorer: Measures drafts.
+        leaks: Looks for the real text in prompts.
+        made_of: What decides the results beside target, arm and seed: data, encoders, model.
+    """
+
+    history: str
+    evaluator: Evaluator
+    neighbours: NeighbourTexts
+    scorer: Scorer
+    leaks: LeakCheck
+    made_of: str
+
+    def key(self, unit: Unit) -> ItemKey:
+        """Return what an item is found by."""
+        how = unit.configuration.fingerprint if unit.configuration else unit.arm
+        donor = unit.donor.id if unit.donor else ""
+        parts = "\x1f".join((str(RESULTS_VERSION), self.made_of, how, donor))
+        made_of = hashlib.sha1(parts.encode()).hexdigest()[:12]
+        return ItemKey(unit.target.id, unit.arm, made_of, self.history, unit.seed)
+
+    def known(self, target: Target) -> int:
+        """Return how many own texts of a target's user are known."""
+        return target.own if self.history == "all" else min(target.own, int(self.history))
+
+
+async def run_units(
+    cell: Cell,
+    units: Sequence[Unit],
+    kept: ItemFile,
+    *,
+    in_flight: int = IN_FLIGHT,
+    told: Told | None = None,
+) -> None:
+    """Run what is not there yet; a run that fails is kept as failed.
+
+    Args:
+        cell: What they are run with.
+        units: What is wanted.
+        kept: Where items are, and go.
+        in_flight: Runs at once.
+        told: Called with each new item.
+
+    Raises:
+        TrainingError: Items or answers can't be kept.
+    """
+    missing = [unit for unit in units if cell.key(unit) not in kept.items]
+    waiting = iter(missing)
+
+    async def work() -> None:
+        for unit in waiting:  # one iterator for all workers: each takes the next
+            item = await _run(cell, unit)
+            kept.append(item)
+            if told is not None:
+                told(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(in_flight, len(missing))):
+                group.create_task(work())
+    except* TrainingError as errors:
+        raise errors.exceptions[0] from None
+
+
+async def _run(cell: Cell, unit: Unit) -> Item:
+    target = unit.target
+    about: dict[str, Any] = {
+        "key": cell.key(unit),
+        "data": target.data,
+        "task": target.task,
+        "user": target.user,
+        "topic": target.topic,
+        "own": cell.known(target),
+    }
+    try:
+        if unit.configuration is None:
+            return await _floor(cell, unit, about)
+        return await _draft(cell, unit, unit.configuration, about)
+    except LoopError as error:
+        if (lost := _training_error(error)) is not None:
+            raise lost from error
+        return Item(**about, failed=str(error))
+
+
+async def _draft(
+    cell: Cell, unit: Unit, configuration: Configuration, about: Mapping[str, Any]
+) -> Item:
+    target, given = unit.target, None
+    if unit.donor is not None:
+        lent = await cell.evaluator.run(Configuration(), unit.donor, seed=unit.seed)
+        given = {target.text.user_id: lent.summaries}
+    outcome = await cell.evaluator.run(configuration, target, seed=unit.seed, given=given)
+    read = [piece["body"] for found in outcome.evidence.values() for piece in found]
+    read += [piece["body"] for piece in outcome.own]
+    leaks = await asyncio.to_thread(_leaks, cell, target, outcome)
+    return Item(
+        **about,
+        draft=outcome.draft,
+        metrics=await _measure(cell, target, outcome.draft, read),
+        summaries=outcome.summaries,
+        evidence={
+            side: [(piece["text_id"], round(piece["score"], 4)) for piece in found]
+            for side, found in outcome.evidence.items()
+        },
+        own_read=[piece["text_id"] for piece in outcome.own],
+        cold_start=outcome.cold_start,
+        pool_size=outcome.pool_size,
+        cut_share=round(outcome.cut_share, 4),
+        iterations=outcome.iterations,
+        stop_reason=outcome.stop_reason,
+        calls=len(outcome.calls),
+        leaks=leaks,
+    )
+
+
+async def _floor(cell: Cell, unit: Unit, about: Mapping[str, Any]) -> Item:
+    target = unit.target
+    others = await cell.neighbours.of(target)
+    request = Request.model_validate(dict(target.request))
+    given = neighbours_of(request, others, seed=unit.seed)
+    draft = await asyncio.to_thread(FLOORS[unit.arm], given)
+    metrics = await _measure(cell, target, draft, [text.body for text in others])
+    return Item(**about, draft=draft, metrics=metrics)
+
+
+async def _measure(
+    cell: Cell, target: Target, draft: str, read: Sequence[str]
+) -> dict[str, float | None]:
+    scores = await asyncio.to_thread(cell.scorer.score, target, draft, read)
+    return {name: None if s is None else round(s, 6) for name, s in scores.items()}
+
+
+def _leaks(cell: Cell, target: Target, outcome: Outcome) -> tuple[int, int] | None:
+    if target.task == "rating":
+        return None
+    asked = Request.model_validate(dict(target.request)).words
+    found = cell.leaks.look(target.real, asked, target.text.user_id, shown(outcome.calls))
+    return None if found is None else (found.runs, found.shared_runs)
+
+
+def _training_error(error: BaseException) -> TrainingError | None:
+    """Return the error of ours that a model's call met, such as answers that can't be kept."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TrainingError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None

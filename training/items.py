@@ -1,0 +1,172 @@
+"""Results of single targets on disk: written as they come, found again after a kill at any byte."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from .errors import TrainingError
+
+VERSION = 1
+
+
+class ItemsLost(TrainingError):
+    """An item can't be written; all before it are kept."""
+
+
+class ItemKey(NamedTuple):
+    """What tells items apart.
+
+    Attributes:
+        target: `Target.id`.
+        arm: Name of the configuration or floor.
+        made_of: Hash of all else that decides the result.
+        history: Own texts that were known, as asked for: `all` or a number.
+        seed: Of what was drawn.
+    """
+
+    target: str
+    arm: str
+    made_of: str
+    history: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """What came of one target in one arm.
+
+    Attributes:
+        data: Name of the data set.
+        task: What was to be written.
+        user: Hash of the user's id.
+        topic: Hash of the topic's id.
+        own: Own texts that were known.
+        failed: Why there is no draft, or None.
+        draft: What was written.
+        metrics: By name; None where there is none, such as the error of an answer that is no
+            rating.
+        summaries: By side.
+        evidence: Ids and scores of each side's evidence, best first.
+        own_read: Ids of the own texts that were read.
+        cold_start: zero, few or known.
+        pool_size: By side.
+        cut_share: Share of the prompts' texts that was cut.
+        iterations: Rounds that were run.
+        stop_reason: Why the loop ended.
+        calls: How many calls of a model it took.
+        leaks: Runs of the real text in prompts: those that nobody else wrote, and the others; None
+            where the real text is too short to tell.
+    """
+
+    key: ItemKey
+    data: str
+    task: str
+    user: str
+    topic: str
+    own: int
+    failed: str | None = None
+    draft: str = ""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    summaries: Mapping[str, str | None] = field(default_factory=dict)
+    evidence: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
+    own_read: Sequence[str] = ()
+    cold_start: str = "zero"
+    pool_size: Mapping[str, int] = field(default_factory=dict)
+    cut_share: float | None = None
+    iterations: int = 0
+    stop_reason: str = ""
+    calls: int = 0
+    leaks: tuple[int, int] | None = None
+
+
+class ItemFile:
+    """Items in a file of JSON lines; the later of two with one key counts.
+
+    A line that a kill has torn is left where it is and read over; what is written next begins on a
+    line of its own.
+
+    Args:
+        file: Made with the first item.
+
+    Attributes:
+        items: What is there, by key. Failed ones are not among them: they are tried again.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._out: TextIO | None = None
+        self.items: dict[ItemKey, Item] = {}
+        if file.exists():
+            self._read()
+
+    def append(self, item: Item) -> None:
+        """Keep an item, on disk when this returns.
+
+        Raises:
+            ItemsLost: It can't be written.
+        """
+        line = json.dumps({"version": VERSION, **asdict(item), "key": item.key._asdict()})
+        try:
+            if self._out is None:
+                self._out = self._open()
+            self._out.write(line + "\n")
+            self._out.flush()
+        except OSError as error:
+            raise ItemsLost(
+                f"{self._file} can't be written: {error.strerror or error}; make room and run "
+                f"again: the {len(self.items)} items before are kept"
+            ) from error
+        if item.failed is None:
+            self.items[item.key] = item
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+
+    def _open(self) -> TextIO:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        torn = self._file.exists() and not _ends_line(self._file)
+        out = self._file.open("a", encoding="utf-8")
+        if torn:
+            out.write("\n")
+        return out
+
+    def _read(self) -> None:
+        with self._file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                item = read_item(line)
+                if item is not None and item.failed is None:
+                    self.items[item.key] = item
+
+
+def read_item(line: str) -> Item | None:
+    """Return the item of a line; None for a torn one, or one of another version."""
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        if fields.pop("version") != VERSION:
+            return None
+        fields["key"] = ItemKey(**fields["key"])
+        fields["evidence"] = {
+            side: [(text_id, score) for text_id, score in found]
+            for side, found in fields["evidence"].items()
+        }
+        if fields["leaks"] is not None:
+            fields["leaks"] = tuple(fields["leaks"])
+        return Item(**fields)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _ends_line(file: Path) -> bool:
+    with file.open("rb") as content:
+        if content.seek(0, os.SEEK_END) == 0:
+            return True
+        content.seek(-1, os.SEEK_END)
+        return content.read(1) == b"\n"
