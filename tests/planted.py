@@ -12,7 +12,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from fakes import Asked, ScriptedChat
+from fakes import Asked, ScriptedChat, fails
 
 TOPICS = ("lamp", "kettle", "radio", "clock", "chair", "table")
 PARTS = {
@@ -84,3 +84,23 @@ def reading_model(**given: Any) -> ScriptedChat:
 def deaf_model() -> ScriptedChat:
     """Return a model that takes no notice of what it is shown."""
     return ScriptedChat(says=dict.fromkeys(("style", "preference", "integrate"), "It is good."))
+
+
+def failing_model() -> ScriptedChat:
+    """Return a model that refuses every call."""
+    return ScriptedChat(fault=fails(ValueError("no weights")))
+
+
+def fair_judge() -> ScriptedChat:
+    """Return a judge that counts the words that both texts have."""
+
+    def judge(asked: Asked) -> str:
+        first, second = (set(line.lower().split()) for line in asked.user.splitlines()[:2])
+        return str(1 + min(6, len(first & second) // 2))
+
+    return ScriptedChat(says={"other": judge})
+
+
+def prosaic_judge() -> ScriptedChat:
+    """Return a judge that gives no number."""
+    return ScriptedChat(says={"other": "Well, it depends."})

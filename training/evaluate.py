@@ -42,7 +42,8 @@ class Outcome:
         own: The user's own texts that were read.
         cold_start: How much is known: zero, few or known.
         pool_size: Candidates that each side's evidence was taken from.
-        cut_share: Share of evidence and request that was cut to fit the prompts, the mean of calls.
+        cut_share: Share of the evidence (and the request beside it) that was cut to fit the prompts
+            of those who read it, their mean; None where nobody read any.
         iterations: Rounds that were run.
         stop_reason: Why the loop ended.
         calls: Every prompt (its turns) and its answer, in order, by role.
@@ -54,7 +55,7 @@ class Outcome:
     own: Sequence[Mapping[str, Any]]
     cold_start: str
     pool_size: Mapping[str, int]
-    cut_share: float
+    cut_share: float | None
     iterations: int
     stop_reason: str
     calls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
@@ -148,7 +149,8 @@ def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome
     order = sorted(log.values(), key=lambda entry: entry["began"])
     read = _sides_read(configuration)
     first = {side: log.get(f"{side}-retrieve@1", {}) for side in SIDES}
-    cut = [entry["cut_share"] for entry in order if "cut_share" in entry]
+    # Of evidence alone: what integrate cuts is its request and summaries.
+    cut = [log[key]["cut_share"] for key in log if "-reason@" in key and "cut_share" in log[key]]
     return Outcome(
         draft=result["text"],
         summaries=result["summaries"],
@@ -156,7 +158,7 @@ def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome
         own=result["own"] if _reads_own(configuration) else [],
         cold_start=result["cold_start"],
         pool_size={side: first[side]["pool_size"] for side in read if "pool_size" in first[side]},
-        cut_share=fmean(cut) if cut else 0.0,
+        cut_share=fmean(cut) if cut else None,
         iterations=result["iterations"],
         stop_reason=result["stop_reason"],
         calls=[entry["call"] for entry in order if "call" in entry],

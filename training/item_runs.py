@@ -162,10 +162,10 @@ async def _draft(
             side: [(piece["text_id"], round(piece["score"], 4)) for piece in found]
             for side, found in outcome.evidence.items()
         },
-        own_read=[piece["text_id"] for piece in outcome.own],
+        own_read=tuple(piece["text_id"] for piece in outcome.own),
         cold_start=outcome.cold_start,
         pool_size=outcome.pool_size,
-        cut_share=round(outcome.cut_share, 4),
+        cut_share=None if outcome.cut_share is None else round(outcome.cut_share, 4),
         iterations=outcome.iterations,
         stop_reason=outcome.stop_reason,
         calls=len(outcome.calls),

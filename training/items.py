@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from .errors import TrainingError
 
@@ -99,7 +101,7 @@ class ItemFile:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._out: TextIO | None = None
+        self._out: FileIO | None = None
         self.items: dict[ItemKey, Item] = {}
         if file.exists():
             self._read()
@@ -110,12 +112,13 @@ class ItemFile:
         Raises:
             ItemsLost: It can't be written.
         """
-        line = json.dumps({"version": VERSION, **asdict(item), "key": item.key._asdict()})
+        fields = {"version": VERSION, **asdict(item), "key": item.key._asdict()}
+        line = (json.dumps(fields) + "\n").encode()
         try:
             if self._out is None:
                 self._out = self._open()
-            self._out.write(line + "\n")
-            self._out.flush()
+            if self._out.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise ItemsLost(
                 f"{self._file} can't be written: {error.strerror or error}; make room and run "
@@ -130,12 +133,12 @@ class ItemFile:
             self._out.close()
             self._out = None
 
-    def _open(self) -> TextIO:
+    def _open(self) -> FileIO:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         torn = self._file.exists() and not _ends_line(self._file)
-        out = self._file.open("a", encoding="utf-8")
+        out = self._file.open("ab", buffering=0)  # nothing waits in memory for a full disc
         if torn:
-            out.write("\n")
+            out.write(b"\n")
         return out
 
     def _read(self) -> None:
@@ -157,6 +160,7 @@ def read_item(line: str) -> Item | None:
             side: [(text_id, score) for text_id, score in found]
             for side, found in fields["evidence"].items()
         }
+        fields["own_read"] = tuple(fields["own_read"])
         if fields["leaks"] is not None:
             fields["leaks"] = tuple(fields["leaks"])
         return Item(**fields)

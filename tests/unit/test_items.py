@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from patlm.training.answers import Answers, AnswersLost
+from patlm.training.items import Item, ItemFile, ItemKey, ItemsLost
+
+
+def item(target: str, **given: object) -> Item:
+    key = ItemKey(target, "both", "made", "all", 0)
+    return Item(
+        **{"key": key, "data": "d", "task": "long", "user": "u", "topic": "t", "own": 0, **given}
+    )  # type: ignore[arg-type]
+
+
+def test_items_come_back_as_they_were(tmp_path: Path) -> None:
+    file = ItemFile(tmp_path / "items.jsonl")
+    full = item(
+        "a",
+        draft="naïve\nlines",
+        metrics={"quality": 0.25, "error": None},
+        summaries={"style": None, "preference": "They like it."},
+        evidence={"style": [("id", 0.5)]},
+        leaks=(0, 2),
+    )
+    file.append(full)
+    file.append(item("b", failed="no weights"))
+    file.close()
+    again = ItemFile(tmp_path / "items.jsonl")
+    assert list(again.items.values()) == [full]  # a failed one is tried again
+
+
+def test_a_torn_line_costs_that_item_alone(tmp_path: Path) -> None:
+    place = tmp_path / "items.jsonl"
+    file = ItemFile(place)
+    for name in "abc":
+        file.append(item(name))
+    file.close()
+    place.write_bytes(place.read_bytes()[:-40])
+    torn = ItemFile(place)
+    assert [key.target for key in torn.items] == ["a", "b"]
+    torn.append(item("d"))
+    torn.close()
+    assert [key.target for key in ItemFile(place).items] == ["a", "b", "d"]
+
+
+def test_a_line_of_another_version_is_no_item(tmp_path: Path) -> None:
+    place = tmp_path / "items.jsonl"
+    file = ItemFile(place)
+    file.append(item("a"))
+    file.close()
+    place.write_text(place.read_text().replace('"version": 1', '"version": 99'))
+    assert ItemFile(place).items == {}
+
+
+def test_a_full_disc_is_told_of() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    file = ItemFile.__new__(ItemFile)
+    file._file, file._out, file.items = full, full.open("wb", buffering=0), {}
+    with pytest.raises(ItemsLost, match="No space left on device; make room and run again: the 0"):
+        file.append(item("a"))
+    assert file.items == {}
+
+
+def test_answers_are_kept_once_and_shared_by_processes(tmp_path: Path) -> None:
+    one, two = Answers(tmp_path / "a.sqlite"), Answers(tmp_path / "a.sqlite")
+    one.put("key", {"text": "first"})
+    two.put("key", {"text": "second"})
+    assert one.get("key") == two.get("key") == {"text": "first"}
+    assert one.get("other") is None
+    one.close()
+    two.close()
+
+
+def test_answers_that_cannot_be_kept_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(AnswersLost, match="--cache"):
+        Answers(tmp_path / "file" / "answers.sqlite")
+    (tmp_path / "broken.sqlite").write_text(
+        "no database at all, but a text that is long enough " * 9
+    )
+    with pytest.raises(AnswersLost, match="not a database"):
+        Answers(tmp_path / "broken.sqlite")
