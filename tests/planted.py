@@ -104,3 +104,8 @@ def fair_judge() -> ScriptedChat:
 def prosaic_judge() -> ScriptedChat:
     """Return a judge that gives no number."""
     return ScriptedChat(says={"other": "Well, it depends."})
+
+
+def slow_model() -> ScriptedChat:
+    """Return the model that reads, at the pace of a real one."""
+    return reading_model(slow_s=0.2)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from patlm.cli.main import app
+from patlm.graph import opening
+from patlm.stores.file_rows import FormatError
+from patlm.training.benchmark_data import data_name, open_benchmark, read_benchmark
+from planted import write_planted
+from store_fixtures import cheap_encoders
+from typer.testing import CliRunner
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
+
+
+def test_a_file_goes_by_its_name_less_its_part() -> None:
+    names = ("gap_dev.json", "instruments_test.jsonl", "LaMP_3_questions.json", "mine.csv.gz")
+    assert [data_name(Path(name)) for name in names] == ["gap", "instruments", "LaMP_3", "mine"]
+
+
+def test_the_latest_text_is_the_target_where_none_is_marked(tmp_path: Path) -> None:
+    data = read_benchmark(write_planted(tmp_path / "p.jsonl", people=5))
+    targets = [text for text in data.texts if text.target]
+    assert len(data.texts) == 20 and len(targets) == 5
+    for target in targets:
+        own = [text.timestamp or 0 for text in data.texts if text.user_id == target.user_id]
+        assert target.timestamp == max(own)
+
+
+def test_cleaning_is_off_unless_asked_for(tmp_path: Path) -> None:
+    profile = [{"rating": 5, "title": "T", "text": "It was fine. ... More", "pid": 1}]
+    file = tmp_path / "hotel_dev.json"
+    file.write_text(json.dumps([{"id": "ann", "profile": profile}]))
+    assert [text.body for text in read_benchmark(file).texts] == ["It was fine. ... More"]
+    cleaned = read_benchmark(file, ["more"])
+    assert [text.body for text in cleaned.texts] == ["It was fine."]
+    assert cleaned.cleanings == ("more",)
+
+
+def test_a_file_without_a_text_is_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "empty.jsonl"
+    file.write_text('{"user_id": "u", "text": ""}\n{"user_id": "u", "text": " "}')
+    with pytest.raises(FormatError, match="empty.jsonl"):
+        read_benchmark(file)
+
+
+async def test_a_store_is_filled_once_and_what_it_is_made_of_tells_it_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, cache = read_benchmark(write_planted(tmp_path / "p.jsonl", people=5)), tmp_path / "c"
+    filled: list[int] = []
+
+    async def open_it(unshared: Sequence[str] = ()) -> tuple[int, int]:
+        opened = open_benchmark(
+            data, cache, unshared=unshared, progress=lambda done, of: filled.append(done)
+        )
+        async with opened as (store, _):
+            stats = await store.stats()
+            return stats.texts, stats.shared
+
+    assert await open_it() == (20, 20)
+    assert await open_it() == (20, 20)
+    assert filled == [20]
+    assert await open_it(["person 0 of many"]) == (20, 16)
+    assert filled == [20, 20]
+    assert sorted(path.name[:2] for path in cache.iterdir()) == ["p-", "p-"]
+
+
+async def test_a_store_that_was_not_filled_to_the_end_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, cache = read_benchmark(write_planted(tmp_path / "p.jsonl", people=5)), tmp_path / "c"
+
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        async with open_benchmark(data, cache, progress=stop):
+            pass
+    assert list(cache.iterdir()) == []
+
+
+def bench(data: Path, *options: str) -> Result:
+    folder = data.parent
+    given = ["--data", str(data), "--out", str(folder / "R"), "--cache", str(folder / "cache")]
+    chosen = ["--split", "all", "--arms", "no_context,copy_best", "--json"]
+    model = ["--model", "python:planted:reading_model"]
+    return CliRunner().invoke(app, ["bench", "personalization", *given, *chosen, *model, *options])
+
+
+def test_lamp_and_longlamp_are_asked_by_their_rows_input(tmp_path: Path) -> None:
+    questions = [
+        {
+            "id": str(n),
+            "input": f"What is the score of the following review: fine {n}",
+            "profile": [{"id": f"p{n}", "text": f"Good thing, number {n}.", "score": "4"}],
+        }
+        for n in range(4)
+    ]
+    outputs = {"task": "LaMP_3", "golds": [{"id": str(n), "output": "4"} for n in range(4)]}
+    lamp = tmp_path / "LaMP_3_questions.json"
+    lamp.write_text(json.dumps(questions))
+    (tmp_path / "LaMP_3_outputs.json").write_text(json.dumps(outputs))
+    results = json.loads(bench(lamp, "--task", "rating").stdout)
+    assert results["arms"][0]["metrics"]["unparsable"]["mean"] == 1.0  # "it is a fine thing"
+    assert [row["arm"] for row in results["floors"]] == ["copy_best"]
+
+    rows = [
+        {
+            "name": f"u{n}",
+            "input": "Write a review of a kettle.",
+            "output": "A fine thing.",
+            "profile": [{"title": "T", "description": f"An own review, number {n}."}],
+        }
+        for n in range(4)
+    ]
+    long = tmp_path / "longlamp.json"
+    long.write_text(json.dumps(rows))
+    results = json.loads(bench(long).stdout)
+    assert results["settings"]["tasks"] == ["free"]
+    assert results["arms"][0]["metrics"]["rouge1"]["mean"] > 0.5
