@@ -27,6 +27,7 @@ from .arms import ARMS
 
 BUCKETS = ("0", "1", "2+")
 ALIGNED = "both"
+STRONGEST_FLOOR = "copy_typical"
 LEAST_FOR_INTERVAL = 2
 
 
@@ -118,6 +119,8 @@ def table(cell: Cell, arms: Iterable[str], against: str) -> list[dict[str, Any]]
         arm = row["arm"]
         row["gain"] = None
         row["by_history"] = _by_history(cell, arm, against)
+        if row["kind"] != "floor":
+            row["over_copy_typical"] = _over(difference(cell, arm, STRONGEST_FLOOR))
         if arm in gains:
             holm = corrected[list(gains).index(arm)]
             row["gain"] = {**_gain(gains[arm], cell.metric), "against": against, "holm": holm}
@@ -142,6 +145,13 @@ def _gain(found: Difference, metric: str) -> dict[str, Any]:
         "ci95": _rounded(interval(found.values, found.users)),
         "least_difference": round(least_difference(found.values, found.users), 4),
     }
+
+
+def _over(found: Difference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    ci95 = _rounded(interval(found.values, found.users))
+    return {"mean": round(fmean(found.values), 4), "ci95": ci95}
 
 
 def _by_history(cell: Cell, arm: str, against: str) -> list[dict[str, Any]]:

@@ -89,6 +89,7 @@ class Arm(Case):
     overlap_with_aligned: dict[str, float | None] | None = None
     calls: float | None = None
     leaks: dict[str, float | None] | None = None
+    over_copy_typical: Figure | None = None
 
 
 class Comparison(BaseModel):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .arms import ARMS
-from .page import number, share, signed
+from .mean_tables import STRONGEST_FLOOR
+from .page import interval, number, share, signed
 from .report_records import Arm, Comparison, Verdict
 from .verdicts import NOTHING
 
@@ -18,8 +19,6 @@ SIDES = {
 }
 ALMOST_THE_SAME = 0.5
 """Share of evidence in common from which on a control can hardly differ from the aligned arm."""
-
-STRONGEST_FLOOR = "copy_typical"
 
 
 def why(verdict: Verdict) -> str:
@@ -85,19 +84,25 @@ def power(arms: Sequence[Arm], verdicts: Sequence[Verdict]) -> str | None:
 
 
 def against_the_floor(arms: Sequence[Arm], floors: Sequence[Arm]) -> str | None:
-    """Return which main arms have a higher mean than the strongest floor; None where not run."""
+    """Return which main arms are above and below the strongest floor; None where it was not run."""
     floor = next((each for each in floors if each.arm == STRONGEST_FLOOR), None)
-    metric = next(
-        (name for name in ("quality", "agreement") if floor and name in floor.metrics), ""
-    )
-    bar = floor.metrics[metric].mean if floor and metric else None
-    if bar is None:
+    if floor is None:
         return None
-    told = [arm for arm in arms if arm.kind == "main" and metric in arm.metrics]
-    means = {arm.arm: arm.metrics[metric].mean for arm in told}
-    above = [f"{name} ({number(mean)})" for name, mean in means.items() if (mean or 0.0) > bar]
-    said = ", ".join(above) if above else "no arm"
-    return f"Its mean {metric} is {number(bar)}; above it: {said}."
+    name = "agreement" if "agreement" in floor.metrics else "quality"
+    said: dict[str, list[str]] = {"surely above it": [], "surely below it": []}
+    for arm in arms:
+        over = arm.over_copy_typical
+        if arm.kind != "main" or over is None or over.ci95 is None:
+            continue
+        low, high = over.ci95
+        told = f"{arm.arm} ({signed(over.mean)} {interval(over.ci95, signs=True)})"
+        if low is not None and low > 0:
+            said["surely above it"].append(told)
+        if high is not None and high < 0:
+            said["surely below it"].append(told)
+    parts = [f"{what}: {', '.join(found) if found else 'no arm'}" for what, found in said.items()]
+    mean = floor.metrics[name].mean if name in floor.metrics else None
+    return f"Its mean {name} is {number(mean)}; {'; '.join(parts)}."
 
 
 def hardly_differ(arms: Sequence[Arm]) -> list[str]:

@@ -15,7 +15,7 @@ from patlm.bench import report_words as words
 from patlm.bench.page import interval, number, render, share, signed
 from patlm.bench.report import write_report
 from patlm.bench.report_plots import plot_gains, plot_histories
-from patlm.bench.report_records import BrokenResults, Comparison, Results
+from patlm.bench.report_records import BrokenResults, Comparison, Figure, Results
 from patlm.cli import bench_report
 from patlm.training.errors import TrainingError
 from report_results import HOSTILE, examples, hostile, results, several_histories, write
@@ -144,11 +144,21 @@ def test_what_cannot_be_told_names_what_is_open(tmp_path: Path) -> None:
 def test_the_strongest_floor_and_who_is_above_it() -> None:
     given = Results.model_validate(results())
     said = words.against_the_floor(given.arms, given.floors)
-    assert said == "Its mean quality is 0.176; above it: no arm."  # oracle_style is a control
-    next(arm for arm in given.arms if arm.arm == "merged").metrics["quality"].mean = 0.2
-    said = words.against_the_floor(given.arms, given.floors)
-    assert said == "Its mean quality is 0.176; above it: merged (0.200)."
-    assert words.against_the_floor(given.arms, []) is None
+    assert said == "Its mean quality is 0.176; surely above it: no arm; surely below it: no arm."
+    over = {
+        "merged": (0.024, 0.002, 0.046),
+        "both": (-0.01, -0.03, 0.01),
+        "oracle_style": (1, 1, 1),
+    }
+    for arm in given.arms:
+        if arm.arm in over:
+            mean, low, high = over[arm.arm]
+            arm.over_copy_typical = Figure(mean=mean, ci95=[low, high])
+    # both can't be told from it, and oracle_style is a control.
+    assert words.against_the_floor(given.arms, given.floors) == (
+        "Its mean quality is 0.176; surely above it: merged (+0.024 [+0.002, +0.046]); "
+        "surely below it: no arm."
+    )
 
 
 def test_controls_that_read_the_same_texts_are_named() -> None:
