@@ -72,6 +72,11 @@ class Cell:
         """The user of each target, hashed."""
         return {item.key.target: item.user for item in self.items}
 
+    @property
+    def topic_of(self) -> dict[str, str]:
+        """The topic of each target, hashed."""
+        return {item.key.target: item.topic for item in self.items}
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -81,11 +86,13 @@ class Difference:
         targets: On which both have a value.
         values: First less second, one a target.
         users: Whose target each is.
+        topics: What each is about.
     """
 
     targets: Sequence[str]
     values: Sequence[float]
     users: Sequence[str]
+    topics: Sequence[str]
 
 
 def difference(cell: Cell, arm: str, other: str, metric: str | None = None) -> Difference | None:
@@ -95,9 +102,13 @@ def difference(cell: Cell, arm: str, other: str, metric: str | None = None) -> D
     targets = sorted(one.keys() & two.keys())
     if len(targets) < LEAST_FOR_INTERVAL:
         return None
-    users = cell.user_of
-    values = [one[target] - two[target] for target in targets]
-    return Difference(targets, values, [users[target] for target in targets])
+    users, topics = cell.user_of, cell.topic_of
+    return Difference(
+        targets,
+        [one[target] - two[target] for target in targets],
+        [users[target] for target in targets],
+        [topics[target] for target in targets],
+    )
 
 
 def table(cell: Cell, arms: Iterable[str], against: str) -> list[dict[str, Any]]:
@@ -143,6 +154,7 @@ def _gain(found: Difference, metric: str) -> dict[str, Any]:
         "n": len(found.values),
         "mean": round(fmean(found.values), 4),
         "ci95": _rounded(interval(found.values, found.users)),
+        "ci95_by_topic": _rounded(interval(found.values, found.topics)),
         "least_difference": round(least_difference(found.values, found.users), 4),
     }
 

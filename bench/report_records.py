@@ -38,6 +38,7 @@ class Gain(Figure):
 
     against: str
     metric: str
+    ci95_by_topic: Bounds | None = None
     holm: Bounds | None = None
     least_difference: float | None = None
 

@@ -53,3 +53,12 @@ def _draft(asked: Asked) -> str:
 
 def _refusal(asked: Asked) -> ValueError | None:
     return ValueError(f"no answer to {BROKEN}") if BROKEN in asked.user else None
+
+
+def parrot() -> ScriptedChat:
+    """Return a model that says the longest text of its prompt again: what may leak, does."""
+
+    def again(asked: Asked) -> str:
+        return max(asked.user.split('"""')[1::2], key=len, default="")
+
+    return ScriptedChat(says=dict.fromkeys(("style", "preference", "integrate", "other"), again))

@@ -41,6 +41,8 @@ def test_a_row_has_means_over_targets_and_gains_over_the_baseline() -> None:
     assert both["metrics"]["quality"]["mean"] == 0.4
     assert both["gain"]["mean"] == 0.2 and both["gain"]["n"] == 3
     assert both["gain"]["ci95"] == both["gain"]["holm"]  # one comparison needs no correction
+    # Two topics: t0 alone (.1), t1 and t2 (.1 and .4); a resample has one of them or both.
+    assert both["gain"]["ci95_by_topic"] == [0.1, 0.25]
     assert (both["n"], both["topics"], both["largest_topic"]) == (3, 2, 0.6667)
     assert (both["length"], both["failed"], both["calls"]) == (10.0, 2, 3)
 
