@@ -84,10 +84,10 @@ def test_every_arm_control_and_floor_is_in_both_tables(plain: Read) -> None:
     given, page = results(), plain
     for row in (*given["arms"], *given["floors"]):
         quality, reading = page.rows[row["arm"]]
-        assert len(quality) == 10 and len(reading) == 10
+        assert len(quality) == 11 and len(reading) == 10
     # Mean .167, half an interval .016; gain .019, its Holm interval .011 x 1.45 = .016 either way.
     assert page.rows["both"][0] == [
-        "both", "+0.019", "[+0.003, +0.035]", "0.167 [0.151, 0.183]", "0.188", "0.139", "0.174",
+        "both", "+0.019", "[+0.003, +0.035]", "[+0.002, +0.036]", "0.167 [0.151, 0.183]", "0.188", "0.139", "0.174",
         "0.429", "0.539", "60",
     ]  # fmt: skip
     assert page.rows["both"][1] == [
@@ -183,7 +183,7 @@ def test_what_this_many_targets_can_tell() -> None:
 def test_ratings_are_told_by_their_own_metrics(whole: Read) -> None:
     rating = whole.rows["both"][-2]
     # MAE 1.1 - .167 = .933 +-.2, RMSE 1.4 - .167, agreement .72 + .019.
-    assert rating[3:7] == ["0.933 [0.733, 1.133]", "1.233", "0.739 [0.709, 0.769]", "0.020"]
+    assert rating[4:8] == ["0.933 [0.733, 1.133]", "1.233", "0.739 [0.709, 0.769]", "0.020"]
     assert "gain in agreement over no_context" in whole.text
     assert "lower is better" in whole.text
 
