@@ -87,8 +87,8 @@ def test_every_arm_control_and_floor_is_in_both_tables(plain: Read) -> None:
         assert len(quality) == 11 and len(reading) == 10
     # Mean .167, half an interval .016; gain .019, its Holm interval .011 x 1.45 = .016 either way.
     assert page.rows["both"][0] == [
-        "both", "+0.019", "[+0.003, +0.035]", "[+0.002, +0.036]", "0.167 [0.151, 0.183]", "0.188", "0.139", "0.174",
-        "0.429", "0.539", "60",
+        "both", "+0.019", "[+0.003, +0.035]", "[+0.002, +0.036]", "0.167 [0.151, 0.183]",
+        "0.188", "0.139", "0.174", "0.429", "0.539", "60",
     ]  # fmt: skip
     assert page.rows["both"][1] == [
         "both", "41.2", "12 %", "0 %", "35 %", "style 2,300, pref. 210", "style 100 %, pref. 11 %",
