@@ -52,8 +52,11 @@ class Scorer:
 
 
 def _cosine(encoder: Encoder, real: str, draft: str) -> float:
-    """Return the cosine of two texts; an empty draft is like nothing, so 0."""
+    """Return the cosine of two texts; an empty draft is like nothing, so 0.
+
+    Four digits: the last ones of a vector depend on what shared its batch.
+    """
     if not draft.strip():
         return 0.0
     a, b = encoder.encode([real, draft])
-    return float(a @ b)
+    return round(float(a @ b), 4)
