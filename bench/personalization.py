@@ -29,6 +29,9 @@ from .benchmark_cell import WHOLE, Material, cell_of
 
 ITEMS = "items.jsonl"
 
+DONORS = 4
+"""Targets that are asked in turn to lend their summaries."""
+
 Place = tuple[str, str, str]
 """Data set, task and history."""
 
@@ -224,19 +227,20 @@ def _units(plan: Plan, asked: Asked) -> Iterator[Unit]:
         donors = _donors(asked.targets, seed)
         for target in asked.targets:
             for arm in arms:
-                donor = donors.get(target.id) if arm.name == SHUFFLED else None
-                if arm.name == SHUFFLED and donor is None:
+                lenders = donors[target.id] if arm.name == SHUFFLED else ()
+                if arm.name == SHUFFLED and not lenders:
                     continue  # a lone target has nobody to swap with
-                yield Unit(target, arm.name, arm.configuration, seed, donor)
+                yield Unit(target, arm.name, arm.configuration, seed, lenders)
 
 
-def _donors(targets: Sequence[Target], seed: int) -> dict[str, Target]:
-    """Return for each target another one: all in a circle whose order the seed decides."""
-    if len(targets) < 2:
-        return {}
+def _donors(targets: Sequence[Target], seed: int) -> dict[str, tuple[Target, ...]]:
+    """Return for each target the next ones in a circle whose order the seed decides."""
     circle = list(targets)
     random.Random(seed).shuffle(circle)
-    return {target.id: lent for target, lent in zip(circle, circle[1:] + circle[:1], strict=True)}
+    return {
+        target.id: tuple((circle[at + 1 :] + circle[:at])[:DONORS])
+        for at, target in enumerate(circle)
+    }
 
 
 def _measured(

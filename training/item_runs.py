@@ -13,6 +13,7 @@ from typing import Any
 
 from ..nodes.errors import LoopError
 from ..nodes.state import Request
+from ..stores.words import bare
 from .configuration import Configuration
 from .errors import TrainingError
 from .evaluate import Evaluator, Outcome
@@ -32,6 +33,10 @@ RESULTS_VERSION = 1
 Told = Callable[[Item], None]
 
 
+class NothingToLend(LoopError):
+    """No other target's summaries can stand for those of this one."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """One item that is wanted.
@@ -41,14 +46,15 @@ class Unit:
         arm: The arm's name; that of a floor where there is no configuration.
         configuration: How the loop is run.
         seed: Of what is drawn.
-        donor: Whose summaries a `given` reasoner gives: another target.
+        donors: Whose summaries a `given` reasoner gives: of other targets the first whose evidence
+            does not hold what this one's user really wrote.
     """
 
     target: Target
     arm: str
     configuration: Configuration | None
     seed: int = 0
-    donor: Target | None = None
+    donors: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,8 @@ class Cell:
     def key(self, unit: Unit) -> ItemKey:
         """Return what an item is found by."""
         how = unit.configuration.fingerprint if unit.configuration else unit.arm
-        donor = unit.donor.id if unit.donor else ""
-        parts = "\x1f".join((str(RESULTS_VERSION), self.made_of, how, donor))
+        donors = [donor.id for donor in unit.donors]
+        parts = "\x1f".join((str(RESULTS_VERSION), self.made_of, how, *donors))
         made_of = hashlib.sha1(parts.encode()).hexdigest()[:12]
         return ItemKey(unit.target.id, unit.arm, made_of, self.history, unit.seed)
 
@@ -136,6 +142,8 @@ async def _run(cell: Cell, unit: Unit) -> Item:
         if unit.configuration is None:
             return await _floor(cell, unit, about)
         return await _draft(cell, unit, unit.configuration, about)
+    except NothingToLend as error:
+        return Item(**about, failed=str(error))
     except LoopError as error:
         if (lost := _training_error(error)) is not None:
             raise lost from error
@@ -146,9 +154,8 @@ async def _draft(
     cell: Cell, unit: Unit, configuration: Configuration, about: Mapping[str, Any]
 ) -> Item:
     target, given = unit.target, None
-    if unit.donor is not None:
-        lent = await cell.evaluator.run(Configuration(), unit.donor, seed=unit.seed)
-        given = {target.text.user_id: lent.summaries}
+    if unit.donors:
+        given = {target.text.user_id: await _lent(cell, unit)}
     outcome = await cell.evaluator.run(configuration, target, seed=unit.seed, given=given)
     read = [piece["body"] for found in outcome.evidence.values() for piece in found]
     read += [piece["body"] for piece in outcome.own]
@@ -171,6 +178,21 @@ async def _draft(
         calls=len(outcome.calls),
         leaks=leaks,
     )
+
+
+async def _lent(cell: Cell, unit: Unit) -> Mapping[str, str | None]:
+    """Return the summaries of the first donor who was not shown what is to be written.
+
+    Raises:
+        NothingToLend: All of them were.
+    """
+    hidden = bare(unit.target.text.body)
+    for donor in unit.donors:
+        lent = await cell.evaluator.run(Configuration(), donor, seed=unit.seed)
+        read = [*lent.own, *(piece for found in lent.evidence.values() for piece in found)]
+        if all(bare(piece["body"]) != hidden for piece in read):
+            return lent.summaries
+    raise NothingToLend(f"what is to be written is evidence of all {len(unit.donors)} lenders")
 
 
 async def _floor(cell: Cell, unit: Unit, about: Mapping[str, Any]) -> Item:

@@ -1,0 +1,82 @@
+"""Whose summaries are lent, by an evaluator that only says what it was asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from patlm.stores import Text
+from patlm.stores.splits import Splits
+from patlm.training.configuration import Configuration, Side
+from patlm.training.evaluate import Outcome
+from patlm.training.item_runs import Cell, Unit, run_units
+from patlm.training.items import Item, ItemFile
+from patlm.training.leaks import LeakCheck
+from patlm.training.scoring import Scorer
+from patlm.training.targets import Target, targets_of
+from store_fixtures import style_encoder, topic_encoder
+
+SHUFFLED = Configuration(Side(reasoner="given"), Side(reasoner="given"))
+
+
+def target(user: str, body: str) -> Target:
+    text = Text(user, body, title=f"The title of {user}", target=True)
+    return targets_of("data", [text], "long", splits=Splits())[0]
+
+
+ANA, BO, CY = target("ana", "What Ana wrote."), target("bo", "Bo's."), target("cy", "Cy's.")
+
+
+class Lends:
+    """An `Evaluator` whose runs read given texts, by user."""
+
+    def __init__(self, **read: str) -> None:
+        self.read = read
+        self.given: Any = None
+
+    async def run(
+        self, configuration: Configuration, of: Target, *, seed: int = 0, given: Any = None
+    ) -> Outcome:
+        if given is not None:
+            self.given = given
+        user = of.text.user_id
+        piece = {"text_id": "t", "body": self.read.get(user, "Something else."), "score": 1.0}
+        return Outcome(
+            draft=f"For {user}.",
+            summaries={"style": f"{user}'s style", "preference": None},
+            evidence={"style": [piece]},
+            own=[],
+            cold_start="zero",
+            pool_size={},
+            cut_share=None,
+            iterations=1,
+            stop_reason="max_iterations",
+        )
+
+
+async def lent(evaluator: Lends, folder: Path) -> tuple[Item | None, Any]:
+    scorer = Scorer(style_encoder(), topic_encoder())
+    cell = Cell("all", evaluator, None, scorer, LeakCheck([]), "made")  # type: ignore[arg-type]
+    kept = ItemFile(folder / "items.jsonl")
+    told: list[Item] = []
+    units = [Unit(ANA, "shuffled", SHUFFLED, donors=(BO, CY))]
+    await run_units(cell, units, kept, told=told.append)
+    kept.close()
+    return told[0], evaluator.given
+
+
+async def test_the_first_donor_lends(tmp_path: Path) -> None:
+    item, given = await lent(Lends(), tmp_path)
+    assert given == {"ana": {"style": "bo's style", "preference": None}}
+    assert item is not None and item.draft == "For ana."
+
+
+async def test_a_donor_who_was_shown_the_real_text_does_not(tmp_path: Path) -> None:
+    _, given = await lent(Lends(bo="what ANA  wrote."), tmp_path)
+    assert given == {"ana": {"style": "cy's style", "preference": None}}
+
+
+async def test_where_all_were_shown_it_the_item_fails(tmp_path: Path) -> None:
+    item, given = await lent(Lends(bo="What Ana wrote.", cy="What Ana wrote."), tmp_path)
+    assert given is None and item is not None
+    assert item.failed == "what is to be written is evidence of all 2 lenders"
