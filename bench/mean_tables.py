@@ -30,6 +30,13 @@ ALIGNED = "both"
 STRONGEST_FLOOR = "copy_typical"
 LEAST_FOR_INTERVAL = 2
 
+_OF_TEXTS = (
+    *("rouge1", "rougeL", "meteor_es", "meteor", "quality"),
+    *("style_cos", "topic_cos", "judge"),
+)
+_OF_RATINGS = {"mae": "error", "agreement": "agreement", "unparsable": "unparsable"}
+"""What results call a metric, and what items do; `rmse` is made of all squared errors."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -96,13 +103,16 @@ class Difference:
 
 
 def difference(cell: Cell, arm: str, other: str, metric: str | None = None) -> Difference | None:
-    """Return arm less other on the targets that both have; None where there are fewer than two."""
+    """Return arm less other on the targets that both have; None where they are of one user.
+
+    One alone has no interval: its resamples are all the same.
+    """
     name = metric or cell.metric
     one, two = cell.by_target(arm, name), cell.by_target(other, name)
     targets = sorted(one.keys() & two.keys())
-    if len(targets) < LEAST_FOR_INTERVAL:
-        return None
     users, topics = cell.user_of, cell.topic_of
+    if len({users[target] for target in targets}) < LEAST_FOR_INTERVAL:
+        return None
     return Difference(
         targets,
         [one[target] - two[target] for target in targets],
@@ -154,9 +164,15 @@ def _gain(found: Difference, metric: str) -> dict[str, Any]:
         "n": len(found.values),
         "mean": round(fmean(found.values), 4),
         "ci95": _rounded(interval(found.values, found.users)),
-        "ci95_by_topic": _rounded(interval(found.values, found.topics)),
+        "ci95_by_topic": _by_topic(found),
         "least_difference": round(least_difference(found.values, found.users), 4),
     }
+
+
+def _by_topic(found: Difference) -> list[float] | None:
+    if len(set(found.topics)) < LEAST_FOR_INTERVAL:
+        return None
+    return _rounded(interval(found.values, found.topics))
 
 
 def _over(found: Difference | None) -> dict[str, Any] | None:
@@ -255,15 +271,7 @@ def _by_side(items: Sequence[Item], of: Any) -> dict[str, float]:
 
 
 def _metrics(cell: Cell, arm: str) -> dict[str, dict[str, Any]]:
-    names = {
-        "rating": {"mae": "error", "agreement": "agreement", "unparsable": "unparsable"},
-    }.get(cell.task) or {
-        name: name
-        for name in (
-            *("rouge1", "rougeL", "meteor_es", "meteor", "quality"),
-            *("style_cos", "topic_cos", "judge"),
-        )
-    }
+    names = _OF_RATINGS if cell.task == "rating" else {name: name for name in _OF_TEXTS}
     found: dict[str, dict[str, Any]] = {}
     for shown, name in names.items():
         values = cell.by_target(arm, name)

@@ -131,6 +131,7 @@ def read_targets(plan: Plan) -> list[Asked]:
 
 async def measure_personalization(
     plan: Plan,
+    asked: Sequence[Asked],
     model: RememberedChat,
     out: Path,
     cache: Path,
@@ -142,6 +143,7 @@ async def measure_personalization(
 
     Args:
         plan: What is measured.
+        asked: Its targets, from `read_targets`.
         model: Answers in all roles.
         out: Folder of the items.
         cache: Folder of stores.
@@ -149,12 +151,10 @@ async def measure_personalization(
         encoder: The topic encoder.
 
     Raises:
-        FormatError: A file can't be read.
-        TrainingError: There is nothing to measure, or results can't be kept.
+        TrainingError: Results can't be kept.
         StoreError: A store can't be filled.
     """
     began = time.perf_counter()
-    asked = read_targets(plan)
     kept = ItemFile(out / ITEMS)
     failed: list[Item] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +51,7 @@ def run_personalization(
     """
     asked = read_targets(plan)  # what can't be measured is said before anything is loaded
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    with ExitStack() as opened:
-        model = opened.enter_context(open_asked_model(settings, adapters, cache))
+    with open_asked_model(settings, adapters, cache) as model:
         splits = {each.data.name: each.data.splits.fingerprint for each in asked}
         check_splits(settings, model.adapters, splits)
         plan = replace(
@@ -61,7 +59,7 @@ def run_personalization(
             adapters=model.adapters,
             arms=[with_adapters(arm, model.adapters) for arm in plan.arms],
         )
-        measured = asyncio.run(measure_personalization(plan, model.chat, out, cache, watch))
+        measured = asyncio.run(measure_personalization(plan, asked, model.chat, out, cache, watch))
     if not any(measured.items.values()):
         raise NothingDone(f"all items failed; the first: {measured.why}")
     about = {

@@ -10,8 +10,8 @@ Measured with the bundled chat model, prompts of 150 tokens, two cores:
 | AVX-512 with bf16 | bf16 | 1,000 | 18, 95 |
 
 A CPU that has no instruction for it (avx512_bf16) emulates a bf16 product, also one with the rest
-of AVX-512: there the topic encoder reads 57 texts/s in bf16 and 208 in fp32, and 16 people's calls
-of the loop take two and a half times as long. With it, bf16 wins everywhere.
+of AVX-512: there the topic encoder reads 57 texts/s in bf16 and 208 in fp32, and a call of the
+loop, 16 targets at a time, takes twice as long. With it, bf16 wins everywhere.
 """
 
 from __future__ import annotations

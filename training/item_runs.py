@@ -142,8 +142,6 @@ async def _run(cell: Cell, unit: Unit) -> Item:
         if unit.configuration is None:
             return await _floor(cell, unit, about)
         return await _draft(cell, unit, unit.configuration, about)
-    except NothingToLend as error:
-        return Item(**about, failed=str(error))
     except LoopError as error:
         if (lost := _training_error(error)) is not None:
             raise lost from error

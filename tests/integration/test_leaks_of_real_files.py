@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fake_models import parrot
 from patlm.bench.arms import arms_named
-from patlm.bench.personalization import Plan, measure_personalization
+from patlm.bench.personalization import Plan, measure_personalization, read_targets
 from patlm.bench.results import results_of
 from patlm.graph import opening
 from patlm.training.answers import Answers
@@ -50,7 +50,9 @@ def test_nothing_leaks(
     model = RememberedChat(parrot(), "parrot", Answers())
     watch = Silence()
     measured = asyncio.run(
-        measure_personalization(plan, model, tmp_path, tmp_path / "cache", watch)
+        measure_personalization(
+            plan, read_targets(plan), model, tmp_path, tmp_path / "cache", watch
+        )
     )
     rows = results_of(plan, measured, {})["arms"]
     assert len(rows) == 23 and min(row["leaks"]["targets"] for row in rows) >= TARGETS // 2

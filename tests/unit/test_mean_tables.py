@@ -47,6 +47,14 @@ def test_a_row_has_means_over_targets_and_gains_over_the_baseline() -> None:
     assert (both["length"], both["failed"], both["calls"]) == (10.0, 2, 3)
 
 
+def test_one_user_or_one_topic_alone_has_no_interval() -> None:
+    lone = [items(arm, [0.1, 0.5], user="u") for arm in ("no_context", "both")]
+    assert difference(cell(*lone), "both", "no_context") is None
+    of = cell(items("no_context", [0.1, 0.2], topic="t"), items("both", [0.2, 0.5], topic="t"))
+    (row,) = table(of, ["both"], "no_context")
+    assert row["gain"]["mean"] == 0.2 and row["gain"]["ci95_by_topic"] is None
+
+
 def test_seeds_are_averaged_for_each_target_first() -> None:
     of = cell(items("both", [0.2, 0.4]), items("both", [0.4, 0.8], seed=1))
     (row,) = table(of, ["both"], "no_context")

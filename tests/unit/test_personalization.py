@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes import Asked, ScriptedChat, fails
 from patlm.bench.arms import ARMS, UnknownArm, arms_named
-from patlm.bench.personalization import ITEMS, Measured, Plan, measure_personalization
+from patlm.bench.personalization import ITEMS, Measured, Plan, measure_personalization, read_targets
 from patlm.bench.results import results_of
 from patlm.graph import opening
 from patlm.training.answers import Answers
@@ -60,7 +60,9 @@ def measure(
     watch: Silence | None = None,
 ) -> Measured:
     chat = RememberedChat(model, "scripted", answers or Answers())
-    return asyncio.run(measure_personalization(plan, chat, out, cache, watch or Silence()))
+    return asyncio.run(
+        measure_personalization(plan, read_targets(plan), chat, out, cache, watch or Silence())
+    )
 
 
 def figures(plan: Plan, measured: Measured) -> dict[str, Any]:
