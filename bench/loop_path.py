@@ -49,7 +49,7 @@ def trajectories_of(record: Episode) -> tuple[str, ...]:
     sides = [*record.confidence]
     for iteration in record.iterations:
         sides += [*iteration.evidence, *iteration.summaries]
-    nodes = [*record.timings, *(call.node for call in record.calls)]
+    nodes = [*record.timings, *(call.node for call in record.samples)]
     for ending in ("-retrieve", "-reason"):
         sides += [node.removesuffix(ending) for node in nodes if node.endswith(ending)]
     found = dict.fromkeys(sides)
@@ -86,7 +86,7 @@ def nodes_of(record: Episode) -> tuple[PathNode, ...]:
 
 
 def _node(record: Episode, name: str, step: int, fate: Fate) -> PathNode:
-    times = [call.seconds for call in record.calls if call.node == name]
+    times = [call.seconds for call in record.samples if call.node == name]
     return PathNode(name, step, fate, record.timings.get(name), len(times), sum(times))
 
 
@@ -97,7 +97,7 @@ def end_of(record: Episode) -> str:
 
 def _reached(record: Episode) -> set[str]:
     """Return the nodes that left anything in the record."""
-    reached = {*record.timings, *(call.node for call in record.calls)}
+    reached = {*record.timings, *(call.node for call in record.samples)}
     reached |= {f"{side}-retrieve" for side in record.confidence}
     for iteration in record.iterations:
         reached |= {f"{side}-retrieve" for side in iteration.evidence}

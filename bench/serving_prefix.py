@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from os.path import commonprefix
 
-from ..stores.episode_schema import CallRecord, TraceRecord
+from ..stores.episode_schema import Episode, Sample
 from .baselines import BareModel
 from .serving_calls import MAX_TOKENS
 from .serving_inputs import Messages
@@ -23,15 +23,15 @@ class Records:
     """Keeps the records of runs in memory."""
 
     def __init__(self) -> None:
-        self.runs: list[TraceRecord] = []
+        self.runs: list[Episode] = []
 
-    def append(self, record: TraceRecord) -> None:
+    def append(self, record: Episode) -> None:
         """Keep one."""
         self.runs.append(record)
 
 
 async def measure_prefix(
-    bare: BareModel, prompts: Sequence[Messages], runs: Sequence[TraceRecord]
+    bare: BareModel, prompts: Sequence[Messages], runs: Sequence[Episode]
 ) -> dict[str, float]:
     """Return the share of prompt tokens that are read twice, and what saving them gains at most.
 
@@ -51,16 +51,16 @@ async def measure_prefix(
     }
 
 
-def share_read_twice(runs: Sequence[TraceRecord], prompt_ids: PromptIds) -> float:
+def share_read_twice(runs: Sequence[Episode], prompt_ids: PromptIds) -> float:
     """Return the share of all prompt tokens that begin the same role's prompt before, too."""
     read = again = 0
     for run in runs:
-        for role in {call.role for call in run.calls}:
-            asked = [prompt_ids(_messages(call)) for call in run.calls if call.role == role]
+        for role in {call.role for call in run.samples}:
+            asked = [prompt_ids(_messages(call)) for call in run.samples if call.role == role]
             read += sum(map(len, asked))
             again += sum(len(commonprefix(pair)) for pair in pairwise(asked))
     return again / read if read else 0.0
 
 
-def _messages(call: CallRecord) -> Messages:
+def _messages(call: Sample) -> Messages:
     return [(message.role, message.content) for message in call.messages]

@@ -20,7 +20,7 @@ from .page import render
 from .word_changes import Span, changes
 
 if TYPE_CHECKING:
-    from ..stores.episode_schema import CallRecord, Episode, EvidenceRecord, IterationRecord
+    from ..stores.episode_schema import Episode, EvidenceRecord, IterationRecord, Sample
 
 Groups = Mapping[str, Sequence[Mapping[str, Any]]]
 """By run id, its groups of candidates: `{"group_id", "role", "candidates": [{"text", "rewards":
@@ -72,7 +72,7 @@ class Round:
     record: IterationRecord
     sides: tuple[Side, ...]
     draft: Told
-    calls: tuple[CallRecord, ...]
+    calls: tuple[Sample, ...]
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _rounds(record: Episode) -> Iterator[Round]:
             record=iteration,
             sides=tuple(_side(name, iteration, before) for name in trajectories_of(record)),
             draft=_told("draft", iteration.draft, before.draft if before else None, "no draft"),
-            calls=tuple(call for call in record.calls if call.iteration == iteration.iteration),
+            calls=tuple(call for call in record.samples if call.iteration == iteration.iteration),
         )
         before = iteration
 

@@ -12,7 +12,7 @@ from rich.rule import Rule
 from .options import JsonOption
 
 if TYPE_CHECKING:
-    from ..stores.episode_schema import IterationRecord, TraceRecord
+    from ..stores.episode_schema import Episode, IterationRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -31,13 +31,13 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show evidence, summaries and drafts of a recorded run, and why it stopped."""
-    from ..stores.episodes import UnknownTraceVersion, read_traces
+    from ..stores.episodes import UnknownEpisodeVersion, read_episodes
     from .output import emit_json, errors_as_lines, fail, warn
 
     with errors_as_lines():
         try:
-            records = list(read_traces(trace, report=lambda damaged: warn(str(damaged))))
-        except (FileNotFoundError, UnknownTraceVersion) as error:
+            records = list(read_episodes(trace, report=lambda damaged: warn(str(damaged))))
+        except (FileNotFoundError, UnknownEpisodeVersion) as error:
             fail(str(error))
     if run is not None:
         records = [record for record in records if record.run_id.startswith(run)]
@@ -51,7 +51,7 @@ def show(
         _show_record(record)
 
 
-def _show_record(record: TraceRecord) -> None:
+def _show_record(record: Episode) -> None:
     from .output import stdout
 
     request = {key: value for key, value in record.request.items() if value is not None}

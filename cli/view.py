@@ -87,17 +87,17 @@ def _make(trace: Path, run: str | None, number: int | None) -> tuple[str, int, l
 
     Raises:
         OSError: The trace cannot be read.
-        UnknownTraceVersion: A record is of a version that is not known here.
+        UnknownEpisodeVersion: A record is of a version that is not known here.
     """
     from ..bench.trace_view import began, render_view
-    from ..stores.episodes import DamagedLine, read_traces
+    from ..stores.episodes import DamagedLine, read_episodes
 
     damaged: list[DamagedLine] = []
     found = 0
 
     def wanted() -> Iterator[Episode]:
         nonlocal found
-        for record in read_traces(trace, report=damaged.append):
+        for record in read_episodes(trace, report=damaged.append):
             if run is None or record.run_id.startswith(run):
                 found += 1
                 yield record

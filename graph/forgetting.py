@@ -34,12 +34,14 @@ async def forget_user(
     Raises:
         StoreError: The store could not remove all of it.
     """
-    from ..stores.episodes import forget_traces
+    from ..stores.episodes import forget_episodes
     from ..stores.split_files import find_splits_file, forget_split
 
     removed = 0
     if trace is not None:
-        removed = await asyncio.to_thread(forget_traces, trace, namespace, user_id, dry_run=dry_run)
+        removed = await asyncio.to_thread(
+            forget_episodes, trace, namespace, user_id, dry_run=dry_run
+        )
     receipt = await store.forget(namespace, user_id, dry_run=dry_run)
     splits = find_splits_file(uri) if uri is not None else None
     if splits is not None and not dry_run:

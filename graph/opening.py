@@ -169,7 +169,7 @@ def _make_parts(
     store: TextStore, encoders: Encoders, chat: Mapping[str, BaseChatModel], settings: Settings
 ) -> Parts:
     from ..models.token_count import token_counter
-    from ..stores.episodes import TraceWriter
+    from ..stores.episodes import EpisodeWriter
 
     return Parts(
         store=store,
@@ -179,7 +179,7 @@ def _make_parts(
         count=token_counter(chat["integrate"]),
         least_confidence=LEAST_CONFIDENCE,
         promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
-        trace=None if settings.trace is None else TraceWriter(settings.trace),
+        trace=None if settings.trace is None else EpisodeWriter(settings.trace),
     )
 
 

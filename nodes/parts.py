@@ -11,7 +11,7 @@ from .strategies import STRATEGIES, Search, Strategies
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from ..stores.episodes import TraceRecord
+    from ..stores.episodes import Episode
     from ..stores.records import Encoder, History
 
 Role = Literal["style", "preference", "integrate"]
@@ -27,9 +27,9 @@ class Retrieval(Search, Protocol):
 
 
 class Trace(Protocol):
-    """Where records of runs go; `TraceWriter` is the real one."""
+    """Where records of runs go; `EpisodeWriter` is the real one."""
 
-    def append(self, record: TraceRecord) -> None:
+    def append(self, record: Episode) -> None:
         """Keep one record. May block."""
 
 

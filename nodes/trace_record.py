@@ -6,14 +6,14 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from ..stores.episode_schema import CallRecord, EvidenceRecord, IterationRecord, TraceRecord
+from ..stores.episode_schema import Episode, EvidenceRecord, IterationRecord, Sample
 from .state import NodeLog, Update
 from .turn import Turn
 
 
 def record_of(
     turn: Turn, log: dict[str, NodeLog], result: Update, error: BaseException | None
-) -> TraceRecord:
+) -> Episode:
     """Return the record of a run.
 
     Args:
@@ -26,13 +26,13 @@ def record_of(
     in_order = sorted(log.items(), key=lambda item: item[1]["began"])
     calls = [_call(key, entry["call"]) for key, entry in in_order if "call" in entry]
     state = turn.state
-    return TraceRecord(
+    return Episode(
         run_id=uuid.uuid4().hex,
         created=datetime.fromtimestamp(turn.started, UTC),
         namespace=turn.context.namespace,
         request=turn.request.model_dump(),
         context=turn.context.model_dump(),
-        calls=tuple(calls),
+        samples=tuple(calls),
         iterations=tuple(_iteration(number, log, kept) for number in range(1, turn.iteration + 1)),
         own=_evidence(state.get("own", [])) if log else (),
         cold_start=state.get("cold_start") if log else None,
@@ -47,9 +47,9 @@ def record_of(
     )
 
 
-def _call(key: str, call: dict[str, Any]) -> CallRecord:
+def _call(key: str, call: dict[str, Any]) -> Sample:
     node, _, iteration = key.rpartition("@")
-    return CallRecord.model_validate({"node": node, "iteration": int(iteration), **call})
+    return Sample.model_validate({"node": node, "iteration": int(iteration), **call})
 
 
 def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> IterationRecord:

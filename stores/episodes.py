@@ -1,7 +1,7 @@
 """Keep the records of runs: shards of JSON lines that survive being killed, and forgetting.
 
-    TraceWriter(folder).append(record)
-    for record in read_traces(folder): ...
+    EpisodeWriter(folder).append(record)
+    for record in read_episodes(folder): ...
 
 A shard holds one day. A record is written with one call under a lock shared by all processes, so
 lines never mix; a writer that is killed inside that call leaves at most one torn line, which
@@ -22,16 +22,16 @@ from typing import Any, Literal
 from filelock import FileLock
 from pydantic import ValidationError
 
-from .episode_schema import RECORDS, Episode, TraceRecord
+from .episode_schema import VERSION, Episode, upgraded
 from .errors import StoreError
 
 __all__ = [
     "DamagedLine",
-    "TraceRecord",
-    "TraceWriter",
-    "UnknownTraceVersion",
-    "forget_traces",
-    "read_traces",
+    "Episode",
+    "EpisodeWriter",
+    "UnknownEpisodeVersion",
+    "forget_episodes",
+    "read_episodes",
 ]
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _LOCK = ".traces.lock"
 _SHARDS = "*.jsonl"
 
 
-class UnknownTraceVersion(StoreError):
+class UnknownEpisodeVersion(StoreError):
     """A record of a schema version that this patlm does not read."""
 
 
@@ -56,7 +56,7 @@ class DamagedLine:
         return f"{self.path}:{self.line}: {self.reason}"
 
 
-class TraceWriter:
+class EpisodeWriter:
     """Appends records to the shards of a folder; safe from any thread and process."""
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +77,7 @@ class TraceWriter:
                 os.fsync(file.fileno())
 
 
-def read_traces(
+def read_episodes(
     path: Path, *, report: Callable[[DamagedLine], None] | None = None
 ) -> Iterator[Episode]:
     """Yield the records of a shard, or of all shards of a folder in the order of their days.
@@ -89,7 +89,7 @@ def read_traces(
 
     Raises:
         FileNotFoundError: There is nothing of that name.
-        UnknownTraceVersion: A record is of a version that is not known here.
+        UnknownEpisodeVersion: A record is of a version that is not known here.
     """
     for shard in _find_shards(path):
         with shard.open("rb") as file:
@@ -101,7 +101,7 @@ def read_traces(
                     yield found
 
 
-def forget_traces(folder: Path, namespace: str, user_id: str, *, dry_run: bool = False) -> int:
+def forget_episodes(folder: Path, namespace: str, user_id: str, *, dry_run: bool = False) -> int:
     """Remove all records of a namespace that hold something of a user.
 
     Those are the user's own requests and the runs in whose evidence a text of the user's stands:
@@ -168,15 +168,16 @@ def _parse(shard: Path, number: int, line: bytes) -> Episode | DamagedLine:
         torn = "" if line.endswith(b"\n") else ", torn off at the end of the file"
         return DamagedLine(shard, number, f"not a JSON object{torn}")
     version = content.get("version")
-    if not isinstance(version, int) or version not in RECORDS:
-        known = ", ".join(map(str, RECORDS))
-        raise UnknownTraceVersion(
-            f"{shard}:{number}: expected a record of version {known}, got {version!r}: "
+    if version not in (1, VERSION):
+        raise UnknownEpisodeVersion(
+            f"{shard}:{number}: expected a record of version 1 or {VERSION}, got {version!r}: "
             "read it with the patlm that wrote it, or with a newer one"
         )
     try:
+        if version != VERSION:
+            line = json.dumps(upgraded(content)).encode()
         # Strings stand for dates and lists for tuples in JSON: validated as JSON, not as Python.
-        return RECORDS[version].model_validate_json(line)
+        return Episode.model_validate_json(line)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

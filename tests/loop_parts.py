@@ -14,7 +14,7 @@ from patlm.nodes.parts import ChatRole, Parts
 from patlm.nodes.state import Request, RunContext
 from patlm.nodes.turn import Turn
 from patlm.stores.choices import Choice
-from patlm.stores.episode_schema import TraceRecord
+from patlm.stores.episode_schema import Episode
 from patlm.stores.records import Found, History, Hit, Neighbour, Text, Vectors
 from store_fixtures import style_encoder, topic_encoder
 
@@ -120,9 +120,9 @@ class MemoryTrace:
     """Keeps records of runs in a list."""
 
     def __init__(self) -> None:
-        self.records: list[TraceRecord] = []
+        self.records: list[Episode] = []
 
-    def append(self, record: TraceRecord) -> None:
+    def append(self, record: Episode) -> None:
         self.records.append(record)
 
 

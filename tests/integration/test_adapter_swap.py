@@ -73,9 +73,9 @@ async def test_two_hundred_requests_while_versions_change(registry: AdapterRegis
     assert min(used["style@1"], used["style@2"]) > 5 and used.total() == 200
     assert len(trace.records) == 200
     for record in trace.records:
-        of_style = {call.adapter for call in record.calls if call.role == "style"}
+        of_style = {call.adapter for call in record.samples if call.role == "style"}
         assert of_style == {record.adapters["style"]}
-        assert {call.adapter for call in record.calls if call.role != "style"} == {"base"}
+        assert {call.adapter for call in record.samples if call.role != "style"} == {"base"}
     chat.close()
 
 

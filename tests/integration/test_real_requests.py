@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from patlm.graph import Personalizer, Result, open_store
-from patlm.stores import read_texts, read_traces
+from patlm.stores import read_episodes, read_texts
 from patlm.stores.ingest import ingest
 
 pytestmark = pytest.mark.bundled
@@ -72,7 +72,7 @@ async def write_all(data: Path, folder: Path) -> list[Case]:
         results = await asyncio.gather(*(ask(personalizer, *each) for each in asked))
     shown = {
         (record.namespace, record.request["user_id"]): plain(record.model_dump_json())
-        for record in read_traces(folder / "trace")
+        for record in read_episodes(folder / "trace")
     }
     return [
         Case(name, person, result, shown[name, person["id"]])

@@ -13,7 +13,7 @@ from fakes import ScriptedChat, fails
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
 from patlm.bench.page_server import serving
 from patlm.bench.trace_view import render_view
-from patlm.stores.episode_schema import TraceRecord
+from patlm.stores.episode_schema import Episode
 from patlm.stores.records import Text
 
 HOSTILE = (
@@ -29,7 +29,7 @@ SAYS = {
 
 def record_of(
     model: ScriptedChat, store: GivenRetrieval | None = None, title: str = "Two nights"
-) -> TraceRecord:
+) -> Episode:
     trace = MemoryTrace()
 
     async def go() -> None:
@@ -43,7 +43,7 @@ def record_of(
 
 
 @pytest.fixture(scope="module")
-def records() -> list[TraceRecord]:
+def records() -> list[Episode]:
     long = [Text("dee", "The view over the bay is grand. " * 40, topic_id="sea")]
     bad = [Text(HOSTILE, HOSTILE * 3, topic_id=HOSTILE, title=HOSTILE)]
     return [
@@ -58,14 +58,14 @@ def records() -> list[TraceRecord]:
 
 
 @pytest.fixture(scope="module")
-def browser(records: list[TraceRecord]) -> Iterator[Any]:
+def browser(records: list[Episode]) -> Iterator[Any]:
     # After the records: while Playwright is open, this thread can run no other loop.
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture(scope="module")
-def page_file(records: list[TraceRecord], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(records: list[Episode], tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("view") / "page.html"
     file.write_text(render_view(records, source="traces", notes=[HOSTILE]), encoding="utf-8")
     return file
@@ -148,10 +148,8 @@ def test_on_a_phone_nothing_scrolls_sideways_and_the_drawing_is_readable(
         assert out == 0
 
 
-def test_a_reload_of_the_served_page_shows_new_runs(
-    browser: Any, records: list[TraceRecord]
-) -> None:
-    shown: list[TraceRecord] = []
+def test_a_reload_of_the_served_page_shows_new_runs(browser: Any, records: list[Episode]) -> None:
+    shown: list[Episode] = []
     with serving(lambda: render_view(shown)) as url, opened(browser, url) as found:
         assert found.page.get_by_text("No run is here yet").is_visible()
         shown.append(records[0])

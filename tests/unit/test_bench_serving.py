@@ -11,7 +11,7 @@ from patlm.bench.serving_load import count_lost_and_crossed, measure_callers
 from patlm.bench.serving_prefix import share_read_twice
 from patlm.models.local_chat import LocalChatModel
 from patlm.models.scheduling import BatchLimits
-from patlm.stores.episode_schema import CallRecord, TraceRecord
+from patlm.stores.episode_schema import Episode, Sample
 from tiny_models import tiny_chat
 
 
@@ -22,8 +22,8 @@ def chat() -> Iterator[LocalChatModel]:
     chat.close()
 
 
-def call(role: str, iteration: int, content: str) -> CallRecord:
-    return CallRecord.model_validate(
+def call(role: str, iteration: int, content: str) -> Sample:
+    return Sample.model_validate(
         {
             "node": f"{role}-reason",
             "iteration": iteration,
@@ -37,8 +37,8 @@ def call(role: str, iteration: int, content: str) -> CallRecord:
     )
 
 
-def run_of(*calls: CallRecord) -> TraceRecord:
-    return TraceRecord(
+def run_of(*calls: Sample) -> Episode:
+    return Episode(
         run_id="r",
         created=datetime(2026, 1, 1, tzinfo=UTC),
         namespace="default",

@@ -11,7 +11,7 @@ from click.testing import Result
 from fakes import ScriptedChat, fails
 from patlm.cli.main import app
 from patlm.graph import opening
-from patlm.stores.episodes import read_traces
+from patlm.stores.episodes import read_episodes
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
@@ -110,7 +110,7 @@ def test_without_a_task_it_is_told_by_what_is_given(
 ) -> None:
     trace = tmp_path / "traces"
     output(*write(store, *options, "--trace", trace))
-    (record,) = read_traces(trace)
+    (record,) = read_episodes(trace)
     assert record.request["task"] == task
 
 
@@ -118,7 +118,7 @@ def test_options_reach_the_run(store: str, tmp_path: Path) -> None:
     trace = tmp_path / "traces"
     more = ["--k", 1, "--iterations", 1, "--deadline", 9, "--language", "pt", "--namespace", "n"]
     found = output(*write(store, "--title", "T", "--topic", "sea", "--trace", trace, *more))
-    (record,) = read_traces(trace)
+    (record,) = read_episodes(trace)
     assert (record.context["k"], record.context["max_iterations"]) == (1, 1)
     assert (record.context["deadline_s"], record.request["language"]) == (9, "pt")
     assert (record.namespace, record.request["topic_id"]) == ("n", "sea")
@@ -233,7 +233,7 @@ def test_forget_removes_a_person_with_proof(store: str, tmp_path: Path) -> None:
     assert (found["removed"]["texts"], found["removed"]["traces"]) == (1, 1)
     assert (found["bytes_found_after"], found["adapters"]) == (0, [])
     assert output("stats", "--store", store)["texts"] == 4
-    assert list(read_traces(trace)) == []
+    assert list(read_episodes(trace)) == []
     assert output(*forget)["removed"]["texts"] == 0
 
 
@@ -241,7 +241,7 @@ def test_show_draws_the_latest_run_or_the_one_that_is_named(store: str, tmp_path
     trace = tmp_path / "traces"
     for title in ("First of all", "Second to none"):
         output(*write(store, "--title", title, "--topic", "sea", "--trace", trace))
-    first, second = sorted(read_traces(trace), key=lambda record: record.created)
+    first, second = sorted(read_episodes(trace), key=lambda record: record.created)
     (latest,) = output("show", trace)["runs"]
     assert latest["run_id"] == second.run_id
     (named,) = output("show", trace, "--run", first.run_id[:8])["runs"]

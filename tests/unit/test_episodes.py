@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 from patlm.stores.episode_schema import (
-    CallRecord,
+    Episode,
     EvidenceRecord,
     IterationRecord,
     Message,
-    TraceRecord,
+    Sample,
 )
 from patlm.stores.episodes import (
     DamagedLine,
-    TraceWriter,
-    UnknownTraceVersion,
-    forget_traces,
-    read_traces,
+    EpisodeWriter,
+    UnknownEpisodeVersion,
+    forget_episodes,
+    read_episodes,
 )
 from pydantic import ValidationError
 
@@ -39,8 +39,8 @@ def record(
     own: str | None = None,
     namespace: str = "default",
     day: int = 1,
-) -> TraceRecord:
-    call = CallRecord(
+) -> Episode:
+    call = Sample(
         node="style-reason",
         iteration=1,
         role="style",
@@ -57,12 +57,12 @@ def record(
         score=0.25,
         kept=True,
     )
-    return TraceRecord(
+    return Episode(
         run_id=run_id,
         created=datetime(2025, 3, day, 23, 59, tzinfo=UTC),
         namespace=namespace,
         request={"user_id": user_id, "task": "long", "title": "Title"},
-        calls=(call,),
+        samples=(call,),
         iterations=(iteration,),
         own=(evidence(own),) if own else (),
         confidence={"style": 0.5},
@@ -71,18 +71,18 @@ def record(
 
 
 def run_ids(path: Path) -> list[str]:
-    return [found.run_id for found in read_traces(path)]
+    return [found.run_id for found in read_episodes(path)]
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
-    writer = TraceWriter(tmp_path / "traces")
+    writer = EpisodeWriter(tmp_path / "traces")
     records = [record("r1"), record("r2", day=2), record("r3")]
     for each in records:
         writer.append(each)
     shards = sorted(path.name for path in writer.folder.glob("*.jsonl"))
     assert shards == ["traces-20250301.jsonl", "traces-20250302.jsonl"]
-    assert list(read_traces(writer.folder)) == [records[0], records[2], records[1]]
-    assert list(read_traces(writer.folder / shards[1])) == [records[1]]
+    assert list(read_episodes(writer.folder)) == [records[0], records[2], records[1]]
+    assert list(read_episodes(writer.folder / shards[1])) == [records[1]]
 
 
 def test_a_record_is_frozen_and_refuses_what_it_does_not_know() -> None:
@@ -90,7 +90,7 @@ def test_a_record_is_frozen_and_refuses_what_it_does_not_know() -> None:
     with pytest.raises(ValidationError):
         kept.text = "another"  # type: ignore[misc]
     with pytest.raises(ValidationError):
-        TraceRecord.model_validate({**kept.model_dump(), "rewards": []})
+        Episode.model_validate({**kept.model_dump(), "rewards": []})
 
 
 def test_a_writer_killed_at_any_byte_costs_one_record(tmp_path: Path) -> None:
@@ -98,12 +98,12 @@ def test_a_writer_killed_at_any_byte_costs_one_record(tmp_path: Path) -> None:
     for cut in range(len(whole) + 1):
         folder = tmp_path / str(cut)
         folder.mkdir()
-        writer, shard = TraceWriter(folder), folder / "traces-20250301.jsonl"
+        writer, shard = EpisodeWriter(folder), folder / "traces-20250301.jsonl"
         shard.write_bytes(before + whole[:cut])
         damaged: list[DamagedLine] = []
         # The object may be whole with only its line's end missing.
         expected = ["before", "torn"] if cut >= len(whole) - 1 else ["before"]
-        assert [each.run_id for each in read_traces(folder, report=damaged.append)] == expected
+        assert [each.run_id for each in read_episodes(folder, report=damaged.append)] == expected
         assert [(each.path, each.line) for each in damaged] == (
             [(shard, 2)] if 0 < cut < len(whole) - 1 else []
         )
@@ -119,12 +119,12 @@ def test_damage_is_told_with_file_and_line(
     wrong = json.dumps({**json.loads(good), "calls": "none"})
     shard.write_bytes(f"{good}\n[1]\n\n{wrong}\n".encode() + b"\xff\xfe\n" + good[:30].encode())
     damaged: list[DamagedLine] = []
-    assert len(list(read_traces(shard, report=damaged.append))) == 1
+    assert len(list(read_episodes(shard, report=damaged.append))) == 1
     assert [each.line for each in damaged] == [2, 4, 5, 6]
     assert "no record of version 1: calls: " in damaged[1].reason
     assert damaged[3].reason == "not a JSON object, torn off at the end of the file"
     assert str(damaged[0]) == f"{shard}:2: not a JSON object"
-    list(read_traces(shard))
+    list(read_episodes(shard))
     assert f"{shard}:2: not a JSON object" in caplog.text
 
 
@@ -133,18 +133,20 @@ def test_an_unknown_version_is_a_clear_error(tmp_path: Path, version: object) ->
     content = {**json.loads(record("r1").model_dump_json()), "version": version}
     shard = tmp_path / "traces.jsonl"
     shard.write_text(json.dumps(content) + "\n")
-    with pytest.raises(UnknownTraceVersion, match=r"traces.jsonl:1: expected a record of version"):
-        list(read_traces(shard))
+    with pytest.raises(
+        UnknownEpisodeVersion, match=r"traces.jsonl:1: expected a record of version"
+    ):
+        list(read_episodes(shard))
 
 
 def test_nothing_there_is_an_error_and_an_empty_folder_is_none(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no traces at"):
-        list(read_traces(tmp_path / "none"))
+        list(read_episodes(tmp_path / "none"))
     assert run_ids(tmp_path) == []
 
 
 def append_many(folder: Path, name: str) -> None:
-    writer = TraceWriter(folder)
+    writer = EpisodeWriter(folder)
     for number in range(20):
         writer.append(record(f"{name}-{number}"))
 
@@ -166,7 +168,7 @@ def test_processes_never_mix_their_lines(tmp_path: Path) -> None:
 
 
 def test_forgetting_takes_every_record_that_holds_something_of_the_user(tmp_path: Path) -> None:
-    writer = TraceWriter(tmp_path)
+    writer = EpisodeWriter(tmp_path)
     for each in (
         record("asked", "gone"),
         record("lent", lender="gone", day=2),
@@ -179,14 +181,14 @@ def test_forgetting_takes_every_record_that_holds_something_of_the_user(tmp_path
     with (tmp_path / "traces-20250302.jsonl").open("ab") as file:
         file.write(b'{"torn": "words of gone')
     before = b"".join(path.read_bytes() for path in tmp_path.glob("*.jsonl"))
-    assert forget_traces(tmp_path, "default", "gone", dry_run=True) == 4
+    assert forget_episodes(tmp_path, "default", "gone", dry_run=True) == 4
     assert b"".join(path.read_bytes() for path in tmp_path.glob("*.jsonl")) == before
-    assert forget_traces(tmp_path, "default", "gone") == 4
+    assert forget_episodes(tmp_path, "default", "gone") == 4
     assert run_ids(tmp_path) == ["another tenant's", "stays"]
     assert not (tmp_path / "traces-20250303.jsonl").exists()
     left = [path for path in tmp_path.iterdir() if b"words of gone" in path.read_bytes()]
     assert left == []  # the other tenant's record has the id, but no text of this user
-    assert forget_traces(tmp_path, "default", "gone") == 0
+    assert forget_episodes(tmp_path, "default", "gone") == 0
     writer.append(record("back", "gone"))
     assert "back" in run_ids(tmp_path)
 
@@ -195,19 +197,19 @@ def test_forgetting_knows_records_of_later_versions_too(tmp_path: Path) -> None:
     later = {"version": 9, "namespace": "default", "groups": [{"from": [{"user_id": "gone"}]}]}
     shard = tmp_path / "traces.jsonl"
     shard.write_text(json.dumps(later) + "\n")
-    assert forget_traces(tmp_path, "default", "gone") == 1
+    assert forget_episodes(tmp_path, "default", "gone") == 1
     assert not shard.exists()
 
 
 def test_forgetting_where_nothing_was_traced(tmp_path: Path) -> None:
-    assert forget_traces(tmp_path / "none", "default", "gone") == 0
+    assert forget_episodes(tmp_path / "none", "default", "gone") == 0
     assert not (tmp_path / "none").exists()
 
 
 def test_what_a_killed_forgetting_left_is_removed(tmp_path: Path) -> None:
-    TraceWriter(tmp_path).append(record("stays"))
+    EpisodeWriter(tmp_path).append(record("stays"))
     remains = tmp_path / "traces-20250301.jsonl.tmp"
     remains.write_text("words of gone")
     assert run_ids(tmp_path) == ["stays"]
-    forget_traces(tmp_path, "default", "gone")
+    forget_episodes(tmp_path, "default", "gone")
     assert not remains.exists()

@@ -215,8 +215,8 @@ async def test_every_run_leaves_one_record() -> None:
     (record,) = trace.records
     assert (record.request["user_id"], record.request["topic_id"]) == ("ana", "sea")
     assert (record.context["k"], record.namespace) == (3, "default")
-    assert [call.role for call in record.calls].count("integrate") == 2
-    assert {(call.node, call.iteration) for call in record.calls} == {
+    assert [call.role for call in record.samples].count("integrate") == 2
+    assert {(call.node, call.iteration) for call in record.samples} == {
         (node, iteration)
         for node in ("style-reason", "preference-reason", "integrate")
         for iteration in (1, 2)
@@ -224,7 +224,7 @@ async def test_every_run_leaves_one_record() -> None:
     asked = {(asked.system, asked.user, asked.number) for asked in model.asked}
     kept = {
         (call.messages[0].content, call.messages[1].content, call.iteration)
-        for call in record.calls
+        for call in record.samples
     }
     assert kept == asked, "prompts are kept as they were sent"
     for iteration in record.iterations:

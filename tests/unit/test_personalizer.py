@@ -12,7 +12,7 @@ import pytest
 from fakes import Asked, ScriptedChat
 from patlm.graph import DraftToken, NodeUpdate, Personalizer, Request, Result, opening
 from patlm.nodes.errors import LoopError, RequestError
-from patlm.stores.episodes import read_traces
+from patlm.stores.episodes import read_episodes
 from patlm.stores.errors import StoreError
 from store_fixtures import cheap_encoders
 
@@ -99,7 +99,7 @@ async def test_the_task_is_told_by_what_is_given(
         await personalizer.awrite("ana", **request_)  # type: ignore[arg-type]
         await personalizer.abatch([{"user_id": "ana", **request_}])
         _ = [event async for event in personalizer.astream("ana", **request_)]
-    records = list(read_traces(trace))
+    records = list(read_episodes(trace))
     assert [record.request["task"] for record in records] == [task] * 3
     assert {record.request["user_id"] for record in records} == {"ana"}
 
@@ -243,7 +243,7 @@ async def test_forgetting_takes_texts_and_traces(tmp_path: Path) -> None:
         receipt = await personalizer.forget("ana")
         assert (receipt.removed["texts"], receipt.removed["traces"]) == (1, 2)
         assert receipt.bytes_found_after == 0
-        assert [record.request["user_id"] for record in read_traces(trace)] == ["bo"]
+        assert [record.request["user_id"] for record in read_episodes(trace)] == ["bo"]
         assert (await personalizer.awrite("ana", title="Two nights")).cold_start == "zero"
 
 

@@ -18,8 +18,8 @@ from patlm.bench.loop_drawing import describe, draw_loop
 from patlm.bench.loop_path import nodes_of, trajectories_of
 from patlm.bench.trace_view import began, group_view, render_view, view_of
 from patlm.cli import view
-from patlm.stores.episode_schema import CallRecord, TraceRecord
-from patlm.stores.episodes import TraceWriter
+from patlm.stores.episode_schema import Episode, Sample
+from patlm.stores.episodes import EpisodeWriter
 from patlm.stores.records import Text
 from typer.testing import CliRunner
 
@@ -40,7 +40,7 @@ def record_of(
     store: GivenRetrieval | None = None,
     request: dict[str, Any] = LONG,
     **context: Any,
-) -> TraceRecord:
+) -> Episode:
     """Return the record of one real run of the loop, which may fail."""
     trace = MemoryTrace()
 
@@ -55,13 +55,13 @@ def record_of(
 
 
 @pytest.fixture(scope="module")
-def good() -> TraceRecord:
+def good() -> Episode:
     own = [Text("ana", "Lovely!! Slept like a log.")]
     return record_of(ScriptedChat(says=SAYS), GivenRetrieval(own=own))
 
 
 @pytest.fixture(scope="module")
-def failed() -> TraceRecord:
+def failed() -> Episode:
     return record_of(ScriptedChat(fault=fails(ValueError("out of words"), role="integrate")))
 
 
@@ -79,11 +79,11 @@ class Tags(HTMLParser):
         self.attributes += attrs
 
 
-def fates(record: TraceRecord) -> dict[str, str]:
+def fates(record: Episode) -> dict[str, str]:
     return {node.name: node.fate for node in nodes_of(record)}
 
 
-def test_a_run_is_shown_with_all_that_is_known_of_it(good: TraceRecord) -> None:
+def test_a_run_is_shown_with_all_that_is_known_of_it(good: Episode) -> None:
     page = render_view([good], source="traces-1.jsonl")
     assert "<title>Runs of traces-1.jsonl</title>" in page
     for part in (
@@ -99,7 +99,7 @@ def test_a_run_is_shown_with_all_that_is_known_of_it(good: TraceRecord) -> None:
     assert Tags(page).tags.count("svg") == 1 + len(NODES), "the drawing and a bar of each node"
 
 
-def test_what_changed_is_marked(good: TraceRecord) -> None:
+def test_what_changed_is_marked(good: Episode) -> None:
     first, second = view_of(good).rounds
     # By hand: "A fine view." -> "A fine, wide view."
     kinds = [(span.kind, span.text) for span in second.draft.spans or ()]
@@ -117,7 +117,7 @@ def test_what_changed_is_marked(good: TraceRecord) -> None:
     assert [side.same for side in first.sides] == [False, False]
 
 
-def test_evidence_that_is_new_is_marked(good: TraceRecord) -> None:
+def test_evidence_that_is_new_is_marked(good: Episode) -> None:
     first, second = good.iterations
     newer = first.evidence["preference"][0].model_copy(update={"text_id": "other"})
     pieces = (newer, first.evidence["preference"][1])
@@ -126,7 +126,7 @@ def test_evidence_that_is_new_is_marked(good: TraceRecord) -> None:
     assert page.count('class="tag good">new<') == 1
 
 
-def test_a_failed_run_tells_how_far_it_came(failed: TraceRecord) -> None:
+def test_a_failed_run_tells_how_far_it_came(failed: Episode) -> None:
     expected = dict.fromkeys(NODES, "reached")
     assert fates(failed) == {**expected, "integrate": "failed", "check-stop": "unreached"}
     page = render_view([failed])
@@ -164,7 +164,7 @@ def test_a_side_that_abstains_is_told() -> None:
     assert ">abstained<" in render_view([record])
 
 
-def test_other_trajectories_have_a_column(good: TraceRecord) -> None:
+def test_other_trajectories_have_a_column(good: Episode) -> None:
     assert trajectories_of(good) == ("style", "preference")
     timings = {"habit-retrieve": 0.25, "style-retrieve": 0.5, "total": 1.0, "integrate": 0.1}
     other = good.model_copy(
@@ -181,27 +181,27 @@ def test_other_trajectories_have_a_column(good: TraceRecord) -> None:
     ]  # fmt: skip
 
 
-def test_the_drawing_is_told_in_words(good: TraceRecord) -> None:
+def test_the_drawing_is_told_in_words(good: Episode) -> None:
     said = describe(good)
     for node in NODES:
         assert re.search(rf"{node} [\d.]+\sms", said), node
     assert said.endswith("2 iterations. max_iterations.")
 
 
-def test_nothing_that_is_in_a_record_becomes_markup(good: TraceRecord) -> None:
+def test_nothing_that_is_in_a_record_becomes_markup(good: Episode) -> None:
     texts = [Text("bo" + HOSTILE, HOSTILE * 9, topic_id=HOSTILE, title=HOSTILE)]
     record = record_of(
         ScriptedChat(says=dict.fromkeys(SAYS, [HOSTILE, f"{HOSTILE} {HOSTILE}"])),
         GivenRetrieval(own=texts, style=found(texts), preference=found(texts)),
         {**LONG, "user_id": HOSTILE, "title": HOSTILE},
     )
-    call = CallRecord(
+    call = Sample(
         node=f"{HOSTILE}-reason", iteration=1, role="style", model=HOSTILE, messages=(),
         seconds=1, error=HOSTILE,
     )  # fmt: skip
     record = record.model_copy(
         update={
-            "calls": (*record.calls, call), "run_id": f'"{HOSTILE}', "stop_reason": HOSTILE,
+            "samples": (*record.samples, call), "run_id": f'"{HOSTILE}', "stop_reason": HOSTILE,
             "warnings": (HOSTILE,), "namespace": HOSTILE, "models": {HOSTILE: HOSTILE},
             "timings": {**record.timings, f"{HOSTILE}-retrieve": 1.0}, "cold_start": HOSTILE,
         }
@@ -225,7 +225,7 @@ def test_nothing_that_is_in_a_record_becomes_markup(good: TraceRecord) -> None:
     assert str(escape(HOSTILE)) in page
 
 
-def test_a_group_is_a_table_of_rewards(good: TraceRecord) -> None:
+def test_a_group_is_a_table_of_rewards(good: Episode) -> None:
     group = {
         "group_id": "g-7", "role": "style",
         "candidates": [
@@ -243,10 +243,10 @@ def test_a_group_is_a_table_of_rewards(good: TraceRecord) -> None:
     assert "Candidates" not in render_view([good])
 
 
-def test_a_time_without_a_zone_is_in_utc(good: TraceRecord) -> None:
+def test_a_time_without_a_zone_is_in_utc(good: Episode) -> None:
     row = good.model_dump(mode="json")
-    plain = TraceRecord.model_validate({**row, "created": "2026-01-02T03:04:05"})
-    other = TraceRecord.model_validate({**row, "created": "2026-01-02T05:04:05+02:00"})
+    plain = Episode.model_validate({**row, "created": "2026-01-02T03:04:05"})
+    other = Episode.model_validate({**row, "created": "2026-01-02T05:04:05+02:00"})
     assert began(plain) == began(other)
     assert "2026-01-02 03:04:05 UTC" in render_view([other])
 
@@ -265,7 +265,7 @@ def call(*arguments: object) -> Result:
 
 
 @pytest.fixture
-def folder(good: TraceRecord, failed: TraceRecord, tmp_path: Path) -> Path:
+def folder(good: Episode, failed: Episode, tmp_path: Path) -> Path:
     """A folder of runs on two days, which were not written in the order in which they began."""
     records = [
         (good, "2026-01-02T10:00:00Z", "aa1"),
@@ -275,8 +275,8 @@ def folder(good: TraceRecord, failed: TraceRecord, tmp_path: Path) -> Path:
     ]
     for record, created, run_id in records:
         row = record.model_dump(mode="json")
-        new = TraceRecord.model_validate({**row, "created": created, "run_id": run_id})
-        TraceWriter(tmp_path / "traces").append(new)
+        new = Episode.model_validate({**row, "created": created, "run_id": run_id})
+        EpisodeWriter(tmp_path / "traces").append(new)
     return tmp_path / "traces"
 
 
