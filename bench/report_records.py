@@ -191,16 +191,19 @@ class Examples(BaseModel):
 Record = TypeVar("Record", Results, Examples)
 
 
-def read_results(folder: Path) -> Results:
+def read_results(place: Path) -> Results:
     """Read `results.json`.
+
+    Args:
+        place: Its folder, or the file itself under whatever name.
 
     Raises:
         BrokenResults: It is not there, or not what the bench writes.
     """
-    file = folder / RESULTS
+    file = place if place.is_file() else place / RESULTS
     if not file.is_file():
         raise BrokenResults(
-            f"no {RESULTS} in {folder}: expected a folder that "
+            f"no {RESULTS} in {place}: expected a folder that "
             "`patlm bench personalization --out` has written"
         )
     return _read(file, Results)

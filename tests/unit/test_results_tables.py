@@ -1,0 +1,57 @@
+"""The tables of `results.json` as Markdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from patlm.bench.report_records import read_results
+from patlm.bench.results_tables import results_tables
+from patlm.cli.main import app
+from report_results import results, several_histories
+from typer.testing import CliRunner
+
+
+def tables_of(tmp_path: Path, found: dict) -> str:
+    file = tmp_path / "anything.json"
+    file.write_text(json.dumps(found))
+    return results_tables(read_results(file))
+
+
+def test_every_arm_has_a_row_with_the_figures_of_the_file(tmp_path: Path) -> None:
+    found = results()
+    said = tables_of(tmp_path, found)
+    for row in found["arms"] + found["floors"]:
+        line = next(each for each in said.splitlines() if each.startswith(f"| `{row['arm']}` |"))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert len(cells) == 8
+        assert cells[1] == f"{row['metrics']['quality']['mean']:.3f}"
+        assert cells[6] == f"{row['length']:.0f}"
+
+
+def test_verdicts_stand_below_the_table_with_each_test(tmp_path: Path) -> None:
+    found = results()
+    said = tables_of(tmp_path, found)
+    for verdict in found["verdicts"]:
+        line = next(each for each in said.splitlines() if each.startswith(f"**{verdict['side']}:"))
+        assert f"**{verdict['side']}: {verdict['verdict']}.**" in line
+        for test in verdict["tests"]:
+            assert test["what"].replace(" - ", " − ") in line
+
+
+def test_each_history_has_a_table_of_its_own(tmp_path: Path) -> None:
+    found = several_histories()
+    cases = {(row["data"], row["task"], row["history"]) for row in found["arms"]}
+    said = tables_of(tmp_path, found)
+    assert f"\n{said}".count("\n### ") == len(cases) > 1
+    assert ", 1 own text known:" in said
+
+
+def test_the_command_prints_the_tables_of_a_file_alone(tmp_path: Path) -> None:
+    file = tmp_path / "published.json"
+    file.write_text(json.dumps(results()))
+    ran = CliRunner().invoke(app, ["bench", "report", str(file), "--markdown"])
+    assert ran.exit_code == 0, ran.output
+    assert "| `copy_typical` |" in ran.output
+    missing = CliRunner().invoke(app, ["bench", "report", str(tmp_path / "none"), "--markdown"])
+    assert missing.exit_code == 1 and "no results.json in" in missing.output
