@@ -180,6 +180,7 @@ def _make_parts(
         least_confidence=LEAST_CONFIDENCE,
         promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
         trace=None if settings.trace is None else EpisodeWriter(settings.trace),
+        capture=settings.trace is not None,
     )
 
 
@@ -195,6 +196,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             model_name(model),
             options={"temperature": 0.0, "no_repeat_ngram_size": NO_REPEAT_NGRAM},
             takes_adapters=True,
+            base=model.fingerprint,
         )
     if isinstance(model, RemoteChatModel):
         # Greedy where the server is one's own; a provider's newest models take no temperature.

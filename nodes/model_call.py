@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ..models.errors import (
@@ -29,26 +30,35 @@ FINAL = (
 )
 """What a model raises where calling again as before can't help."""
 
+_SAMPLING = ("temperature", "top_p", "seed", "max_tokens", "no_repeat_ngram_size")
+_CAPTURED = ("prompt_token_ids", "token_ids", "logprobs")
+
 
 async def call_model(
-    turn: Turn, role: str, prompt: Prompt, *, max_tokens: int
+    turn: Turn, role: str, prompt: Prompt, *, max_tokens: int, **options: Any
 ) -> tuple[str, dict[str, Any]]:
     """Ask the model of a role and return its answer with the call's record.
+
+    The record holds the fields of a `Sample` that a call decides; token ids and log-probabilities
+    are None where the run does not capture, or the model does not give them.
 
     Args:
         turn: The node's turn.
         role: Which model to ask.
         prompt: What to ask.
         max_tokens: Length of the answer at most.
+        options: Of this one call; in place of the role's of the same names.
 
     Raises:
         ModelCallError: The model failed; transient unless it refused the call itself.
     """
     chat = turn.parts.role(role)
-    options = {**chat.options, **_serving_options(turn, role)}
+    captured = turn.parts.capture and chat.base is not None
+    given = {**chat.options, **_serving_options(turn, role)}
+    given |= {"max_tokens": max_tokens, **({"capture": True} if captured else {}), **options}
     begin = time.perf_counter()
     try:
-        answer = await chat.model.ainvoke(prompt.messages, max_tokens=max_tokens, **options)
+        answer = await chat.model.ainvoke(prompt.messages, **given)
     except (LoopError, TimeoutError):
         raise
     # The boundary to foreign code: any model may raise anything.
@@ -59,11 +69,31 @@ async def call_model(
     return text, {
         "role": role,
         "model": chat.name,
+        "base": chat.base,
         "adapter": answer.response_metadata.get("adapter", BASE),
         "messages": [{"role": who, "content": content} for who, content in prompt.messages],
         "text": text,
+        "sampling": _sampling(given),
+        **_written(answer.response_metadata, captured=captured),
         "seconds": time.perf_counter() - begin,
     }
+
+
+def _sampling(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how tokens were chosen; None where that is left to the model, so not known."""
+    if "temperature" not in options:
+        return None
+    return {name: options[name] for name in _SAMPLING if name in options}
+
+
+def _written(metadata: Mapping[str, Any], *, captured: bool) -> dict[str, Any]:
+    """Return what the model tells of its answer.
+
+    Only a model that was asked to capture is believed: others use the same names for other things.
+    """
+    reason = metadata.get("finish_reason")
+    told = {name: metadata.get(name) if captured else None for name in _CAPTURED}
+    return {"finish_reason": reason if isinstance(reason, str) else None, **told}
 
 
 def _serving_options(turn: Turn, role: str) -> dict[str, Any]:

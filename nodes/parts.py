@@ -41,12 +41,15 @@ class ChatRole:
         name: How the model is called in results and traces.
         options: Decoding options that this model knows (temperature, n-grams not to repeat).
         takes_adapters: Whether it knows the options `role`, `adapter` and `adapter_fallback`.
+        base: Fingerprint of its weights where they are loaded in this process; such a model knows
+            the option `capture` too.
     """
 
     model: BaseChatModel
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     takes_adapters: bool = False
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Parts:
         promoted: Returns the promoted adapter of each role; asked once a run, in a thread.
         strategies: How evidence can be picked, by side and name.
         trace: Where the record of each run goes, or None.
+        capture: Whether calls keep token ids and log-probabilities, where the model gives them.
         namespace: Tenant of runs whose context names none.
     """
 
@@ -99,6 +103,7 @@ class Parts:
     promoted: Callable[[], Mapping[str, str]] | None = None
     strategies: Strategies = field(default_factory=lambda: STRATEGIES)
     trace: Trace | None = None
+    capture: bool = False
     namespace: str = "default"
 
     def role(self, name: str) -> ChatRole:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .model_call import call_model
 from .parts import ProvideParts
-from .prompts import LEAST_CUT_TO_SAY, ReasonerText, reasoner_prompt
+from .prompts import LEAST_CUT_TO_SAY, Prompt, ReasonerText, reasoner_prompt
 from .state import Evidence, Update
 from .turn import Node, Turn, as_node
 
@@ -31,21 +32,34 @@ def build_reason(
     return as_node(f"{name}-reason", provide, reason)
 
 
-async def summarise(
+@dataclass(frozen=True)
+class Reading:
+    """What a reasoner is to read.
+
+    Attributes:
+        prompt: None where it abstains without a call.
+        warnings: What the caller should know of it.
+    """
+
+    prompt: Prompt | None
+    warnings: list[str] = field(default_factory=list)
+
+
+def reading(
     turn: Turn, name: str, words: Mapping[str, ReasonerText], *, reads_own: bool
-) -> tuple[str | None, dict[str, Any]]:
-    """Return a trajectory's summary (None: it abstains) and the log of how it came about."""
+) -> Reading:
+    """Return what a trajectory's reasoner reads in a turn; arguments as those of `build_reason`."""
     state = turn.state
     evidence = [Evidence.model_validate(piece) for piece in state["evidence"][name]]
     own = [Evidence.model_validate(piece) for piece in state["own"]] if reads_own else []
     confidence, least = state["confidence"][name], turn.parts.least_confidence.get(name, 0.0)
     warnings = []
     if not evidence and not own:
-        return None, {"warnings": [f"{name}: no evidence was found, so this side abstains"]}
+        return Reading(None, [f"{name}: no evidence was found, so this side abstains"])
     if confidence < least:
         doubt = f"{name}: confidence {confidence:.3g} is below {least:.3g}"
         if not own:
-            return None, {"warnings": [f"{doubt}: this side abstains"]}
+            return Reading(None, [f"{doubt}: this side abstains"])
         # What the user wrote needs no neighbours to be sure of.
         evidence, warnings = [], [f"{doubt}: only the user's own texts are read"]
     later = turn.iteration > 1
@@ -59,10 +73,20 @@ async def summarise(
         budget=turn.parts.budget,
         count=turn.parts.count,
     )
-    answer, call = await call_model(turn, name, prompt, max_tokens=turn.parts.budget.summary)
     if prompt.cut_share >= LEAST_CUT_TO_SAY:
         warnings.append(f"{name}: {prompt.cut_share:.0%} of its texts was cut to fit the prompt")
-    entry = {"call": call, "warnings": warnings, "cut_share": prompt.cut_share}
+    return Reading(prompt, warnings)
+
+
+async def summarise(
+    turn: Turn, name: str, words: Mapping[str, ReasonerText], *, reads_own: bool
+) -> tuple[str | None, dict[str, Any]]:
+    """Return a trajectory's summary (None: it abstains) and the log of how it came about."""
+    read = reading(turn, name, words, reads_own=reads_own)
+    if read.prompt is None:
+        return None, {"warnings": read.warnings}
+    answer, call = await call_model(turn, name, read.prompt, max_tokens=turn.parts.budget.summary)
+    entry = {"call": call, "warnings": read.warnings, "cut_share": read.prompt.cut_share}
     return read_summary(answer), entry
 
 

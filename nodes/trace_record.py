@@ -49,7 +49,7 @@ def record_of(
 
 def _call(key: str, call: dict[str, Any]) -> Sample:
     node, _, iteration = key.rpartition("@")
-    return Sample.model_validate({"node": node, "iteration": int(iteration), **call})
+    return Sample.model_validate({"id": key, "node": node, "iteration": int(iteration), **call})
 
 
 def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> IterationRecord:

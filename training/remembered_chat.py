@@ -19,7 +19,7 @@ from .answers import Answers
 _NO_MATTER = ("role",)
 """Options that change no answer."""
 
-_KEPT_METADATA = ("adapter", "finish_reason")
+_KEPT_METADATA = ("adapter", "finish_reason", "prompt_token_ids", "token_ids", "logprobs")
 
 
 class RememberedChat(BaseChatModel):

@@ -116,19 +116,19 @@ def test_damage_is_told_with_file_and_line(
 ) -> None:
     shard = tmp_path / "traces-20250301.jsonl"
     good = record("r1").model_dump_json()
-    wrong = json.dumps({**json.loads(good), "calls": "none"})
+    wrong = json.dumps({**json.loads(good), "samples": "none"})
     shard.write_bytes(f"{good}\n[1]\n\n{wrong}\n".encode() + b"\xff\xfe\n" + good[:30].encode())
     damaged: list[DamagedLine] = []
     assert len(list(read_episodes(shard, report=damaged.append))) == 1
     assert [each.line for each in damaged] == [2, 4, 5, 6]
-    assert "no record of version 1: calls: " in damaged[1].reason
+    assert "no record of version 2: samples: " in damaged[1].reason
     assert damaged[3].reason == "not a JSON object, torn off at the end of the file"
     assert str(damaged[0]) == f"{shard}:2: not a JSON object"
     list(read_episodes(shard))
     assert f"{shard}:2: not a JSON object" in caplog.text
 
 
-@pytest.mark.parametrize("version", [2, "1", None, [1]])
+@pytest.mark.parametrize("version", [3, "1", None, [1]])
 def test_an_unknown_version_is_a_clear_error(tmp_path: Path, version: object) -> None:
     content = {**json.loads(record("r1").model_dump_json()), "version": version}
     shard = tmp_path / "traces.jsonl"

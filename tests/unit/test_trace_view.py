@@ -168,7 +168,7 @@ def test_other_trajectories_have_a_column(good: Episode) -> None:
     assert trajectories_of(good) == ("style", "preference")
     timings = {"habit-retrieve": 0.25, "style-retrieve": 0.5, "total": 1.0, "integrate": 0.1}
     other = good.model_copy(
-        update={"iterations": (), "calls": (), "confidence": {}, "timings": timings}
+        update={"iterations": (), "samples": (), "confidence": {}, "timings": timings}
     )
     assert trajectories_of(other) == ("style", "habit"), "it has a result: preference is not there"
     assert trajectories_of(other.model_copy(update={"text": None})) == (
