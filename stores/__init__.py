@@ -17,7 +17,10 @@ if TYPE_CHECKING:
         AdapterNotFound,
         AdapterUnfit,
     )
+    from .adapter_lineage import Chain
     from .adapter_manifest import Manifest, parse_name
+    from .adapter_people import people_in, person_key
+    from .adapter_pruning import Pruned
     from .adapters import Adapter, AdapterRegistry
     from .artefacts import Artefact
     from .display_names import is_display_name
@@ -68,6 +71,7 @@ _MODULES = {
     "Added": "outcomes",
     "Artefact": "artefacts",
     "Sample": "episode_schema",
+    "Chain": "adapter_lineage",
     "Compacted": "outcomes",
     "DamagedLine": "episodes",
     "Embedded": "records",
@@ -90,6 +94,7 @@ _MODULES = {
     "NoSuchStore": "errors",
     "NotForgotten": "errors",
     "Place": "splits",
+    "Pruned": "adapter_pruning",
     "Receipt": "outcomes",
     "Reject": "file_rows",
     "RowFile": "readers",
@@ -115,6 +120,8 @@ _MODULES = {
     "latest_as_targets": "splits",
     "load_splits": "split_files",
     "parse_name": "adapter_manifest",
+    "people_in": "adapter_people",
+    "person_key": "adapter_people",
     "read_texts": "readers",
     "read_episodes": "episodes",
     "sample_corpus": "sample",
@@ -132,6 +139,7 @@ __all__ = [
     "Added",
     "Artefact",
     "Sample",
+    "Chain",
     "Compacted",
     "DamagedLine",
     "Embedded",
@@ -154,6 +162,7 @@ __all__ = [
     "NoSuchStore",
     "NotForgotten",
     "Place",
+    "Pruned",
     "Receipt",
     "Reject",
     "RowFile",
@@ -179,6 +188,8 @@ __all__ = [
     "latest_as_targets",
     "load_splits",
     "parse_name",
+    "people_in",
+    "person_key",
     "read_texts",
     "read_episodes",
     "sample_corpus",

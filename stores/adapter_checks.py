@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from .adapter_errors import AdapterDamaged, AdapterUnfit
-from .adapter_manifest import CONFIG, FILES, MANIFEST, WEIGHTS, Manifest
+from .adapter_manifest import CONFIG, FILES, MANIFEST, PEOPLE, WEIGHTS, Manifest
 
 _AGAIN = "add it again from where it was trained"
 
@@ -67,22 +67,29 @@ def check_files(name: str, folder: Path, expected: Mapping[str, str]) -> None:
     Args:
         name: What the adapter is called.
         folder: Where it lies.
-        expected: sha256 in hex, by file.
+        expected: sha256 in hex, by file; `trained_on.txt` need not be among them.
 
     Raises:
         AdapterDamaged: One is missing, can't be read, has no checksum or another one.
     """
-    for file in FILES:
-        found = checksum(name, folder / file)
-        if file not in expected:
-            raise AdapterDamaged(
-                f"adapter {name}: its {MANIFEST} has no sha256 of {file}: {_AGAIN}"
-            )
-        if found != expected[file]:
-            raise AdapterDamaged(
-                f"adapter {name}: {file} was changed or damaged: expected sha256 "
-                f"{expected[file][:16]}..., got {found[:16]}...: {_AGAIN}"
-            )
+    for file in (*FILES, PEOPLE) if PEOPLE in expected else FILES:
+        check_file(name, folder, file, expected)
+
+
+def check_file(name: str, folder: Path, file: str, expected: Mapping[str, str]) -> None:
+    """Compare one file of an adapter with its checksum, as `check_files` does all.
+
+    Raises:
+        AdapterDamaged: It is missing, can't be read, has no checksum or another one.
+    """
+    found = checksum(name, folder / file)
+    if file not in expected:
+        raise AdapterDamaged(f"adapter {name}: its {MANIFEST} has no sha256 of {file}: {_AGAIN}")
+    if found != expected[file]:
+        raise AdapterDamaged(
+            f"adapter {name}: {file} was changed or damaged: expected sha256 "
+            f"{expected[file][:16]}..., got {found[:16]}...: {_AGAIN}"
+        )
 
 
 def check_shape(name: str, folder: Path) -> None:

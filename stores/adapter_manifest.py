@@ -14,9 +14,13 @@ from .adapter_errors import AdapterNotFound
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 MANIFEST = "manifest.json"
+PEOPLE = "trained_on.txt"
 
 FILES = (CONFIG, WEIGHTS)
-"""What PEFT saves and the registry keeps; the manifest holds their checksums."""
+"""What PEFT saves and the registry keeps; the manifest holds their checksums.
+
+Beside them lies `trained_on.txt` where it is known whose texts trained the adapter.
+"""
 
 _ROLE = r"[a-z0-9][a-z0-9-]{0,63}"
 _STEP = r"[1-9][0-9]{0,8}"
@@ -41,6 +45,13 @@ class Manifest(BaseModel):
     episode_shards: tuple[str, ...] = Field(
         default=(), description="Names of the shards of episodes it was trained on."
     )
+    data: str | None = Field(
+        default=None, description="Name of the data set it was trained on; none: not known."
+    )
+    task: str | None = Field(
+        default=None, description="The task it was trained for: long, short, rating or free."
+    )
+    method: str | None = Field(default=None, description="How it was trained: dpo, grpo or sft.")
     split: str | None = Field(
         default=None, description="Fingerprint of the splits it was trained under; none: no split."
     )

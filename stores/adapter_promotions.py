@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -82,13 +83,19 @@ class Promotions:
             ) from None
         return {role: names for role, names in kept.history.items() if names}
 
-    def push(self, role: str, name: str) -> None:
+    def push(self, role: str, name: str, check: Callable[[], object]) -> None:
         """Put an adapter into use; the one before stays in the history.
+
+        Args:
+            role: Whose.
+            name: The adapter.
+            check: Called under the lock; what it raises keeps all as it is.
 
         Raises:
             AdapterDamaged: The file can't be read.
         """
         with self._lock():
+            check()
             histories = self.histories()
             before = histories.get(role, ())
             if before[-1:] != (name,):  # twice in a row would make a rollback do nothing
@@ -108,6 +115,23 @@ class Promotions:
             left = histories[role][:-1]
             self._write({**histories, role: left})
         return left[-1] if left else None
+
+    def drop(self, names: Container[str]) -> None:
+        """Take adapters that are to go out of all histories; whoever calls this holds the lock.
+
+        Those in use must not be among them. A rollback passes over what was taken out.
+
+        Raises:
+            AdapterDamaged: The file can't be read.
+        """
+        histories = self.histories()
+        left = {
+            # Without what lay between them two of one name may meet: one of them is enough.
+            role: tuple(name for name, _ in groupby(n for n in history if n not in names))
+            for role, history in histories.items()
+        }
+        if left != histories:
+            self._write(left)
 
     def _demand(self, role: str, histories: _Histories) -> None:
         if role not in histories:

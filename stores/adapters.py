@@ -15,54 +15,38 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from filelock import FileLock
 
-from .adapter_checks import check_files, check_shape, checksum, read_manifest
+from .adapter_checks import check_files, check_shape, read_manifest
+from .adapter_copying import copy_adapter
 from .adapter_errors import (
-    AdapterDamaged,
     AdapterError,
     AdapterExists,
     AdapterNotFound,
     AdapterUnfit,
 )
-from .adapter_manifest import FILES, MANIFEST, Manifest, is_name, parse_name
+from .adapter_folders import (
+    Adapter,
+    adapters_in,
+    clear_remains,
+    names_in,
+    origins_in,
+    place_to_fill,
+    remove,
+    size_of,
+)
+from .adapter_lineage import Chain, people_of, trained_on
+from .adapter_manifest import FILES, Manifest, parse_name
 from .adapter_promotions import Promotions
+from .adapter_pruning import Pruned, choose_kept
+
+__all__ = ["Adapter", "AdapterRegistry"]
 
 _log = logging.getLogger(__name__)
 _LOCK = ".adapters.lock"
-_PARTIAL = ".adding-"
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """One adapter that is kept.
-
-    Attributes:
-        path: Its folder, in PEFT's format.
-        manifest: Where it comes from and what it was made for.
-    """
-
-    path: Path
-    manifest: Manifest
-
-    @property
-    def name(self) -> str:
-        """What it is called: `role@step`."""
-        return self.manifest.name
-
-    @property
-    def role(self) -> str:
-        """The job it was trained for."""
-        return self.manifest.role
-
-    @property
-    def step(self) -> int:
-        """Its number within the role, from 1."""
-        return self.manifest.step
 
 
 class AdapterRegistry:
@@ -76,12 +60,16 @@ class AdapterRegistry:
         self.root = root
         self._promotions = Promotions(root / "promoted.json", self._lock)
 
-    def add(self, folder: Path, manifest: Manifest) -> Adapter:
+    def add(
+        self, folder: Path, manifest: Manifest, *, trained_on: Iterable[str] | None = None
+    ) -> Adapter:
         """Keep a copy of an adapter: checked, and visible only once it is whole.
 
         Args:
             folder: What PEFT's `save_pretrained` wrote; other files in it are left behind.
             manifest: Its `files` may be empty; checksums that it holds are compared.
+            trained_on: Keys of the people whose texts trained it on top of its parent
+                (`adapter_people.person_key`); None: nobody knows, which `forget` will say.
 
         Returns:
             The adapter as it is kept, with all checksums in its manifest.
@@ -91,8 +79,9 @@ class AdapterRegistry:
             AdapterDamaged: A file is missing, can't be read, or differs from its checksum.
             AdapterUnfit: It can't share a batch with other adapters.
             AdapterExists: One of this name is kept already.
+            ValueError: One of the people is no key.
         """
-        place, partial = self.root / manifest.name, self.root / f"{_PARTIAL}{manifest.name}"
+        place, partial = self.root / manifest.name, place_to_fill(self.root, manifest.name)
         if not folder.is_dir():
             raise AdapterNotFound(
                 f"adapter {manifest.name}: expected a folder with {' and '.join(FILES)}, there is "
@@ -104,10 +93,9 @@ class AdapterRegistry:
                     f"adapter {manifest.name} is kept already and never changes: add this one as "
                     f"step {self.next_step(manifest.role)}"
                 )
-            for remains in self.root.glob(f"{_PARTIAL}*"):  # of a process that was killed
-                shutil.rmtree(remains)
+            clear_remains(self.root)
             try:
-                kept = _copy(folder, partial, manifest)
+                kept = copy_adapter(folder, partial, manifest, trained_on)
                 os.rename(partial, place)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -123,13 +111,7 @@ class AdapterRegistry:
             report: Told of each whose manifest can't be read, which is passed over; by default it
                 is logged as a warning.
         """
-        found = []
-        for folder in self._folders():
-            try:
-                found.append(Adapter(folder, read_manifest(folder)))
-            except AdapterDamaged as error:
-                (report or _warn)(error)
-        return tuple(found)
+        return adapters_in(self.root, report or _warn)
 
     def get(self, name: str, *, base: str | None = None) -> Adapter:
         """Return an adapter after all checks; 3 to 7 ms for one of 3 MB.
@@ -143,10 +125,7 @@ class AdapterRegistry:
             AdapterDamaged: A file is missing, can't be read, or is not the one that was added.
             AdapterUnfit: It can't share a batch with others, or was made for another base model.
         """
-        role, _ = parse_name(name)
-        folder = self.root / name
-        if not folder.is_dir():
-            raise self._not_found(role, name)
+        folder = self._folder_of(name)
         manifest = read_manifest(folder)
         check_files(name, folder, manifest.files)
         check_shape(name, folder)
@@ -159,7 +138,7 @@ class AdapterRegistry:
 
     def next_step(self, role: str) -> int:
         """Return the step after the highest that a role has, damaged and promoted ones included."""
-        names = [folder.name for folder in self._folders()]
+        names = names_in(self.root)
         names += self._promotions.histories().get(role, ())
         return 1 + max((step for own, step in map(parse_name, names) if own == role), default=0)
 
@@ -174,13 +153,19 @@ class AdapterRegistry:
         """
         return self._promotions.current()
 
-    def promote(self, name: str) -> None:
+    def promote(self, name: str, *, base: str | None = None) -> None:
         """Put an adapter into use for its role, after all checks; the one before is remembered.
+
+        Args:
+            name: `role@step`.
+            base: Fingerprint of the base model that is going to serve it; None: not known here.
 
         Raises:
             AdapterError: As `get`, or `promoted.json` can't be read.
         """
-        self._promotions.push(self.get(name).role, name)
+        role = self.get(name, base=base).role
+        # Looked for again under the lock: it may have been pruned since.
+        self._promotions.push(role, name, lambda: self._folder_of(name))
 
     def rollback(self, role: str) -> str | None:
         """Go back to the adapter that was in use before, and forget the promotion of this one.
@@ -196,17 +181,86 @@ class AdapterRegistry:
         """
         return self._promotions.pop(role)
 
-    def _folders(self) -> list[Path]:
-        return sorted(self._named_folders(), key=lambda folder: parse_name(folder.name))
+    def chain(self, name: str) -> Chain:
+        """Return an adapter and those that it went on from, by their manifests alone.
 
-    def _named_folders(self) -> Iterator[Path]:
-        if self.root.is_dir():
-            yield from (
-                each for each in self.root.iterdir() if is_name(each.name) and each.is_dir()
-            )
+        Raises:
+            AdapterNotFound: None of this name is kept.
+            AdapterDamaged: Its own manifest can't be read; an ancestor's only ends the chain.
+        """
+        found = [read_manifest(self._folder_of(name))]
+        while (parent := found[-1].parent) is not None:
+            try:
+                manifest = read_manifest(self._folder_of(parent))
+            except AdapterError:
+                return Chain(tuple(found), missing=parent)
+            if manifest in found:  # a circle, written by hand
+                break
+            found.append(manifest)
+        return Chain(tuple(found))
+
+    def trained_on(self, person: str) -> tuple[str, ...]:
+        """Return the adapters that a person's texts trained, themselves or through a parent.
+
+        Args:
+            person: Key of the person (`adapter_people.person_key`).
+        """
+        return trained_on(person, origins_in(self.root))
+
+    def people(self) -> dict[str, frozenset[str] | None]:
+        """Return the keys of all whose texts trained each adapter or what it went on from.
+
+        None stands where nobody can tell: the record of one of them was never made, is damaged, or
+        went with a folder that was removed by hand.
+        """
+        origins = origins_in(self.root)
+        return {name: people_of(name, origins) for name in origins}
+
+    def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
+        """Remove old adapters; `adapter_pruning` says which stay.
+
+        Each goes in one step, so that nobody sees half of one, and out of the promotions before
+        it goes. Whoever has loaded one keeps it.
+
+        Args:
+            keep: How many of the latest of each role stay; at least 1, so that no number is given
+                a second time.
+            dry_run: Only say what would go.
+
+        Raises:
+            ValueError: `keep` is below 1.
+            AdapterDamaged: `promoted.json` can't be read; nothing is removed then.
+        """
+        if keep < 1:
+            raise ValueError(f"expected to keep 1 adapter of each role or more, got {keep}")
+        if dry_run or not self.root.is_dir():
+            return self._choose(keep)
+        with self._lock():
+            clear_remains(self.root)
+            chosen = self._choose(keep)
+            self._promotions.drop(chosen.removed)
+            for name in chosen.removed:
+                remove(self.root, name)
+        return chosen
+
+    def _choose(self, keep: int) -> Pruned:
+        parents = {a.name: a.manifest.parent for a in self.adapters(report=lambda _: None)}
+        names = names_in(self.root)
+        damaged = [name for name in names if name not in parents]
+        why = choose_kept(parents, damaged, self._promotions.histories(), keep)
+        leaving = tuple(name for name in names if name not in why)
+        size = sum(size_of(self.root / name) for name in leaving)
+        return Pruned(leaving, {name: why[name] for name in names if name in why}, size)
+
+    def _folder_of(self, name: str) -> Path:
+        role, _ = parse_name(name)
+        folder = self.root / name
+        if not folder.is_dir():
+            raise self._not_found(role, name)
+        return folder
 
     def _not_found(self, role: str, name: str) -> AdapterNotFound:
-        names = [folder.name for folder in self._folders() if parse_name(folder.name)[0] == role]
+        names = [each for each in names_in(self.root) if parse_name(each)[0] == role]
         kept = ", ".join(names[-5:]) or "none"
         if self.promoted().get(role) == name:
             todo = f"it is promoted all the same: add it again, or `patlm adapters rollback {role}`"
@@ -219,32 +273,6 @@ class AdapterRegistry:
     def _lock(self) -> FileLock:
         self.root.mkdir(parents=True, exist_ok=True)
         return FileLock(self.root / _LOCK)
-
-
-def _copy(folder: Path, partial: Path, manifest: Manifest) -> Manifest:
-    """Fill a new folder with an adapter's files and its manifest, and check what was written."""
-    partial.mkdir()
-    for file in FILES:
-        if not (folder / file).is_file():
-            raise AdapterDamaged(
-                f"adapter {manifest.name}: expected {' and '.join(FILES)} in {folder}, {file} is "
-                "missing: save it by PEFT's `save_pretrained`"
-            )
-        shutil.copyfile(folder / file, partial / file)
-        _flush(partial / file)
-    files = {file: checksum(manifest.name, partial / file) for file in FILES}
-    check_files(manifest.name, partial, {**files, **manifest.files})
-    check_shape(manifest.name, partial)
-    text = manifest.model_copy(update={"files": files}).model_dump_json(indent=1)
-    (partial / MANIFEST).write_text(text, encoding="utf-8")
-    _flush(partial / MANIFEST)
-    return Manifest.model_validate_json(text)
-
-
-def _flush(path: Path) -> None:
-    """Have a file on the disk before the rename that makes it visible."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _warn(error: AdapterError) -> None:
