@@ -10,13 +10,14 @@ from typing import Any
 
 from ..graph.settings import Settings
 from ..training.errors import TrainingError
+from ..training.whole_files import write_json
 from .arms import with_adapters
 from .asked_model import check_splits, open_asked_model
 from .examples import EXAMPLES_FILE, examples_of
 from .judging import judged
 from .personalization import Plan, Watch, measure_personalization, read_targets
 from .report import write_report
-from .results import RESULTS, results_of, write_json
+from .results import RESULTS, results_of
 
 
 class NothingDone(TrainingError):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from ..nodes.parts import PromptBudget
@@ -55,19 +52,6 @@ def cells(measured: Measured) -> Iterator[Cell]:
             if tuple(place) == (data, task, history)
         }
         yield Cell(data, task, history, items, failed)
-
-
-def write_json(value: Mapping[str, Any], file: Path) -> None:
-    """Write a file whole, or leave the one before."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}-{os.getpid()}")
-    try:
-        with fresh.open("w", encoding="utf-8") as out:
-            json.dump(value, out, ensure_ascii=False, indent=1)
-            out.write("\n")
-        fresh.replace(file)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _settings(plan: Plan, measured: Measured) -> dict[str, Any]:

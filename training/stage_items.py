@@ -1,0 +1,142 @@
+"""What each stage of the rounds came to on each target: hashed ids and figures, no texts.
+
+One line of JSON a target and history: `{"id", "history", "user", "topic", "untrained": .12,
+"warm_up": .15, ..., "figures": {"untrained": {"rouge1": ..., "copy_rate": ..., "length": ...}}}`.
+The file may be published, and a later stage goes on from it alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import TrainingError
+from .items import Item
+from .whole_files import write_lines
+
+FIGURES = ("rouge1", "copy_rate", "length")
+"""Kept beside the metric that stages are compared in."""
+
+Row = dict[str, Any]
+
+
+class BrokenStageItems(TrainingError):
+    """A file of stage items is not what `patlm rounds` writes."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Two stages on the same targets.
+
+    Attributes:
+        values: First less second, one a target.
+        users: Whose target each is, hashed.
+        topics: What each is about, hashed.
+    """
+
+    values: Sequence[float]
+    users: Sequence[str]
+    topics: Sequence[str]
+
+
+class StageItems:
+    """Figures by target, history and stage.
+
+    Args:
+        file: Read where it is there; written by `save`, which those for a moment are without.
+        metric: What stages are compared in: `quality`, or `agreement` of ratings.
+
+    Raises:
+        BrokenStageItems: The file is there and can't be read.
+    """
+
+    def __init__(self, file: Path | None, metric: str = "quality") -> None:
+        self._file, self._metric = file, metric
+        self._rows: dict[tuple[str, str], Row] = {}
+        if file is not None and file.exists():
+            self._read(file)
+
+    def add(self, stage: str, items: Sequence[Item]) -> None:
+        """Take the items of one stage; those without a figure, as a failed one, are left out."""
+        for item in items:
+            value = item.metrics.get(self._metric)
+            if value is None:
+                continue
+            key = (item.key.target, item.key.history)
+            about = {"user": item.user, "topic": item.topic, "own": item.own}
+            row = self._rows.setdefault(key, {"id": key[0], "history": key[1], **about})
+            row[stage] = value
+            known = {name: item.metrics[name] for name in FIGURES if name in item.metrics}
+            row.setdefault("figures", {})[stage] = known
+
+    def copy(self, stage: str, to: str) -> None:
+        """Let a stage have the items of another that it is the same as."""
+        for row in self._rows.values():
+            if stage in row:
+                row[to] = row[stage]
+                row["figures"][to] = row["figures"][stage]
+
+    def has(self, stage: str, history: str) -> bool:
+        """Say whether there is an item of a stage."""
+        return any(stage in row for row in self._of(history))
+
+    def means(self, stage: str, history: str) -> Mapping[str, Sequence[float]]:
+        """Return every figure of a stage by name, one a target."""
+        rows = [row for row in self._of(history) if stage in row]
+        found = {self._metric: [row[stage] for row in rows]}
+        for name in FIGURES:
+            values = [row["figures"][stage].get(name) for row in rows]
+            found[name] = [value for value in values if value is not None]
+        return found
+
+    def users(self, stage: str, history: str) -> Sequence[str]:
+        """Return whose targets the items of a stage are, in the order of `means`."""
+        return [row["user"] for row in self._of(history) if stage in row]
+
+    def differences(
+        self, stage: str, other: str, history: str, figure: str | None = None
+    ) -> Differences:
+        """Return one stage less another on the targets that both have.
+
+        Args:
+            stage: The first.
+            other: The second.
+            history: Own texts that were known.
+            figure: One of `FIGURES`; None: what stages are compared in.
+        """
+        rows = [row for row in self._of(history) if stage in row and other in row]
+        pairs = [(_figure(row, stage, figure), _figure(row, other, figure), row) for row in rows]
+        both = [(one, two, row) for one, two, row in pairs if one is not None and two is not None]
+        return Differences(
+            [one - two for one, two, _ in both],
+            [row["user"] for *_, row in both],
+            [row["topic"] for *_, row in both],
+        )
+
+    def save(self) -> None:
+        """Write the file whole, or leave the one before."""
+        assert self._file is not None, "made for a moment only"
+        write_lines((json.dumps(row) for _, row in sorted(self._rows.items())), self._file)
+
+    def _of(self, history: str) -> list[Row]:
+        return [row for (_, known), row in sorted(self._rows.items()) if known == history]
+
+    def _read(self, file: Path) -> None:
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                row = json.loads(line)
+                self._rows[row["id"], row["history"]] = row
+            except (ValueError, KeyError, TypeError) as error:
+                raise BrokenStageItems(
+                    f"{file}:{number} is no item of a stage: expected JSON with id and "
+                    f"history, got {line[:40]!r}: restore the file, or move it away and measure "
+                    "all stages again"
+                ) from error
+
+
+def _figure(row: Row, stage: str, figure: str | None) -> float | None:
+    value: float | None = row[stage] if figure is None else row["figures"][stage].get(figure)
+    return value
