@@ -105,6 +105,17 @@ def to_svg(figure: Figure, name: str, label: str) -> Markup:
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
+def standalone(picture: Markup) -> str:
+    """Return a picture of a page as the content of a file; outside the page its colours are day's.
+
+    Wider pages than a phone's would blow it up: it gets a size.
+    """
+    width = f'width="{1.5 * WIDTH:g}"'
+    return str(picture).replace(
+        "<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" {width} style="background:#fff" ', 1
+    )
+
+
 def _adapt(element: ElementTree.Element, name: str) -> None:
     """Rewrite an element and all below it in place."""
     # HTML's parser puts what is below <svg> into SVG's name space; prefixes would mean nothing.

@@ -97,7 +97,7 @@ def end_of(record: Episode) -> str:
 
 def _reached(record: Episode) -> set[str]:
     """Return the nodes that left anything in the record."""
-    reached = {*record.timings, *(call.node for call in record.samples)}
+    reached = {*record.timings, *(call.node for call in record.samples if call.error is None)}
     reached |= {f"{side}-retrieve" for side in record.confidence}
     for iteration in record.iterations:
         reached |= {f"{side}-retrieve" for side in iteration.evidence}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import report_words as words
 from .arms import ARMS
+from .inline_svg import standalone
 from .page import render
 from .report_plots import KINDS, plot_buckets, plot_curves, plot_gains, plot_histories
 from .report_records import Arm, Example, Results, Verdict, read_examples, read_results
@@ -122,6 +123,26 @@ def write_report(folder: Path) -> Path:
     return folder / REPORT
 
 
+def write_plots(results: Results, folder: Path) -> list[Path]:
+    """Write each plot of the results as an SVG file of its own: gains, and gains over histories."""
+    rows = (*results.arms, *results.floors)
+    plots: dict[str, Markup | None] = {}
+    for case in results.cases:
+        name = f"gains-{'-'.join(case)}"
+        of = f"{case[0]}, {case[1]}, history {case[2]}"
+        own = [row for row in rows if row.case == case]
+        plots[name] = plot_gains(own, name, f"Gain of each arm with its interval: {of}")
+    for (data, task), plot in _histories(results):
+        plots[f"histories-{data}-{task}"] = plot
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, plot in plots.items():
+        if plot is not None:
+            written.append(folder / f"{name}.svg")
+            written[-1].write_text(standalone(plot) + "\n", encoding="utf-8")
+    return written
+
+
 def report_page(results: Results, examples: Sequence[Example]) -> str:
     """Return the page as HTML."""
     sections = [
@@ -136,7 +157,7 @@ def report_page(results: Results, examples: Sequence[Example]) -> str:
         targets=_targets(sections),
         settings=results.settings,
         sections=sections,
-        histories=_histories(results),
+        histories=[(", ".join(of), plot) for of, plot in _histories(results)],
         curves=_curves(results),
         strays=[example for example in examples if example.case not in there],
         with_interval=WITH_INTERVAL,
@@ -176,7 +197,7 @@ def _kind(row: Arm) -> str:
     return row.kind if row.kind in KINDS else "main"
 
 
-def _histories(results: Results) -> list[tuple[str, Markup]]:
+def _histories(results: Results) -> list[tuple[tuple[str, str], Markup]]:
     """Return a plot over histories for each data set and task that has several of them."""
     found = []
     for number, (data, task) in enumerate(dict.fromkeys(case[:2] for case in results.cases)):
@@ -184,7 +205,7 @@ def _histories(results: Results) -> list[tuple[str, Markup]]:
         label = f"Gain of each arm over how many own texts were known: {data}, {task}"
         plot = plot_histories(rows, f"histories{number}", label)
         if plot is not None:
-            found.append((f"{data}, {task}", plot))
+            found.append(((data, task), plot))
     return found
 
 

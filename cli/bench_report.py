@@ -26,18 +26,28 @@ def report(
             "--markdown", help="Print the tables as Markdown; also of a results file alone."
         ),
     ] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            "--plots", help="Write the plots as SVG files to this folder.", show_default=False
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write report.html again from results.json and examples.json."""
-    from ..bench.report import write_report
+    from ..bench.report import write_plots, write_report
     from ..bench.report_records import read_results
     from ..bench.results_tables import results_tables
     from .output import emit_json, errors_as_lines, stdout
 
-    if markdown:
+    if markdown or plots is not None:
         with errors_as_lines():
-            tables = results_tables(read_results(folder))
-        typer.echo(tables)
+            results = read_results(folder)
+            written = [] if plots is None else write_plots(results, plots)
+        for path in written:
+            typer.echo(str(path), err=markdown)
+        if markdown:
+            typer.echo(results_tables(results))
         return
     with errors_as_lines():
         page = write_report(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 from patlm.bench.report_records import read_results
 from patlm.bench.results_tables import results_tables
@@ -55,3 +56,14 @@ def test_the_command_prints_the_tables_of_a_file_alone(tmp_path: Path) -> None:
     assert "| `copy_typical` |" in ran.output
     missing = CliRunner().invoke(app, ["bench", "report", str(tmp_path / "none"), "--markdown"])
     assert missing.exit_code == 1 and "no results.json in" in missing.output
+
+
+def test_plots_are_pictures_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "published.json"
+    file.write_text(json.dumps(several_histories()))
+    ran = CliRunner().invoke(app, ["bench", "report", str(file), "--plots", str(tmp_path / "p")])
+    assert ran.exit_code == 0, ran.output
+    names = {path.name for path in (tmp_path / "p").iterdir()}
+    assert {"gains-gap-long-all.svg", "histories-gap-long.svg"} <= names
+    for path in (tmp_path / "p").iterdir():
+        assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
