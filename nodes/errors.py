@@ -11,6 +11,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class LoopError(RuntimeError):
     """Base of all errors of a run.
@@ -40,11 +43,22 @@ class ModelCallError(LoopError):
 
     Attributes:
         transient: Whether calling again may help.
+        call: What was asked, as the run's record keeps it.
     """
 
-    def __init__(self, role: str, model: str, cause: Exception, *, transient: bool) -> None:
-        super().__init__(f"the {role} model {model!r} failed: {type(cause).__name__}: {cause}")
+    def __init__(
+        self,
+        role: str,
+        model: str,
+        cause: Exception,
+        *,
+        transient: bool,
+        call: Mapping[str, Any] | None = None,
+    ) -> None:
+        why = f"{type(cause).__name__}: {cause}"
+        super().__init__(f"the {role} model {model!r} failed: {why}")
         self.transient = transient
+        self.call = {**(call or {"role": role, "model": model}), "error": why}
 
 
 class RunFailedError(LoopError):

@@ -11,10 +11,10 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from ..models.sampling import BASE
-from .errors import DeadlineError, LoopError, RequestError, RunFailedError
+from .errors import DeadlineError, LoopError, ModelCallError, RequestError, RunFailedError
 from .parts import Parts, ProvideParts
 from .state import Kept, LoopState, NodeLog, RunContext, StopReason, Update, read_request
-from .turn import Turn, in_tenant, read_context, read_moment
+from .turn import Moment, Turn, in_tenant, read_context, read_moment
 
 GiveUp = Callable[[LoopState, Runtime[RunContext], BaseException], Awaitable[Update]]
 """Deals with a node that failed: why the run has to end, or a clear error."""
@@ -101,7 +101,8 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
         if now.iteration > 1 or "integrate@1" in log_of_run(state, now.run):
             late = isinstance(error, DeadlineError)
             said = str(error) or type(error).__name__
-            return {"failure": {"reason": "deadline" if late else "error", "says": said}}
+            failure = {"reason": "deadline" if late else "error", "says": said}
+            return {"failure": failure, "log": _failed_call(now, error)}
         parts = await _opened(provide, error)
         if now.run not in told:
             adapters = state.get("chosen_adapters", {})
@@ -139,9 +140,20 @@ async def _opened(provide: ProvideParts, error: BaseException) -> Parts:
 async def _tell(turn: Turn, error: BaseException) -> None:
     """Write the record of a run without a draft."""
     try:
-        await write_trace(turn, log_of_run(turn.state, turn.run), {}, error=error)
+        log = log_of_run(turn.state, turn.run) | _failed_call(turn, error)
+        await write_trace(turn, log, {}, error=error)
     except OSError as lost:
         error.add_note(f"the record of this run was not kept: {lost}")
+
+
+def _failed_call(now: Moment | Turn, error: BaseException) -> dict[str, NodeLog]:
+    """Return the entry in the log of a call that failed for good; retries leave none."""
+    if not isinstance(error, ModelCallError):
+        return {}
+    role, seconds = error.call["role"], error.call.get("seconds", 0.0)
+    node = "integrate" if role == "integrate" else f"{role}-reason"
+    entry = NodeLog(run=now.run, began=time.time() - seconds, seconds=seconds, call=error.call)
+    return {f"{node}@{now.iteration}": entry}
 
 
 async def finish_early(turn: Turn) -> Update:

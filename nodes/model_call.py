@@ -56,6 +56,14 @@ async def call_model(
     captured = turn.parts.capture and chat.base is not None
     given = {**chat.options, **_serving_options(turn, role)}
     given |= {"max_tokens": max_tokens, **({"capture": True} if captured else {}), **options}
+    call: dict[str, Any] = {
+        "role": role,
+        "model": chat.name,
+        "base": chat.base,
+        "adapter": given.get("adapter", BASE),
+        "messages": [{"role": who, "content": content} for who, content in prompt.messages],
+        "sampling": _sampling(given),
+    }
     begin = time.perf_counter()
     try:
         answer = await chat.model.ainvoke(prompt.messages, **given)
@@ -64,16 +72,13 @@ async def call_model(
     # The boundary to foreign code: any model may raise anything.
     except Exception as error:  # noqa: BLE001
         transient = not isinstance(error, FINAL)
-        raise ModelCallError(role, chat.name, error, transient=transient) from error
+        call["seconds"] = time.perf_counter() - begin
+        raise ModelCallError(role, chat.name, error, transient=transient, call=call) from error
     text = str(answer.text).strip()
     return text, {
-        "role": role,
-        "model": chat.name,
-        "base": chat.base,
+        **call,
         "adapter": answer.response_metadata.get("adapter", BASE),
-        "messages": [{"role": who, "content": content} for who, content in prompt.messages],
         "text": text,
-        "sampling": _sampling(given),
         **_written(answer.response_metadata, captured=captured),
         "seconds": time.perf_counter() - begin,
     }

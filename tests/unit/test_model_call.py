@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from fakes import ScriptedChat
+from fakes import ScriptedChat, fails
 from loop_parts import MemoryTrace, loop_of, parts_of, run, turn_of
 from patlm.graph.opening import chat_role
 from patlm.models.local_chat import LocalChatModel
+from patlm.nodes.errors import LoopError
 from patlm.nodes.model_call import call_model
 from patlm.nodes.parts import ChatRole, Parts
 from patlm.nodes.prompts import Prompt
@@ -103,3 +104,26 @@ async def test_a_run_keeps_exact_samples_whether_it_is_streamed_or_not(
     assert by_id[0].keys() == by_id[1].keys()
     assert all(sample.exact for sample in (*plain.samples, *streamed.samples))
     assert by_id[0]["style-reason@1"][0] == by_id[1]["style-reason@1"][0]
+
+
+async def test_a_call_that_failed_for_good_is_kept_as_failed() -> None:
+    trace = MemoryTrace()
+    broken = fails(ValueError("out of words"), role="integrate")
+    with pytest.raises(LoopError, match="out of words"):
+        await run(parts_of(ScriptedChat(fault=broken), trace=trace))
+    (record,) = trace.records
+    (failed,) = (sample for sample in record.samples if sample.error is not None)
+    assert (failed.id, failed.text) == ("integrate@1", None)
+    assert (failed.error, failed.model) == ("ValueError: out of words", "integrate-model")
+    assert "They like the view." in failed.messages[-1].content
+    assert len(record.samples) == 3
+
+
+async def test_a_call_that_failed_after_a_draft_is_kept_beside_the_others() -> None:
+    trace = MemoryTrace()
+    broken = fails(ValueError("out of words"), role="integrate", calls=[2])
+    says = {"style": ["Short.", "Long."], "preference": "They like it.", "integrate": "A view."}
+    result = await run(parts_of(ScriptedChat(says=says, fault=broken), trace=trace))
+    assert (result["text"], result["stop_reason"]) == ("A view.", "error")
+    assert [s.id for s in trace.records[0].samples if s.error is not None] == ["integrate@2"]
+    assert len(trace.records[0].samples) == 6
