@@ -69,7 +69,8 @@ def adapters_in(root: Path, report: Callable[[AdapterError], None]) -> tuple[Ada
         try:
             found.append(Adapter(root / name, read_manifest(root / name)))
         except AdapterDamaged as error:
-            report(error)
+            if (root / name).is_dir():  # else it was pruned meanwhile
+                report(error)
     return tuple(found)
 
 
@@ -102,7 +103,9 @@ def size_of(folder: Path) -> int:
 
 def origins_in(root: Path) -> dict[str, Origin]:
     """Return where each adapter of a folder comes from; what can't be read is not complete."""
-    return {name: _origin(root / name) for name in names_in(root)}
+    found = {name: _origin(root / name) for name in names_in(root)}
+    # What was pruned meanwhile was read in part: it is not damaged but gone.
+    return {name: origin for name, origin in found.items() if (root / name).is_dir()}
 
 
 def _origin(folder: Path) -> Origin:

@@ -23,6 +23,7 @@ from filelock import FileLock
 from .adapter_checks import check_files, check_shape, read_manifest
 from .adapter_copying import copy_adapter
 from .adapter_errors import (
+    AdapterDamaged,
     AdapterError,
     AdapterExists,
     AdapterNotFound,
@@ -126,9 +127,13 @@ class AdapterRegistry:
             AdapterUnfit: It can't share a batch with others, or was made for another base model.
         """
         folder = self._folder_of(name)
-        manifest = read_manifest(folder)
-        check_files(name, folder, manifest.files)
-        check_shape(name, folder)
+        try:
+            manifest = read_manifest(folder)
+            check_files(name, folder, manifest.files)
+            check_shape(name, folder)
+        except AdapterDamaged:
+            self._folder_of(name)  # pruned meanwhile: then it is not damaged but gone
+            raise
         if base is not None and manifest.base != base:
             raise AdapterUnfit(
                 f"adapter {name}: expected one for the base model {base}, got one for "

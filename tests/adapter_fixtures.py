@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from patlm.stores.adapter_manifest import Manifest, parse_name
+from patlm.stores.adapters import AdapterRegistry
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 BASE = "0123456789abcdef"
@@ -43,3 +44,8 @@ def manifest(name: str, **fields: Any) -> Manifest:
     """Return a manifest for an adapter of this name."""
     role, step = parse_name(name)
     return Manifest(**{"role": role, "step": step, "base": BASE, "base_name": "tiny", **fields})
+
+
+def names(registry: AdapterRegistry) -> list[str]:
+    """Return the names of all adapters that a registry lists."""
+    return [adapter.name for adapter in registry.adapters()]

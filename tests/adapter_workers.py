@@ -47,6 +47,15 @@ def add_and_die(root: Path, folder: Path, place: Place) -> None:
     AdapterRegistry(root).add(folder, manifest("style@1"))
 
 
+def prune_and_die(root: Path, place: Literal["rename", "delete"]) -> None:
+    """Be killed in the middle of pruning down to one adapter a role."""
+    if place == "rename":
+        module.os.rename = _die
+    else:
+        shutil.rmtree = _die  # type: ignore[assignment]
+    AdapterRegistry(root).prune(1)
+
+
 def _copy_half_the_weights(source: Path, target: Path) -> None:
     content = source.read_bytes()
     target.write_bytes(content[: len(content) // 2] if source.name == WEIGHTS else content)
