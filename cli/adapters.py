@@ -1,7 +1,8 @@
-"""`patlm adapters`: see what is kept, put one into use, and go back to the one before."""
+"""`patlm adapters`: see what is kept, put one into use, go back, remove old ones."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,9 @@ AdaptersOption = Annotated[
         show_default=False,
     ),
 ]
-_LISTED = {"role", "step", "base", "base_name", "parent", "metrics", "created"}
+_LISTED = {
+    "role", "step", "base", "base_name", "data", "task", "method", "parent", "metrics", "created"
+}  # fmt: skip
 
 NameArgument = Annotated[str, typer.Argument(help="role@step, such as style@3.")]
 
@@ -55,16 +58,20 @@ def list_adapters(adapters: AdaptersOption = None, json: JsonOption = False) -> 
 def show_adapter(
     name: NameArgument, adapters: AdaptersOption = None, json: JsonOption = False
 ) -> None:
-    """Check one adapter and show all that its manifest says."""
+    """Check one adapter; show its manifest, its parents and how many people trained it."""
     with errors_as_lines():
         registry = _open(adapters)
         adapter = registry.get(name)
         used = registry.promoted()
+        chain = registry.chain(name)
+        people = registry.people().get(name)
     row = {**_row(adapter, used), **adapter.manifest.model_dump(mode="json")}
-    row["path"] = str(adapter.path)
+    row |= {"chain": list(chain.names), "missing": chain.missing}
+    row |= {"people": None if people is None else len(people), "path": str(adapter.path)}
     if json:
         emit_json(row)
         return
+    row["people"] = "not on record" if people is None else f"{len(people):,}"
     for key, value in row.items():
         stdout.print(f"{key.replace('_', ' '):>14}  {escape(_say(value))}")
 
@@ -81,6 +88,7 @@ def promote_adapter(
         role, _ = parse_name(name)
         before = registry.promoted().get(role)
         registry.promote(name)
+        _warn_of_other_bases(registry, name)
     _tell(role, before, name, json)
 
 
@@ -105,11 +113,46 @@ def rollback_role(
     _tell(role, before, now, json)
 
 
+@app.command("prune")
+def prune_adapters(
+    keep: Annotated[int, typer.Option(min=1, help="How many of the latest of each role stay.")] = 3,
+    adapters: AdaptersOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove old adapters; those in use, the next to roll back to, and their parents stay."""
+    with errors_as_lines():
+        pruned = _open(adapters).prune(keep, dry_run=dry_run)
+    if json:
+        emit_json({"dry_run": dry_run, **asdict(pruned)})
+        return
+    for name, why in pruned.kept.items():
+        stdout.print(f"{name:<16} stays: {why}")
+    verb = "would be removed" if dry_run else "removed"
+    for name in pruned.removed:
+        stdout.print(f"{name:<16} {verb}")
+    stdout.print(f"{len(pruned.removed)} adapters, {pruned.bytes / 1e6:.1f} MB {verb}")
+
+
 def _open(folder: Path | None) -> AdapterRegistry:
     from ..graph.settings import adapters_folder
     from ..stores.adapters import AdapterRegistry
 
     return AdapterRegistry(adapters_folder(folder))
+
+
+def _warn_of_other_bases(registry: AdapterRegistry, name: str) -> None:
+    """Warn where promoted adapters are for several base models: one model can't serve them all."""
+    kept = {adapter.name: adapter.manifest for adapter in registry.adapters()}
+    for other in registry.promoted().values():
+        if other in kept and kept[other].base != kept[name].base:
+            warn(
+                f"{name} was made for {kept[name].base_name} ({kept[name].base}), and {other}, "
+                f"which is promoted too, for {kept[other].base_name} ({kept[other].base}): where "
+                "one model serves both roles, the one that does not fit it is left aside"
+            )
 
 
 def _row(adapter: Adapter, used: dict[str, str]) -> dict[str, Any]:

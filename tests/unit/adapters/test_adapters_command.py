@@ -13,6 +13,7 @@ from adapter_fixtures import BASE, manifest, random_adapter
 from click.testing import Result
 from patlm.cli.main import app
 from patlm.graph.settings import Settings, adapters_folder
+from patlm.stores.adapter_people import person_key
 from patlm.stores.adapters import AdapterRegistry
 from typer.testing import CliRunner
 
@@ -23,8 +24,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kept")
     trained = random_adapter(folder / "trained", seed=1)
     registry = AdapterRegistry(folder / "adapters")
-    registry.add(trained, manifest("style@1", metrics={"quality": 0.21}))
-    registry.add(trained, manifest("style@2", parent="style@1", base_name="a [bold]model[/bold]"))
+    keys = [person_key("default", user) for user in ("ann", "bob")]
+    registry.add(trained, manifest("style@1", metrics={"quality": 0.21}), trained_on=keys)
+    child = manifest("style@2", parent="style@1", base_name="a [bold]model[/bold]", task="long")
+    registry.add(trained, child, trained_on=keys[:1])
     registry.add(trained, manifest("preference@1"))
     registry.promote("style@1")
     return registry.root
@@ -99,6 +102,57 @@ def test_show_prints_the_manifest(root: Path) -> None:
     said = call("show", "style@2", "--adapters", root).stdout
     for part in ("a [bold]model[/bold]", "style@1", "none", "adapter_model.safetensors"):
         assert part in said
+
+
+def test_show_names_the_parents_and_counts_the_people(root: Path) -> None:
+    found = output("show", "style@2", "--adapters", root)
+    assert (found["chain"], found["missing"]) == (["style@2", "style@1"], None)
+    assert (found["people"], found["task"]) == (2, "long")
+    assert output("show", "preference@1", "--adapters", root)["people"] is None
+    lines = [
+        line.split() for line in call("show", "style@2", "--adapters", root).stdout.split("\n")
+    ]
+    assert ["chain", "style@2,", "style@1"] in lines and ["people", "2"] in lines
+    assert "people  not on record" in call("show", "preference@1", "--adapters", root).stdout
+    shutil.rmtree(root / "style@1")
+    found = output("show", "style@2", "--adapters", root)
+    assert (found["chain"], found["missing"], found["people"]) == (["style@2"], "style@1", None)
+
+
+def test_prune_says_what_goes_and_why_the_others_stay(root: Path) -> None:
+    words = ("prune", "--keep", 1, "--adapters", root)
+    planned = output(*words, "--dry-run")
+    assert planned["dry_run"] is True and planned["removed"] == []
+    registry = AdapterRegistry(root)
+    registry.add(root / "style@1", manifest("style@3"))
+    registry.promote("style@3")
+    registry.promote("preference@1")
+    registry.add(root / "style@1", manifest("style@4"))
+    said = call(*words, "--dry-run").stdout
+    assert "style@2          would be removed\n" in said
+    assert len(registry.adapters()) == 5
+    found = output(*words)
+    assert found["removed"] == ["style@2"] and found["dry_run"] is False
+    assert found["bytes"] > 1000
+    assert found["kept"] == {
+        "preference@1": "promoted",
+        "style@1": "the next rollback goes to it",
+        "style@3": "promoted",
+        "style@4": "the latest",
+    }
+    assert not (root / "style@2").exists()
+    assert "style@3          stays: promoted" in call(*words).stdout
+    assert call("prune", "--keep", 0, "--adapters", root).exit_code == 2
+
+
+def test_promoting_for_several_base_models_is_warned_of(root: Path) -> None:
+    registry = AdapterRegistry(root)
+    registry.add(root / "style@1", manifest("preference@2", base="f" * 16, base_name="other"))
+    assert call("promote", "preference@1", "--adapters", root).stderr == ""
+    result = call("promote", "preference@2", "--adapters", root)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"warning: preference@2 was made for other ({'f' * 16}), and style@1")
+    assert registry.promoted()["preference"] == "preference@2"
 
 
 def test_promote_and_roll_back(root: Path) -> None:
