@@ -21,9 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 VERSION = 2
 
+EXTRACTIVE = "extractive"
+"""The `model` of a summary that was made without a language model."""
+
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Infinite figures as they are: by default they would become null, and the line no record.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Message(_Frozen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,17 +12,21 @@ import pytest
 from patlm.stores.episode_schema import (
     Episode,
     EvidenceRecord,
+    Feedback,
     IterationRecord,
     Message,
     Sample,
+    TargetRecord,
 )
 from patlm.stores.episodes import (
+    COLLECTED,
     DamagedLine,
     EpisodeWriter,
     UnknownEpisodeVersion,
     forget_episodes,
     read_episodes,
 )
+from patlm.stores.feedback import EmptyFeedback, append_feedback
 from pydantic import ValidationError
 
 
@@ -167,38 +172,168 @@ def test_processes_never_mix_their_lines(tmp_path: Path) -> None:
         ]
 
 
-def test_forgetting_takes_every_record_that_holds_something_of_the_user(tmp_path: Path) -> None:
+def test_feedback_is_joined_to_its_run(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path)
-    for each in (
+    writer.append(record("r1"))
+    writer.append(record("r2", day=2))
+    morning = Feedback(run_id="r1", created=datetime(2025, 3, 4, 8, tzinfo=UTC), accepted=False)
+    noon = Feedback(run_id="r1", created=datetime(2025, 3, 4, 12, tzinfo=UTC), edited="Grüße\n!")
+    for said in (morning, noon, Feedback(run_id="elsewhere", rating=2)):
+        append_feedback(tmp_path, said)
+    first, second = read_episodes(tmp_path)
+    assert (first.feedback, second.feedback) == ((morning, noon), ())
+    (alone,) = read_episodes(tmp_path / "traces-20250301.jsonl")
+    assert alone.feedback == (morning, noon), "feedback that lies beside a shard is read too"
+    assert (tmp_path / "feedback-20250304.jsonl").exists()
+
+
+def test_feedback_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EmptyFeedback, match="run r1 says nothing"):
+        append_feedback(tmp_path, Feedback(run_id="r1"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_feedback_is_told_and_costs_no_episode(tmp_path: Path) -> None:
+    EpisodeWriter(tmp_path).append(record("r1"))
+    append_feedback(tmp_path, Feedback(run_id="r1", accepted=True))
+    (file,) = tmp_path.glob("feedback-*.jsonl")
+    file.write_text('{"run_id": "r1", "rating": 6}\n' + file.read_text() + '{"run_id"')
+    damaged: list[DamagedLine] = []
+    (found,) = read_episodes(tmp_path, report=damaged.append)
+    assert [said.accepted for said in found.feedback] == [True]
+    assert [(each.path, each.line) for each in damaged] == [(file, 1), (file, 3)]
+    assert "no feedback: rating: " in damaged[0].reason
+
+
+def test_shards_are_named_after_who_writes_them(tmp_path: Path) -> None:
+    EpisodeWriter(tmp_path, COLLECTED).append(record("c1"))
+    EpisodeWriter(tmp_path).append(record("s1"))
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == [
+        "episodes-20250301.jsonl",
+        "traces-20250301.jsonl",
+    ]
+    assert run_ids(tmp_path) == ["c1", "s1"]
+
+
+def test_a_record_of_version_1_is_read(tmp_path: Path) -> None:
+    content = json.loads(record("old").model_dump_json())
+    known = ("node", "iteration", "role", "adapter", "model", "messages", "text", "seconds")
+    calls = [{name: call[name] for name in known} for call in content["samples"]]
+    later = ("samples", "groups", "target", "split", "store", "settings", "redacted", "feedback")
+    old = {name: value for name, value in content.items() if name not in later}
+    shard = tmp_path / "traces-20250301.jsonl"
+    shard.write_text(json.dumps({**old, "version": 1, "calls": calls}) + "\n")
+    (found,) = read_episodes(shard)
+    without_id = record("old").samples[0].model_copy(update={"id": ""})
+    assert found == record("old").model_copy(update={"samples": (without_id,)})
+
+
+def test_figures_that_are_no_numbers_come_back(tmp_path: Path) -> None:
+    kept = record("r1")
+    odd = kept.model_copy(update={"confidence": {"style": float("-inf")}})
+    EpisodeWriter(tmp_path).append(odd)
+    assert list(read_episodes(tmp_path)) == [odd]
+
+
+def words_found(folder: Path, *words: str) -> list[tuple[str, str]]:
+    """Return which words stand in which files of a folder, in its bytes."""
+    return [
+        (path.name, word)
+        for path in folder.iterdir()
+        for word in words
+        if word.encode() in path.read_bytes()
+    ]
+
+
+def test_forgetting_empties_every_record_that_holds_something_of_the_user(tmp_path: Path) -> None:
+    writer, collected = EpisodeWriter(tmp_path), EpisodeWriter(tmp_path, COLLECTED)
+    goes = [
         record("asked", "gone"),
         record("lent", lender="gone", day=2),
         record("own", own="gone", day=2),
-        record("stays", day=2),
-        record("alone on its day", "gone", day=3),
-        record("another tenant's", "gone", namespace="other"),
-    ):
+    ]
+    for each in (*goes, record("stays", day=2), record("other tenant's", "gone", namespace="b")):
         writer.append(each)
+    alone = record("alone on its day", "gone", day=3)
+    target = TargetRecord(id="t1", data="d", real="the real words of gone")
+    collected.append(alone.model_copy(update={"target": target}))
+    for run, edited in (("asked", "gone corrected this"), ("stays", "asker corrected this")):
+        append_feedback(tmp_path, Feedback(run_id=run, edited=edited))
     with (tmp_path / "traces-20250302.jsonl").open("ab") as file:
         file.write(b'{"torn": "words of gone')
-    before = b"".join(path.read_bytes() for path in tmp_path.glob("*.jsonl"))
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")}
+
     assert forget_episodes(tmp_path, "default", "gone", dry_run=True) == 4
-    assert b"".join(path.read_bytes() for path in tmp_path.glob("*.jsonl")) == before
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")} == before
     assert forget_episodes(tmp_path, "default", "gone") == 4
-    assert run_ids(tmp_path) == ["another tenant's", "stays"]
-    assert not (tmp_path / "traces-20250303.jsonl").exists()
-    left = [path for path in tmp_path.iterdir() if b"words of gone" in path.read_bytes()]
-    assert left == []  # the other tenant's record has the id, but no text of this user
+
+    # The other tenant's record has the id, but no text of this user.
+    texts = ("words of gone", "the real words", "gone corrected this")
+    assert words_found(tmp_path, *texts) == []
+    assert words_found(tmp_path, "asker corrected this") != []
+    left = {each.run_id: each for each in read_episodes(tmp_path)}
+    assert len(left) == 6, "as many records as before"
+    assert left["stays"].feedback[0].edited == "asker corrected this"
+    assert left["stays"].model_copy(update={"feedback": ()}) == record("stays", day=2)
+    for each in (*goes, alone):
+        empty = left[each.run_id]
+        assert (empty.created, empty.namespace) == (each.created, each.namespace)
+        assert empty.redacted is not None and empty.redacted > datetime(2025, 3, 3, tzinfo=UTC)
+        emptied = {name: field.get_default(call_default_factory=True) for name, field in
+                   Episode.model_fields.items() if not field.is_required()}  # fmt: skip
+        emptied |= {"run_id": each.run_id, "namespace": "default", "request": {}}
+        for name, value in emptied.items():
+            assert name in ("created", "redacted") or vars(empty)[name] == value, name
+
     assert forget_episodes(tmp_path, "default", "gone") == 0
     writer.append(record("back", "gone"))
     assert "back" in run_ids(tmp_path)
 
 
-def test_forgetting_knows_records_of_later_versions_too(tmp_path: Path) -> None:
-    later = {"version": 9, "namespace": "default", "groups": [{"from": [{"user_id": "gone"}]}]}
-    shard = tmp_path / "traces.jsonl"
-    shard.write_text(json.dumps(later) + "\n")
+def test_feedback_that_came_after_the_forgetting_is_removed_by_the_next(tmp_path: Path) -> None:
+    EpisodeWriter(tmp_path).append(record("asked", "gone"))
+    forget_episodes(tmp_path, "default", "gone")
+    append_feedback(tmp_path, Feedback(run_id="asked", edited="words of gone"))
+    assert forget_episodes(tmp_path, "default", "gone") == 0
+    assert words_found(tmp_path, "words of gone") == []
+    assert list(tmp_path.glob("feedback-*")) == []
+
+
+def test_a_record_that_a_killed_forgetting_did_not_reach_is_reached_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (1, 2):
+        EpisodeWriter(tmp_path).append(record(f"r{day}", "gone", own="gone", day=day))
+    append_feedback(tmp_path, Feedback(run_id="r2", edited="words of gone"))
+    whole = os.replace
+    done: list[object] = []
+
+    def once(old: Path, new: Path) -> None:
+        if done:
+            raise OSError(28, "No space left on device")
+        done.append(new)
+        whole(old, new)
+
+    monkeypatch.setattr("patlm.stores.record_lines.os.replace", once)
+    with pytest.raises(OSError, match="No space"):
+        forget_episodes(tmp_path, "default", "gone")
+    assert run_ids(tmp_path) == ["r1", "r2"], "what was not emptied is whole"
+    assert list(tmp_path.glob("*.tmp")) == []
+    monkeypatch.undo()
     assert forget_episodes(tmp_path, "default", "gone") == 1
-    assert not shard.exists()
+    assert words_found(tmp_path, "words of gone", "gone") == []
+
+
+def test_forgetting_knows_records_of_other_versions(tmp_path: Path) -> None:
+    later = {"version": 9, "namespace": "default", "groups": [{"from": [{"user_id": "gone"}]}]}
+    old = {"version": 1, "run_id": "r1", "namespace": "default", "request": {"user_id": "gone"}}
+    for version, content in (("later", later), ("old", old)):
+        (tmp_path / f"{version}.jsonl").write_text(json.dumps(content) + "\n")
+    assert forget_episodes(tmp_path, "default", "gone") == 2
+    emptied = json.loads((tmp_path / "later.jsonl").read_text())
+    assert (emptied["version"], emptied["request"]) == (9, {}) and "groups" not in emptied
+    (read,) = read_episodes(tmp_path / "old.jsonl")
+    assert (read.run_id, read.request) == ("r1", {}) and read.redacted is not None
 
 
 def test_forgetting_where_nothing_was_traced(tmp_path: Path) -> None:
