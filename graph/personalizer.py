@@ -239,14 +239,20 @@ class Personalizer:
         async for event in read_events(stream):
             yield event
 
-    async def forget(self, user_id: str, *, dry_run: bool = False) -> Receipt:
-        """Remove a person from the store and from the traces, down to the bytes in the files.
+    async def forget(
+        self, user_id: str, *, episodes: Sequence[str | Path] = (), dry_run: bool = False
+    ) -> Receipt:
+        """Remove a person from store, traces and episodes, down to the bytes in the files.
+
+        The receipt names the adapters that were trained on the person's texts.
 
         Args:
             user_id: Whom to forget.
+            episodes: Folders of collected episodes.
             dry_run: Only say what would be removed.
         """
         from .forgetting import forget_user
+        from .settings import adapters_folder
 
         return await forget_user(
             await self._store(),
@@ -254,6 +260,8 @@ class Personalizer:
             user_id,
             uri=self.settings.store,
             trace=self.settings.trace,
+            episodes=tuple(map(Path, episodes)),
+            adapters=adapters_folder(self.settings.adapters),
             dry_run=dry_run,
         )
 

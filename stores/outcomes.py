@@ -95,7 +95,9 @@ class Receipt:
             read (an object store).
         bytes_found_after: How many of them still do; 0. None with `dry_run` and where the files
             can't be read.
-        adapters: Names of adapters that were trained on the user's texts.
+        adapters: Names of adapters that were trained on the user's texts, themselves or through
+            one that they went on from.
+        adapters_without_record: Names of further adapters of which nobody can tell.
     """
 
     user_id: str
@@ -105,8 +107,11 @@ class Receipt:
     bytes_found_before: int | None = None
     bytes_found_after: int | None = None
     adapters: tuple[str, ...] = field(default=())
+    adapters_without_record: tuple[str, ...] = field(default=())
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return {**asdict(self), "removed": dict(self.removed), "adapters": list(self.adapters)}
+        lists = {"adapters": list(self.adapters)}
+        lists["adapters_without_record"] = list(self.adapters_without_record)
+        return {**asdict(self), "removed": dict(self.removed), **lists}

@@ -1,0 +1,157 @@
+"""Forgetting looks beyond the store: episodes are emptied, adapters that were trained are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from adapter_fixtures import manifest
+from click.testing import Result
+from fakes import ScriptedChat
+from patlm.cli.main import app
+from patlm.graph import Personalizer, opening
+from patlm.stores.adapter_people import person_key
+from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.episode_schema import Episode, EvidenceRecord, IterationRecord
+from patlm.stores.episodes import EpisodeWriter, read_episodes
+from store_fixtures import TEXTS, cheap_encoders, opened
+from typer.testing import CliRunner
+
+WORDS = "Nobody else ever wrote these words of mine."
+
+
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Path:
+    async with opened(tmp_path / "store") as store:
+        await store.add(TEXTS)
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def family(registry: AdapterRegistry, trained: Path) -> AdapterRegistry:
+    """ann trained style@2, and style@3 went on from it; of preference@1 nobody knows."""
+    for name, parent, users in (
+        ("style@1", None, ["bob"]),
+        ("style@2", "style@1", ["ann"]),
+        ("style@3", "style@2", ["cat"]),
+    ):
+        people = [person_key("default", user) for user in users]
+        registry.add(trained, manifest(name, parent=parent), trained_on=people)
+    registry.add(trained, manifest("preference@1"))
+    return registry
+
+
+def episode(user: str, lender: str, namespace: str = "default") -> Episode:
+    lent = EvidenceRecord(text_id="0", user_id=lender, body=f"{WORDS} {lender}", score=0.5)
+    return Episode(
+        run_id=f"{user}-{lender}-{namespace}",
+        namespace=namespace,
+        request={"user_id": user, "task": "long"},
+        iterations=(IterationRecord(iteration=1, evidence={"style": (lent,)}),),
+    )
+
+
+def collected(folder: Path, *pairs: tuple[str, str]) -> Path:
+    for user, lender in pairs:
+        EpisodeWriter(folder).append(episode(user, lender))
+    return folder
+
+
+def call(store: Path, *words: object) -> Result:
+    return CliRunner().invoke(app, ["forget", "--store", str(store), *map(str, words)])
+
+
+def output(store: Path, *words: object) -> dict[str, Any]:
+    result = call(store, *words, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_episodes_of_several_folders_are_emptied(store: Path, tmp_path: Path) -> None:
+    one = collected(tmp_path / "one", ("ann", "bob"), ("bob", "cat"))
+    two = collected(tmp_path / "two", ("bob", "ann"), ("cat", "bob"), ("cat", "ann"))
+    trace = collected(tmp_path / "trace", ("ann", "ann"))
+    EpisodeWriter(two).append(episode("ann", "ann", namespace="acme"))
+    words = ("--user", "ann", "--episodes", one, "--episodes", two, "--trace", trace)
+    planned = output(store, *words, "--dry-run")
+    assert (planned["removed"]["episodes"], planned["removed"]["traces"]) == (3, 1)
+    assert sum(b"of mine. ann" in path.read_bytes() for path in tmp_path.rglob("*.jsonl")) == 2
+    found = output(store, *words)
+    assert found["removed"] == planned["removed"] and found["removed"]["texts"] > 0
+    left = [each for each in read_episodes(two) if each.iterations]
+    assert [each.run_id for each in left] == ["cat-bob-default", "ann-ann-acme"]
+    again = output(store, *words)["removed"]
+    assert (again["episodes"], again["traces"], again["texts"]) == (0, 0, 0)
+
+
+def test_a_folder_that_is_traces_too_counts_once(store: Path, tmp_path: Path) -> None:
+    folder = collected(tmp_path / "runs", ("ann", "bob"))
+    spelt = tmp_path / "runs" / ".." / "runs"
+    found = output(store, "--user", "ann", "--trace", folder, "--episodes", spelt)
+    assert (found["removed"]["traces"], found["removed"]["episodes"]) == (1, 0)
+
+
+def test_a_mistyped_folder_is_told_before_anything_is_removed(store: Path, tmp_path: Path) -> None:
+    folder = collected(tmp_path / "runs", ("ann", "bob"))
+    result = call(store, "--user", "ann", "--episodes", folder, "--episodes", tmp_path / "rnus")
+    assert result.exit_code == 1
+    assert (
+        result.stderr == f"patlm: {tmp_path}/rnus: expected a folder of episodes, there is none\n"
+    )
+    assert len([each for each in read_episodes(folder) if each.iterations]) == 1
+    assert output(store, "--user", "ann", "--dry-run")["removed"]["texts"] > 0
+
+
+def test_the_receipt_names_the_adapters(store: Path, family: AdapterRegistry) -> None:
+    found = output(store, "--user", "ann", "--adapters", family.root, "--dry-run")
+    assert found["adapters"] == ["style@2", "style@3"]
+    assert found["adapters_without_record"] == ["preference@1"]
+    found = output(store, "--user", "dan", "--adapters", family.root)
+    assert (found["adapters"], found["adapters_without_record"]) == ([], ["preference@1"])
+    words = ("--user", "ann", "--namespace", "acme", "--adapters", family.root)
+    assert output(store, *words)["adapters"] == [], "another tenant's ann is another person"
+    assert len(family.adapters()) == 4, "weights stay: only their owner can say what to do"
+
+
+def test_people_are_told_what_to_do(store: Path, family: AdapterRegistry) -> None:
+    words = ("--user", "ann", "--adapters", family.root)
+    family.promote("style@3")
+    lines = call(store, *words).stdout.splitlines()
+    assert lines[2:] == [
+        "trained on texts of ann: style@2, style@3",
+        "nothing can be taken out of weights: train others on episodes that this person is gone "
+        f"from, without these as parents, and delete the folders of these in {family.root}",
+        "style@3 is in use: `patlm adapters promote style@1` puts one in its place that is not "
+        "among them",
+        "nobody can tell whose texts trained preference@1: there is no record of it",
+    ]
+    said = call(store, "--user", "bob", "--adapters", family.root).stdout
+    assert "style@3 is in use: `patlm adapters rollback style`, until the base model is" in said
+    family.promote("style@1")
+    assert "is in use" not in call(store, *words).stdout
+
+
+def test_where_nothing_was_trained_nothing_is_said(store: Path, tmp_path: Path) -> None:
+    result = call(store, "--user", "ann", "--adapters", tmp_path / "none")
+    assert len(result.stdout.splitlines()) == 2
+    assert not (tmp_path / "none").exists()
+
+
+async def test_a_personalizer_does_the_same(
+    store: Path, family: AdapterRegistry, tmp_path: Path
+) -> None:
+    folder = collected(tmp_path / "runs", ("ann", "bob"), ("bob", "cat"))
+    opened = Personalizer(store, model=ScriptedChat(), adapters=family.root)
+    async with opened as personalizer:
+        receipt = await personalizer.forget("ann", episodes=[str(folder)])
+    assert receipt.removed["episodes"] == 1 and receipt.removed["traces"] == 0
+    assert receipt.adapters == ("style@2", "style@3")
