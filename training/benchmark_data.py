@@ -107,6 +107,7 @@ async def open_benchmark(
     cache: Path,
     *,
     unshared: Collection[str] = (),
+    train_only: bool = False,
     encoder: str = "bundled",
     progress: Progress | None = None,
 ) -> AsyncIterator[tuple[TextStore, Encoders]]:
@@ -116,6 +117,8 @@ async def open_benchmark(
         data: The file.
         cache: Folder of such stores.
         unshared: Users whose texts are nobody else's evidence (the inductive variant).
+        train_only: Whether it holds only what may train something, texts whose user and topic are
+            in `train`: evidence counts as training.
         encoder: The topic encoder. The style encoder is the store's own, training-free, its
             statistics taken from texts of the split `train`.
         progress: Told how far the filling is.
@@ -125,9 +128,9 @@ async def open_benchmark(
         ModelError: The encoder can't be loaded.
     """
     hidden = frozenset(unshared)
-    place = cache / f"{data.name}-{_fingerprint(data, hidden, encoder)}"
+    place = cache / f"{data.name}-{store_fingerprint(data, hidden, encoder, train_only)}"
     if not place.exists():
-        await _fill(data, place, hidden, encoder, progress)
+        await _fill(data, place, hidden, train_only, encoder, progress)
     async with open_store_and_encoders(str(place), encoder=encoder) as opened:
         yield opened
 
@@ -136,14 +139,17 @@ async def _fill(
     data: BenchmarkData,
     place: Path,
     hidden: frozenset[str],
+    train_only: bool,
     encoder: str,
     progress: Progress | None,
 ) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=place.parent, prefix="filling-"))
     may_train = data.splits.may_train
-    first = [text.body for text in data.texts if may_train(text.user_id, text.topic_id)]
-    texts = [replace(text, shared=text.user_id not in hidden) for text in data.texts]
+    training = [text for text in data.texts if may_train(text.user_id, text.topic_id)]
+    first = [text.body for text in training]
+    held = training if train_only else data.texts
+    texts = [replace(text, shared=text.user_id not in hidden) for text in held]
     try:
         opened = open_store_and_encoders(str(fresh), encoder=encoder, first=first)
         async with opened as (store, _):
@@ -165,7 +171,22 @@ def _put(fresh: Path, place: Path) -> None:
             raise
 
 
-def _fingerprint(data: BenchmarkData, hidden: frozenset[str], encoder: str) -> str:
+def store_fingerprint(
+    data: BenchmarkData,
+    hidden: frozenset[str] = frozenset(),
+    encoder: str = "bundled",
+    train_only: bool = False,
+) -> str:
+    """Return twelve hex digits that say all that a store of a file is made of.
+
+    Args:
+        data: The file.
+        hidden: Users whose texts are not shared.
+        encoder: The topic encoder.
+        train_only: Whether only texts that may train are in it.
+    """
     made_of = [data.sha1, *data.cleanings, encoder, str(FEATURES), str(SCHEMA_VERSION)]
     made_of.append(",".join(sorted(hidden)))
+    if train_only:
+        made_of.append(f"train {data.splits.fingerprint}")
     return hashlib.sha1("\x1f".join(made_of).encode()).hexdigest()[:12]

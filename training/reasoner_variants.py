@@ -120,17 +120,26 @@ async def _quoted(
     return " / ".join(fitted.texts) or None, {"cut_share": fitted.cut_share}
 
 
-async def _extractive(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText]
-) -> tuple[str | None, dict[str, Any]]:
+def extractive_summary(turn: Turn, name: str) -> str | None:
+    """Return a side's summary made without a language model; None where there is nothing to say.
+
+    Args:
+        turn: Of its reasoner.
+        name: The side, style or preference.
+    """
     state, parts = turn.state, turn.parts
     limits: dict[str, Any] = {"count": parts.count, "tokens": parts.budget.summary}
     if name == "style":
         pieces = [*state["own"], *state["evidence"]["style"]]
         bodies = [piece["body"] for piece in pieces]
-        return (style_summary(bodies, **limits) if bodies else None), {}
-    bodies = _bodies(state["evidence"][name], turn)
-    return (preference_summary(bodies, **limits) or None if bodies else None), {}
+        return style_summary(bodies, **limits) or None
+    return preference_summary(_bodies(state["evidence"][name], turn), **limits) or None
+
+
+async def _extractive(
+    turn: Turn, name: str, words: Mapping[str, ReasonerText]
+) -> tuple[str | None, dict[str, Any]]:
+    return extractive_summary(turn, name), {}
 
 
 async def _constant(
