@@ -239,6 +239,21 @@ class Personalizer:
         async for event in read_events(stream):
             yield event
 
+    async def feedback(self, run_id: str, **said: Any) -> None:
+        """Keep what the user said of a draft, beside the run's record in the trace.
+
+        Args:
+            run_id: `Result.run_id`.
+            said: `accepted` (as it is), `edited` (the draft as corrected), `rating` (1 to 5).
+
+        Raises:
+            RequestError, StoreError: No trace is kept, or such a run or value is not there.
+        """
+        from .giving_feedback import give_feedback_on
+
+        trace = self.settings.trace
+        await asyncio.to_thread(give_feedback_on, trace, self.namespace, run_id, said)
+
     async def forget(
         self, user_id: str, *, episodes: Sequence[str | Path] = (), dry_run: bool = False
     ) -> Receipt:

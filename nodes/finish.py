@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -57,6 +58,7 @@ async def finished(
         log[f"check-stop@{turn.iteration}"] = {**now, **last}  # type: ignore[typeddict-item]
     roles = (*ROLES, *(name for name in kept["summaries"] if name not in ROLES))
     update: Update = {
+        "run_id": uuid.uuid4().hex,
         "text": kept["text"],
         "summaries": kept["summaries"],
         "evidence": kept["evidence"],

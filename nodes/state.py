@@ -108,6 +108,7 @@ class Evidence(BaseModel):
 class Result(BaseModel):
     """What a run gives back (the graph's output)."""
 
+    run_id: str = Field("", description="Names the run in the trace, for feedback on it.")
     text: str = Field("", description="The draft that was kept.")
     summaries: dict[str, str | None] = Field(
         {},
@@ -207,6 +208,7 @@ class LoopState(TypedDict, total=False):
     log: Annotated[dict[str, NodeLog], merge]
     failure: Annotated[Failure, _fleeting()]
     # What comes out.
+    run_id: Annotated[str, _fleeting()]
     summaries: Annotated[dict[str, str | None], merge]
     evidence: Annotated[dict[str, list[dict[str, Any]]], merge]
     confidence: Annotated[dict[str, float], merge]

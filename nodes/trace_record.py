@@ -27,7 +27,7 @@ def record_of(
     calls = [_call(key, entry["call"]) for key, entry in in_order if "call" in entry]
     state = turn.state
     return Episode(
-        run_id=uuid.uuid4().hex,
+        run_id=result.get("run_id") or uuid.uuid4().hex,
         created=datetime.fromtimestamp(turn.started, UTC),
         namespace=turn.context.namespace,
         request=turn.request.model_dump(),

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         StoreBusy,
         StoreError,
     )
-    from .feedback import EmptyFeedback, append_feedback, read_feedback
+    from .feedback import EmptyFeedback, NoSuchRun, give_feedback, read_feedback
     from .file_rows import FormatError, Reject
     from .graph_form import GraphForm
     from .outcomes import Added, Compacted, Receipt, StoreStats
@@ -106,6 +106,7 @@ _MODULES = {
     "Manifest": "adapter_manifest",
     "Message": "episode_schema",
     "Neighbour": "records",
+    "NoSuchRun": "feedback",
     "NoSuchStore": "errors",
     "NotForgotten": "errors",
     "Place": "splits",
@@ -126,13 +127,13 @@ _MODULES = {
     "TextStore": "text_store",
     "UnknownEpisodeVersion": "episodes",
     "Vectors": "records",
-    "append_feedback": "feedback",
     "deal": "splits",
     "detect": "readers",
     "extend_splits": "split_files",
     "find_splits_file": "split_files",
     "forget_episodes": "episodes",
     "forget_split": "split_files",
+    "give_feedback": "feedback",
     "is_display_name": "display_names",
     "latest_as_targets": "splits",
     "load_splits": "split_files",
@@ -181,6 +182,7 @@ __all__ = [
     "Manifest",
     "Message",
     "Neighbour",
+    "NoSuchRun",
     "NoSuchStore",
     "NotForgotten",
     "Place",
@@ -201,13 +203,13 @@ __all__ = [
     "TextStore",
     "UnknownEpisodeVersion",
     "Vectors",
-    "append_feedback",
     "deal",
     "detect",
     "extend_splits",
     "find_splits_file",
     "forget_episodes",
     "forget_split",
+    "give_feedback",
     "is_display_name",
     "latest_as_targets",
     "load_splits",

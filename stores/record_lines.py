@@ -57,8 +57,14 @@ def append_line(path: Path, content: str) -> None:
     Raises:
         OSError: The file cannot be written.
     """
+    with locked(path.parent):
+        append_under_lock(path, content)
+
+
+def append_under_lock(path: Path, content: str) -> None:
+    """Write a line at the end of a file, as `append_line` does, under the lock that is held."""
     line = content.encode() + b"\n"
-    with locked(path.parent), path.open("a+b", buffering=0) as file:
+    with path.open("a+b", buffering=0) as file:
         _write_whole(file.fileno(), (b"\n" if _is_torn(path) else b"") + line)
         os.fsync(file.fileno())
 

@@ -217,6 +217,7 @@ def test_runs_on_one_thread_know_nothing_of_each_other(client: httpx.Client) -> 
     second = ask(client, SHORT, thread=thread, context={"max_iterations": 1})
     alone = ask(client, SHORT, context={"max_iterations": 1})
     assert second.pop("timings").keys() == alone.pop("timings").keys()
+    assert second.pop("run_id") != alone.pop("run_id")
     assert second == alone
 
 

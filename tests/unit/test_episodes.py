@@ -26,7 +26,7 @@ from patlm.stores.episodes import (
     forget_episodes,
     read_episodes,
 )
-from patlm.stores.feedback import EmptyFeedback, append_feedback
+from patlm.stores.feedback import EmptyFeedback, NoSuchRun, find_run, give_feedback
 from pydantic import ValidationError
 
 
@@ -178,8 +178,8 @@ def test_feedback_is_joined_to_its_run(tmp_path: Path) -> None:
     writer.append(record("r2", day=2))
     morning = Feedback(run_id="r1", created=datetime(2025, 3, 4, 8, tzinfo=UTC), accepted=False)
     noon = Feedback(run_id="r1", created=datetime(2025, 3, 4, 12, tzinfo=UTC), edited="Grüße\n!")
-    for said in (morning, noon, Feedback(run_id="elsewhere", rating=2)):
-        append_feedback(tmp_path, said)
+    for said in (morning, noon):
+        give_feedback(tmp_path, said)
     first, second = read_episodes(tmp_path)
     assert (first.feedback, second.feedback) == ((morning, noon), ())
     (alone,) = read_episodes(tmp_path / "traces-20250301.jsonl")
@@ -189,13 +189,40 @@ def test_feedback_is_joined_to_its_run(tmp_path: Path) -> None:
 
 def test_feedback_that_says_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EmptyFeedback, match="run r1 says nothing"):
-        append_feedback(tmp_path, Feedback(run_id="r1"))
+        give_feedback(tmp_path, Feedback(run_id="r1"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_feedback_is_for_runs_that_are_there(tmp_path: Path) -> None:
+    said = Feedback(run_id="r1", accepted=True)
+    with pytest.raises(NoSuchRun, match="no run r1 in"):
+        give_feedback(tmp_path / "none", said)
+    assert not (tmp_path / "none").exists()
+    for name in ("r10", "gone"):
+        EpisodeWriter(tmp_path).append(record(name, name, namespace="a"))
+    with pytest.raises(NoSuchRun, match="no run r1 in"):
+        give_feedback(tmp_path, said)
+    with pytest.raises(NoSuchRun, match="no run r10 in"):
+        give_feedback(tmp_path, said.model_copy(update={"run_id": "r10"}), namespace="b")
+    give_feedback(tmp_path, said.model_copy(update={"run_id": "r10"}), namespace="a")
+    forget_episodes(tmp_path, "a", "gone")
+    with pytest.raises(NoSuchRun, match="run gone was emptied"):
+        give_feedback(tmp_path, said.model_copy(update={"run_id": "gone"}))
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    for name in ("abc1", "abd2"):
+        EpisodeWriter(tmp_path).append(record(name))
+    assert find_run(tmp_path, "abd") == "abd2"
+    with pytest.raises(NoSuchRun, match="2 runs in .* begin with ab:"):
+        find_run(tmp_path, "ab")
+    with pytest.raises(NoSuchRun, match="no run b in"):
+        find_run(tmp_path, "b")
 
 
 def test_damaged_feedback_is_told_and_costs_no_episode(tmp_path: Path) -> None:
     EpisodeWriter(tmp_path).append(record("r1"))
-    append_feedback(tmp_path, Feedback(run_id="r1", accepted=True))
+    give_feedback(tmp_path, Feedback(run_id="r1", accepted=True))
     (file,) = tmp_path.glob("feedback-*.jsonl")
     file.write_text('{"run_id": "r1", "rating": 6}\n' + file.read_text() + '{"run_id"')
     damaged: list[DamagedLine] = []
@@ -258,7 +285,7 @@ def test_forgetting_empties_every_record_that_holds_something_of_the_user(tmp_pa
     target = TargetRecord(id="t1", data="d", real="the real words of gone")
     collected.append(alone.model_copy(update={"target": target}))
     for run, edited in (("asked", "gone corrected this"), ("stays", "asker corrected this")):
-        append_feedback(tmp_path, Feedback(run_id=run, edited=edited))
+        give_feedback(tmp_path, Feedback(run_id=run, edited=edited))
     with (tmp_path / "traces-20250302.jsonl").open("ab") as file:
         file.write(b'{"torn": "words of gone')
     before = {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")}
@@ -293,7 +320,8 @@ def test_forgetting_empties_every_record_that_holds_something_of_the_user(tmp_pa
 def test_feedback_that_came_after_the_forgetting_is_removed_by_the_next(tmp_path: Path) -> None:
     EpisodeWriter(tmp_path).append(record("asked", "gone"))
     forget_episodes(tmp_path, "default", "gone")
-    append_feedback(tmp_path, Feedback(run_id="asked", edited="words of gone"))
+    late = Feedback(run_id="asked", edited="words of gone").model_dump_json()
+    (tmp_path / "feedback-20250301.jsonl").write_text(late + "\n")
     assert forget_episodes(tmp_path, "default", "gone") == 0
     assert words_found(tmp_path, "words of gone") == []
     assert list(tmp_path.glob("feedback-*")) == []
@@ -304,7 +332,7 @@ def test_a_record_that_a_killed_forgetting_did_not_reach_is_reached_by_the_next(
 ) -> None:
     for day in (1, 2):
         EpisodeWriter(tmp_path).append(record(f"r{day}", "gone", own="gone", day=day))
-    append_feedback(tmp_path, Feedback(run_id="r2", edited="words of gone"))
+    give_feedback(tmp_path, Feedback(run_id="r2", edited="words of gone"))
     whole = os.replace
     done: list[object] = []
 

@@ -174,8 +174,8 @@ async def test_a_batch_gives_what_single_calls_give(tmp_path: Path) -> None:
         ]
         batch = await personalizer.abatch(requests, k=2)
         alone = [await personalizer.awrite(**request, k=2) for request in requests]  # type: ignore[arg-type]
-    plain = [result.model_dump(exclude={"timings"}) for result in alone]
-    assert [result.model_dump(exclude={"timings"}) for result in batch] == plain
+    plain = [result.model_dump(exclude={"timings", "run_id"}) for result in alone]
+    assert [result.model_dump(exclude={"timings", "run_id"}) for result in batch] == plain
     assert len({result.text for result in batch}) > 3
 
 
@@ -228,6 +228,30 @@ async def test_roles_may_have_models_of_their_own(tmp_path: Path) -> None:
         await personalizer.awrite("ana", title="Two nights")
     assert {asked.role for asked in special.asked} == {"integrate"}
     assert "integrate" not in {asked.role for asked in rest.asked}
+
+
+async def test_feedback_is_kept_beside_the_run(tmp_path: Path) -> None:
+    trace = tmp_path / "traces"
+    async with personalizer_of(tmp_path, trace=trace) as personalizer:
+        result = await personalizer.awrite("ana", title="Two nights")
+        await personalizer.feedback(result.run_id, accepted=False, edited="Two nights? Lovely.")
+        (record,) = read_episodes(trace)
+        assert record.run_id == result.run_id and len(record.feedback) == 1
+        said = record.feedback[0]
+        assert (said.accepted, said.edited, said.rating) == (False, "Two nights? Lovely.", None)
+        for wrong, told in (({"rating": 6}, "rating: .* equal to 5"), ({"stars": 6}, "stars: ")):
+            with pytest.raises(RequestError, match=told):
+                await personalizer.feedback(result.run_id, **wrong)
+        with pytest.raises(StoreError, match="says nothing"):
+            await personalizer.feedback(result.run_id)
+        with pytest.raises(StoreError, match="no run nobody"):
+            await personalizer.feedback("nobody", accepted=True)
+    async with personalizer_of(tmp_path, trace=trace, namespace="other") as other:
+        with pytest.raises(StoreError, match="no run"):  # of another tenant
+            await other.feedback(result.run_id, accepted=True)
+    async with personalizer_of(tmp_path) as untraced:
+        with pytest.raises(RequestError, match="none are kept"):
+            await untraced.feedback(result.run_id, accepted=True)
 
 
 async def test_forgetting_takes_texts_and_traces(tmp_path: Path) -> None:
