@@ -12,7 +12,8 @@ from ..graph.opening import chat_role
 from ..graph.settings import Settings
 from ..training.items import Item
 from ..training.judge import JudgeModel, Pair, Reliability, judge_all, reliability
-from .asked_model import NONE, open_asked_model
+from ..training.named_adapters import NONE
+from .asked_model import open_asked_model
 from .personalization import Measured
 
 ANSWER_TOKENS = 16

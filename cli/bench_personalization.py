@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +12,8 @@ from .bench_options import DataOption
 from .options import BaseUrlOption, JsonOption, ModelOption
 
 if TYPE_CHECKING:
-    from ..bench.personalization import Plan, Watch
+    from ..bench.personalization import Plan
     from ..graph.settings import Settings
-    from ..training.items import Item
 
 
 def register(app: typer.Typer) -> None:
@@ -114,8 +112,9 @@ def _run(
 ) -> dict[str, Any]:
     from ..bench.personalization_run import run_personalization
     from ..models.bundled import cache_folder
+    from .progress import progress
 
-    with _progress() as watch:
+    with progress("items") as watch:
         return run_personalization(
             plan,
             settings,
@@ -167,52 +166,6 @@ def _split(said: str) -> Any:
     if said != "all" and said not in SPLITS:
         raise typer.BadParameter(f"no split {said!r}: one of {', '.join(SPLITS)}, all")
     return None if said == "all" else said
-
-
-@contextmanager
-def _progress() -> Iterator[Watch]:
-    """Show a bar with the time left on stderr; lines alone where nobody looks."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from .bench_options import say
-    from .output import stderr
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=stderr,
-        disable=not stderr.is_terminal,
-    )
-
-    class Bar:
-        """A `Watch` that draws."""
-
-        def say(self, part: str) -> None:
-            say(part)
-
-        def begin(self, items: int, done: int) -> None:
-            self._bar = bar.add_task("items", total=items, completed=done)
-            self._left = items - done
-            say(f"{items} items, {done} of them done before")
-
-        def advance(self, item: Item) -> None:
-            bar.advance(self._bar)
-            self._left -= 1
-            if bar.disable and self._left % 100 == 0:
-                say(f"{self._left} items left")
-
-    with bar:
-        yield Bar()
 
 
 def _show(results: Mapping[str, Any], out: Path) -> None:

@@ -18,6 +18,7 @@ from .watching import open_watches
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from ..models.batch_report import Watch
     from ..stores.text_store import TextStore
 
 Progress = Callable[[float, str], None]
@@ -139,8 +140,15 @@ async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
 
 
 @contextmanager
-def open_chat(settings: Settings, *, progress: Progress | None = None) -> Iterator[BaseChatModel]:
+def open_chat(
+    settings: Settings, *, progress: Progress | None = None, watches: Sequence[Watch] = ()
+) -> Iterator[BaseChatModel]:
     """Open the language model that the settings name, and close it afterwards. Blocks.
+
+    Args:
+        settings: Which one, and where adapters are.
+        progress: See `open_parts`.
+        watches: Told of each batch of a model that is loaded here, beside those of the settings.
 
     Raises:
         ModelError: It can't be loaded.
@@ -149,13 +157,13 @@ def open_chat(settings: Settings, *, progress: Progress | None = None) -> Iterat
     from ..models.local_chat import LocalChatModel
     from ..models.remote_chat import RemoteChatModel
 
-    with open_watches(settings) as watches:
+    with open_watches(settings) as asked_for:
         model = open_chat_model(
             settings.model,
             dtype=settings.dtype,
             progress=progress,
             find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
-            watches=watches,
+            watches=(*asked_for, *watches),
             base_url=settings.base_url,
         )
         try:

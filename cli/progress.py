@@ -1,0 +1,73 @@
+"""How far a long command is: a bar with the time left, or lines where nobody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+LINE_EVERY = 100
+"""Things done between two lines, where there is no terminal to draw on."""
+
+
+class Watch(Protocol):
+    """What a long command tells how far it is."""
+
+    def say(self, part: str) -> None:
+        """Tell what is done next."""
+
+    def begin(self, items: int, done: int) -> None:
+        """Tell how many things there are to do, and how many were done before."""
+
+    def advance(self, item: object) -> None:
+        """Tell of one more that is done."""
+
+
+@contextmanager
+def progress(things: str) -> Iterator[Watch]:
+    """Show a bar with the time left on stderr; lines alone where nobody looks.
+
+    Args:
+        things: What is counted, in the plural.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from .bench_options import say
+    from .output import stderr
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=stderr,
+        disable=not stderr.is_terminal,
+    )
+
+    class Bar:
+        """A `Watch` that draws."""
+
+        def say(self, part: str) -> None:
+            say(part)
+
+        def begin(self, items: int, done: int) -> None:
+            self._bar = bar.add_task(things, total=items, completed=done)
+            self._left = items - done
+            say(f"{items} {things}, {done} of them done before")
+
+        def advance(self, item: object) -> None:
+            bar.advance(self._bar)
+            self._left -= 1
+            if bar.disable and self._left % LINE_EVERY == 0:
+                say(f"{self._left} {things} left")
+
+    with bar:
+        yield Bar()
