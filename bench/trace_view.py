@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -20,11 +21,13 @@ from .page import render
 from .word_changes import Span, changes
 
 if TYPE_CHECKING:
-    from ..stores.episode_schema import Episode, EvidenceRecord, IterationRecord, Sample
-
-Groups = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By run id, its groups of candidates: `{"group_id", "role", "candidates": [{"text", "rewards":
-{name: value}, "total", "chosen": bool}]}`. No record of schema version 1 holds any."""
+    from ..stores.episode_schema import (
+        Episode,
+        EvidenceRecord,
+        Group,
+        IterationRecord,
+        Sample,
+    )
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,19 @@ class GroupView:
     """Candidates for one answer, and how they were rewarded.
 
     Attributes:
-        group_id: The group's name.
-        role: Whose answer it is.
+        record: The context that they were drawn in.
         rewards: Names of the rewards that any candidate has, in the order of their appearance.
-        candidates: As they came.
+        candidates: The best rewarded first, those without a reward last.
     """
 
-    group_id: str
-    role: str
+    record: Group
     rewards: tuple[str, ...]
-    candidates: tuple[Mapping[str, Any], ...]
+    candidates: tuple[Sample, ...]
+
+    @property
+    def best(self) -> float | None:
+        """The highest reward; none where nothing was rewarded."""
+        return self.candidates[0].reward if self.candidates else None
 
 
 @dataclass(frozen=True)
@@ -132,41 +138,34 @@ class RunView:
     groups: tuple[GroupView, ...]
 
 
-def render_view(
-    records: Sequence[Episode],
-    *,
-    source: str = "",
-    notes: Sequence[str] = (),
-    groups: Groups | None = None,
-) -> str:
+def render_view(records: Sequence[Episode], *, source: str = "", notes: Sequence[str] = ()) -> str:
     """Return the page of some runs.
 
     Args:
         records: The runs, in the order in which they are to stand there.
         source: What they were read from.
         notes: What the reader should know of the reading: lines that were no records, and so on.
-        groups: The groups of candidates that some of the runs led to.
     """
-    runs = [view_of(record, (groups or {}).get(record.run_id, ())) for record in records]
+    runs = [view_of(record) for record in records]
     return render(
         "trace.html.j2", runs=runs, source=source, notes=notes, shown_seconds=shown_seconds
     )
 
 
-def view_of(record: Episode, groups: Sequence[Mapping[str, Any]] = ()) -> RunView:
+def view_of(record: Episode) -> RunView:
     """Return what is shown of a run."""
     return RunView(
         record=record,
         anchor="run-" + re.sub(r"[^A-Za-z0-9]+", "-", record.run_id),
         began=began(record),
-        end=end_of(record),
+        end="emptied" if record.redacted is not None else end_of(record),
         seconds=record.timings.get("total"),
         request=_given(record.request),
         settings=_given(record.context),
         rounds=tuple(_rounds(record)),
         bars=_bars(record),
         drawing=draw_loop(record),
-        groups=tuple(group_view(group) for group in groups),
+        groups=tuple(group_view(group, record.candidates(group.id)) for group in record.groups),
     )
 
 
@@ -176,11 +175,11 @@ def began(record: Episode) -> datetime:
     return created.replace(tzinfo=UTC) if created.tzinfo is None else created.astimezone(UTC)
 
 
-def group_view(group: Mapping[str, Any]) -> GroupView:
+def group_view(group: Group, candidates: Sequence[Sample]) -> GroupView:
     """Return a group of candidates as a table's rows and columns."""
-    candidates = tuple(group["candidates"])
-    names = dict.fromkeys(name for candidate in candidates for name in candidate["rewards"])
-    return GroupView(group["group_id"], group["role"], tuple(names), candidates)
+    names = dict.fromkeys(name for sample in candidates for name in sample.rewards)
+    best_first = sorted(candidates, key=lambda s: inf if s.reward is None else -s.reward)
+    return GroupView(group, tuple(names), tuple(best_first))
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -202,9 +201,17 @@ def _rounds(record: Episode) -> Iterator[Round]:
             record=iteration,
             sides=tuple(_side(name, iteration, before) for name in trajectories_of(record)),
             draft=_told("draft", iteration.draft, before.draft if before else None, "no draft"),
-            calls=tuple(call for call in record.samples if call.iteration == iteration.iteration),
+            calls=tuple(_calls(record, iteration.iteration)),
         )
         before = iteration
+
+
+def _calls(record: Episode, iteration: int) -> Iterator[Sample]:
+    """Yield the calls of the run itself: candidates stand in their groups' tables."""
+    for sample in record.samples:
+        own = sample.group is None and sample.replays is None
+        if own and sample.iteration == iteration:
+            yield sample
 
 
 def _side(name: str, iteration: IterationRecord, before: IterationRecord | None) -> Side:

@@ -9,6 +9,8 @@ from . import (
     bench,
     demo,
     doctor,
+    episodes,
+    feedback,
     forget,
     index,
     ingest,
@@ -41,6 +43,7 @@ COMMANDS = (
     stats,
     view,
     serve_stats,
+    feedback,
     forget,
     refit,
     train_encoder,
@@ -51,6 +54,7 @@ for command in COMMANDS:
     command.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(episodes.app, name="episodes")
 app.add_typer(bench.app, name="bench")
 
 if __name__ == "__main__":

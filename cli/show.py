@@ -52,8 +52,12 @@ def show(
 
 
 def _show_record(record: Episode) -> None:
+    from .episode_view import groups_line
     from .output import stdout
 
+    if record.redacted is not None:
+        stdout.print(Rule(f"run {record.run_id[:12]}, emptied: a person in it was forgotten"))
+        return
     request = {key: value for key, value in record.request.items() if value is not None}
     stdout.print(Rule(f"run {record.run_id[:12]}, {record.created:%Y-%m-%d %H:%M:%S} UTC"))
     for key, value in request.items():
@@ -63,6 +67,8 @@ def _show_record(record: Episode) -> None:
         stdout.print(f"[bold]history[/bold]: {record.cold_start} ({read} own texts read)")
     for iteration in record.iterations:
         _show_iteration(iteration)
+    if record.groups:
+        stdout.print(f"[bold]drawn[/bold]: {groups_line(record)}")
     stdout.print(Rule("end"))
     if record.error is not None:
         stdout.print(f"[red]failed: {escape(record.error)}[/red]")

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import typer
 from click.testing import Result
+from episode_fixtures import FOUR, collected
 from fakes import ScriptedChat, fails
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
 from markupsafe import escape
 from patlm.bench.loop_drawing import describe, draw_loop
 from patlm.bench.loop_path import nodes_of, trajectories_of
-from patlm.bench.trace_view import began, group_view, render_view, view_of
+from patlm.bench.trace_view import began, render_view, view_of
 from patlm.cli import view
-from patlm.stores.episode_schema import Episode, Sample
+from patlm.stores.episode_schema import Episode, Feedback, Group, Sample, TargetRecord
 from patlm.stores.episodes import EpisodeWriter
 from patlm.stores.records import Text
 from typer.testing import CliRunner
@@ -206,13 +207,23 @@ def test_nothing_that_is_in_a_record_becomes_markup(good: Episode) -> None:
             "timings": {**record.timings, f"{HOSTILE}-retrieve": 1.0}, "cold_start": HOSTILE,
         }
     )  # fmt: skip
-    group = {
-        "group_id": HOSTILE, "role": HOSTILE,
-        "candidates": [{"text": HOSTILE, "rewards": {HOSTILE: 1.0}, "total": 1.0, "chosen": True}],
-    }  # fmt: skip
+    group = Group(
+        id=HOSTILE, role=HOSTILE, iteration=1, held={HOSTILE: HOSTILE}, without_draft=HOSTILE
+    )
+    drawn = call.model_copy(
+        update={"group": HOSTILE, "error": None, "text": HOSTILE, "draft": HOSTILE,
+                "rewards": {HOSTILE: 1.0}, "reward": 1.0}
+    )  # fmt: skip
+    record = record.model_copy(
+        update={
+            "samples": (*record.samples, drawn), "groups": (group,),
+            "target": TargetRecord(id=HOSTILE, data=HOSTILE, real=HOSTILE),
+            "feedback": (Feedback(run_id=HOSTILE, edited=HOSTILE, rating=1),),
+        }
+    )  # fmt: skip
     page = render_view(
         [record, record.model_copy(update={"text": None, "error": HOSTILE})],
-        source=HOSTILE, notes=[HOSTILE], groups={record.run_id: [group]},
+        source=HOSTILE, notes=[HOSTILE],
     )  # fmt: skip
     tags = Tags(page)
     # The same tags as of harmless runs, and no attribute but those of the template.
@@ -226,21 +237,43 @@ def test_nothing_that_is_in_a_record_becomes_markup(good: Episode) -> None:
 
 
 def test_a_group_is_a_table_of_rewards(good: Episode) -> None:
-    group = {
-        "group_id": "g-7", "role": "style",
-        "candidates": [
-            {"text": "Short.", "rewards": {"likeness": 0.5}, "total": 0.5, "chosen": False},
-            {"text": "Plain.", "rewards": {"likeness": 0.25, "length": 1}, "total": 1.25,
-             "chosen": True},
-        ],
-    }  # fmt: skip
-    assert group_view(group).rewards == ("likeness", "length")
-    page = render_view([good], groups={good.run_id: [group], "another run": [group]})
-    assert page.count("group g-7: 2 candidates") == 1
-    assert page.count('class="tag good">chosen<') == 1
-    rows = re.findall(r'<td class="number">(.*?)</td>', page)
-    assert rows == ["0.500", "–", "0.500", "0.250", "1.000", "1.250"]
+    episode = collected(*FOUR)
+    (group,) = view_of(episode).groups
+    assert group.rewards == ("quality", "copying") and group.best == 0.75
+    page = render_view([good, episode])
+    assert page.count("style, iteration 1: 4 candidates") == 1
+    table = page[page.index("<caption>") : page.index("</table>")]
+    rows = re.findall(r'<td class="number">(.*?)</td>', table)
+    # quality, copying, reward, differential: the best first, what failed last.
+    assert rows == [
+        "0.750", "–", "0.750", "0.550", "0.500", "–", "0.500", "0.300",
+        "0.250", "–", "0.250", "0.050", "–", "–", "–", "–",
+    ]  # fmt: skip
+    assert table.count('class="tag good">best<') == 1
+    assert table.index("Summary extractive.") < table.index(">best<") < table.index("Summary 0.")
+    assert "Draft 1." in table and "ValueError: down" in table
+    assert "preference held at: They like the view." in page
+    assert "Without style (0.200): A plain draft." in page and "What ana really wrote." in page
     assert "Candidates" not in render_view([good])
+
+
+def test_candidates_and_replays_are_no_calls_of_the_run(good: Episode) -> None:
+    first, _ = good.iterations
+    episode = collected(*FOUR, iterations=(first,))
+    ids = [call.id for call in view_of(episode).rounds[0].calls]
+    assert ids == ["style-reason@1", "preference-reason@1", "integrate@1"]
+
+
+def test_feedback_is_shown() -> None:
+    said = Feedback(run_id="run-1", accepted=False, edited="Three nights.", rating=2)
+    page = render_view([collected(*FOUR, feedback=(said,))])
+    assert "rejected rated 2.0 corrected to: Three nights." in page
+
+
+def test_an_emptied_run_is_told_to_be_one(good: Episode) -> None:
+    emptied = Episode(run_id="r", namespace="default", request={}, redacted=good.created)
+    page = render_view([emptied])
+    assert "Emptied on" in page and ">emptied<" in page and "Result" not in page
 
 
 def test_a_time_without_a_zone_is_in_utc(good: Episode) -> None:

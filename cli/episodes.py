@@ -1,0 +1,155 @@
+"""`patlm episodes`: check, look into, count and export what runs and collecting left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from .options import JsonOption
+from .output import emit_json, errors_as_lines, fail, stdout, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..stores.episode_counts import EpisodeCounts
+    from ..stores.episode_schema import Episode
+
+app = typer.Typer(help="The records of runs that models learn from.", no_args_is_help=True)
+
+PathArgument = Annotated[
+    Path, typer.Argument(help="A shard, or a folder of them.", show_default=False)
+]
+
+
+@app.command("check")
+def check(path: PathArgument, json: JsonOption = False) -> None:
+    """Read every line; tell those that are no records, and exit with 1 where there are any."""
+    from ..stores.episode_checks import check_episodes
+
+    episodes = 0
+
+    def count(_: Episode) -> None:
+        nonlocal episodes
+        episodes += 1
+
+    with errors_as_lines():
+        faults = []
+        for fault in check_episodes(path, told=count):
+            faults.append({"file": str(fault.path), "line": fault.line, "reason": fault.reason})
+            if not json:
+                typer.echo(str(fault))
+    if json:
+        emit_json({"ok": not faults, "episodes": episodes, "faults": faults})
+    else:
+        typer.echo(f"{path}: {episodes:,} episodes, {len(faults):,} faults")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show(
+    path: PathArgument,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Beginning of a run's id. Default: the latest with candidates."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the candidates of an episode, group by group, with their rewards."""
+    from .episode_view import show_groups
+
+    with errors_as_lines():
+        chosen: Episode | None = None
+        for episode in _read(path):
+            wanted = episode.groups if run is None else episode.run_id.startswith(run)
+            if wanted and (chosen is None or episode.created >= chosen.created):
+                chosen = episode
+    if chosen is None:
+        which = "episode with candidates" if run is None else f"run {run}"
+        fail(f"no {which} in {path}: collect some with `patlm collect`")
+    if json:
+        emit_json({"episode": chosen.model_dump(mode="json")})
+    else:
+        show_groups(chosen)
+
+
+@app.command("stats")
+def stats(path: PathArgument, json: JsonOption = False) -> None:
+    """Count episodes, samples and groups, and what of them teaches nothing, by role."""
+    from ..stores.episode_counts import count_episodes
+
+    with errors_as_lines():
+        counts = count_episodes(_read(path))
+    if json:
+        emit_json(counts.as_dict())
+    else:
+        _show_counts(counts)
+
+
+@app.command("export")
+def export(
+    path: PathArgument,
+    to: Annotated[
+        Path,
+        typer.Option(
+            help="A file that ends in .parquet, or a folder for Dataset.load_from_disk.",
+            show_default=False,
+        ),
+    ],
+    role: Annotated[
+        str | None, typer.Option(help="Only samples of this role.", show_default=False)
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write all samples as a table: a Parquet file, or a Hugging Face Dataset.
+
+    It holds what people wrote, as the episodes do: `patlm forget` does not find it.
+    """
+    from ..training.episode_export import export_samples
+
+    with errors_as_lines():
+        samples = export_samples(_read(path), to, role=role)
+    if json:
+        emit_json({"samples": samples, "to": str(to)})
+    else:
+        typer.echo(f"{to}: {samples:,} samples")
+
+
+def _read(path: Path) -> Iterator[Episode]:
+    from ..stores.episodes import read_episodes
+
+    return read_episodes(path, report=lambda damaged: warn(str(damaged)))
+
+
+def _show_counts(counts: EpisodeCounts) -> None:
+    found = counts.as_dict()
+    for name in ("episodes", "redacted", "failed_runs", "samples", "groups"):
+        stdout.print(f"{name.replace('_', ' '):>14}  {found[name]:,}")
+    said = ", ".join(f"{name} {_say(value)}" for name, value in found["feedback"].items())
+    stdout.print(f"{'feedback':>14}  {said}")
+    kinds = ("samples", "trainable", "failed", "inexact", "groups", "zero_variance")
+    table = _table("role", *kinds)
+    rewards = _table("role", "iteration", "candidates", "reward", "differential", "extractive")
+    for role, of_role in found["by_role"].items():
+        table.add_row(escape(role), *(f"{of_role[name]:,}" for name in kinds))
+        for at, figures in of_role["rewards"].items():
+            rewards.add_row(escape(role), at, *map(_say, figures.values()))
+    stdout.print(table)
+    if rewards.row_count:
+        stdout.print(rewards)
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first)
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="right")
+    return table
+
+
+def _say(value: Any) -> str:
+    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else f"{value}"
