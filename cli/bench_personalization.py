@@ -10,6 +10,7 @@ import typer
 
 from .bench_options import DataOption
 from .options import BaseUrlOption, JsonOption, ModelOption
+from .read_options import histories_of, parts_of, settings_of, tasks_of
 
 if TYPE_CHECKING:
     from ..bench.personalization import Plan
@@ -83,18 +84,18 @@ def personalization(
     with errors_as_lines():
         plan = Plan(
             data=data,
-            arms=arms_named(_parts(arms)),
-            tasks=_tasks(task),
+            arms=arms_named(parts_of(arms)),
+            tasks=tasks_of(task),
             against=against,
-            history=_histories(history),
+            history=histories_of(history),
             split=_split(split),
             least_own=least_own,
             inductive=inductive,
-            cleaning=_parts(clean),
+            cleaning=parts_of(clean),
             limit=limit,
             seeds=_numbers("--seeds", seeds),
         )
-        settings = _settings(model, base_url, dtype)
+        settings = settings_of(model=model, base_url=base_url, dtype=dtype)
         results = _run(plan, settings, adapters, judge, out, cache)
     if json:
         emit_json(results)
@@ -126,38 +127,11 @@ def _run(
         )
 
 
-def _settings(model: str | None, base_url: str | None, dtype: str) -> Settings:
-    from ..graph.settings import Settings
-
-    given = {"model": model, "base_url": base_url, "dtype": dtype}
-    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-
-
-def _parts(said: str) -> list[str]:
-    return [part.strip() for part in said.split(",") if part.strip()]
-
-
 def _numbers(option: str, said: str) -> list[int]:
-    parts = _parts(said)
+    parts = parts_of(said)
     if not parts or not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{option} takes numbers with commas, got {said!r}")
     return [int(part) for part in parts]
-
-
-def _tasks(said: str | None) -> list[Any]:
-    from ..training.targets import TASKS
-
-    parts = _parts(said or "")
-    if wrong := [part for part in parts if part not in TASKS]:
-        raise typer.BadParameter(f"no task {', '.join(wrong)}: one of {', '.join(TASKS)}")
-    return parts
-
-
-def _histories(said: str) -> list[str]:
-    parts = _parts(said)
-    if not parts or not all(part == "all" or part.isdecimal() for part in parts):
-        raise typer.BadParameter(f"--history takes all or numbers with commas, got {said!r}")
-    return parts
 
 
 def _split(said: str) -> Any:

@@ -7,6 +7,7 @@ import typer
 from . import (
     adapters,
     bench,
+    collect,
     demo,
     doctor,
     episodes,
@@ -47,6 +48,7 @@ COMMANDS = (
     forget,
     refit,
     train_encoder,
+    collect,
     index,
     doctor,
 )
