@@ -1,0 +1,223 @@
+"""Examples for a warm start: a prompt and the answer that is to be learnt.
+
+integrate learns the genre from real texts: its prompt is made from the request and the summaries of
+the run, its answer is what the person really wrote. Each side is left out of a third of the
+examples, by the hash of the target, so that it learns to write from what there is.
+
+A reasoner learns from the better of two teachers: its own best candidate of each context, or the
+summary that was made without a language model. The kind with the higher mean differential reward
+over the contexts that have both teaches, in the contexts in which it helps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..nodes.parts import PromptBudget
+from ..nodes.prompts import REASONERS, integrate_prompt
+from ..nodes.state import Request
+from ..stores.episode_schema import Episode, Group, IterationRecord, Sample
+from .candidates import EXTRACTIVE
+from .token_ids import answer_ids, count_with, prompt_ids
+from .usable_groups import Needs, Skipped, why_not
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LEFT_OUT = 3
+"""Each side is left out in one of so many examples."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt and its answer, as token ids.
+
+    Attributes:
+        prompt_ids: The prompt, up to where the answer begins.
+        answer_ids: What is learnt.
+        episode: Where it comes from.
+    """
+
+    prompt_ids: list[int]
+    answer_ids: list[int]
+    episode: Episode
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Whose summaries a reasoner learns from.
+
+    Attributes:
+        kind: `own` or `extractive`.
+        differential: Mean differential reward of each kind over the contexts with both.
+        contexts: Contexts with both.
+    """
+
+    kind: str
+    differential: Mapping[str, float]
+    contexts: int
+
+
+def integrate_examples(
+    episodes: Iterable[Episode],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    most: int,
+    skipped: Skipped,
+    budget: PromptBudget | None = None,
+) -> list[Example]:
+    """Return what integrate learns from, one example an episode.
+
+    Args:
+        episodes: All of them.
+        tokenizer: The model's.
+        most: A longer text is cut here, and does not end then.
+        skipped: Counts what is passed over.
+        budget: As in serving; that of the bundled model where None.
+    """
+    examples = []
+    for episode in episodes:
+        if episode.target is None:
+            skipped["no_target"] += 1
+            continue
+        if not episode.iterations:
+            skipped["failed"] += 1
+            continue
+        kept = next((it for it in episode.iterations if it.kept), episode.iterations[-1])
+        prompt = integrate_prompt(
+            Request.model_validate(episode.request),
+            _summaries(kept, episode.target.id),
+            later=kept.iteration > 1,
+            budget=budget or PromptBudget(),
+            count=partial(count_with, tokenizer),
+        )
+        answer = answer_ids(tokenizer, episode.target.real.strip(), most)
+        examples.append(Example(prompt_ids(tokenizer, prompt.messages), answer, episode))
+    return examples
+
+
+def left_out(target: str, side: str) -> bool:
+    """Say whether a side is left out of a target's example: in a third of them, each by itself.
+
+    Args:
+        target: Id of the target.
+        side: style or preference.
+    """
+    return int(hashlib.sha1(f"{target}\x1f{side}".encode()).hexdigest(), 16) % LEFT_OUT == 0
+
+
+def reasoner_examples(
+    episodes: Iterable[Episode],
+    needs: Needs,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    most: int,
+    gate_margin: float,
+    skipped: Skipped,
+) -> tuple[list[Example], Teacher]:
+    """Return what a reasoner learns from, one example a context in which its teacher helps.
+
+    Args:
+        episodes: All of them.
+        needs: What an own sample needs.
+        tokenizer: The model's.
+        most: A longer answer is cut here.
+        gate_margin: A differential reward up to this does not help.
+        skipped: Counts what is passed over.
+    """
+    contexts = [
+        (episode, _Context.of(episode, group, needs, skipped))
+        for episode in episodes
+        for group in episode.groups
+        if group.role == needs.role
+    ]
+    teacher = choose_teacher([context for _, context in contexts])
+    examples = []
+    for episode, context in contexts:
+        answer = context.best.get(teacher.kind)
+        if answer is None or context.prompt is None:
+            skipped[f"no_{teacher.kind}"] += 1
+        elif (answer.differential or 0.0) <= gate_margin:
+            skipped["does_not_help"] += 1
+        else:
+            ids = _ids_of(answer, needs.base, tokenizer, most)
+            examples.append(
+                Example(_prompt_of(context.prompt, needs.base, tokenizer), ids, episode)
+            )
+    return examples, teacher
+
+
+@dataclass(frozen=True)
+class _Context:
+    """One group: the best answer of each kind, and a sample that holds the prompt."""
+
+    best: Mapping[str, Sample]
+    prompt: Sample | None
+
+    @classmethod
+    def of(cls, episode: Episode, group: Group, needs: Needs, skipped: Skipped) -> _Context:
+        best: dict[str, Sample] = {}
+        prompt: Sample | None = None
+        for sample in episode.candidates(group.id):
+            if sample.model != EXTRACTIVE and prompt is None and sample.messages:
+                prompt = sample
+            reason = _why_no_teacher(sample, needs)
+            if reason is not None:
+                skipped[reason] += 1
+                continue
+            kind = EXTRACTIVE if sample.model == EXTRACTIVE else "own"
+            if kind not in best or _differential(sample) > _differential(best[kind]):
+                best[kind] = sample
+        return cls(best, prompt)
+
+
+def choose_teacher(contexts: Sequence[_Context]) -> Teacher:
+    """Return the kind with the higher mean differential reward over the contexts with both.
+
+    Where no context has both, it is the kind that there is more of; a tie goes to the own one.
+    """
+    both = [context.best for context in contexts if {"own", EXTRACTIVE} <= set(context.best)]
+    kinds = ("own", EXTRACTIVE)
+    if not both:
+        counts = {kind: sum(kind in context.best for context in contexts) for kind in kinds}
+        return Teacher(max(kinds, key=lambda kind: counts[kind]), {}, 0)
+    means = {kind: sum(_differential(best[kind]) for best in both) / len(both) for kind in kinds}
+    return Teacher(max(kinds, key=lambda kind: means[kind]), means, len(both))
+
+
+def _why_no_teacher(sample: Sample, needs: Needs) -> str | None:
+    if sample.model != EXTRACTIVE:
+        reason = why_not(sample, needs)
+        return "unmeasured" if reason is None and sample.differential is None else reason
+    if sample.error is not None or not sample.text:
+        return "failed"
+    return "unmeasured" if sample.differential is None else None
+
+
+def _summaries(iteration: IterationRecord, target: str) -> dict[str, str]:
+    """Return heading and summary of the sides that stay."""
+    return {
+        words.heading: summary
+        for side, words in REASONERS.items()
+        if (summary := iteration.summaries.get(side)) is not None and not left_out(target, side)
+    }
+
+
+def _prompt_of(sample: Sample, base: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    if sample.prompt_token_ids is not None and sample.base == base:
+        return list(sample.prompt_token_ids)
+    return prompt_ids(tokenizer, [(turn.role, turn.content) for turn in sample.messages])
+
+
+def _ids_of(sample: Sample, base: str, tokenizer: PreTrainedTokenizerBase, most: int) -> list[int]:
+    if sample.token_ids is not None and sample.base == base:
+        return list(sample.token_ids)[:most]
+    return answer_ids(tokenizer, sample.text or "", most)
+
+
+def _differential(sample: Sample) -> float:
+    return 0.0 if sample.differential is None else sample.differential
