@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from langchain_huggingface import HuggingFacePipeline
 from patlm.models.adapter_slots import FindAdapter
+from patlm.models.batch_report import Watch
 from patlm.models.local_chat import LocalChatModel
 from patlm.models.scheduling import BatchLimits
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -59,6 +62,7 @@ def tiny_chat(
     limits: BatchLimits | None = None,
     find_adapter: FindAdapter | None = None,
     window: int = WINDOW,
+    watches: Sequence[Watch] = (),
 ) -> LocalChatModel:
     """Return a chat model over both; close it."""
     tokenizer = tiny_tokenizer()
@@ -69,4 +73,5 @@ def tiny_chat(
         model_id="tiny",
         limits=limits,
         find_adapter=find_adapter,
+        watches=watches,
     )
