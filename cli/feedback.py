@@ -20,13 +20,11 @@ def feedback(
         str, typer.Option(help="Beginning of the run's id, as `write --json` tells it.")
     ],
     accepted: Annotated[
-        bool | None,
-        typer.Option(
-            "--accepted/--rejected",
-            help="Whether the draft was taken as it is.",
-            show_default=False,
-        ),
-    ] = None,
+        bool, typer.Option("--accepted", help="The draft was taken as it is.")
+    ] = False,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="It was not, or not as it is.")
+    ] = False,
     edited: Annotated[
         str | None,
         typer.Option(
@@ -46,10 +44,13 @@ def feedback(
     from ..stores.feedback import find_run
     from .output import errors_as_lines
 
+    if accepted and rejected:
+        raise typer.BadParameter("give one of --accepted and --rejected")
     with errors_as_lines():
         found = find_run(trace, run)
         text = None if edited is None else _read(edited)
-        said = {"accepted": accepted, "edited": text, "rating": rating}
+        verdict = accepted if accepted or rejected else None
+        said = {"accepted": verdict, "edited": text, "rating": rating}
         give_feedback_on(trace, None, found, said)
     typer.echo(f"{found}: kept")
 

@@ -32,7 +32,8 @@ def show_result(result: Result) -> None:
     rounds = "1 iteration" if result.iterations == 1 else f"{result.iterations} iterations"
     stdout.print(
         f"[dim]{rounds}, stopped: {result.stop_reason}; history: {result.cold_start}; "
-        f"confidence: {sure}; {result.timings.get('total', 0.0):.1f} s[/dim]"
+        f"confidence: {sure}; {result.timings.get('total', 0.0):.1f} s; "
+        f"run {result.run_id[:12]}[/dim]"
     )
     for warning in result.warnings:
         stdout.print(f"[yellow]{escape(warning)}[/yellow]")

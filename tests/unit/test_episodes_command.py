@@ -1,0 +1,156 @@
+"""`patlm episodes ...` and `patlm feedback`: what they print, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from datasets import load_from_disk
+from episode_fixtures import FOUR, RUN, collected
+from patlm.cli.main import app
+from patlm.stores.episodes import COLLECTED, EpisodeWriter, forget_episodes, read_episodes
+from typer.testing import CliRunner
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An episode with candidates, and a later one without."""
+    writer = EpisodeWriter(tmp_path / "episodes", COLLECTED)
+    writer.append(collected(*FOUR))
+    later = datetime(2025, 3, 2, tzinfo=UTC)
+    writer.append(collected(run_id="served-2", created=later, groups=(), samples=()))
+    return writer.folder
+
+
+def call(*arguments: object, **more: Any) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **more)
+
+
+def output(*arguments: object) -> Any:
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_stats_have_the_keys_of_the_contract(folder: Path) -> None:
+    found = output("episodes", "stats", folder)
+    assert {
+        "episodes",
+        "samples",
+        "groups",
+        "failed",
+        "inexact",
+        "zero_variance",
+        "by_role",
+    } <= set(found)
+    assert (found["episodes"], found["samples"], found["groups"], found["failed"]) == (2, 8, 1, 1)
+    shown = call("episodes", "stats", folder).stdout.splitlines()
+    assert "      episodes  2" in shown
+    style = [line.split() for line in shown if line.startswith("style")]
+    assert style == [
+        ["style", "5", "2", "1", "0", "1", "0"], ["style", "1", "3", "0.375", "0.175", "0.750"]
+    ]  # fmt: skip
+
+
+def test_check_is_content_with_what_is_sound(folder: Path) -> None:
+    assert output("episodes", "check", folder) == {"ok": True, "episodes": 2, "faults": []}
+    result = call("episodes", "check", folder / "episodes-20250301.jsonl")
+    assert result.stdout.endswith("episodes-20250301.jsonl: 1 episodes, 0 faults\n")
+
+
+def test_check_fails_where_a_line_is_damaged(folder: Path) -> None:
+    shard = folder / "episodes-20250301.jsonl"
+    shard.write_bytes(shard.read_bytes() + b'{"version": 2, "run_')
+    result = call("episodes", "check", folder)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[0] == (
+        f"{shard}:2: not a JSON object, torn off at the end of the file"
+    )
+    found = json.loads(call("episodes", "check", folder, "--json").stdout)
+    assert not found["ok"] and found["faults"][0]["line"] == 2
+
+
+def test_show_has_a_table_of_candidates(folder: Path) -> None:
+    shown = call("episodes", "show", folder).stdout  # the latest with candidates
+    assert RUN in shown and "really written: What ana really wrote." in shown
+    assert "draft without style (0.200): A plain draft." in shown
+    rows = [line.split() for line in shown.splitlines() if "Summary" in line or "failed" in line]
+    assert rows == [
+        ["(extractive)", "Summary", "extractive.", "0.750", "–", "0.750", "0.550"],
+        ["Summary", "0.", "0.500", "–", "0.500", "0.300"],
+        ["Summary", "1.", "0.250", "–", "0.250", "0.050"],
+        ["failed:", "ValueError:", "down", "–", "–", "–", "–"],
+    ]
+    assert output("episodes", "show", folder)["episode"]["run_id"] == RUN
+    assert "no candidates were drawn" in call("episodes", "show", folder, "--run", "ser").stdout
+    lone = call("episodes", "show", folder, "--run", "nobody")
+    assert lone.exit_code == 1 and "no run nobody" in lone.stderr
+
+
+def test_the_drawing_of_a_run_tells_of_its_groups(folder: Path) -> None:
+    assert "drawn: 4 candidates in 1 group" in call("show", folder, "--run", RUN).stdout
+    forget_episodes(folder, "default", "ana")
+    assert "emptied: a person in it was forgotten" in call("show", folder, "--run", RUN).stdout
+    assert "emptied on " in call("episodes", "show", folder, "--run", RUN).stdout
+
+
+def test_export_writes_what_other_tools_read(folder: Path, tmp_path: Path) -> None:
+    to = tmp_path / "out"
+    assert output("episodes", "export", folder, "--to", to, "--role", "style") == {
+        "samples": 5,
+        "to": str(to),
+    }
+    assert load_from_disk(str(to)).num_rows == 5
+    again = call("episodes", "export", folder, "--to", to)
+    assert again.exit_code == 1 and "is there already" in again.stderr
+
+
+def test_feedback_reaches_the_episode(folder: Path, tmp_path: Path) -> None:
+    corrected = tmp_path / "corrected.txt"
+    corrected.write_text("Two lovely nights.\n\nGrüße\n", encoding="utf-8")
+    assert call("feedback", folder, "--run", "run", "--accepted").stdout == f"{RUN}: kept\n"
+    given = call("feedback", folder, "--run", RUN, "--rejected", "--edited", corrected)
+    assert given.exit_code == 0
+    call("feedback", folder, "--run", RUN, "--edited", "-", "--rating", 4, input="From a pipe\n")
+    said = next(each.feedback for each in read_episodes(folder) if each.run_id == RUN)
+    assert [(each.accepted, each.edited, each.rating) for each in said] == [
+        (True, None, None),
+        (False, "Two lovely nights.\n\nGrüße", None),
+        (None, "From a pipe", 4),
+    ]
+    found = output("episodes", "stats", folder)["feedback"]
+    assert found == {"accepted": 0, "rejected": 1, "edited": 1, "rating": 4}
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "says"),
+    [
+        (["--run", RUN], 1, "says nothing"),
+        (["--run", "nobody", "--accepted"], 1, "no run nobody"),
+        (["--run", RUN, "--accepted", "--rejected"], 2, "one of --accepted and --rejected"),
+        (["--run", RUN, "--rating", 9], 2, "less than or equal to 5"),
+        (["--run", RUN, "--edited", "no-such-file"], 1, "no-such-file: No such file"),
+    ],
+)
+def test_feedback_that_cannot_be_kept_is_one_line(
+    folder: Path, more: list[object], code: int, says: str
+) -> None:
+    result = call("feedback", folder, *more)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert says in result.stderr
+    assert list(folder.glob("feedback-*")) == []
+
+
+def test_nothing_there_is_one_line(tmp_path: Path) -> None:
+    for command in ("check", "show", "stats"):
+        result = call("episodes", command, tmp_path / "none")
+        assert (result.exit_code, result.stdout) == (1, "") and "no traces at" in result.stderr
