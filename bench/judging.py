@@ -10,10 +10,10 @@ from typing import Any
 
 from ..graph.opening import chat_role
 from ..graph.settings import Settings
+from ..training.asked_model import open_asked_model
 from ..training.items import Item
 from ..training.judge import JudgeModel, Pair, Reliability, judge_all, reliability
 from ..training.named_adapters import NONE
-from .asked_model import open_asked_model
 from .personalization import Measured
 
 ANSWER_TOKENS = 16

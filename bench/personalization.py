@@ -17,6 +17,7 @@ from typing import Protocol
 
 from ..nodes.state import Task
 from ..stores.splits import Split
+from ..training.benchmark_cell import WHOLE, Material, cell_of
 from ..training.benchmark_data import BenchmarkData, open_benchmark, read_benchmark
 from ..training.errors import TrainingError
 from ..training.floors import floors_of
@@ -25,7 +26,6 @@ from ..training.items import Item, ItemFile
 from ..training.remembered_chat import RememberedChat
 from ..training.targets import ONE_INPUT, Target, targets_of
 from .arms import BASELINE, SHUFFLED, Arm
-from .benchmark_cell import WHOLE, Material, cell_of
 
 ITEMS = "items.jsonl"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..graph.settings import Settings
+from ..training.asked_model import open_asked_model
 from ..training.errors import TrainingError
 from ..training.named_adapters import check_splits
 from ..training.whole_files import write_json
 from .arms import with_adapters
-from .asked_model import open_asked_model
 from .examples import EXAMPLES_FILE, examples_of
 from .judging import judged
 from .personalization import Plan, Watch, measure_personalization, read_targets

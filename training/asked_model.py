@@ -1,4 +1,4 @@
-"""The language model of a bench: opened by name, remembered by what decides its answers."""
+"""The language model of a measurement: opened by name, remembered by what decides its answers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from ..graph.opening import open_chat
 from ..graph.settings import Settings
 from ..models.chat import model_name
-from ..training.answers import Answers
-from ..training.named_adapters import identity_of, named_adapters, number_format_of
-from ..training.remembered_chat import RememberedChat
+from .answers import Answers
+from .named_adapters import identity_of, named_adapters, number_format_of
+from .remembered_chat import RememberedChat
 
 ANSWERS = "answers.sqlite"
 _PYTHON = "python:"

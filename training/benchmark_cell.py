@@ -14,16 +14,16 @@ from ..models.token_count import token_counter
 from ..nodes.parts import ChatRole, Parts
 from ..nodes.strategies import STRATEGIES, with_oracle
 from ..stores.text_store import TextStore
-from ..training.benchmark_data import BenchmarkData
-from ..training.evaluate import Evaluator
-from ..training.history_cut import HistoryCut
-from ..training.item_runs import Cell
-from ..training.leaks import LeakCheck
-from ..training.neighbour_texts import NeighbourTexts
-from ..training.remembered_chat import RememberedChat
-from ..training.remembered_encoder import RememberedEncoder
-from ..training.scoring import Scorer
-from ..training.targets import Target
+from .benchmark_data import BenchmarkData
+from .evaluate import Evaluator
+from .history_cut import HistoryCut
+from .item_runs import Cell
+from .leaks import LeakCheck
+from .neighbour_texts import NeighbourTexts
+from .remembered_chat import RememberedChat
+from .remembered_encoder import RememberedEncoder
+from .scoring import Scorer
+from .targets import Target
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

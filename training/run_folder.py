@@ -20,6 +20,7 @@ from .trainer_arguments import CHECKPOINTS
 _KEY, _ROWS, REPORT = "run.json", ".rows", "report.json"
 _NOT_IN_KEY = (
     "episodes",
+    "also",
     "out",
     "adapters",
     "store",

@@ -12,7 +12,7 @@ over the contexts that have both teaches, in the contexts in which it helps.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -118,8 +118,12 @@ def reasoner_examples(
     most: int,
     gate_margin: float,
     skipped: Skipped,
+    also: Iterable[Episode] = (),
 ) -> tuple[list[Example], Teacher]:
     """Return what a reasoner learns from, one example a context in which its teacher helps.
+
+    Where the teacher is no model, what it made of other episodes without being measured is taken
+    along: a form is learnt from many examples, and these cost no call.
 
     Args:
         episodes: All of them.
@@ -128,6 +132,7 @@ def reasoner_examples(
         most: A longer answer is cut here.
         gate_margin: A differential reward up to this does not help.
         skipped: Counts what is passed over.
+        also: Episodes whose summaries were made without a model, and not measured.
     """
     contexts = [
         (episode, _Context.of(episode, group, needs, skipped))
@@ -148,7 +153,31 @@ def reasoner_examples(
             examples.append(
                 Example(_prompt_of(context.prompt, needs.base, tokenizer), ids, episode)
             )
+    if teacher.kind == EXTRACTIVE:
+        seen = {episode.target.id for episode, _ in contexts if episode.target is not None}
+        examples += _unmeasured(also, seen, needs, tokenizer, most)
     return examples, teacher
+
+
+def _unmeasured(
+    episodes: Iterable[Episode],
+    seen: Collection[str],
+    needs: Needs,
+    tokenizer: PreTrainedTokenizerBase,
+    most: int,
+) -> list[Example]:
+    """Return the summaries of other targets that were made without a model."""
+    return [
+        Example(
+            _prompt_of(sample, needs.base, tokenizer),
+            answer_ids(tokenizer, sample.text, most),
+            episode,
+        )
+        for episode in episodes
+        if episode.target is not None and episode.target.id not in seen
+        for sample in episode.samples
+        if sample.role == needs.role and sample.model == EXTRACTIVE and sample.text
+    ]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ class TrainConfig:
         "dpo", description="dpo (pairs of one context), grpo (groups) or sft (warm start)."
     )
     episodes: Path = Field(Path("episodes"), description="Shard or folder of episodes.")
+    also: Path | None = Field(
+        None,
+        description="sft of a reasoner: further episodes, collected by `--reasoner extractive`, "
+        "which are taken along where that kind of summary teaches.",
+    )
     out: Path = Field(
         Path("run"), description="Folder of this run: checkpoints, curves and report."
     )

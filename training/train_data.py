@@ -159,6 +159,7 @@ def _examples(
             most=config.answer_tokens,
             gate_margin=config.gate_margin,
             skipped=skipped,
+            also=load_episodes(config.also, skipped) if config.also else (),
         )
         details["teacher"] = {**teacher.__dict__}
     examples = _short_enough(found, config.max_tokens, skipped)
