@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VERSION = 2
+VERSION: Literal[2] = 2
 
 EXTRACTIVE = "extractive"
 """The `model` of a summary that was made without a language model."""

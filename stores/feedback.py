@@ -75,7 +75,7 @@ def find_run(folder: Path, beginning: str) -> str:
         NoSuchRun: None does, several do, or it has been forgotten.
         FileNotFoundError: There is no such folder.
     """
-    found = {run["run_id"]: run for run in _runs(folder, beginning)}
+    found = {str(run["run_id"]): run for run in _runs(folder, beginning)}
     if len(found) > 1:
         raise NoSuchRun(
             f"{len(found)} runs in {folder} begin with {beginning}: name more of its id"

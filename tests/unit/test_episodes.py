@@ -50,7 +50,7 @@ def record(
         iteration=1,
         role="style",
         model="tiny",
-        messages=(Message(role="user", content="Grüße — 🙂\nline"),),
+        messages=(Message(role="user", content=f"Grüße — 🙂\nwords of {own or lender}"),),
         text="Short sentences.",
         seconds=0.1,
     )
