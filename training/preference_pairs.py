@@ -120,6 +120,8 @@ def _pairs_of(group: UsableGroup, settings: PairSettings, skipped: Skipped) -> l
         chosen.add(better.id)
         rejected.add(worse.id)
         pairs.append(_pair(group, better.token_ids or (), worse, gap, False))
+    if matched and not pairs:
+        skipped["same_answer"] += 1
     return pairs
 
 

@@ -105,9 +105,9 @@ def usable_groups(
         for sample in episode.samples:
             if sample.group is not None:
                 grouped.setdefault(sample.group, []).append(sample)
-        for group in episode.groups:
-            if group.role != needs.role:
-                continue
+        groups = [group for group in episode.groups if group.role == needs.role]
+        skipped["no_group"] += not groups  # served, of an older schema, or this side abstained
+        for group in groups:
             samples = usable_samples(grouped.get(group.id, ()), needs, skipped)
             if len(samples) < 2:
                 skipped["group_of_one"] += 1

@@ -1,0 +1,264 @@
+"""Bad input is told or counted; a run that breaks loses nothing and registers nothing half."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from patlm.cli.main import app
+from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.episode_schema import Episode
+from patlm.training.train import train
+from patlm.training.train_errors import EpisodesUnfit, NothingToTrainOn, NotWritten, OtherRun
+from planted_episodes import planted_episodes, save_base, write_episodes
+from processes import environment, run_python
+from training_runs import curve, run_config, run_training
+from typer.testing import CliRunner
+
+EPISODES = 30
+
+
+def names(folder: Path) -> list[str]:
+    """Return the adapters that a registry has, and whatever else lies in it."""
+    return sorted(each.name for each in folder.glob("*") if not each.name.endswith(".lock"))
+
+
+def command(folder: Path, episodes: list[Episode], **settings: Any) -> list[str]:
+    config = run_config(folder, episodes)
+    given = {
+        "episodes": config.episodes,
+        "out": config.out,
+        "adapters": config.adapters,
+        "model": config.model,
+        "dtype": "fp32",
+        "learning-rate": 0.01,
+        **settings,
+    }
+    return ["train", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
+
+
+def test_the_command_prints_one_object_and_adds_the_adapter(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, [*command(tmp_path, planted_episodes(12)), "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    keys = "role method adapter steps samples skipped loss_first loss_last stopped seconds"
+    assert set(keys.split()) <= set(found)
+    assert (found["adapter"], found["stopped"]) == ("style@1", None)
+    assert "dpo of style on cpu: weights in fp32, batch 4 x 2" in result.stderr
+    run = tmp_path / "run"
+    assert {path.name for path in run.iterdir()} == {
+        "adapter", "curves.json", "curves.png", "report.json", "run.json"
+    }  # fmt: skip
+
+
+def test_the_manifest_says_what_it_was_trained_on(tmp_path: Path) -> None:
+    from patlm.stores.adapter_people import person_key
+
+    episodes = planted_episodes(12)
+    report = run_training(tmp_path, episodes)
+    registry = AdapterRegistry(tmp_path / "adapters")
+    manifest = registry.get("style@1").manifest
+    shard = next((tmp_path / "episodes").glob("*.jsonl")).name
+    assert manifest.episode_shards == (shard,)
+    assert (manifest.split, manifest.parent) == ("0123456789ab", None)
+    assert (manifest.data, manifest.task, manifest.method) == ("planted", "long", "dpo")
+    assert manifest.base == report.base == episodes[0].samples[0].base
+    assert manifest.metrics["loss_first"] == report.loss_first
+    assert registry.promoted() == {}
+    for person in ("user3", "lender3"):
+        assert list(registry.trained_on(person_key("default", person))) == ["style@1"]
+    assert not list(registry.trained_on(person_key("default", "user99")))
+
+
+def test_the_same_run_is_not_done_twice(tmp_path: Path) -> None:
+    episodes = planted_episodes(12)
+    first = run_training(tmp_path, episodes)
+    assert run_training(tmp_path, episodes) == first
+    (tmp_path / "run" / "report.json").unlink()  # killed after the adapter was added
+    again = run_training(tmp_path, episodes)
+    assert again.adapter == "style@1"
+    assert names(tmp_path / "adapters") == ["style@1"]
+
+
+def test_a_damaged_shard_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    episodes = planted_episodes(12)
+    folder = write_episodes(tmp_path / "episodes", episodes)
+    shard = next(folder.glob("*.jsonl"))
+    lines = shard.read_bytes().splitlines(keepends=True)
+    shard.write_bytes(b"".join([*lines[:8], b"\xff\x00 torn\n", *lines[8:11], lines[11][:100]]))
+    report = run_training(tmp_path, folder)
+    assert report.adapter == "style@1"
+    assert report.skipped_by["damaged"] == 2
+
+
+def test_episodes_of_another_base_model_are_refused_with_the_count(tmp_path: Path) -> None:
+    episodes = planted_episodes(4, base_seed=1)
+    with pytest.raises(NothingToTrainOn, match="other_base 24"):
+        run_training(tmp_path, episodes)
+
+
+def test_an_older_schema_has_no_tokens_to_train_on(tmp_path: Path) -> None:
+    folder = tmp_path / "episodes"
+    folder.mkdir()
+    call = {"node": "style-reason", "iteration": 1, "role": "style", "model": "words",
+            "messages": [], "text": "warm1", "seconds": 0.1}  # fmt: skip
+    old = {
+        "version": 1,
+        "run_id": "a",
+        "created": "2026-01-01T00:00:00Z",
+        "namespace": "default",
+        "request": {"user_id": "ana", "task": "long"},
+        "calls": [call],
+    }
+    (folder / "traces-20260101.jsonl").write_text(json.dumps(old) + "\n")
+    with pytest.raises(NothingToTrainOn, match="found none in 1 episodes; passed over: no_group 1"):
+        run_training(tmp_path, folder)
+
+
+def test_samples_without_tokens_are_counted_as_inexact(tmp_path: Path) -> None:
+    episodes = [
+        episode.model_copy(
+            update={
+                "samples": tuple(
+                    sample.model_copy(update={"token_ids": None, "logprobs": None})
+                    for sample in episode.samples
+                )
+            }
+        )
+        for episode in planted_episodes(4)
+    ]
+    with pytest.raises(NothingToTrainOn, match="group_of_one 4, inexact 24"):
+        run_training(tmp_path, episodes)
+
+
+def test_a_role_without_trainable_samples_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NothingToTrainOn, match="one pair of preference"):
+        run_training(tmp_path, planted_episodes(4), role="preference")
+
+
+def test_groups_of_one_are_told(tmp_path: Path) -> None:
+    with pytest.raises(NothingToTrainOn, match="group_of_one 4"):
+        run_training(tmp_path, planted_episodes(4, each=1))
+
+
+def test_no_episodes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(EpisodesUnfit, match="patlm collect"):
+        run_training(tmp_path, tmp_path / "nowhere")
+
+
+def test_episodes_of_two_splits_are_refused(tmp_path: Path) -> None:
+    episodes = planted_episodes(4)
+    episodes[0] = episodes[0].model_copy(update={"split": "ba9876543210"})
+    with pytest.raises(EpisodesUnfit, match="one split, got 0123456789ab, ba9876543210"):
+        run_training(tmp_path, episodes)
+
+
+def test_redacted_episodes_are_passed_over(tmp_path: Path) -> None:
+    episodes = planted_episodes(12)
+    emptied = episodes[0].model_copy(update={"redacted": episodes[0].created})
+    report = run_training(tmp_path, [emptied, *episodes[1:]])
+    assert report.skipped_by["redacted"] == 1
+
+
+def test_a_parent_of_another_base_is_refused(tmp_path: Path) -> None:
+    from patlm.stores.adapter_errors import AdapterUnfit
+
+    run_training(tmp_path, planted_episodes(12))
+    other = tmp_path / "other"
+    save_base(other / "base", seed=1)
+    with pytest.raises(AdapterUnfit, match="expected one for the base model"):
+        run_training(
+            other,
+            planted_episodes(4, base_seed=1),
+            parent="style@1",
+            adapters=tmp_path / "adapters",
+        )
+
+
+def test_checkpoints_of_another_run_are_not_gone_on_from(tmp_path: Path) -> None:
+    def stop(share: float, doing: str) -> None:
+        if doing.startswith("step 2 "):
+            raise KeyboardInterrupt
+
+    episodes = planted_episodes(EPISODES)
+    config = run_config(tmp_path, episodes, save_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, progress=stop)
+    with pytest.raises(OtherRun, match="--no-resume"):
+        run_training(tmp_path, episodes, save_every=1, learning_rate=0.02)
+    report = run_training(tmp_path, episodes, learning_rate=0.02, resume=False)
+    assert (report.adapter, report.resumed_from) == ("style@1", 0)
+
+
+def test_a_killed_run_goes_on_from_its_latest_whole_checkpoint(tmp_path: Path) -> None:
+    episodes = planted_episodes(60)
+    arguments = command(tmp_path, episodes, **{"save-every": 2, "batch": 1, "accumulation": 1})
+    checkpoints = tmp_path / "run" / "checkpoints"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "patlm.cli.main", *arguments],
+        env=environment(OMP_NUM_THREADS="1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (checkpoints / "checkpoint-6" / "trainer_state.json").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert names(tmp_path / "adapters") == []
+    # A checkpoint that was torn by the kill: its state is written last, and is not there.
+    kept = checkpoints.glob("checkpoint-*")
+    latest = max(kept, key=lambda place: int(place.name.rpartition("-")[2]))
+    torn = checkpoints / "checkpoint-99"
+    torn.mkdir()
+    (torn / "adapter_model.safetensors").write_bytes(b"half")
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["resumed_from"] >= 6 and str(found["resumed_from"]) in latest.name
+    assert names(tmp_path / "adapters") == ["style@1"]
+    assert not (tmp_path / "run" / ".rows").exists()  # what people wrote is not left behind
+    steps = curve(tmp_path / "run", "step")
+    assert steps == list(range(1, found["steps"] + 1))
+
+
+def test_a_full_disc_is_told_and_nothing_is_half_registered(tmp_path: Path) -> None:
+    arguments = command(tmp_path, planted_episodes(EPISODES), **{"save-every": 2})
+    limited = (
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"  # a checkpoint needs more
+        f"sys.argv = ['patlm', *{arguments!r}]\n"
+        "runpy.run_module('patlm.cli.main', run_name='__main__')\n"
+    )
+    done = run_python("-c", limited, cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 1
+    assert "can't be written" in done.stderr and "make room" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert names(tmp_path / "adapters") == []
+    again = CliRunner().invoke(app, [*arguments, "--json"])
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["adapter"] == "style@1"
+
+
+def test_a_registry_that_can_not_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    config = run_config(tmp_path, planted_episodes(12))
+    with monkeypatch.context() as patched:
+        patched.setattr("patlm.stores.adapter_copying.shutil.copyfile", full)
+        with pytest.raises(NotWritten, match="No space left on device"):
+            train(config)
+    assert names(tmp_path / "adapters") == []
+    assert train(config).adapter == "style@1"

@@ -1,0 +1,72 @@
+"""Logged samples in the place of new ones: the right ones, in the right process, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from patlm.training.logged_groups import LoggedRollouts, logged_reward, make_logged_groups
+from patlm.training.usable_groups import Needs, Skipped
+from planted_episodes import planted_episode
+
+BASE = "a" * 16
+
+
+@dataclass
+class Processes:
+    """Stands for TRL's trainer in one of several processes."""
+
+    num_generations: int
+    index: int = 0
+    accelerator: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.accelerator = SimpleNamespace(process_index=self.index)
+
+
+def groups_of(*sizes: int) -> list[Any]:
+    episodes = [
+        planted_episode(
+            at,
+            "warm1",
+            [([10 * at + n], f"{n}") for n in range(size)],
+            [float(size - n) for n in range(size)],
+            base=BASE,
+        )
+        for at, size in enumerate(sizes)
+    ]
+    return make_logged_groups(episodes, Needs("style", BASE, adapter="base"), Skipped())
+
+
+def test_each_sample_of_a_group_is_given_once_with_its_reward() -> None:
+    first, second = groups_of(3, 3)
+    rollouts = LoggedRollouts([first, second])
+    given = rollouts([first.id] * 3 + [second.id] * 3, Processes(3))
+    assert given["completion_ids"] == [[0], [1], [2], [10], [11], [12]]
+    assert given["logged_reward"] == [3.0, 2.0, 1.0] * 2
+    assert given["prompt_ids"] == [first.prompt_ids] * 6
+
+
+def test_two_processes_share_a_group() -> None:
+    (only,) = groups_of(4)
+    rollouts = LoggedRollouts([only])
+    halves = [rollouts([only.id] * 2, Processes(4, index)) for index in (0, 1)]
+    assert [half["completion_ids"] for half in halves] == [[[0], [1]], [[2], [3]]]
+    assert [half["logged_reward"] for half in halves] == [[4.0, 3.0], [2.0, 1.0]]
+
+
+def test_a_smaller_group_is_filled_with_repeats_that_teach_nothing() -> None:
+    (small,) = groups_of(2)
+    given = LoggedRollouts([small])([small.id] * 4, Processes(4))
+    assert given["completion_ids"] == [[0], [1], [0], [1]]
+    assert given["logged_reward"] == [2.0, 1.0, None, None]
+    assert logged_reward(["a"] * 4, given["logged_reward"], other=1) == [2.0, 1.0, None, None]
+
+
+def test_samples_of_another_adapter_are_counted_as_stale() -> None:
+    episode = planted_episode(0, "warm1", [([1], "a"), ([2], "b")], [1.0, 0.0], base=BASE)
+    skipped = Skipped()
+    needs = Needs("style", BASE, adapter="style@4")
+    assert make_logged_groups([episode], needs, skipped) == []
+    assert skipped == {"stale": 2, "group_of_one": 1}

@@ -1,0 +1,150 @@
+"""What a warm start learns from: prompts as in serving, sides left out, the better teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from patlm.nodes.parts import PromptBudget
+from patlm.nodes.prompts import integrate_prompt
+from patlm.nodes.state import Request
+from patlm.stores.episode_schema import Episode, Sample
+from patlm.training.sft_examples import integrate_examples, left_out, reasoner_examples
+from patlm.training.token_ids import answer_ids, prompt_ids
+from patlm.training.usable_groups import Needs, Skipped
+from planted_episodes import planted_episode
+from tiny_models import tiny_chat, tiny_tokenizer
+
+BASE = "a" * 16
+NEEDS = Needs("style", BASE)
+
+
+def episode_with(at: int, own: dict[int, float], extract: float | None = None) -> Episode:
+    """Return a group with own candidates (first token: differential), and maybe an extract."""
+    answers = [([token, token], f"own {token}") for token in own]
+    made = planted_episode(at, "warm1", answers, list(own.values()), base=BASE)
+    samples = [
+        sample.model_copy(update={"differential": gain})
+        for sample, gain in zip(made.samples, own.values(), strict=True)
+    ]
+    if extract is not None:
+        samples.append(
+            Sample(
+                id="x",
+                node="style-reason",
+                iteration=1,
+                role="style",
+                model="extractive",
+                messages=made.samples[0].messages,
+                text="extract",
+                group=made.groups[0].id,
+                reward=extract,
+                differential=extract,
+            )
+        )
+    return made.model_copy(update={"samples": tuple(samples)})
+
+
+def reasoner(*episodes: Episode, gate_margin: float = 0.0) -> tuple[list[list[int]], str, Skipped]:
+    skipped = Skipped()
+    examples, teacher = reasoner_examples(
+        episodes, NEEDS, tiny_tokenizer(), most=64, gate_margin=gate_margin, skipped=skipped
+    )
+    return [example.answer_ids for example in examples], teacher.kind, skipped
+
+
+def test_the_prompts_tokens_are_those_of_serving() -> None:
+    chat = tiny_chat(window=2048)
+    try:
+        messages = [("system", "Be <|im_end|> brief."), ("user", "Hello there, <|im_start|>you")]
+        answer = chat.invoke(messages, max_tokens=2, capture=True)
+        served = list(answer.response_metadata["prompt_token_ids"])
+    finally:
+        chat.close()
+    assert prompt_ids(tiny_tokenizer(), messages) == served
+
+
+def test_integrate_learns_the_real_text_from_the_prompt_of_serving() -> None:
+    tokenizer, skipped = tiny_tokenizer(), Skipped()
+    found = [planted_episode(at, "warm1", [], [], base=BASE) for at in range(40)]
+    examples = integrate_examples(found, tokenizer, most=64, skipped=skipped)
+    assert len(examples) == 40 and not skipped
+    whole = next(
+        example
+        for example in examples
+        if not any(left_out(example.episode.target.id, side) for side in ("style", "preference"))  # type: ignore[union-attr]
+    )
+    prompt = integrate_prompt(
+        Request.model_validate(whole.episode.request),
+        {"Style": "warm1 cold1", "Opinions": "warm2 cold2"},
+        later=False,
+        budget=PromptBudget(),
+        count=lambda text: len(tokenizer(text)["input_ids"]),
+    )
+    assert whole.prompt_ids == prompt_ids(tokenizer, prompt.messages)
+    assert tokenizer.decode(whole.answer_ids) == "warm1 warm2 warm3<|im_end|>"
+
+
+def test_each_side_is_left_out_of_a_third_by_itself_and_always_of_the_same() -> None:
+    targets = [f"target{number}" for number in range(3000)]
+    style = {target for target in targets if left_out(target, "style")}
+    both = {target for target in style if left_out(target, "preference")}
+    # Binomial: 1000 +- 26 and 333 +- 17 (one standard deviation).
+    assert 900 < len(style) < 1100
+    assert 265 < len(both) < 400
+    assert style == {target for target in targets if left_out(target, "style")}
+    tokenizer = tiny_tokenizer()
+    episodes = [planted_episode(at, "warm1", [], [], base=BASE) for at in range(60)]
+    examples = integrate_examples(episodes, tokenizer, most=64, skipped=Skipped())
+    for example in examples:
+        target = example.episode.target
+        assert target is not None
+        shown = "warm1 cold1" in tokenizer.decode(example.prompt_ids)
+        assert shown != left_out(target.id, "style")
+
+
+def test_a_text_that_is_cut_does_not_end() -> None:
+    tokenizer = tiny_tokenizer()
+    assert answer_ids(tokenizer, "abc")[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(answer_ids(tokenizer, "abc", 2)) == "ab"
+
+
+def test_episodes_without_a_real_text_are_counted() -> None:
+    episode = planted_episode(0, "warm1", [], [], base=BASE)
+    skipped = Skipped()
+    served = episode.model_copy(update={"target": None})
+    failed = episode.model_copy(update={"iterations": ()})
+    found = integrate_examples([served, failed], tiny_tokenizer(), most=9, skipped=skipped)
+    assert found == [] and skipped == {"no_target": 1, "failed": 1}
+
+
+def test_the_kind_with_the_higher_mean_differential_teaches() -> None:
+    # Best own 0.3 and 0.1, mean 0.2; extracts 0.2 and 0.1, mean 0.15.
+    own = reasoner(episode_with(0, {60: 0.3, 61: 0.0}, 0.2), episode_with(1, {62: 0.1}, 0.1))
+    assert own[:2] == ([[60, 60], [62, 62]], "own")
+    # Extracts 0.5 and 0.1, mean 0.3.
+    both = reasoner(episode_with(0, {60: 0.3, 61: 0.0}, 0.5), episode_with(1, {62: 0.1}, 0.1))
+    assert both[1] == "extractive"
+    assert both[0] == [answer_ids(tiny_tokenizer(), "extract")] * 2
+
+
+def test_contexts_with_one_kind_alone_do_not_decide() -> None:
+    # Where both are, the extract leads by 0.1; a context with an own answer alone is no match.
+    found = reasoner(episode_with(0, {60: 0.1}, 0.2), episode_with(1, {62: 0.9}))
+    assert found[1] == "extractive"
+    assert found[2]["no_extractive"] == 1
+
+
+def test_a_teacher_that_does_not_help_teaches_nothing() -> None:
+    answers, kind, skipped = reasoner(episode_with(0, {60: 0.3}), episode_with(1, {61: -0.1}))
+    assert (answers, kind) == ([[60, 60]], "own")
+    assert skipped["does_not_help"] == 1
+
+
+@pytest.mark.parametrize("change", [{"base": "b" * 16}, {"token_ids": None}])
+def test_own_answers_have_to_be_exact(change: dict[str, object], tmp_path: Path) -> None:
+    episode = episode_with(0, {60: 0.3})
+    samples = tuple(sample.model_copy(update=change) for sample in episode.samples)
+    answers, _, skipped = reasoner(episode.model_copy(update={"samples": samples}))
+    assert answers == []
+    assert sum(skipped.values()) == 2  # the sample by its reason, the context for having no answer

@@ -1,0 +1,123 @@
+"""Training goes on from the parent, which is the reference too; nothing but the policy is saved."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from patlm.models.adapter_shape import lora_config
+from patlm.stores.adapter_manifest import Manifest
+from patlm.stores.adapters import AdapterRegistry
+from patlm.training.dpo import build_dpo_trainer, dpo_arguments
+from patlm.training.preference_pairs import PairSettings, make_pairs
+from patlm.training.train_config import settled
+from patlm.training.trained_model import open_base, save_adapter, trainable_weights, with_adapter
+from patlm.training.usable_groups import Needs, Skipped
+from peft import PeftModel, get_peft_model
+from planted_episodes import planted_episodes, save_base, word_llama
+from training_runs import curve, run_config, run_training, weights
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved adapter of the planted base that changes its answers."""
+    folder = tmp_path_factory.mktemp("parent") / "adapter"
+    model = word_llama()
+    torch.manual_seed(3)
+    shape = lora_config(model.config, init_lora_weights=False)
+    save_adapter(get_peft_model(model, shape), folder)
+    return folder
+
+
+def registered(folder: Path, parent: Path, base: str) -> AdapterRegistry:
+    registry = AdapterRegistry(folder)
+    registry.add(parent, Manifest(role="style", step=1, base=base, base_name="words"))
+    return registry
+
+
+def log_probability(model: Any, prompt: list[int], answer: list[int]) -> float:
+    """Return Σ log p(token | what stands before) over the answer's tokens."""
+    ids = torch.tensor([prompt + answer])
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1]
+    chosen = logits.log_softmax(-1).gather(1, torch.tensor(answer).unsqueeze(1))
+    return float(chosen.sum())
+
+
+@pytest.mark.parametrize("name", ["style@1", "promoted", "none"])
+def test_the_loss_at_step_0_is_ln_2(name: str, parent: Path, tmp_path: Path) -> None:
+    episodes = planted_episodes(20)
+    base = episodes[0].samples[0].base or ""
+    registered(tmp_path / "adapters", parent, base).promote("style@1")
+    report = run_training(tmp_path, episodes, parent=name, steps=2, batch=8, accumulation=1)
+    assert report.loss_first == pytest.approx(math.log(2), abs=1e-6)
+    assert report.loss_last != pytest.approx(math.log(2), abs=1e-6)
+    assert report.parent == (None if name == "none" else "style@1")
+    assert report.adapter == "style@2"
+    first = {key: curve(tmp_path / "run", f"rewards/{key}")[0] for key in ("chosen", "rejected")}
+    assert first == pytest.approx({"chosen": 0.0, "rejected": 0.0}, abs=1e-5)
+
+
+@pytest.mark.parametrize("has_parent", [True, False])
+def test_the_references_log_probabilities_are_the_parents(
+    has_parent: bool, parent: Path, tmp_path: Path
+) -> None:
+    config = run_config(tmp_path, planted_episodes(12))
+    chosen = settled(config, device="cpu", bf16=False)
+    opened = open_base(config.model, dtype="fp32", device="cpu")
+    needs = Needs("style", opened.fingerprint)
+    pairs = make_pairs(planted_episodes(12), needs, PairSettings(), (1,), Skipped())
+    model = with_adapter(opened, parent if has_parent else None, seed=0)
+    trainer = build_dpo_trainer(
+        model, opened.tokenizer, pairs, dpo_arguments(chosen, "cpu"), folder=tmp_path / "rows"
+    )
+    reference = word_llama()
+    if has_parent:
+        reference = PeftModel.from_pretrained(reference, parent)
+    for side in ("chosen", "rejected"):
+        expected = [
+            log_probability(reference, list(pair.prompt_ids), list(getattr(pair, f"{side}_ids")))
+            for pair in pairs
+        ]
+        assert trainer.train_dataset[f"ref_{side}_logps"] == pytest.approx(expected, abs=1e-4)
+    assert list(model.peft_config) == ["default"]
+
+
+def test_the_policy_alone_is_saved_in_bf16(tmp_path: Path) -> None:
+    run_training(tmp_path, planted_episodes(20), steps=3, save_every=1, method="grpo",
+                 rollouts="logged", batch=6, accumulation=1)  # fmt: skip
+    kept = tmp_path / "adapters" / "style@1"
+    tensors = weights(kept)
+    assert {values.dtype for values in tensors.values()} == {torch.bfloat16}
+    assert len(tensors) == 2 * 7  # two factors of seven modules in one layer
+    assert not list((tmp_path / "run").rglob("ref"))
+    config = json.loads((kept / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "base"  # no place of this machine
+
+
+def test_checkpoints_hold_no_reference(tmp_path: Path) -> None:
+    def stop(share: float, doing: str) -> None:
+        if doing.startswith("step 3 "):
+            raise KeyboardInterrupt
+
+    from patlm.training.train import train
+
+    config = run_config(tmp_path, planted_episodes(20), method="grpo", rollouts="logged",
+                        batch=6, accumulation=1, save_every=1)  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        train(config, progress=stop)
+    assert list((config.out / "checkpoints").glob("checkpoint-*"))
+    assert not list((config.out / "checkpoints").rglob("ref"))
+
+
+def test_weights_learn_in_fp32_on_a_bf16_base(parent: Path, tmp_path: Path) -> None:
+    opened = open_base(str(save_base(tmp_path / "base")), dtype="bf16", device="cpu")
+    model = with_adapter(opened, parent, seed=0)
+    assert next(opened.model.parameters()).dtype == torch.bfloat16
+    learning = trainable_weights(model)
+    assert {values.dtype for values in learning.values()} == {torch.float32}
+    assert all(".default." in name for name in learning)
