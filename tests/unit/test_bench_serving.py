@@ -44,7 +44,7 @@ def run_of(*calls: Sample) -> Episode:
         namespace="default",
         request={},
         context={},
-        calls=calls,
+        samples=calls,
     )
 
 
