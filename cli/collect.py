@@ -72,9 +72,14 @@ def collect(
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     dtype: Annotated[
-        str,
-        typer.Option("--dtype", help="Number format of a model loaded here: auto, fp32 or bf16."),
-    ] = "auto",
+        str | None,
+        typer.Option(
+            "--dtype",
+            envvar="PATLM_DTYPE",
+            help="Number format of a model loaded here: auto, fp32 or bf16.",
+            show_default="auto",
+        ),
+    ] = None,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -83,6 +88,10 @@ def collect(
             show_default="the user's cache",
         ),
     ] = None,
+    ray: Annotated[
+        int,
+        typer.Option("--ray", min=0, help="Workers of Ray that it is spread over; 0: without Ray."),
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Draw summaries for targets whose real text is known, and reward what comes of them."""
@@ -101,7 +110,7 @@ def collect(
             adapters=adapters,
             settings=settings_of(model=model, base_url=base_url, dtype=dtype),
         )
-        report = _run(asked, plan, out)
+        report = _run(asked, plan, out, ray)
     if json:
         emit_json(asdict(report))
     else:
@@ -131,12 +140,12 @@ def _asked(*, stores: Path | None, **given: Any) -> Asked:
     return Asked(stores=stores or cache_folder() / "bench" / "stores", **given)
 
 
-def _run(asked: Asked, plan: CollectPlan, out: Path) -> CollectReport:
+def _run(asked: Asked, plan: CollectPlan, out: Path, workers: int) -> CollectReport:
     from ..training.collect_run import run_collect
     from .progress import progress
 
     with progress("targets") as watch:
-        return run_collect(asked, plan, out, watch)
+        return run_collect(asked, plan, out, watch, workers=workers)
 
 
 def _show(report: CollectReport, out: Path) -> None:

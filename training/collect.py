@@ -25,7 +25,7 @@ from .collector import Collector
 from .errors import TrainingError
 from .targets import Target
 
-IN_FLIGHT = 16
+IN_FLIGHT = 12
 """Targets at once: each asks for ten to twelve calls together, the largest batch holds 32."""
 
 

@@ -92,7 +92,7 @@ class Asked:
 
 
 def run_collect(
-    asked: Asked, plan: CollectPlan, out: Path, watch: Watch, *, in_flight: int = IN_FLIGHT
+    asked: Asked, plan: CollectPlan, out: Path, watch: Watch, *, workers: int = 0
 ) -> CollectReport:
     """Collect episodes into a folder. Blocks.
 
@@ -101,47 +101,56 @@ def run_collect(
         plan: What is drawn; its adapters are set here.
         out: Folder of the shards.
         watch: Told how far it is.
-        in_flight: Targets at once.
+        workers: Of Ray, over which it is spread; 0: it is done here.
 
     Raises:
         FormatError: The file can't be read.
-        TrainingError: There is nothing to collect, or it can't be kept.
+        TrainingError: There is nothing to collect, it can't be kept, or a worker was lost.
         ModelError: A model can't be opened.
         StoreError: The store can't be filled.
     """
     data, targets = training_targets(asked)  # what can't be is said before anything is loaded
-    return asyncio.run(_run(asked, plan, data, targets, out, watch, in_flight))
+    watch.say(f"{data.name} {targets[0].task}: {len(targets)} targets of the split {TRAIN}")
+    if workers:
+        report = asyncio.run(_spread(asked, plan, targets, out, watch, workers))
+    else:
+        report = asyncio.run(_alone(asked, plan, data, targets, out, watch))
+    if not report.episodes:
+        raise NothingCollected(
+            f"all {report.targets} runs failed and are kept as failed; the first: {report.why}"
+        )
+    return report
 
 
-async def _run(
+async def _alone(
     asked: Asked,
     plan: CollectPlan,
     data: BenchmarkData,
     targets: Sequence[Target],
     out: Path,
     watch: Watch,
-    in_flight: int,
 ) -> CollectReport:
     fill = BatchFill()
     async with open_collector(asked, plan, data, fill=fill, watch=watch) as collector:
-        watch.say(f"{data.name} {targets[0].task}: {len(targets)} targets of the split {TRAIN}")
+        return await gather_episodes(collector, targets, out, watch=watch, fill=fill)
+
+
+async def _spread(
+    asked: Asked,
+    plan: CollectPlan,
+    targets: Sequence[Target],
+    out: Path,
+    watch: Watch,
+    workers: int,
+) -> CollectReport:
+    from .collect_workers import open_workers
+
+    watch.say(f"{workers} workers are opening the model")
+    async with open_workers(asked, plan, workers) as makes:
         report = await gather_episodes(
-            collector, targets, out, in_flight=in_flight, watch=watch, fill=fill
+            makes, targets, out, in_flight=workers * IN_FLIGHT, watch=watch
         )
-    return something_of(report)
-
-
-def something_of(report: CollectReport) -> CollectReport:
-    """Return a report of something.
-
-    Raises:
-        NothingCollected: All runs failed.
-    """
-    if not report.episodes:
-        raise NothingCollected(
-            f"all {report.targets} runs failed and are kept as failed; the first: {report.why}"
-        )
-    return report
+        return replace(report, batch_fill=await makes.batch_fill())
 
 
 def training_targets(asked: Asked) -> tuple[BenchmarkData, list[Target]]:
