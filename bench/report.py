@@ -132,8 +132,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
         of = f"{case[0]}, {case[1]}, history {case[2]}"
         own = [row for row in rows if row.case == case]
         plots[name] = plot_gains(own, name, f"Gain of each arm with its interval: {of}")
-    for (data, task), plot in _histories(results):
-        plots[f"histories-{data}-{task}"] = plot
+    plots |= {f"histories-{data}-{task}": plot for (data, task), plot in _histories(results)}
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, plot in plots.items():

@@ -18,6 +18,7 @@ from . import (
     models,
     refit,
     retrieve,
+    rounds,
     serve_stats,
     show,
     stats,
@@ -51,6 +52,7 @@ COMMANDS = (
     train,
     train_encoder,
     collect,
+    rounds,
     index,
     doctor,
 )

@@ -31,7 +31,7 @@ from .rounds import Adapters, Trained
 from .rounds_plan import REASONERS, WARM_UP, RoundsPlan
 from .targets import ONE_INPUT, Target, targets_of
 from .train import train
-from .train_config import TrainConfig
+from .train_config import read_config
 
 NEW = "none"
 """The parent of new weights."""
@@ -176,18 +176,20 @@ class RealSteps:
             TrainingStopped: A guard has stopped it.
         """
         out = self.work / stage / role
-        config = TrainConfig(
-            role=role,
-            method=method,
-            episodes=episodes,
-            also=also,
-            out=out,
-            adapters=self.registry.root,
-            parent=parent,
-            model=self.settings.model,
-            rollouts="logged",
-            seed=self.plan.seed,
-        )
+        settings = {
+            "role": role,
+            "method": method,
+            "episodes": episodes,
+            "also": also,
+            "out": out,
+            "adapters": self.registry.root,
+            "parent": parent,
+            "model": self.settings.model,
+            "dtype": self.settings.dtype,
+            "rollouts": "logged",
+            "seed": self.plan.seed,
+        }
+        config = read_config(None, settings)
         self.watch.say(f"{stage}: training {role} by {method}")
         report = await asyncio.to_thread(train, config)
         if report.adapter is None:
