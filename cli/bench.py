@@ -13,6 +13,7 @@ from . import (
     bench_report,
     bench_retrieval,
     bench_serving,
+    bench_training,
 )
 
 app = typer.Typer(help="Measure how good and how fast it is.", no_args_is_help=True)
@@ -32,5 +33,6 @@ for command in (
     bench_report,
     bench_retrieval,
     bench_serving,
+    bench_training,
 ):
     command.register(app)

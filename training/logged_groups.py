@@ -10,11 +10,12 @@ without a reward, whose advantage is 0.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..stores.episode_schema import Episode
+from ..stores.episode_schema import Episode, Sample
 from .usable_groups import Needs, Skipped, usable_groups
 
 
@@ -27,6 +28,7 @@ class LoggedGroup:
         prompt_ids: What all of them answer.
         answers: Token ids of each.
         rewards: Of each.
+        temperature: They were drawn at.
         episode: Where they come from.
     """
 
@@ -34,29 +36,46 @@ class LoggedGroup:
     prompt_ids: list[int]
     answers: list[list[int]]
     rewards: list[float]
+    temperature: float
     episode: Episode
 
 
 def make_logged_groups(
     episodes: Iterable[Episode], needs: Needs, skipped: Skipped
 ) -> list[LoggedGroup]:
-    """Return the groups of a role, in the order of the episodes.
+    """Return the groups of a role, in the order of the episodes, all drawn at one temperature.
+
+    A policy at another temperature is another policy; the one with the most groups stays.
 
     Args:
         episodes: All of them.
         needs: What a sample needs; its `adapter` is the policy's that training goes on from.
         skipped: Counts what is passed over.
     """
+    groups = _groups(episodes, needs, skipped)
+    often = Counter(group.temperature for group in groups).most_common(1)
+    kept = [group for group in groups if group.temperature == often[0][0]]
+    skipped["other_temperature"] += len(groups) - len(kept)
+    return kept
+
+
+def _groups(episodes: Iterable[Episode], needs: Needs, skipped: Skipped) -> list[LoggedGroup]:
     return [
         LoggedGroup(
             id=found.group.id,
             prompt_ids=found.prompt_ids,
             answers=[list(sample.token_ids or ()) for sample in found.samples],
             rewards=[sample.reward for sample in found.samples if sample.reward is not None],
+            temperature=_temperature(found.samples[0]),
             episode=found.episode,
         )
         for found in usable_groups(episodes, needs, skipped)
     ]
+
+
+def _temperature(sample: Sample) -> float:
+    """Return what a sample was drawn at; greedy and unknown count as 1, as log-probabilities do."""
+    return 1.0 if sample.sampling is None else sample.sampling.temperature or 1.0
 
 
 class _Trainer(Protocol):

@@ -87,15 +87,13 @@ def make_data(
         max_tokens=config.max_tokens,
     )
     if config.method == "dpo":
-        data = _pairs(config, base, episodes, needs, skipped, device)
-    elif config.method == "sft":
-        data = _examples(config, base, episodes, needs, skipped, device)
-    elif config.rollouts == "logged":
-        stale = replace(needs, adapter=parent or "base")
-        data = _logged(config, base, episodes, stale, skipped, device, asked)
-    else:
-        data = _contexts(config, base, episodes, skipped, device, asked, reward)
-    return data
+        return _pairs(config, base, episodes, needs, skipped, device)
+    if config.method == "sft":
+        return _examples(config, base, episodes, needs, skipped, device)
+    if config.rollouts == "logged":
+        fresh = replace(needs, adapter=parent or "base")
+        return _logged(config, base, episodes, fresh, skipped, device, asked)
+    return _contexts(config, base, episodes, skipped, device, asked, reward)
 
 
 def _pairs(
@@ -201,7 +199,8 @@ def _logged(
     at_once = (fitted.batch or 1) * (fitted.accumulation or 1) * process_count() // size
     once = max(1, len(groups) // max(at_once, 1))
     skipped["last_batch"] += len(groups) - once * at_once if at_once else 0
-    fitted = replace(fitted, steps=min(fitted.steps or once, once))
+    steps = min(fitted.steps or once, once)
+    fitted = replace(fitted, steps=steps, temperature=groups[0].temperature)
     return TrainData(
         fitted,
         _used(group.episode for group in groups),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from patlm.stores.episode_schema import SamplingSettings
 from patlm.training.logged_groups import LoggedRollouts, logged_reward, make_logged_groups
 from patlm.training.usable_groups import Needs, Skipped
 from planted_episodes import planted_episode
@@ -69,4 +70,18 @@ def test_samples_of_another_adapter_are_counted_as_stale() -> None:
     skipped = Skipped()
     needs = Needs("style", BASE, adapter="style@4")
     assert make_logged_groups([episode], needs, skipped) == []
-    assert skipped == {"stale": 2, "group_of_one": 1}
+    assert +skipped == {"stale": 2, "group_of_one": 1}
+
+
+def test_groups_of_another_temperature_are_another_policys() -> None:
+    episodes = [
+        planted_episode(at, "warm1", [([1], "a"), ([2], "b")], [1.0, 0.0], base=BASE)
+        for at in range(3)
+    ]
+    colder = SamplingSettings(temperature=0.5, max_tokens=4)
+    other = tuple(each.model_copy(update={"sampling": colder}) for each in episodes[0].samples)
+    episodes[0] = episodes[0].model_copy(update={"samples": other})
+    skipped = Skipped()
+    groups = make_logged_groups(episodes, Needs("style", BASE), skipped)
+    assert [group.temperature for group in groups] == [1.0, 1.0]
+    assert skipped["other_temperature"] == 1
