@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from .train_errors import AdapterNotTrained
-from .trained_model import POLICY, REFERENCE, trainable_weights
+from .trained_model import POLICY, REFERENCE, trainable_weights, whole
 from .usable_groups import COPIED
 
 if TYPE_CHECKING:
@@ -240,13 +240,14 @@ def check_resumed(model: PeftModel, checkpoint: Path) -> None:
     from safetensors.torch import load_file
 
     kept = load_file(checkpoint / "adapter_model.safetensors")
-    now = get_peft_model_state_dict(model, adapter_name=POLICY)
+    state = get_peft_model_state_dict(model, adapter_name=POLICY)
+    now = {name: whole(weight.detach()) for name, weight in state.items()}
     wrong = [
         name
         for name in kept.keys() | now.keys()
         if name not in kept
         or name not in now
-        or not torch.equal(kept[name].cpu(), now[name].detach().to("cpu", kept[name].dtype))
+        or not torch.equal(kept[name].cpu(), now[name].to("cpu", kept[name].dtype))
     ]
     if wrong:
         raise AdapterNotTrained(

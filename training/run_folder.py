@@ -29,7 +29,9 @@ _NOT_IN_KEY = (
     "processes",
     "report_to",
 )
-_NEEDED = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
+_NEEDED = ("adapter_model.safetensors", "scheduler.pt")
+_OPTIMISERS = ("optimizer.pt", "optimizer.bin")
+"""The second is what the trainer calls it where the weights were sharded (FSDP)."""
 
 
 def run_key(
@@ -121,7 +123,8 @@ def latest_checkpoint(folder: Path) -> Path | None:
     whole: dict[int, Path] = {}
     for place in folder.glob("checkpoint-*"):
         state = _read_json(place / "trainer_state.json")
-        if state is None or not all((place / name).is_file() for name in _NEEDED):
+        there = all((place / name).is_file() for name in _NEEDED)
+        if state is None or not there or not any((place / name).is_file() for name in _OPTIMISERS):
             shutil.rmtree(place, ignore_errors=True)
         else:
             whole[int(state["global_step"])] = place

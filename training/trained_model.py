@@ -106,12 +106,22 @@ def with_adapter(base: Base, parent: Path | None, *, seed: int) -> PeftModel:
 
 
 def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return copies of the weights that learn, by name, on the CPU."""
+    """Return copies of the weights that learn, by name, on the CPU.
+
+    Where they are sharded all processes have to call this at once: they gather them.
+    """
     return {
-        name: weight.detach().to("cpu", copy=True)
+        name: whole(weight.detach()).to("cpu", copy=True)
         for name, weight in model.named_parameters()
         if weight.requires_grad
     }
+
+
+def whole(weight: torch.Tensor) -> torch.Tensor:
+    """Return a weight as it is, or gathered from all processes where it is sharded (FSDP)."""
+    from torch.distributed.tensor import DTensor
+
+    return weight.full_tensor() if isinstance(weight, DTensor) else weight
 
 
 def save_adapter(
