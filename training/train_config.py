@@ -85,8 +85,8 @@ class TrainConfig:
     max_tokens: int = Field(
         1024, ge=8, description="A longer prompt and answer together is left out."
     )
-    answer_tokens: int = Field(
-        128, ge=1, description="An answer is cut here (sft), or drawn up to here (grpo)."
+    answer_tokens: int | None = Field(
+        None, ge=1, description="An answer is cut here (sft), or drawn up to here (grpo)."
     )
     candidates: int = Field(8, ge=2, description="grpo from the policy: samples of a group.")
     temperature: float = Field(1.0, gt=0, description="grpo from the policy: of its samples.")
@@ -120,9 +120,9 @@ class TrainConfig:
 NAMES = tuple(field.name for field in fields(TrainConfig))
 
 _BY_METHOD: Mapping[str, Mapping[str, Any]] = {
-    "dpo": {"learning_rate": 5e-5, "beta": 0.1},
-    "grpo": {"learning_rate": 2e-5, "beta": 0.04},
-    "sft": {"learning_rate": 2e-4, "beta": 0.0},
+    "dpo": {"learning_rate": 5e-5, "beta": 0.1, "answer_tokens": 128},
+    "grpo": {"learning_rate": 2e-5, "beta": 0.04, "answer_tokens": 48},
+    "sft": {"learning_rate": 2e-4, "beta": 0.0, "answer_tokens": 128},
 }
 # Batches are what two cores can hold; an accelerator is idle with less than these.
 _BATCHES: Mapping[str, Mapping[str, tuple[int, int]]] = {

@@ -147,14 +147,14 @@ def _examples(
     details: dict[str, Any] = {}
     if config.role == "integrate":
         found = integrate_examples(
-            episodes, base.tokenizer, most=config.answer_tokens, skipped=skipped
+            episodes, base.tokenizer, most=config.answer_tokens or 1, skipped=skipped
         )
     else:
         found, teacher = reasoner_examples(
             episodes,
             needs,
             base.tokenizer,
-            most=config.answer_tokens,
+            most=config.answer_tokens or 1,
             gate_margin=config.gate_margin,
             skipped=skipped,
             also=load_episodes(config.also, skipped) if config.also else (),
