@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-LINE_EVERY = 100
-"""Things done between two lines, where there is no terminal to draw on."""
-
 
 class Watch(Protocol):
     """What a long command tells how far it is."""
@@ -24,11 +21,12 @@ class Watch(Protocol):
 
 
 @contextmanager
-def progress(things: str) -> Iterator[Watch]:
+def progress(things: str, *, every: int = 100) -> Iterator[Watch]:
     """Show a bar with the time left on stderr; lines alone where nobody looks.
 
     Args:
         things: What is counted, in the plural.
+        every: Things done between two lines, where there is no terminal to draw on.
     """
     from rich.progress import (
         BarColumn,
@@ -66,7 +64,7 @@ def progress(things: str) -> Iterator[Watch]:
         def advance(self, item: object) -> None:
             bar.advance(self._bar)
             self._left -= 1
-            if bar.disable and self._left % LINE_EVERY == 0:
+            if bar.disable and self._left % every == 0:
                 say(f"{self._left} {things} left")
 
     with bar:

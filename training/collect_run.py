@@ -20,6 +20,7 @@ from ..graph.settings import Settings
 from ..models.token_count import token_counter
 from ..nodes.parts import Parts
 from ..nodes.state import Task
+from ..stores.splits import Split
 from ..stores.text_store import TextStore
 from .batch_fill import BatchFill
 from .benchmark_data import BenchmarkData, open_benchmark, read_benchmark, store_fingerprint
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 WHOLE = "all"
 """The history that is not cut."""
 
-TRAIN = "train"
+TRAIN: Split = "train"
 """The only split that may be learnt from."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..nodes.state import Request
 from ..stores.records import Encoder
@@ -95,7 +96,7 @@ class RewardMeasure:
 
 def _columns(
     summaries: Sequence[str | None], situations: Sequence[Situation]
-) -> dict[str, Sequence[object]]:
+) -> dict[str, Sequence[Any]]:
     said = [
         {**at.held, at.side: summary} for summary, at in zip(summaries, situations, strict=True)
     ]

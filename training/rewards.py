@@ -45,7 +45,8 @@ class RewardWeights:
     """What each component counts for in a reward: r = Σ w·gain - Σ w·penalty.
 
     Quality leads: it is what benchmarks report. The cosines tell apart what it can't, drafts that
-    share no more words with the real text than others.
+    share no more words with the real text than others. What a weight is worth, the spread inside a
+    group decides; docs/rewards.md has it.
     """
 
     quality: float = 1.0
@@ -56,7 +57,7 @@ class RewardWeights:
     draft_copying: float = 0.2
     summary_copying: float = 0.1
     topic_words: float = 0.1
-    overlong: float = 0.1
+    overlong: float = 0.05
 
     def __post_init__(self) -> None:
         """Check every weight.
@@ -179,7 +180,7 @@ def total(components: Components, weights: RewardWeights) -> float | None:
     """Return the reward: r = Σ w·gain - Σ w·penalty over all components; None as of `value`.
 
     >>> total({"quality": 0.5, "style_fidelity": 1.0, "overlong": 1.0}, RewardWeights())
-    0.6
+    0.65
     """
     return _weighted(components, weights, COMPONENTS)
 
