@@ -53,12 +53,21 @@ def check_third_trajectory(out: str) -> None:
     assert summaries["lately"] == "Nothing special."  # what the fake says in a role of its own
 
 
+def check_train_tiny(out: str) -> None:
+    before, trained, after = out.splitlines()
+    assert 20 < int(re.findall(r"(\d+)% warm", before)[0]) < 80
+    assert re.fullmatch(r"style@1: \d{3,} pairs, \d+ steps, None", trained)
+    assert int(re.findall(r"(\d+)% warm", after)[0]) >= 90
+    assert after.endswith("promoted {'style': 'style@1'}")
+
+
 CHECKS: dict[str, Callable[[str], None]] = {
     "quickstart.py": check_quickstart,
     "app_graph.py": check_app_graph,
     "own_data.py": check_own_data,
     "own_models.py": check_own_models,
     "third_trajectory.py": check_third_trajectory,
+    "train_tiny.py": check_train_tiny,
 }
 
 
