@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.rule import Rule
-from rich.table import Table
 
 from .output import stdout
 from .result_view import shorten
@@ -51,29 +50,27 @@ def _show_group(group: Group, candidates: Sequence[Sample]) -> None:
         stdout.print(f"held, {escape(side)}: {held}")
     without = escape(shorten(group.without_draft)) if group.without_draft is not None else "failed"
     stdout.print(f"draft without {escape(group.role)} ({_figure(group.without_value)}): {without}")
-    names = dict.fromkeys(name for sample in candidates for name in sample.rewards)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("candidate and draft", overflow="fold")
-    for name in (*names, "reward", "differential"):
-        table.add_column(escape(name), justify="right")
     for sample in sorted(candidates, key=_by_reward):
-        figures = [*(sample.rewards.get(name) for name in names), sample.reward]
-        cells = [_figure(value) for value in (*figures, sample.differential)]
-        table.add_row(_words(sample), *cells)
-    stdout.print(table)
+        _show_candidate(sample)
+
+
+def _show_candidate(sample: Sample) -> None:
+    """Print what it is worth on a line, then what was written, which has the whole width."""
+    made = "" if sample.trainable else f" [dim]({escape(sample.model)})[/dim]"
+    worth = f"reward {_figure(sample.reward)}, differential {_figure(sample.differential, '+')}"
+    stdout.print(f"[bold]{worth}[/bold]{made}")
+    if sample.error is not None:
+        stdout.print(f"  [red]failed: {escape(sample.error)}[/red]")
+        return
+    stdout.print(f"  {escape(shorten(sample.text or ''))}")
+    stdout.print(f"  [dim]draft: {escape(shorten(sample.draft or ''))}[/dim]")
+    parts = [f"{name} {_figure(value)}" for name, value in sample.rewards.items()]
+    stdout.print(f"  [dim]{escape(', '.join(parts))}[/dim]")
 
 
 def _by_reward(sample: Sample) -> float:
     return float("inf") if sample.reward is None else -sample.reward
 
 
-def _words(sample: Sample) -> str:
-    if sample.error is not None:
-        return f"[red]failed: {escape(sample.error)}[/red]"
-    made = f"[dim]({escape(sample.model)})[/dim] " if not sample.trainable else ""
-    summary, draft = shorten(sample.text or ""), shorten(sample.draft or "")
-    return f"{made}{escape(summary)}\n[dim]{escape(draft)}[/dim]"
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _figure(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.3f}"

@@ -22,11 +22,9 @@ from ..nodes.reason import reading, summarise
 from ..nodes.state import Update
 from ..nodes.trajectory import TRAJECTORIES, Trajectory
 from ..nodes.turn import Node, Turn, as_node
+from ..stores.episode_schema import EXTRACTIVE
 from .reasoner_variants import extractive_summary
 from .retries import with_retries
-
-EXTRACTIVE = "extractive"
-"""Stands for the model's name of a summary that was made without one."""
 
 CANDIDATES = "candidates"
 """Key of a node's log entry under which its candidates are."""

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ..nodes.parts import Parts
 from ..stores.episode_schema import Episode
-from ..stores.episodes import DamagedLine, EpisodeWriter, read_episodes
+from ..stores.episodes import COLLECTED, DamagedLine, EpisodeWriter, read_episodes
 from .batch_fill import BatchFill
 from .collect_plan import CollectPlan, Source
 from .collect_report import CollectReport, Tally
@@ -102,7 +102,7 @@ async def gather_episodes(
     missing = [target for target in targets if target.id not in done]
     if watch is not None:
         watch.begin(len(targets), len(targets) - len(missing))
-    writing = _InOrder(EpisodeWriter(out), tally)
+    writing = _InOrder(EpisodeWriter(out, COLLECTED), tally)
     waiting = iter(enumerate(missing))
 
     async def work() -> None:

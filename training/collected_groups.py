@@ -10,8 +10,8 @@ from typing import Any
 from ..nodes.errors import ModelCallError
 from ..nodes.reason import read_summary
 from ..nodes.state import Request
-from ..stores.episode_schema import Group, Sample
-from .candidates import CANDIDATES, EXTRACTIVE, Call
+from ..stores.episode_schema import EXTRACTIVE, Group, Sample
+from .candidates import CANDIDATES, Call
 from .configuration import SIDES
 from .replay import Replay
 from .reward_measure import RewardMeasure, Situation

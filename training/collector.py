@@ -94,7 +94,7 @@ class Collector:
         rewarding = Rewarding(
             measure=self._measure,
             weights=plan.weights,
-            replay=Replay(replace(self._parts, capture=False), context),
+            replay=Replay(self._parts, context),
             request=Request.model_validate(dict(target.request)),
             real=target.real,
         )

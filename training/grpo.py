@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trl import GRPOConfig, GRPOTrainer
 
 from ..stores.episode_schema import Episode
-from .candidates import EXTRACTIVE
+from ..stores.episode_schema import EXTRACTIVE
 from .kept_rows import kept_rows
 from .logged_groups import LoggedGroup, LoggedRollouts, logged_reward
 from .token_ids import harmless

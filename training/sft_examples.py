@@ -21,7 +21,7 @@ from ..nodes.parts import PromptBudget
 from ..nodes.prompts import REASONERS, integrate_prompt
 from ..nodes.state import Request
 from ..stores.episode_schema import Episode, Group, IterationRecord, Sample
-from .candidates import EXTRACTIVE
+from ..stores.episode_schema import EXTRACTIVE
 from .token_ids import answer_ids, count_with, prompt_ids
 from .usable_groups import Needs, Skipped, why_not
 

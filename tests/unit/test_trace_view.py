@@ -236,22 +236,23 @@ def test_nothing_that_is_in_a_record_becomes_markup(good: Episode) -> None:
     assert str(escape(HOSTILE)) in page
 
 
-def test_a_group_is_a_table_of_rewards(good: Episode) -> None:
+def test_candidates_of_a_group_stand_below_each_other_best_first(good: Episode) -> None:
     episode = collected(*FOUR)
     (group,) = view_of(episode).groups
     assert group.rewards == ("quality", "copying") and group.best == 0.75
     page = render_view([good, episode])
     assert page.count("style, iteration 1: 4 candidates") == 1
-    table = page[page.index("<caption>") : page.index("</table>")]
-    rows = re.findall(r'<td class="number">(.*?)</td>', table)
-    # quality, copying, reward, differential: the best first, what failed last.
-    assert rows == [
-        "0.750", "–", "0.750", "0.550", "0.500", "–", "0.500", "0.300",
-        "0.250", "–", "0.250", "0.050", "–", "–", "–", "–",
+    begin = page.index('<section class="group">')
+    shown = page[begin : page.index("</section>", begin)]
+    figures = re.findall(r'class="number">(.*?)</', shown)
+    # reward, differential, quality, copying: the best first, what failed last.
+    assert figures == [
+        "reward 0.750", "+0.550", "0.750", "–", "reward 0.500", "+0.300", "0.500", "–",
+        "reward 0.250", "+0.050", "0.250", "–", "reward –", "–", "–", "–",
     ]  # fmt: skip
-    assert table.count('class="tag good">best<') == 1
-    assert table.index("Summary extractive.") < table.index(">best<") < table.index("Summary 0.")
-    assert "Draft 1." in table and "ValueError: down" in table
+    assert shown.count('class="tag good">best<') == 1
+    assert shown.index(">best<") < shown.index("Summary extractive.") < shown.index("Summary 0.")
+    assert "Draft 1." in shown and "ValueError: down" in shown
     assert "preference held at: They like the view." in page
     assert "Without style (0.200): A plain draft." in page and "What ana really wrote." in page
     assert "Candidates" not in render_view([good])
