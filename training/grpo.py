@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trl import GRPOConfig, GRPOTrainer
 
-from ..stores.episode_schema import Episode
-from ..stores.episode_schema import EXTRACTIVE
+from ..stores.episode_schema import EXTRACTIVE, Episode
 from .kept_rows import kept_rows
 from .logged_groups import LoggedGroup, LoggedRollouts, logged_reward
 from .token_ids import harmless

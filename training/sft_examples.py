@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 from ..nodes.parts import PromptBudget
 from ..nodes.prompts import REASONERS, integrate_prompt
 from ..nodes.state import Request
-from ..stores.episode_schema import Episode, Group, IterationRecord, Sample
-from ..stores.episode_schema import EXTRACTIVE
+from ..stores.episode_schema import EXTRACTIVE, Episode, Group, IterationRecord, Sample
 from .token_ids import answer_ids, count_with, prompt_ids
 from .usable_groups import Needs, Skipped, why_not
 
