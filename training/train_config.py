@@ -27,97 +27,112 @@ class TrainConfig:
     """How one role's adapter is trained."""
 
     role: Literal["style", "preference", "integrate"] = Field(
-        "style", description="Whose adapter: style, preference or integrate."
+        default="style", description="Whose adapter: style, preference or integrate."
     )
     method: Method = Field(
-        "dpo", description="dpo (pairs of one context), grpo (groups) or sft (warm start)."
+        default="dpo", description="dpo (pairs of one context), grpo (groups) or sft (warm start)."
     )
-    episodes: Path = Field(Path("episodes"), description="Shard or folder of episodes.")
+    episodes: Path = Field(default=Path("episodes"), description="Shard or folder of episodes.")
     also: Path | None = Field(
-        None,
+        default=None,
         description="sft of a reasoner: further episodes, collected by `--reasoner extractive`, "
         "which are taken along where that kind of summary teaches.",
     )
     out: Path = Field(
-        Path("run"), description="Folder of this run: checkpoints, curves and report."
+        default=Path("run"), description="Folder of this run: checkpoints, curves and report."
     )
     adapters: Path | None = Field(
-        None, description="Registry that the adapter is added to; the user's own by default."
+        default=None,
+        description="Registry that the adapter is added to; the user's own by default.",
     )
     parent: str = Field(
-        "promoted",
+        default="promoted",
         description="Adapter to go on from, which is the reference too: promoted, none or role@N.",
     )
-    model: str = Field("bundled", description="Base model: bundled, a folder or a hub id.")
+    model: str = Field(default="bundled", description="Base model: bundled, a folder or a hub id.")
     dtype: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Number format of the base model's weights."
+        default="auto", description="Number format of the base model's weights."
     )
     rollouts: Literal["policy", "logged"] = Field(
-        "policy", description="grpo: draw from the policy, or take the logged groups, once."
+        default="policy", description="grpo: draw from the policy, or take the logged groups, once."
     )
     store: str | None = Field(
-        None, description="grpo from the policy: the store that the episodes were collected from."
+        default=None,
+        description="grpo from the policy: the store that the episodes were collected from.",
     )
-    epochs: float = Field(1.0, gt=0, description="Passes over the data.")
+    epochs: float = Field(default=1.0, gt=0, description="Passes over the data.")
     steps: int | None = Field(
-        None, ge=1, description="Optimiser steps at most. Default: as many as the epochs take."
+        default=None,
+        ge=1,
+        description="Optimiser steps at most. Default: as many as the epochs take.",
     )
     batch: int | None = Field(
-        None, ge=1, description="Pairs, samples or examples at once, per process."
+        default=None, ge=1, description="Pairs, samples or examples at once, per process."
     )
     accumulation: int | None = Field(
-        None, ge=1, description="Batches added up for one optimiser step."
+        default=None, ge=1, description="Batches added up for one optimiser step."
     )
-    learning_rate: float | None = Field(None, gt=0, description="Of AdamW.")
+    learning_rate: float | None = Field(default=None, gt=0, description="Of AdamW.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="How the learning rate goes on after its warm-up."
+        default="linear", description="How the learning rate goes on after its warm-up."
     )
     warmup: float = Field(
-        0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
+        default=0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
     )
     beta: float | None = Field(
-        None, ge=0, description="Pull to the reference: of DPO's loss, or of GRPO's KL term."
+        default=None,
+        ge=0,
+        description="Pull to the reference: of DPO's loss, or of GRPO's KL term.",
     )
     gradient_checkpointing: bool | None = Field(
-        None, description="Compute activations twice to save memory."
+        default=None, description="Compute activations twice to save memory."
     )
-    seed: int = Field(0, description="Of new weights and of the order of the data.")
+    seed: int = Field(default=0, description="Of new weights and of the order of the data.")
     max_tokens: int = Field(
-        1024, ge=8, description="A longer prompt and answer together is left out."
+        default=1024, ge=8, description="A longer prompt and answer together is left out."
     )
     answer_tokens: int | None = Field(
-        None, ge=1, description="An answer is cut here (sft), or drawn up to here (grpo)."
+        default=None, ge=1, description="An answer is cut here (sft), or drawn up to here (grpo)."
     )
-    candidates: int = Field(8, ge=2, description="grpo from the policy: samples of a group.")
-    temperature: float = Field(1.0, gt=0, description="grpo from the policy: of its samples.")
-    margin: float = Field(0.02, ge=0, description="dpo: a pair's rewards differ by more than this.")
-    pairs_per_group: int = Field(2, ge=1, description="dpo: pairs of one context at most.")
+    candidates: int = Field(
+        default=8, ge=2, description="grpo from the policy: samples of a group."
+    )
+    temperature: float = Field(
+        default=1.0, gt=0, description="grpo from the policy: of its samples."
+    )
+    margin: float = Field(
+        default=0.02, ge=0, description="dpo: a pair's rewards differ by more than this."
+    )
+    pairs_per_group: int = Field(default=2, ge=1, description="dpo: pairs of one context at most.")
     length_ratio: float = Field(
-        1.5,
+        default=1.5,
         ge=1,
         description="dpo: the longer answer of a pair has at most so many times the "
         "tokens of the shorter.",
     )
     gate_margin: float = Field(
-        0.0, description="A candidate with a differential reward up to this does not help."
+        default=0.0, description="A candidate with a differential reward up to this does not help."
     )
     abstain_share: float = Field(
-        0.2, ge=0, le=1, description="dpo: share of the pairs that may teach to abstain."
+        default=0.2, ge=0, le=1, description="dpo: share of the pairs that may teach to abstain."
     )
     copy_limit: float = Field(
-        0.5, ge=0, description="A candidate that copies more than this share is left out."
+        default=0.5, ge=0, description="A candidate that copies more than this share is left out."
     )
-    save_every: int = Field(25, ge=1, description="Optimiser steps between checkpoints.")
-    resume: bool = Field(True, description="Go on from the latest checkpoint in --out.")
+    save_every: int = Field(default=25, ge=1, description="Optimiser steps between checkpoints.")
+    resume: bool = Field(default=True, description="Go on from the latest checkpoint in --out.")
     processes: int | None = Field(
-        None, ge=1, description="Refuse to run in another number of processes than this."
+        default=None, ge=1, description="Refuse to run in another number of processes than this."
     )
     report_to: Literal["none", "trackio", "tensorboard"] = Field(
-        "none", description="Where curves go besides: none, trackio or tensorboard."
+        default="none", description="Where curves go besides: none, trackio or tensorboard."
     )
 
 
-NAMES = tuple(field.name for field in fields(TrainConfig))
+FIELDS: Mapping[str, Any] = {field.name: field.default for field in fields(TrainConfig)}
+"""Default and description of each setting, as pydantic's `FieldInfo`."""
+
+NAMES = tuple(FIELDS)
 
 _BY_METHOD: Mapping[str, Mapping[str, Any]] = {
     "dpo": {"learning_rate": 5e-5, "beta": 0.1, "answer_tokens": 128},
@@ -189,6 +204,21 @@ def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
     asked = {name: value for name in chosen if (value := _value(config, name)) is not None}
     dtype = config.dtype if config.dtype != "auto" else ("bf16" if bf16 else "fp32")
     return replace(config, **{**chosen, **asked, "dtype": dtype})
+
+
+def fitted_warmup(config: TrainConfig, samples: int) -> TrainConfig:
+    """Return the settings without a warm-up where its share is less than a step.
+
+    Transformers rounds up, and the rate of a warm-up's first step is 0: a run of one step would
+    learn nothing.
+
+    Args:
+        config: Settled.
+        samples: Pairs or examples of an epoch.
+    """
+    at_once = (config.batch or 1) * (config.accumulation or 1) * process_count()
+    steps = config.steps or config.epochs * -(-samples // at_once)
+    return config if config.warmup * steps >= 1 else replace(config, warmup=0.0)
 
 
 def described(config: TrainConfig, device: str) -> str:

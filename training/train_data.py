@@ -13,7 +13,7 @@ from .logged_groups import make_logged_groups
 from .preference_pairs import Pair, PairSettings, make_pairs
 from .sft_examples import Example, integrate_examples, reasoner_examples
 from .token_ids import answer_ids, prompt_ids
-from .train_config import TrainConfig, process_count
+from .train_config import TrainConfig, fitted_warmup, process_count
 from .train_errors import ConfigRefused, NothingToTrainOn
 from .trained_model import Base
 from .usable_groups import Needs, Skipped, load_episodes
@@ -115,6 +115,7 @@ def _pairs(
     )
     pairs = make_pairs(episodes, needs, settings, answer_ids(base.tokenizer, ABSTENTION), skipped)
     _need(pairs, "pair", config, episodes, skipped)
+    config = fitted_warmup(config, len(pairs))
     return TrainData(
         config,
         _used(pair.episode for pair in pairs),
@@ -162,6 +163,7 @@ def _examples(
         details["teacher"] = {**teacher.__dict__}
     examples = _short_enough(found, config.max_tokens, skipped)
     _need(examples, "example", config, episodes, skipped)
+    config = fitted_warmup(config, len(examples))
     return TrainData(
         config,
         _used(example.episode for example in examples),
