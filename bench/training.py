@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.device import choose_device, choose_dtype, dtype_name
 from ..stores.readers import read_texts
+from ..stores.records import Text
 from ..stores.sample import sample_corpus
 from ..training.errors import TrainingError
 from ..training.preference_pairs import Pair, PairSettings, make_pairs
@@ -191,14 +192,14 @@ def _episode_pairs(base: Base, path: Path) -> list[Pair]:
 def _ends(pair: Pair, base: Base) -> bool:
     """Say whether both answers end: TRL ends them all."""
     end = base.tokenizer.eos_token_id
-    return pair.chosen_ids[-1] == end == pair.rejected_ids[-1]
+    return (pair.chosen_ids[-1], pair.rejected_ids[-1]) == (end, end)
 
 
 def _sample_pairs(base: Base, number: int) -> list[Pair]:
     """Return pairs of a title and two texts of the sample corpus."""
     from ..stores.episode_schema import Episode
 
-    texts = list(read_texts(sample_corpus()))
+    texts = [text for text in read_texts(sample_corpus()) if isinstance(text, Text)]
     nobody = Episode(run_id="sample", namespace="default", request={})
     pairs = []
     for place in range(2 * number):
@@ -218,12 +219,12 @@ def _sample_pairs(base: Base, number: int) -> list[Pair]:
 
 
 def _as_text(pair: Pair, base: Base) -> dict[str, str]:
-    decode = base.tokenizer.decode
-    return {
-        "prompt": decode(pair.prompt_ids),
-        "chosen": decode(pair.chosen_ids),
-        "rejected": decode(pair.rejected_ids),
+    ids = {
+        "prompt": pair.prompt_ids,
+        "chosen": pair.chosen_ids,
+        "rejected": pair.rejected_ids,
     }
+    return {name: str(base.tokenizer.decode(list(found))) for name, found in ids.items()}
 
 
 def _comes_back(pair: Pair, base: Base) -> bool:
@@ -238,9 +239,9 @@ def _comes_back(pair: Pair, base: Base) -> bool:
 _SIDES = ("chosen", "rejected")
 
 
-def _config(size: TrainingSize, device: str, dtype: str, folder: Path) -> TrainConfig:
+def _config(size: TrainingSize, device: str, dtype: Any, folder: Path) -> TrainConfig:
     asked = TrainConfig(batch=size.batch, accumulation=size.accumulation, out=folder, warmup=0.0)
-    return replace(settled(asked, device=device, bf16=False), dtype=dtype)
+    return settled(replace(asked, dtype=dtype), device=device, bf16=False)
 
 
 def _summary(

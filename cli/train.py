@@ -6,11 +6,11 @@ import inspect
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from ..training.train_config import TrainConfig, read_config
+from ..training.train_config import FIELDS, TrainConfig, read_config
 from .options import JsonOption
 
 ConfigOption = Annotated[
@@ -82,7 +82,8 @@ def _with_flags(command: Any) -> Any:
     ]
     defaults = {"config": None, "json": False}
     parameters = [each.replace(default=defaults[each.name]) for each in own]
-    for name, field in TrainConfig.__pydantic_fields__.items():
+    types = get_type_hints(TrainConfig)
+    for name, field in FIELDS.items():
         option = typer.Option(
             help=field.description,
             envvar=_FROM_ENVIRONMENT.get(name),
@@ -93,7 +94,7 @@ def _with_flags(command: Any) -> Any:
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
-                annotation=Annotated[_flag_type(field.annotation) | None, option],
+                annotation=Annotated[_flag_type(types[name]) | None, option],
             )
         )
 

@@ -63,7 +63,7 @@ def _draw(curves: Mapping[str, Sequence[float | None]], shown: Sequence[str], pa
         points = [
             (step, value)
             for step, value in zip(curves["step"], curves[name], strict=True)
-            if value is not None
+            if step is not None and value is not None
         ]
         axes.plot([step for step, _ in points], [value for _, value in points], linewidth=1.2)
         axes.set_title(name, fontsize=9)

@@ -50,7 +50,7 @@ def dpo_arguments(config: TrainConfig, device: str) -> DPOConfig:
     """Return TRL's configuration of a run."""
     return DPOConfig(
         **common_arguments(config, device),
-        beta=config.beta,
+        beta=config.beta or 0.0,
         precompute_ref_log_probs=True,
         max_length=None,
         remove_unused_columns=False,

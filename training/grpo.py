@@ -90,7 +90,7 @@ def grpo_arguments(config: TrainConfig, device: str, generations: int) -> GRPOCo
         )
     return GRPOConfig(
         **common_arguments(config, device),
-        beta=config.beta,
+        beta=config.beta or 0.0,
         num_generations=generations,
         num_iterations=1,
         temperature=config.temperature,

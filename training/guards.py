@@ -145,7 +145,7 @@ class Guards(TrainerCallback):
     ) -> None:
         """Drop TRL's copy of the parent from a checkpoint: on a resume it is made anew."""
         if args.should_save:
-            place = Path(args.output_dir) / f"checkpoint-{state.global_step}" / REFERENCE
+            place = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / REFERENCE
             shutil.rmtree(place, ignore_errors=True)
 
     def on_train_end(

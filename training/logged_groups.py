@@ -13,10 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..stores.episode_schema import Episode, Sample
 from .usable_groups import Needs, Skipped, usable_groups
+
+if TYPE_CHECKING:
+    from trl import GRPOTrainer
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,6 @@ def _temperature(sample: Sample) -> float:
     return 1.0 if sample.sampling is None else sample.sampling.temperature or 1.0
 
 
-class _Trainer(Protocol):
-    """What is asked of TRL's trainer."""
-
-    accelerator: Any
-    num_generations: int
-
-
 class LoggedRollouts:
     """Answers TRL's prompts (ids of groups) with what was logged."""
 
@@ -92,7 +88,7 @@ class LoggedRollouts:
         """Take the groups, by whose ids prompts are called."""
         self._groups = {group.id: group for group in groups}
 
-    def __call__(self, prompts: list[str], trainer: _Trainer) -> dict[str, Any]:
+    def __call__(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         """Return one sample for each prompt of this process, with its reward.
 
         TRL repeats each prompt `num_generations` times in a row, over the processes in their

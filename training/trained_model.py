@@ -93,6 +93,7 @@ def with_adapter(base: Base, parent: Path | None, *, seed: int) -> PeftModel:
     import torch
     from peft import PeftModel, get_peft_model
 
+    model: PeftModel
     if parent is None:
         torch.manual_seed(seed)
         model = get_peft_model(base.model, lora_config(base.model.config), adapter_name=POLICY)

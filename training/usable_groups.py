@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..stores.episode_schema import Episode, Group, Sample
+from ..stores.episode_schema import EXTRACTIVE, Episode, Group, Sample
 from ..stores.episodes import DamagedLine, read_episodes
-from .candidates import EXTRACTIVE
 from .train_errors import EpisodesUnfit
 
 COPIED = "summary_copying"
