@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from ..nodes.state import Task
 from ..stores.splits import Split
@@ -25,6 +24,7 @@ from ..training.item_runs import Cell, Unit, run_units
 from ..training.items import Item, ItemFile
 from ..training.remembered_chat import RememberedChat
 from ..training.targets import ONE_INPUT, Target, targets_of
+from ..training.watch import Watch
 from .arms import BASELINE, SHUFFLED, Arm
 
 ITEMS = "items.jsonl"
@@ -34,19 +34,6 @@ DONORS = 4
 
 Place = tuple[str, str, str]
 """Data set, task and history."""
-
-
-class Watch(Protocol):
-    """Told how far a run is."""
-
-    def say(self, part: str) -> None:
-        """Tell what is done next."""
-
-    def begin(self, items: int, done: int) -> None:
-        """Tell how many items there are, and how many are there already."""
-
-    def advance(self, item: Item) -> None:
-        """Tell of one item more."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from ..graph.settings import Settings
 from ..training.asked_model import open_asked_model
 from ..training.errors import TrainingError
 from ..training.named_adapters import check_splits
+from ..training.watch import Watch
 from ..training.whole_files import write_json
 from .arms import with_adapters
 from .examples import EXAMPLES_FILE, examples_of
 from .judging import judged
-from .personalization import Plan, Watch, measure_personalization, read_targets
+from .personalization import Plan, measure_personalization, read_targets
 from .report import write_report
 from .results import RESULTS, results_of
 

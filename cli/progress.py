@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class Watch(Protocol):
-    """What a long command tells how far it is."""
-
-    def say(self, part: str) -> None:
-        """Tell what is done next."""
-
-    def begin(self, items: int, done: int) -> None:
-        """Tell how many things there are to do, and how many were done before."""
-
-    def advance(self, item: object) -> None:
-        """Tell of one more that is done."""
+if TYPE_CHECKING:
+    from ..training.watch import Watch
 
 
 @contextmanager

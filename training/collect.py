@@ -24,6 +24,7 @@ from .collect_report import CollectReport, Tally
 from .collector import Collector
 from .errors import TrainingError
 from .targets import Target
+from .watch import Counting
 
 IN_FLIGHT = 12
 """Targets at once: each asks for ten to twelve calls together, the largest batch holds 32."""
@@ -44,16 +45,6 @@ class MakesEpisodes(Protocol):
         """Return the episode of a target."""
 
 
-class Watch(Protocol):
-    """Told how far a collection is."""
-
-    def begin(self, items: int, done: int) -> None:
-        """Tell how many targets there are, and how many are done already."""
-
-    def advance(self, item: object) -> None:
-        """Tell of one more that is done."""
-
-
 async def collect(
     targets: Sequence[Target],
     parts: Parts,
@@ -62,7 +53,7 @@ async def collect(
     *,
     source: Source,
     in_flight: int = IN_FLIGHT,
-    watch: Watch | None = None,
+    watch: Counting | None = None,
     fill: BatchFill | None = None,
 ) -> CollectReport:
     """Collect one episode a target.
@@ -92,7 +83,7 @@ async def gather_episodes(
     out: Path,
     *,
     in_flight: int = IN_FLIGHT,
-    watch: Watch | None = None,
+    watch: Counting | None = None,
     fill: BatchFill | None = None,
 ) -> CollectReport:
     """Collect what is not there yet, by whoever makes episodes; arguments as of `collect`."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..graph.encoders import Encoders
 from ..graph.opening import ROLES, chat_role, open_chat
@@ -33,6 +33,7 @@ from .history_cut import HistoryCut
 from .named_adapters import NONE, check_splits, identity_of, named_adapters
 from .remembered_encoder import RememberedEncoder
 from .targets import ONE_INPUT, Target, targets_of
+from .watch import Watch
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -50,19 +51,6 @@ class NotForLearning(TrainingError):
 
 class NothingCollected(TrainingError):
     """Not one run came to anything."""
-
-
-class Watch(Protocol):
-    """Told how far a collection is."""
-
-    def say(self, part: str) -> None:
-        """Tell what is done next."""
-
-    def begin(self, items: int, done: int) -> None:
-        """Tell how many targets there are, and how many are done already."""
-
-    def advance(self, item: object) -> None:
-        """Tell of one more that is done."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ..graph.settings import Settings
 from ..nodes.state import Task
@@ -32,6 +31,7 @@ from .rounds_plan import REASONERS, WARM_UP, RoundsPlan
 from .targets import ONE_INPUT, Target, targets_of
 from .train import train
 from .train_config import read_config
+from .watch import Watch
 
 NEW = "none"
 """The parent of new weights."""
@@ -39,19 +39,6 @@ NEW = "none"
 
 class TrainingStopped(TrainingError):
     """A guard has stopped a training run, so there is no adapter to go on with."""
-
-
-class Watch(Protocol):
-    """Told how far the rounds are."""
-
-    def say(self, part: str) -> None:
-        """Tell what is done next."""
-
-    def begin(self, items: int, done: int) -> None:
-        """Tell how many pieces of work there are, and how many are done already."""
-
-    def advance(self, item: object) -> None:
-        """Tell of one more that is done."""
 
 
 @dataclass(frozen=True)

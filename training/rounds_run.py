@@ -10,10 +10,11 @@ from typing import Any
 from ..graph.settings import Settings
 from ..stores.adapters import AdapterRegistry
 from .benchmark_data import read_benchmark
-from .round_steps import RealSteps, Watch
+from .round_steps import RealSteps
 from .rounds import run_rounds
 from .rounds_plan import RoundsPlan, numbered
 from .rounds_state import RoundsState
+from .watch import Watch
 
 
 def run_whole_rounds(

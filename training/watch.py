@@ -1,0 +1,22 @@
+"""Who is told how far long work is: a bar of a command, or nobody."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Counting(Protocol):
+    """Told of things that are done one by one."""
+
+    def begin(self, items: int, done: int) -> None:
+        """Tell how many there are to do, and how many were done before."""
+
+    def advance(self, item: object) -> None:
+        """Tell of one more that is done."""
+
+
+class Watch(Counting, Protocol):
+    """Told of parts, and of the things in each."""
+
+    def say(self, part: str) -> None:
+        """Tell what is done next."""
