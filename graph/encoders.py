@@ -37,7 +37,11 @@ class Encoders:
 
 
 async def open_encoders(
-    uri: str, topic: str = "bundled", style: str = OWN, first: Sequence[str] = ()
+    uri: str,
+    topic: str = "bundled",
+    style: str = OWN,
+    first: Sequence[str] = (),
+    dtype: str = "auto",
 ) -> Encoders:
     """Load the encoders of a store.
 
@@ -47,6 +51,8 @@ async def open_encoders(
         style: The style encoder: that of the store, a folder of `patlm train-encoder`, or a
             published one by path or hub id.
         first: The texts that a new store will begin with.
+        dtype: Number format of a new store's topic encoder (`models.device.choose_dtype`). In bf16
+            a vector's last digits depend on what shared its batch.
 
     Raises:
         ModelError: Nothing is there under a name, or it can't be used.
@@ -59,7 +65,8 @@ async def open_encoders(
     recorded = await recorded_pair(uri)
     # In the format that the store was filled in: which is the faster one depends on the CPU, and
     # a store may be opened on another than it was made on.
-    dtype = "auto" if recorded is None else number_format(recorded[1].version)
+    if recorded is not None:
+        dtype = number_format(recorded[1].version)
     topic_encoder = await asyncio.to_thread(open_topic_encoder, topic, dtype=dtype)
     if recorded is None:
         return Encoders(await new_style_encoder(uri, style, first), topic_encoder)

@@ -104,8 +104,12 @@ async def open_store_and_encoders(
     encoder: str = "bundled",
     style_encoder: str = OWN,
     first: Sequence[str] = (),
+    dtype: str = "auto",
 ) -> AsyncIterator[tuple[TextStore, Encoders]]:
-    """Open a store, as `open_store` does, and give its encoders along: to search it."""
+    """Open a store, as `open_store` does, and give its encoders along: to search it.
+
+    Beside its arguments, `dtype` is that of `open_encoders`.
+    """
     # In a thread: what it imports looks at the disk, which `langgraph dev` takes for blocking.
     await asyncio.to_thread(import_module, "..stores.style_records", __package__)
     await asyncio.to_thread(import_module, "..stores.text_store", __package__)
@@ -113,7 +117,7 @@ async def open_store_and_encoders(
     from .sample_store import sample_store_path
 
     path = uri or await sample_store_path(encoder, style_encoder)
-    encoders = await open_encoders(path, encoder, style_encoder, first)
+    encoders = await open_encoders(path, encoder, style_encoder, first, dtype)
     opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
     async with opened as store:
         await serve_graph(store)

@@ -29,6 +29,9 @@ from ..stores.schema import SCHEMA_VERSION
 from ..stores.splits import Place, Splits, deal, latest_as_targets
 from ..stores.text_store import TextStore
 
+ENCODER_FORMAT = "fp32"
+"""Of topic vectors: the same text has the same vector then, whatever shared its batch."""
+
 BATCH = 256
 """Texts that are embedded between two words of progress."""
 
@@ -151,7 +154,9 @@ async def _fill(
     held = training if train_only else data.texts
     texts = [replace(text, shared=text.user_id not in hidden) for text in held]
     try:
-        opened = open_store_and_encoders(str(fresh), encoder=encoder, first=first)
+        opened = open_store_and_encoders(
+            str(fresh), encoder=encoder, first=first, dtype=ENCODER_FORMAT
+        )
         async with opened as (store, _):
             for begin in range(0, len(texts), BATCH):
                 await store.add(texts[begin : begin + BATCH])
@@ -186,6 +191,7 @@ def store_fingerprint(
         train_only: Whether only texts that may train are in it.
     """
     made_of = [data.sha1, *data.cleanings, encoder, str(FEATURES), str(SCHEMA_VERSION)]
+    made_of.append(ENCODER_FORMAT)
     made_of.append(",".join(sorted(hidden)))
     if train_only:
         made_of.append(f"train {data.splits.fingerprint}")

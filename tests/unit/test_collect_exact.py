@@ -83,7 +83,7 @@ def test_replays_are_greedy_and_train_nobody(model: LocalChatModel, tmp_path: Pa
     replays = [s for e in episodes(tmp_path) for s in e.samples if s.replays is not None]
     assert len(replays) >= 2 * 2 * 4
     for sample in replays:
-        assert sample.sampling is not None and not sample.trainable and sample.logprobs is None
+        assert sample.sampling is not None and sample.exact and not sample.trainable
         assert (sample.sampling.temperature, sample.sampling.no_repeat_ngram_size) == (0.0, 4)
 
 

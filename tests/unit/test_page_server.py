@@ -162,7 +162,7 @@ def test_ctrl_c_ends_the_command_with_a_line(tmp_path: Path) -> None:
         address = process.stdout.readline().split()[0]
         assert "No run is here yet" in httpx.get(address).text
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, said) == (0, "stopped\n")
