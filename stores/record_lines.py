@@ -116,7 +116,7 @@ def episode_shards(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(p for p in path.glob(SHARDS) if not p.name.startswith(FEEDBACK))
     if not path.exists():
-        raise FileNotFoundError(f"no traces at {path}: expected a shard or a folder of shards")
+        raise FileNotFoundError(f"no episodes at {path}: expected a shard or a folder of shards")
     return [path]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..stores.episode_schema import Episode, Sample
 from .errors import TrainingError
+from .quiet_training import quiet_training
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -97,10 +98,11 @@ def export_samples(episodes: Iterable[Episode], to: Path, *, role: str | None = 
     to.parent.mkdir(parents=True, exist_ok=True)
     draft = to.with_name(f".{to.name}.tmp")  # put in place whole, or not at all
     try:
-        if to.suffix == PARQUET:
-            dataset.to_parquet(str(draft))
-        else:
-            dataset.save_to_disk(str(draft))
+        with quiet_training():
+            if to.suffix == PARQUET:
+                dataset.to_parquet(str(draft))
+            else:
+                dataset.save_to_disk(str(draft))
         draft.rename(to)
     finally:
         if draft.is_dir():

@@ -272,7 +272,7 @@ def test_show_passes_over_a_torn_line(store: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "more", "says"),
     [
-        (None, [], "no traces at"),
+        (None, [], "no episodes at"),
         ("", [], "no run"),
         ('{"version": 99}', [], "version"),
         ('{"version": 1}', ["--run", "abc"], "abc"),

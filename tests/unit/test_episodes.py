@@ -145,7 +145,7 @@ def test_an_unknown_version_is_a_clear_error(tmp_path: Path, version: object) ->
 
 
 def test_nothing_there_is_an_error_and_an_empty_folder_is_none(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no traces at"):
+    with pytest.raises(FileNotFoundError, match="no episodes at"):
         list(read_episodes(tmp_path / "none"))
     assert run_ids(tmp_path) == []
 

@@ -154,4 +154,4 @@ def test_feedback_that_cannot_be_kept_is_one_line(
 def test_nothing_there_is_one_line(tmp_path: Path) -> None:
     for command in ("check", "show", "stats"):
         result = call("episodes", command, tmp_path / "none")
-        assert (result.exit_code, result.stdout) == (1, "") and "no traces at" in result.stderr
+        assert (result.exit_code, result.stdout) == (1, "") and "no episodes at" in result.stderr

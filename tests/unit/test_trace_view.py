@@ -353,8 +353,8 @@ def test_lines_that_are_no_records_are_told_in_the_page_too(folder: Path, tmp_pa
 @pytest.mark.parametrize(
     ("content", "more", "code", "says"),
     [
-        (None, ["--html", "p.html"], 1, "no traces at"),
-        (None, ["--serve"], 1, "no traces at"),
+        (None, ["--html", "p.html"], 1, "no episodes at"),
+        (None, ["--serve"], 1, "no episodes at"),
         ("", ["--html", "p.html"], 1, "no run in"),
         ('{"version": 99}', ["--html", "p.html"], 1, "version"),
         ("", ["--serve", "--run", "abc"], 1, "no run abc in"),
