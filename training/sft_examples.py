@@ -22,7 +22,7 @@ from ..nodes.prompts import REASONERS, integrate_prompt
 from ..nodes.state import Request
 from ..stores.episode_schema import EXTRACTIVE, Episode, Group, IterationRecord, Sample
 from .token_ids import answer_ids, count_with, prompt_ids
-from .usable_groups import Needs, Skipped, why_not
+from .usable_groups import Needs, Skipped, as_needed, why_not
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -191,8 +191,9 @@ class _Context:
         best: dict[str, Sample] = {}
         prompt: Sample | None = None
         for sample in episode.candidates(group.id):
-            if sample.model != EXTRACTIVE and prompt is None and sample.messages:
-                prompt = sample
+            if sample.model != EXTRACTIVE:
+                sample = as_needed(sample, needs)
+                prompt = prompt or (sample if sample.messages else None)
             reason = _why_no_teacher(sample, needs)
             if reason is not None:
                 skipped[reason] += 1

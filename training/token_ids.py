@@ -14,6 +14,8 @@ from ..models.control_tokens import control_tokens, neutralise
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from ..stores.episode_schema import Sample
+
 
 def harmless(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[tuple[str, str]]
@@ -51,6 +53,31 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, text: str, most: int | None =
     ids: list[int] = tokenizer(safe, add_special_tokens=False)["input_ids"]
     whole = [*ids, int(tokenizer.eos_token_id)]
     return whole if most is None else whole[:most]
+
+
+def encoded(tokenizer: PreTrainedTokenizerBase, base: str, sample: Sample) -> Sample:
+    """Return a sample of a server with the ids that this tokenizer gives its texts.
+
+    They need not be those that were generated, so nothing that weighs by how likely a sample was
+    (GRPO) may use them. One that carries its ids, or has no text, is returned as it is.
+
+    Args:
+        tokenizer: Of the model that is trained.
+        base: Its fingerprint, which the sample then bears.
+        sample: Any.
+    """
+    if sample.exact or sample.text is None or not sample.messages:
+        return sample
+    turns = [(turn.role, turn.content) for turn in sample.messages]
+    ids = answer_ids(tokenizer, sample.text)
+    cut_off = sample.finish_reason == "length"
+    return sample.model_copy(
+        update={
+            "base": base,
+            "prompt_token_ids": tuple(prompt_ids(tokenizer, turns)),
+            "token_ids": tuple(ids[:-1] if cut_off else ids),
+        }
+    )
 
 
 def count_with(tokenizer: PreTrainedTokenizerBase, text: str) -> int:

@@ -60,6 +60,11 @@ class TrainConfig:
         default=None,
         description="grpo from the policy: the store that the episodes were collected from.",
     )
+    inexact: bool = Field(
+        False,
+        description="dpo and sft: take samples of a server too, which have no token ids: their "
+        "texts are tokenised here.",
+    )
     epochs: float = Field(default=1.0, gt=0, description="Passes over the data.")
     steps: int | None = Field(
         default=None,
@@ -188,6 +193,11 @@ def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
         raise ConfigRefused(
             f"logged groups are used in one pass, got epochs {config.epochs}: from the second on "
             "they are no samples of this policy; collect again instead"
+        )
+    if config.inexact and config.method == "grpo":
+        raise ConfigRefused(
+            "grpo weighs each token by how likely it was, so it needs the tokens that were "
+            "generated: leave out --inexact, or use --method dpo"
         )
     if config.method != "sft" and config.role == "integrate":
         raise ConfigRefused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from ..stores.episode_schema import Episode
 from .logged_groups import make_logged_groups
 from .preference_pairs import Pair, PairSettings, make_pairs
 from .sft_examples import Example, integrate_examples, reasoner_examples
-from .token_ids import answer_ids, prompt_ids
+from .token_ids import answer_ids, encoded, prompt_ids
 from .train_config import TrainConfig, fitted_warmup, process_count
 from .train_errors import ConfigRefused, NothingToTrainOn
 from .trained_model import Base
@@ -85,6 +86,7 @@ def make_data(
         base=base.fingerprint,
         copy_limit=config.copy_limit,
         max_tokens=config.max_tokens,
+        encode=partial(encoded, base.tokenizer, base.fingerprint) if config.inexact else None,
     )
     if config.method == "dpo":
         return _pairs(config, base, episodes, needs, skipped, device)

@@ -7,7 +7,7 @@ that hold for a whole group or episode are counted once for it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Needs:
         adapter: What it must have been drawn with (`base` or role@step); None: any version.
         copy_limit: A larger share of copied words is left out.
         max_tokens: A longer prompt and answer together is left out.
+        encode: Gives a sample without token ids those of the model's tokenizer; None: such a
+            sample may not train.
     """
 
     role: str
@@ -42,6 +44,7 @@ class Needs:
     adapter: str | None = None
     copy_limit: float = 0.5
     max_tokens: int = 1024
+    encode: Callable[[Sample], Sample] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def usable_samples(samples: Sequence[Sample], needs: Needs, skipped: Skipped) ->
     for sample in samples:
         if sample.model == EXTRACTIVE:
             continue
+        sample = as_needed(sample, needs)
         reason = why_not(sample, needs)
         if reason is None and kept and sample.prompt_token_ids != kept[0].prompt_token_ids:
             reason = "other_prompt"
@@ -136,6 +140,11 @@ def usable_samples(samples: Sequence[Sample], needs: Needs, skipped: Skipped) ->
         else:
             skipped[reason] += 1
     return tuple(sorted(kept, key=_reward, reverse=True))
+
+
+def as_needed(sample: Sample, needs: Needs) -> Sample:
+    """Return a sample with token ids where it may be given some."""
+    return sample if needs.encode is None else needs.encode(sample)
 
 
 def why_not(sample: Sample, needs: Needs) -> str | None:

@@ -16,7 +16,13 @@ from patlm.cli.main import app
 from patlm.stores.adapters import AdapterRegistry
 from patlm.stores.episode_schema import Episode
 from patlm.training.train import train
-from patlm.training.train_errors import EpisodesUnfit, NothingToTrainOn, NotWritten, OtherRun
+from patlm.training.train_errors import (
+    ConfigRefused,
+    EpisodesUnfit,
+    NothingToTrainOn,
+    NotWritten,
+    OtherRun,
+)
 from planted_episodes import planted_episodes, save_base, write_episodes
 from processes import environment, run_python
 from training_runs import curve, run_config, run_training
@@ -122,20 +128,29 @@ def test_an_older_schema_has_no_tokens_to_train_on(tmp_path: Path) -> None:
         run_training(tmp_path, folder)
 
 
-def test_samples_without_tokens_are_counted_as_inexact(tmp_path: Path) -> None:
-    episodes = [
+def of_a_server(episodes: list[Episode]) -> list[Episode]:
+    """Return episodes as a model on a server leaves them: texts, and no token ids."""
+    lost = {"base": None, "prompt_token_ids": None, "token_ids": None, "logprobs": None}
+    return [
         episode.model_copy(
-            update={
-                "samples": tuple(
-                    sample.model_copy(update={"token_ids": None, "logprobs": None})
-                    for sample in episode.samples
-                )
-            }
+            update={"samples": tuple(each.model_copy(update=lost) for each in episode.samples)}
         )
-        for episode in planted_episodes(4)
+        for episode in episodes
     ]
+
+
+def test_samples_without_tokens_are_counted_as_inexact(tmp_path: Path) -> None:
     with pytest.raises(NothingToTrainOn, match="group_of_one 4, inexact 24"):
-        run_training(tmp_path, episodes)
+        run_training(tmp_path, of_a_server(planted_episodes(4)))
+
+
+def test_samples_without_tokens_train_where_that_is_asked_for(tmp_path: Path) -> None:
+    report = run_training(tmp_path, of_a_server(planted_episodes(4)), inexact=True)
+    assert report.samples > 0 and "inexact" not in report.skipped_by
+    with pytest.raises(ConfigRefused, match="grpo weighs each token"):
+        run_training(
+            tmp_path / "grpo", of_a_server(planted_episodes(4)), method="grpo", inexact=True
+        )
 
 
 def test_a_role_without_trainable_samples_is_told(tmp_path: Path) -> None:
