@@ -27,7 +27,8 @@ def _case(results: Results, case: tuple[str, str, str]) -> dict[str, Any]:
     metric, second = TASK_METRICS.get(task, TEXT_METRICS)
     first = (arms or floors)[0]
     said = [words.power(arms, verdicts), *map(_verdict, verdicts), _leaks(arms), _failed(arms)]
-    known = {"all": "", "1": ", 1 own text known"}.get(history, f", {history} own texts known")
+    alone = len({other for *place, other in results.cases if place == [data, task]}) == 1
+    known = "" if alone else f", {history} own text{'' if history == '1' else 's'} known"
     topics = f" of {first.topics} topics (the largest {share(first.largest_topic)})"
     return {
         "title": f"{data}, {task}{known}: {first.n} targets{topics}",
