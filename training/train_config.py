@@ -61,7 +61,7 @@ class TrainConfig:
         description="grpo from the policy: the store that the episodes were collected from.",
     )
     inexact: bool = Field(
-        False,
+        default=False,
         description="dpo and sft: take samples of a server too, which have no token ids: their "
         "texts are tokenised here.",
     )
