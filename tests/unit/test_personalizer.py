@@ -293,4 +293,4 @@ async def test_parts_are_opened_once_for_all_calls(
     personalizer = personalizer_of(tmp_path)
     await asyncio.gather(*(personalizer.awrite(f"u{n}", title="Two nights") for n in range(10)))
     await asyncio.to_thread(personalizer.close)
-    assert opened == [(str(tmp_path / "store"), "bundled", "store", ())]
+    assert opened == [(str(tmp_path / "store"), "bundled", "store", (), "auto")]
