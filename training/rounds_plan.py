@@ -1,6 +1,7 @@
-"""What the rounds do and how much of it: one set of defaults that fits a cell into two hours.
+"""What the rounds do and how much of it.
 
-Two hours on two cores, that is, with the bundled model (docs/training.md has the parts).
+The defaults are meant to fit one data set and task into two hours on two cores with the bundled
+model; how long they take there has not been measured yet.
 """
 
 from __future__ import annotations
