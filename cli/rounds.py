@@ -39,6 +39,12 @@ def rounds(
     warm_up_targets: Annotated[
         int, typer.Option("--warm-up-targets", min=1, help="Of train, for integrate's warm-up.")
     ] = 800,
+    reasoner_examples: Annotated[
+        int,
+        typer.Option(
+            "--reasoner-examples", min=1, help="Summaries that each reasoner's warm-up learns from."
+        ),
+    ] = 400,
     targets: Annotated[
         int, typer.Option("--targets", min=1, help="Of train, whose summaries are drawn.")
     ] = 160,
@@ -83,6 +89,7 @@ def rounds(
             stages=parts_of(stages),
             history=histories_of(history),
             warm_up_targets=warm_up_targets,
+            reasoner_examples=reasoner_examples,
             targets=targets,
             candidates=candidates,
             gate_targets=gate_targets,

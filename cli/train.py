@@ -35,8 +35,9 @@ def train(config: Path | None, json: bool, **flags: Any) -> None:
     from ..training.train import settle_here
     from ..training.train import train as run_training
     from ..training.train_config import described
-    from .conversion import convert_bundled, progress_bar
+    from .conversion import convert_bundled
     from .output import emit_json, errors_as_lines, stderr
+    from .progress import progress
 
     first = os.environ.get("RANK", "0") == "0"
     with errors_as_lines():
@@ -45,8 +46,8 @@ def train(config: Path | None, json: bool, **flags: Any) -> None:
         if first:
             stderr.print(described(chosen, device))
         convert_bundled(asked.model)
-        with progress_bar() as bar:
-            report = run_training(asked, progress=bar if first else None)
+        with progress("steps", every=25) as watch:
+            report = run_training(asked, watch=watch if first else None)
     if first and json:
         emit_json(asdict(report))
     elif first:

@@ -11,9 +11,22 @@ import torch
 from patlm.stores.episode_schema import Episode
 from patlm.training.train import TrainReport, train
 from patlm.training.train_config import TrainConfig
+from patlm.training.watch import Unwatched
 from peft import PeftModel
 from planted_episodes import save_base, word_llama, write_episodes
 from safetensors.torch import load_file
+
+
+class KilledAt(Unwatched):
+    """A watch that ends a run from inside, as a signal would, after an optimiser step."""
+
+    def __init__(self, step: int, error: BaseException) -> None:
+        self._step, self._error = step, error
+
+    def advance(self, item: object) -> None:
+        """Raise the error where its step is done."""
+        if item == self._step:
+            raise self._error
 
 
 def run_config(folder: Path, episodes: Sequence[Episode] | Path, **settings: Any) -> TrainConfig:

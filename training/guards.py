@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,12 @@ from transformers import TrainerCallback
 from .train_errors import AdapterNotTrained
 from .trained_model import POLICY, REFERENCE, trainable_weights, whole
 from .usable_groups import COPIED
+from .watch import Counting, Unwatched
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from transformers import TrainerControl, TrainerState, TrainingArguments
-
-Progress = Callable[[float, str], None]
-"""Told the share of the steps that is done, and what goes on."""
-
 
 LEAST_CHANGE = 1e-9
 """Of a weight. Below it nothing that is computed in bf16 or fp32 comes out differently."""
@@ -70,7 +67,7 @@ class Guards(TrainerCallback):
         *,
         checkpoint: Path | None = None,
         limits: Limits | None = None,
-        progress: Progress | None = None,
+        watch: Counting | None = None,
     ) -> None:
         """Take the model as it is before the first step, and before a checkpoint is loaded.
 
@@ -78,7 +75,7 @@ class Guards(TrainerCallback):
             model: With the adapter as `default`.
             checkpoint: Where a resumed run goes on from.
             limits: From when on it stops; the defaults where None.
-            progress: Told of each step.
+            watch: Told of each optimiser step.
         """
         self.stopped: str | None = None
         self.spoilt = True
@@ -87,7 +84,7 @@ class Guards(TrainerCallback):
         self._before = trainable_weights(model)
         self._checkpoint = checkpoint
         self._limits = limits or Limits()
-        self._progress = progress
+        self._watch = watch or Unwatched()
         self._rows: dict[str, int] = {}
         self._lengths: list[float] = []
 
@@ -107,6 +104,7 @@ class Guards(TrainerCallback):
         check_active(model)
         if self._checkpoint is not None:
             check_resumed(model, self._checkpoint)
+        self._watch.begin(state.max_steps, state.global_step)
 
     def on_step_end(
         self,
@@ -116,9 +114,7 @@ class Guards(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Tell how far the run is."""
-        if self._progress is not None:
-            share = state.global_step / max(state.max_steps, 1)
-            self._progress(share, f"step {state.global_step} of {state.max_steps}")
+        self._watch.advance(state.global_step)
 
     def on_log(
         self,

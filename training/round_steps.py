@@ -175,10 +175,11 @@ class RealSteps:
             "dtype": self.settings.dtype,
             "rollouts": "logged",
             "seed": self.plan.seed,
+            "examples": self.plan.reasoner_examples if also else None,
         }
         config = read_config(None, settings)
         self.watch.say(f"{stage}: training {role} by {method}")
-        report = await asyncio.to_thread(train, config)
+        report = await asyncio.to_thread(train, config, watch=self.watch)
         if report.adapter is None:
             raise TrainingStopped(f"{stage}: the training of {role} was stopped: {report.stopped}")
         _copy_curves(out, self.curves / report.adapter)

@@ -40,6 +40,8 @@ class RoundsPlan:
         history: Own texts that are known when it is measured: `all` or numbers; gates use the
             first.
         warm_up_targets: Of `train`, for the warm-up of integrate.
+        reasoner_examples: Summaries at most that a reasoner learns from in the warm-up: those that
+            were measured first, then those made without a model for targets of integrate's warm-up.
         targets: Of `train`, whose summaries are drawn in the warm-up of the reasoners and in each
             round.
         candidates: Summaries that are drawn for each of them and each side.
@@ -54,6 +56,7 @@ class RoundsPlan:
     stages: Sequence[str] = STAGES
     history: Sequence[str] = ("all",)
     warm_up_targets: int = 800
+    reasoner_examples: int = 400
     targets: int = 160
     candidates: int = 4
     gate_targets: int = 240

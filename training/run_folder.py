@@ -21,6 +21,7 @@ _KEY, _ROWS, REPORT = "run.json", ".rows", "report.json"
 _NOT_IN_KEY = (
     "episodes",
     "also",
+    "examples",
     "out",
     "adapters",
     "store",

@@ -33,10 +33,11 @@ from .trained_model import Base, open_base, save_adapter, with_adapter
 from .trained_record import register
 from .trainer_arguments import CHECKPOINTS
 from .usable_groups import Skipped, load_episodes
+from .watch import Unwatched, Watch
 
 if TYPE_CHECKING:
     from .grpo import Reward
-    from .guards import Guards, Progress
+    from .guards import Guards
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,13 @@ def settle_here(config: TrainConfig) -> tuple[TrainConfig, str]:
 
 
 def train(
-    config: TrainConfig, *, progress: Progress | None = None, reward: Reward | None = None
+    config: TrainConfig, *, watch: Watch | None = None, reward: Reward | None = None
 ) -> TrainReport:
     """Train one role's adapter and add it to the registry, not promoted. Blocks.
 
     Args:
         config: The settings.
-        progress: Told the share that is done and what goes on.
+        watch: Told what goes on, and of each optimiser step.
         reward: TRL's reward function, of what GRPO draws from the policy; None: integrate is
             replayed by a frozen copy (`replay_reward`), with the encoders of `config.store`.
 
@@ -109,15 +110,15 @@ def train(
         ModelError: The base model can't be loaded.
     """
     began = time.monotonic()
-    say = progress or (lambda share, doing: None)
+    watch = watch or Unwatched()
     _check_processes(config)
     chosen, device = settle_here(config)
     fit_threads()
-    say(0.0, "loading the base model")
+    watch.say("loading the base model")
     base = _open(chosen, device)
     registry = AdapterRegistry(adapters_folder(chosen.adapters))
     parent = _parent(chosen, registry, base)
-    say(0.0, "reading episodes")
+    watch.say("reading episodes")
     name = parent.name if parent else None
     with _rewarding(chosen, reward) as given:
         data = make_data(chosen, base, name, device=device, reward=given, asked=config)
@@ -127,7 +128,7 @@ def train(
         if report is not None:
             return report
         with quiet_training():
-            report = run.run(say)
+            report = run.run(watch)
     report = replace(report, seconds=round(time.monotonic() - began, 1))
     run.keep(report)
     return report
@@ -159,7 +160,7 @@ class _Run:
         report = TrainReport(**{name: value for name, value in found.items() if name in names})
         return report if report.adapter in kept else None
 
-    def run(self, progress: Progress) -> TrainReport:
+    def run(self, watch: Watch) -> TrainReport:
         """Train, and add the adapter; the report still lacks its seconds."""
         from .guards import Guards
 
@@ -169,7 +170,7 @@ class _Run:
         with arguments.main_process_first(local=False):
             self._first = arguments.process_index == 0
             checkpoint = self._begin()
-        guards = Guards(model, checkpoint=checkpoint, progress=progress)
+        guards = Guards(model, checkpoint=checkpoint, watch=watch)
         try:
             with writing_to(self.folder.path):
                 trainer = self.data.build(model, arguments, self.folder.rows, [guards])

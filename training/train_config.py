@@ -38,6 +38,12 @@ class TrainConfig:
         description="sft of a reasoner: further episodes, collected by `--reasoner extractive`, "
         "which are taken along where that kind of summary teaches.",
     )
+    examples: int | None = Field(
+        default=None,
+        ge=1,
+        description="sft: learn from so many at most, those first that were measured. "
+        "Default: all.",
+    )
     out: Path = Field(
         default=Path("run"), description="Folder of this run: checkpoints, curves and report."
     )

@@ -163,7 +163,7 @@ def _examples(
             also=load_episodes(config.also, skipped) if config.also else (),
         )
         details["teacher"] = {**teacher.__dict__}
-    examples = _short_enough(found, config.max_tokens, skipped)
+    examples = _short_enough(found, config.max_tokens, skipped)[: config.examples]
     _need(examples, "example", config, episodes, skipped)
     config = fitted_warmup(config, len(examples))
     return TrainData(

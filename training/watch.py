@@ -20,3 +20,16 @@ class Watch(Counting, Protocol):
 
     def say(self, part: str) -> None:
         """Tell what is done next."""
+
+
+class Unwatched:
+    """A `Watch` that tells nobody."""
+
+    def say(self, part: str) -> None:
+        """Pass it over."""
+
+    def begin(self, items: int, done: int) -> None:
+        """Pass it over."""
+
+    def advance(self, item: object) -> None:
+        """Pass it over."""

@@ -28,11 +28,13 @@ class Said:
 
     def __init__(self) -> None:
         self.parts: list[str] = []
+        self.begun: list[tuple[str, int]] = []
 
     def say(self, part: str) -> None:
         self.parts.append(part)
 
-    def begin(self, items: int, done: int) -> None: ...
+    def begin(self, items: int, done: int) -> None:
+        self.begun.append((self.parts[-1], items))
 
     def advance(self, item: object) -> None: ...
 
@@ -52,6 +54,7 @@ def plan(place: Path, *stages: str) -> RoundsPlan:
         place / "planted.jsonl",
         stages=stages,
         warm_up_targets=24,
+        reasoner_examples=20,
         targets=6,
         candidates=3,
         gate_targets=4,
@@ -67,8 +70,13 @@ def run(place: Path, *stages: str, out: str = "R", work: str = "W") -> tuple[Any
 
 
 @pytest.fixture(scope="module")
-def whole(place: Path) -> Any:
-    return run(place, "untrained", "warm_up", "style", "preference", "final")[0]
+def whole_run(place: Path) -> tuple[Any, Said]:
+    return run(place, "untrained", "warm_up", "style", "preference", "final")
+
+
+@pytest.fixture(scope="module")
+def whole(whole_run: tuple[Any, Said]) -> Any:
+    return whole_run[0]
 
 
 def test_every_stage_is_measured_on_the_same_targets(whole: Any) -> None:
@@ -78,6 +86,14 @@ def test_every_stage_is_measured_on_the_same_targets(whole: Any) -> None:
         *("style_1", "preference_1", "final", "final_two_iterations"),
     ]
     assert {row["n"] for row in rows.values()} == {6}
+
+
+def test_the_steps_of_each_training_are_told(whole_run: tuple[Any, Said]) -> None:
+    found, said = whole_run
+    told = [items for part, items in said.begun if part == "reading episodes"]
+    trained = [one for round_ in found["rounds"] for one in round_["training"]]
+    assert told == [one["steps"] for one in trained]
+    assert told[0] == 3  # of 24 targets, eight at once
 
 
 def test_the_registry_holds_what_was_trained_with_its_parents(place: Path, whole: Any) -> None:
@@ -121,7 +137,7 @@ def test_a_stopped_training_says_why(place: Path, monkeypatch: pytest.MonkeyPatc
     assert not (place / "R3" / "rounds-planted-long.json").exists()
 
 
-def _stopped(config: Any) -> Any:
+def _stopped(config: Any, watch: Any) -> Any:
     from patlm.training.train import TrainReport
 
     fields = dict.fromkeys(TrainReport.__dataclass_fields__, None)

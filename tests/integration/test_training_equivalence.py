@@ -15,7 +15,7 @@ import torch
 from patlm.training.train import train
 from planted_episodes import planted_episodes
 from processes import run_python
-from training_runs import curve, run_config, run_training, weights
+from training_runs import KilledAt, curve, run_config, run_training, weights
 
 METHODS: dict[str, dict[str, Any]] = {
     "dpo": {"method": "dpo", "learning_rate": 2e-3},
@@ -35,13 +35,9 @@ def test_resumed_equals_unbroken(name: str, tmp_path: Path) -> None:
     settings["steps"] = STEPS
     whole = run_training(tmp_path / "whole", episodes, **settings)
 
-    def kill(share: float, doing: str) -> None:
-        if doing.startswith("step 8 "):
-            raise Killed
-
     config = run_config(tmp_path / "broken", episodes, **settings)
     with pytest.raises(Killed):
-        train(config, progress=kill)
+        train(config, watch=KilledAt(8, Killed()))
     assert not (config.out / ".rows").exists()
     assert not list((tmp_path / "broken" / "adapters").glob("*@*"))
     report = train(config)

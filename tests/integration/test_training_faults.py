@@ -25,7 +25,7 @@ from patlm.training.train_errors import (
 )
 from planted_episodes import planted_episodes, save_base, write_episodes
 from processes import environment, run_python
-from training_runs import curve, run_config, run_training
+from training_runs import KilledAt, curve, run_config, run_training
 from typer.testing import CliRunner
 
 EPISODES = 30
@@ -198,14 +198,10 @@ def test_a_parent_of_another_base_is_refused(tmp_path: Path) -> None:
 
 
 def test_checkpoints_of_another_run_are_not_gone_on_from(tmp_path: Path) -> None:
-    def stop(share: float, doing: str) -> None:
-        if doing.startswith("step 2 "):
-            raise KeyboardInterrupt
-
     episodes = planted_episodes(EPISODES)
     config = run_config(tmp_path, episodes, save_every=1)
     with pytest.raises(KeyboardInterrupt):
-        train(config, progress=stop)
+        train(config, watch=KilledAt(2, KeyboardInterrupt()))
     with pytest.raises(OtherRun, match="--no-resume"):
         run_training(tmp_path, episodes, save_every=1, learning_rate=0.02)
     report = run_training(tmp_path, episodes, learning_rate=0.02, resume=False)

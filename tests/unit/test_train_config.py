@@ -33,7 +33,7 @@ def test_the_pages_table_holds_every_setting_with_its_default() -> None:
         for field in fields(TrainConfig)
     }
     # What is None and not chosen by device says what it is then.
-    free = {"also", "adapters", "store", "steps", "processes"}
+    free = {"also", "examples", "adapters", "store", "steps", "processes"}
     assert set(rows) == set(expected)
     assert {name: value.strip() for name, value in rows.items() if name not in free} == {
         name: value for name, value in expected.items() if name not in free
