@@ -8,6 +8,7 @@ thread that generates does it, between two batches.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -148,6 +149,8 @@ class AdapterSlots:
 
         path = str(self._found[name].path)
         config = _read_config(name, Path(path))
+        # PEFT asks transformers by the old name; nobody who serves an adapter can mend that.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
         with quiet_loading():
             if self._peft is None:
                 # PEFT wraps the base model in place; weights are read below, as for all others.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,3 +186,11 @@ def test_what_asks_together_is_kept_together(folder: Path) -> None:
     assert set(slots.loaded) == {"style@1"}
     slots.hold([])
     assert slots.loaded == {}
+
+
+def test_nobody_is_warned_of_what_peft_does(folder: Path) -> None:
+    slots = AdapterSlots(tiny_llama(VOCABULARY), lambda name: AdapterFiles(folder / name))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default", FutureWarning)
+        assert not slots.hold(["style@1"])
+    assert [str(warning.message) for warning in said] == []
