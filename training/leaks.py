@@ -60,7 +60,8 @@ class LeakCheck:
         """
         if len(_words(real)) < LEAST_WORDS:
             return None
-        runs = set(_runs(real)) - set(_runs(asked))
+        given = _padded(asked)
+        runs = {run for run in _runs(real) if run not in given}
         found: set[str] = set()
         for prompt in prompts:
             padded = _padded(prompt)

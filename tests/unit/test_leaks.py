@@ -36,6 +36,11 @@ def test_runs_of_the_request_and_of_others_are_no_leaks() -> None:
     assert look(real, real) == Leaks(0, 1)
 
 
+def test_a_short_text_that_the_request_holds_is_no_leak() -> None:
+    nine = " ".join(REAL.split()[:9])
+    assert look(f"so {nine} it", nine, asked=f"It says {REAL}") == Leaks(0, 0)
+
+
 def test_every_turn_is_looked_at() -> None:
     calls = [{"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]}]
     assert shown(calls) == ["a", "b"]
