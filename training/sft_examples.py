@@ -5,16 +5,20 @@ the run, its answer is what the person really wrote. Each side is left out of a 
 examples, by the hash of the target, so that it learns to write from what there is.
 
 A reasoner learns from the better of two teachers: its own best candidate of each context, or the
-summary that was made without a language model. The kind with the higher mean differential reward
-over the contexts that have both teaches, in the contexts in which it helps.
+summary that was made without a language model. The kind whose summaries bring more in the mean
+(differential reward, over the contexts that have both) teaches, in the contexts in which it helps.
+*All* own candidates count for that mean, not the best alone: the best of four was picked with the
+real text at hand, which no reasoner has when it writes, so it brings more than can be learnt.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ..nodes.parts import PromptBudget
@@ -52,7 +56,8 @@ class Teacher:
 
     Attributes:
         kind: `own` or `extractive`.
-        differential: Mean differential reward of each kind over the contexts with both.
+        differential: Mean differential reward of all summaries of each kind, over the contexts with
+            both.
         contexts: Contexts with both.
     """
 
@@ -181,14 +186,22 @@ def _unmeasured(
 
 @dataclass(frozen=True)
 class _Context:
-    """One group: the best answer of each kind, and a sample that holds the prompt."""
+    """One group.
+
+    Attributes:
+        best: The best answer of each kind.
+        gains: Differential rewards of all answers of each kind.
+        prompt: A sample that holds the prompt.
+    """
 
     best: Mapping[str, Sample]
+    gains: Mapping[str, Sequence[float]]
     prompt: Sample | None
 
     @classmethod
     def of(cls, episode: Episode, group: Group, needs: Needs, skipped: Skipped) -> _Context:
         best: dict[str, Sample] = {}
+        gains: defaultdict[str, list[float]] = defaultdict(list)
         prompt: Sample | None = None
         for sample in episode.candidates(group.id):
             if sample.model != EXTRACTIVE:
@@ -199,22 +212,25 @@ class _Context:
                 skipped[reason] += 1
                 continue
             kind = EXTRACTIVE if sample.model == EXTRACTIVE else "own"
+            gains[kind].append(_differential(sample))
             if kind not in best or _differential(sample) > _differential(best[kind]):
                 best[kind] = sample
-        return cls(best, prompt)
+        return cls(best, gains, prompt)
 
 
 def choose_teacher(contexts: Sequence[_Context]) -> Teacher:
     """Return the kind with the higher mean differential reward over the contexts with both.
 
+    A context counts once for each kind, however many answers it has.
+
     Where no context has both, it is the kind that there is more of; a tie goes to the own one.
     """
-    both = [context.best for context in contexts if {"own", EXTRACTIVE} <= set(context.best)]
+    both = [context.gains for context in contexts if {"own", EXTRACTIVE} <= set(context.gains)]
     kinds = ("own", EXTRACTIVE)
     if not both:
         counts = {kind: sum(kind in context.best for context in contexts) for kind in kinds}
         return Teacher(max(kinds, key=lambda kind: counts[kind]), {}, 0)
-    means = {kind: sum(_differential(best[kind]) for best in both) / len(both) for kind in kinds}
+    means = {kind: fmean(fmean(gains[kind]) for gains in both) for kind in kinds}
     return Teacher(max(kinds, key=lambda kind: means[kind]), means, len(both))
 
 

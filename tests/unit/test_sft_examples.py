@@ -119,13 +119,19 @@ def test_episodes_without_a_real_text_are_counted() -> None:
 
 
 def test_the_kind_with_the_higher_mean_differential_teaches() -> None:
-    # Best own 0.3 and 0.1, mean 0.2; extracts 0.2 and 0.1, mean 0.15.
-    own = reasoner(episode_with(0, {60: 0.3, 61: 0.0}, 0.2), episode_with(1, {62: 0.1}, 0.1))
+    # Own: 0.3 and 0.2 in one context, 0.1 in the other, so 0.175; extracts 0.2 and 0.1, so 0.15.
+    own = reasoner(episode_with(0, {60: 0.3, 61: 0.2}, 0.2), episode_with(1, {62: 0.1}, 0.1))
     assert own[:2] == ([[60, 60], [62, 62]], "own")
     # Extracts 0.5 and 0.1, mean 0.3.
-    both = reasoner(episode_with(0, {60: 0.3, 61: 0.0}, 0.5), episode_with(1, {62: 0.1}, 0.1))
+    both = reasoner(episode_with(0, {60: 0.3, 61: 0.2}, 0.5), episode_with(1, {62: 0.1}, 0.1))
     assert both[1] == "extractive"
     assert both[0] == [answer_ids(tiny_tokenizer(), "extract")] * 2
+
+
+def test_a_lucky_draw_does_not_make_a_teacher() -> None:
+    # The best own answer is above the extract, the own ones are not: 0.3 and -0.3 against 0.1.
+    found = reasoner(episode_with(0, {60: 0.3, 61: -0.3}, 0.1))
+    assert found[1] == "extractive"
 
 
 def test_contexts_with_one_kind_alone_do_not_decide() -> None:
