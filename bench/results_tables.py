@@ -35,6 +35,7 @@ def _case(results: Results, case: tuple[str, str, str]) -> dict[str, Any]:
         "metric": metric,
         "second_name": second,
         "against": results.settings.get("against", "no_context"),
+        "more_names": ("no number",) if task == "rating" else ("words", "copied"),
         "rows": [_row(arm, metric, second) for arm in (*arms, *floors)],
         "said": [each for each in said if each],
     }
@@ -48,9 +49,15 @@ def _row(arm: Arm, metric: str, second: str) -> dict[str, Any]:
         "gain": _difference(arm.gain),
         "holm": interval(arm.gain.holm, signs=True) if arm.gain else "",
         "over": _difference(arm.over_copy_typical),
-        "length": arm.length,
-        "copy_rate": arm.copy_rate,
+        "more": _more(arm),
     }
+
+
+def _more(arm: Arm) -> tuple[str, ...]:
+    """Return what else is shown: length and copies of drafts, or how many ratings are none."""
+    if "unparsable" in arm.metrics:
+        return (share(_mean(arm, "unparsable")),)
+    return number(arm.length, 0), share(arm.copy_rate)
 
 
 def _mean(arm: Arm, metric: str) -> float | None:

@@ -80,12 +80,13 @@ def rating_metrics(real: float, draft: str) -> dict[str, float | None]:
         draft: What integrate gave: a number from 1 to 5, or an answer in which none was found.
 
     Returns:
-        `error` = |draft - real| and `squared_error`, `agreement` = 1 - error / 4, all None where
-        there is no number; `unparsable` = 1 there, else 0.
+        `error` = |draft - real| and `squared_error`, None where there is no number; `agreement` =
+        1 - error / 4, 0 where there is none: an arm must not gain by answering the easy ones alone;
+        `unparsable` = 1 there, else 0.
     """
     given = read_rating(draft)
     if given is None:
-        return {"error": None, "squared_error": None, "agreement": None, "unparsable": 1.0}
+        return {"error": None, "squared_error": None, "agreement": 0.0, "unparsable": 1.0}
     error = abs(given - real)
     return {
         "error": error,

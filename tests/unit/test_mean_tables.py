@@ -105,7 +105,7 @@ def test_ratings_have_errors_and_a_share_of_answers_without_a_number() -> None:
                 metrics={
                     "error": error,
                     "squared_error": None if error is None else error**2,
-                    "agreement": None if error is None else 1 - error / 4,
+                    "agreement": 0.0 if error is None else 1 - error / 4,
                     "unparsable": float(error is None),
                 },
             )
@@ -114,7 +114,7 @@ def test_ratings_have_errors_and_a_share_of_answers_without_a_number() -> None:
 
     (row,) = table(cell(rated(1, 3, None, None), task="rating"), ["both"], "no_context")
     means = {name: figure["mean"] for name, figure in row["metrics"].items()}
-    assert means == {"mae": 2.0, "rmse": 2.2361, "agreement": 0.5, "unparsable": 0.5}
+    assert means == {"mae": 2.0, "rmse": 2.2361, "agreement": 0.25, "unparsable": 0.5}
 
 
 @pytest.mark.parametrize(

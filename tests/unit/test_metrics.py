@@ -107,7 +107,7 @@ def test_what_is_no_rating_is_counted_and_not_scored(draft: str) -> None:
     assert metrics.rating_metrics(4, draft) == {
         "error": None,
         "squared_error": None,
-        "agreement": None,
+        "agreement": 0.0,
         "unparsable": 1.0,
     }
 

@@ -48,6 +48,15 @@ def test_each_history_has_a_table_of_its_own(tmp_path: Path) -> None:
     assert ", 1 own text known:" in said
 
 
+def test_ratings_say_how_many_answers_are_none(tmp_path: Path) -> None:
+    found = several_histories()
+    found["arms"] = [each for each in found["arms"] if each["task"] == "rating"][:1]
+    found["floors"] = found["verdicts"] = []
+    head, _, line = tables_of(tmp_path, found).splitlines()[2:5]
+    assert head.endswith("| no number |")
+    assert line.endswith("| 2\xa0% |")
+
+
 def test_the_command_prints_the_tables_of_a_file_alone(tmp_path: Path) -> None:
     file = tmp_path / "published.json"
     file.write_text(json.dumps(results()))
