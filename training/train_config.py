@@ -148,7 +148,7 @@ NAMES = tuple(FIELDS)
 _BY_METHOD: Mapping[str, Mapping[str, Any]] = {
     "dpo": {"learning_rate": 5e-5, "beta": 0.1, "answer_tokens": 128},
     "grpo": {"learning_rate": 2e-5, "beta": 0.04, "answer_tokens": 48},
-    "sft": {"learning_rate": 2e-4, "beta": 0.0, "answer_tokens": 128},
+    "sft": {"learning_rate": 1e-3, "beta": 0.0, "answer_tokens": 128},
 }
 # Batches are what two cores can hold; an accelerator is idle with less than these.
 _BATCHES: Mapping[str, Mapping[str, tuple[int, int]]] = {
