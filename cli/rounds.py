@@ -73,6 +73,12 @@ def rounds(
             show_default="the user's cache",
         ),
     ] = None,
+    ray: Annotated[
+        int,
+        typer.Option(
+            "--ray", min=0, help="Workers of Ray that collecting is spread over; 0: without Ray."
+        ),
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Train all roles in rounds; what the gate refuses is reported and not promoted."""
@@ -100,7 +106,7 @@ def rounds(
         settings = settings_of(model=model, dtype=dtype)
         with progress("pieces") as watch:
             results = run_whole_rounds(
-                plan, settings, out, work or cache_folder() / "rounds", watch
+                plan, settings, out, work or cache_folder() / "rounds", watch, workers=ray
             )
     if json:
         emit_json(results)

@@ -53,6 +53,7 @@ class RealSteps:
         curves: Folder of the curves of each adapter's training.
         work: Folder of everything that holds texts.
         watch: Told how far it is.
+        workers: Of Ray, over which collecting is spread; 0: it is done here.
     """
 
     plan: RoundsPlan
@@ -62,6 +63,7 @@ class RealSteps:
     curves: Path
     work: Path
     watch: Watch
+    workers: int = 0
 
     async def warm_up(self) -> Sequence[Trained]:
         """Train integrate on real texts, then both reasoners on the better of two teachers."""
@@ -144,7 +146,7 @@ class RealSteps:
             limit=limit,
             adapters=",".join(adapters.values()) or NONE,
         )
-        await asyncio.to_thread(run_collect, asked, plan, out, self.watch)
+        await asyncio.to_thread(run_collect, asked, plan, out, self.watch, workers=self.workers)
         return out
 
     async def _train(

@@ -18,7 +18,7 @@ from .watch import Watch
 
 
 def run_whole_rounds(
-    plan: RoundsPlan, settings: Settings, out: Path, work: Path, watch: Watch
+    plan: RoundsPlan, settings: Settings, out: Path, work: Path, watch: Watch, *, workers: int = 0
 ) -> Mapping[str, Any]:
     """Run the stages that are not finished, and return what `rounds-{data}-{task}.json` says.
 
@@ -29,6 +29,7 @@ def run_whole_rounds(
             `curves/{data}-{task}`.
         work: Folder of what holds texts, for each data set and task its own.
         watch: Told how far it is.
+        workers: Of Ray, over which collecting is spread; 0: it is done here.
 
     Raises:
         FormatError: The file can't be read.
@@ -48,6 +49,7 @@ def run_whole_rounds(
         curves=out / "curves" / cell,
         work=work / cell,
         watch=watch,
+        workers=workers,
     )
     asyncio.run(run_rounds(plan, steps, state, watch.say))
     return state.results

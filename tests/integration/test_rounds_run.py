@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patlm.cli.main import app
 from patlm.graph.settings import Settings
 from patlm.stores.adapters import AdapterRegistry
+from patlm.training.collect_run import NothingCollected
 from patlm.training.round_steps import TrainingStopped
 from patlm.training.rounds_plan import RoundsPlan
 from patlm.training.rounds_run import run_whole_rounds
 from planted import write_planted
 from tiny_models import tiny_llama, tiny_tokenizer
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.bundled  # the topic encoder
 
@@ -135,6 +138,31 @@ def test_a_stopped_training_says_why(place: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(TrainingStopped, match="warm_up: the training of integrate was stopped"):
         run(place, "warm_up", out="R3")
     assert not (place / "R3" / "rounds-planted-long.json").exists()
+
+
+def test_collecting_is_spread_over_the_workers_that_are_asked_for(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def collect(*_: Any, workers: int) -> None:
+        asked.append(workers)
+        raise NothingCollected("all 2 runs failed")
+
+    monkeypatch.setattr("patlm.training.round_steps.run_collect", collect)
+    given = {
+        "--data": place / "planted.jsonl",
+        "--out": place / "R4",
+        "--work": place / "W4",
+        "--model": place / "tiny",
+        "--stages": "warm_up",
+        "--ray": 3,
+    }
+    said = CliRunner().invoke(
+        app, ["rounds", *(str(part) for pair in given.items() for part in pair)]
+    )
+    assert (asked, said.exit_code) == ([3], 1)
+    assert "all 2 runs failed" in said.stderr
 
 
 def _stopped(config: Any, watch: Any) -> Any:
