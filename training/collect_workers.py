@@ -11,6 +11,7 @@ under the same paths. `RAY_ADDRESS` names a cluster; without it Ray is started o
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -152,7 +153,14 @@ def _start_ray() -> Any:
             "collecting by workers needs Ray, which is not there: pip install 'patlm[ray]', or "
             "leave --ray out"
         ) from error
-    ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
+    # Rounds collect in a thread of their own, and Ray warns that it can't handle signals there.
+    spoken = logging.getLogger("ray._private.worker")
+    level = spoken.level
+    spoken.setLevel(logging.ERROR)
+    try:
+        ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
+    finally:
+        spoken.setLevel(level)
     return ray
 
 
