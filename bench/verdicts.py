@@ -2,8 +2,9 @@
 
 *Holds*: the paired 95% intervals (Holm-corrected over the four) of aligned - random, random - anti,
 aligned - constant and aligned - no_context all lie above zero. *Does not hold*: one of them lies
-below zero, or inside +-.01. Otherwise *cannot tell*. The paper's settling test stands beside: do
-random and anti-aligned people fall below no context at all?
+below zero, or inside +-.01. Otherwise *cannot tell*, as always where one of the four was not run:
+the correction is for all four. The paper's settling test stands beside: do random and anti-aligned
+people fall below no context at all?
 """
 
 from __future__ import annotations
