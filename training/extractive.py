@@ -1,9 +1,10 @@
 """Both summaries made without a language model: what the reasoners have to beat.
 
 Style is measured: length, habits of punctuation, the person that is written in, and a few words of
-how a text opens. Opinions are the phrases that several texts share and their central sentences:
-condensed evidence helps a small model where raw evidence hardly does. Both stay within the 48
-tokens of a summary where tokens are counted, and are "" where there is nothing to say.
+how a text opens. Opinions are the length of what is written on a topic, the phrases that several
+texts share and their central sentences: condensed evidence helps a small model where raw evidence
+hardly does. Both stay within the 48 tokens of a summary where tokens are counted, and are "" where
+there is nothing to say.
 """
 
 from __future__ import annotations
@@ -43,21 +44,30 @@ _EMOJI = re.compile("[\U0001f300-\U0001faff☀-➿]|[:;]-?[)(DP](?!\\w)")
 _DOTS = re.compile(r"\.\.+|…")
 
 
-def style_summary(texts: Sequence[str], *, count: Count | None = None, tokens: int = TOKENS) -> str:
+def style_summary(
+    texts: Sequence[str],
+    *,
+    lengths: bool = True,
+    count: Count | None = None,
+    tokens: int = TOKENS,
+) -> str:
     """Return how the texts are written, in short plain sentences.
 
     Args:
         texts: Of one person, or of people who write alike; strongest first, white space as it was
             written. The first one's opening is shown, six words at most.
+        lengths: Whether it says how long they are.
         count: Tokens of a text; None: they are not counted.
         tokens: How many the summary has at most, where they are counted.
     """
     texts = [text for text in texts if text.strip()]
     if not texts:
         return ""
-    words = _typical([len(text.split()) for text in texts])
-    sentences = _typical([len(split_sentences(text)) for text in texts])
-    said = [f"About {_number(words, 'word')} in {_number(sentences, 'sentence')}."]
+    said = []
+    if lengths:
+        words = _typical([len(text.split()) for text in texts])
+        sentences = _typical([len(split_sentences(text)) for text in texts])
+        said.append(f"About {_number(words, 'word')} in {_number(sentences, 'sentence')}.")
     if habits := ", ".join(filter(None, (measure(texts) for measure in _TRAITS))):
         said.append(f"{habits[0].upper()}{habits[1:]}.")
     # Half of it at most: the opening of a short text would be the text.
@@ -71,6 +81,7 @@ def preference_summary(
     texts: Sequence[str],
     words: int = 36,
     *,
+    lengths: bool = False,
     count: Count | None = None,
     tokens: int = TOKENS,
 ) -> str:
@@ -81,25 +92,28 @@ def preference_summary(
     Args:
         texts: Of other people on one topic, strongest first.
         words: How many the summary has at most, divided at white space.
+        lengths: Whether it says first how long they are in the mean.
         count: Tokens of a text; None: they are not counted. A word of Portuguese is two of them,
             so 36 words may be twice as long as a summary is to be.
         tokens: How many the summary has at most, where they are counted: it is made of fewer words
             until it fits.
     """
-    summary = _opinions(texts, words)
+    summary = _opinions(texts, words, lengths)
     while count is not None and words > 1 and (counted := count(summary)) > tokens:
         words = max(1, min(words - 1, words * tokens // counted))
-        summary = _opinions(texts, words)
+        summary = _opinions(texts, words, lengths)
     # One word may still be too long.
     return summary if count is None else cut(summary, tokens, count)
 
 
-def _opinions(texts: Sequence[str], words: int) -> str:
+def _opinions(texts: Sequence[str], words: int, lengths: bool) -> str:
+    counts = [len(text.split()) for text in texts if text.strip()]
+    length = f"About {_number(round(fmean(counts)), 'word')}." if lengths and counts else ""
     phrases = shared_phrases(texts, int(words * PHRASE_SHARE))
     shared = f"{', '.join(phrases)}." if phrases else ""
-    room = words - len(shared.split())
+    room = words - len(f"{length} {shared}".split())
     sentences = central_sentences(texts, room)
-    return " ".join(filter(None, [shared, *sentences]))
+    return " ".join(filter(None, [length, shared, *sentences]))
 
 
 def _typical(counts: Sequence[int]) -> int:

@@ -9,11 +9,14 @@ summary that was made without a language model. The kind whose summaries bring m
 (differential reward, over the contexts that have both) teaches, in the contexts in which it helps.
 *All* own candidates count for that mean, not the best alone: the best of four was picked with the
 real text at hand, which no reasoner has when it writes, so it brings more than can be learnt.
+Where even the better teacher does not help in the mean, the contexts in which it does not help
+teach to abstain.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ..nodes.parts import PromptBudget
-from ..nodes.prompts import REASONERS, integrate_prompt
+from ..nodes.prompts import ABSTENTION, REASONERS, integrate_prompt
 from ..nodes.state import Request
 from ..stores.episode_schema import EXTRACTIVE, Episode, Group, IterationRecord, Sample
 from .token_ids import answer_ids, count_with, prompt_ids
@@ -64,6 +67,10 @@ class Teacher:
     kind: str
     differential: Mapping[str, float]
     contexts: int
+
+    def helps(self, gate_margin: float) -> bool:
+        """Say whether its summaries bring more than this in the mean; if unmeasured, they do."""
+        return self.differential.get(self.kind, math.inf) > gate_margin
 
 
 def integrate_examples(
@@ -126,8 +133,9 @@ def reasoner_examples(
 ) -> tuple[list[Example], Teacher]:
     """Return what a reasoner learns from, one example a context in which its teacher helps.
 
-    Where the teacher is no model, what it made of other episodes without being measured is taken
-    along: a form is learnt from many examples, and these cost no call.
+    Where the teacher is no model and helps in the mean, what it made of other episodes without
+    being measured is taken along: a form is learnt from many examples, and these cost no call.
+    Where it does not help in the mean, the answer is the abstention in the other contexts.
 
     Args:
         episodes: All of them.
@@ -145,19 +153,21 @@ def reasoner_examples(
         if group.role == needs.role
     ]
     teacher = choose_teacher([context for _, context in contexts])
+    helps = teacher.helps(gate_margin)
+    silence = answer_ids(tokenizer, ABSTENTION)
     examples = []
     for episode, context in contexts:
         answer = context.best.get(teacher.kind)
         if answer is None or context.prompt is None:
             skipped[f"no_{teacher.kind}"] += 1
-        elif (answer.differential or 0.0) <= gate_margin:
-            skipped["does_not_help"] += 1
-        else:
-            ids = _ids_of(answer, needs.base, tokenizer, most)
+        elif (useful := _differential(answer) > gate_margin) or not helps:
+            ids = _ids_of(answer, needs.base, tokenizer, most) if useful else silence
             examples.append(
                 Example(_prompt_of(context.prompt, needs.base, tokenizer), ids, episode)
             )
-    if teacher.kind == EXTRACTIVE:
+        else:
+            skipped["does_not_help"] += 1
+    if teacher.kind == EXTRACTIVE and helps:
         seen = {episode.target.id for episode, _ in contexts if episode.target is not None}
         examples += _unmeasured(also, seen, needs, tokenizer, most)
     return examples, teacher

@@ -83,9 +83,8 @@ def test_candidates_are_drawn_from_the_prompt_of_serving_with_nothing_banned() -
     assert [sample.trainable for sample in candidates] == [True, True, False]
     assert not any(sample.trainable for sample in episode.samples if sample.group is None)
     assert candidates[2].model == "extractive" and candidates[2].messages == candidates[0].messages
-    assert candidates[2].text == (
-        "About 4 words in 3 sentences. Exclamation marks!, first person. Opens: I slept. I"
-    )
+    # Nothing of its own is known of this person, so nothing is said of a length.
+    assert candidates[2].text == "Exclamation marks!, first person. Opens: I slept. I"
 
 
 def test_integrate_is_replayed_with_the_other_side_held() -> None:

@@ -116,6 +116,15 @@ def test_an_opinion_summary_has_phrases_and_then_the_central_sentence() -> None:
     )
 
 
+def test_how_long_texts_are_is_told_where_it_is_asked_for() -> None:
+    texts = ["The pool is warm.", "A warm pool, and large.", " "]  # 4 and 5 words: 4.5, so 4
+    assert preference_summary(texts, lengths=True).startswith("About 4 words. pool, warm.")
+    assert preference_summary(["Warm"], lengths=True) == "About 1 word. Warm"
+    assert preference_summary([" "], lengths=True) == ""
+    assert len(preference_summary(texts, 5, lengths=True).split()) <= 5
+    assert style_summary(texts, lengths=False).startswith("No exclamation marks")
+
+
 @pytest.mark.parametrize("words", [3, 8, 20, 36])
 def test_an_opinion_summary_keeps_to_its_words(words: int) -> None:
     texts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from planted_episodes import planted_episode
 from tiny_models import tiny_chat, tiny_tokenizer
 
 BASE = "a" * 16
+SILENT = "No usable signal."
 NEEDS = Needs("style", BASE)
 
 
@@ -45,10 +47,26 @@ def episode_with(at: int, own: dict[int, float], extract: float | None = None) -
     return made.model_copy(update={"samples": tuple(samples)})
 
 
-def reasoner(*episodes: Episode, gate_margin: float = 0.0) -> tuple[list[list[int]], str, Skipped]:
+def unmeasured(at: int) -> Episode:
+    """Return an episode whose extract was not measured."""
+    made = episode_with(at, {60: 0.0}, 0.0)
+    nothing = {"reward": None, "differential": None, "group": None}
+    extract = made.samples[-1].model_copy(update=nothing)
+    return made.model_copy(update={"samples": (extract,), "groups": ()})
+
+
+def reasoner(
+    *episodes: Episode, gate_margin: float = 0.0, also: Sequence[Episode] = ()
+) -> tuple[list[list[int]], str, Skipped]:
     skipped = Skipped()
     examples, teacher = reasoner_examples(
-        episodes, NEEDS, tiny_tokenizer(), most=64, gate_margin=gate_margin, skipped=skipped
+        episodes,
+        NEEDS,
+        tiny_tokenizer(),
+        most=64,
+        gate_margin=gate_margin,
+        skipped=skipped,
+        also=also,
     )
     return [example.answer_ids for example in examples], teacher.kind, skipped
 
@@ -144,6 +162,20 @@ def test_contexts_with_one_kind_alone_do_not_decide() -> None:
 def test_a_teacher_that_does_not_help_teaches_nothing() -> None:
     answers, kind, skipped = reasoner(episode_with(0, {60: 0.3}), episode_with(1, {61: -0.1}))
     assert (answers, kind) == ([[60, 60]], "own")
+    assert skipped["does_not_help"] == 1
+
+
+def test_where_no_teacher_helps_in_the_mean_the_other_contexts_teach_to_abstain() -> None:
+    # Own -0.5 and -0.1, extracts -0.4 and 0.2, so -0.1 in the mean: the better, and of no help.
+    contexts = episode_with(0, {60: -0.5}, -0.4), episode_with(1, {61: -0.1}, 0.2)
+    extract, silence = answer_ids(tiny_tokenizer(), "extract"), answer_ids(tiny_tokenizer(), SILENT)
+    answers, kind, skipped = reasoner(*contexts, also=[unmeasured(2)])
+    assert (answers, kind) == ([silence, extract], "extractive")
+    assert not skipped
+    # With -0.1 and 0.2 it helps: nobody is silenced, and unmeasured ones are taken along.
+    contexts = episode_with(0, {60: -0.5}, -0.1), episode_with(1, {61: -0.1}, 0.2)
+    answers, _, skipped = reasoner(*contexts, also=[unmeasured(2)])
+    assert answers == [extract, extract]  # of context 1 and the unmeasured one
     assert skipped["does_not_help"] == 1
 
 
