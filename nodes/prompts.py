@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from .parts import PromptBudget
 from .prompt_budget import Count, Fitted, cut, fit
@@ -26,6 +27,9 @@ TEMPLATE_TOKENS = 14
 LEAST_CUT_TO_SAY = 0.01
 """Share that was cut to fit a prompt from which the result's warnings say so."""
 
+LENGTH_TASKS = ("long", "free")
+"""Tasks in which a text like those of the evidence is to be written, no title and no rating."""
+
 LANGUAGES = {"en": "English", "pt": "Portuguese", "es": "Spanish", "de": "German", "fr": "French"}
 
 
@@ -39,6 +43,8 @@ class ReasonerText:
         own_heading: Stands before the user's own texts (a reasoner that reads them).
         question: What it has to answer.
         heading: Stands before its summary in other prompts.
+        tells_length: Whether it is told how long other people's texts are. What was cut does not
+            show it, and small models can't count.
     """
 
     system: str
@@ -46,6 +52,7 @@ class ReasonerText:
     question: str
     heading: str
     own_heading: str = "Texts of the writer:"
+    tells_length: bool = False
 
 
 STYLE = ReasonerText(
@@ -62,6 +69,9 @@ PREFERENCE = ReasonerText(
     evidence_heading="What like-minded people wrote about it:",
     question="Summarize what they like and dislike in one or two short sentences.",
     heading="Opinions",
+    # Told here and not with style: how long texts on a topic are says something of the next one;
+    # people found by a title write as short as it (docs/what-holds.md).
+    tells_length=True,
 )
 
 INTEGRATE = "You write short personal texts in the first person."
@@ -122,19 +132,21 @@ def reasoner_prompt(
         tail.append(f"{heading}: {fence(cut(neutralise(summary), budget.summary, count))}")
     tail.append(words.question)
     total = budget.first if draft is None else budget.later
-    frame = "\n".join([words.system, head, words.evidence_heading, words.own_heading, *tail])
+    own_heading = _with_length(words.own_heading, own, request)
+    evidence_heading = words.evidence_heading
+    if words.tells_length:
+        evidence_heading = _with_length(evidence_heading, evidence, request)
+    frame = "\n".join([words.system, head, evidence_heading, own_heading, *tail])
     room = total - TEMPLATE_TOKENS - count(frame)
     blocks, fits = [], [asked_cut]
     if own:
         own_room = room // 2 if evidence else room
-        block, fitted = _evidence_block(words.own_heading, own, own_room, request, budget, count)
+        block, fitted = _evidence_block(own_heading, own, own_room, request, budget, count)
         blocks.append(block)
         fits.append(fitted)
         room -= fitted.kept_tokens + _piece_tokens(request, count) * len(fitted.texts)
     if evidence:
-        block, fitted = _evidence_block(
-            words.evidence_heading, evidence, room, request, budget, count
-        )
+        block, fitted = _evidence_block(evidence_heading, evidence, room, request, budget, count)
         blocks.append(block)
         fits.append(fitted)
     lines = [head, *filter(None, blocks), *tail]
@@ -171,6 +183,20 @@ def integrate_prompt(
     ]
     # The order comes last: a small model goes on with what it read last.
     return Prompt(INTEGRATE, "\n".join([*said, order]), _share_cut([asked_cut, fitted]))
+
+
+def typical_length(texts: Sequence[str]) -> int:
+    """Return the mean length in words, 0 without a word."""
+    counts = [count for text in texts if (count := len(text.split()))]
+    return round(fmean(counts)) if counts else 0
+
+
+def _with_length(heading: str, pieces: Sequence[Evidence], request: Request) -> str:
+    """Add how long the texts are where one like them is to be written."""
+    length = typical_length([piece.body for piece in pieces])
+    if not length or request.task not in LENGTH_TASKS:
+        return heading
+    return f"{heading.removesuffix(':')} (about {length} word{'s' * (length != 1)} each):"
 
 
 def _asked(request: Request, budget: PromptBudget, count: Count) -> tuple[str, Fitted]:

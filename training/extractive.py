@@ -15,6 +15,7 @@ from statistics import fmean, median
 
 from ..models.style_features import is_portuguese
 from ..nodes.prompt_budget import Count, cut
+from ..nodes.prompts import typical_length
 from .central_sentences import central_sentences, cut_words, split_sentences
 from .shared_phrases import shared_phrases
 
@@ -47,7 +48,7 @@ _DOTS = re.compile(r"\.\.+|…")
 def style_summary(
     texts: Sequence[str],
     *,
-    lengths: bool = True,
+    measured: Sequence[str] | None = None,
     count: Count | None = None,
     tokens: int = TOKENS,
 ) -> str:
@@ -56,7 +57,7 @@ def style_summary(
     Args:
         texts: Of one person, or of people who write alike; strongest first, white space as it was
             written. The first one's opening is shown, six words at most.
-        lengths: Whether it says how long they are.
+        measured: Texts whose length it tells: none where it is to tell none; None: all of them.
         count: Tokens of a text; None: they are not counted.
         tokens: How many the summary has at most, where they are counted.
     """
@@ -64,10 +65,11 @@ def style_summary(
     if not texts:
         return ""
     said = []
-    if lengths:
-        words = _typical([len(text.split()) for text in texts])
-        sentences = _typical([len(split_sentences(text)) for text in texts])
-        said.append(f"About {_number(words, 'word')} in {_number(sentences, 'sentence')}.")
+    measured = [text for text in (texts if measured is None else measured) if text.strip()]
+    if measured:
+        words = _number(typical_length(measured), "word")
+        sentences = max(1, round(median(len(split_sentences(text)) for text in measured)))
+        said.append(f"About {words} in {_number(sentences, 'sentence')}.")
     if habits := ", ".join(filter(None, (measure(texts) for measure in _TRAITS))):
         said.append(f"{habits[0].upper()}{habits[1:]}.")
     # Half of it at most: the opening of a short text would be the text.
@@ -107,17 +109,13 @@ def preference_summary(
 
 
 def _opinions(texts: Sequence[str], words: int, lengths: bool) -> str:
-    counts = [len(text.split()) for text in texts if text.strip()]
-    length = f"About {_number(round(fmean(counts)), 'word')}." if lengths and counts else ""
+    words_of_a_text = typical_length(texts) if lengths else 0
+    length = f"About {_number(words_of_a_text, 'word')}." if words_of_a_text else ""
     phrases = shared_phrases(texts, int(words * PHRASE_SHARE))
     shared = f"{', '.join(phrases)}." if phrases else ""
     room = words - len(f"{length} {shared}".split())
     sentences = central_sentences(texts, room)
     return " ".join(filter(None, [length, shared, *sentences]))
-
-
-def _typical(counts: Sequence[int]) -> int:
-    return max(1, round(median(counts)))
 
 
 def _number(count: int, what: str) -> str:

@@ -16,6 +16,7 @@ from ..nodes.parts import ProvideParts
 from ..nodes.prompt_budget import fit
 from ..nodes.prompts import (
     ABSTENTION,
+    LENGTH_TASKS,
     REASONERS,
     TEMPLATE_TOKENS,
     ReasonerText,
@@ -123,10 +124,8 @@ async def _quoted(
 def extractive_summary(turn: Turn, name: str) -> str | None:
     """Return a side's summary made without a language model; None where there is nothing to say.
 
-    The style side says how long own texts are; of a person without any it keeps silent on it, for
-    who writes like a title writes short texts. What others wrote on the topic says more: on 800
-    targets of gap (`train`) the mean length of the preference side's texts goes with that of the
-    real text (Spearman's rho .43), that of the style side's hardly (.10).
+    Lengths are told as the reasoners' prompts tell them: of own texts (style), and of what others
+    wrote on the topic (preference).
 
     Args:
         turn: Of its reasoner.
@@ -135,13 +134,14 @@ def extractive_summary(turn: Turn, name: str) -> str | None:
     state, parts = turn.state, turn.parts
     limits: dict[str, Any] = {"count": parts.count, "tokens": parts.budget.summary}
     if name == "style":
-        pieces = [*state["own"], *state["evidence"]["style"]]
-        bodies = [piece["body"] for piece in pieces]
-        return style_summary(bodies, lengths=bool(state["own"]), **limits) or None
+        own, others = (
+            [piece["body"] for piece in pieces]
+            for pieces in (state["own"], state["evidence"]["style"])
+        )
+        return style_summary([*own, *others], measured=own, **limits) or None
     bodies = _bodies(state["evidence"][name], turn)
-    # Where a title or a rating is asked for, these are longer than what is to be written.
-    whole = turn.request.task in ("long", "free")
-    return preference_summary(bodies, lengths=whole, **limits) or None
+    lengths = turn.request.task in LENGTH_TASKS
+    return preference_summary(bodies, lengths=lengths, **limits) or None
 
 
 async def _extractive(

@@ -36,7 +36,7 @@ class TrainConfig:
     also: Path | None = Field(
         default=None,
         description="sft of a reasoner: further episodes, collected by `--reasoner extractive`, "
-        "which are taken along where that kind of summary teaches.",
+        "which are taken along where that kind of summary teaches and helps in the mean.",
     )
     examples: int | None = Field(
         default=None,

@@ -27,7 +27,7 @@ def test_the_style_of_one_that_exclaims() -> None:
         "My sister plays it every day... and she can't stop!! SUPER. Really. Yes.",  # 13 in 5
     ]
     assert style_summary(texts) == (
-        "About 8 words in 2 sentences. Many exclamation marks!!, some words in CAPITALS, "
+        "About 9 words in 2 sentences. Many exclamation marks!!, some words in CAPITALS, "
         "first person, contractions. Opens: I LOVE this guitar"
     )
 
@@ -37,7 +37,7 @@ def test_the_style_of_one_that_is_sober() -> None:
         "The strings are of steel, they do not break, and they stay in tune. The case is thin.",
         "The sound is full. It is not loud.",
     ]
-    # Medians of 18 and 8 words, of 2 and 2 sentences; six words of the opening at most.
+    # Means of 18 and 8 words, medians of 2 and 2 sentences; six words of the opening at most.
     assert style_summary(texts) == (
         "About 13 words in 2 sentences. No exclamation marks, no first person, no contractions. "
         "Opens: The strings are of steel, they"
@@ -122,7 +122,8 @@ def test_how_long_texts_are_is_told_where_it_is_asked_for() -> None:
     assert preference_summary(["Warm"], lengths=True) == "About 1 word. Warm"
     assert preference_summary([" "], lengths=True) == ""
     assert len(preference_summary(texts, 5, lengths=True).split()) <= 5
-    assert style_summary(texts, lengths=False).startswith("No exclamation marks")
+    assert style_summary(texts, measured=[]).startswith("No exclamation marks")
+    assert style_summary(texts, measured=["One two three."]).startswith("About 3 words in 1 sent")
 
 
 @pytest.mark.parametrize("words", [3, 8, 20, 36])

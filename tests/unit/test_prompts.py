@@ -14,6 +14,7 @@ from patlm.nodes.prompts import (
     REASONERS,
     STYLE,
     Prompt,
+    ReasonerText,
     integrate_prompt,
     reasoner_prompt,
 )
@@ -63,10 +64,29 @@ def test_what_stays_the_same_between_iterations_stands_first() -> None:
 
 def test_own_texts_stand_before_borrowed_ones_under_their_heading() -> None:
     user = reason("long", "Borrowed.", own=[piece("Mine.")]).user
-    headings = [STYLE.own_heading, "Mine.", STYLE.evidence_heading, "Borrowed."]
+    own_heading = "Texts of this person (about 1 word each):"
+    headings = [own_heading, "Mine.", STYLE.evidence_heading, "Borrowed."]
     places = [user.index(part) for part in headings]
     assert places == sorted(places)
-    assert STYLE.own_heading not in reason("long", "Borrowed.").user
+    assert "Texts of this person" not in reason("long", "Borrowed.").user
+
+
+def test_the_length_of_texts_that_are_cut_is_told_where_such_a_text_is_to_be_written() -> None:
+    pieces = [piece("far " * 500), piece("near " * 101)]
+
+    def told(task: str, text: ReasonerText) -> str:
+        request = request_of(task)
+        return reasoner_prompt(text, request, pieces, budget=PromptBudget(), count=words).user
+
+    for task in ("long", "free"):
+        # (500 + 101) / 2 = 300.5, rounded to even.
+        assert f"{PREFERENCE.evidence_heading[:-1]} (about 300 words each):" in told(
+            task, PREFERENCE
+        )
+    assert PREFERENCE.evidence_heading in told("short", PREFERENCE)
+    assert PREFERENCE.evidence_heading in told("rating", PREFERENCE)
+    # People who write like a title write short texts: nothing is to be learnt from that.
+    assert STYLE.evidence_heading in told("long", STYLE)
 
 
 def test_own_texts_take_at_most_half_of_the_room() -> None:
