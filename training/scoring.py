@@ -52,10 +52,7 @@ class Scorer:
 
 
 def _cosine(encoder: Encoder, real: str, draft: str) -> float:
-    """Return the cosine of two texts; an empty draft is like nothing, so 0.
-
-    Four digits: the last ones of a vector depend on what shared its batch.
-    """
+    """Return the cosine of two texts in four digits; an empty draft is like nothing, so 0."""
     if not draft.strip():
         return 0.0
     a, b = encoder.encode([real, draft])
