@@ -146,7 +146,7 @@ FIELDS: Mapping[str, Any] = {field.name: field.default for field in fields(Train
 NAMES = tuple(FIELDS)
 
 _BY_METHOD: Mapping[str, Mapping[str, Any]] = {
-    "dpo": {"learning_rate": 5e-5, "beta": 0.1, "answer_tokens": 128},
+    "dpo": {"learning_rate": 5e-4, "beta": 0.1, "answer_tokens": 128},
     "grpo": {"learning_rate": 2e-5, "beta": 0.04, "answer_tokens": 48},
     "sft": {"learning_rate": 1e-3, "beta": 0.0, "answer_tokens": 128},
 }
