@@ -49,7 +49,8 @@ def comparisons(
     found = []
     for history in histories:
         pairs = [
-            (one, two, items.differences(one, two, history)) for one, two in (*COMPARED, *rounds)
+            (one, two, items.differences(one, two, history))
+            for one, two in dict.fromkeys((*COMPARED, *rounds))  # the warm-up is in both
         ]
         pairs = [pair for pair in pairs if pair[2].values]
         found += _corrected(items, history, pairs)
