@@ -138,9 +138,10 @@ async def _decide(
     """Measure a stage on both splits; promote it where the gate's interval lies above zero."""
     history = plan.history[0]
     gate = StageItems(None, plan.metric)
-    for name, used in (("best", state.promoted), (stage, adapters)):
+    best = state.best_stage  # under its own name, so that what was measured of it is there
+    for name, used in ((best, state.promoted), (stage, adapters)):
         gate.add(name, await steps.measure(name, Configuration(adapters=used), "gate", history))
-    decision = decided(gate.differences(stage, "best", history))
+    decision = decided(gate.differences(stage, best, history))
     await _report(stage, Configuration(adapters=adapters), plan, steps, state.items)
     made = [each.name for each in trained]
     state.add_round(stage, role, made, [dict(each.report) for each in trained], decision)

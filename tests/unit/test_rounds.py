@@ -82,6 +82,10 @@ async def test_stages_run_in_order_and_each_is_measured_on_report(tmp_path: Path
     assert kept.results["final"]["ci95"] == [0.08, 0.08]
     assert kept.results["final"]["over_no_context"]["mean"] == 0.03
     assert steps.promoted == ["integrate@1", "style@1", "preference@1", "style@2", "preference@2"]
+    # What a stage is held against bears the name under which it was measured before it.
+    asked = [each.split()[0] for each in steps.did if " on gate " in each]
+    pairs = [("untrained", "warm_up"), ("warm_up", "style_1"), ("style_1", "preference_1")]
+    assert asked == [arm for pair in pairs for arm in pair]
 
 
 async def test_a_round_that_loses_on_gate_is_reported_and_not_promoted(tmp_path: Path) -> None:
