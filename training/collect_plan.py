@@ -13,7 +13,7 @@ from .errors import TrainingError
 from .rewards import RewardWeights
 from .targets import Target
 
-VERSION = 1
+VERSION = 2
 """Raised where the same plan, data and models would give other episodes."""
 
 _SEEDS = 2**31

@@ -27,7 +27,7 @@ from .targets import Target
 IN_FLIGHT = 48
 """Runs at once: one and a half of the largest batch, so that it is full while others retrieve."""
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised where the same target, arm and model would get another item."""
 
 Told = Callable[[Item], None]
