@@ -159,7 +159,7 @@ async def measure_personalization(
                 cell = cell_of(material, each.targets, history)
                 jobs.append((cell, list(_units(plan, each))))
         keys = {cell.key(unit) for cell, units in jobs for unit in units}
-        watch.begin(len(keys), len(keys & kept.items.keys()))
+        watch.begin(len(keys), len(keys & kept.items.keys()), "items")
         for cell, units in jobs:
             await run_units(cell, units, kept, told=told)
     return _measured(asked, plan, jobs, kept, failed, time.perf_counter() - began)

@@ -115,7 +115,7 @@ def _run(
     from ..models.bundled import cache_folder
     from .progress import progress
 
-    with progress("items") as watch:
+    with progress() as watch:
         return run_personalization(
             plan,
             settings,

@@ -144,7 +144,7 @@ def _run(asked: Asked, plan: CollectPlan, out: Path, workers: int) -> CollectRep
     from ..training.collect_run import run_collect
     from .progress import progress
 
-    with progress("targets", every=10) as watch:
+    with progress() as watch:
         return run_collect(asked, plan, out, watch, workers=workers)
 
 

@@ -45,7 +45,7 @@ def check(path: PathArgument, json: JsonOption = False) -> None:
     if json:
         emit_json({"ok": not faults, "episodes": episodes, "faults": faults})
     else:
-        typer.echo(f"{path}: {episodes:,} episodes, {len(faults):,} faults")
+        typer.echo(f"{path}: episodes {episodes:,}, faults {len(faults):,}")
     if faults:
         raise typer.Exit(1)
 

@@ -11,13 +11,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress(things: str, *, every: int = 100) -> Iterator[Watch]:
-    """Show a bar with the time left on stderr; lines alone where nobody looks.
-
-    Args:
-        things: What is counted, in the plural.
-        every: Things done between two lines, where there is no terminal to draw on.
-    """
+def progress() -> Iterator[Watch]:
+    """Show a bar with the time left on stderr; ten lines where there is no terminal to draw on."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -46,16 +41,16 @@ def progress(things: str, *, every: int = 100) -> Iterator[Watch]:
         def say(self, part: str) -> None:
             say(part)
 
-        def begin(self, items: int, done: int) -> None:
+        def begin(self, items: int, done: int, things: str) -> None:
             self._bar = bar.add_task(things, total=items, completed=done)
-            self._left = items - done
+            self._things, self._left, self._every = things, items - done, max(1, items // 10)
             say(f"{items} {things}, {done} of them done before")
 
         def advance(self, item: object) -> None:
             bar.advance(self._bar)
             self._left -= 1
-            if bar.disable and self._left % every == 0:
-                say(f"{self._left} {things} left")
+            if bar.disable and self._left % self._every == 0:
+                say(f"{self._left} {self._things} left")
 
     with bar:
         yield Bar()

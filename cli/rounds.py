@@ -104,7 +104,7 @@ def rounds(
             seed=seed,
         )
         settings = settings_of(model=model, dtype=dtype)
-        with progress("pieces") as watch:
+        with progress() as watch:
             results = run_whole_rounds(
                 plan, settings, out, work or cache_folder() / "rounds", watch, workers=ray
             )

@@ -46,7 +46,7 @@ def train(config: Path | None, json: bool, **flags: Any) -> None:
         if first:
             stderr.print(described(chosen, device))
         convert_bundled(asked.model)
-        with progress("steps", every=25) as watch:
+        with progress() as watch:
             report = run_training(asked, watch=watch if first else None)
     if first and json:
         emit_json(asdict(report))

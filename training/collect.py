@@ -92,7 +92,7 @@ async def gather_episodes(
     done = await asyncio.to_thread(_read_done, out, makes.fingerprint, targets, tally)
     missing = [target for target in targets if target.id not in done]
     if watch is not None:
-        watch.begin(len(targets), len(targets) - len(missing))
+        watch.begin(len(targets), len(targets) - len(missing), "targets")
     writing = _InOrder(EpisodeWriter(out, COLLECTED), tally)
     waiting = iter(enumerate(missing))
 

@@ -104,7 +104,7 @@ class Guards(TrainerCallback):
         check_active(model)
         if self._checkpoint is not None:
             check_resumed(model, self._checkpoint)
-        self._watch.begin(state.max_steps, state.global_step)
+        self._watch.begin(state.max_steps, state.global_step, "steps")
 
     def on_step_end(
         self,

@@ -119,7 +119,7 @@ class RealSteps:
                 cell = cell_of(material, targets, history)
                 units = [Unit(each, arm, configuration, self.plan.seed) for each in targets]
                 keys = [cell.key(unit) for unit in units]
-                self.watch.begin(len(keys), sum(key in kept.items for key in keys))
+                self.watch.begin(len(keys), sum(key in kept.items for key in keys), "targets")
                 await run_units(cell, units, kept, told=self.watch.advance)
         finally:
             kept.close()

@@ -8,8 +8,8 @@ from typing import Protocol
 class Counting(Protocol):
     """Told of things that are done one by one."""
 
-    def begin(self, items: int, done: int) -> None:
-        """Tell how many there are to do, and how many were done before."""
+    def begin(self, items: int, done: int, things: str) -> None:
+        """Tell how many there are to do, how many were done before, and what they are."""
 
     def advance(self, item: object) -> None:
         """Tell of one more that is done."""
@@ -28,7 +28,7 @@ class Unwatched:
     def say(self, part: str) -> None:
         """Pass it over."""
 
-    def begin(self, items: int, done: int) -> None:
+    def begin(self, items: int, done: int, things: str) -> None:
         """Pass it over."""
 
     def advance(self, item: object) -> None:

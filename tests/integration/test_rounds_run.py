@@ -36,7 +36,7 @@ class Said:
     def say(self, part: str) -> None:
         self.parts.append(part)
 
-    def begin(self, items: int, done: int) -> None:
+    def begin(self, items: int, done: int, things: str) -> None:
         self.begun.append((self.parts[-1], items))
 
     def advance(self, item: object) -> None: ...

@@ -64,7 +64,7 @@ def test_stats_have_the_keys_of_the_contract(folder: Path) -> None:
 def test_check_is_content_with_what_is_sound(folder: Path) -> None:
     assert output("episodes", "check", folder) == {"ok": True, "episodes": 2, "faults": []}
     result = call("episodes", "check", folder / "episodes-20250301.jsonl")
-    assert result.stdout.endswith("episodes-20250301.jsonl: 1 episodes, 0 faults\n")
+    assert result.stdout.endswith("episodes-20250301.jsonl: episodes 1, faults 0\n")
 
 
 def test_check_fails_where_a_line_is_damaged(folder: Path) -> None:

@@ -24,7 +24,7 @@ from store_fixtures import cheap_encoders
 class Silence:
     def say(self, part: str) -> None: ...
 
-    def begin(self, items: int, done: int) -> None:
+    def begin(self, items: int, done: int, things: str) -> None:
         self.items, self.done, self.new = items, done, 0
 
     def advance(self, item: Item) -> None:
