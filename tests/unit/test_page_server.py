@@ -149,7 +149,11 @@ def test_a_port_that_is_taken_is_told(url: str, pages: Pages) -> None:
 
 
 def test_ctrl_c_ends_the_command_with_a_line(tmp_path: Path) -> None:
-    code = "import typer; from patlm.cli import view as v; a = typer.Typer(); v.register(a); a()"
+    code = (
+        # Where the tests run as a job in the background, Ctrl-C is ignored and that is inherited.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "import typer; from patlm.cli import view as v; a = typer.Typer(); v.register(a); a()"
+    )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, str(tmp_path), "--serve"],
         env=environment(),
