@@ -25,6 +25,7 @@ from .configuration import Configuration
 from .errors import TrainingError
 from .item_runs import Unit, run_units
 from .items import Item, ItemFile
+from .memory import give_back_memory
 from .named_adapters import NONE
 from .rounds import Adapters, Trained
 from .rounds_plan import REASONERS, WARM_UP, RoundsPlan
@@ -89,6 +90,7 @@ class RealSteps:
         Raises:
             TrainingError: All of it failed, or it can't be kept.
         """
+        give_back_memory()
         used = {} if configuration is None else configuration.adapters
         targets = self._targets(split)
         self.watch.say(f"{arm} on {len(targets)} targets of {split}, history {history}")
@@ -136,6 +138,7 @@ class RealSteps:
         self, stage: str, kind: str, plan: CollectPlan, adapters: Adapters, limit: int
     ) -> Path:
         """Collect episodes with the adapters named, and return their folder."""
+        give_back_memory()
         out = self.work / stage / kind
         self.watch.say(f"{stage}: collecting from {limit} targets of train at most")
         asked = Asked(
@@ -164,6 +167,7 @@ class RealSteps:
         Raises:
             TrainingStopped: A guard has stopped it.
         """
+        give_back_memory()
         out = self.work / stage / role
         settings = {
             "role": role,
