@@ -4,7 +4,6 @@ import platform
 
 import psutil
 import pytest
-
 from patlm.training.memory import give_back_memory
 
 MIB = 2**20
