@@ -1,0 +1,28 @@
+"""How far a long command is, where there is no terminal to draw on."""
+
+import pytest
+
+from patlm.cli.progress import progress
+
+
+def test_lines_tell_of_the_start_and_of_every_tenth_of_all(capsys: pytest.CaptureFixture[str]):
+    with progress() as watch:
+        watch.begin(40, 28, "targets")
+        for target in range(12):
+            watch.advance(target)
+    told = [line.split("  ", 1)[1] for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        "40 targets, 28 of them done before",
+        "8 targets left",
+        "4 targets left",
+        "0 targets left",
+    ]
+
+
+def test_few_items_are_told_one_by_one(capsys: pytest.CaptureFixture[str]):
+    with progress() as watch:
+        watch.begin(2, 0, "steps")
+        watch.advance(None)
+        watch.advance(None)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split("  ", 1)[1] for line in told[1:]] == ["1 steps left", "0 steps left"]
