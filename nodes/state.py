@@ -126,7 +126,9 @@ class Result(BaseModel):
     stop_reason: StopReason | None = Field(None, description="Why the loop ended.")
     warnings: list[str] = Field([], description="What the caller should know.")
     models: dict[str, str] = Field({}, description="Model of each role.")
-    adapters: dict[str, str] = Field({}, description="Adapter of each role.")
+    adapters: dict[str, str] = Field(
+        {}, description="What each role's last call ran on; `base` where it was not called."
+    )
     timings: dict[str, float] = Field(
         {}, description="Seconds by node, summed over iterations, and total."
     )

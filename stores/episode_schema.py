@@ -232,7 +232,10 @@ class Episode(_Frozen):
     stop_reason: str | None = Field(default=None, description="Why the loop ended.")
     warnings: tuple[str, ...] = Field(default=(), description="What the caller was told.")
     models: dict[str, str] = Field(default_factory=dict, description="Model of each role.")
-    adapters: dict[str, str] = Field(default_factory=dict, description="Adapter of each role.")
+    adapters: dict[str, str] = Field(
+        default_factory=dict,
+        description="What each role's last call ran on; `base` where it was not called.",
+    )
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds by node.")
     text: str | None = Field(default=None, description="The result; none where the run failed.")
     error: str | None = Field(default=None, description="Why the run failed.")
