@@ -29,9 +29,11 @@ def _case(results: Results, case: tuple[str, str, str]) -> dict[str, Any]:
     said = [words.power(arms, verdicts), *map(_verdict, verdicts), _leaks(arms), _failed(arms)]
     alone = len({other for *place, other in results.cases if place == [data, task]}) == 1
     known = "" if alone else f", {history} own text{'' if history == '1' else 's'} known"
+    adapters = ", ".join((results.settings.get("adapters") or {}).values())
+    trained = f", with {adapters}" if adapters else ""
     topics = f" of {first.topics} topics (the largest {share(first.largest_topic)})"
     return {
-        "title": f"{data}, {task}{known}: {first.n} targets{topics}",
+        "title": f"{data}, {task}{known}{trained}: {first.n} targets{topics}",
         "metric": metric,
         "second_name": second,
         "against": results.settings.get("against", "no_context"),

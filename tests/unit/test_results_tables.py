@@ -48,6 +48,14 @@ def test_each_history_has_a_table_of_its_own(tmp_path: Path) -> None:
     assert ", 1 own text known:" in said
 
 
+def test_a_table_names_the_adapters_that_its_arms_ran_with(tmp_path: Path) -> None:
+    found = results()
+    found["settings"]["adapters"] = {}
+    assert ", with" not in tables_of(tmp_path, found).splitlines()[0]
+    found["settings"]["adapters"] = {"style": "style@3", "integrate": "integrate@1"}
+    assert ", with style@3, integrate@1: " in tables_of(tmp_path, found).splitlines()[0]
+
+
 def test_ratings_say_how_many_answers_are_none(tmp_path: Path) -> None:
     found = several_histories()
     found["arms"] = [each for each in found["arms"] if each["task"] == "rating"][:1]
