@@ -33,7 +33,7 @@ def _case(results: Results, case: tuple[str, str, str]) -> dict[str, Any]:
     trained = f", with {adapters}" if adapters else ""
     topics = f" of {first.topics} topics (the largest {share(first.largest_topic)})"
     return {
-        "title": f"{data}, {task}{known}{trained}: {first.n} targets{topics}",
+        "title": f"{data}, {task}{trained}{known}: {first.n} targets{topics}",
         "metric": metric,
         "second_name": second,
         "against": results.settings.get("against", "no_context"),

@@ -1,7 +1,6 @@
 """How far a long command is, where there is no terminal to draw on."""
 
 import pytest
-
 from patlm.cli.progress import progress
 
 
