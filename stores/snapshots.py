@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .beside import MANY_ROWS, beside
+from .bounded import bounded
 from .filters import within
 from .graph_form import TWO_HOP, GraphForm
 from .history import HISTORY_COLUMNS, history_of_rows
@@ -275,6 +276,10 @@ class Snapshots:
             changed = await self._tables.read_changed(TEXTS, namespace, kept[0])
             if changed is not None:
                 return await asyncio.to_thread(kept[1].with_new, changed)
+        # Of one version from the first row to the last; a clean-up may take its files away.
+        return await bounded(lambda: self._read_all(namespace))
+
+    async def _read_all(self, namespace: str) -> Resident:
         texts, taken = ResidentBuilder(), asyncio.ensure_future(asyncio.sleep(0))
         batches = self._tables.read_batches(TEXTS, within(namespace), None, BATCH_ROWS)
         async for batch in batches:  # the next one is read while this one is taken in

@@ -9,9 +9,11 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from lancedb.query import AsyncStandardQuery
 from patlm.stores import NotForgotten, Text, TextStore
 from patlm.stores.pieces import PIECE
 from store_fixtures import style_encoder, text, topic_encoder
@@ -248,6 +250,25 @@ async def test_forgetting_beside_writers_and_readers(tmp_path: Path) -> None:
         assert receipt.bytes_found_after == 0
         assert pieces_in(tmp_path, MINE, CROWD)[0] == 0
         assert (await store.stats()).texts == len(CROWD)
+
+
+async def test_who_reads_all_begins_again_when_forgetting_takes_the_files_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store, opened(tmp_path) as other:
+        await store.add([*MINE, *CROWD])
+        to_batches, waiting = AsyncStandardQuery.to_batches, [MINE[0].user_id]
+
+        async def overtaken(query: AsyncStandardQuery, **asked: Any) -> Any:
+            batches = await to_batches(query, **asked)  # planned on the files of this moment
+            if waiting:
+                await store.forget("default", waiting.pop())
+            return batches
+
+        monkeypatch.setattr(AsyncStandardQuery, "to_batches", overtaken)
+        resident = await other._snapshots.resident("default")
+        assert not waiting
+        assert resident is not None and len(resident) == len(CROWD)
 
 
 async def test_bytes_that_stay_are_an_error_with_the_receipt(tmp_path: Path) -> None:
