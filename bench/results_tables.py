@@ -29,7 +29,7 @@ def _case(results: Results, case: tuple[str, str, str]) -> dict[str, Any]:
     said = [words.power(arms, verdicts), *map(_verdict, verdicts), _leaks(arms), _failed(arms)]
     alone = len({other for *place, other in results.cases if place == [data, task]}) == 1
     known = "" if alone else f", {history} own text{'' if history == '1' else 's'} known"
-    adapters = ", ".join((results.settings.get("adapters") or {}).values())
+    adapters = ", ".join(results.settings.get("adapters", {}).values())
     trained = f", with {adapters}" if adapters else ""
     topics = f" of {first.topics} topics (the largest {share(first.largest_topic)})"
     return {

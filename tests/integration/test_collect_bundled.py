@@ -14,19 +14,12 @@ from patlm.training.collect_report import CollectReport
 from patlm.training.collect_run import Asked, run_collect
 from patlm.training.replay_reward import open_replay_reward
 from patlm.training.rewards import COMPONENTS
+from patlm.training.watch import Unwatched
 
 pytestmark = pytest.mark.bundled
 
 PLAN = CollectPlan(candidates=2)
 FP32 = Settings(dtype="fp32")
-
-
-class Silence:
-    def say(self, part: str) -> None: ...
-
-    def begin(self, items: int, done: int, things: str) -> None: ...
-
-    def advance(self, item: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(folder: Path) -> CollectReport:
     asked = Asked(data=sample_corpus(), stores=folder / "stores", settings=FP32, limit=2)
-    return run_collect(asked, PLAN, folder / "E", Silence())
+    return run_collect(asked, PLAN, folder / "E", Unwatched())
 
 
 @pytest.fixture(scope="module")

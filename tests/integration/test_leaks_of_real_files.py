@@ -17,20 +17,12 @@ from patlm.bench.personalization import Plan, measure_personalization, read_targ
 from patlm.bench.results import results_of
 from patlm.graph import opening
 from patlm.training.answers import Answers
-from patlm.training.items import Item
 from patlm.training.remembered_chat import RememberedChat
+from patlm.training.watch import Unwatched
 from store_fixtures import cheap_encoders
 
 FILES = ("pgraphrag/gap_dev.json", "pgraphrag/hotel_dev.json")
 TARGETS = 12
-
-
-class Silence:
-    def say(self, part: str) -> None: ...
-
-    def begin(self, items: int, done: int, things: str) -> None: ...
-
-    def advance(self, item: Item) -> None: ...
 
 
 @pytest.fixture
@@ -48,7 +40,7 @@ def test_nothing_leaks(
     monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
     plan = Plan([data / name], arms_named(["main", "controls"]), limit=TARGETS)
     model = RememberedChat(parrot(), "parrot", Answers())
-    watch = Silence()
+    watch = Unwatched()
     measured = asyncio.run(
         measure_personalization(
             plan, read_targets(plan), model, tmp_path, tmp_path / "cache", watch
