@@ -36,7 +36,7 @@ typecheck: setup
 	rm -rf build
 	$(PIP) --no-deps --target build/installed .
 	cd build/installed && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml \
-		-p patlm.stores -p patlm.models -p patlm.nodes -p patlm.graph -p patlm.training \
+		-p patlm.stores -p patlm.models -p patlm.nodes -p patlm.graph -p patlm.evaluation -p patlm.training \
 		-p patlm.bench -p patlm.cli
 
 # A wheel, installed in a clean environment and tried from another folder.

@@ -20,11 +20,11 @@ def patlm(*arguments: str) -> str:
 
 
 def main() -> None:
-    for package in ("stores", "models", "nodes", "graph", "training", "bench", "cli"):
+    for package in ("stores", "models", "nodes", "graph", "evaluation", "training", "bench", "cli"):
         subprocess.run([sys.executable, "-c", f"import patlm.{package}"], check=True)
     assert "ingest" in patlm("--help")
     Path("fake.py").write_text(FAKE)
-    from patlm.stores.sample import sample_corpus
+    from patlm.stores.datasets.sample import sample_corpus
 
     assert not str(sample_corpus()).startswith(str(Path.cwd().parent / "stores"))
     found = json.loads(patlm("ingest", str(sample_corpus()), "--store", "store", "--json"))

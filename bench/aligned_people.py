@@ -14,17 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stores.columns import seen_schemas
-from ..stores.edges import RATING_RANGE, Alignment, align
-from ..stores.graph_form import GraphForm
-from ..stores.history import history_of_rows
-from ..stores.records import Encoder, History, Text, Vectors
-from ..stores.rows import rows_of_texts
-from ..stores.schema import TEXTS, TOPICS, USERS
-from ..stores.splits import Splits
-from ..stores.sums import on_grid, unit
-from ..stores.topics import Topics, count_topics, rows_of_topics, topics_of_rows
-from ..stores.users import Users, count_users, rows_of_users, users_of_rows
+from ..stores.datasets.splits import Splits
+from ..stores.search.alignment import RATING_RANGE, Alignment, align
+from ..stores.search.request import history_of_rows
+from ..stores.texts.arrow import on_grid, rows_of_texts, unit
+from ..stores.texts.schema import TEXTS, TOPICS, USERS, seen_schemas
+from ..stores.texts.topics import GraphForm, Topics, count_topics, rows_of_topics, topics_of_rows
+from ..stores.texts.users import Users, count_users, rows_of_users, users_of_rows
+from ..stores.types import Encoder, History, Text, Vectors
 
 Values = NDArray[np.float64]
 

@@ -4,13 +4,19 @@ Cross-fitted: people in two halves x topics in two halves, each triplet scored b
 neither its people nor its topics. Rivals see all texts of a file at once (who wrote them they never
 see), and each stands with the setting that does best: what they gain by it makes the encoder's lead
 the smaller.
+
+How many texts a second the style encoder reads, beside MiniLM on the same texts.
+
+Vectors and counts of certain texts, made once: a bench goes over the same texts many times.
 """
 
 from __future__ import annotations
 
 import re
+import statistics
+import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -18,22 +24,103 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
-from ..models.style_model import StyleEncoder
-from ..models.style_modules import Count
-from ..stores.readers import read_texts
-from ..stores.records import Encoder, Text
-from ..stores.sample import sample_corpus
-from ..training.bootstrap import interval
-from ..training.errors import TooFewAuthors
-from ..training.style_training import StyleSettings, train_style
-from ..training.triplets import Halves, Rows, Triplets, make_triplets
-from .encoding_speed import measure_speed
-from .neighbours import measure_neighbours
-from .remembered import KnownVectors, RememberedCounts
-from .style_rivals import COMPONENTS, Rival, char_tfidf, rivals
+from ..evaluation.errors import TooFewAuthors
+from ..evaluation.scores.statistics import interval
+from ..models.encoders.style import Count, StyleEncoder, count_texts
+from ..stores.datasets.formats import read_texts
+from ..stores.datasets.sample import sample_corpus
+from ..stores.types import Encoder, Text, Vectors
+from ..training.style_encoder.train import StyleSettings, train_style
+from ..training.style_encoder.triplets import Halves, Rows, Triplets, make_triplets
+from .encoder_rivals import COMPONENTS, Rival, char_tfidf, measure_neighbours, rivals
+
+TEXTS = 256
+REPEATS = 3
+"""Turns of each encoder, one after the other, so that both meet the same hours of the machine."""
+
+
+def measure_speed(
+    data: str, bodies: Sequence[str], ours: Encoder, minilm: Encoder
+) -> dict[str, Any]:
+    """Encode the same texts by turns.
+
+    Args:
+        data: What the texts are of.
+        bodies: The first `TEXTS` are taken.
+        ours: The style encoder; trained and untrained form do the same work.
+        minilm: The reference.
+
+    Returns:
+        `data`, `texts`, `patlm_per_s` and `minilm_per_s` (medians, texts a second), and `ratio`,
+        the median of patlm / minilm over the turns.
+    """
+    chosen = list(bodies[:TEXTS])
+    ours.encode(chosen[:8])  # what is loaded at the first call is no part of the speed
+    minilm.encode(chosen[:8])
+    turns = [(_per_second(ours, chosen), _per_second(minilm, chosen)) for _ in range(REPEATS)]
+    return {
+        "data": data,
+        "texts": len(chosen),
+        "patlm_per_s": round(statistics.median(mine for mine, _ in turns), 1),
+        "minilm_per_s": round(statistics.median(theirs for _, theirs in turns), 1),
+        "ratio": round(statistics.median(mine / theirs for mine, theirs in turns), 2),
+    }
+
+
+def _per_second(encoder: Encoder, bodies: Sequence[str]) -> float:
+    started = time.perf_counter()
+    encoder.encode(bodies)
+    return len(bodies) / (time.perf_counter() - started)
+
+
+class KnownVectors:
+    """A `stores.records.Encoder` of certain texts only, which other processes can be handed."""
+
+    def __init__(self, encoder: Encoder, texts: Sequence[str]) -> None:
+        """Embed the texts by an encoder that stays here."""
+        self.version, self.dimension = encoder.version, encoder.dimension
+        self._place = {text: at for at, text in enumerate(dict.fromkeys(texts))}
+        self._rows = encoder.encode(list(self._place))
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row a text, shape (len(texts), dimension).
+
+        Raises:
+            KeyError: A text is none of those that were embedded.
+        """
+        return self._rows[[self._place[text] for text in texts]]
+
+
+class RememberedCounts:
+    """A `models.style_modules.Count` that has counted some texts; others it counts as they come."""
+
+    def __init__(self, texts: Iterable[str], *, jobs: int = 1) -> None:
+        """Count texts, in as many processes as there are jobs."""
+        every = list(dict.fromkeys(texts))
+        parts = [every[begin : begin + PART] for begin in range(0, len(every), PART)]
+        counted = Parallel(n_jobs=jobs)(delayed(_counted)(part) for part in parts)
+        self._place = {text: at for at, text in enumerate(every)}
+        # Not tensors: joblib hands large arrays to other processes without copying them.
+        self._rows = {name: np.concatenate([part[name] for part in counted]) for name in counted[0]}
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Return a row of counts a text."""
+        if not all(text in self._place for text in texts):
+            return count_texts(texts)
+        at = [self._place[text] for text in texts]
+        return {name: torch.from_numpy(rows[at]) for name, rows in self._rows.items()}
+
+
+PART = 1_000
+
+
+def _counted(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    return {name: rows.numpy() for name, rows in count_texts(texts).items()}
+
 
 Say = Callable[[str], None]
 
@@ -90,7 +177,7 @@ def measure_encoder(
     neighbours: dict[str, list[dict[str, Any]]] = {"rows": [], "paired": []}
     sets = read_data_sets(files)
     speed = [_speed(data, topic, say) for data in sets]
-    count = _counted(sets, jobs, say)
+    count = _counted_triplets(sets, jobs, say)
     for data in sets:
         known = KnownVectors(topic, [text.body for text in data.texts])
         found, counts = _measure(data, known.encode, seeds, count, jobs, say)
@@ -193,7 +280,7 @@ def _speed(data: DataSet, topic: Encoder, say: Say) -> dict[str, Any]:
     return found
 
 
-def _counted(sets: Sequence[DataSet], jobs: int, say: Say) -> RememberedCounts:
+def _counted_triplets(sets: Sequence[DataSet], jobs: int, say: Say) -> RememberedCounts:
     """Count each text once, with and without its spacing."""
     texts = [text for data in sets for text in (*data.texts, *data.elsewhere)]
     found = RememberedCounts((each.body for each in (*texts, *_plain(texts))), jobs=jobs)

@@ -20,19 +20,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..models.graph_weights import GraphWeights
-from ..models.graphsage import GraphSage
-from ..stores.graph_form import TWO_HOP, GraphForm
-from ..stores.readers import read_texts
-from ..stores.records import Encoder, Text, Vectors
-from ..stores.splits import Place, Splits, deal, latest_as_targets
-from ..training.bootstrap import interval
-from ..training.errors import TooFewLinks
-from ..training.graph_index import LearntGraph, learn_graph
-from ..training.graph_split import links_of
-from ..training.graph_training import GraphSettings
-from ..training.link_scores import Found, Score, by_degree, cosines, find_links, link_scores
-from ..training.topic_graph import Links, TopicGraph
+from ..evaluation.errors import TooFewLinks
+from ..evaluation.scores.statistics import interval
+from ..models.encoders.graph_weights import GraphWeights
+from ..models.encoders.graphsage import GraphSage
+from ..stores.datasets.formats import read_texts
+from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
+from ..stores.texts.topics import TWO_HOP, GraphForm
+from ..stores.types import Encoder, Text, Vectors
+from ..training.user_topic_graph.data import Links, TopicGraph, links_of
+from ..training.user_topic_graph.gate import LearntGraph, learn_graph
+from ..training.user_topic_graph.train import (
+    Found,
+    GraphSettings,
+    Score,
+    by_degree,
+    cosines,
+    find_links,
+    link_scores,
+)
 from .aligned_people import KNOWN, Near, People, Question, closeness, nearest
 
 Say = Callable[[str], None]

@@ -23,10 +23,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.graph import END, START, StateGraph
 
 from ..graph.builder import build_graph
-from ..nodes.finish import ROLES
-from ..nodes.parts import ChatRole, Parts
+from ..nodes.dependencies import ChatRole, Parts
+from ..nodes.result import ROLES
 from ..nodes.state import Request, RunContext
-from ..stores.records import Found, History, Hit, Neighbour, Text, Vectors
+from ..stores.types import Found, History, Hit, Neighbour, Text, Vectors
 
 WARM_UP = 20
 

@@ -19,16 +19,16 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ..evaluation.errors import TrainingError
 from ..models.device import choose_device, choose_dtype, dtype_name
-from ..stores.readers import read_texts
-from ..stores.records import Text
-from ..stores.sample import sample_corpus
-from ..training.errors import TrainingError
-from ..training.preference_pairs import Pair, PairSettings, make_pairs
-from ..training.token_ids import answer_ids, prompt_ids
-from ..training.train_config import TrainConfig, settled
-from ..training.trained_model import Base, open_base, with_adapter
-from ..training.usable_groups import Needs, Skipped, load_episodes
+from ..stores.datasets.formats import read_texts
+from ..stores.datasets.sample import sample_corpus
+from ..stores.types import Text
+from ..training.data.pairs import Pair, PairSettings, make_pairs
+from ..training.data.samples import Needs, Skipped, load_episodes
+from ..training.data.token_ids import answer_ids, prompt_ids
+from ..training.trainer.config import TrainConfig, settled
+from ..training.trainer.model import Base, open_base, with_adapter
 
 if TYPE_CHECKING:
     from trl import DPOConfig, DPOTrainer
@@ -113,8 +113,8 @@ class _Measured:
 
     def run(self, system: str, config: TrainConfig, what: str) -> _Timed:
         """Run one system, and tell what came of it."""
-        from ..training.dpo import dpo_arguments
-        from ..training.quiet_training import quiet_training, silence
+        from ..training.methods.dpo import dpo_arguments
+        from ..training.trainer.quiet import quiet_training, silence
 
         self._runs += 1
         place = self._folder / str(self._runs)
@@ -135,8 +135,8 @@ class _Measured:
 
 
 def _build_ours(base: Base, pairs: Sequence[Pair], arguments: DPOConfig, place: Path) -> DPOTrainer:
-    from ..training.dpo import build_dpo_trainer
-    from ..training.guards import Guards
+    from ..training.methods.dpo import build_dpo_trainer
+    from ..training.trainer.guards import Guards
 
     model = with_adapter(base, None, seed=arguments.seed)
     return build_dpo_trainer(
@@ -148,7 +148,7 @@ def _build_bare(base: Base, pairs: Sequence[Pair], arguments: DPOConfig, place: 
     from datasets import Dataset
     from trl import DPOTrainer
 
-    from ..models.adapter_shape import lora_config
+    from ..models.local.adapters import lora_config
 
     rows = [_as_text(pair, base) for pair in pairs]
     return DPOTrainer(
@@ -197,7 +197,7 @@ def _ends(pair: Pair, base: Base) -> bool:
 
 def _sample_pairs(base: Base, number: int) -> list[Pair]:
     """Return pairs of a title and two texts of the sample corpus."""
-    from ..stores.episode_schema import Episode
+    from ..stores.episodes.schema import Episode
 
     texts = [text for text in read_texts(sample_corpus()) if isinstance(text, Text)]
     nobody = Episode(run_id="sample", namespace="default", request={})

@@ -13,7 +13,8 @@ from .options import JsonOption
 from .output import emit_json, errors_as_lines, stdout, warn
 
 if TYPE_CHECKING:
-    from ..stores.adapters import Adapter, AdapterRegistry
+    from ..stores.adapters.folders import Adapter
+    from ..stores.adapters.registry import AdapterRegistry
 
 app = typer.Typer(help="The adapters that were trained for each role.", no_args_is_help=True)
 
@@ -81,7 +82,7 @@ def promote_adapter(
     name: NameArgument, adapters: AdaptersOption = None, json: JsonOption = False
 ) -> None:
     """Put an adapter into use for its role, from the next request on."""
-    from ..stores.adapter_manifest import parse_name
+    from ..stores.adapters.manifest import parse_name
 
     with errors_as_lines():
         registry = _open(adapters)
@@ -99,7 +100,7 @@ def rollback_role(
     json: JsonOption = False,
 ) -> None:
     """Go back to the adapter that a role used before, or to the base model."""
-    from ..stores.adapter_errors import AdapterError
+    from ..stores.errors import AdapterError
 
     with errors_as_lines():
         registry = _open(adapters)
@@ -138,7 +139,7 @@ def prune_adapters(
 
 def _open(folder: Path | None) -> AdapterRegistry:
     from ..graph.settings import adapters_folder
-    from ..stores.adapters import AdapterRegistry
+    from ..stores.adapters.registry import AdapterRegistry
 
     return AdapterRegistry(adapters_folder(folder))
 

@@ -90,8 +90,7 @@ def _models() -> list[Finding]:
 
 
 def _cache() -> Finding:
-    from ..models.bundled import cache_folder
-    from ..models.gguf_cache import folder_size
+    from ..models.bundled import cache_folder, folder_size
 
     folder = cache_folder()
     size = folder_size(folder) if folder.exists() else 0
@@ -110,7 +109,7 @@ def _computer() -> Finding:
 
 def _adapters() -> list[Finding]:
     from ..graph.settings import Settings, adapters_folder
-    from ..stores.adapters import AdapterRegistry
+    from ..stores.adapters.registry import AdapterRegistry
     from ..stores.errors import StoreError
 
     folder = adapters_folder(Settings().adapters)
@@ -135,7 +134,7 @@ def _adapters() -> list[Finding]:
 
 def _store(uri: str | None) -> list[Finding]:
     from ..graph.graph_artefact import GRAPH, about_graph
-    from ..graph.opening import look_into_store
+    from ..graph.open import look_into_store
     from ..models.errors import ModelError
     from ..stores.errors import StoreError
 
@@ -161,8 +160,8 @@ def _store(uri: str | None) -> list[Finding]:
 
 
 def _style_encoders(uri: str) -> list[Finding]:
-    from ..stores.generations import current_generation
-    from ..stores.style_records import style_generations
+    from ..stores.texts.generations import current_generation
+    from ..stores.texts.reembed import style_generations
 
     generations = asyncio.run(style_generations(uri))
     current = current_generation(generations)

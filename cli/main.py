@@ -4,29 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from . import (
-    adapters,
-    bench,
-    collect,
-    demo,
-    doctor,
-    episodes,
-    feedback,
-    forget,
-    index,
-    ingest,
-    models,
-    refit,
-    retrieve,
-    rounds,
-    serve_stats,
-    show,
-    stats,
-    train,
-    train_encoder,
-    view,
-    write,
-)
+from . import adapters, doctor, models, serve_stats
+from .bench import commands as bench
+from .runs import demo, episodes, feedback, inspect, retrieve, write
+from .texts import forget, index, ingest, reembed, stats
+from .training import collect, rounds, train, train_encoder
 
 app = typer.Typer(
     name="patlm",
@@ -42,13 +24,12 @@ COMMANDS = (
     ingest,
     write,
     retrieve,
-    show,
+    inspect,
     stats,
-    view,
     serve_stats,
     feedback,
     forget,
-    refit,
+    reembed,
     train,
     train_encoder,
     collect,

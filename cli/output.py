@@ -2,6 +2,12 @@
 
 Results go to stdout, progress and warnings to stderr. An error is one line and a non-zero exit;
 a traceback is a bug.
+
+How far a long command is: a bar with the time left, or lines where nobody looks.
+
+A result as people read it in a terminal.
+
+What the benches' commands share: options, and telling on stderr how far they are.
 """
 
 from __future__ import annotations
@@ -9,12 +15,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ..evaluation.progress import Watch
+    from ..nodes.state import Evidence, Result
 
 T = TypeVar("T")
 
@@ -50,11 +66,11 @@ def errors_as_lines() -> Iterator[None]:
     """Turn errors that are told on purpose into one line and exit code 1."""
     from pydantic import ValidationError
 
+    from ..evaluation.errors import TrainingError
     from ..models.errors import ModelError
     from ..nodes.errors import LoopError
+    from ..stores.datasets.validation import FormatError
     from ..stores.errors import StoreError
-    from ..stores.file_rows import FormatError
-    from ..training.errors import TrainingError
 
     try:
         yield
@@ -71,3 +87,108 @@ def errors_as_lines() -> Iterator[None]:
         typer.echo("stopped", err=True)
         # 130 = 128 + SIGINT. Threads that compute can't be stopped: leave without waiting.
         os._exit(130)
+
+
+@contextmanager
+def progress() -> Iterator[Watch]:
+    """Show a bar with the time left on stderr; ten lines where there is no terminal to draw on."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=stderr,
+        disable=not stderr.is_terminal,
+    )
+
+    class Bar:
+        """A `Watch` that draws."""
+
+        def say(self, part: str) -> None:
+            say(part)
+
+        def begin(self, items: int, done: int, things: str) -> None:
+            self._bar = bar.add_task(things, total=items, completed=done)
+            self._things, self._left, self._every = things, items - done, max(1, items // 10)
+            say(f"{items} {things}, {done} of them done before")
+
+        def advance(self, item: object) -> None:
+            bar.advance(self._bar)
+            self._left -= 1
+            if bar.disable and self._left % self._every == 0:
+                say(f"{self._left} {self._things} left")
+
+    with bar:
+        yield Bar()
+
+
+SHOWN_CHARACTERS = 160
+
+
+def show_result(result: Result) -> None:
+    """Print the draft first, then what led to it."""
+    stdout.print(Panel(escape(result.text) or "[dim](empty)[/dim]", title="draft", expand=True))
+    for side, summary in result.summaries.items():
+        said = escape(summary) if summary is not None else "[dim]abstained[/dim]"
+        stdout.print(f"[bold]{side}[/bold]: {said}")
+    if result.own:
+        show_evidence("the user's own texts", result.own)
+    for side, pieces in result.evidence.items():
+        show_evidence(f"{side} evidence", pieces)
+    sure = ", ".join(f"{side} {value:.2f}" for side, value in result.confidence.items())
+    rounds = "1 iteration" if result.iterations == 1 else f"{result.iterations} iterations"
+    stdout.print(
+        f"[dim]{rounds}, stopped: {result.stop_reason}; history: {result.cold_start}; "
+        f"confidence: {sure}; {result.timings.get('total', 0.0):.1f} s; "
+        f"run {result.run_id[:12]}[/dim]"
+    )
+    for warning in result.warnings:
+        stdout.print(f"[yellow]{escape(warning)}[/yellow]")
+
+
+def show_evidence(heading: str, pieces: Sequence[Evidence]) -> None:
+    """Print a table of evidence: who, score, why, and the text's beginning."""
+    if not pieces:
+        stdout.print(f"[dim]no {heading}[/dim]")
+        return
+    table = Table(title=heading, title_justify="left", box=None, expand=False, pad_edge=False)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("who", max_width=22)
+    table.add_column("about", max_width=24)
+    table.add_column("text and reason", overflow="fold")
+    for piece in pieces:
+        body = escape(shorten(piece.body))
+        reason = f"[dim]{escape(piece.reason)}[/dim]"
+        table.add_row(
+            f"{piece.score:.3f}", escape(piece.user_id), escape(piece.topic_id), f"{body}\n{reason}"
+        )
+    stdout.print(Padding(table, (0, 0, 1, 0)))
+
+
+def shorten(text: str, characters: int = SHOWN_CHARACTERS) -> str:
+    """Return a text on one line, cut with an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= characters else f"{line[: characters - 1].rstrip()}…"
+
+
+DataOption = Annotated[
+    list[Path], typer.Option("--data", help="File of texts; may be given several times.")
+]
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", help="File of a picture (png, svg, pdf).")
+]
+
+
+def say(part: str) -> None:
+    """Tell on stderr what is done next, and when."""
+    stderr.print(f"{time.strftime('%H:%M:%S')}  {part}", highlight=False)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from ..models.serving_stats import Figures, Spread
     from ..models.stats_file import ProcessStats
+    from ..models.telemetry import Figures, Spread
 
 _EVERY_S = 1.0
 _COLUMNS = (

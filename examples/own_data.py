@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from patlm.graph import Personalizer, open_store
-from patlm.stores.ingest import ingest
-from patlm.stores.readers import read_texts
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.ingest import ingest
 
 ROWS = [
     ("mira", "paper-lamp", "Glows like a small moon; I leave it on for company.", 5),

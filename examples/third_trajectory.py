@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 from patlm.graph import TRAJECTORIES, Parts, Request, Settings, Trajectory, build_graph, open_parts
-from patlm.nodes.evidence import evidence_of_own
-from patlm.nodes.parts import ProvideParts
+from patlm.nodes.dependencies import ProvideParts
+from patlm.nodes.node import Node, Turn, as_node
 from patlm.nodes.prompts import ReasonerText
 from patlm.nodes.reason import build_reason
-from patlm.nodes.turn import Node, Turn, as_node
+from patlm.nodes.trace import evidence_of_own
 
 LATELY = ReasonerText(
     system="You say what has been on a person's mind.",

@@ -9,13 +9,13 @@ import tempfile
 from pathlib import Path
 
 import torch
-from patlm.models.fingerprint import fingerprint
-from patlm.stores.adapters import AdapterRegistry
-from patlm.stores.episode_schema import Episode, Group, Message, Sample, SamplingSettings
-from patlm.stores.episodes import EpisodeWriter
-from patlm.training.token_ids import prompt_ids
-from patlm.training.train import train
-from patlm.training.train_config import TrainConfig
+from patlm.models.local.adapters import fingerprint
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.episodes.schema import Episode, Group, Message, Sample, SamplingSettings
+from patlm.stores.episodes.shards import EpisodeWriter
+from patlm.training.data.token_ids import prompt_ids
+from patlm.training.trainer.config import TrainConfig
+from patlm.training.trainer.train import train
 from peft import PeftModel
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast

@@ -19,12 +19,12 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, RetryPolicy
 
 from ..nodes.check_stop import build_check_stop
+from ..nodes.dependencies import ProvideParts
 from ..nodes.errors import LoopError, ModelCallError
-from ..nodes.finish import build_give_up
 from ..nodes.integrate import build_integrate
-from ..nodes.parts import ProvideParts
+from ..nodes.reason import TRAJECTORIES, Trajectory
+from ..nodes.result import build_give_up
 from ..nodes.state import LoopState, Request, Result, RunContext
-from ..nodes.trajectory import TRAJECTORIES, Trajectory
 
 LoopGraph = StateGraph[LoopState, RunContext, Request, Result]
 

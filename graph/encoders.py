@@ -2,6 +2,8 @@
 
 A store's style encoder is its own: statistics of its first texts, or weights learnt from it, kept
 with it as an artefact. So a store that is there says by which encoder it is to be opened.
+
+Embed a store again: with statistics of its own first texts, or with an encoder by name.
 """
 
 from __future__ import annotations
@@ -9,14 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..stores.errors import StoreError
 
 if TYPE_CHECKING:
-    from ..stores.artefacts import Artefact
-    from ..stores.recorded_encoder import RecordedEncoder
-    from ..stores.records import Encoder
+    from ..stores.texts.artefacts import Artefact
+    from ..stores.texts.reembed import Progress, Refitted
+    from ..stores.texts.schema import RecordedEncoder
+    from ..stores.types import Encoder
 
 OWN = "store"
 """Name of the style encoder that a store is filled with."""
@@ -58,9 +62,8 @@ async def open_encoders(
         ModelError: Nothing is there under a name, or it can't be used.
         StoreError: The store can't be read, or does not keep its style encoder.
     """
-    from ..models.sentence_encoder import number_format
-    from ..models.topic_encoder import open_topic_encoder
-    from ..stores.style_records import recorded_pair
+    from ..models.encoders.sentence import number_format, open_topic_encoder
+    from ..stores.texts.reembed import recorded_pair
 
     recorded = await recorded_pair(uri)
     # In the format that the store was filled in: which is the faster one depends on the CPU, and
@@ -74,7 +77,7 @@ async def open_encoders(
 
 
 async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Encoder:
-    from ..stores.style_records import find_artefact
+    from ..stores.texts.reembed import find_artefact
 
     if named != OWN:
         return await asyncio.to_thread(_load, named)
@@ -99,7 +102,7 @@ async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encod
     Raises:
         ModelError: Nothing is there under a name, or it can't be used.
     """
-    from ..stores.style_records import keep_artefact
+    from ..stores.texts.reembed import keep_artefact
 
     if named == OWN:
         encoder = await asyncio.to_thread(_untrained, first)
@@ -115,10 +118,10 @@ def artefact_name(version: str) -> str:
 
 
 def _untrained(first: Sequence[str]) -> Encoder:
-    from ..models.style_model import StyleEncoder
-    from ..stores.readers import read_texts
-    from ..stores.records import Text
-    from ..stores.sample import sample_corpus
+    from ..models.encoders.style import StyleEncoder
+    from ..stores.datasets.formats import read_texts
+    from ..stores.datasets.sample import sample_corpus
+    from ..stores.types import Text
 
     if len(first) < LEAST_SAMPLE:
         rows = read_texts(sample_corpus())
@@ -127,22 +130,45 @@ def _untrained(first: Sequence[str]) -> Encoder:
 
 
 def _load(named: str) -> Encoder:
-    from ..models.style_model import StyleEncoder
+    from ..models.encoders.style import StyleEncoder
 
     return StyleEncoder.load(named)
 
 
 def _artefact(encoder: Encoder, named: str) -> Artefact:
-    from ..models.style_model import StyleEncoder
-    from ..stores.artefacts import Artefact
+    from ..models.encoders.style import StyleEncoder
+    from ..stores.texts.artefacts import Artefact
 
     files = encoder.files() if isinstance(encoder, StyleEncoder) else {}
     return Artefact(artefact_name(encoder.version), {"named": named}, files)
 
 
 def _loaded(artefact: Artefact) -> Encoder:
-    from ..models.style_model import StyleEncoder
+    from ..models.encoders.style import StyleEncoder
 
     if artefact.files:
         return StyleEncoder.from_files(artefact.files)
     return StyleEncoder.load(str(artefact.about["named"]))
+
+
+async def refit(uri: str, style: str = OWN, progress: Progress | None = None) -> Refitted:
+    """Embed a store by another style encoder, without stopping those who use it.
+
+    A store that an older version of patlm wrote is brought up to date first.
+
+    Args:
+        uri: Where it lies.
+        style: `OWN`: the training-free encoder with statistics of the store's first texts; else a
+            folder of `patlm train-encoder`, or a published encoder by path or hub id.
+        progress: Told how many texts are embedded, and of how many.
+
+    Raises:
+        StoreError: There is no store, or other writers kept getting in the way.
+        ModelError: The encoder can't be loaded.
+    """
+    await asyncio.to_thread(import_module, "..stores.texts.reembed", __package__)
+    from ..stores.texts.reembed import first_bodies, refit_store
+
+    first = await first_bodies(uri, SAMPLE_TEXTS)
+    encoder = await new_style_encoder(uri, style, first)
+    return await refit_store(uri, encoder, progress)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ..stores.errors import StoreError
 
 if TYPE_CHECKING:
-    from ..models.graph_weights import GraphWeights
-    from ..stores.artefacts import Artefact
-    from ..stores.text_store import TextStore
+    from ..models.encoders.graph_weights import GraphWeights
+    from ..stores.texts.artefacts import Artefact
+    from ..stores.texts.store import TextStore
 
 GRAPH = "graph"
 TRAINED, TWO_HOP = "trained", "two_hop"
@@ -48,7 +48,7 @@ def with_graph(
     Raises:
         StoreError: The artefact is damaged.
     """
-    from ..stores.artefacts import Artefact
+    from ..stores.texts.artefacts import Artefact
 
     files = {} if artefact is None else dict(artefact.files)
     return Artefact(
@@ -71,7 +71,7 @@ async def serve_graph(store: TextStore) -> None:
 
 
 def _forms(artefact: Artefact) -> dict[str, GraphWeights]:
-    from ..models.graph_weights import GraphWeights
+    from ..models.encoders.graph_weights import GraphWeights
 
     forms = {}
     for namespace, about in _parts(artefact).items():

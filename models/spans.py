@@ -13,8 +13,8 @@ import time
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_tracer
 
-from .batch_report import BatchReport, CallReport
-from .sampling import BASE
+from .local.sampling import BASE
+from .telemetry import BatchReport, CallReport
 
 _log = logging.getLogger(__name__)
 

@@ -19,8 +19,7 @@ from typing import Literal
 import psutil
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from .batch_report import BatchReport
-from .serving_stats import ServingStats, Snapshot
+from .telemetry import BatchReport, ServingStats, Snapshot
 
 _log = logging.getLogger(__name__)
 

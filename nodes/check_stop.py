@@ -14,11 +14,11 @@ import time
 from statistics import fmean
 from typing import Any
 
-from ..stores.records import Encoder
-from .finish import finish_early, finished
-from .parts import Parts, ProvideParts
+from ..stores.types import Encoder
+from .dependencies import Parts, ProvideParts
+from .node import Node, Turn, as_node
+from .result import finish_early, finished
 from .state import Kept, StopReason, Update
-from .turn import Node, Turn, as_node
 
 SETTLED_FROM = 0.95
 

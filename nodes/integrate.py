@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .dependencies import ProvideParts
 from .model_call import call_model
-from .parts import ProvideParts
+from .node import Node, Turn, as_node
 from .prompts import LEAST_CUT_TO_SAY, REASONERS, ReasonerText, integrate_prompt
 from .state import Request, Update
-from .turn import Node, Turn, as_node
 
 UNPARSABLE = "unparsable"
 """Said in the warnings where a rating's answer holds no number from 1 to 5."""

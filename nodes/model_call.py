@@ -6,17 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..models.errors import (
-    CallRefused,
-    ModelClosed,
-    ModelNotFound,
-    ModelUnusable,
-    RemoteFailed,
-)
-from ..models.sampling import BASE
+from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable, RemoteFailed
+from ..models.local.sampling import BASE
 from .errors import LoopError, ModelCallError
+from .node import Turn
 from .prompts import Prompt
-from .turn import Turn
 
 FINAL = (
     ValueError,

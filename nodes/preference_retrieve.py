@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..stores.records import Found
-from .evidence import evidence_of_hits, log_of_retrieval
-from .parts import ProvideParts
+from ..stores.types import Found
+from .dependencies import ProvideParts
+from .node import Node, Turn, as_node
 from .state import Update
 from .strategies import Question
-from .turn import Node, Turn, as_node
+from .trace import evidence_of_hits, log_of_retrieval
 
 POOL_FOR_HALF = 4
 """Texts on a topic from which it counts as half known."""

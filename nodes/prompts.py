@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from .parts import PromptBudget
-from .prompt_budget import Count, Fitted, cut, fit
+from ..models.sanitise import fence
+from ..models.sanitise import harmless_text as neutralise
+from .budget import Count, Fitted, cut, fit
+from .dependencies import PromptBudget
 from .state import Evidence, Request
-from .untrusted import fence, neutralise
 
 ABSTENTION = "No usable signal."
 """What a reasoner answers where its evidence shows nothing."""

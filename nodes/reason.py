@@ -1,16 +1,33 @@
-"""What every reasoner does: read its evidence, write a short summary, or abstain."""
+"""What every reasoner does: read its evidence, write a short summary, or abstain.
+
+style-reason: say how this person writes, from own texts first and borrowed ones after.
+
+preference-reason: say what aligned people hold about the topic.
+
+A trajectory: a retriever, a reasoner, and the name that their summary goes by.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .dependencies import ProvideParts
 from .model_call import call_model
-from .parts import ProvideParts
-from .prompts import LEAST_CUT_TO_SAY, Prompt, ReasonerText, reasoner_prompt
+from .node import Node, Turn, as_node
+from .preference_retrieve import build_preference_retrieve
+from .prompts import (
+    LEAST_CUT_TO_SAY,
+    PREFERENCE,
+    REASONERS,
+    STYLE,
+    Prompt,
+    ReasonerText,
+    reasoner_prompt,
+)
 from .state import Evidence, Update
-from .turn import Node, Turn, as_node
+from .style_retrieve import build_style_retrieve
 
 
 def build_reason(
@@ -102,3 +119,46 @@ def _partners(turn: Turn, name: str, words: Mapping[str, ReasonerText]) -> dict[
         for other, summary in turn.state["summaries"].items()
         if other != name and other in words and summary
     }
+
+
+def build_style_reason(
+    provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS
+) -> Node:
+    """Return the node `style-reason`."""
+    return build_reason(provide, "style", words, reads_own=True)
+
+
+def build_preference_reason(
+    provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS
+) -> Node:
+    """Return the node `preference-reason`."""
+    return build_reason(provide, "preference", words)
+
+
+BuildRetrieve = Callable[[ProvideParts], Node]
+BuildReason = Callable[[ProvideParts, Mapping[str, ReasonerText]], Node]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One way of knowing the user.
+
+    Attributes:
+        name: Key in `summaries`, `evidence` and `confidence`; its nodes are `{name}-retrieve` and
+            `{name}-reason`.
+        words: What makes its reasoner, and the heading of its summary in other prompts.
+        build_retrieve: Makes the retriever, which writes `evidence[name]` and `confidence[name]`.
+        build_reason: Makes the reasoner, which writes `summaries[name]`.
+    """
+
+    name: str
+    words: ReasonerText
+    build_retrieve: BuildRetrieve
+    build_reason: BuildReason
+
+
+STYLE_TRAJECTORY = Trajectory("style", STYLE, build_style_retrieve, build_style_reason)
+PREFERENCE_TRAJECTORY = Trajectory(
+    "preference", PREFERENCE, build_preference_retrieve, build_preference_reason
+)
+TRAJECTORIES = (STYLE_TRAJECTORY, PREFERENCE_TRAJECTORY)

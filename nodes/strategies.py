@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from ..stores.choices import TAKES, Choice, Take
-from ..stores.records import Found, Hit, Neighbour
+from ..stores.search.request import TAKES, Choice, Take
+from ..stores.types import Found, Hit, Neighbour
 
 if TYPE_CHECKING:
-    from ..stores.records import Encoder, History, Vectors
+    from ..stores.types import Encoder, History, Vectors
 
 OWN_HISTORY = "own_history"
 ORACLE = "oracle"

@@ -10,13 +10,13 @@ import asyncio
 from statistics import fmean
 from typing import Any
 
-from ..stores.records import Found, History, Vectors
-from ..stores.reliability import WORDS_OF_A_TEXT, reliability
-from .evidence import evidence_of_hits, evidence_of_own, log_of_retrieval
-from .parts import ProvideParts
+from ..stores.search.request import WORDS_OF_A_TEXT, reliability
+from ..stores.types import Found, History, Vectors
+from .dependencies import ProvideParts
+from .node import Node, Turn, as_node
 from .state import ColdStart, Update
 from .strategies import OWN_HISTORY, Question
-from .turn import Node, Turn, as_node
+from .trace import evidence_of_hits, evidence_of_own, log_of_retrieval
 
 KNOWN_FROM = 4
 """Own texts from which a user counts as known."""

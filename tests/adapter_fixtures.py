@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from patlm.stores.adapter_manifest import Manifest, parse_name
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.manifest import Manifest, parse_name
+from patlm.stores.adapters.registry import AdapterRegistry
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 BASE = "0123456789abcdef"

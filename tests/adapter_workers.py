@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from adapter_fixtures import manifest
-from patlm.stores import adapters as module
-from patlm.stores.adapter_errors import AdapterExists
-from patlm.stores.adapter_manifest import WEIGHTS
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters import registry as module
+from patlm.stores.adapters.manifest import WEIGHTS
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.errors import AdapterExists
 
 Place = Literal["copy", "manifest", "rename"]
 

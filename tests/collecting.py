@@ -9,15 +9,14 @@ from typing import Any
 
 from fakes import Asked, ScriptedChat
 from loop_parts import ROLES, parts_of
-from patlm.nodes.parts import ChatRole, Parts
+from patlm.evaluation.targets import Target, targets_of
+from patlm.nodes.dependencies import ChatRole, Parts
 from patlm.stores import Text
-from patlm.stores.episode_schema import Episode
-from patlm.stores.episodes import read_episodes
-from patlm.stores.splits import Splits
-from patlm.training.collect import collect
-from patlm.training.collect_plan import CollectPlan, Source
-from patlm.training.collect_report import CollectReport
-from patlm.training.targets import Target, targets_of
+from patlm.stores.datasets.splits import Splits
+from patlm.stores.episodes.schema import Episode
+from patlm.stores.episodes.shards import read_episodes
+from patlm.training.collect.plan import CollectPlan, CollectReport, Source
+from patlm.training.collect.run import collect
 
 SOURCE = Source(split="s" * 12, store="t" * 12, made_of="a test")
 GREEDY = {"temperature": 0.0, "no_repeat_ngram_size": 4}

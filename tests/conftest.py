@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from fakes import ScriptedChat
-from patlm.stores.ingest import ingest
-from patlm.stores.readers import read_texts
-from patlm.stores.sample import sample_corpus
-from patlm.stores.text_store import TextStore
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.ingest import ingest
+from patlm.stores.datasets.sample import sample_corpus
+from patlm.stores.texts.store import TextStore
 from store_fixtures import style_encoder, topic_encoder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from patlm.stores.episode_schema import (
+from patlm.stores.episodes.schema import (
     EXTRACTIVE,
     Episode,
     Group,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from fakes import Asked, ScriptedChat
-from patlm.nodes.parts import PromptBudget
+from patlm.nodes.dependencies import PromptBudget
 
 NAME = "word-by-word"
 

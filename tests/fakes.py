@@ -14,7 +14,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from patlm.nodes.prompts import INTEGRATE, PREFERENCE, STYLE
-from patlm.stores.records import Vectors
+from patlm.stores.types import Vectors
 from pydantic import PrivateAttr
 
 ROLE_OF_SYSTEM = {STYLE.system: "style", PREFERENCE.system: "preference", INTEGRATE: "integrate"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from patlm.stores.records import Text, Vectors
+from patlm.stores.types import Text, Vectors
 
 COMMUNITIES, TOPICS = 12, 16
 DIMENSION = 2 * COMMUNITIES

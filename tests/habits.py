@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import product
 
 import numpy as np
-from patlm.stores.records import Text
+from patlm.stores.types import Text
 
 TOPICS = ("kettle", "strap", "lamp", "stand", "cable", "pick", "tuner", "case")
 _SENTENCES = (

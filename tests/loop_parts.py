@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from langchain_core.language_models import BaseChatModel
 from patlm.graph.builder import build_graph
-from patlm.nodes.parts import ChatRole, Parts
+from patlm.nodes.dependencies import ChatRole, Parts
+from patlm.nodes.node import Turn
 from patlm.nodes.state import Request, RunContext
-from patlm.nodes.turn import Turn
-from patlm.stores.choices import Choice
-from patlm.stores.episode_schema import Episode
-from patlm.stores.records import Found, History, Hit, Neighbour, Text, Vectors
+from patlm.stores.episodes.schema import Episode
+from patlm.stores.search.request import Choice
+from patlm.stores.types import Found, History, Hit, Neighbour, Text, Vectors
 from store_fixtures import style_encoder, topic_encoder
 
 ROLES = ("style", "preference", "integrate")

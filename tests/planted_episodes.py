@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from patlm.models.fingerprint import fingerprint
-from patlm.stores.episode_schema import (
+from patlm.models.local.adapters import fingerprint
+from patlm.stores.episodes.schema import (
     Episode,
     EvidenceRecord,
     Group,
@@ -24,8 +24,8 @@ from patlm.stores.episode_schema import (
     SamplingSettings,
     TargetRecord,
 )
-from patlm.stores.episodes import EpisodeWriter
-from patlm.training.token_ids import prompt_ids
+from patlm.stores.episodes.shards import EpisodeWriter
+from patlm.training.data.token_ids import prompt_ids
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     LlamaConfig,

@@ -9,9 +9,9 @@ from functools import reduce
 from operator import add
 
 from langchain_core.messages import AIMessageChunk
-from patlm.models.chat import open_chat_model
-from patlm.models.remote_attempts import RemoteLimits
-from patlm.models.remote_chat import RemoteChatModel
+from patlm.models.open import open_chat_model
+from patlm.models.remote.chat_model import RemoteChatModel
+from patlm.models.remote.retries import RemoteLimits
 
 SILENCE_S = 0.4
 REST_S = 0.5

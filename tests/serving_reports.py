@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from patlm.models.batch_report import BatchReport, CallReport, RoleWork, Watch
-from patlm.models.scheduling import BatchLimits
+from patlm.models.local.batcher import BatchLimits
+from patlm.models.telemetry import BatchReport, CallReport, RoleWork, Watch
 
 if TYPE_CHECKING:
-    from patlm.models.local_chat import LocalChatModel
+    from patlm.models.local.chat_model import LocalChatModel
 
 CALL = CallReport(
     role="style",
@@ -62,7 +62,7 @@ def watched_chat(watch: Watch, rows: int = 32) -> LocalChatModel:
     """Return a tiny model that waits long for the rows of a batch; close it."""
     # Here, so that processes which only make reports start without torch.
     from langchain_huggingface import HuggingFacePipeline
-    from patlm.models.local_chat import LocalChatModel
+    from patlm.models.local.chat_model import LocalChatModel
     from tiny_models import tiny_llama, tiny_tokenizer
     from transformers import pipeline
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from patlm.graph.encoders import Encoders
 from patlm.stores import Found, Text, TextStore, Vectors
-from patlm.stores.choices import ALIGNED, Choice
+from patlm.stores.search.request import ALIGNED, Choice
 
 
 def hashed_vector(tokens: Sequence[str], dimension: int) -> Vectors:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from langchain_huggingface import HuggingFacePipeline
-from patlm.models.adapter_slots import FindAdapter
-from patlm.models.batch_report import Watch
-from patlm.models.local_chat import LocalChatModel
-from patlm.models.scheduling import BatchLimits
+from patlm.models.local.adapters import FindAdapter
+from patlm.models.local.batcher import BatchLimits
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.models.telemetry import Watch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, pipeline
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from patlm.stores.episode_schema import Episode
-from patlm.training.train import TrainReport, train
-from patlm.training.train_config import TrainConfig
-from patlm.training.watch import Unwatched
+from patlm.evaluation.progress import Unwatched
+from patlm.stores.episodes.schema import Episode
+from patlm.training.trainer.config import TrainConfig
+from patlm.training.trainer.train import TrainReport, train
 from peft import PeftModel
 from planted_episodes import save_base, word_llama, write_episodes
 from safetensors.torch import load_file

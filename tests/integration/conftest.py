@@ -31,5 +31,5 @@ async def store(tmp_path: Path) -> AsyncIterator[TextStore]:
 def read_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where texts are read from: a small namespace's from memory, a large one's from disk."""
     if request.param == "disk":
-        monkeypatch.setattr("patlm.stores.snapshots.RESIDENT_TEXTS", -1)
+        monkeypatch.setattr("patlm.stores.texts.cache.RESIDENT_TEXTS", -1)
     return request.param

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from adapter_fixtures import manifest, random_adapter
 from loop_parts import MemoryTrace, loop_of, parts_of, run
-from patlm.graph.served_adapters import ServedAdapters
+from patlm.graph.adapters import ServedAdapters
 from patlm.models.errors import AdapterRefused
-from patlm.models.local_chat import LocalChatModel
-from patlm.nodes.parts import ChatRole, Parts, PromptBudget
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.nodes.dependencies import ChatRole, Parts, PromptBudget
 from patlm.nodes.state import RunContext
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.registry import AdapterRegistry
 from tiny_models import tiny_chat
 
 REQUEST = {"user_id": "ana", "task": "long", "title": "By the sea"}

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from patlm.graph.encoders import OWN, new_style_encoder
-from patlm.graph.opening import open_store_and_encoders
+from patlm.graph.open import open_store_and_encoders
 from patlm.models import bundled
+from patlm.models.bundled import converted
+from patlm.models.encoders.sentence import open_topic_encoder
 from patlm.models.errors import ModelUnusable
-from patlm.models.gguf_cache import converted
-from patlm.models.local_chat import LocalChatModel
-from patlm.models.local_loading import open_local_chat
-from patlm.models.topic_encoder import open_topic_encoder
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.models.open import open_local_chat
 from patlm.stores import Text, TextStore
 from typer.testing import CliRunner
 
@@ -101,7 +101,7 @@ def test_damage_is_noticed_and_mended(
                 os.link(path, into / path.name)
         (into / "config.json").write_text(whole)
 
-    monkeypatch.setattr("patlm.models.gguf_cache._convert", convert)
+    monkeypatch.setattr("patlm.models.bundled._convert", convert)
     assert bundled.chat_model_path() == folder
     assert config.read_text() == whole
     assert bundled.installed_models()[0].converted is True

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from patlm.stores import Found, TextStore
-from patlm.stores.choices import Choice, Take
+from patlm.stores.search.request import Choice, Take
 from store_fixtures import TEXTS, by_preference, by_style, text
 
 pytestmark = pytest.mark.usefixtures("read_from")

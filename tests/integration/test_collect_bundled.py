@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from collecting import episodes
+from patlm.evaluation.progress import Unwatched
 from patlm.graph.settings import Settings
-from patlm.stores.episode_schema import Episode
-from patlm.stores.sample import sample_corpus
-from patlm.training.collect_plan import CollectPlan
-from patlm.training.collect_report import CollectReport
-from patlm.training.collect_run import Asked, run_collect
-from patlm.training.replay_reward import open_replay_reward
-from patlm.training.rewards import COMPONENTS
-from patlm.training.watch import Unwatched
+from patlm.stores.datasets.sample import sample_corpus
+from patlm.stores.episodes.schema import Episode
+from patlm.training.collect.plan import CollectPlan, CollectReport
+from patlm.training.collect.run import run_collect
+from patlm.training.collect.source import Asked
+from patlm.training.methods.policy_reward import open_replay_reward
+from patlm.training.rewards.components import COMPONENTS
 
 pytestmark = pytest.mark.bundled
 

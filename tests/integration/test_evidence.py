@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from patlm.stores import Found, Text, TextStore
-from patlm.stores.choices import TAKES, Choice, Take, Weights
-from patlm.stores.length_axis import cut, measure_length_axis
+from patlm.stores.search.length_bias import cut, measure_length_axis
+from patlm.stores.search.request import TAKES, Choice, Take, Weights
 from store_fixtures import STYLE, TOPIC, text
 
 ASKED = (

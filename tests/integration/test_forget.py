@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from lancedb.query import AsyncStandardQuery
 from patlm.stores import NotForgotten, Text, TextStore
-from patlm.stores.pieces import PIECE
+from patlm.stores.texts.forget import PIECE
 from store_fixtures import style_encoder, text, topic_encoder
 
 STYLE, TOPIC = style_encoder(), topic_encoder()

@@ -13,12 +13,12 @@ from click.testing import Result
 from fakes import TableEncoder
 from graph_communities import communities
 from patlm.cli.main import app
-from patlm.graph import opening
+from patlm.graph import open as opening
 from patlm.graph.graph_artefact import GRAPH, about_graph, weights_file, with_graph
+from patlm.models.encoders.graphsage import GraphSage
 from patlm.models.errors import ModelUnusable
-from patlm.models.graphsage import GraphSage
 from patlm.stores import Artefact, Place, StoreError, TextStore, extend_splits, find_splits_file
-from patlm.stores.records import Neighbour
+from patlm.stores.types import Neighbour
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, cheap_encoders
 from typer.testing import CliRunner
 

@@ -10,10 +10,10 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from patlm.stores.file_rows import Row
-from patlm.stores.ingest import Ingested, ingest
-from patlm.stores.readers import read_texts
-from patlm.stores.text_store import TextStore
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.ingest import Ingested, ingest
+from patlm.stores.datasets.validation import Row
+from patlm.stores.texts.store import TextStore
 from store_fixtures import style_encoder, topic_encoder
 
 ROWS = 2000

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import lancedb
 import pytest
-from patlm.stores.records import Text
-from patlm.stores.text_store import TextStore
+from patlm.stores.texts.store import TextStore
+from patlm.stores.types import Text
 from store_fixtures import style_encoder, topic_encoder
 
 Target = Callable[[Path, Path], None]

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 from fake_models import parrot
-from patlm.bench.arms import arms_named
-from patlm.bench.personalization import Plan, measure_personalization, read_targets
-from patlm.bench.results import results_of
-from patlm.graph import opening
-from patlm.training.answers import Answers
-from patlm.training.remembered_chat import RememberedChat
-from patlm.training.watch import Unwatched
+from patlm.evaluation.arms.registry import arms_named
+from patlm.evaluation.benchmark import Plan, measure_personalization, read_targets
+from patlm.evaluation.cache import Answers, RememberedChat
+from patlm.evaluation.progress import Unwatched
+from patlm.evaluation.run import results_of
+from patlm.graph import open as opening
 from store_fixtures import cheap_encoders
 
 FILES = ("pgraphrag/gap_dev.json", "pgraphrag/hotel_dev.json")

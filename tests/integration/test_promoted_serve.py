@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from adapter_fixtures import manifest, random_adapter
 from patlm.cli.main import app
-from patlm.graph import Personalizer, Settings, dev, make_graph, opening
+from patlm.graph import Personalizer, Settings, make_graph
+from patlm.graph import open as opening
+from patlm.graph import server as dev
 from patlm.graph.runtime import get_runtime
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.registry import AdapterRegistry
 from store_fixtures import cheap_encoders
 from tiny_models import tiny_chat, tiny_llama, tiny_tokenizer
 from typer.testing import CliRunner

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import Text, TextStore
-from patlm.stores.style_records import refit_store
+from patlm.stores.texts.reembed import refit_store
 from store_fixtures import STYLE, TOPIC, opened, style_encoder, text
 
 SEARCHES = 1_000
@@ -57,7 +57,7 @@ class Known:
 async def test_searches_go_on_during_writes_compactions_and_refits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patlm.stores.refit.BATCH_TEXTS", 64)  # so that writes come between
+    monkeypatch.setattr("patlm.stores.texts.reembed.REEMBED_BATCH_TEXTS", 64)
     known = Known()
     async with opened(tmp_path) as reading, opened(tmp_path) as writing:
         await known.write(writing, range(10))

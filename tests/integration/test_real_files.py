@@ -8,10 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from patlm.stores.file_rows import Reject
-from patlm.stores.readers import read_texts
-from patlm.stores.records import Text
-from patlm.stores.splits import Place, deal, latest_as_targets
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.splits import Place, deal, latest_as_targets
+from patlm.stores.datasets.validation import Reject
+from patlm.stores.types import Text
 
 
 @pytest.fixture(scope="module")

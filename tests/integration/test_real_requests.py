@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from patlm.graph import Personalizer, Result, open_store
 from patlm.stores import read_episodes, read_texts
-from patlm.stores.ingest import ingest
+from patlm.stores.datasets.ingest import ingest
 
 pytestmark = pytest.mark.bundled
 

@@ -11,10 +11,11 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 import pytest
-from patlm.stores import EncoderMismatch, SchemaMismatch, Text, TextStore, Vectors, details
-from patlm.stores.schema import TEXTS as TEXTS_TABLE
-from patlm.stores.schema import TOPICS, USERS
-from patlm.stores.style_records import recorded_style, refit_store
+from patlm.stores import EncoderMismatch, SchemaMismatch, Text, TextStore, Vectors
+from patlm.stores.texts import schema as details
+from patlm.stores.texts.reembed import recorded_style, refit_store
+from patlm.stores.texts.schema import TEXTS as TEXTS_TABLE
+from patlm.stores.texts.schema import TOPICS, USERS
 from store_fixtures import (
     STYLE,
     TEXTS,
@@ -109,7 +110,7 @@ async def test_readers_go_on_while_it_is_embedded_again(tmp_path: Path) -> None:
 async def test_one_that_was_cut_off_is_finished_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patlm.stores.refit.BATCH_TEXTS", 4)
+    monkeypatch.setattr("patlm.stores.texts.reembed.REEMBED_BATCH_TEXTS", 4)
     async with opened(tmp_path) as store:
         await store.add(TEXTS)
     with pytest.raises(KeyboardInterrupt):

@@ -20,7 +20,7 @@ from faulty_server import (
 )
 from patlm.graph import Personalizer
 from patlm.models.errors import AdapterRefused, CallRefused
-from patlm.models.remote_chat import RemoteChatModel
+from patlm.models.remote.chat_model import RemoteChatModel
 from remote_models import by_ainvoke, by_astream, opened, streamed
 
 pytestmark = pytest.mark.server

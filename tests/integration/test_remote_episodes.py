@@ -6,9 +6,9 @@ from pathlib import Path
 
 from faulty_server import TEXT, faulty_server
 from loop_parts import ROLES, parts_of, run
-from patlm.graph.opening import chat_role
-from patlm.stores.episode_counts import count_episodes
-from patlm.stores.episodes import EpisodeWriter, read_episodes
+from patlm.graph.open import chat_role
+from patlm.stores.episodes.shards import EpisodeWriter, read_episodes
+from patlm.stores.episodes.stats import count_episodes
 from remote_models import opened
 
 

@@ -27,15 +27,9 @@ from faulty_server import (
     web_page,
 )
 from loop_parts import ROLES, parts_of, run
-from patlm.graph.opening import chat_role
-from patlm.models.errors import (
-    CallRefused,
-    GenerationFailed,
-    ModelBusy,
-    ModelClosed,
-    RemoteFailed,
-)
-from patlm.models.remote_chat import RemoteChatModel
+from patlm.graph.open import chat_role
+from patlm.models.errors import CallRefused, GenerationFailed, ModelBusy, ModelClosed, RemoteFailed
+from patlm.models.remote.chat_model import RemoteChatModel
 from remote_models import (
     REST_S,
     SILENCE_S,

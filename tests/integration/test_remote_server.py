@@ -10,12 +10,12 @@ from langchain_core.messages import AIMessageChunk
 from loop_parts import ROLES, parts_of, run
 from openai_server import transformers_serve
 from patlm.graph import PromptBudget
-from patlm.graph.opening import chat_role
+from patlm.graph.open import chat_role
 from patlm.models.bundled import chat_model_path
-from patlm.models.chat import open_chat_model
 from patlm.models.errors import AdapterRefused
-from patlm.models.local_chat import LocalChatModel
-from patlm.models.remote_chat import RemoteChatModel
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.models.open import open_chat_model
+from patlm.models.remote.chat_model import RemoteChatModel
 
 pytestmark = [pytest.mark.bundled, pytest.mark.server]
 

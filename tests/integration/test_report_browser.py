@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browser import PHONE, chromium, opened
-from patlm.bench.report import write_report
+from patlm.evaluation.report.page import write_report
 from report_results import HOSTILE, examples, hostile, results, several_histories, write
 
 LONG_WORD = "a" * 400

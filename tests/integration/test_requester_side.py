@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from patlm.models.graph_weights import GraphWeights
+from patlm.models.encoders.graph_weights import GraphWeights
 from patlm.stores import Found, Text, TextStore
-from patlm.stores.graph_form import GraphForm
-from patlm.stores.words import bare
+from patlm.stores.search.words import bare
+from patlm.stores.texts.topics import GraphForm
 from store_fixtures import style_encoder, text, topic_encoder
 
 STYLE, TOPIC = style_encoder(dimension=32), topic_encoder(dimension=64)

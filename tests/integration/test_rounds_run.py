@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 from patlm.cli.main import app
 from patlm.graph.settings import Settings
-from patlm.stores.adapters import AdapterRegistry
-from patlm.training.collect_run import NothingCollected
-from patlm.training.round_steps import TrainingStopped
-from patlm.training.rounds_plan import RoundsPlan
-from patlm.training.rounds_run import run_whole_rounds
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.training.collect.run import NothingCollected
+from patlm.training.rounds.plan import RoundsPlan
+from patlm.training.rounds.stages import TrainingStopped, run_whole_rounds
 from planted import write_planted
 from tiny_models import tiny_llama, tiny_tokenizer
 from typer.testing import CliRunner
@@ -134,7 +133,7 @@ def test_a_later_stage_goes_on_from_the_results_alone(place: Path, whole: Any) -
 
 
 def test_a_stopped_training_says_why(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patlm.training.round_steps.train", _stopped)
+    monkeypatch.setattr("patlm.training.rounds.stages.train", _stopped)
     with pytest.raises(TrainingStopped, match="warm_up: the training of integrate was stopped"):
         run(place, "warm_up", out="R3")
     assert not (place / "R3" / "rounds-planted-long.json").exists()
@@ -149,7 +148,7 @@ def test_collecting_is_spread_over_the_workers_that_are_asked_for(
         asked.append(workers)
         raise NothingCollected("all 2 runs failed")
 
-    monkeypatch.setattr("patlm.training.round_steps.run_collect", collect)
+    monkeypatch.setattr("patlm.training.rounds.stages.run_collect", collect)
     given = {
         "--data": place / "planted.jsonl",
         "--out": place / "R4",
@@ -166,7 +165,7 @@ def test_collecting_is_spread_over_the_workers_that_are_asked_for(
 
 
 def _stopped(config: Any, watch: Any) -> Any:
-    from patlm.training.train import TrainReport
+    from patlm.training.trainer.train import TrainReport
 
     fields = dict.fromkeys(TrainReport.__dataclass_fields__, None)
     return TrainReport(**{**fields, "stopped": "loss is nan"})  # type: ignore[arg-type]

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import Added, InvalidQuery, TextStore
-from patlm.stores.choices import Choice, Weights
-from patlm.stores.reliability import TEXTS_FOR_HALF
-from patlm.stores.tables import Tables
+from patlm.stores.search.request import TEXTS_FOR_HALF, Choice, Weights
+from patlm.stores.texts.tables import Tables
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
 
 pytestmark = pytest.mark.usefixtures("read_from")
@@ -233,8 +232,8 @@ async def test_another_opening_sees_what_one_writes(tmp_path: Path) -> None:
 async def test_a_large_topic_is_ranked_by_its_best(
     store: TextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patlm.stores.preference_search.EXACT_TEXTS", 5)
-    monkeypatch.setattr("patlm.stores.preference_search.PICKED_TEXTS", 10)
+    monkeypatch.setattr("patlm.stores.search.preference.EXACT_TEXTS", 5)
+    monkeypatch.setattr("patlm.stores.search.preference.PICKED_TEXTS", 10)
     await store.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
     await store.add([text("zed", "tea", "Exquisite oolong.", title="Best")])
     for user, words in (("u01", "exquisite"), ("zed", "exquisite words"), ("u01", "!?")):
@@ -248,7 +247,7 @@ async def test_a_large_topic_is_ranked_by_its_best(
     found = await by_preference(store, "u01", "exquisite", "tea")
     assert found.hits[0].text.user_id == "zed"
     # A control draws among all of them.
-    monkeypatch.setattr("patlm.stores.preference_search.PICKED_TEXTS", 1)
+    monkeypatch.setattr("patlm.stores.search.preference.PICKED_TEXTS", 1)
     control = await by_preference(store, "u01", "exquisite", "tea", choice=Choice("random", seed=1))
     assert (len(control.hits), control.pool_size) == (4, 40)
 
@@ -256,7 +255,7 @@ async def test_a_large_topic_is_ranked_by_its_best(
 async def test_a_large_topic_takes_in_what_is_new_and_loses_who_is_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patlm.stores.preference_search.EXACT_TEXTS", 5)
+    monkeypatch.setattr("patlm.stores.search.preference.EXACT_TEXTS", 5)
     async with opened(tmp_path) as one, opened(tmp_path) as other:
         await one.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
         assert (await by_preference(other, "nobody", "oolong", "tea")).pool_size == 40

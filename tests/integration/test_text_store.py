@@ -22,7 +22,7 @@ from patlm.stores import (
     Text,
     TextStore,
 )
-from patlm.stores.sums import on_grid
+from patlm.stores.texts.arrow import on_grid
 from store_fixtures import (
     STYLE,
     TEXTS,
@@ -188,7 +188,7 @@ async def test_compaction_waits_for_its_threshold(store: TextStore) -> None:
 async def test_small_writes_do_not_pile_up(
     store: TextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patlm.stores.compaction.MANY", 20)
+    monkeypatch.setattr("patlm.stores.texts.tables.MANY", 20)
     for n in range(24):
         await store.add([text("ann", "tea", f"note {n}")])
     assert (await store.stats()).fragments < 30

@@ -11,10 +11,10 @@ import pytest
 from browser import DESKTOP, PHONE, chromium, opened
 from fakes import ScriptedChat, fails
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
-from patlm.bench.page_server import serving
-from patlm.bench.trace_view import render_view
-from patlm.stores.episode_schema import Episode
-from patlm.stores.records import Text
+from patlm.evaluation.report.html import serving
+from patlm.evaluation.report.trace import render_view
+from patlm.stores.episodes.schema import Episode
+from patlm.stores.types import Text
 
 HOSTILE = (
     "</p></details></main><script>window.hacked = 1</script>"

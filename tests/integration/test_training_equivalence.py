@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from patlm.training.train import train
+from patlm.training.trainer.train import train
 from planted_episodes import planted_episodes
 from processes import run_python
 from training_runs import KilledAt, curve, run_config, run_training, weights

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 from patlm.cli.main import app
-from patlm.stores.adapters import AdapterRegistry
-from patlm.stores.episode_schema import Episode
-from patlm.training.train import train
-from patlm.training.train_errors import (
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.episodes.schema import Episode
+from patlm.training.errors import (
     ConfigRefused,
     EpisodesUnfit,
     NothingToTrainOn,
     NotWritten,
     OtherRun,
 )
+from patlm.training.trainer.train import train
 from planted_episodes import planted_episodes, save_base, write_episodes
 from processes import environment, run_python
 from training_runs import KilledAt, curve, run_config, run_training
@@ -65,7 +65,7 @@ def test_the_command_prints_one_object_and_adds_the_adapter(tmp_path: Path) -> N
 
 
 def test_the_manifest_says_what_it_was_trained_on(tmp_path: Path) -> None:
-    from patlm.stores.adapter_people import person_key
+    from patlm.stores.adapters.lineage import person_key
 
     episodes = planted_episodes(12)
     report = run_training(tmp_path, episodes)
@@ -183,7 +183,7 @@ def test_redacted_episodes_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_parent_of_another_base_is_refused(tmp_path: Path) -> None:
-    from patlm.stores.adapter_errors import AdapterUnfit
+    from patlm.stores.errors import AdapterUnfit
 
     run_training(tmp_path, planted_episodes(12))
     other = tmp_path / "other"
@@ -268,7 +268,7 @@ def test_a_registry_that_can_not_be_written_is_told(
 
     config = run_config(tmp_path, planted_episodes(12))
     with monkeypatch.context() as patched:
-        patched.setattr("patlm.stores.adapter_copying.shutil.copyfile", full)
+        patched.setattr("patlm.stores.adapters.folders.shutil.copyfile", full)
         with pytest.raises(NotWritten, match="No space left on device"):
             train(config)
     assert names(tmp_path / "adapters") == []

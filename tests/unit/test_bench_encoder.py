@@ -12,17 +12,15 @@ import numpy as np
 import pytest
 from habits import people
 from patlm.bench import encoder as bench
-from patlm.bench.encoder import measure_encoder, read_data_sets, without_spacing
-from patlm.bench.interval_plot import plot_intervals
-from patlm.bench.neighbours import measure_neighbours
-from patlm.bench.remembered import KnownVectors
-from patlm.bench.style_rivals import char_tfidf
-from patlm.models.style_modules import Count, count_texts
-from patlm.stores.readers import read_texts
-from patlm.stores.records import Text, Vectors
-from patlm.stores.sample import sample_corpus
-from patlm.training.bootstrap import interval
-from patlm.training.style_training import train_style
+from patlm.bench.encoder import KnownVectors, measure_encoder, read_data_sets, without_spacing
+from patlm.bench.encoder_rivals import char_tfidf, measure_neighbours
+from patlm.bench.plots import plot_intervals
+from patlm.evaluation.scores.statistics import interval
+from patlm.models.encoders.style import Count, count_texts
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.sample import sample_corpus
+from patlm.stores.types import Text, Vectors
+from patlm.training.style_encoder.train import train_style
 from store_fixtures import topic_encoder
 
 
@@ -46,7 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def few_authors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let folds of a small file be trained on."""
-    monkeypatch.setattr("patlm.training.style_training.LEAST_AUTHORS", 5)
+    monkeypatch.setattr("patlm.training.style_encoder.train.LEAST_AUTHORS", 5)
 
 
 def sample() -> list[object]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from habits import people
-from patlm.bench.evidence import measure_evidence
-from patlm.bench.evidence_preference import best_weight, harmless_weight, likeness
-from patlm.bench.evidence_requests import Asked, divided, filled, requests
-from patlm.bench.evidence_style import Gain, best_threshold, within_authors
-from patlm.stores.records import History, Text
+from patlm.bench.evidence.preference import best_weight, harmless_weight, likeness
+from patlm.bench.evidence.requests import Asked, divided, filled, requests
+from patlm.bench.evidence.run import measure_evidence
+from patlm.bench.evidence.style import Gain, best_threshold, within_authors
+from patlm.stores.types import History, Text
 from store_fixtures import style_encoder, text, topic_encoder
 
 

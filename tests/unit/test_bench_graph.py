@@ -13,10 +13,10 @@ from graph_communities import communities
 from patlm.bench import graph as bench
 from patlm.bench.aligned_people import People, closeness, nearest
 from patlm.bench.graph import measure_graph
-from patlm.bench.interval_plot import plot_intervals
-from patlm.stores.graph_form import TWO_HOP
-from patlm.stores.records import Text
-from patlm.training.graph_training import GraphSettings
+from patlm.bench.plots import plot_intervals
+from patlm.stores.texts.topics import TWO_HOP
+from patlm.stores.types import Text
+from patlm.training.user_topic_graph.train import GraphSettings
 from store_fixtures import text
 
 METHODS = {"trained", "trained_with_popularity", "two_hop", "popularity", "random"}

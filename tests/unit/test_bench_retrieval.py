@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from habits import people
-from patlm.bench import retrieval as bench
-from patlm.bench.corpus import LARGE_TOPIC, Corpus, Source, body_hash, make_source, read_source
-from patlm.bench.latency_plot import plot_latency
-from patlm.bench.retrieval_queries import recall_at
-from patlm.bench.vector_model import VectorModel, compare
+from patlm.bench.plots import plot_latency
+from patlm.bench.retrieval import run as bench
+from patlm.bench.retrieval.corpus import (
+    LARGE_TOPIC,
+    Corpus,
+    Source,
+    body_hash,
+    make_source,
+    read_source,
+)
+from patlm.bench.retrieval.queries import recall_at
+from patlm.bench.retrieval.vector_model import VectorModel, compare
 from patlm.cli.main import app
 from patlm.stores import FormatError, Found, Hit, Text
 from store_fixtures import style_encoder, topic_encoder
@@ -120,7 +127,7 @@ def test_recall_counts_ties_by_score() -> None:
 @pytest.fixture
 def toy(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command measure made-up people with encoders that count."""
-    monkeypatch.setattr("patlm.bench.corpus.read_source", lambda folder: source)
+    monkeypatch.setattr("patlm.bench.retrieval.corpus.read_source", lambda folder: source)
     monkeypatch.setattr(bench, "open_bench_encoders", lambda _: (style_encoder(), topic_encoder()))
     monkeypatch.setattr(bench, "REAL_TEXTS", 300)
     monkeypatch.setattr(bench, "INGESTED", 40)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from patlm.bench.serving_inputs import prompts_of, requests_of, texts_of
-from patlm.bench.serving_load import count_lost_and_crossed, measure_callers
-from patlm.bench.serving_prefix import share_read_twice
-from patlm.models.local_chat import LocalChatModel
-from patlm.models.scheduling import BatchLimits
-from patlm.stores.episode_schema import Episode, Sample
+from patlm.bench.serving.inputs import prompts_of, requests_of, texts_of
+from patlm.bench.serving.load import count_lost_and_crossed, measure_callers
+from patlm.bench.serving.prefix import share_read_twice
+from patlm.models.local.batcher import BatchLimits
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.stores.episodes.schema import Episode, Sample
 from tiny_models import tiny_chat
 
 

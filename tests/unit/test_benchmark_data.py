@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from patlm.cli.main import app
-from patlm.graph import opening
-from patlm.stores.file_rows import FormatError
-from patlm.training.benchmark_data import data_name, open_benchmark, read_benchmark
+from patlm.evaluation.dataset import data_name, open_benchmark, read_benchmark
+from patlm.graph import open as opening
+from patlm.stores.datasets.validation import FormatError
 from planted import write_planted
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from patlm.training import bootstrap
-from patlm.training.bootstrap import (
+from patlm.evaluation.scores import statistics as bootstrap
+from patlm.evaluation.scores.statistics import (
     RESAMPLES,
     ends,
     holm_levels,

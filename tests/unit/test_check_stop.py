@@ -9,7 +9,7 @@ import pytest
 from fakes import ScriptedChat, TableEncoder, at_angle
 from loop_parts import parts_of, turn_of
 from patlm.nodes.check_stop import check, draft_score, similarity_to_previous, stop_reason
-from patlm.nodes.turn import Turn
+from patlm.nodes.node import Turn
 
 # Cosine of each to (1, 0), which is where "east" lies.
 VECTORS = {

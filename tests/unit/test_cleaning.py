@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from patlm.stores.cleaning import (
+from patlm.stores.datasets.cleaning import (
     CLEANINGS,
     UnknownCleaning,
     check_cleanings,

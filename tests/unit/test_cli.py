@@ -10,8 +10,8 @@ import pytest
 from click.testing import Result
 from fakes import ScriptedChat, fails
 from patlm.cli.main import app
-from patlm.graph import opening
-from patlm.stores.episodes import read_episodes
+from patlm.graph import open as opening
+from patlm.stores.episodes.shards import read_episodes
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from patlm.stores import coarse_vectors
-from patlm.stores.best_first import HEAD, BestFirst
-from patlm.stores.coarse_vectors import CoarseVectors
+from patlm.stores.search import rotated_vectors as coarse_vectors
+from patlm.stores.search.authors import HEAD, BestFirst
+from patlm.stores.search.rotated_vectors import CoarseVectors
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -17,13 +17,13 @@ from collecting import (
 )
 from fakes import Asked, ScriptedChat, fails
 from loop_parts import GivenRetrieval, found
+from patlm.evaluation.targets import Target
 from patlm.stores import Text
-from patlm.stores.episode_schema import Episode, Group, Sample
-from patlm.training.collect import EpisodesLost
-from patlm.training.collect_plan import CollectPlan, UnfitPlan
-from patlm.training.collector import Collector
-from patlm.training.rewards import COMPONENTS, total, value
-from patlm.training.targets import Target
+from patlm.stores.episodes.schema import Episode, Group, Sample
+from patlm.training.collect.collector import Collector
+from patlm.training.collect.plan import CollectPlan, UnfitPlan
+from patlm.training.collect.run import EpisodesLost
+from patlm.training.rewards.components import COMPONENTS, total, value
 
 FIRST = CollectPlan(candidates=2, second_share=0)
 SECOND = CollectPlan(candidates=2, second_share=1)
@@ -339,7 +339,7 @@ def test_a_full_disc_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("patlm.stores.episodes.EpisodeWriter.append", full)
+    monkeypatch.setattr("patlm.stores.episodes.shards.EpisodeWriter.append", full)
     with pytest.raises(EpisodesLost, match="No space left on device; make room and run again"):
         collected(tmp_path, some_targets(2), parts_with(drawing_model()))
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import Result
 from collecting import episodes, timeless
 from patlm.cli.main import app
-from patlm.graph import opening
-from patlm.stores.splits import SPLITS
-from patlm.training.benchmark_data import BenchmarkData, open_benchmark, read_benchmark
+from patlm.evaluation.dataset import BenchmarkData, open_benchmark, read_benchmark
+from patlm.graph import open as opening
+from patlm.stores.datasets.splits import SPLITS
 from planted import write_planted
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner

@@ -10,12 +10,11 @@ import pytest
 import torch
 from collecting import collected, episodes, some_targets, timeless
 from loop_parts import ROLES, parts_of
-from patlm.graph.opening import chat_role
-from patlm.models.batch_report import BatchReport, RoleWork
-from patlm.models.local_chat import LocalChatModel
-from patlm.nodes.parts import Parts, PromptBudget
-from patlm.training.batch_fill import BatchFill
-from patlm.training.collect_plan import CollectPlan
+from patlm.graph.open import chat_role
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.models.telemetry import BatchReport, RoleWork
+from patlm.nodes.dependencies import Parts, PromptBudget
+from patlm.training.collect.plan import BatchFill, CollectPlan
 from tiny_models import tiny_chat
 
 # A token is a byte here: prompts of the usual budget would hold nothing but their frame.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from patlm.training.curves import curves_of, write_curves
+from patlm.training.trainer.run_folder import curves_of, write_curves
 
 HISTORY = [
     {"loss": 0.7, "grad_norm": 1.0, "step": 1, "epoch": 0.5},

@@ -10,8 +10,8 @@ import pytest
 from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, parts_of, run
 from patlm.graph.builder import build_graph
+from patlm.nodes.dependencies import Parts
 from patlm.nodes.errors import DeadlineError
-from patlm.nodes.parts import Parts
 from patlm.nodes.state import RunContext
 
 NODE_S = 0.2

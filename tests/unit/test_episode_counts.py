@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from episode_fixtures import FOUR, GROUP, RUN, candidate, collected, extractive, served
-from patlm.stores.episode_checks import check_episodes, faults_of
-from patlm.stores.episode_counts import count_episodes, no_variance
-from patlm.stores.episode_schema import Episode, Feedback, Sample, SamplingSettings
-from patlm.stores.episodes import EpisodeWriter, forget_episodes, read_episodes
+from patlm.stores.episodes.redaction import forget_episodes
+from patlm.stores.episodes.schema import Episode, Feedback, Sample, SamplingSettings
+from patlm.stores.episodes.shards import EpisodeWriter, read_episodes
+from patlm.stores.episodes.stats import check_episodes, count_episodes, faults_of, no_variance
 
 
 def test_what_a_collected_episode_holds_is_counted() -> None:

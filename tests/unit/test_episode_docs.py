@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from patlm.stores.episode_schema import (
+from patlm.stores.episodes.schema import (
     Episode,
     EvidenceRecord,
     Feedback,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, load_from_disk
 from episode_fixtures import FOUR, GROUP, RUN, collected
-from patlm.stores.episode_schema import Feedback
-from patlm.training.episode_export import ExportRefused, export_samples
+from patlm.stores.episodes.schema import Feedback
+from patlm.training.data.export import ExportRefused, export_samples
 from pyarrow import parquet
 
 SAID = (Feedback(run_id=RUN, accepted=True), Feedback(run_id=RUN, edited="So.", rating=4))

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from patlm.stores.episode_schema import (
+from patlm.stores.episodes.feedback import EmptyFeedback, NoSuchRun, find_run, give_feedback
+from patlm.stores.episodes.redaction import forget_episodes
+from patlm.stores.episodes.schema import (
     Episode,
     EvidenceRecord,
     Feedback,
@@ -18,15 +20,13 @@ from patlm.stores.episode_schema import (
     Sample,
     TargetRecord,
 )
-from patlm.stores.episodes import (
+from patlm.stores.episodes.shards import (
     COLLECTED,
-    DamagedLine,
     EpisodeWriter,
     UnknownEpisodeVersion,
-    forget_episodes,
     read_episodes,
 )
-from patlm.stores.feedback import EmptyFeedback, NoSuchRun, find_run, give_feedback
+from patlm.stores.files import DamagedLine
 from pydantic import ValidationError
 
 
@@ -342,7 +342,7 @@ def test_a_record_that_a_killed_forgetting_did_not_reach_is_reached_by_the_next(
         done.append(new)
         whole(old, new)
 
-    monkeypatch.setattr("patlm.stores.record_lines.os.replace", once)
+    monkeypatch.setattr("patlm.stores.files.os.replace", once)
     with pytest.raises(OSError, match="No space"):
         forget_episodes(tmp_path, "default", "gone")
     assert run_ids(tmp_path) == ["r1", "r2"], "what was not emptied is whole"

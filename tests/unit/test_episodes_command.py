@@ -12,7 +12,8 @@ from click.testing import Result
 from datasets import load_from_disk
 from episode_fixtures import FOUR, RUN, collected
 from patlm.cli.main import app
-from patlm.stores.episodes import COLLECTED, EpisodeWriter, forget_episodes, read_episodes
+from patlm.stores.episodes.redaction import forget_episodes
+from patlm.stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
 from typer.testing import CliRunner
 
 

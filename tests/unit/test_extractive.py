@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from patlm.training.extractive import preference_summary, style_summary
-from patlm.training.shared_phrases import shared_phrases, stop_words
+from patlm.evaluation.arms.extractive import (
+    preference_summary,
+    shared_phrases,
+    stop_words,
+    style_summary,
+)
 
 
 def longest_run(summary: str, texts: Sequence[str]) -> int:

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from patlm.nodes.state import Request
-from patlm.stores.records import Text
-from patlm.training import central_sentences as central
-from patlm.training.floors import (
+from patlm.evaluation.arms import extractive as central
+from patlm.evaluation.arms.floors import (
     EXTRACT_WORDS,
     FLOORS,
     MOST,
@@ -25,6 +23,8 @@ from patlm.training.floors import (
     floors_of,
     neighbours_of,
 )
+from patlm.nodes.state import Request
+from patlm.stores.types import Text
 from rouge_score.rouge_scorer import RougeScorer
 from store_fixtures import text
 

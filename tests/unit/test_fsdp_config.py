@@ -13,7 +13,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils import DistributedType
 from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
 from accelerate.utils.launch import prepare_multi_gpu_env
-from patlm.training.trained_model import Base, with_adapter
+from patlm.training.trainer.model import Base, with_adapter
 from planted_episodes import word_llama, word_tokenizer
 
 CONFIG = Path(__file__).parents[2] / "examples" / "fsdp" / "accelerate.yaml"

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 from graph_communities import DIMENSION, communities
+from patlm.evaluation.errors import TooFewLinks
 from patlm.graph.graph_artefact import TRAINED, TWO_HOP
-from patlm.models.graphsage import GraphSage
-from patlm.stores.splits import Place, deal
-from patlm.training.errors import TooFewLinks
-from patlm.training.graph_index import decide, learn_graph, measure_gate
-from patlm.training.graph_split import links_to_learn
-from patlm.training.graph_training import GraphSettings, train_graph
-from patlm.training.link_scores import by_degree, cosines, find_links
-from patlm.training.topic_graph import Links, TopicGraph, hide_links
+from patlm.models.encoders.graphsage import GraphSage
+from patlm.stores.datasets.splits import Place, deal
+from patlm.training.user_topic_graph.data import Links, TopicGraph, hide_links, links_to_learn
+from patlm.training.user_topic_graph.gate import decide, learn_graph, measure_gate
+from patlm.training.user_topic_graph.train import (
+    GraphSettings,
+    by_degree,
+    cosines,
+    find_links,
+    train_graph,
+)
 
 QUICK = GraphSettings(epochs=25, batch=64, learning_rate=5e-3, dropout=0.2)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from patlm.models.encoders.graph_weights import GraphWeights
+from patlm.models.encoders.graphsage import GraphSage, TopicSide
 from patlm.models.errors import ModelUnusable
-from patlm.models.graph_weights import GraphWeights
-from patlm.models.graphsage import GraphSage, TopicSide
 
 
 def model() -> GraphSage:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from patlm.models.adapter_shape import lora_config
-from patlm.training.guards import Guards, Limits, check_active, check_resumed
-from patlm.training.train_errors import AdapterNotTrained
-from patlm.training.trained_model import POLICY
+from patlm.models.local.adapters import lora_config
+from patlm.training.errors import AdapterNotTrained
+from patlm.training.trainer.guards import Guards, Limits, check_active, check_resumed
+from patlm.training.trainer.model import POLICY
 from peft import get_peft_model
 from planted_episodes import planted_episodes, word_llama
 from training_runs import run_training

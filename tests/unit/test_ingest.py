@@ -10,12 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from patlm.stores.file_rows import Reject, Row
-from patlm.stores.ingest import Ingested, ingest, place_rejects_file
-from patlm.stores.outcomes import Added
-from patlm.stores.records import Text
-from patlm.stores.split_files import SplitsError, load_splits
-from patlm.stores.text_store import TextStore
+from patlm.stores.datasets.ingest import Ingested, ingest, place_rejects_file
+from patlm.stores.datasets.splits import SplitsError, load_splits
+from patlm.stores.datasets.validation import Reject, Row
+from patlm.stores.texts.store import TextStore
+from patlm.stores.types import Added, Text
 from store_fixtures import style_encoder, topic_encoder
 
 

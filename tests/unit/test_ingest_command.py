@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 from click.testing import Result
-from patlm.cli import ingest
-from patlm.stores.text_store import TextStore
+from patlm.cli.texts import ingest
+from patlm.stores.texts.store import TextStore
 from store_fixtures import style_encoder, topic_encoder
 from typer.testing import CliRunner
 
@@ -36,7 +36,7 @@ def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
         ) as store:
             yield store
 
-    monkeypatch.setattr("patlm.graph.opening.open_store", open_store)
+    monkeypatch.setattr("patlm.graph.open.open_store", open_store)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from fakes import ScriptedChat
 from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
-from patlm.nodes.evidence import evidence_of_hits
+from patlm.nodes.dependencies import ChatRole
 from patlm.nodes.integrate import read_draft, write_draft
-from patlm.nodes.parts import ChatRole
 from patlm.nodes.prompts import PREFERENCE, REASONERS, STYLE
 from patlm.nodes.state import Request
+from patlm.nodes.trace import evidence_of_hits
 
 BOTH = {"style": "Curt.", "preference": "They like the view."}
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from patlm.evaluation.arms.configuration import Configuration, Side
+from patlm.evaluation.evaluator import Outcome
+from patlm.evaluation.items import Item, ItemFile
+from patlm.evaluation.runner import Cell, Scorer, Unit, run_units
+from patlm.evaluation.scores.leakage import LeakCheck
+from patlm.evaluation.targets import Target, targets_of
 from patlm.stores import Text
-from patlm.stores.splits import Splits
-from patlm.training.configuration import Configuration, Side
-from patlm.training.evaluate import Outcome
-from patlm.training.item_runs import Cell, Unit, run_units
-from patlm.training.items import Item, ItemFile
-from patlm.training.leaks import LeakCheck
-from patlm.training.scoring import Scorer
-from patlm.training.targets import Target, targets_of
+from patlm.stores.datasets.splits import Splits
 from store_fixtures import style_encoder, topic_encoder
 
 SHUFFLED = Configuration(Side(reasoner="given"), Side(reasoner="given"))

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from patlm.training.answers import Answers, AnswersLost
-from patlm.training.items import Item, ItemFile, ItemKey, ItemsLost
+from patlm.evaluation.cache import Answers, AnswersLost
+from patlm.evaluation.items import Item, ItemFile, ItemKey, ItemsLost
 
 
 def item(target: str, **given: object) -> Item:

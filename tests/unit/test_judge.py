@@ -6,8 +6,8 @@ import re
 
 import pytest
 from fakes import Asked, ScriptedChat
-from patlm.training.errors import TrainingError
-from patlm.training.judge import (
+from patlm.evaluation.errors import TrainingError
+from patlm.evaluation.scores.judge import (
     Judged,
     JudgeError,
     judge,

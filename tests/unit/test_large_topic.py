@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from patlm.stores import large_topic, top_ranks
 from patlm.stores.errors import InvalidQuery
-from patlm.stores.large_topic import Candidates, LargeTopic
-from patlm.stores.ragged import starts_of
-from patlm.stores.ranking import bm25, fuse, ranks
-from patlm.stores.rows import vector_column
-from patlm.stores.words import terms_of
+from patlm.stores.search import large_topics as large_topic
+from patlm.stores.search import large_topics as top_ranks
+from patlm.stores.search.large_topics import Candidates, LargeTopic
+from patlm.stores.search.scores import bm25, fuse, ranks
+from patlm.stores.search.words import terms_of
+from patlm.stores.texts.arrow import starts_of, vector_column
 
 NOBODY = "nobody"
 NO_WORDS = terms_of("")

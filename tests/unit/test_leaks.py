@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from patlm.training.leaks import LeakCheck, Leaks, shown
+from patlm.evaluation.scores.leakage import LeakCheck, Leaks, shown
 from store_fixtures import text
 
 REAL = "one two three four five six seven eight nine ten eleven twelve thirteen"

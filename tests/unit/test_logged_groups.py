@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from patlm.stores.episode_schema import SamplingSettings
-from patlm.training.logged_groups import LoggedRollouts, logged_reward, make_logged_groups
-from patlm.training.usable_groups import Needs, Skipped
+from patlm.stores.episodes.schema import SamplingSettings
+from patlm.training.data.groups import LoggedRollouts, logged_reward, make_logged_groups
+from patlm.training.data.samples import Needs, Skipped
 from planted_episodes import planted_episode
 
 BASE = "a" * 16

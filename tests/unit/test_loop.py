@@ -12,13 +12,12 @@ from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, loop_of, parts_of, run
 from patlm.nodes.errors import RequestError
+from patlm.nodes.node import Turn, as_node
 from patlm.nodes.prompts import ReasonerText
-from patlm.nodes.reason import build_reason
+from patlm.nodes.reason import TRAJECTORIES, Trajectory, build_reason
 from patlm.nodes.state import Result
-from patlm.nodes.trajectory import TRAJECTORIES, Trajectory
-from patlm.nodes.turn import Turn, as_node
-from patlm.stores.records import Found, Text
-from patlm.stores.text_store import TextStore
+from patlm.stores.texts.store import TextStore
+from patlm.stores.types import Found, Text
 
 NODES = {
     "style-retrieve",

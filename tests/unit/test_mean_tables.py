@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from patlm.bench.mean_tables import Cell, difference, table
-from patlm.bench.verdicts import say, verdicts
-from patlm.training.items import Item, ItemKey
+from patlm.evaluation.items import Item, ItemKey
+from patlm.evaluation.scores.tables import Cell, difference, table
+from patlm.evaluation.scores.verdicts import say, verdicts
 
 
 def items(arm: str, values: Sequence[float], *, seed: int = 0, **given: Any) -> list[Item]:

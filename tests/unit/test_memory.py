@@ -4,7 +4,7 @@ import platform
 
 import psutil
 import pytest
-from patlm.training.memory import give_back_memory
+from patlm.training.rounds.stages import give_back_memory
 
 MIB = 2**20
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nltk.tokenize import wordpunct_tokenize
 from nltk.translate.meteor_score import meteor_score
-from patlm.training import metrics
+from patlm.evaluation.scores import metrics
 from rouge_score.rouge_scorer import RougeScorer
 
 CASES = [

@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 from fakes import ScriptedChat, fails
 from loop_parts import MemoryTrace, loop_of, parts_of, run, turn_of
-from patlm.graph.opening import chat_role
-from patlm.models.local_chat import LocalChatModel
+from patlm.evaluation.cache import Answers, RememberedChat
+from patlm.graph.open import chat_role
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.nodes.dependencies import ChatRole, Parts
 from patlm.nodes.errors import LoopError
 from patlm.nodes.model_call import call_model
-from patlm.nodes.parts import ChatRole, Parts
 from patlm.nodes.prompts import Prompt
 from patlm.nodes.state import RunContext
-from patlm.stores.episode_schema import Sample, SamplingSettings
-from patlm.training.answers import Answers
-from patlm.training.remembered_chat import RememberedChat
+from patlm.stores.episodes.schema import Sample, SamplingSettings
 from tiny_models import tiny_chat
 
 ROLES = ("style", "preference", "integrate")

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from adapter_fixtures import random_adapter
-from patlm.models.adapter_slots import AdapterFiles, AdapterSlots
 from patlm.models.errors import AdapterRefused
-from patlm.models.fingerprint import fingerprint
-from patlm.models.local_chat import LocalChatModel
+from patlm.models.local.adapters import AdapterFiles, AdapterSlots, fingerprint
+from patlm.models.local.chat_model import LocalChatModel
 from peft import PeftModel
 from tiny_models import tiny_chat, tiny_llama, tiny_tokenizer
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from patlm.models.batch_report import BatchReport
-from patlm.models.batching import Batcher
 from patlm.models.errors import GenerationFailed, ModelBusy, ModelClosed, WorkerDied
-from patlm.models.rows import Row
-from patlm.models.sampling import Sampling
-from patlm.models.scheduling import BatchLimits, Load, next_batch
+from patlm.models.local.batcher import Batcher, BatchLimits, Load, next_batch
+from patlm.models.local.rows import Row
+from patlm.models.local.sampling import Sampling
+from patlm.models.telemetry import BatchReport
 
 END = 0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from patlm.models.local_chat import LocalChatModel
+from patlm.models.local.chat_model import LocalChatModel
 from tiny_models import tiny_chat
 
 CALLS = [

@@ -12,11 +12,10 @@ import torch
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from patlm.models import bundled, device
-from patlm.models.chat import model_name, open_chat_model
+from patlm.models.encoders.sentence import EmbeddingsEncoder
 from patlm.models.errors import CallRefused, ModelError, ModelNotFound, ModelUnusable
-from patlm.models.local_chat import LocalChatModel
-from patlm.models.sentence_encoder import EmbeddingsEncoder
-from patlm.models.token_count import token_counter
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.models.open import model_name, open_chat_model, token_counter
 from tiny_models import tiny_chat
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from adapter_fixtures import random_adapter
-from patlm.models.adapter_slots import AdapterFiles, AdapterSlots
-from patlm.models.generation import RunningBatch
-from patlm.models.kv_cache import ROOM, Piece, RoomyCache, holds_plain_layers, joined
-from patlm.models.rows import Completion, Row
-from patlm.models.sampling import Sampling
+from patlm.models.local.adapters import AdapterFiles, AdapterSlots
+from patlm.models.local.engine import RunningBatch
+from patlm.models.local.kv_cache import ROOM, Piece, RoomyCache, holds_plain_layers, joined
+from patlm.models.local.rows import Completion, Row
+from patlm.models.local.sampling import Sampling
 from tiny_models import tiny_llama, tiny_tokenizer
 from transformers import LlamaConfig, MistralConfig, MistralForCausalLM, PreTrainedModel
 
@@ -131,7 +131,7 @@ def test_a_batch_that_can_not_be_read_leaves_the_others(
     running.admit([first])
     running.write(after(3))
     with monkeypatch.context() as patch:
-        patch.setattr("patlm.models.generation.left_pad", lambda *_: 1 / 0)
+        patch.setattr("patlm.models.local.engine.left_pad", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             running.admit([second])
     to_the_end(running)

@@ -13,16 +13,16 @@ import pytest
 import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START, StateGraph
-from patlm.models import generation, token_hooks
-from patlm.models.adapter_slots import AdapterSlots
 from patlm.models.errors import CallRefused, GenerationFailed, ModelClosed
-from patlm.models.generation import RunningBatch, left_pad
-from patlm.models.local_chat import LocalChatModel
-from patlm.models.rows import Row
-from patlm.models.sampling import Sampling
-from patlm.models.scheduling import BatchLimits
-from patlm.models.token_count import token_counter
-from patlm.models.token_hooks import draw
+from patlm.models.local import engine as generation
+from patlm.models.local import engine as token_hooks
+from patlm.models.local.adapters import AdapterSlots
+from patlm.models.local.batcher import BatchLimits
+from patlm.models.local.chat_model import LocalChatModel
+from patlm.models.local.engine import RunningBatch, draw, left_pad
+from patlm.models.local.rows import Row
+from patlm.models.local.sampling import Sampling
+from patlm.models.open import token_counter
 from tiny_models import WINDOW, tiny_chat
 
 PROMPTS = ["a", "a longer prompt than the first", "b?", "Ünïcödé", "x" * 90, "one two three"]

@@ -8,13 +8,12 @@ from email.utils import format_datetime
 import pytest
 from fakes import ScriptedChat
 from patlm.graph import Settings
-from patlm.graph.opening import chat_role
-from patlm.models.chat import model_name, open_chat_model
+from patlm.graph.open import chat_role
 from patlm.models.errors import AdapterRefused, CallRefused, ModelUnusable
-from patlm.models.remote_chat import RemoteChatModel
-from patlm.models.remote_faults import read_fault
-from patlm.models.remote_options import RemoteOptions
-from patlm.models.remote_server import Server
+from patlm.models.open import model_name, open_chat_model
+from patlm.models.remote.chat_model import RemoteChatModel, RemoteOptions
+from patlm.models.remote.faults import read_fault
+from patlm.models.remote.server import Server
 
 OURS = Server("openai", "base", "http://127.0.0.1:8000/v1")
 OTHER = Server("anthropic", "some-model")

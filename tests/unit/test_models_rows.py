@@ -6,12 +6,10 @@ import threading
 from concurrent.futures import CancelledError
 
 import pytest
-from patlm.models.control_tokens import control_tokens, neutralise
 from patlm.models.errors import CallRefused
-from patlm.models.repeats import RepeatGuard
-from patlm.models.rows import Row
-from patlm.models.sampling import Sampling
-from patlm.models.text_stream import StopStrings, TextPieces
+from patlm.models.local.rows import Row
+from patlm.models.local.sampling import RepeatGuard, Sampling, StopStrings, TextPieces
+from patlm.models.sanitise import control_tokens, neutralise
 from tiny_models import tiny_tokenizer
 
 END = 257

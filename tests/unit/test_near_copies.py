@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from patlm.stores.author_walk import Told, without_copies
-from patlm.stores.near_copies import COPIED, LEAST_SHARED, copies_among, copies_of, shingles_of
-from patlm.stores.records import History, Hit
-from patlm.stores.unseen import Unseen
-from patlm.stores.words import bare, terms_of
+from patlm.stores.search.authors import Told, without_copies
+from patlm.stores.search.duplicates import (
+    COPIED,
+    LEAST_SHARED,
+    Unseen,
+    copies_among,
+    copies_of,
+    shingles_of,
+)
+from patlm.stores.search.words import bare, terms_of
+from patlm.stores.types import History, Hit
 from store_fixtures import text
 
 ASKED = (

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from patlm.bench.page_server import names_loopback, serving
+from patlm.evaluation.report.html import names_loopback, serving
 from patlm.stores.errors import StoreError
 from processes import environment
 

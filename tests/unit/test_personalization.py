@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 from fakes import Asked, ScriptedChat, fails
-from patlm.bench.arms import ARMS, UnknownArm, arms_named
-from patlm.bench.personalization import ITEMS, Measured, Plan, measure_personalization, read_targets
-from patlm.bench.results import results_of
-from patlm.graph import opening
-from patlm.training.answers import Answers
-from patlm.training.errors import TrainingError
-from patlm.training.items import Item
-from patlm.training.remembered_chat import RememberedChat
-from patlm.training.targets import NoTargets
+from patlm.evaluation.arms.registry import ARMS, UnknownArm, arms_named
+from patlm.evaluation.benchmark import ITEMS, Measured, Plan, measure_personalization, read_targets
+from patlm.evaluation.cache import Answers, RememberedChat
+from patlm.evaluation.errors import TrainingError
+from patlm.evaluation.items import Item
+from patlm.evaluation.run import results_of
+from patlm.evaluation.targets import NoTargets
+from patlm.graph import open as opening
 from planted import deaf_model, reading_model, write_planted
 from store_fixtures import cheap_encoders
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from patlm.cli.main import app
-from patlm.graph import opening
+from patlm.graph import open as opening
 from planted import write_planted
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
@@ -106,7 +106,7 @@ def test_a_full_disc_is_said_in_a_line(
         pytest.skip("this system has no /dev/full")
     (tmp_path / "R").mkdir()
     (tmp_path / "R" / "items.jsonl").symlink_to("/dev/full")
-    monkeypatch.setattr("patlm.training.items._ends_line", lambda file: True)
-    monkeypatch.setattr("patlm.training.items.ItemFile._read", lambda self: None)
+    monkeypatch.setattr("patlm.evaluation.items._ends_line", lambda file: True)
+    monkeypatch.setattr("patlm.evaluation.items.ItemFile._read", lambda self: None)
     said = refused(call(tmp_path, planted, "--arms", "both"))
     assert "No space left on device" in said and "run again" in said

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from fakes import Asked, ScriptedChat
-from patlm.graph import DraftToken, NodeUpdate, Personalizer, Request, Result, opening
+from patlm.graph import DraftToken, NodeUpdate, Personalizer, Request, Result
+from patlm.graph import open as opening
 from patlm.nodes.errors import LoopError, RequestError
-from patlm.stores.episodes import read_episodes
+from patlm.stores.episodes.shards import read_episodes
 from patlm.stores.errors import StoreError
 from store_fixtures import cheap_encoders
 

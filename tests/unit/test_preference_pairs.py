@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from patlm.stores.episode_schema import Episode, Sample
-from patlm.training.preference_pairs import Pair, PairSettings, make_pairs
-from patlm.training.usable_groups import Needs, Skipped
+from patlm.stores.episodes.schema import Episode, Sample
+from patlm.training.data.pairs import Pair, PairSettings, make_pairs
+from patlm.training.data.samples import Needs, Skipped
 from planted_episodes import planted_episode
 
 BASE = "a" * 16

@@ -7,7 +7,7 @@ import pytest
 from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, found, parts_of, turn_of
 from patlm.nodes.preference_retrieve import preference_confidence, retrieve
-from patlm.stores.records import Text
+from patlm.stores.types import Text
 from store_fixtures import topic_encoder
 
 

@@ -1,7 +1,7 @@
 """How far a long command is, where there is no terminal to draw on."""
 
 import pytest
-from patlm.cli.progress import progress
+from patlm.cli.output import progress
 
 
 def test_lines_tell_of_the_start_and_of_every_tenth_of_all(capsys: pytest.CaptureFixture[str]):

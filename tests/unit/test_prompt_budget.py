@@ -6,7 +6,7 @@ import random
 
 import pytest
 from fakes import words
-from patlm.nodes.prompt_budget import cut, fit, shares
+from patlm.nodes.budget import cut, fit, shares
 
 
 def letters(text: str) -> int:

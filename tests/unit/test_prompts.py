@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fakes import words
-from patlm.nodes.parts import PromptBudget
+from patlm.nodes.dependencies import PromptBudget
 from patlm.nodes.prompts import (
     ABSTENTION,
     PREFERENCE,

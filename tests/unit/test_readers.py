@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patlm.stores.display_names import is_display_name
-from patlm.stores.file_rows import FormatError, Reject
-from patlm.stores.readers import detect, read_texts
-from patlm.stores.records import Text
-from patlm.stores.sample import sample_corpus
+from patlm.stores.datasets.formats import detect, read_texts
+from patlm.stores.datasets.sample import sample_corpus
+from patlm.stores.datasets.validation import FormatError, Reject, is_display_name
+from patlm.stores.types import Text
 
 GOOD = {"user_id": "u1", "topic_id": "t1", "title": "Fine", "text": "It works.", "rating": 4}
 

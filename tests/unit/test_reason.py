@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from fakes import ScriptedChat
 from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
-from patlm.nodes.evidence import evidence_of_hits
 from patlm.nodes.prompts import REASONERS
 from patlm.nodes.reason import read_summary, summarise
 from patlm.nodes.state import Request
+from patlm.nodes.trace import evidence_of_hits
 
 REQUEST = Request(user_id="ana", task="long", title="Two nights by the sea")
 OWN = evidence_of_hits(STYLE_FOUND, "own_history", REQUEST)[:1]

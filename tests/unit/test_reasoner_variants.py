@@ -7,13 +7,13 @@ from typing import Any
 
 from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, found, parts_of
+from patlm.evaluation.arms.configuration import SILENT, Configuration, Side
+from patlm.evaluation.arms.reasoners import CONSTANT, MERGED
+from patlm.evaluation.evaluator import Evaluator, Outcome
+from patlm.evaluation.targets import Target, targets_of
 from patlm.nodes.prompts import PREFERENCE, STYLE
 from patlm.stores import Text
-from patlm.stores.splits import Splits
-from patlm.training.configuration import SILENT, Configuration, Side
-from patlm.training.evaluate import Evaluator, Outcome
-from patlm.training.reasoner_variants import CONSTANT, MERGED
-from patlm.training.targets import Target, targets_of
+from patlm.stores.datasets.splits import Splits
 
 STYLE_TEXT, PREFERENCE_TEXT, OWN_TEXT = "I slept. I ate. I left.", "The view over the bay", "Mine."
 

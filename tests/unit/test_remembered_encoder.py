@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from patlm.stores.records import Vectors
-from patlm.training.remembered_encoder import RememberedEncoder
+from patlm.evaluation.cache import RememberedEncoder
+from patlm.stores.types import Vectors
 
 
 class Sociable:

@@ -6,12 +6,12 @@ import pytest
 from collecting import SOURCE, drawing_model, parts_with, some_targets
 from fakes import Asked, ScriptedChat
 from patlm.nodes.state import Request, RunContext
-from patlm.stores.episode_schema import Episode
-from patlm.training.collect_plan import CollectPlan
-from patlm.training.collector import Collector
-from patlm.training.replay import Replay
-from patlm.training.replay_reward import ReplayReward, UnknownContext
-from patlm.training.rewards import RewardWeights
+from patlm.stores.episodes.schema import Episode
+from patlm.training.collect.collector import Collector
+from patlm.training.collect.plan import CollectPlan
+from patlm.training.collect.sampler import Replay
+from patlm.training.methods.policy_reward import ReplayReward, UnknownContext
+from patlm.training.rewards.components import RewardWeights
 
 
 def one(model: ScriptedChat, second: float = 0) -> Episode:

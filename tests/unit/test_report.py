@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import typer
-from patlm.bench import report_words as words
-from patlm.bench.page import interval, number, render, share, signed
-from patlm.bench.report import write_report
-from patlm.bench.report_plots import plot_gains, plot_histories
-from patlm.bench.report_records import BrokenResults, Comparison, Figure, Results
-from patlm.cli import bench_report
-from patlm.training.errors import TrainingError
+from patlm.cli.bench import personalization as bench_report
+from patlm.evaluation.errors import TrainingError
+from patlm.evaluation.report import text as words
+from patlm.evaluation.report.html import interval, number, render, share, signed
+from patlm.evaluation.report.page import write_report
+from patlm.evaluation.report.plots import plot_gains, plot_histories
+from patlm.evaluation.report.records import BrokenResults, Comparison, Figure, Results
 from report_results import HOSTILE, examples, hostile, results, several_histories, write
 from typer.testing import CliRunner
 

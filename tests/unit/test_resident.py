@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from patlm.stores.resident import RATIO, Resident, ResidentBuilder
-from patlm.stores.rows import vector_column, vectors_of
-from patlm.stores.sums import on_grid
+from patlm.stores.texts.arrow import on_grid, vector_column, vectors_of
+from patlm.stores.texts.resident import RATIO, Resident, ResidentBuilder
 
 COLUMNS = ["text_id", "user_id", "style"]
 

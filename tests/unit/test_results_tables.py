@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from patlm.bench.report_records import read_results
-from patlm.bench.results_tables import results_tables
 from patlm.cli.main import app
+from patlm.evaluation.report.markdown import results_tables
+from patlm.evaluation.report.records import read_results
 from report_results import results, several_histories
 from typer.testing import CliRunner
 

@@ -10,15 +10,8 @@ import pytest
 from fakes import TableEncoder, at_angle, words
 from patlm.nodes.prompts import ABSTENTION
 from patlm.nodes.state import Request
-from patlm.stores.episode_schema import Sample
-from patlm.training.reward_consistency import (
-    build_topic_consistency,
-    sentiment_consistency_proxy,
-    sentiment_sign,
-)
-from patlm.training.reward_measure import RewardMeasure, Situation
-from patlm.training.reward_penalties import build_overlong, copying, topic_words
-from patlm.training.rewards import (
+from patlm.stores.episodes.schema import Sample
+from patlm.training.rewards.components import (
     COMPONENTS,
     PENALTIES,
     VALUE,
@@ -30,6 +23,16 @@ from patlm.training.rewards import (
     quality,
     total,
     value,
+)
+from patlm.training.rewards.measure import (
+    RewardMeasure,
+    Situation,
+    build_overlong,
+    build_topic_consistency,
+    copying,
+    sentiment_consistency_proxy,
+    sentiment_sign,
+    topic_words,
 )
 
 REAL, DRAFT = "the view is grand", "the view is cold"

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from patlm.training.items import Item, ItemKey
-from patlm.training.rounds import Trained, run_rounds
-from patlm.training.rounds_plan import RoundsPlan, UnknownStage, numbered
-from patlm.training.rounds_state import BrokenState, RoundsState
-from patlm.training.stage_items import BrokenStageItems, StageItems
+from patlm.evaluation.items import Item, ItemKey
+from patlm.training.rounds.loop import Trained, run_rounds
+from patlm.training.rounds.plan import RoundsPlan, UnknownStage, numbered
+from patlm.training.rounds.results import BrokenStageItems, StageItems
+from patlm.training.rounds.state import BrokenState, RoundsState
 
 WORTH = {"integrate@1": 0.05, "style@1": 0.0, "preference@1": 0.0}
 """What an adapter adds to the quality of a draft."""

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from fakes import ScriptedChat
 from loop_parts import LONG, parts_of
-from patlm.graph import dev, opening
-from patlm.graph.dev import make_graph
+from patlm.graph import open as opening
+from patlm.graph import server as dev
 from patlm.graph.runtime import Runtime, get_runtime
+from patlm.graph.server import make_graph
 from patlm.graph.settings import Settings
-from patlm.nodes.parts import Parts
+from patlm.nodes.dependencies import Parts
 
 
 class Opening:

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from itertools import combinations
 
 import pytest
-from patlm.stores.file_rows import Reject
-from patlm.stores.readers import read_texts
-from patlm.stores.records import Text
-from patlm.stores.sample import sample_corpus
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.sample import sample_corpus
+from patlm.stores.datasets.validation import Reject
+from patlm.stores.types import Text
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 

@@ -14,7 +14,8 @@ import pytest
 from click.testing import Result
 from patlm.cli import serve_stats
 from patlm.cli.main import app
-from patlm.graph import Settings, opening
+from patlm.graph import Settings
+from patlm.graph import open as opening
 from patlm.models.stats_file import ProcessStats, StatsFile, read_stats
 from serving_reports import batch_report, call_report, until
 from store_fixtures import cheap_encoders

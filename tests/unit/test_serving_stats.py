@@ -8,8 +8,7 @@ import time
 
 import pytest
 from langgraph.graph import START, StateGraph
-from patlm.models.batch_report import BatchReport
-from patlm.models.serving_stats import Figures, ServingStats, Spread
+from patlm.models.telemetry import BatchReport, Figures, ServingStats, Spread
 from serving_reports import batch_report, call_report, watched_chat
 
 FIRST = batch_report(

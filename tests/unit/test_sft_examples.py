@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from patlm.nodes.parts import PromptBudget
+from patlm.nodes.dependencies import PromptBudget
 from patlm.nodes.prompts import integrate_prompt
 from patlm.nodes.state import Request
-from patlm.stores.episode_schema import Episode, Sample
-from patlm.training.sft_examples import integrate_examples, left_out, reasoner_examples
-from patlm.training.token_ids import answer_ids, prompt_ids
-from patlm.training.usable_groups import Needs, Skipped
+from patlm.stores.episodes.schema import Episode, Sample
+from patlm.training.data.samples import Needs, Skipped
+from patlm.training.data.sft_examples import integrate_examples, left_out, reasoner_examples
+from patlm.training.data.token_ids import answer_ids, prompt_ids
 from planted_episodes import planted_episode
 from tiny_models import tiny_chat, tiny_tokenizer
 

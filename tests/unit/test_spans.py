@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from patlm.graph import Settings
-from patlm.graph.watching import open_watches
+from patlm.graph.open import open_watches
 from patlm.models.errors import ModelNotFound
 from patlm.models.spans import CallSpans
 from processes import run_python
@@ -164,7 +164,7 @@ def test_nothing_is_imported_unless_they_are_on(tmp_path: Path, otel: str, loade
     code = (
         "import sys\n"
         "from patlm.graph.settings import Settings\n"
-        "from patlm.graph.watching import open_watches\n"
+        "from patlm.graph.open import open_watches\n"
         f"with open_watches(Settings(otel={otel}, stats='stats')): pass\n"
         "print('opentelemetry' in sys.modules)"
     )

@@ -8,24 +8,22 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from patlm.stores.records import Text
-from patlm.stores.split_files import (
-    SplitsError,
-    extend_splits,
-    find_splits_file,
-    forget_split,
-    load_splits,
-    save_splits,
-)
-from patlm.stores.splits import (
+from patlm.stores.datasets.splits import (
     SPLITS,
     Place,
     Splits,
+    SplitsError,
     deal,
+    extend_splits,
+    find_splits_file,
+    forget_split,
     latest_as_targets,
+    load_splits,
+    save_splits,
     split_by_hash,
     user_key,
 )
+from patlm.stores.types import Text
 
 
 def targets(topic: str, number: int) -> list[Place]:

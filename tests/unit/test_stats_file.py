@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patlm.models.serving_stats import ServingStats
 from patlm.models.stats_file import ProcessStats, StatsFile, read_stats
+from patlm.models.telemetry import ServingStats
 from processes import run_python
 from serving_reports import batch_report, until
 

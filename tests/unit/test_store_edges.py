@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 from patlm.stores import History, Text
-from patlm.stores.columns import seen_schemas
-from patlm.stores.edges import align, requester_embedding
-from patlm.stores.topics import Topics, count_topics, rows_of_topics, topics_of_rows
-from patlm.stores.users import Users, count_users, rows_of_users, users_of_rows
+from patlm.stores.search.alignment import align, requester_embedding
+from patlm.stores.texts.schema import seen_schemas
+from patlm.stores.texts.topics import Topics, count_topics, rows_of_topics, topics_of_rows
+from patlm.stores.texts.users import Users, count_users, rows_of_users, users_of_rows
 from store_fixtures import style_encoder, text, topic_encoder
 
 EAST, NORTH = np.array([1, 0], np.float32), np.array([0, 1], np.float32)

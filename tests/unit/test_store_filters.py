@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from patlm.stores.errors import InvalidFilter
-from patlm.stores.filters import RESERVED_NAMESPACE, all_but_user, every_namespace, within
+from patlm.stores.texts.filters import RESERVED_NAMESPACE, all_but_user, every_namespace, within
 
 
 def test_a_filter_begins_with_its_namespace() -> None:

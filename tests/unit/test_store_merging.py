@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from patlm.stores import Text
-from patlm.stores.columns import seen_schemas
-from patlm.stores.schema import TOPICS, USERS
-from patlm.stores.topics import TopicTotals, count_topics, rows_of_topics, topics_of_rows
-from patlm.stores.users import Users, UserTotals, count_users, rows_of_users, users_of_rows
+from patlm.stores.texts.schema import TOPICS, USERS, seen_schemas
+from patlm.stores.texts.topics import TopicTotals, count_topics, rows_of_topics, topics_of_rows
+from patlm.stores.texts.users import Users, UserTotals, count_users, rows_of_users, users_of_rows
 from store_fixtures import TOPIC, style_encoder
 
 SCHEMAS = seen_schemas(style_encoder(dimension=4), TOPIC)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from patlm.stores.pieces import PieceFinder, pieces_of
+from patlm.stores.texts.forget import PieceFinder, pieces_of
 
 ALPHABETS = {"ascii": "ab c", "accents": "aé ç", "wide": "a漢 🙂"}
 

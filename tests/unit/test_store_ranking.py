@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from patlm.stores.ranking import bm25, factors, fuse, ranks
-from patlm.stores.words import bare, terms_of
+from patlm.stores.search.scores import bm25, factors, fuse, ranks
+from patlm.stores.search.words import bare, terms_of
 
 
 def corpus(*texts: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from patlm.stores.sums import exact_sum, on_grid, unit
+from patlm.stores.texts.arrow import exact_sum, on_grid, unit
 
 
 def unit_rows(count: int, seed: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from fakes import ScriptedChat
 from loop_parts import GivenRetrieval, parts_of, run
 from patlm.nodes.strategies import STRATEGIES, Question, oracle, with_oracle
 from patlm.stores import Found, History, Hit
-from patlm.stores.choices import Choice, matched
+from patlm.stores.search.request import Choice, matched
 from store_fixtures import style_encoder, text, topic_encoder
 
 NAMES = ["aligned", "random", "anti_aligned", "same_topic", "random_topic", "own_history"]

@@ -8,15 +8,15 @@ import sys
 
 import numpy as np
 import pytest
-from patlm.models.char_ngrams import hash_ngrams
-from patlm.models.style_features import (
+from patlm.models.encoders.style import StyleEncoder
+from patlm.models.encoders.style_features import (
     GROUP_WEIGHTS,
     NAMES,
     SHARES,
     count_style,
+    hash_ngrams,
     is_portuguese,
 )
-from patlm.models.style_model import StyleEncoder
 from patlm.stores import Text, read_texts, sample_corpus
 
 SHOUTER = "LOVE IT!!!  Best strap EVER!!!  Buy it now!!!  You won't regret it!!!"

@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 import torch
 from habits import people
+from patlm.models.encoders.style import (
+    ABOUT_FILE,
+    LEAST_TEXTS,
+    SHAPE_BINS,
+    FeatureWeights,
+    StyleEncoder,
+    StyleFeatures,
+)
+from patlm.models.encoders.style_features import NAMES, SHARES, count_style, shape_of
 from patlm.models.errors import ModelNotFound, ModelUnusable
-from patlm.models.style_features import NAMES, SHARES, count_style
-from patlm.models.style_model import ABOUT_FILE, StyleEncoder
-from patlm.models.style_modules import LEAST_TEXTS, SHAPE_BINS, FeatureWeights, StyleFeatures
-from patlm.models.style_shapes import shape_of
 from sentence_transformers import SentenceTransformer
 
 BODIES = [text.body for text in people()]

@@ -7,7 +7,7 @@ import pytest
 from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, found, parts_of, turn_of
 from patlm.nodes.style_retrieve import cold_start, retrieve, style_confidence
-from patlm.stores.records import Found, History, Text
+from patlm.stores.types import Found, History, Text
 from store_fixtures import style_encoder
 
 OWN = [Text("ana", "Lovely!! Slept like a log.", rating=5), Text("ana", "OK, I guess; cold.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from patlm.bench.style_rivals import Rival, char_tfidf, length, rivals, stylometry
+from patlm.bench.encoder_rivals import Rival, char_tfidf, length, rivals, stylometry
 
 LOUD = ["WOW!!! SO GOOD!!! BUY IT!!!", "YES!!! IT WORKS!!! WOW!!!"]
 CALM = ["it works well, and i would buy it again, i think", "so far, so good, and it is quiet"]

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 import torch
 from habits import TOPICS, people
-from patlm.stores.splits import Splits, user_key
-from patlm.training.errors import TooFewAuthors
-from patlm.training.style_episodes import LONGEST, NEGATIVES, draw_batch, find_pairs
-from patlm.training.style_split import split_for_style
-from patlm.training.style_training import StyleSettings, start_weights, train_style
+from patlm.evaluation.errors import TooFewAuthors
+from patlm.stores.datasets.splits import Splits, user_key
+from patlm.training.style_encoder.data import (
+    LONGEST,
+    NEGATIVES,
+    draw_batch,
+    find_pairs,
+    split_for_style,
+)
+from patlm.training.style_encoder.train import StyleSettings, start_weights, train_style
 from store_fixtures import text
 
 PEOPLE = people()

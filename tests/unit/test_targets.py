@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from patlm.evaluation.targets import NoTargets, Target, targets_of
 from patlm.stores import Text
-from patlm.stores.splits import Place, deal
-from patlm.training.targets import NoTargets, Target, targets_of
+from patlm.stores.datasets.splits import Place, deal
 from store_fixtures import text
 
 TEXTS = [

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, loop_of, parts_of
 from patlm.nodes.errors import ModelCallError, RequestError
 from patlm.nodes.state import RunContext
-from patlm.stores.records import Text
+from patlm.stores.types import Text
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
 CHANGING = {

@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from patlm.models.graphsage import GraphSage
-from patlm.stores.records import Text, Vectors
-from patlm.stores.splits import Splits, user_key
-from patlm.training.graph_split import links_of, links_to_learn
-from patlm.training.link_scores import by_degree, cosines, find_links, ranks_of
-from patlm.training.topic_graph import Links, TopicGraph, hide_links
+from patlm.models.encoders.graphsage import GraphSage
+from patlm.stores.datasets.splits import Splits, user_key
+from patlm.stores.types import Text, Vectors
+from patlm.training.user_topic_graph.data import (
+    Links,
+    TopicGraph,
+    hide_links,
+    links_of,
+    links_to_learn,
+)
+from patlm.training.user_topic_graph.train import by_degree, cosines, find_links, ranks_of
 from store_fixtures import text
 
 # Three topics on three axes; ann is on tea and pot, bob on tea and cup, cy on pot and cup.

@@ -15,13 +15,12 @@ from episode_fixtures import FOUR, collected
 from fakes import ScriptedChat, fails
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
 from markupsafe import escape
-from patlm.bench.loop_drawing import describe, draw_loop
-from patlm.bench.loop_path import nodes_of, trajectories_of
-from patlm.bench.trace_view import began, render_view, view_of
-from patlm.cli import view
-from patlm.stores.episode_schema import Episode, Feedback, Group, Sample, TargetRecord
-from patlm.stores.episodes import EpisodeWriter
-from patlm.stores.records import Text
+from patlm.cli.runs import inspect as view
+from patlm.evaluation.report.loop_drawing import describe, draw_loop, nodes_of, trajectories_of
+from patlm.evaluation.report.trace import began, render_view, view_of
+from patlm.stores.episodes.schema import Episode, Feedback, Group, Sample, TargetRecord
+from patlm.stores.episodes.shards import EpisodeWriter
+from patlm.stores.types import Text
 from typer.testing import CliRunner
 
 HOSTILE = '</p><script>document.title="x"</script><img src=x onerror="1">&<b>'

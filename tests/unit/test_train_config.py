@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer.main
 from patlm.cli.main import app
-from patlm.training.train_config import NAMES, TrainConfig, described, read_config, settled
-from patlm.training.train_errors import ConfigRefused, WrongWorldSize
+from patlm.training.errors import ConfigRefused, WrongWorldSize
+from patlm.training.trainer.config import NAMES, TrainConfig, described, read_config, settled
 from planted_episodes import planted_episodes
 from training_runs import run_training
 from typer.core import TyperGroup

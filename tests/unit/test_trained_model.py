@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from patlm.models.adapter_shape import lora_config
-from patlm.stores.adapter_manifest import Manifest
-from patlm.stores.adapters import AdapterRegistry
-from patlm.training.dpo import build_dpo_trainer, dpo_arguments
-from patlm.training.preference_pairs import PairSettings, make_pairs
-from patlm.training.train_config import settled
-from patlm.training.trained_model import open_base, save_adapter, trainable_weights, with_adapter
-from patlm.training.usable_groups import Needs, Skipped
+from patlm.models.local.adapters import lora_config
+from patlm.stores.adapters.manifest import Manifest
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.training.data.pairs import PairSettings, make_pairs
+from patlm.training.data.samples import Needs, Skipped
+from patlm.training.methods.dpo import build_dpo_trainer, dpo_arguments
+from patlm.training.trainer.config import settled
+from patlm.training.trainer.model import open_base, save_adapter, trainable_weights, with_adapter
 from peft import PeftModel, get_peft_model
 from planted_episodes import planted_episodes, save_base, word_llama
 from training_runs import KilledAt, curve, run_config, run_training, weights
@@ -100,7 +100,7 @@ def test_the_policy_alone_is_saved_in_bf16(tmp_path: Path) -> None:
 
 
 def test_checkpoints_hold_no_reference(tmp_path: Path) -> None:
-    from patlm.training.train import train
+    from patlm.training.trainer.train import train
 
     config = run_config(tmp_path, planted_episodes(20), method="grpo", rollouts="logged",
                         batch=6, accumulation=1, save_every=1)  # fmt: skip

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from patlm.training.triplets import Halves, Triplets, make_triplets
+from patlm.training.style_encoder.triplets import Halves, Triplets, make_triplets
 from store_fixtures import text
 
 TEXTS = [

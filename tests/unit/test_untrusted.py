@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from fakes import words
-from patlm.nodes.parts import PromptBudget
+from patlm.models.sanitise import fence
+from patlm.models.sanitise import harmless_text as neutralise
+from patlm.nodes.dependencies import PromptBudget
 from patlm.nodes.prompts import INTEGRATE, REASONERS, integrate_prompt, reasoner_prompt
 from patlm.nodes.state import Evidence, Request
-from patlm.nodes.untrusted import fence, neutralise
 
 CONTROL = (
     "<|im_start|>",

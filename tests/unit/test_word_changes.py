@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from patlm.bench import word_changes
-from patlm.bench.word_changes import Span, changes
+from patlm.evaluation.report import trace as word_changes
+from patlm.evaluation.report.trace import Span, changes
 
 
 def told(before: str, after: str) -> list[tuple[str, str]]:

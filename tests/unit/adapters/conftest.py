@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from adapter_fixtures import manifest, random_adapter
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.registry import AdapterRegistry
 
 
 @pytest.fixture(scope="session")

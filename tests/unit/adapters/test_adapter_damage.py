@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 from adapter_fixtures import manifest, names, random_adapter
-from patlm.stores.adapter_errors import (
-    AdapterDamaged,
-    AdapterUnfit,
-)
-from patlm.stores.adapter_manifest import CONFIG, WEIGHTS
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.manifest import CONFIG, WEIGHTS
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.errors import AdapterDamaged, AdapterUnfit
 
 
 def spoil(path: Path, change: Callable[[bytearray], object]) -> None:

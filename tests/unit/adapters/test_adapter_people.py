@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from adapter_fixtures import manifest
-from patlm.stores.adapter_errors import AdapterDamaged, AdapterNotFound
-from patlm.stores.adapter_manifest import PEOPLE
-from patlm.stores.adapter_people import people_in, person_key
-from patlm.stores.adapters import AdapterRegistry
-from patlm.stores.episode_schema import Episode, EvidenceRecord, IterationRecord
-from patlm.stores.splits import user_key
+from patlm.stores.adapters.lineage import people_in, person_key
+from patlm.stores.adapters.manifest import PEOPLE
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.datasets.splits import user_key
+from patlm.stores.episodes.schema import Episode, EvidenceRecord, IterationRecord
+from patlm.stores.errors import AdapterDamaged, AdapterNotFound
 
 ANN, BOB, CAT = (person_key("default", user) for user in ("ann", "bob", "cat"))
 

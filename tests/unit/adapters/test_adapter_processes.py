@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 from adapter_fixtures import manifest, names
 from adapter_workers import Place, add_and_die, add_as_next
-from patlm.stores import adapters as module
-from patlm.stores.adapter_errors import (
-    AdapterNotFound,
-)
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters import registry as module
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.errors import AdapterNotFound
 
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -11,12 +11,8 @@ from pathlib import Path
 import pytest
 from adapter_fixtures import BASE, manifest
 from adapter_workers import promote_in_turn
-from patlm.stores.adapter_errors import (
-    AdapterDamaged,
-    AdapterNotFound,
-    AdapterUnfit,
-)
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.errors import AdapterDamaged, AdapterNotFound, AdapterUnfit
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -61,7 +57,7 @@ def test_changes_within_one_tick_of_the_clock_are_seen(
 ) -> None:
     # Contents of one size, in two inodes that take turns: only the time tells them apart.
     other = AdapterRegistry(filled.root)
-    monkeypatch.setattr("patlm.stores.adapter_promotions.time.time_ns", lambda: 10**18)
+    monkeypatch.setattr("patlm.stores.adapters.promotions.time.time_ns", lambda: 10**18)
     for name in ("style@1", "preference@1"):
         filled.promote(name)
     for step in (2, 3, 2, 3, 2, 3):

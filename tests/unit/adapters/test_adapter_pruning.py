@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from adapter_fixtures import manifest, names
 from adapter_workers import prune_and_die
-from patlm.stores.adapter_errors import AdapterDamaged, AdapterNotFound
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.errors import AdapterDamaged, AdapterNotFound
 
 SPAWN = multiprocessing.get_context("spawn")
 PARENTS = {3: 1, 6: 3}

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from adapter_fixtures import BASE, manifest, names, random_adapter
-from patlm.stores.adapter_errors import (
+from patlm.stores.adapters.manifest import CONFIG, WEIGHTS, Manifest, parse_name
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.errors import (
     AdapterDamaged,
     AdapterError,
     AdapterExists,
     AdapterNotFound,
     AdapterUnfit,
 )
-from patlm.stores.adapter_manifest import CONFIG, WEIGHTS, Manifest, parse_name
-from patlm.stores.adapters import AdapterRegistry
 from peft import LoraConfig, PeftConfig
 from pydantic import ValidationError
 

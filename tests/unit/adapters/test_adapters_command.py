@@ -13,8 +13,8 @@ from adapter_fixtures import BASE, manifest, random_adapter
 from click.testing import Result
 from patlm.cli.main import app
 from patlm.graph.settings import Settings, adapters_folder
-from patlm.stores.adapter_people import person_key
-from patlm.stores.adapters import AdapterRegistry
+from patlm.stores.adapters.lineage import person_key
+from patlm.stores.adapters.registry import AdapterRegistry
 from typer.testing import CliRunner
 
 

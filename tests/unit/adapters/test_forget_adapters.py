@@ -11,11 +11,12 @@ from adapter_fixtures import manifest
 from click.testing import Result
 from fakes import ScriptedChat
 from patlm.cli.main import app
-from patlm.graph import Personalizer, opening
-from patlm.stores.adapter_people import person_key
-from patlm.stores.adapters import AdapterRegistry
-from patlm.stores.episode_schema import Episode, EvidenceRecord, IterationRecord
-from patlm.stores.episodes import EpisodeWriter, read_episodes
+from patlm.graph import Personalizer
+from patlm.graph import open as opening
+from patlm.stores.adapters.lineage import person_key
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.episodes.schema import Episode, EvidenceRecord, IterationRecord
+from patlm.stores.episodes.shards import EpisodeWriter, read_episodes
 from store_fixtures import TEXTS, cheap_encoders, opened
 from typer.testing import CliRunner
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from adapter_fixtures import manifest
-from patlm.models.adapter_shape import MODULES, RANK
-from patlm.stores.adapter_people import person_key
-from patlm.stores.adapters import AdapterRegistry
-from patlm.training.trained_model import Base, save_adapter, with_adapter
+from patlm.models.local.adapters import MODULES, RANK
+from patlm.stores.adapters.lineage import person_key
+from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.training.trainer.model import Base, save_adapter, with_adapter
 from planted_episodes import word_llama, word_tokenizer
 from safetensors import safe_open
 

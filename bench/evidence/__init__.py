@@ -1,0 +1,1 @@
+"""Is the right evidence taken: `patlm bench evidence`."""

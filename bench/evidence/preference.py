@@ -1,0 +1,165 @@
+"""Which ranking of a topic's texts brings what the person will really write?
+
+Likeness of the k pieces to the hidden text: mean ROUGE-1, mean topic cosine, and agreement of
+ratings (1 - |difference| / 4). Their mean is the objective that the weight of alignment is chosen
+by. Whether the pieces say one thing is measured by coverage: the share of the hidden text's words
+(ROUGE-1 recall) that stand in the pieces as a prompt shows them, 35 words of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
+
+from ...stores.search.request import Choice, Weights
+from ...stores.types import Encoder, Text
+from .requests import Asked, Material
+
+K = 4
+SHOWN_WORDS = 35
+"""Of each piece: what a prompt of 300 tokens has room for."""
+
+ALIGNMENT_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+APART_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
+
+MARGIN = 0.005
+"""Of coverage that standing apart may cost: half a hundredth."""
+
+ALIGNMENT = "alignment="
+"""What the arms of these weights are called by."""
+
+Measured = dict[str, float]
+
+
+def arms() -> dict[str, Choice]:
+    """Return what is compared: the ranking in use, its parts alone, and every weight tried."""
+    used = Weights()
+    plain = {"alignment": 0.0, "apart": 0.0}
+    found = {
+        "used": Choice(),
+        "bm25": Choice("same_topic", weights=Weights(topic=0.0, **plain)),
+        "vectors": Choice("same_topic", weights=Weights(words=0.0, **plain)),
+        "rrf": Choice("same_topic", weights=Weights(**plain)),
+        "random": Choice("random"),
+        "anti_aligned": Choice("anti_aligned"),
+    }
+    for weight in ALIGNMENT_WEIGHTS:
+        found[f"{ALIGNMENT}{weight:g}"] = Choice(weights=Weights(alignment=weight, apart=0.0))
+    for weight in APART_WEIGHTS:
+        found[f"apart={weight:g}"] = Choice(
+            weights=Weights(used.words, used.topic, used.alignment, weight)
+        )
+    return found
+
+
+async def measure_preference(
+    material: Material, asked: Sequence[Asked], topic: Encoder
+) -> dict[str, list[Measured | None]]:
+    """Measure each arm on each request; None where the topic holds too few texts to choose from.
+
+    Args:
+        material: The file.
+        asked: Its requests; what is asked with is the title.
+        topic: The store's topic encoder.
+    """
+    titles = topic.encode([each.text.title for each in asked])
+    real = topic.encode([whole(each.text) for each in asked])
+    found: dict[str, list[Measured | None]] = {}
+    for name, choice in arms().items():
+        rows: list[Measured | None] = []
+        for each, query, vector in zip(asked, titles, real, strict=True):
+            if name.startswith(ALIGNMENT) and not each.history.texts:
+                rows.append(None)  # nobody to be aligned with
+                continue
+            brought = await material.store.search_by_preference(
+                each.history,
+                query,
+                each.text.title,
+                topic_id=each.text.topic_id,
+                k=K,
+                choice=choice,
+            )
+            # Fewer than two for each piece: all rankings bring nearly the same.
+            if not brought.topic_known or brought.pool_size < 2 * K:
+                rows.append(None)
+                continue
+            texts = [hit.text for hit in brought.hits]
+            near = topic.encode([whole(text) for text in texts])
+            rows.append(likeness(each.text, texts, near @ vector, near))
+        found[name] = rows
+    return found
+
+
+def whole(text: Text) -> str:
+    """Return what the store's topic encoder is given of a text."""
+    return f"{text.title}\n{text.body}".strip()
+
+
+def likeness(
+    real: Text, pieces: Sequence[Text], cosines: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]
+) -> Measured:
+    """Return how like the pieces are to the real text, and to each other."""
+    scorer = _scorer()
+    rouge = [scorer.score(real.body, piece.body)["rouge1"].fmeasure for piece in pieces]
+    shown = " ".join(" ".join(piece.body.split()[:SHOWN_WORDS]) for piece in pieces)
+    rated = [piece.rating for piece in pieces if piece.rating is not None]
+    parts = {"rouge1": float(np.mean(rouge)), "topic_cosine": float(np.mean(cosines))}
+    if real.rating is not None and rated:
+        parts["rating_agreement"] = 1 - float(np.mean(np.abs(np.array(rated) - real.rating))) / 4
+    among = (vectors @ vectors.T)[np.triu_indices(len(pieces), 1)]
+    return {
+        **parts,
+        "objective": float(np.mean(list(parts.values()))),
+        "coverage": float(scorer.score(real.body, shown)["rouge1"].recall),
+        "among": float(among.mean()) if len(among) else 0.0,
+        "words": float(np.mean([len(piece.body.split()) for piece in pieces])),
+    }
+
+
+def best_weight(tried: Mapping[str, Mapping[str, Any]]) -> float:
+    """Return the weight that gains most over 0; ties: the smallest.
+
+    Args:
+        tried: By `name=weight`, the gain with its interval.
+    """
+    gains = {_weight(arm): row["gain"] for arm, row in tried.items()}
+    return min(gains, key=lambda weight: (-gains[weight], weight))
+
+
+def harmless_weight(tried: Mapping[str, Mapping[str, Any]]) -> float:
+    """Return the largest weight that costs less than `MARGIN`, by the whole of its interval.
+
+    What pieces that differ are good for is no reader's likeness to one text, so they need not gain
+    in it: they must not lose.
+
+    Args:
+        tried: As above; 0 is among them.
+    """
+    return max(_weight(arm) for arm, row in tried.items() if row["ci95"][0] > -MARGIN)
+
+
+def _weight(arm: str) -> float:
+    return float(arm.split("=")[1])
+
+
+class _Remembering(Tokenizer):  # type: ignore[misc]  # rouge-score has no types
+    """rouge-score's own tokens, each text's once."""
+
+    def __init__(self) -> None:
+        self._tokenizer = DefaultTokenizer(use_stemmer=False)
+        self._known: dict[str, list[str]] = {}
+
+    def tokenize(self, text: str) -> list[str]:
+        if text not in self._known:
+            self._known[text] = self._tokenizer.tokenize(text)
+        return self._known[text]
+
+
+@lru_cache(maxsize=1)
+def _scorer() -> RougeScorer:
+    return RougeScorer(["rouge1"], tokenizer=_Remembering())

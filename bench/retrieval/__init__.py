@@ -1,0 +1,1 @@
+"""Is retrieval fast and right: `patlm bench retrieval`."""

@@ -1,0 +1,1 @@
+"""`patlm bench ...`: measure quality and speed."""

@@ -1,0 +1,232 @@
+"""`patlm bench personalization`: is it true? Arms, controls and floors, and a report to look at.
+
+`patlm bench report`: write the report of a benchmark's results again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..options import (
+    BaseUrlOption,
+    JsonOption,
+    ModelOption,
+    histories_of,
+    parts_of,
+    settings_of,
+    tasks_of,
+)
+from ..output import DataOption
+
+if TYPE_CHECKING:
+    from ...evaluation.benchmark import Plan
+    from ...graph.settings import Settings
+
+
+def personalization(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder of results and report.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="long, short, rating or free; several with commas.",
+            show_default="long; free for LaMP and LongLaMP",
+        ),
+    ] = None,
+    arms: Annotated[
+        str, typer.Option("--arms", help="all, main, controls, floors or names, with commas.")
+    ] = "all",
+    against: Annotated[
+        str, typer.Option("--against", help="The arm that gains are measured against.")
+    ] = "no_context",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Targets of a file and task at most.")
+    ] = None,
+    history: Annotated[
+        str, typer.Option("--history", help="Own texts that are known: all, or numbers.")
+    ] = "all",
+    split: Annotated[
+        str, typer.Option("--split", help="Whose targets: train, gate, report or all.")
+    ] = "report",
+    least_own: Annotated[
+        int, typer.Option("--least-own", min=0, help="Only people with so many own texts.")
+    ] = 0,
+    inductive: Annotated[
+        bool,
+        typer.Option("--inductive", help="Texts of people who are measured are no evidence."),
+    ] = False,
+    clean: Annotated[
+        str, typer.Option("--clean", help="more, replies, promotions, duplicates; with commas.")
+    ] = "",
+    seeds: Annotated[str, typer.Option("--seeds", help="Of what is drawn, with commas.")] = "0",
+    adapters: Annotated[
+        str, typer.Option("--adapters", help="none, promoted, or role@step with commas.")
+    ] = "none",
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="A chat model that judges drafts, as --model.")
+    ] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Number format of a model loaded here: fp32 or bf16.")
+    ] = "fp32",
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of stores and answers.", show_default="the user's"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare arms, controls and floors on a benchmark, and say which claims hold."""
+    from ...evaluation.arms.registry import arms_named
+    from ...evaluation.benchmark import Plan
+    from ..output import emit_json, errors_as_lines
+
+    with errors_as_lines():
+        plan = Plan(
+            data=data,
+            arms=arms_named(parts_of(arms)),
+            tasks=tasks_of(task),
+            against=against,
+            history=histories_of(history),
+            split=_split(split),
+            least_own=least_own,
+            inductive=inductive,
+            cleaning=parts_of(clean),
+            limit=limit,
+            seeds=_numbers("--seeds", seeds),
+        )
+        settings = settings_of(model=model, base_url=base_url, dtype=dtype)
+        results = _run(plan, settings, adapters, judge, out, cache)
+    if json:
+        emit_json(results)
+    else:
+        _show(results, out)
+
+
+def _run(
+    plan: Plan,
+    settings: Settings,
+    adapters: str,
+    judge: str | None,
+    out: Path,
+    cache: Path | None,
+) -> dict[str, Any]:
+    from ...evaluation.run import run_personalization
+    from ...models.bundled import cache_folder
+    from ..output import progress
+
+    with progress() as watch:
+        return run_personalization(
+            plan,
+            settings,
+            adapters=adapters,
+            judge=judge,
+            out=out,
+            cache=cache or cache_folder() / "bench",
+            watch=watch,
+        )
+
+
+def _numbers(option: str, said: str) -> list[int]:
+    parts = parts_of(said)
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter(f"{option} takes numbers with commas, got {said!r}")
+    return [int(part) for part in parts]
+
+
+def _split(said: str) -> Any:
+    from ...stores.datasets.splits import SPLITS
+
+    if said != "all" and said not in SPLITS:
+        raise typer.BadParameter(f"no split {said!r}: one of {', '.join(SPLITS)}, all")
+    return None if said == "all" else said
+
+
+def _show(results: Mapping[str, Any], out: Path) -> None:
+    from rich.table import Table
+
+    from ..output import stdout
+
+    for place in dict.fromkeys(
+        (row["data"], row["task"], row["history"]) for row in results["arms"] + results["floors"]
+    ):
+        rows = [
+            row
+            for row in results["arms"] + results["floors"]
+            if (row["data"], row["task"], row["history"]) == place
+        ]
+        data, task, history = place
+        metric = "agreement" if task == "rating" else "quality"
+        title = f"{data}, {task}, history {history}, {max(row['n'] for row in rows)} targets"
+        table = Table(title=title, title_justify="left")
+        for name in ("arm", metric, "95%", f"over {results['settings']['against']}", "Holm", "n"):
+            table.add_column(name, justify="left" if name == "arm" else "right")
+        for row in rows:
+            table.add_row(row["arm"], *_figures(row, metric), str(row["n"]))
+        stdout.print(table)
+        for verdict in results["verdicts"]:
+            if (verdict["data"], verdict["task"], verdict["history"]) == place:
+                stdout.print(f"{verdict['side']:>12}: {verdict['verdict']}")
+    stdout.print(f"\n{out / 'report.html'}")
+
+
+def _figures(row: Mapping[str, Any], metric: str) -> list[str]:
+    def pair(ends: Any) -> str:
+        return "" if ends is None else f"[{ends[0]:+.3f}, {ends[1]:+.3f}]"
+
+    value, gain = row["metrics"].get(metric), row["gain"]
+    mean = ["", ""] if value is None else [f"{value['mean']:.3f}", pair(value["ci95"])]
+    return [*mean, *(["", ""] if gain is None else [f"{gain['mean']:+.3f}", pair(gain["holm"])])]
+
+
+def report(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Where `bench personalization --out` wrote.", show_default=False),
+    ],
+    markdown: Annotated[
+        bool,
+        typer.Option(
+            "--markdown", help="Print the tables as Markdown; also of a results file alone."
+        ),
+    ] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            "--plots", help="Write the plots as SVG files to this folder.", show_default=False
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write report.html again from results.json and examples.json."""
+    from ...evaluation.report.markdown import results_tables
+    from ...evaluation.report.page import write_plots, write_report
+    from ...evaluation.report.records import read_results
+    from ..output import emit_json, errors_as_lines, stdout
+
+    if markdown or plots is not None:
+        with errors_as_lines():
+            results = read_results(folder)
+            written = [] if plots is None else write_plots(results, plots)
+        for path in written:
+            typer.echo(str(path), err=markdown)
+        if markdown:
+            typer.echo(results_tables(results))
+        return
+    with errors_as_lines():
+        page = write_report(folder)
+    if json:
+        emit_json({"report": str(page)})
+    else:
+        stdout.print(str(page), markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("personalization")(personalization)
+    app.command("report")(report)

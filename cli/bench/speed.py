@@ -1,0 +1,227 @@
+"""`patlm bench loop`: the framework's own share of an iteration.
+
+`patlm bench retrieval`: both retrievals over the number of texts.
+
+`patlm bench serving`: one model with many callers.
+
+`patlm bench training`: what our wiring costs, and how full collection keeps the batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..options import JsonOption
+from ..output import PlotOption, say
+
+
+def loop(
+    runs: Annotated[int, typer.Option(min=10, help="Measured runs of each graph.")] = 200,
+    json: JsonOption = False,
+) -> None:
+    """Time the framework's own share of an iteration, beside six empty nodes."""
+    from ...bench.loop import measure_loop
+    from ..output import emit_json, stdout
+
+    times = measure_loop(runs)
+    if json:
+        emit_json(
+            {
+                "framework_ms": times.framework_ms,
+                "empty_graph_ms": times.empty_graph_ms,
+                "model_calls_ms": times.model_calls_ms,
+                "ratio": round(times.ratio, 3),
+                "runs": times.runs,
+            }
+        )
+        return
+    rows = {
+        "loop": times.framework_ms,
+        "empty": times.empty_graph_ms,
+        "3 calls": times.model_calls_ms,
+    }
+    for name, spread in rows.items():
+        p50, p95 = spread["p50"], spread["p95"]
+        stdout.print(f"{name:>7}  p50 {p50:.2f} ms  p95 {p95:.2f} ms an iteration")
+    stdout.print(f"  ratio  {times.ratio:.2f} (medians, {times.runs} runs each, taken in turn)")
+
+
+LEAST_TEXTS = 200
+"""Of the smallest store: a corpus with fewer has too few people and topics to search in."""
+
+
+def retrieval(
+    texts: Annotated[
+        str, typer.Option(help="Sizes of the stores, in texts, with commas.")
+    ] = "10000,100000,1000000",
+    queries: Annotated[
+        int, typer.Option(min=20, help="Measured searches of each trajectory and size.")
+    ] = 1_000,
+    store_folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the stores are made, and kept; none: they are removed."),
+    ] = None,
+    plot: PlotOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Time both retrievals over the number of texts, beside exact search and LangGraph's store."""
+    from ...bench.plots import plot_latency
+    from ..output import emit_json, errors_as_lines, stdout
+
+    with errors_as_lines():
+        found = _measure_retrieval(_sizes(texts), queries, store_folder)
+        if plot is not None:
+            plot_latency(found["rows"], found["baselines"], plot)
+    if json:
+        emit_json(found)
+        return
+    for row in found["rows"]:
+        name = row["trajectory"] + (", large topic" if row["part"] == "large_topic" else "")
+        stdout.print(
+            f"{row['texts']:>9,} texts  {name:>23}  p50 {row['p50_ms']:.1f} "
+            f"p95 {row['p95_ms']:.1f} p99 {row['p99_ms']:.1f} ms, exact p50 "
+            f"{row['exact_p50_ms']:.1f} ms, recall@10 {row['recall_at_10']:.3f}"
+        )
+    for row in found["baselines"]:
+        stdout.print(
+            f"{row['texts']:>9,} texts  {row['system']:>23}  p50 {row['p50_ms']:.1f} "
+            f"p95 {row['p95_ms']:.1f} ms"
+        )
+    for row in found["stopped"]:
+        stdout.print(f"{row['texts']:>9,} texts  {row['system']:>23}  stopped: {row['why']}")
+    for row in found["builds"]:
+        stdout.print(
+            f"{row['texts']:>9,} texts  built in {row['build_s']:.1f} s with "
+            f"{row['peak_mb']:.0f} MB at most; ingest {row['ingest_ratio']:.2f} of the encoders"
+        )
+
+
+def _measure_retrieval(sizes: list[int], queries: int, folder: Path | None) -> dict[str, Any]:
+    import asyncio
+    import os
+    from tempfile import TemporaryDirectory
+
+    from ...bench.retrieval.corpus import DATA_VARIABLE, read_source
+    from ...bench.retrieval.run import measure_retrieval, open_bench_encoders
+
+    source = read_source(os.environ.get(DATA_VARIABLE))
+    style, topic = open_bench_encoders(source)
+    with TemporaryDirectory() as made:
+        return asyncio.run(
+            measure_retrieval(
+                sizes, source, style, topic, folder or Path(made), queries=queries, say=say
+            )
+        )
+
+
+def _sizes(texts: str) -> list[int]:
+    """Return sizes, smallest first."""
+    try:
+        sizes = sorted({int(size) for size in texts.split(",")})
+    except ValueError:
+        sizes = []
+    if not sizes or sizes[0] < LEAST_TEXTS:
+        raise typer.BadParameter(
+            f"expected numbers from {LEAST_TEXTS} on with commas, got {texts!r}"
+        )
+    return sizes
+
+
+def serving(
+    model: Annotated[str, typer.Option(help="bundled, or a model's folder or hub id.")] = "bundled",
+    dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16, for all systems alike.")] = "auto",
+    data: Annotated[
+        Path | None, typer.Option(help="File whose texts make the requests; none: the sample.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="A smaller form of all of it.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Time one model with many callers, beside raw `generate` and a sequential model."""
+    from ...bench.serving.run import QUICK, Size, measure_serving
+    from ...models.bundled import chat_model_path
+    from ..output import emit_json, errors_as_lines, stdout
+
+    with errors_as_lines():
+        path = str(chat_model_path()) if model == "bundled" else model
+        size = QUICK if quick else Size()
+        found = asyncio.run(measure_serving(path, dtype=dtype, data=data, size=size, say=say))
+    if json:
+        emit_json(found)
+        return
+    for name, ratio in found["ratios"].items():
+        stdout.print(f"{name:>28}  {ratio:.3f}")
+    stdout.print(f"{'memory_ratio':>28}  {found['memory_ratio']:.3f}")
+    for row in found["rows"]:
+        first, whole = row["ttft_ms"], row["total_ms"]
+        stdout.print(
+            f"{row['callers']:>4} callers  {row['tokens_per_s']:.1f} tokens/s, first token "
+            f"p50 {first['p50']:.0f} p95 {first['p95']:.0f} ms, whole p50 {whole['p50']:.0f} "
+            f"p95 {whole['p95']:.0f} ms"
+        )
+    stdout.print(f"{found['calls']} marked calls: {found['lost']} lost, {found['crossed']} crossed")
+
+
+def training(
+    model: Annotated[str, typer.Option(help="bundled, or a model's folder or hub id.")] = "bundled",
+    dtype: Annotated[str, typer.Option(help="Of the timed runs: auto, fp32 or bf16.")] = "auto",
+    episodes: Annotated[
+        Path | None, typer.Option(help="Episodes that pairs are made of; none: the sample corpus.")
+    ] = None,
+    collected: Annotated[
+        Path | None,
+        typer.Option(help="What `patlm collect --json` printed: its batch_fill is reported."),
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=4, help="Pairs that both learn from.")] = 32,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each, in turn.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """Time our DPO run beside a bare TRL trainer on the same pairs, and compare their losses."""
+    from ...bench.training import TrainingSize, measure_training
+    from ...models.bundled import chat_model_path
+    from ..output import emit_json, errors_as_lines, stdout
+
+    with errors_as_lines():
+        fill = None if collected is None else _batch_fill(collected)
+        path = str(chat_model_path()) if model == "bundled" else model
+        size = TrainingSize(pairs=pairs, repeats=repeats)
+        found = measure_training(path, dtype=dtype, episodes=episodes, size=size, say=say)
+    found = {**found, "batch_fill": fill}
+    if json:
+        emit_json(found)
+        return
+    stdout.print(f"steps/s against a bare DPOTrainer: {found['ratio_vs_bare']:.3f}")
+    stdout.print(f"largest difference of the losses (fp32): {found['loss_max_abs_diff']:.2g}")
+    said = "not measured (--collected)" if fill is None else f"{fill:.0%}"
+    stdout.print(f"batches of the collection were full to: {said}")
+
+
+def _batch_fill(path: Path) -> float | None:
+    """Return how full a collection kept the batches.
+
+    Raises:
+        TrainingError: The file is no report of a collection.
+    """
+    from ...evaluation.errors import TrainingError
+
+    try:
+        report: Any = json_format.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        report = None
+    if not isinstance(report, dict) or "batch_fill" not in report:
+        raise TrainingError(
+            f"{path}: expected what `patlm collect --json` printed, with batch_fill"
+        )
+    return None if report["batch_fill"] is None else float(report["batch_fill"])
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("loop")(loop)
+    app.command("retrieval")(retrieval)
+    app.command("serving")(serving)
+    app.command("training")(training)

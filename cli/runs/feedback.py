@@ -1,0 +1,61 @@
+"""`patlm feedback`: keep what somebody said of a draft, beside the record of its run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("feedback")(feedback)
+
+
+def feedback(
+    trace: Annotated[Path, typer.Argument(help="Folder of the records of runs.")],
+    run: Annotated[
+        str, typer.Option(help="Beginning of the run's id, as `write --json` tells it.")
+    ],
+    accepted: Annotated[
+        bool, typer.Option("--accepted", help="The draft was taken as it is.")
+    ] = False,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="It was not, or not as it is.")
+    ] = False,
+    edited: Annotated[
+        str | None,
+        typer.Option(
+            help="File with the draft as it was corrected; - reads it from stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    rating: Annotated[
+        float | None, typer.Option(min=1, max=5, help="How good it was.", show_default=False)
+    ] = None,
+) -> None:
+    """Say of a draft whether it was accepted, how it was corrected, or how good it was.
+
+    Models may learn from it later: see `patlm episodes`.
+    """
+    from ...graph.feedback import give_feedback_on
+    from ...stores.episodes.feedback import find_run
+    from ..output import errors_as_lines
+
+    if accepted and rejected:
+        raise typer.BadParameter("give one of --accepted and --rejected")
+    with errors_as_lines():
+        found = find_run(trace, run)
+        text = None if edited is None else _read(edited)
+        verdict = accepted if accepted or rejected else None
+        said = {"accepted": verdict, "edited": text, "rating": rating}
+        give_feedback_on(trace, None, found, said)
+    typer.echo(f"{found}: kept")
+
+
+def _read(file: str) -> str:
+    """Return a text without the end of its last line, which editors and `echo` add."""
+    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    return text.removesuffix("\n")

@@ -1,0 +1,101 @@
+"""`patlm retrieve`: whom the loop would bring in for a request, and why, without a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import (
+    InstructionOption,
+    JsonOption,
+    KOption,
+    NamespaceOption,
+    StoreOption,
+    TaskOption,
+    TextOption,
+    TitleOption,
+    TopicOption,
+    UserOption,
+)
+
+if TYPE_CHECKING:
+    from ...graph.retrieve import Retrieved
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("retrieve")(retrieve)
+
+
+def retrieve(
+    user: UserOption,
+    task: TaskOption = None,
+    topic: TopicOption = None,
+    title: TitleOption = None,
+    text: TextOption = None,
+    instruction: InstructionOption = None,
+    k: KOption = 4,
+    style: Annotated[str, typer.Option(help="Strategy of the style side.")] = "aligned",
+    preference: Annotated[str, typer.Option(help="Strategy of the preference side.")] = "aligned",
+    seed: Annotated[int, typer.Option(help="Seed of what a strategy draws.")] = 0,
+    store: StoreOption = None,
+    namespace: NamespaceOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Show the evidence that both sides would read for USER, and the users behind it."""
+    from ...graph import retrieve as retrieving
+    from ...graph.request import read_context_fields, read_fields
+    from ...graph.settings import Settings
+    from ...stores.texts.connection import check_exists
+    from ..output import emit_json, errors_as_lines, run
+
+    with errors_as_lines():
+        request = read_fields(
+            {
+                "user_id": user,
+                "task": task,
+                "topic_id": topic,
+                "title": title,
+                "text": text,
+                "instruction": instruction,
+            }
+        )
+        strategies = {"style": style, "preference": preference}
+        context = read_context_fields(
+            {"k": k, "namespace": namespace, "seed": seed, "strategies": strategies}
+        )
+        if store is not None:
+            check_exists(store)
+
+    async def main() -> Retrieved:
+        settings = Settings()
+        opened = retrieving.open_retrieval(
+            store, encoder=settings.encoder, style_encoder=settings.style_encoder
+        )
+        async with opened as parts:
+            return await retrieving.retrieve(parts, request, context)
+
+    found = run(main)
+    if json:
+        emit_json(found.model_dump())
+    else:
+        show(found)
+
+
+def show(found: Retrieved) -> None:
+    """Print the evidence of both sides, and how sure they are."""
+    from ..output import show_evidence, stdout
+
+    if found.own:
+        show_evidence("the user's own texts", found.own)
+    for side, pieces in found.evidence.items():
+        show_evidence(f"{side} evidence", pieces)
+    sides = [
+        f"{side} {sure:.2f} (of {found.pool_sizes[side]:,} candidates, "
+        f"{found.timings[side] * 1e3:.0f} ms)"
+        for side, sure in found.confidence.items()
+    ]
+    stdout.print(f"[dim]history: {found.cold_start}; confidence: {', '.join(sides)}[/dim]")
+    for side in found.abstains:
+        stdout.print(f"[yellow]{side}: too little to go by, this side would abstain[/yellow]")

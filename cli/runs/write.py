@@ -1,0 +1,99 @@
+"""`patlm write`: write for one user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import (
+    BaseUrlOption,
+    InstructionOption,
+    JsonOption,
+    KOption,
+    ModelOption,
+    NamespaceOption,
+    StoreOption,
+    TaskOption,
+    TextOption,
+    TitleOption,
+    TopicOption,
+    TraceOption,
+    UserOption,
+)
+
+if TYPE_CHECKING:
+    from ...graph.personalizer import Personalizer
+    from ...nodes.state import Result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("write")(write)
+
+
+def write(
+    user: UserOption,
+    task: TaskOption = None,
+    topic: TopicOption = None,
+    title: TitleOption = None,
+    text: TextOption = None,
+    instruction: InstructionOption = None,
+    language: Annotated[str, typer.Option(help="Language of the draft.")] = "en",
+    k: KOption = 4,
+    iterations: Annotated[int, typer.Option(help="Rounds of the loop at most.")] = 2,
+    deadline: Annotated[float, typer.Option(help="Seconds after which it must end.")] = 120.0,
+    store: StoreOption = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    trace: TraceOption = None,
+    namespace: NamespaceOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Write for USER, in the user's style, about what the user cares about."""
+    from ...graph.personalizer import Personalizer
+    from ...graph.request import read_context_fields, read_fields
+    from ..output import emit_json, errors_as_lines, run, show_result
+
+    fields = {
+        "user_id": user,
+        "task": task,
+        "topic_id": topic,
+        "title": title,
+        "text": text,
+        "instruction": instruction,
+        "language": language,
+    }
+    settings = {"k": k, "max_iterations": iterations, "deadline_s": deadline}
+    with errors_as_lines():  # before the models are loaded, which takes seconds
+        request = read_fields(fields)
+        read_context_fields(settings)
+
+    async def main() -> Result:
+        parts = Personalizer(
+            store, model=model, base_url=base_url, trace=trace, namespace=namespace
+        )
+        async with opened(parts) as p:
+            (result,) = await p.abatch([request], **settings)
+            return result
+
+    result = run(main)
+    if json:
+        emit_json(result.model_dump())
+    else:
+        show_result(result)
+
+
+def opened(personalizer: Personalizer) -> Personalizer:
+    """Return the personalizer, its bundled weights converted under a progress bar if need be.
+
+    Raises:
+        NoSuchStore: The store named is not there; a mistyped name shall not make an empty one.
+    """
+    from ...stores.texts.connection import check_exists
+    from ..models import convert_bundled
+
+    if personalizer.settings.store is not None:
+        check_exists(personalizer.settings.store)
+    convert_bundled(personalizer.settings.model)
+    return personalizer

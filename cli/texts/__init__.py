@@ -1,0 +1,1 @@
+"""Commands that fill, change and describe a store of texts."""

@@ -1,0 +1,119 @@
+"""`patlm forget`: remove a person, with proof."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..adapters import AdaptersOption
+from ..options import JsonOption, NamespaceOption, NeededStoreOption, TraceOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...stores.adapters.registry import AdapterRegistry
+    from ...stores.types import Receipt
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("forget")(forget)
+
+
+def forget(
+    user: Annotated[str, typer.Option(help="Whom to forget.", show_default=False)],
+    store: NeededStoreOption,
+    namespace: NamespaceOption = "default",
+    trace: TraceOption = None,
+    episodes: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of collected episodes; may be given several times."),
+    ] = None,
+    adapters: AdaptersOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove USER from texts, indexes, graph, traces and episodes, down to the bytes in the files.
+
+    Names the adapters that were trained on USER's texts.
+    """
+    from ...graph.forget import forget_user
+    from ...graph.open import look_into_store
+    from ...graph.settings import adapters_folder
+    from ..output import emit_json, errors_as_lines, run, stdout
+
+    folder = adapters_folder(adapters)
+
+    async def main() -> Receipt:
+        async with look_into_store(store) as opened:
+            return await forget_user(
+                opened,
+                namespace,
+                user,
+                uri=store,
+                trace=Path(trace) if trace else None,
+                episodes=episodes or (),
+                adapters=folder,
+                dry_run=dry_run,
+            )
+
+    receipt = run(main)
+    if json:
+        emit_json(receipt.as_dict())
+        return
+    with errors_as_lines():
+        for line in chain(_what_went(receipt), _what_stays(receipt, folder)):
+            stdout.print(line, markup=False)
+
+
+def _what_went(receipt: Receipt) -> Iterator[str]:
+    verb = "would be removed" if receipt.dry_run else "removed"
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in receipt.removed.items())
+    yield f"{receipt.user_id}: {counts} {verb} in {receipt.seconds:.2f} s"
+    if receipt.bytes_found_after is not None:
+        yield (
+            f"proof: {receipt.bytes_found_before:,} of {receipt.pieces:,} pieces of the texts "
+            f"stood in the store's files before, {receipt.bytes_found_after:,} do now"
+        )
+    elif not receipt.dry_run:
+        yield "no proof: the store's files can't be read from here (object store)"
+
+
+def _what_stays(receipt: Receipt, folder: Path) -> Iterator[str]:
+    """Say which adapters hold what was learnt from the person, and what can be done."""
+    from ...stores.adapters.registry import AdapterRegistry
+
+    if receipt.adapters:
+        yield f"trained on texts of {receipt.user_id}: {', '.join(receipt.adapters)}"
+        yield (
+            "nothing can be taken out of weights: train others on episodes that this person is "
+            f"gone from, without these as parents, and delete the folders of these in {folder}"
+        )
+    registry = AdapterRegistry(folder)
+    for name in registry.promoted().values():
+        if name in receipt.adapters:
+            yield f"{name} is in use: {_way_out(name, receipt, registry)}"
+    if receipt.adapters_without_record:
+        names = ", ".join(receipt.adapters_without_record)
+        yield f"nobody can tell whose texts trained {names}: there is no record of it"
+
+
+def _way_out(name: str, receipt: Receipt, registry: AdapterRegistry) -> str:
+    """Return how a role leaves an adapter for the latest one that the person did not train."""
+    kept = {adapter.name: adapter for adapter in registry.adapters()}
+    here = kept.get(name)
+    others = [
+        other.name
+        for other in kept.values()
+        if other.name not in (*receipt.adapters, *receipt.adapters_without_record)
+        and here is not None
+        and (other.role, other.manifest.base) == (here.role, here.manifest.base)
+    ]
+    if others:
+        return f"`patlm adapters promote {others[-1]}` puts one in its place that is not among them"
+    return f"`patlm adapters rollback {name.partition('@')[0]}`, until the base model is in use"

@@ -1,0 +1,144 @@
+"""`patlm ingest`: put a file of texts into a store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..options import JsonOption, NamespaceOption, NeededStoreOption
+
+if TYPE_CHECKING:
+    from ...stores.datasets.formats import RowFile
+    from ...stores.datasets.ingest import Ingested
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("ingest")(ingest)
+
+
+def ingest(
+    file: Annotated[Path, typer.Argument(help="The file to read.", show_default=False)],
+    store: NeededStoreOption,
+    format: Annotated[
+        str, typer.Option(help="auto, jsonl, csv, pgraphrag, amazon, lamp or longlamp.")
+    ] = "auto",
+    namespace: NamespaceOption = "default",
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of texts that name none. Default: en, pt for PGraphRAG's b2w."),
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where rejected rows are listed. Default: beside the store.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a row is rejected.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Put the texts of FILE into a store. Safe to repeat, and to run again after a stop."""
+    from ...stores.datasets.formats import read_texts
+    from ..output import emit_json, errors_as_lines, fail, run, stdout, warn
+
+    if rejects is not None and rejects.resolve() == file.resolve():
+        fail(f"--rejects names the file that is read ({file}): name another")
+    began = time.perf_counter()
+    with errors_as_lines():
+        rows = read_texts(file, format=format, namespace=namespace, language=language)
+    done = run(lambda: _fill(store, rows, rejects))
+    if json:
+        emit_json(_outcome(done, rows, time.perf_counter() - began))
+    else:
+        stdout.print(_sentence(done, rows))
+    if done.first_reject is not None:
+        first = done.first_reject
+        warn(
+            f"{done.rejected:,} of {done.rows:,} rows rejected, the first in line {first.line}: "
+            f"{first.reason}; all are listed in {done.rejects_file}"
+        )
+        if strict:
+            raise typer.Exit(1)
+
+
+async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
+    from ...graph.encoders import SAMPLE_TEXTS
+    from ...graph.open import open_store
+    from ...graph.settings import Settings
+    from ...stores.datasets.ingest import ingest as fill
+    from ...stores.datasets.ingest import place_rejects_file
+    from ...stores.datasets.splits import find_splits_file
+    from ...stores.types import Text
+
+    rejects_file = rejects or place_rejects_file(uri, rows.path)
+    with _bar(rows) as progress:
+        settings = Settings()
+        source = iter(rows)
+        first = await asyncio.to_thread(lambda: list(islice(source, SAMPLE_TEXTS)))
+        opened = open_store(
+            uri,
+            encoder=settings.encoder,
+            style_encoder=settings.style_encoder,
+            first=[row.body for row in first if isinstance(row, Text)],
+        )
+        async with opened as store:
+            return await fill(
+                store,
+                chain(first, source),
+                rejects_file=rejects_file,
+                splits_file=find_splits_file(uri),
+                progress=progress,
+            )
+
+
+@contextmanager
+def _bar(rows: RowFile) -> Iterator[Callable[[int], None]]:
+    """Show how far into the file the ingest is, on stderr, where somebody looks at it."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ..output import stderr
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task(rows.path.name, total=rows.size, rows=0)
+
+        def show(read: int) -> None:
+            # Rows are not counted beforehand; how far the file has been read is known.
+            bar.update(task, completed=rows.position, total=rows.size, rows=read)
+
+        yield show
+
+
+def _outcome(done: Ingested, rows: RowFile, seconds: float) -> dict[str, Any]:
+    """Return what `--json` prints: `rows` is `added`, `duplicates` and `rejected` added up."""
+    return {
+        "rows": done.rows,
+        "added": done.added,
+        "duplicates": done.duplicates,
+        "rejected": done.rejected,
+        "rejects_file": None if done.rejects_file is None else str(done.rejects_file),
+        "forgotten": done.forgotten,
+        "targets": done.targets,
+        "shared_ids": done.shared_ids,
+        "format": rows.format,
+        "language": rows.language,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _sentence(done: Ingested, rows: RowFile) -> str:
+    return (
+        f"{done.rows:,} rows of {rows.path.name}: {done.added:,} added, "
+        f"{done.duplicates:,} duplicates, {done.rejected:,} rejected "
+        f"({rows.format}, language {rows.language}; {done.targets:,} targets, "
+        f"{done.shared_ids:,} under shared ids)"
+    )

@@ -1,0 +1,174 @@
+"""`patlm collect`: episodes with drawn candidates, replays and rewards, to train on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..options import (
+    BaseUrlOption,
+    JsonOption,
+    ModelOption,
+    history_of,
+    one_of,
+    parts_of,
+    settings_of,
+    task_of,
+)
+
+if TYPE_CHECKING:
+    from ...training.collect.plan import CollectPlan, CollectReport
+    from ...training.collect.source import Asked
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("collect")(collect)
+
+
+def collect(
+    data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the episodes.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="long, short, rating or free.",
+            show_default="long; free for LaMP and LongLaMP",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Targets at most.", show_default="all")
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            "--candidates",
+            min=0,
+            help="Summaries that each reasoner draws for a target.",
+            show_default="4; 0 where they are extractive",
+        ),
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", help="Of what is drawn.")] = 0.8,
+    sides: Annotated[
+        str, typer.Option("--sides", help="Whose reasoners draw: style, preference; with commas.")
+    ] = "style,preference",
+    reasoner: Annotated[
+        str,
+        typer.Option(
+            "--reasoner",
+            help="model, or extractive: summaries made without a model, which is not called.",
+        ),
+    ] = "model",
+    history: Annotated[
+        str, typer.Option("--history", help="Own texts that are known: all, or a number.")
+    ] = "all",
+    split: Annotated[
+        str, typer.Option("--split", help="Whose targets; nothing but train may be learnt from.")
+    ] = "train",
+    clean: Annotated[
+        str, typer.Option("--clean", help="more, replies, promotions, duplicates; with commas.")
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0,
+    adapters: Annotated[
+        str, typer.Option("--adapters", help="none, promoted, or role@step with commas.")
+    ] = "promoted",
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype",
+            envvar="PATLM_DTYPE",
+            help="Number format of a model loaded here: auto, fp32 or bf16.",
+            show_default="auto",
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            help="Folder in which the store of the file's texts of train is made, and kept.",
+            show_default="the user's cache",
+        ),
+    ] = None,
+    ray: Annotated[
+        int,
+        typer.Option("--ray", min=0, help="Workers of Ray that it is spread over; 0: without Ray."),
+    ] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Draw summaries for targets whose real text is known, and reward what comes of them."""
+    from ..output import emit_json, errors_as_lines
+
+    with errors_as_lines():
+        plan = _plan(candidates, temperature, sides, reasoner, seed)
+        asked = _asked(
+            data=data,
+            stores=store,
+            task=task_of(task),
+            limit=limit,
+            split=split,
+            history=history_of(history),
+            cleaning=parts_of(clean),
+            adapters=adapters,
+            settings=settings_of(model=model, base_url=base_url, dtype=dtype),
+        )
+        report = _run(asked, plan, out, ray)
+    if json:
+        emit_json(asdict(report))
+    else:
+        _show(report, out)
+
+
+def _plan(
+    candidates: int | None, temperature: float, sides: str, reasoner: str, seed: int
+) -> CollectPlan:
+    from ...training.collect.plan import CollectPlan
+
+    kind: Any = one_of("--reasoner", reasoner, ("model", "extractive"))
+    usual = CollectPlan.candidates if kind == "model" else 0
+    return CollectPlan(
+        candidates=usual if candidates is None else candidates,
+        temperature=temperature,
+        sides=tuple(parts_of(sides)),
+        reasoner=kind,
+        seed=seed,
+    )
+
+
+def _asked(*, stores: Path | None, **given: Any) -> Asked:
+    from ...models.bundled import cache_folder
+    from ...training.collect.source import Asked
+
+    return Asked(stores=stores or cache_folder() / "bench" / "stores", **given)
+
+
+def _run(asked: Asked, plan: CollectPlan, out: Path, workers: int) -> CollectReport:
+    from ...training.collect.run import run_collect
+    from ..output import progress
+
+    with progress() as watch:
+        return run_collect(asked, plan, out, watch, workers=workers)
+
+
+def _show(report: CollectReport, out: Path) -> None:
+    from ..output import stdout, warn
+
+    stdout.print(
+        f"{report.episodes} episodes of {report.targets} targets ({report.resumed} were there), "
+        f"{report.samples} samples, {report.failed} failed, {report.seconds:.0f} s"
+    )
+    if report.batch_fill is not None:
+        stdout.print(f"the model's batches were {report.batch_fill:.0%} full")
+    for iteration, means in report.by_iteration.items():
+        stdout.print(
+            f"iteration {iteration}: {means['groups']:.0f} groups, mean reward "
+            f"{means['reward']:.3f}, mean differential {means['differential']:+.3f}"
+        )
+    stdout.print(f"{', '.join(report.shards)} in {out}")
+    if report.why is not None:
+        warn(f"some runs came to nothing and are kept as failed; the first: {report.why}")

@@ -1,0 +1,179 @@
+"""`patlm rounds`: warm-up and rounds of training, each stage measured on held-out people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..options import JsonOption, ModelOption, histories_of, one_of, parts_of, settings_of, task_of
+
+_STAGES = "untrained,warm_up,style,preference,final"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("rounds")(rounds)
+
+
+def rounds(
+    data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of figures, adapters and curves; no texts.")
+    ],
+    task: Annotated[str, typer.Option("--task", help="long, short, rating or free.")] = "long",
+    stages: Annotated[
+        str,
+        typer.Option(
+            "--stages",
+            help="Some of untrained, warm_up, style, preference, final; with commas. A reasoner's "
+            "may stand several times, or by its number: style_2.",
+        ),
+    ] = _STAGES,
+    history: Annotated[
+        str, typer.Option("--history", help="Own texts that are known when measuring.")
+    ] = "all",
+    warm_up_targets: Annotated[
+        int, typer.Option("--warm-up-targets", min=1, help="Of train, for integrate's warm-up.")
+    ] = 800,
+    reasoner_examples: Annotated[
+        int,
+        typer.Option(
+            "--reasoner-examples", min=1, help="Summaries that each reasoner's warm-up learns from."
+        ),
+    ] = 400,
+    targets: Annotated[
+        int, typer.Option("--targets", min=1, help="Of train, whose summaries are drawn.")
+    ] = 160,
+    candidates: Annotated[
+        int, typer.Option("--candidates", min=2, help="Summaries drawn for each and each side.")
+    ] = 4,
+    gate_targets: Annotated[
+        int, typer.Option("--gate-targets", min=2, help="Of gate, which decides.")
+    ] = 240,
+    report_targets: Annotated[
+        int, typer.Option("--report-targets", min=2, help="Of report, which is reported.")
+    ] = 240,
+    method: Annotated[
+        str, typer.Option("--method", help="How reasoners learn: dpo or grpo.")
+    ] = "dpo",
+    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn.")] = 0,
+    model: ModelOption = None,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Number format of the model: auto, fp32 or bf16.")
+    ] = "auto",
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            "--work",
+            help="Folder of stores, episodes and checkpoints, which hold texts.",
+            show_default="the user's cache",
+        ),
+    ] = None,
+    ray: Annotated[
+        int,
+        typer.Option(
+            "--ray", min=0, help="Workers of Ray that collecting is spread over; 0: without Ray."
+        ),
+    ] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Train all roles in rounds; what the gate refuses is reported and not promoted."""
+    from ...models.bundled import cache_folder
+    from ...training.rounds.plan import RoundsPlan
+    from ...training.rounds.stages import run_whole_rounds
+    from ..output import emit_json, errors_as_lines, progress
+
+    with errors_as_lines():
+        plan = RoundsPlan(
+            data=data,
+            task=task_of(task),
+            stages=parts_of(stages),
+            history=histories_of(history),
+            warm_up_targets=warm_up_targets,
+            reasoner_examples=reasoner_examples,
+            targets=targets,
+            candidates=candidates,
+            gate_targets=gate_targets,
+            report_targets=report_targets,
+            method=one_of("--method", method, ("dpo", "grpo")),
+            seed=seed,
+        )
+        settings = settings_of(model=model, dtype=dtype)
+        with progress() as watch:
+            results = run_whole_rounds(
+                plan, settings, out, work or cache_folder() / "rounds", watch, workers=ray
+            )
+    if json:
+        emit_json(results)
+    else:
+        _show(results)
+
+
+def _show(results: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    from ..output import stdout
+
+    metric = "agreement" if results["task"] == "rating" else "quality"
+    title = f"{results['data']}, {results['task']}"
+    for history in dict.fromkeys(row["history"] for row in results.get("stages", [])):
+        table = Table(title=f"{title}, history {history}, on report", title_justify="left")
+        for name in ("stage", metric, "95%", "ROUGE-1", "words", "copied", "n"):
+            table.add_column(name, justify="left" if name == "stage" else "right")
+        for row in results["stages"]:
+            if row["history"] == history:
+                table.add_row(*_stage(row, metric))
+        stdout.print(table)
+    _show_comparisons(results.get("comparisons", []))
+    _show_rounds(results)
+
+
+def _stage(row: Mapping[str, Any], metric: str) -> list[str]:
+    rouge = row.get("rouge1")
+    return [
+        row["stage"],
+        f"{row[metric]['mean']:.3f}",
+        _pair(row[metric]["ci95"]),
+        "" if rouge is None else f"{rouge['mean']:.3f}",
+        f"{row['length']:.0f}" if "length" in row else "",
+        f"{row['copy_rate']:.0%}" if "copy_rate" in row else "",
+        str(row["n"]),
+    ]
+
+
+def _show_comparisons(comparisons: list[Mapping[str, Any]]) -> None:
+    from rich.table import Table
+
+    from ..output import stdout
+
+    if not comparisons:
+        return
+    table = Table(title="Differences, on report", title_justify="left")
+    for name in ("what", "history", "mean", "95%", "Holm", "by topic", "n"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for row in comparisons:
+        ends = (_pair(row[name], "+") for name in ("ci95", "holm", "ci95_by_topic"))
+        table.add_row(row["what"], row["history"], f"{row['mean']:+.3f}", *ends, str(row["n"]))
+    stdout.print(table)
+
+
+def _show_rounds(results: Mapping[str, Any]) -> None:
+    from ..output import stdout
+
+    for each in results["rounds"]:
+        told = "promoted" if each["promoted"] else "refused"
+        stdout.print(
+            f"{each['stage']}: {told}; {each['gain']:+.4f} {_pair(each['ci95'], '+')} over "
+            f"{each['against']} on {each['n']} targets of gate"
+        )
+    if results["left_out"]:
+        stdout.print(f"left out, for rounds had ceased to pay: {', '.join(results['left_out'])}")
+    used = ", ".join(results["promoted"].values()) or "none: the base model stays"
+    stdout.print(f"promoted: {used}")
+
+
+def _pair(ends: list[float], sign: str = "") -> str:
+    return f"[{ends[0]:{sign}.3f}, {ends[1]:{sign}.3f}]"

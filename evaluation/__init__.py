@@ -1,0 +1,1 @@
+"""Is it true: arms, controls and floors over benchmarks, metrics and statistics, the report."""

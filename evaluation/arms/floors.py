@@ -1,0 +1,162 @@
+"""Floors: what can be had without any model. Who does not beat them has not shown that it writes.
+
+The strongest is `copy_typical`, the neighbour that is most like the other neighbours: minimum
+Bayes risk over texts (Kumar and Byrne 2004). All are pure functions of `Neighbours`.
+
+The texts that floors copy: what others wrote on a target's topic, the best first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from ...nodes.dependencies import Parts
+from ...nodes.state import Request, Task
+from ...nodes.strategies import Question
+from ...stores.types import Text
+from ..targets import Target
+from .extractive import central_sentences, cut_words, most_central
+
+MOST = 24
+"""Neighbours that are looked at: more hardly change the typical one."""
+
+EXTRACT_WORDS: Mapping[Task, int] = {"long": 45, "short": 10, "free": 45}
+"""Words of `extract`; a title has ten at most, as the prompt says."""
+
+FIRST_WORDS = 6
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What a floor is given.
+
+    Attributes:
+        task: What is to be written.
+        request: The request's own words.
+        texts: What others wrote on the same topic, best first: titles for a title, bodies for a
+            text, ratings ("4") for a rating. `neighbours_of` makes them.
+        seed: Of what is drawn.
+    """
+
+    task: Task
+    request: str
+    texts: tuple[str, ...] = ()
+    seed: int = 0
+
+
+Floor = Callable[[Neighbours], str]
+
+
+def neighbours_of(request: Request, others: Sequence[Text], *, seed: int = 0) -> Neighbours:
+    """Return what floors need of a request and the texts of others on its topic.
+
+    Args:
+        request: What has to be written.
+        others: Best first; those that lack what the task is about (a title, a rating) are passed
+            over, and `MOST` are kept.
+        seed: Of what is drawn.
+    """
+    said = [part for part in (_part(text, request.task) for text in others) if part]
+    return Neighbours(request.task, request.words, tuple(said[:MOST]), seed)
+
+
+def copy_best(given: Neighbours) -> str:
+    """Return the best neighbour's text; "" where there is none."""
+    return given.texts[0] if given.texts else ""
+
+
+def copy_random(given: Neighbours) -> str:
+    """Return a neighbour's text drawn at random; seed and request decide which."""
+    if not given.texts:
+        return ""
+    # With the request's words: the seed alone would draw the same rank for every request.
+    return random.Random(f"{given.seed}\x1f{given.request}").choice(given.texts)
+
+
+def copy_typical(given: Neighbours) -> str:
+    """Return the neighbour with the highest mean ROUGE-1 to the others; ties: the better ranked.
+
+    Of ratings it is the most common one; ties: the one nearer to the median, then the better
+    ranked.
+    """
+    if not given.texts:
+        return ""
+    if given.task == "rating":
+        return _typical_rating(given.texts)
+    return given.texts[most_central(given.texts)]
+
+
+def extract(given: Neighbours) -> str:
+    """Return the neighbours' most central sentences, in the order in which they were taken."""
+    return " ".join(central_sentences(given.texts, EXTRACT_WORDS[given.task]))
+
+
+def echo_request(given: Neighbours) -> str:
+    """Return the request's own words."""
+    return given.request
+
+
+def first_six_words(given: Neighbours) -> str:
+    """Return the first six of the request's own words."""
+    return cut_words(given.request, FIRST_WORDS)
+
+
+FLOORS: Mapping[str, Floor] = {
+    floor.__name__: floor
+    for floor in (copy_best, copy_random, copy_typical, extract, echo_request, first_six_words)
+}
+
+_OF_RATINGS = ("copy_best", "copy_random", "copy_typical")
+
+
+def floors_of(task: Task) -> tuple[str, ...]:
+    """Return which of `FLOORS` apply to a task: words of a request or of texts are no rating."""
+    return _OF_RATINGS if task == "rating" else tuple(FLOORS)
+
+
+def _part(text: Text, task: Task) -> str:
+    if task == "rating":
+        return "" if text.rating is None else f"{text.rating:g}"
+    return (text.title if task == "short" else text.body).strip()
+
+
+def _typical_rating(ratings: Sequence[str]) -> str:
+    counts = Counter(ratings)
+    middle = median(map(float, ratings))
+    # `max` keeps the first of equals, and a Counter the order of the ratings.
+    return max(counts, key=lambda rating: (counts[rating], -abs(float(rating) - middle)))
+
+
+class NeighbourTexts:
+    """Asks a store as the preference trajectory does.
+
+    Args:
+        parts: With the store, the topic encoder and the strategies.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def of(self, target: Target) -> list[Text]:
+        """Return others' texts, as many as floors look at."""
+        parts, request = self._parts, Request.model_validate(dict(target.request))
+        history, vectors = await asyncio.gather(
+            parts.store.history(parts.namespace, request.user_id, topic_id=request.topic_id),
+            asyncio.to_thread(parts.topic_encoder.encode, [request.words]),
+        )
+        question = Question(
+            history,
+            vectors[0],
+            request.words,
+            request.topic_id,
+            MOST,
+            0,
+            text=request.text or "",
+        )
+        found = await parts.strategies["preference"]["aligned"](parts.store, question)
+        return [hit.text for hit in found.hits]

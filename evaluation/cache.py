@@ -1,0 +1,218 @@
+"""Answers of language models, kept on disk: none is paid for twice.
+
+A chat model in front of another that asks it nothing twice.
+
+An encoder that embeds no text twice, and each by itself.
+
+The last digits of a vector depend on what shares its batch, and after a kill other texts come
+together than before: embedded alone, a text has the same vector in every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import PrivateAttr
+
+from ..stores.types import Encoder, Vectors
+from .errors import TrainingError
+
+
+class AnswersLost(TrainingError):
+    """An answer can't be kept or read; what was kept before is still there."""
+
+
+class Answers:
+    """Answers by key, in one SQLite file that several processes may share.
+
+    Args:
+        file: Made where there is none; None: in memory, for this process alone.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        try:
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            self._table = sqlite3.connect(":memory:" if file is None else file, timeout=60)
+            self._table.execute("PRAGMA journal_mode=WAL")
+            self._table.execute("PRAGMA synchronous=NORMAL")
+            self._table.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise AnswersLost(self._say(error)) from error
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return an answer, or None.
+
+        Raises:
+            AnswersLost: The file can't be read.
+        """
+        try:
+            row = self._table.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise AnswersLost(self._say(error)) from error
+        return None if row is None else json.loads(row[0])
+
+    def put(self, key: str, answer: dict[str, Any]) -> None:
+        """Keep an answer; the one that is there stays.
+
+        Raises:
+            AnswersLost: The file can't be written.
+        """
+        try:
+            with self._table:
+                self._table.execute(
+                    "INSERT OR IGNORE INTO answers VALUES (?, ?)",
+                    (key, json.dumps(answer, ensure_ascii=False)),
+                )
+        except sqlite3.Error as error:
+            raise AnswersLost(self._say(error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._table.close()
+
+    def _say(self, error: Exception) -> str:
+        return (
+            f"answers of the language model can't be kept in {self._file}: {error}; make room, or "
+            "name another folder by --cache, and run again: what is finished is not done twice"
+        )
+
+
+_NO_MATTER = ("role",)
+"""Options that change no answer."""
+
+_KEPT_METADATA = ("adapter", "finish_reason", "prompt_token_ids", "token_ids", "logprobs")
+
+
+class RememberedChat(BaseChatModel):
+    """Answers from what was answered before; calls that are alike and under way share one.
+
+    Only for models whose answer follows from messages and options: greedy, or with a seed.
+
+    Attributes:
+        inner: The model that is asked where nothing is remembered.
+        identity: Its weights and number format, and those of its adapters: where any of them
+            changes, so does this.
+    """
+
+    inner: BaseChatModel
+    identity: str
+    _answers: Answers = PrivateAttr()
+    _under_way: dict[str, asyncio.Future[dict[str, Any]]] = PrivateAttr(default_factory=dict)
+    _asked: int = PrivateAttr(default=0)
+
+    def __init__(self, inner: BaseChatModel, identity: str, answers: Answers) -> None:
+        """Take the model and where its answers are kept."""
+        super().__init__(inner=inner, identity=identity)
+        self._answers = answers
+
+    @property
+    def _llm_type(self) -> str:
+        return "remembered"
+
+    @property
+    def asked(self) -> int:
+        """How often the model itself was asked."""
+        return self._asked
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **options: Any,
+    ) -> ChatResult:
+        raise NotImplementedError("only ainvoke: calls that are alike wait for each other")
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **options: Any,
+    ) -> ChatResult:
+        key = self._key(messages, stop, options)
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = await self._shared(key, messages, stop, options)
+        message = AIMessage(answer["text"], response_metadata=answer["metadata"])
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _shared(
+        self, key: str, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any
+    ) -> dict[str, Any]:
+        """Ask the model, or wait for who asks the same; a call that fails does for all of them."""
+        if (waiting := self._under_way.get(key)) is not None:
+            return await asyncio.shield(waiting)
+        waiting = self._under_way[key] = asyncio.get_running_loop().create_future()
+        try:
+            answer = await self._ask(messages, stop, options)
+            self._answers.put(key, answer)
+        except BaseException as error:
+            waiting.set_exception(error)
+            waiting.exception()  # so that nobody is warned where nobody waits
+            raise
+        finally:
+            del self._under_way[key]
+        waiting.set_result(answer)
+        return answer
+
+    async def _ask(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any
+    ) -> dict[str, Any]:
+        self._asked += 1
+        answer = await self.inner.ainvoke(list(messages), stop=stop, **options)
+        metadata = answer.response_metadata
+        kept = {name: metadata[name] for name in _KEPT_METADATA if name in metadata}
+        return {"text": str(answer.text), "metadata": kept}
+
+    def _key(self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any) -> str:
+        said = [[message.type, str(message.text)] for message in messages]
+        chosen = {name: options[name] for name in sorted(options) if name not in _NO_MATTER}
+        whole = json.dumps([self.identity, said, stop, chosen], default=str)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+
+class RememberedEncoder:
+    """A `stores.records.Encoder` in front of another; keeps every vector as long as it lives."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Take the encoder that is asked where a text is new."""
+        self._encoder = encoder
+        self._known: dict[str, Vectors] = {}
+        # One at a time: encoders use all cores, and threads beside each other would only wait.
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> str:
+        """The encoder's own."""
+        return self._encoder.version
+
+    @property
+    def dimension(self) -> int:
+        """Length of one vector."""
+        return self._encoder.dimension
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row a text, shape (len(texts), dimension). May block."""
+        with self._lock:
+            for text in texts:
+                if text not in self._known:
+                    self._known[text] = self._encoder.encode([text])[0]
+        rows = [self._known[text] for text in texts]
+        return np.array(rows, np.float32).reshape(len(texts), self.dimension)

@@ -1,0 +1,235 @@
+"""A benchmark's file as a store: read, cleaned, its targets marked, embedded once and kept.
+
+The store lies in a cache folder under a name that says all that it was made of (the file's content,
+the cleanings, whose texts may serve as evidence, the encoders), so what is found there fits. It is
+filled in a folder of its own and put in place whole: a process that is killed leaves no half.
+
+A store that remembers less of each user: only so many of the latest own texts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..graph.encoders import Encoders
+from ..graph.open import open_store_and_encoders
+from ..models.encoders.style import FEATURES
+from ..nodes.dependencies import Retrieval
+from ..stores.datasets.cleaning import check_cleanings, clean_texts
+from ..stores.datasets.formats import read_texts
+from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
+from ..stores.datasets.validation import FormatError
+from ..stores.texts.schema import SCHEMA_VERSION
+from ..stores.texts.store import TextStore
+from ..stores.types import Found, History, Text
+
+ENCODER_FORMAT = "fp32"
+"""Of topic vectors: the same text has the same vector then, whatever shared its batch."""
+
+BATCH = 256
+"""Texts that are embedded between two words of progress."""
+
+Progress = Callable[[int, int], None]
+"""Told how many texts of how many are in the store."""
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """One file.
+
+    Attributes:
+        name: The file's name less `_dev`, `_test` and its ending.
+        path: The file.
+        format: As the readers found it.
+        sha1: Of its content, in hex.
+        cleanings: What was cleaned, of `stores.cleaning.CLEANINGS`.
+        texts: What could be read, targets marked.
+        rejected: Rows that could not.
+        splits: Of these texts.
+    """
+
+    name: str
+    path: Path
+    format: str
+    sha1: str
+    cleanings: tuple[str, ...]
+    texts: Sequence[Text]
+    rejected: int
+    splits: Splits
+
+    @cached_property
+    def by_id(self) -> dict[str, Text]:
+        """The texts by `text_id`."""
+        return {text.text_id: text for text in self.texts}
+
+
+def read_benchmark(path: Path, cleanings: Collection[str] = ()) -> BenchmarkData:
+    """Read a file and mark its targets: its own, else each person's latest text.
+
+    Raises:
+        FormatError: It can't be read, or holds no text.
+        UnknownCleaning: A cleaning is none.
+    """
+    names = check_cleanings(cleanings)
+    rows = read_texts(path)
+    read = [row for row in rows]
+    texts = [row for row in read if isinstance(row, Text)]
+    if not texts:
+        raise FormatError(f"{path.name} holds no text that can be read: {len(read)} rows are bad")
+    marked = texts if any(text.target for text in texts) else latest_as_targets(texts)
+    cleaned = clean_texts(marked, names)
+    # A text that stands twice in a file is one to the store.
+    kept = list({text.text_id: text for text in cleaned}.values())
+    return BenchmarkData(
+        name=data_name(path),
+        path=path,
+        format=rows.format,
+        sha1=hashlib.sha1(path.read_bytes()).hexdigest(),
+        cleanings=names,
+        texts=kept,
+        rejected=len(read) - len(texts),
+        splits=deal(Place.of(text) for text in kept),
+    )
+
+
+def data_name(path: Path) -> str:
+    """Return what a file's figures go by: `gap` for gap_dev.json, say."""
+    name = path.name.partition(".")[0]
+    return re.sub(r"_(dev|test|train|questions)$", "", name)
+
+
+@asynccontextmanager
+async def open_benchmark(
+    data: BenchmarkData,
+    cache: Path,
+    *,
+    unshared: Collection[str] = (),
+    train_only: bool = False,
+    encoder: str = "bundled",
+    progress: Progress | None = None,
+) -> AsyncIterator[tuple[TextStore, Encoders]]:
+    """Open the store of a file, filling it on the first call.
+
+    Args:
+        data: The file.
+        cache: Folder of such stores.
+        unshared: Users whose texts are nobody else's evidence (the inductive variant).
+        train_only: Whether it holds only what may train something, texts whose user and topic are
+            in `train`: evidence counts as training.
+        encoder: The topic encoder. The style encoder is the store's own, training-free, its
+            statistics taken from texts of the split `train`.
+        progress: Told how far the filling is.
+
+    Raises:
+        StoreError: The store can't be written or opened.
+        ModelError: The encoder can't be loaded.
+    """
+    hidden = frozenset(unshared)
+    place = cache / f"{data.name}-{store_fingerprint(data, hidden, encoder, train_only)}"
+    if not place.exists():
+        await _fill(data, place, hidden, train_only, encoder, progress)
+    async with open_store_and_encoders(str(place), encoder=encoder) as opened:
+        yield opened
+
+
+async def _fill(
+    data: BenchmarkData,
+    place: Path,
+    hidden: frozenset[str],
+    train_only: bool,
+    encoder: str,
+    progress: Progress | None,
+) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=place.parent, prefix="filling-"))
+    may_train = data.splits.may_train
+    training = [text for text in data.texts if may_train(text.user_id, text.topic_id)]
+    first = [text.body for text in training]
+    held = training if train_only else data.texts
+    texts = [replace(text, shared=text.user_id not in hidden) for text in held]
+    try:
+        opened = open_store_and_encoders(
+            str(fresh), encoder=encoder, first=first, dtype=ENCODER_FORMAT
+        )
+        async with opened as (store, _):
+            for begin in range(0, len(texts), BATCH):
+                await store.add(texts[begin : begin + BATCH])
+                if progress is not None:
+                    progress(min(begin + BATCH, len(texts)), len(texts))
+            await store.compact(threshold=0)
+        await asyncio.to_thread(_put, fresh, place)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
+
+
+def _put(fresh: Path, place: Path) -> None:
+    try:
+        fresh.rename(place)
+    except OSError:  # another process was quicker; its store is the same
+        if not place.exists():
+            raise
+
+
+def store_fingerprint(
+    data: BenchmarkData,
+    hidden: frozenset[str] = frozenset(),
+    encoder: str = "bundled",
+    train_only: bool = False,
+) -> str:
+    """Return twelve hex digits that say all that a store of a file is made of.
+
+    Args:
+        data: The file.
+        hidden: Users whose texts are not shared.
+        encoder: The topic encoder.
+        train_only: Whether only texts that may train are in it.
+    """
+    made_of = [data.sha1, *data.cleanings, encoder, str(FEATURES), str(SCHEMA_VERSION)]
+    made_of.append(ENCODER_FORMAT)
+    made_of.append(",".join(sorted(hidden)))
+    if train_only:
+        made_of.append(f"train {data.splits.fingerprint}")
+    return hashlib.sha1("\x1f".join(made_of).encode()).hexdigest()[:12]
+
+
+class HistoryCut:
+    """A `nodes.parts.Retrieval` in front of another.
+
+    Args:
+        store: What is asked.
+        known: Own texts that are known of each user, the latest first.
+    """
+
+    def __init__(self, store: Retrieval, known: int) -> None:
+        self._store = store
+        self._known = known
+
+    async def history(
+        self, namespace: str, user_id: str, *, topic_id: str | None = None
+    ) -> History:
+        """Return the requester's side of a user, the latest texts alone."""
+        whole = await self._store.history(namespace, user_id, topic_id=topic_id)
+        return replace(
+            whole,
+            texts=whole.texts[: self._known],
+            style=whole.style[: self._known],
+            topic_vectors=whole.topic_vectors[: self._known],
+        )
+
+    async def search_by_style(self, history: History, *given: Any, **options: Any) -> Found:
+        """Ask the store."""
+        return await self._store.search_by_style(history, *given, **options)
+
+    async def search_by_preference(self, history: History, *given: Any, **options: Any) -> Found:
+        """Ask the store."""
+        return await self._store.search_by_preference(history, *given, **options)

@@ -1,0 +1,177 @@
+"""Run a configuration of the loop over targets: what was written for each, and how it came about.
+
+    evaluator = Evaluator(parts)
+    outcome = await evaluator.run(Configuration(), target)
+
+The same compiled graph as in serving, with the parts that it is handed. Many targets in flight keep
+the model's batches full; what is asked twice is the model's to remember (`RememberedChat`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import Any
+
+from ..graph.builder import build_graph
+from ..nodes.dependencies import Parts
+from ..nodes.state import RunContext
+from .arms.configuration import SIDES, Configuration
+from .arms.extractive import most_central
+from .arms.reasoners import Summaries, trajectories_of
+from .targets import Target
+
+ENDLESS_S = 7 * 86_400.0
+"""Deadline of a run: how long a target waits for its turn says nothing of it."""
+
+_OUTPUTS = [
+    *("text", "summaries", "evidence", "own", "cold_start", "iterations", "stop_reason", "log"),
+    "confidence",
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one configuration gave for one target.
+
+    Attributes:
+        draft: What was written.
+        summaries: By side; None where it abstained or was left out.
+        evidence: By side, as results show it, best first; of sides that were read.
+        own: The user's own texts that were read.
+        cold_start: How much is known: zero, few or known.
+        pool_size: Candidates that each side's evidence was taken from.
+        cut_share: Share of the evidence (and the request beside it) that was cut to fit the prompts
+            of those who read it, their mean; None where nobody read any.
+        iterations: Rounds that were run.
+        stop_reason: Why the loop ended.
+        calls: Every prompt (its turns) and its answer, in order, by role.
+    """
+
+    draft: str
+    summaries: Mapping[str, str | None]
+    evidence: Mapping[str, Sequence[Mapping[str, Any]]]
+    own: Sequence[Mapping[str, Any]]
+    cold_start: str
+    pool_size: Mapping[str, int]
+    cut_share: float | None
+    iterations: int
+    stop_reason: str
+    calls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+
+class Evaluator:
+    """Runs configurations over targets.
+
+    Args:
+        parts: What the loop works with. No threshold of confidence should be among them: an arm
+            is measured on all targets.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._graphs: dict[tuple[str, int], Any] = {}
+
+    async def run(
+        self,
+        configuration: Configuration,
+        target: Target,
+        *,
+        seed: int = 0,
+        given: Summaries | None = None,
+    ) -> Outcome:
+        """Write for one target.
+
+        Args:
+            configuration: How.
+            target: For whom and what.
+            seed: Of what is drawn.
+            given: Summaries by user and side, for `given` reasoners.
+
+        Raises:
+            LoopError: The loop failed.
+        """
+        drawn = []
+        for number in range(configuration.drafts):
+            graph = self._graph(configuration, seed, number, given)
+            context = RunContext(
+                k=configuration.k,
+                max_iterations=configuration.iterations,
+                deadline_s=ENDLESS_S,
+                strategies={side: configuration.side(side).strategy for side in SIDES},
+                adapters=dict(configuration.adapters),
+                seed=seed,
+            )
+            result = await graph.ainvoke(
+                dict(target.request), context=context, output_keys=_OUTPUTS
+            )
+            drawn.append(_outcome(result, configuration))
+        if len(drawn) == 1:
+            return drawn[0]
+        best = drawn[most_central([outcome.draft for outcome in drawn])]
+        return replace(best, calls=[call for outcome in drawn for call in outcome.calls])
+
+    def _graph(
+        self, configuration: Configuration, seed: int, number: int, given: Summaries | None
+    ) -> Any:
+        """Return the compiled graph; one is made for each configuration and draft."""
+        if given is not None:  # of one target
+            return self._compile(configuration, self._parts_of(configuration, seed, number), given)
+        key = (f"{configuration.fingerprint} {seed}", number)
+        if key not in self._graphs:
+            parts = self._parts_of(configuration, seed, number)
+            self._graphs[key] = self._compile(configuration, parts, None)
+        return self._graphs[key]
+
+    def _compile(self, configuration: Configuration, parts: Parts, given: Summaries | None) -> Any:
+        async def provide() -> Parts:
+            return parts
+
+        return build_graph(provide, trajectories_of(configuration, given)).compile()
+
+    def _parts_of(self, configuration: Configuration, seed: int, number: int) -> Parts:
+        parts = self._parts
+        if configuration.drafts > 1:
+            role = parts.chat["integrate"]
+            options = {"temperature": configuration.temperature, "seed": 1_000 * seed + number}
+            drawing = replace(role, options={**role.options, **options})
+            parts = replace(parts, chat={**parts.chat, "integrate": drawing})
+        if "quoted" in [configuration.side(side).reasoner for side in SIDES]:
+            # Integrate cuts summaries at twice their length: texts may fill its prompt.
+            budget = replace(parts.budget, summary=parts.budget.first // 2)
+            parts = replace(parts, budget=budget)
+        return parts
+
+
+def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome:
+    log = result["log"]
+    order = sorted(log.values(), key=lambda entry: entry["began"])
+    read = _sides_read(configuration)
+    first = {side: log.get(f"{side}-retrieve@1", {}) for side in SIDES}
+    # Of evidence alone: what integrate cuts is its request and summaries.
+    cut = [log[key]["cut_share"] for key in log if "-reason@" in key and "cut_share" in log[key]]
+    return Outcome(
+        draft=result["text"],
+        summaries=result["summaries"],
+        evidence={side: result["evidence"].get(side, []) for side in read},
+        own=result["own"] if _reads_own(configuration) else [],
+        cold_start=result["cold_start"],
+        pool_size={side: first[side]["pool_size"] for side in read if "pool_size" in first[side]},
+        cut_share=fmean(cut) if cut else None,
+        iterations=result["iterations"],
+        stop_reason=result["stop_reason"],
+        calls=[entry["call"] for entry in order if "call" in entry],
+    )
+
+
+def _sides_read(configuration: Configuration) -> list[str]:
+    """Return the sides whose evidence somebody reads."""
+    reasoners = {side: configuration.side(side).reasoner for side in SIDES}
+    if "merged" in reasoners.values() or "swapped" in reasoners.values():
+        return list(SIDES)
+    return [side for side in SIDES if reasoners[side] not in ("silent", "constant", "given")]
+
+
+def _reads_own(configuration: Configuration) -> bool:
+    return "style" in _sides_read(configuration)

@@ -1,0 +1,167 @@
+"""The language model of a measurement: opened by name, remembered by what decides its answers.
+
+The adapters that a command's `--adapters` names, and what tells models with them apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..graph.adapters import ServedAdapters
+from ..graph.open import ROLES, open_chat
+from ..graph.settings import Settings, adapters_folder
+from ..models.local.chat_model import LocalChatModel
+from ..models.open import model_name
+from ..stores.adapters.registry import AdapterRegistry
+from .cache import Answers, RememberedChat
+from .errors import TrainingError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+NONE, PROMOTED = "none", "promoted"
+
+
+class UnfitAdapter(TrainingError):
+    """An adapter that was trained on what is to be measured, or for another role."""
+
+
+def named_adapters(asked: str, settings: Settings, model: BaseChatModel) -> dict[str, str]:
+    """Return the adapter of each role that is asked for.
+
+    Args:
+        asked: `none`, `promoted`, or `role@step` with commas between.
+        settings: Where adapters are.
+        model: The language model: promoted ones that were made for another are left aside.
+
+    Raises:
+        UnfitAdapter: Two are named for one role, or one for a role that is not there.
+        AdapterError: A name is none, or nothing is kept under it.
+    """
+    if asked == NONE:
+        return {}
+    folder = adapters_folder(settings.adapters)
+    if asked == PROMOTED:
+        served = ServedAdapters(folder)
+        return dict(served.promoted_for(dict.fromkeys(ROLES, model))())
+    found: dict[str, str] = {}
+    for name in (part.strip() for part in asked.split(",")):
+        adapter = AdapterRegistry(folder).get(name)
+        if adapter.role in found or adapter.role not in ROLES:
+            raise UnfitAdapter(
+                f"adapter {name} can't be used: name one at most for each of {', '.join(ROLES)}"
+            )
+        found[adapter.role] = name
+    return found
+
+
+def check_splits(
+    settings: Settings, adapters: Mapping[str, str], splits: Mapping[str, str]
+) -> None:
+    """Refuse adapters that were trained under other splits of the same data.
+
+    Args:
+        settings: Where adapters are.
+        adapters: Those in use.
+        splits: Fingerprint of the splits of each data set.
+
+    Raises:
+        UnfitAdapter: One was.
+    """
+    registry = AdapterRegistry(adapters_folder(settings.adapters))
+    for name in adapters.values():
+        made = registry.get(name).manifest.split
+        if made is not None and made not in splits.values():
+            told = ", ".join(f"{data} {split}" for data, split in splits.items())
+            raise UnfitAdapter(
+                f"adapter {name} was trained under the splits {made}, and what is to be measured "
+                f"has others ({told}): it may have seen the targets; measure it on the data that "
+                "it was trained for"
+            )
+
+
+def identity_of(model: BaseChatModel, settings: Settings, adapters: Mapping[str, str]) -> str:
+    """Return what decides a model's answers: weights, number format, and those of its adapters.
+
+    Args:
+        model: The language model.
+        settings: How it was opened.
+        adapters: In use, by role.
+    """
+    return "\x1f".join([*_base_identity(model, settings), *_weights(settings, adapters)])
+
+
+def _base_identity(model: BaseChatModel, settings: Settings) -> list[str]:
+    if isinstance(model, LocalChatModel):
+        return [model.fingerprint, number_format_of(model) or ""]
+    return [settings.model, settings.base_url or "", model_name(model)]
+
+
+def number_format_of(model: BaseChatModel) -> str | None:
+    """Return the number format of a model's weights; None where they are not loaded here."""
+    if not isinstance(model, LocalChatModel):
+        return None
+    return str(model.llm.pipeline.model.dtype).removeprefix("torch.")
+
+
+def _weights(settings: Settings, adapters: Mapping[str, str]) -> list[str]:
+    """Return what tells the weights of adapters apart from others of their names."""
+    registry = AdapterRegistry(adapters_folder(settings.adapters))
+    said = []
+    for role, name in sorted(adapters.items()):
+        files = sorted(registry.get(name).manifest.files.items())
+        said.append(f"{role} {hashlib.sha1(repr(files).encode()).hexdigest()[:16]}")
+    return said
+
+
+ANSWERS = "answers.sqlite"
+_PYTHON = "python:"
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """The language model of a run.
+
+    Attributes:
+        chat: Answers in all roles, and remembers.
+        name: What it is called.
+        dtype: Its number format; None where it is not loaded here.
+        adapters: In use, by role.
+    """
+
+    chat: RememberedChat
+    name: str
+    dtype: str | None
+    adapters: Mapping[str, str]
+
+
+@contextmanager
+def open_asked_model(settings: Settings, adapters: str, cache: Path) -> Iterator[AskedModel]:
+    """Open a language model with its answers of earlier runs. Blocks.
+
+    Those of a `python:` factory are remembered for one run only: its code may change.
+
+    Args:
+        settings: Which model, its number format, where adapters are.
+        adapters: See `named_adapters`.
+        cache: Folder of the answers.
+
+    Raises:
+        ModelError: It can't be opened.
+        AdapterError: An adapter is not there, or damaged.
+        UnfitAdapter: Adapters are named that can't be used.
+        AnswersLost: The cache can't be used.
+    """
+    lasting = not settings.model.startswith(_PYTHON)
+    with (
+        open_chat(settings) as model,
+        closing(Answers(cache / ANSWERS if lasting else None)) as answers,
+    ):
+        chosen = named_adapters(adapters, settings, model)
+        chat = RememberedChat(model, identity_of(model, settings, chosen), answers)
+        yield AskedModel(chat, model_name(model), number_format_of(model), chosen)

@@ -1,0 +1,217 @@
+"""The report of `patlm bench personalization`: one page that needs nothing but itself.
+
+`report.html` is made of `results.json` (figures) and `examples.json` (texts) and can be made again
+of them at any time; without the examples it can be published.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..arms.registry import ARMS
+from . import text as words
+from .html import render
+from .plots import KINDS, plot_buckets, plot_curves, plot_gains, plot_histories
+from .records import Arm, Example, Results, Verdict, read_examples, read_results
+from .svg import standalone
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+REPORT = "report.html"
+
+METRICS = {
+    "quality": "quality",
+    "rouge1": "ROUGE-1",
+    "rougeL": "ROUGE-L",
+    "meteor_es": "meteor_es",
+    "meteor": "METEOR",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "agreement": "agreement",
+    "unparsable": "no number",
+    "judge": "judge",
+    "style_cos": "style cosine",
+    "topic_cos": "topic cosine",
+}
+"""Columns of the table of arms, in their order; a metric that no arm has gets none."""
+
+WITH_INTERVAL = ("quality", "agreement", "mae")
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one data set, task and history.
+
+    Attributes:
+        anchor: The section's id in the page.
+        data: Name of the data set.
+        task: What was to be written.
+        history: Own texts that were known.
+        groups: Arms, controls and floors, those that there are, by what they are called.
+        metrics: Columns, by key.
+        verdicts: Of both sides, style and preference.
+        gains: The forest plot.
+        buckets: Gains by people's history.
+        examples: Targets with what each arm wrote.
+    """
+
+    anchor: str
+    data: str
+    task: str
+    history: str
+    groups: Mapping[str, Sequence[Arm]]
+    metrics: Mapping[str, str]
+    verdicts: Sequence[Verdict]
+    gains: Markup | None
+    buckets: Markup | None
+    examples: Sequence[Example]
+
+    @property
+    def name(self) -> str:
+        """Of the section, as its heading has it."""
+        known = "all own texts known" if self.history == "all" else f"history {self.history}"
+        return f"{self.data}, {self.task}, {known}"
+
+    @property
+    def rows(self) -> Sequence[Arm]:
+        """All arms, controls and floors."""
+        return [row for group in self.groups.values() for row in group]
+
+    @property
+    def arms(self) -> Sequence[Arm]:
+        """Arms and controls."""
+        return [row for row in self.rows if row.kind != "floor"]
+
+    @property
+    def floors(self) -> Sequence[Arm]:
+        """What needs no model."""
+        return [row for row in self.rows if row.kind == "floor"]
+
+    def verdict_on(self, side: str) -> Verdict | None:
+        """Return the verdict on both sides, style or preference, None where there is none."""
+        return next((each for each in self.verdicts if each.side == side), None)
+
+
+def write_report(folder: Path) -> Path:
+    """Write the page of a folder's results.
+
+    Args:
+        folder: Holds `results.json` and, where texts are to be shown, `examples.json`.
+
+    Returns:
+        The page's path. A page that was there stays as it is until the new one is complete.
+
+    Raises:
+        BrokenResults: A file is missing, or is not what the bench writes.
+    """
+    page = report_page(read_results(folder), read_examples(folder))
+    handle, draft = tempfile.mkstemp(dir=folder, prefix=f".{REPORT}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(page)
+        # A file of mkstemp's is its owner's alone; a report is like the files beside it.
+        os.chmod(draft, (folder / "results.json").stat().st_mode & 0o666)
+        os.replace(draft, folder / REPORT)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+    return folder / REPORT
+
+
+def write_plots(results: Results, folder: Path) -> list[Path]:
+    """Write each plot of the results as an SVG file of its own: gains, and gains over histories."""
+    rows = (*results.arms, *results.floors)
+    plots: dict[str, Markup | None] = {}
+    for case in results.cases:
+        name = f"gains-{'-'.join(case)}"
+        of = f"{case[0]}, {case[1]}, history {case[2]}"
+        own = [row for row in rows if row.case == case]
+        plots[name] = plot_gains(own, name, f"Gain of each arm with its interval: {of}")
+    plots |= {f"histories-{data}-{task}": plot for (data, task), plot in _histories(results)}
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, plot in plots.items():
+        if plot is not None:
+            written.append(folder / f"{name}.svg")
+            written[-1].write_text(standalone(plot) + "\n", encoding="utf-8")
+    return written
+
+
+def report_page(results: Results, examples: Sequence[Example]) -> str:
+    """Return the page as HTML."""
+    sections = [
+        _section(number, case, results, examples)
+        for number, case in enumerate(results.cases, start=1)
+    ]
+    there = set(results.cases)
+    shown = {row.arm for section in sections for row in section.rows}
+    return render(
+        "report.html.j2",
+        words=words,
+        targets=_targets(sections),
+        settings=results.settings,
+        sections=sections,
+        histories=[(", ".join(of), plot) for of, plot in _histories(results)],
+        curves=_curves(results),
+        strays=[example for example in examples if example.case not in there],
+        with_interval=WITH_INTERVAL,
+        meanings={name: arm.says for name, arm in ARMS.items() if name in shown},
+    )
+
+
+def _targets(sections: Sequence[Section]) -> str:
+    """Return how many targets there were, once where it is the same number everywhere."""
+    sizes = {section.name: max((row.n for row in section.rows), default=0) for section in sections}
+    if len(set(sizes.values())) == 1:
+        return f"{min(sizes.values())}{' each' if len(sizes) > 1 else ''}"
+    return ", ".join(f"{size} ({name})" for name, size in sizes.items())
+
+
+def _section(
+    number: int, case: tuple[str, str, str], results: Results, examples: Sequence[Example]
+) -> Section:
+    rows = [row for row in (*results.arms, *results.floors) if row.case == case]
+    groups = {title: [row for row in rows if _kind(row) == kind] for kind, title in KINDS.items()}
+    of = f"{case[0]}, {case[1]}, history {case[2]}"
+    return Section(
+        anchor=f"case-{number}",
+        data=case[0],
+        task=case[1],
+        history=case[2],
+        groups={title: group for title, group in groups.items() if group},
+        metrics={key: name for key, name in METRICS.items() if any(key in r.metrics for r in rows)},
+        verdicts=[each for each in results.verdicts if each.case == case],
+        gains=plot_gains(rows, f"gains{number}", f"Gain of each arm with its interval: {of}"),
+        buckets=plot_buckets(rows, f"buckets{number}", f"Gain by number of own texts: {of}"),
+        examples=[example for example in examples if example.case == case],
+    )
+
+
+def _kind(row: Arm) -> str:
+    return row.kind if row.kind in KINDS else "main"
+
+
+def _histories(results: Results) -> list[tuple[tuple[str, str], Markup]]:
+    """Return a plot over histories for each data set and task that has several of them."""
+    found = []
+    for number, (data, task) in enumerate(dict.fromkeys(case[:2] for case in results.cases)):
+        rows = [arm for arm in results.arms if arm.case[:2] == (data, task)]
+        label = f"Gain of each arm over how many own texts were known: {data}, {task}"
+        plot = plot_histories(rows, f"histories{number}", label)
+        if plot is not None:
+            found.append(((data, task), plot))
+    return found
+
+
+def _curves(results: Results) -> list[tuple[str, Markup]]:
+    found = []
+    for number, (adapter, curve) in enumerate(results.curves.items()):
+        plot = plot_curves(curve, f"curves{number}", f"Training of {adapter} by step")
+        if plot is not None:
+            found.append((adapter, plot))
+    return found

@@ -1,0 +1,238 @@
+"""What a report is made of: `results.json` and `examples.json` of `bench personalization`.
+
+Both are read leniently: keys that a report does not show are left alone, and a figure that was not
+taken is None, never 0. What is missing or of the wrong kind is told by its place in the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from ..errors import TrainingError
+
+RESULTS, EXAMPLES = "results.json", "examples.json"
+
+Bounds = Annotated[list[float | None], Field(min_length=2, max_length=2)]
+Word = Annotated[str, BeforeValidator(lambda value: value if value is None else str(value))]
+"""A word that may be written as a number, as a history of 3 texts."""
+
+
+class BrokenResults(TrainingError):
+    """A file of results is missing, or is not what `bench personalization` writes."""
+
+
+class Figure(BaseModel):
+    """A mean and its 95% interval."""
+
+    mean: float | None
+    ci95: Bounds | None = None
+
+
+class Gain(Figure):
+    """A mean of paired differences to the baseline, and its interval after Holm's correction."""
+
+    against: str
+    metric: str
+    ci95_by_topic: Bounds | None = None
+    holm: Bounds | None = None
+    least_difference: float | None = None
+
+
+class Bucket(BaseModel):
+    """The gain among people with so many own texts."""
+
+    bucket: Word
+    n: int
+    gain: Figure | None = None
+
+
+def _as_figure(value: Any) -> Any:
+    """Take a plain number as a figure without an interval."""
+    return {"mean": value} if value is None or isinstance(value, int | float) else value
+
+
+class Case(BaseModel):
+    """What is measured together: one file, one task, so many own texts known."""
+
+    data: str
+    task: str
+    history: Word
+
+    @property
+    def case(self) -> tuple[str, str, str]:
+        """Data, task and history."""
+        return self.data, self.task, self.history
+
+
+class Arm(Case):
+    """One arm, control or floor of a case."""
+
+    arm: str
+    kind: str
+    n: int
+    seeds: int = 1
+    topics: int | None = None
+    largest_topic: float | None = None
+    failed: int = 0
+    metrics: dict[str, Annotated[Figure, BeforeValidator(_as_figure)]]
+    gain: Gain | None = None
+    by_history: list[Bucket] = []
+    copy_rate: float | None = None
+    length: float | None = None
+    exact: float | None = None
+    cut_share: float | None = None
+    pool_size: dict[str, float | None] | None = None
+    overlap_with_aligned: dict[str, float | None] | None = None
+    calls: float | None = None
+    leaks: dict[str, float | None] | None = None
+    over_copy_typical: Figure | None = None
+
+
+class Comparison(BaseModel):
+    """One of the differences that a verdict rests on."""
+
+    what: str
+    arms: list[str] = []
+    mean: float | None
+    holm: Bounds | None = None
+    n: int
+    least_difference: float | None = None
+
+
+class Below(Figure):
+    """Whether a control falls below the arm without context; None where that can't be told."""
+
+    below: bool | None = None
+
+
+class Adds(Figure):
+    """What a side adds where the other one is there already."""
+
+    over: str
+
+
+class Verdict(Case):
+    """One of a case's three verdicts."""
+
+    side: str
+    verdict: str
+    metric: str = "quality"
+    tests: list[Comparison] = []
+    below_no_context: dict[str, Below | None] = {}
+    adds_to_the_other: Adds | None = None
+    missing: list[str] = []
+
+
+class Results(BaseModel):
+    """The whole of `results.json`."""
+
+    settings: dict[str, Any]
+    arms: list[Arm]
+    floors: list[Arm] = []
+    verdicts: list[Verdict] = []
+    curves: dict[str, dict[str, list[float | None]]] = {}
+
+    @property
+    def cases(self) -> list[tuple[str, str, str]]:
+        """Data, task and history of each case, in the file's order."""
+        return list(dict.fromkeys(row.case for row in (*self.arms, *self.floors, *self.verdicts)))
+
+
+class Piece(BaseModel):
+    """A text that was read as evidence, or an own text."""
+
+    text_id: str | None = None
+    user_id: str | None = None
+    topic_id: str | None = None
+    title: str | None = None
+    body: str | None = None
+    score: float | None = None
+    strategy: str | None = None
+    reason: str | None = None
+
+
+def _as_piece(value: Any) -> Any:
+    """Take a plain text as a piece that nothing else is known of."""
+    return {"body": value} if isinstance(value, str) else value
+
+
+class Written(BaseModel):
+    """What one arm read and wrote for one target."""
+
+    arm: str
+    draft: str | None = None
+    metrics: dict[str, float | None] = {}
+    summaries: dict[str, str | None] = {}
+    evidence: dict[str, list[Piece]] = {}
+    own: list[Annotated[Piece, BeforeValidator(_as_piece)]] = []
+
+
+class Example(Case):
+    """One target, what was really written, and what each arm wrote."""
+
+    id: Word
+    cold_start: str | bool | None = None
+    request: dict[str, str | float | None] = {}
+    real: str | float | None = None
+    arms: list[Written] = []
+
+
+class Examples(BaseModel):
+    """The whole of `examples.json`."""
+
+    examples: list[Example] = []
+
+
+Record = TypeVar("Record", Results, Examples)
+
+
+def read_results(place: Path) -> Results:
+    """Read `results.json`.
+
+    Args:
+        place: Its folder, or the file itself under whatever name.
+
+    Raises:
+        BrokenResults: It is not there, or not what the bench writes.
+    """
+    file = place if place.is_file() else place / RESULTS
+    if not file.is_file():
+        raise BrokenResults(
+            f"no {RESULTS} in {place}: expected a folder that "
+            "`patlm bench personalization --out` has written"
+        )
+    return _read(file, Results)
+
+
+def read_examples(folder: Path) -> Sequence[Example]:
+    """Read `examples.json`; none where it is not there, as in a folder that was published.
+
+    Raises:
+        BrokenResults: It is there and not what the bench writes.
+    """
+    file = folder / EXAMPLES
+    return _read(file, Examples).examples if file.is_file() else []
+
+
+def _read(file: Path, kind: type[Record]) -> Record:
+    try:
+        # By way of Python's own reader: half a surrogate pair, which `json.dumps` writes without
+        # complaint and pydantic refuses, becomes a question mark.
+        given = json.dumps(json.loads(file.read_bytes()), ensure_ascii=False)
+        return kind.model_validate_json(given.encode("utf-8", "replace"))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        said = f"{place}: {first['msg']}" if place else first["msg"]
+        raise BrokenResults(_broken(file, said)) from error
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise BrokenResults(_broken(file, str(error))) from error
+
+
+def _broken(file: Path, said: str) -> str:
+    return f"{file} is not as expected: {said}; run `patlm bench personalization --out` again"

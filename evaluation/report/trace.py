@@ -1,0 +1,321 @@
+"""A page of recorded runs: how each went through the loop, and what changed on the way.
+
+It stands in for a hosted studio: one file without scripts, made of records alone. The functions are
+pure; `cli/view.py` reads the records, and writes or serves the page.
+
+What changed from one text to the next, word by word.
+
+    changes("a fine view", "a grand view")
+    # equal "a ", delete "fine ", insert "grand ", equal "view"
+
+Words are compared, not signs: people read which word was put in the place of which. The spans that
+stay and the inserted ones give the new text back, sign by sign.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import SequenceMatcher
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal
+
+from markupsafe import Markup
+
+from .html import render
+from .loop_drawing import draw_loop, end_of, nodes_of, shown_seconds, trajectories_of
+
+if TYPE_CHECKING:
+    from ...stores.episodes.schema import Episode, EvidenceRecord, Group, IterationRecord, Sample
+
+COMPARED_WORDS = 4000
+"""Words of the longer text up to which it is compared: the time grows with their square."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of words with one fate.
+
+    Attributes:
+        kind: Whether the words stay, are new, or are gone.
+        text: The words, with the white space between them.
+        space: The white space after them, apart so that nobody underlines it.
+    """
+
+    kind: Literal["equal", "insert", "delete"]
+    text: str
+    space: str = ""
+
+
+def changes(before: str, after: str) -> tuple[Span, ...]:
+    """Return the spans that lead from one text to the next, in reading order.
+
+    Words that differ in nothing but the white space around them stay, with that of the new text.
+    What is gone stands before what came in its place. Of texts above `COMPARED_WORDS` all is said
+    to be replaced, unless they are equal.
+    """
+    old, new = _words(before), _words(after)
+    return tuple(
+        span
+        for kind, words in _fates(old, new)
+        for span in [_span(kind, words)]
+        if span.text or span.space
+    )
+
+
+def _fates(
+    old: Sequence[str], new: Sequence[str]
+) -> Iterator[tuple[Literal["equal", "insert", "delete"], Sequence[str]]]:
+    stripped = [word.strip() for word in old], [word.strip() for word in new]
+    if stripped[0] == stripped[1]:
+        yield "equal", new
+        return
+    if max(len(old), len(new)) > COMPARED_WORDS:
+        yield "delete", old
+        yield "insert", new
+        return
+    for tag, i1, i2, j1, j2 in SequenceMatcher(None, *stripped).get_opcodes():
+        if tag == "equal":
+            yield "equal", new[j1:j2]
+            continue
+        if i2 > i1:
+            yield "delete", old[i1:i2]
+        if j2 > j1:
+            yield "insert", new[j1:j2]
+
+
+def _words(text: str) -> list[str]:
+    """Return the words, each with the white space after it; the first with that before it too."""
+    return re.findall(r"(?:^\s+)?\S+\s*", text)
+
+
+def _span(kind: Literal["equal", "insert", "delete"], words: Sequence[str]) -> Span:
+    whole = "".join(words)
+    text = whole.rstrip()
+    return Span(kind, text, whole[len(text) :])
+
+
+@dataclass(frozen=True)
+class Told:
+    """A text of one iteration, beside that of the iteration before.
+
+    Attributes:
+        name: Of what it is: a trajectory's name, or `draft`.
+        text: None where there is none.
+        why: Why there is none: it abstained, or left no record.
+        spans: What changed; None where there is nothing to compare it with.
+        changed: Whether it is another text than before.
+    """
+
+    name: str
+    text: str | None
+    why: str
+    spans: tuple[Span, ...] | None
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """One trajectory in one iteration.
+
+    Attributes:
+        name: The trajectory.
+        evidence: What its retrieval found, best first; None where it left no record.
+        known: The text ids that stood in the iteration before, too.
+        same: Whether the evidence is that of the iteration before.
+        summary: What its reasoner made of it.
+    """
+
+    name: str
+    evidence: tuple[EvidenceRecord, ...] | None
+    known: frozenset[str]
+    same: bool
+    summary: Told
+
+
+@dataclass(frozen=True)
+class Round:
+    """One iteration as it is shown."""
+
+    record: IterationRecord
+    sides: tuple[Side, ...]
+    draft: Told
+    calls: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A node's time as a share (0 to 1) of the longest of the run."""
+
+    name: str
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Candidates for one answer, and how they were rewarded.
+
+    Attributes:
+        record: The context that they were drawn in.
+        rewards: Names of the rewards that any candidate has, in the order of their appearance.
+        candidates: The best rewarded first, those without a reward last.
+    """
+
+    record: Group
+    rewards: tuple[str, ...]
+    candidates: tuple[Sample, ...]
+
+    @property
+    def best(self) -> float | None:
+        """The highest reward; none where nothing was rewarded."""
+        return self.candidates[0].reward if self.candidates else None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as it is shown.
+
+    Attributes:
+        record: What was kept of it.
+        anchor: Its place in the page, the same whenever the page is made.
+        began: When, in UTC.
+        end: Why it ended.
+        seconds: Its time; None where the record has none, as for a run that failed.
+        request: What was asked, by the names of the request's fields.
+        settings: What the run was set to.
+        rounds: Its iterations.
+        bars: The nodes' times.
+        drawing: Its way through the loop.
+        groups: Its groups of candidates.
+    """
+
+    record: Episode
+    anchor: str
+    began: datetime
+    end: str
+    seconds: float | None
+    request: Mapping[str, str]
+    settings: Mapping[str, str]
+    rounds: tuple[Round, ...]
+    bars: tuple[Bar, ...]
+    drawing: Markup
+    groups: tuple[GroupView, ...]
+
+
+def render_view(records: Sequence[Episode], *, source: str = "", notes: Sequence[str] = ()) -> str:
+    """Return the page of some runs.
+
+    Args:
+        records: The runs, in the order in which they are to stand there.
+        source: What they were read from.
+        notes: What the reader should know of the reading: lines that were no records, and so on.
+    """
+    runs = [view_of(record) for record in records]
+    return render(
+        "trace.html.j2", runs=runs, source=source, notes=notes, shown_seconds=shown_seconds
+    )
+
+
+def view_of(record: Episode) -> RunView:
+    """Return what is shown of a run."""
+    return RunView(
+        record=record,
+        anchor="run-" + re.sub(r"[^A-Za-z0-9]+", "-", record.run_id),
+        began=began(record),
+        end="emptied" if record.redacted is not None else end_of(record),
+        seconds=record.timings.get("total"),
+        request=_given(record.request),
+        settings=_given(record.context),
+        rounds=tuple(_rounds(record)),
+        bars=_bars(record),
+        drawing=draw_loop(record),
+        groups=tuple(group_view(group, record.candidates(group.id)) for group in record.groups),
+    )
+
+
+def began(record: Episode) -> datetime:
+    """Return when a run began, in UTC; a time without a zone is taken to be in UTC."""
+    created = record.created
+    return created.replace(tzinfo=UTC) if created.tzinfo is None else created.astimezone(UTC)
+
+
+def group_view(group: Group, candidates: Sequence[Sample]) -> GroupView:
+    """Return a group of candidates as a table's rows and columns."""
+    names = dict.fromkeys(name for sample in candidates for name in sample.rewards)
+    best_first = sorted(candidates, key=lambda s: inf if s.reward is None else -s.reward)
+    return GroupView(group, tuple(names), tuple(best_first))
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields that were given, each as a line of text."""
+    shown = {}
+    for name, value in fields.items():
+        if value is None or value == {}:
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{key}: {entry}" for key, entry in value.items())
+        shown[name] = str(value)
+    return shown
+
+
+def _rounds(record: Episode) -> Iterator[Round]:
+    before: IterationRecord | None = None
+    for iteration in record.iterations:
+        yield Round(
+            record=iteration,
+            sides=tuple(_side(name, iteration, before) for name in trajectories_of(record)),
+            draft=_told("draft", iteration.draft, before.draft if before else None, "no draft"),
+            calls=tuple(_calls(record, iteration.iteration)),
+        )
+        before = iteration
+
+
+def _calls(record: Episode, iteration: int) -> Iterator[Sample]:
+    """Yield the calls of the run itself: candidates stand in their groups' tables."""
+    for sample in record.samples:
+        own = sample.group is None and sample.replays is None
+        if own and sample.iteration == iteration:
+            yield sample
+
+
+def _side(name: str, iteration: IterationRecord, before: IterationRecord | None) -> Side:
+    evidence = iteration.evidence.get(name)
+    former = before.evidence.get(name, ()) if before is not None else ()
+    said = iteration.summaries.get(name)
+    return Side(
+        name=name,
+        evidence=evidence,
+        known=frozenset(piece.text_id for piece in former),
+        same=bool(evidence) and evidence == former,
+        summary=_told(
+            name,
+            said,
+            before.summaries.get(name) if before else None,
+            "abstained" if name in iteration.summaries else "no summary",
+        ),
+    )
+
+
+def _told(name: str, text: str | None, before: str | None, why: str) -> Told:
+    comparable = text is not None and before is not None
+    return Told(
+        name=name,
+        text=text,
+        why=why,
+        spans=changes(before or "", text or "") if comparable else None,
+        changed=text != before,
+    )
+
+
+def _bars(record: Episode) -> tuple[Bar, ...]:
+    """Return the nodes' bars in the order of the loop; the run's own total is none of them."""
+    longest = max(record.timings.values(), default=0.0) or 1.0
+    names = dict.fromkeys([*(node.name for node in nodes_of(record)), *record.timings])
+    return tuple(
+        Bar(name, record.timings[name], record.timings[name] / longest)
+        for name in names
+        if name in record.timings and name != "total"
+    )

@@ -1,0 +1,1 @@
+"""From drafts to figures: metrics, statistics, the judge, tables and verdicts."""

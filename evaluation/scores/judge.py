@@ -1,0 +1,222 @@
+"""A language model as a judge, off by default: do two texts read as the same person's on a subject?
+
+It is asked for a whole number from 1 to 7, reported as .1 to .7. An answer in prose is counted as
+unparsable and is never a score. What a judge is worth is measured, too (`reliability`): whether it
+says the same with both texts exchanged, whether it tells the true text from another person's, and
+whether it merely goes by length (Zheng et al. 2023, "Judging LLM-as-a-Judge").
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+
+from ...models.sanitise import fence
+from ..errors import TrainingError
+from .metrics import length
+from .statistics import Mean, mean_of
+
+JudgeModel: TypeAlias = Runnable[LanguageModelInput, AIMessage]
+"""Any LangChain chat model, with its options bound (temperature 0, say)."""
+
+Pair = tuple[str, str]
+"""What was really written, and the draft."""
+
+AT_ONCE = 4
+"""Questions that wait for an answer at the same time."""
+
+SHOWN = 120
+"""Characters of an answer that an error shows."""
+
+SYSTEM = "You compare texts. Answer with one whole number from 1 to 7 and nothing else."
+
+QUESTION = (
+    "How much do the two texts read as if the same person had written them on the same subject? "
+    "Count tone, wording and opinion; the length does not count. "
+    "1: nothing in common. 4: partly alike. 7: the same person on the same subject. "
+    "Answer with one whole number from 1 to 7."
+)
+
+# "5", "5.", "**5**", "Score: 5", "5/7", "5 out of 7"; nothing that has to be understood.
+_POINTS = re.compile(
+    r"[\s*\"'(]*(?:(?:score|rating|points|answer)[\s*:=]*)?([1-7])[\s*\"')]*"
+    r"(?:(?:/|out of)\s*7)?[\s*\"')]*\.?[\s*]*",
+    re.IGNORECASE,
+)
+
+
+class JudgeError(TrainingError):
+    """A judge that never gives a number."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a judge said of one pair.
+
+    Attributes:
+        points: .1 to .7; None where the answer is no number.
+        answer: The answer itself.
+    """
+
+    points: float | None
+    answer: str
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What a judge's points are worth; None where too few answers could be read.
+
+    Attributes:
+        pairs: Pairs that were judged, each three times.
+        points: Mean points of the drafts against the true texts.
+        same_swapped: Share of the pairs that get the same points with both texts exchanged.
+        near_swapped: Share of those that then differ by one point (.1) at most.
+        shuffled: Mean points of the drafts against other pairs' texts.
+        true_less_shuffled: Mean difference of the two, paired, with its interval: a judge that can
+            tell has it above zero.
+        length_correlation: Spearman's rank correlation of points and words of the draft; None also
+            where all points or all lengths are the same.
+        unparsable: Share of all answers that are no number.
+    """
+
+    pairs: int
+    points: float | None
+    same_swapped: float | None
+    near_swapped: float | None
+    shuffled: float | None
+    true_less_shuffled: Mean | None
+    length_correlation: float | None
+    unparsable: float
+
+
+def judge_prompt(real: str, draft: str) -> list[tuple[str, str]]:
+    """Return the turns of one question; both texts are neutralised and fenced."""
+    user = f"First text: {fence(real)}\nSecond text: {fence(draft)}\n{QUESTION}"
+    return [("system", SYSTEM), ("user", user)]
+
+
+def read_points(answer: str) -> float | None:
+    """Return the points of an answer as .1 to .7, or None where it is no number from 1 to 7.
+
+    >>> read_points("Score: 5"), read_points("I would say 5")
+    (0.5, None)
+    """
+    found = _POINTS.fullmatch(answer)
+    return int(found[1]) / 10 if found else None
+
+
+async def judge(model: JudgeModel, real: str, draft: str) -> Judged:
+    """Ask how much a draft reads as the text that was really written.
+
+    Args:
+        model: The judge.
+        real: What the person wrote.
+        draft: What was written for them.
+    """
+    message = await model.ainvoke(judge_prompt(real, draft))
+    return _judged(message)
+
+
+async def judge_all(
+    model: JudgeModel, pairs: Sequence[Pair], *, at_once: int = AT_ONCE
+) -> list[Judged]:
+    """Ask for each pair, in their order, `at_once` at a time.
+
+    Raises:
+        JudgeError: There are answers, and none of them is a number.
+    """
+    prompts: list[LanguageModelInput] = [judge_prompt(real, draft) for real, draft in pairs]
+    messages = await model.abatch(prompts, config={"max_concurrency": at_once})
+    judged = [_judged(message) for message in messages]
+    if judged and all(each.points is None for each in judged):
+        raise JudgeError(_say_prose(judged))
+    return judged
+
+
+async def reliability(
+    model: JudgeModel, pairs: Sequence[Pair], *, seed: int = 0, at_once: int = AT_ONCE
+) -> Reliability:
+    """Measure a judge on pairs of real text and draft: three questions a pair.
+
+    Args:
+        model: The judge.
+        pairs: At least two.
+        seed: Of who gets whose text, and of the bootstrap.
+        at_once: Questions that wait at the same time.
+
+    Raises:
+        JudgeError: None of the answers is a number, or there are fewer than two pairs.
+    """
+    if len(pairs) < 2:
+        raise JudgeError(f"a judge is measured on two pairs or more, got {len(pairs)}: add drafts")
+    swapped = [(draft, real) for real, draft in pairs]
+    others = shuffled_places(len(pairs), seed)
+    shuffled = [(pairs[other][0], pairs[at][1]) for at, other in enumerate(others)]
+    judged = await judge_all(model, [*pairs, *swapped, *shuffled], at_once=at_once)
+    points = [each.points for each in judged]
+    n = len(pairs)
+    true, turned, wrong = points[:n], points[n : 2 * n], points[2 * n :]
+    apart = [round(abs(a - b) * 10) for a, b in _both(true, turned)]
+    less = [a - b for a, b in _both(true, wrong)]
+    lengths = [float(length(draft)) for _, draft in pairs]
+    return Reliability(
+        pairs=n,
+        points=_mean([each for each in true if each is not None]),
+        same_swapped=_mean([steps == 0 for steps in apart]),
+        near_swapped=_mean([steps <= 1 for steps in apart]),
+        shuffled=_mean([each for each in wrong if each is not None]),
+        true_less_shuffled=mean_of(less, seed=seed) if less else None,
+        length_correlation=_spearman(_both(true, lengths)),
+        unparsable=sum(each is None for each in points) / len(points),
+    )
+
+
+def shuffled_places(n: int, seed: int) -> list[int]:
+    """Return for each of n places another one, each once (Sattolo 1986: one cycle)."""
+    places = list(range(n))
+    draw = random.Random(seed)
+    for last in range(n - 1, 0, -1):
+        other = draw.randrange(last)
+        places[last], places[other] = places[other], places[last]
+    return places
+
+
+def _judged(message: AIMessage) -> Judged:
+    answer = str(message.text)
+    return Judged(read_points(answer), answer)
+
+
+def _both(one: Sequence[float | None], other: Sequence[float | None]) -> list[tuple[float, float]]:
+    pairs = zip(one, other, strict=True)
+    return [(a, b) for a, b in pairs if a is not None and b is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
+    from scipy.stats import spearmanr
+
+    points, lengths = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if len(set(points)) < 2 or len(set(lengths)) < 2:
+        return None
+    found = float(spearmanr(points, lengths).statistic)
+    return None if math.isnan(found) else found
+
+
+def _say_prose(judged: Sequence[Judged]) -> str:
+    said = " ".join(judged[0].answer.split())
+    shown = said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
+    return (
+        f"the judge gave no number in {len(judged)} answers: expected one whole number from 1 to "
+        f"7, got {shown!r}; take a larger model or leave the judge out"
+    )

@@ -1,0 +1,83 @@
+"""The adapters that a process serves: any by its name, and the promoted ones of its own models."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from ..models.local.adapters import AdapterFiles
+
+_log = logging.getLogger(__name__)
+
+
+class ServedAdapters:
+    """What a folder of adapters offers to models. Every method blocks.
+
+    Args:
+        folder: Where the registry keeps them; need not be there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from ..stores.adapters.registry import AdapterRegistry
+
+        self._registry = AdapterRegistry(folder)
+
+    def find(self, name: str) -> AdapterFiles:
+        """Return where an adapter lies, for a model to load it.
+
+        Raises:
+            AdapterError: It is not there, damaged, or of a kind that is not served.
+        """
+        from ..models.local.adapters import AdapterFiles
+
+        adapter = self._registry.get(name)
+        return AdapterFiles(adapter.path, adapter.manifest.base)
+
+    def promoted_for(self, chat: Mapping[str, BaseChatModel]) -> Callable[[], Mapping[str, str]]:
+        """Return what tells the promoted adapter of each role whose model it was made for.
+
+        A promoted adapter stays promoted while another model is tried out: it is left aside, and
+        the log says so.
+
+        Args:
+            chat: The language model of each role.
+        """
+        from ..models.local.chat_model import LocalChatModel
+
+        bases = {
+            role: model.fingerprint
+            for role, model in chat.items()
+            if isinstance(model, LocalChatModel)
+        }
+        fits: dict[str, bool] = {}
+
+        def promoted() -> dict[str, str]:
+            names = self._registry.promoted()
+            for role, name in names.items():
+                if name not in fits:
+                    fits[name] = self._fits(name, role, bases.get(role))
+            return {role: name for role, name in names.items() if fits[name]}
+
+        return promoted
+
+    def _fits(self, name: str, role: str, model: str | None) -> bool:
+        """Say whether an adapter was made for a role's model, by its fingerprint."""
+        from ..stores.errors import AdapterError
+
+        try:
+            base = self._registry.get(name).manifest.base
+        except AdapterError:  # each call is refused with the reason, or falls back
+            return model is not None
+        if base != model:
+            running = model or "a model that is not loaded here"
+            _log.warning(
+                "the promoted adapter %s is left aside: it was made for the base model %s, and the "
+                "role %s runs on %s",
+                *(name, base, role, running),
+            )
+        return base == model

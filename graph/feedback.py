@@ -1,0 +1,43 @@
+"""Keep what a user said of a draft, where the record of its run is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..nodes.errors import RequestError
+
+
+def give_feedback_on(
+    trace: Path | None, namespace: str | None, run_id: str, said: Mapping[str, Any]
+) -> None:
+    """Keep feedback on a run. Blocks.
+
+    Args:
+        trace: Folder of the records of runs.
+        namespace: The tenant whose run it has to be; none: any.
+        run_id: `Result.run_id`.
+        said: Fields of `Feedback`.
+
+    Raises:
+        RequestError: No trace is kept, or there is no such field or value.
+        StoreError: It says nothing, or there is no such run.
+    """
+    from pydantic import ValidationError
+
+    from ..stores.episodes.feedback import give_feedback
+    from ..stores.episodes.schema import Feedback
+
+    if trace is None:
+        raise RequestError(
+            "feedback is kept beside the records of runs, and none are kept: open it with "
+            "Personalizer(trace=FOLDER), or set PATLM_TRACE"
+        )
+    try:
+        feedback = Feedback(run_id=run_id, **said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RequestError(f"{place}: {first['msg'].lower()}, got {first['input']!r}") from None
+    give_feedback(trace, feedback, namespace=namespace)

@@ -1,0 +1,92 @@
+"""Forget a person everywhere that one process knows of: store, splits, traces, episodes.
+
+What was learnt from the person's texts can't be taken out of weights: the receipt names the
+adapters that were trained on them, and those of which nobody can tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..stores.texts.store import TextStore
+    from ..stores.types import Receipt
+
+
+async def forget_user(
+    store: TextStore,
+    namespace: str,
+    user_id: str,
+    *,
+    uri: str | None = None,
+    trace: Path | None = None,
+    episodes: Sequence[Path] = (),
+    adapters: Path | None = None,
+    dry_run: bool = False,
+) -> Receipt:
+    """Remove a person from a store and from the records of runs.
+
+    Args:
+        store: Where the texts are.
+        namespace: The tenant.
+        user_id: Whom to forget.
+        uri: Where the store lies; the splits that are kept beside it forget the user too.
+        trace: Folder of the records of runs, if any are kept.
+        episodes: Folders of collected episodes.
+        adapters: Folder of the adapters, to look for those that were trained on the person.
+        dry_run: Only say what would be removed.
+
+    Returns:
+        The store's receipt, with the records and adapters that were found besides.
+
+    Raises:
+        StoreError: The store could not remove all of it.
+        NotADirectoryError: One of the folders of episodes is none; nothing was removed.
+    """
+    from ..stores.datasets.splits import find_splits_file, forget_split
+
+    for folder in episodes:
+        if not await asyncio.to_thread(folder.is_dir):
+            says = "expected a folder of episodes, there is none"
+            raise NotADirectoryError(errno.ENOTDIR, says, str(folder))
+    records = await asyncio.to_thread(_forget_records, trace, episodes, namespace, user_id, dry_run)
+    receipt = await store.forget(namespace, user_id, dry_run=dry_run)
+    splits = find_splits_file(uri) if uri is not None else None
+    if splits is not None and not dry_run:
+        await asyncio.to_thread(forget_split, splits, namespace, user_id)
+    receipt = replace(receipt, removed={**receipt.removed, **records})
+    if adapters is None:
+        return receipt
+    return await asyncio.to_thread(_with_adapters, receipt, adapters, namespace, user_id)
+
+
+def _forget_records(
+    trace: Path | None, episodes: Sequence[Path], namespace: str, user_id: str, dry_run: bool
+) -> dict[str, int]:
+    """Empty what the folders hold of a person; one that is named twice counts once, as traces."""
+    from ..stores.episodes.redaction import forget_episodes
+
+    kinds = {} if trace is None else {trace.resolve(): "traces"}
+    for folder in episodes:
+        kinds.setdefault(folder.resolve(), "episodes")
+    removed = {"traces": 0, "episodes": 0}
+    for folder, kind in kinds.items():
+        removed[kind] += forget_episodes(folder, namespace, user_id, dry_run=dry_run)
+    return removed
+
+
+def _with_adapters(receipt: Receipt, folder: Path, namespace: str, user_id: str) -> Receipt:
+    """Name the adapters that were trained on a person, and those that may have been."""
+    from ..stores.adapters.lineage import person_key
+    from ..stores.adapters.registry import AdapterRegistry
+
+    registry = AdapterRegistry(folder)
+    trained = registry.trained_on(person_key(namespace, user_id))
+    unknown = (name for name, people in registry.people().items() if people is None)
+    without = tuple(name for name in unknown if name not in trained)
+    return replace(receipt, adapters=trained, adapters_without_record=without)

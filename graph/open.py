@@ -1,0 +1,318 @@
+"""Open what a run works with: encoders, store, language models.
+
+Who watches the language model of a process at work, as the settings say.
+
+The store that serves where none is named: the sample corpus, ingested once into the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..nodes.dependencies import ChatRole, Parts
+from .adapters import ServedAdapters
+from .encoders import OWN, Encoders, open_encoders
+from .graph_artefact import serve_graph
+from .settings import Settings, adapters_folder
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from ..models.telemetry import Watch
+    from ..stores.datasets.formats import RowFile
+    from ..stores.texts.store import TextStore
+
+
+@contextmanager
+def open_watches(settings: Settings) -> Iterator[tuple[Watch, ...]]:
+    """Open the watches that are asked for: none by default. Entering and leaving block.
+
+    They are to be left after the model was closed, so that they are told of its last batch.
+
+    Raises:
+        ModelNotFound: Spans are asked for, and OpenTelemetry is not installed.
+    """
+    spans = (_open_spans(settings.model),) if settings.otel else ()
+    if settings.stats is None:
+        yield spans
+        return
+    from ..models.stats_file import StatsFile
+
+    with closing(StatsFile(settings.stats, settings.model)) as file:
+        yield (*spans, file)
+
+
+def _open_spans(model: str) -> Watch:
+    try:
+        from ..models.spans import CallSpans
+    except ImportError as error:
+        from ..models.errors import ModelNotFound
+
+        raise ModelNotFound(
+            "PATLM_OTEL asks for spans, and the package opentelemetry-api is missing: "
+            "pip install 'patlm[telemetry]', or leave PATLM_OTEL out"
+        ) from error
+    return CallSpans(model)
+
+
+Progress = Callable[[float, str], None]
+Models = Mapping[str, "BaseChatModel"]
+
+ROLES = ("style", "preference", "integrate")
+
+LEAST_CONFIDENCE = {"style": 0.1, "preference": 0.05}
+"""Below it a side abstains.
+
+Style: measured by `patlm bench evidence` on the `gate` split of instruments (.100): below it people
+who write alike are farther from what somebody really writes than people drawn at random, above it
+they are nearer (docs/retrieval.md). Preference: a guess, for evidence without any ground.
+"""
+
+NO_REPEAT_NGRAM = 4
+"""Length of the n-grams that an answer of a local model may not repeat: greedy decoding loops."""
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings, *, models: Models | None = None, progress: Progress | None = None
+) -> AsyncIterator[Parts]:
+    """Open store and models as the settings say, and close them afterwards.
+
+    Args:
+        settings: Where they come from.
+        models: Language models by role that the caller has opened, and will close.
+        progress: Called with the share done, 0 to 1, and what is being done, while bundled weights
+            are converted.
+
+    Raises:
+        StoreError: The store can't be opened.
+        ModelError: A model can't be loaded.
+    """
+    given = dict(models or {})
+    loaded: Models = {}
+    exits = ExitStack()
+    try:
+        if not set(ROLES) <= set(given):
+            opened_model = open_chat(settings, progress=progress)
+            model = await asyncio.to_thread(exits.enter_context, opened_model)
+            loaded = dict.fromkeys(ROLES, model)
+        opened = open_store_and_encoders(
+            settings.store, encoder=settings.encoder, style_encoder=settings.style_encoder
+        )
+        async with opened as (store, encoders):
+            chat = {**loaded, **given}
+            yield await asyncio.to_thread(_make_parts, store, encoders, chat, settings)
+    finally:
+        await asyncio.to_thread(exits.close)
+
+
+@asynccontextmanager
+async def open_store(
+    uri: str | None,
+    *,
+    encoder: str = "bundled",
+    style_encoder: str = OWN,
+    first: Sequence[str] = (),
+) -> AsyncIterator[TextStore]:
+    """Open a store, made where there is none; without a URI, that of the sample corpus.
+
+    Args:
+        uri: Directory or object-store URI.
+        encoder: The topic encoder: bundled, a path or a hub id.
+        style_encoder: See `open_encoders`.
+        first: The texts that a new store will begin with, for its style encoder's statistics.
+
+    Raises:
+        StoreError: The store can't be opened, or was filled with other encoders.
+        ModelError: The encoder can't be loaded.
+    """
+    opened = open_store_and_encoders(uri, encoder=encoder, style_encoder=style_encoder, first=first)
+    async with opened as (store, _):
+        yield store
+
+
+@asynccontextmanager
+async def open_store_and_encoders(
+    uri: str | None,
+    *,
+    encoder: str = "bundled",
+    style_encoder: str = OWN,
+    first: Sequence[str] = (),
+    dtype: str = "auto",
+) -> AsyncIterator[tuple[TextStore, Encoders]]:
+    """Open a store, as `open_store` does, and give its encoders along: to search it.
+
+    Beside its arguments, `dtype` is that of `open_encoders`.
+    """
+    # In a thread: what it imports looks at the disk, which `langgraph dev` takes for blocking.
+    await asyncio.to_thread(import_module, "..stores.texts.reembed", __package__)
+    await asyncio.to_thread(import_module, "..stores.texts.store", __package__)
+    from ..stores.texts.store import TextStore
+
+    path = uri or await sample_store_path(encoder, style_encoder)
+    encoders = await open_encoders(path, encoder, style_encoder, first, dtype)
+    opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
+    async with opened as store:
+        await serve_graph(store)
+        yield store, encoders
+
+
+@asynccontextmanager
+async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
+    """Open a store that is there without loading its encoders: to count or to forget.
+
+    Without a URI that of the sample corpus, which is filled first where it has not been.
+
+    Raises:
+        StoreError: There is no store, or it can't be opened.
+    """
+    if uri is None:
+        async with open_store(None) as sample:
+            yield sample
+        return
+    from ..stores.texts.store import TextStore
+
+    async with TextStore.open_existing(uri) as store:
+        yield store
+
+
+@contextmanager
+def open_chat(
+    settings: Settings, *, progress: Progress | None = None, watches: Sequence[Watch] = ()
+) -> Iterator[BaseChatModel]:
+    """Open the language model that the settings name, and close it afterwards. Blocks.
+
+    Args:
+        settings: Which one, and where adapters are.
+        progress: See `open_parts`.
+        watches: Told of each batch of a model that is loaded here, beside those of the settings.
+
+    Raises:
+        ModelError: It can't be loaded.
+    """
+    from ..models.local.chat_model import LocalChatModel
+    from ..models.open import open_chat_model
+    from ..models.remote.chat_model import RemoteChatModel
+
+    with open_watches(settings) as asked_for:
+        model = open_chat_model(
+            settings.model,
+            dtype=settings.dtype,
+            progress=progress,
+            find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
+            watches=(*asked_for, *watches),
+            base_url=settings.base_url,
+        )
+        try:
+            yield model
+        finally:
+            if isinstance(model, LocalChatModel | RemoteChatModel):
+                model.close()
+
+
+def _make_parts(
+    store: TextStore, encoders: Encoders, chat: Mapping[str, BaseChatModel], settings: Settings
+) -> Parts:
+    from ..models.open import token_counter
+    from ..stores.episodes.shards import EpisodeWriter
+
+    return Parts(
+        store=store,
+        style_encoder=encoders.style,
+        topic_encoder=encoders.topic,
+        chat={role: chat_role(model) for role, model in chat.items()},
+        count=token_counter(chat["integrate"]),
+        least_confidence=LEAST_CONFIDENCE,
+        promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
+        trace=None if settings.trace is None else EpisodeWriter(settings.trace),
+        capture=settings.trace is not None,
+    )
+
+
+def chat_role(model: BaseChatModel) -> ChatRole:
+    """Return a language model with the decoding options that its kind knows."""
+    from ..models.local.chat_model import LocalChatModel
+    from ..models.open import model_name
+    from ..models.remote.chat_model import RemoteChatModel
+
+    if isinstance(model, LocalChatModel):
+        return ChatRole(
+            model,
+            model_name(model),
+            options={"temperature": 0.0, "no_repeat_ngram_size": NO_REPEAT_NGRAM},
+            takes_adapters=True,
+            base=model.fingerprint,
+        )
+    if isinstance(model, RemoteChatModel):
+        # Greedy where the server is one's own; a provider's newest models take no temperature.
+        own = model.server.base_url is not None
+        return ChatRole(
+            model,
+            model_name(model),
+            options={"temperature": 0.0} if own else {},
+            takes_adapters=model.server.speaks_openai,
+        )
+    return ChatRole(model, model_name(model))
+
+
+async def sample_store_path(topic: str, style: str) -> str:
+    """Return the sample corpus's store, filling it on the first call of this machine.
+
+    Args:
+        topic: The topic encoder by name.
+        style: The style encoder by name.
+    """
+    path = await asyncio.to_thread(_place, topic, style)
+    if not await asyncio.to_thread(path.exists):
+        await _fill(path, topic, style)
+    return str(path)
+
+
+def _place(topic: str, style: str) -> Path:
+    from ..models.bundled import cache_folder
+    from ..models.encoders.style import FEATURES
+    from ..stores.datasets.sample import sample_corpus
+    from ..stores.texts.schema import SCHEMA_VERSION
+
+    names = f"{topic}\x1f{style}\x1f{FEATURES}\x1f{SCHEMA_VERSION}"
+    made_of = sample_corpus().read_bytes() + names.encode()
+    return cache_folder() / f"sample-store-{hashlib.sha1(made_of).hexdigest()[:12]}"
+
+
+async def _fill(path: Path, topic: str, style: str) -> None:
+    """Fill a folder of its own, then put it in place: a process that is killed leaves no half."""
+    rows = await asyncio.to_thread(_rows)
+    from ..stores.datasets.ingest import ingest
+
+    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    fresh = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=path.parent, prefix="sample-"))
+    async with open_store(str(fresh), encoder=topic, style_encoder=style) as store:
+        await ingest(store, rows)
+    await asyncio.to_thread(_put, fresh, path)
+
+
+def _rows() -> RowFile:
+    """Open the sample corpus. In a thread, with the imports: both look at the disk."""
+    from ..stores.datasets import ingest  # noqa: F401 - so that they are loaded for the caller
+    from ..stores.datasets.formats import read_texts
+    from ..stores.datasets.sample import sample_corpus
+    from ..stores.texts import store as text_store  # noqa: F401 - so that they are loaded for the caller
+
+    return read_texts(sample_corpus())
+
+
+def _put(fresh: Path, path: Path) -> None:
+    try:
+        fresh.rename(path)
+    except OSError:  # another process was quicker; its store is the same
+        shutil.rmtree(fresh)
+        if not path.exists():
+            raise

@@ -1,0 +1,102 @@
+"""The retrievals alone: whom the loop would bring in for a request, and why, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from langgraph.graph import START, StateGraph
+from pydantic import BaseModel, Field
+
+from ..nodes.dependencies import Parts
+from ..nodes.reason import TRAJECTORIES
+from ..nodes.state import ColdStart, Evidence, LoopState, Request, RunContext
+from .encoders import OWN
+from .open import LEAST_CONFIDENCE, open_store_and_encoders
+
+
+class NearUser(BaseModel):
+    """Another user whom a side found."""
+
+    side: str = Field(description="The trajectory.")
+    user_id: str = Field(description="Who.")
+    score: float = Field(description="How near: a cosine for style, an alignment for preference.")
+
+
+class Retrieved(BaseModel):
+    """What the retrievals of a request's first iteration bring back."""
+
+    evidence: dict[str, list[Evidence]] = Field(description="Other people's texts, by side.")
+    own: list[Evidence] = Field(description="The user's own texts that style-reason would read.")
+    neighbours: list[NearUser] = Field(description="The users behind the evidence, by side.")
+    pool_sizes: dict[str, int] = Field(description="Candidates that each side chose among.")
+    cold_start: ColdStart = Field(description="How much is known: zero, few or known.")
+    confidence: dict[str, float] = Field(description="How sure each side is, 0 to 1.")
+    abstains: list[str] = Field(description="The sides whose reasoner would not be asked.")
+    timings: dict[str, float] = Field(description="Seconds of each side.")
+
+
+@asynccontextmanager
+async def open_retrieval(
+    store: str | None, *, encoder: str = "bundled", style_encoder: str = OWN
+) -> AsyncIterator[Parts]:
+    """Open what retrieving needs: a store and its encoders, no language model.
+
+    Args:
+        store: Directory or object-store URI; none: the sample corpus.
+        encoder: The topic encoder: bundled, a path or a hub id.
+        style_encoder: See `encoders.open_encoders`.
+
+    Raises:
+        StoreError: The store can't be opened, or was filled with other encoders.
+        ModelError: The encoder can't be loaded.
+    """
+    opening = open_store_and_encoders(store, encoder=encoder, style_encoder=style_encoder)
+    async with opening as (opened, encoders):
+        yield Parts(
+            store=opened,
+            style_encoder=encoders.style,
+            topic_encoder=encoders.topic,
+            chat={},
+            count=len,
+            least_confidence=LEAST_CONFIDENCE,
+        )
+
+
+async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retrieved:
+    """Run the retrieval nodes of the loop for a request.
+
+    Args:
+        parts: Of which store and encoders are used.
+        request: Who wants what written.
+        context: As for a whole run.
+
+    Raises:
+        RequestError: The context names a strategy that is not there.
+    """
+
+    async def provide() -> Parts:
+        return parts
+
+    builder = StateGraph(LoopState, context_schema=RunContext, input_schema=Request)
+    sides = {f"{each.name}-retrieve": each.name for each in TRAJECTORIES}
+    for each in TRAJECTORIES:
+        builder.add_node(f"{each.name}-retrieve", each.build_retrieve(provide))
+        builder.add_edge(START, f"{each.name}-retrieve")
+    state = await builder.compile().ainvoke(request, context=context)
+    least = parts.least_confidence
+    doubtful = [s for s, sure in state["confidence"].items() if sure < least.get(s, 0.0)]
+    logs = {side: state["log"][f"{node}@1"] for node, side in sides.items()}
+    return Retrieved(
+        evidence=state["evidence"],
+        own=state["own"],
+        neighbours=[
+            NearUser(side=side, **near) for side, log in logs.items() for near in log["neighbours"]
+        ],
+        pool_sizes={side: log["pool_size"] for side, log in logs.items()},
+        cold_start=state["cold_start"],
+        confidence=state["confidence"],
+        # A style side that doubts its neighbours reads the user's own texts, where there are some.
+        abstains=[side for side in doubtful if side != "style" or not state["own"]],
+        timings={side: log["seconds"] for side, log in logs.items()},
+    )

@@ -1,0 +1,196 @@
+"""Encoders over libraries' models: sentence-transformers, or any LangChain `Embeddings`.
+
+Encode what a text is about: all-MiniLM-L6-v2, or any sentence-transformers model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
+
+from ..bundled import topic_model_path
+from ..device import DTYPES, choose_device, choose_dtype, dtype_name
+from ..errors import ModelNotFound, ModelUnusable
+from ..quiet import quiet_loading
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+#: Longer texts are cut: what a review is about is said by then, and attention is quadratic.
+MAX_TOKENS = 256
+
+
+class SentenceEncoder:
+    """A `stores.records.Encoder` over a loaded sentence-transformers model."""
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        name: str,
+        max_tokens: int | None = MAX_TOKENS,
+        batch_size: int = 32,
+    ) -> None:
+        """Take a live model.
+
+        Args:
+            model: What encodes.
+            name: Goes into `version`, for people.
+            max_tokens: The model's own maximum length is lowered to it where it is higher; None
+                leaves the model as it is.
+            batch_size: Texts read at once; texts of like length come together.
+        """
+        if max_tokens is not None:
+            model.max_seq_length = min(model.max_seq_length or max_tokens, max_tokens)
+        dimension = model.get_embedding_dimension()
+        if dimension is None:
+            raise ModelUnusable(
+                f"the sentence-transformers model {name!r} does not say how long its vectors are; "
+                "name one with a pooling layer"
+            )
+        self._model = model
+        self._dimension = dimension
+        self._batch_size = batch_size
+        self._version = f"{name}@{_fingerprint(model)}/{dtype_name(next(model.parameters()).dtype)}"
+        # The tokenizer keeps padding and truncation as state: two threads at once would raise
+        # "Already borrowed". One call uses all cores anyway.
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> str:
+        """Name, content hash of the weights and number format: all three decide a vector."""
+        return self._version
+
+    @property
+    def dimension(self) -> int:
+        """Length of one vector: 384 for all-MiniLM-L6-v2."""
+        return self._dimension
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one unit row a text, shape (len(texts), dimension). Blocks."""
+        if not texts:
+            return np.zeros((0, self._dimension), dtype=np.float32)
+        with self._lock:
+            vectors = self._model.encode(
+                list(texts),
+                batch_size=self._batch_size,
+                show_progress_bar=False,
+                convert_to_tensor=True,
+            )
+        # Normalised here and not by the model: in bf16 its rows are only nearly of length one.
+        rows = vectors.float().cpu().numpy()
+        return _unit_rows(rows)
+
+
+class EmbeddingsEncoder:
+    """A `stores.records.Encoder` over any LangChain `Embeddings`."""
+
+    def __init__(self, embeddings: Embeddings, *, version: str) -> None:
+        """Take live embeddings; embeds one word to learn the dimension.
+
+        Args:
+            embeddings: What embeds.
+            version: Has to change whenever the same text would get another vector.
+        """
+        self._embeddings = embeddings
+        self._version = version
+        self._dimension = len(embeddings.embed_query("dimension"))
+
+    @property
+    def version(self) -> str:
+        """The name given by the caller."""
+        return self._version
+
+    @property
+    def dimension(self) -> int:
+        """Length of one vector."""
+        return self._dimension
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one unit row a text, shape (len(texts), dimension). Blocks."""
+        rows = np.array(self._embeddings.embed_documents(list(texts)), dtype=np.float32)
+        return _unit_rows(rows.reshape(len(texts), self._dimension))
+
+
+def load_sentence_encoder(
+    path: str, *, name: str, local: bool, dtype: str = "auto"
+) -> SentenceEncoder:
+    """Load a sentence-transformers model. Blocks for seconds: call it in a thread.
+
+    Args:
+        path: A folder or a hub id.
+        name: Goes into `version`, and into what is said when nothing is there.
+        local: Whether no hub may be asked.
+        dtype: See `device.choose_dtype`; the CPU gains as much here as the chat model does.
+
+    Raises:
+        ModelNotFound: Nothing is there under this name.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    device = choose_device()
+    with quiet_loading():
+        try:
+            model = SentenceTransformer(
+                path,
+                device=device,
+                local_files_only=local,
+                model_kwargs={"dtype": choose_dtype(dtype, device)},
+            )
+        except (OSError, ValueError) as error:
+            raise ModelNotFound(
+                f"no sentence-transformers model at {name!r}: expected 'bundled', a folder or a "
+                f"hub id ({error})"
+            ) from error
+    return SentenceEncoder(model, name=name)
+
+
+def number_format(version: str) -> str:
+    """Return the number format that an encoder's version names; `auto` where it names none.
+
+    >>> number_format("all-MiniLM-L6-v2@ee4d4a69484c/fp32")
+    'fp32'
+    """
+    named = version.rpartition("/")[2]
+    return named if named in DTYPES else "auto"
+
+
+def _fingerprint(model: SentenceTransformer) -> str:
+    """Return 12 hex digits over names, shapes and bytes of all weights."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return unit
+
+
+def open_topic_encoder(name: str = "bundled", *, dtype: str = "auto") -> SentenceEncoder:
+    """Load a topic encoder. Blocks for seconds: call it in a thread.
+
+    Args:
+        name: "bundled", a folder, or a hub id of a sentence-transformers model. Only a hub id
+            may reach a hub.
+        dtype: See `device.choose_dtype`.
+
+    Raises:
+        ModelNotFound: Nothing is there under this name.
+    """
+    if name == "bundled":
+        path = str(topic_model_path())
+        return load_sentence_encoder(path, name="all-MiniLM-L6-v2", local=True, dtype=dtype)
+    return load_sentence_encoder(name, name=name, local=Path(name).is_dir(), dtype=dtype)

@@ -1,0 +1,281 @@
+"""A LangChain chat model over one transformers model in this process, for many callers at once.
+
+`langchain-huggingface` loads the model and applies its chat template; this subclass of its
+`ChatHuggingFace` adds what that lacks over a local pipeline: async calls, token streaming,
+settings per call, and batching of the calls of all tasks and threads.
+
+    model = open_local_chat("path/to/model")
+    answer = await model.ainvoke("Hello", max_tokens=40, temperature=0.7, seed=1)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
+from pydantic import PrivateAttr
+
+from ..answers import end_of_answer, piece_of_answer, whole_answer
+from ..errors import AdapterRefused, CallRefused
+from ..sanitise import control_tokens, neutralise
+from ..telemetry import Watch
+from .adapters import AdapterSlots, FindAdapter
+from .batcher import Batcher, BatchLimits
+from .rows import Row
+from .sampling import Sampling
+
+
+class LocalChatModel(ChatHuggingFace):
+    """A chat model whose calls are written together, token by token, as they come and go.
+
+    Every call takes `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `no_repeat_ngram_size`
+    and `adapter` (see `Sampling`), as keyword arguments or by `bind`; calls with different
+    settings share a batch. In fp32 a greedy answer is the same whatever it was batched with.
+
+    Control tokens of the chat format are neutralised in every message before templating: text
+    that people wrote can't open or close a turn.
+    """
+
+    _sampling: Sampling = PrivateAttr()
+    _batcher: Batcher = PrivateAttr()
+    _slots: AdapterSlots = PrivateAttr()
+    _control: tuple[str, ...] = PrivateAttr()
+    _end_ids: frozenset[int] = PrivateAttr()
+
+    def __init__(
+        self,
+        *,
+        llm: HuggingFacePipeline,
+        sampling: Sampling | None = None,
+        limits: BatchLimits | None = None,
+        find_adapter: FindAdapter | None = None,
+        watches: Sequence[Watch] = (),
+        **kwargs: Any,
+    ) -> None:
+        """Take a live pipeline, whose model belongs to this object from now on.
+
+        Args:
+            llm: A text-generation pipeline with model and tokenizer. Sampling defaults that came
+                with the model are dropped: settings come from calls.
+            sampling: Settings of calls that leave them out; greedy, 256 tokens where None.
+            limits: Size of batches; defaults where None.
+            find_adapter: Finds the LoRA adapters that calls name; None: there are none.
+            watches: Told of each batch that has run.
+            **kwargs: Fields of `ChatHuggingFace` and `BaseChatModel`.
+        """
+        from transformers import GenerationConfig
+
+        from .engine import RunningBatch
+
+        super().__init__(llm=llm, tokenizer=llm.pipeline.tokenizer, **kwargs)
+        model = llm.pipeline.model
+        ends = _as_ids(model.generation_config.eos_token_id) | _as_ids(self.tokenizer.eos_token_id)
+        pad_id = min(_as_ids(self.tokenizer.pad_token_id) or ends, default=0)
+        model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+            eos_token_id=sorted(ends) or None, pad_token_id=pad_id
+        )
+        model.eval()
+        self._sampling = sampling or Sampling()
+        self._slots = AdapterSlots(model, find_adapter)
+        self._batcher = Batcher(RunningBatch(self._slots, pad_id), limits, watches)
+        self._control = control_tokens(self.tokenizer)
+        self._end_ids = ends
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model, as answers carry it."""
+        return self.model_id or ""
+
+    @property
+    def context_window(self) -> int:
+        """Tokens of prompt and answer together that the model can hold."""
+        config = self.llm.pipeline.model.config
+        try:
+            return int(config.max_position_embeddings)
+        except AttributeError:  # models without learned or rotary positions name no limit
+            return int(self.tokenizer.model_max_length)
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, without the frame of a chat turn."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of the base model's weights, as the manifests of adapters carry it."""
+        return self._slots.fingerprint
+
+    @property
+    def adapters_loaded(self) -> dict[str, int]:
+        """Bytes of each adapter in memory, the least recently used first."""
+        return self._slots.loaded
+
+    def warm_up(self) -> None:
+        """Write one token: the first call of a process is slower than all others. Blocks."""
+        self.invoke("Hello", max_tokens=1)
+
+    def close(self) -> None:
+        """Stop the generating thread; waiting calls end with `ModelClosed`. Blocks."""
+        self._batcher.close()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        stream: bool | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        row = self._submit(messages, stop, kwargs)
+        try:
+            return whole_answer(row.future.result(), self.model_name)
+        finally:
+            row.cancel()  # no-op after an answer; frees the row after a KeyboardInterrupt
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        stream: bool | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        gone = threading.Event()
+        try:
+            # In a thread: the queue's lock is a blocking call, which `langgraph dev` refuses.
+            row = await asyncio.to_thread(self._submit, messages, stop, kwargs, gone=gone)
+            return whole_answer(await asyncio.wrap_future(row.future), self.model_name)
+        finally:
+            gone.set()
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        pieces: SimpleQueue[str | None] = SimpleQueue()
+        row = self._submit(messages, stop, kwargs, on_text=pieces.put)
+        row.future.add_done_callback(lambda _: pieces.put(None))
+        try:
+            while (piece := pieces.get()) is not None:
+                chunk = piece_of_answer(piece)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(piece, chunk=chunk)
+                yield chunk
+            yield end_of_answer(row.future.result(), self.model_name)
+        finally:
+            row.cancel()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        gone = threading.Event()
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        put = partial(_put_from_thread, asyncio.get_running_loop(), pieces, gone)
+        try:
+            row = await asyncio.to_thread(
+                self._submit, messages, stop, kwargs, on_text=put, gone=gone
+            )
+            row.future.add_done_callback(lambda _: put(None))
+            while (piece := await pieces.get()) is not None:
+                chunk = piece_of_answer(piece)
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(piece, chunk=chunk)
+                yield chunk
+            yield end_of_answer(row.future.result(), self.model_name)
+        finally:
+            gone.set()
+
+    def _submit(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        options: dict[str, Any],
+        *,
+        on_text: Callable[[str], None] | None = None,
+        gone: threading.Event | None = None,
+    ) -> Row:
+        """Prepare a call in its caller's thread, so that its faults are its own; queue it."""
+        sampling = self._with_adapter(self._sampling.for_call(options, stop))
+        prompt_ids = self._prompt_ids(messages)
+        room = self.context_window - len(prompt_ids)
+        if room < 1:
+            raise CallRefused(
+                f"the prompt has {len(prompt_ids)} tokens, and {self.model_name} holds "
+                f"{self.context_window} with the answer: shorten the prompt"
+            )
+        row = Row(
+            prompt_ids,
+            sampling.with_room(room),
+            decode=partial(self.tokenizer.decode, skip_special_tokens=True),
+            end_ids=self._end_ids,
+            on_text=on_text,
+            gone=gone,
+        )
+        self._batcher.submit(row)
+        return row
+
+    def _with_adapter(self, sampling: Sampling) -> Sampling:
+        """Return the settings with an adapter that can be had, or without where that may be."""
+        if sampling.adapter is None:
+            return sampling
+        try:
+            self._slots.check(sampling.adapter)
+        except AdapterRefused:
+            if not sampling.adapter_fallback:
+                raise
+            return replace(sampling, adapter=None)
+        return sampling
+
+    def _prompt_ids(self, messages: Sequence[BaseMessage]) -> list[int]:
+        safe = [
+            message.model_copy(update={"content": neutralise(str(message.text), self._control)})
+            for message in messages
+        ]
+        try:
+            prompt = self._to_chat_prompt(safe)
+        except ValueError as error:
+            raise CallRefused(
+                f"{self.model_name} can't template these messages: {error}"
+            ) from error
+        ids: list[int] = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return ids
+
+
+def _put_from_thread(
+    loop: asyncio.AbstractEventLoop,
+    pieces: asyncio.Queue[str | None],
+    gone: threading.Event,
+    piece: str | None,
+) -> None:
+    try:
+        loop.call_soon_threadsafe(pieces.put_nowait, piece)
+    except RuntimeError:  # the loop was closed under the caller: nobody listens any more
+        gone.set()
+
+
+def _as_ids(value: int | list[int] | None) -> frozenset[int]:
+    if value is None:
+        return frozenset()
+    return frozenset([value] if isinstance(value, int) else value)

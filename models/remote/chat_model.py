@@ -1,0 +1,345 @@
+"""A chat model on a server: any that `init_chat_model` opens, with the options of a local one.
+
+    model = open_chat_model("openai:base", base_url="http://127.0.0.1:8000/v1")
+    answer = await model.ainvoke("Hello", max_tokens=40, adapter="style@3")
+
+Retries, time limits and the circuit are in `remote_attempts`. All calls run in one event loop of
+the model's own, whichever loop or thread they come from (see `loop_thread`).
+
+What one call of a remote model asks for, in the words of its server.
+
+An event loop in a thread of its own, for what must not move from one loop to another.
+
+Connections of an async HTTP client belong to the loop that opened them: a program that calls
+`asyncio.run` twice, or that has a loop in each of several threads, gets "Event loop is closed" from
+a client that is shared. Here all of them hand their work to one loop that outlives theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableConfig
+from pydantic import PrivateAttr
+
+from ..answers import piece_of_answer
+from ..errors import AdapterRefused, ModelClosed
+from ..local.sampling import Sampling
+from .faults import check_ended, end_of_answer, whole_answer
+from .retries import Attempts, Circuit, RemoteLimits
+from .server import Server
+
+
+@dataclass(frozen=True)
+class RemoteOptions:
+    """The options of one call.
+
+    Attributes:
+        sampling: All of them, checked as a local model checks them.
+        given: Names of those that the call set. The others are not sent, so that the server's own
+            defaults hold: some models take no temperature but their own.
+    """
+
+    sampling: Sampling
+    given: frozenset[str]
+
+    @classmethod
+    def read(
+        cls, options: Mapping[str, Any], stop: Sequence[str] | None, server: Server
+    ) -> RemoteOptions:
+        """Check the keyword arguments of a call.
+
+        Raises:
+            CallRefused: An option that no model of ours has, or a bad value.
+            AdapterRefused: The server is not one that takes adapters.
+        """
+        sampling = Sampling().for_call(options, stop)
+        given = {name for name, value in options.items() if value is not None}
+        if sampling.stop:
+            given.add("stop")
+        if sampling.adapter is not None and not server.speaks_openai:
+            if not sampling.adapter_fallback:
+                raise AdapterRefused(
+                    f"adapter {sampling.adapter} can't be named to {server}: only servers of "
+                    "OpenAI's API ('openai:NAME' with a base URL) take an adapter as model name; "
+                    "leave it out, or pass adapter_fallback=True"
+                )
+            sampling = replace(sampling, adapter=None)
+        return cls(sampling, frozenset(given))
+
+    def on_base(self) -> RemoteOptions:
+        """Return the same call of the base model."""
+        return replace(self, sampling=replace(self.sampling, adapter=None))
+
+    def for_server(self, server: Server) -> dict[str, Any]:
+        """Return what the provider's class takes; `no_repeat_ngram_size` has no word there."""
+        wanted = self.sampling
+        known: dict[str, Any] = {
+            "max_tokens": wanted.max_tokens,
+            "temperature": wanted.temperature,
+            "top_p": wanted.top_p,
+            "seed": wanted.seed,
+            "stop": list(wanted.stop),
+        }
+        sent = {name: value for name, value in known.items() if name in self.given}
+        if wanted.adapter is not None:
+            sent["model"] = wanted.adapter
+        if wanted.capture and server.speaks_openai:
+            sent["logprobs"] = True
+        return sent
+
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Runs coroutines for callers in any thread or loop.
+
+    Args:
+        name: Of the thread. It is a daemon: a forgotten `close` keeps no program alive.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._closed = False
+        self._lock = threading.Lock()  # held for microseconds
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine; cancelling the future cancels it.
+
+        Raises:
+            ModelClosed: After `close`.
+        """
+        with self._lock:
+            if not self._closed:
+                return asyncio.run_coroutine_threadsafe(self._until_closed(work), self._loop)
+        work.close()
+        raise ModelClosed("this model was closed; open it again")
+
+    def close(self) -> None:
+        """End the loop; work under way ends with `ModelClosed`. Blocks."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            # One turn later: what was submitted just before has then begun, and can be told.
+            self._loop.call_soon_threadsafe(self._loop.call_soon, self._loop.stop)
+        self._thread.join()
+
+    async def _until_closed(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._closed:
+                raise ModelClosed("the model was closed before this call was answered") from None
+            raise
+
+    def _serve(self) -> None:
+        # The runner cancels what is left when it closes, and waits for it.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.get_loop().run_forever()
+
+
+_UNSEEN = RunnableConfig(callbacks=[])
+"""Callbacks hear of this model's calls, not a second time of those of the model inside."""
+
+
+class RemoteChatModel(BaseChatModel):
+    """A chat model whose answers come from a server.
+
+    Every call takes the options of `LocalChatModel`, as keyword arguments or by `bind`; those that
+    it leaves out are the server's to choose. `adapter` is sent as the model's name and `capture`
+    asks for log-probabilities, both by OpenAI's API only; `no_repeat_ngram_size` is not sent, since
+    no such API has it. `response_metadata["logprobs"]` are what the server calls so, and are
+    missing where it gives none.
+    """
+
+    _inner: BaseChatModel = PrivateAttr()
+    _server: Server = PrivateAttr()
+    _limits: RemoteLimits = PrivateAttr()
+    _circuit: Circuit = PrivateAttr()
+    _thread: LoopThread = PrivateAttr()
+
+    def __init__(
+        self,
+        *,
+        inner: BaseChatModel,
+        server: Server,
+        limits: RemoteLimits | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take a live model of a provider, opened with the options of its server.
+
+        Args:
+            inner: What `init_chat_model` gave; its own retries must be off.
+            server: Where it is.
+            limits: Patience; defaults where None.
+            **kwargs: Fields of `BaseChatModel`.
+        """
+        super().__init__(**kwargs)
+        self._inner = inner
+        self._server = server
+        self._limits = limits or RemoteLimits()
+        self._circuit = Circuit(server, failures=self._limits.failures, rest_s=self._limits.rest_s)
+        self._thread = LoopThread("patlm-remote")
+
+    @property
+    def model_name(self) -> str:
+        """Name of the base model, as answers carry it."""
+        return self._server.model
+
+    @property
+    def server(self) -> Server:
+        """Where calls go."""
+        return self._server
+
+    @property
+    def _llm_type(self) -> str:
+        return "patlm-remote"
+
+    def close(self) -> None:
+        """End calls under way, with `ModelClosed`, and take no more. Blocks."""
+        self._thread.close()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        future = self._thread.submit(self._ask(messages, call))
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # no-op after an answer; ends the call after a KeyboardInterrupt
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        return await asyncio.wrap_future(self._thread.submit(self._ask(messages, call)))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        pieces: SimpleQueue[str | None] = SimpleQueue()
+        future = self._thread.submit(self._ask_for_stream(messages, call, pieces.put))
+        future.add_done_callback(lambda _: pieces.put(None))
+        try:
+            while (piece := pieces.get()) is not None:
+                chunk = piece_of_answer(piece)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(piece, chunk=chunk)
+                yield chunk
+            yield future.result()
+        finally:
+            future.cancel()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call = RemoteOptions.read(kwargs, stop, self._server)
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def put(piece: str | None) -> None:
+            with suppress(RuntimeError):  # the loop was closed: nobody listens any more
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        future = self._thread.submit(self._ask_for_stream(messages, call, put))
+        future.add_done_callback(lambda _: put(None))
+        try:
+            while (piece := await pieces.get()) is not None:
+                chunk = piece_of_answer(piece)
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(piece, chunk=chunk)
+                yield chunk
+            yield future.result()
+        finally:
+            future.cancel()
+
+    async def _ask(self, messages: Sequence[BaseMessage], call: RemoteOptions) -> ChatResult:
+        async def once(call: RemoteOptions) -> ChatResult:
+            attempts = self._attempts(call)
+            async for attempt in attempts.retrying():
+                with attempt:
+                    async with attempts.watch():
+                        options = call.for_server(self._server)
+                        answer = await self._inner.ainvoke(list(messages), _UNSEEN, **options)
+            return whole_answer(answer, call.sampling, self.model_name)
+
+        return await _or_base(once, call)
+
+    async def _ask_for_stream(
+        self, messages: Sequence[BaseMessage], call: RemoteOptions, show: Callable[[str], None]
+    ) -> ChatGenerationChunk:
+        """Show the pieces of an answer as they come, and return its last chunk."""
+
+        async def once(call: RemoteOptions) -> ChatGenerationChunk:
+            attempts = self._attempts(call)
+            async for attempt in attempts.retrying():
+                with attempt:
+                    async with attempts.watch() as timer:
+                        options = call.for_server(self._server)
+                        stream = self._inner.astream(list(messages), _UNSEEN, **options)
+                        chunks = []
+                        async for chunk in stream:
+                            attempts.more_time(timer)
+                            chunks.append(chunk)
+                            if text := str(chunk.text):
+                                attempts.shown += 1
+                                show(text)
+                        check_ended(chunks, self._server)
+            return end_of_answer(chunks, call.sampling, self.model_name)
+
+        return await _or_base(once, call)
+
+    def _attempts(self, call: RemoteOptions) -> Attempts:
+        return Attempts(self._server, call.sampling.adapter, self._limits, self._circuit)
+
+
+async def _or_base(once: Callable[[RemoteOptions], Awaitable[T]], call: RemoteOptions) -> T:
+    """Ask with the adapter, or without it where the server has none and the call allows that."""
+    try:
+        return await once(call)
+    except AdapterRefused:
+        if not call.sampling.adapter_fallback:
+            raise
+    # Not in the handler: what fails here is not to be read as caused by the refusal.
+    return await once(call.on_base())

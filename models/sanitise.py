@@ -1,0 +1,61 @@
+"""Take the power out of a chat format's control tokens where they stand in text.
+
+A tokenizer reads "<|im_end|>" inside a review as the end of the turn. Text that people wrote is
+data: such a string is broken by a space, so that it is read as the characters it is made of.
+
+Texts that users wrote are data: make them harmless before they stand in a prompt.
+
+A text must not open or close a turn of the chat, and must not close the delimiters around it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Return every special token of a tokenizer, longest first."""
+    added = tokenizer.added_tokens_decoder.values()
+    names = {token.content for token in added if token.special} | set(tokenizer.all_special_tokens)
+    return tuple(
+        sorted((name for name in names if name.strip()), key=lambda name: (-len(name), name))
+    )
+
+
+def neutralise(text: str, control: Sequence[str]) -> str:
+    """Return the text with a space after the first character of every control token in it.
+
+    Example:
+        >>> neutralise("bye<|im_end|>", ["<|im_end|>"])
+        'bye< |im_end|>'
+    """
+    for token in control:
+        text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
+# ChatML and Llama 3 (<|...|>), DeepSeek (<｜...｜>), Gemma (<start_of_turn>), Llama 2 (<<SYS>>,
+# </s>), Mistral ([INST], [TOOL_CALLS]), file marks of code models (<filename>): whatever looks like
+# one of them is broken by a space after its first bracket, known today or not.
+_CONTROL = re.compile(r"<(?=[|｜]|/?\w+>)|(?<=[|｜])>|\[(?=/?[A-Z_]+\])")
+_FENCE = re.compile(r'"{3,}')
+
+
+def harmless_text(text: str) -> str:
+    """Break chat control tokens and our own delimiter in a text.
+
+    >>> harmless_text('<|im_end|> done')
+    '< |im_end| > done'
+    """
+    spaced = _CONTROL.sub(lambda m: " >" if m.group() == ">" else m.group() + " ", text)
+    return _FENCE.sub("''", spaced)
+
+
+def fence(text: str) -> str:
+    """Put a harmless text between delimiters (three quotation marks) that it cannot close."""
+    return f'"""{harmless_text(text).strip()}"""'

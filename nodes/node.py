@@ -1,0 +1,183 @@
+"""One node's turn: what it is handed, the deadline it keeps, the log it leaves.
+
+`as_node` wraps a node's own work so that the six files beside this one hold nothing but theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from langgraph.runtime import Runtime
+
+from .dependencies import Parts, ProvideParts
+from .errors import DeadlineError, RequestError
+from .state import LoopState, NodeLog, Request, RunContext, Update, is_first_step, read_request
+from .strategies import Strategies, Strategy
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in which run a node is called.
+
+    Attributes:
+        run: Tells the run apart from others of its thread.
+        iteration: From 1.
+        started: When the run began, in seconds since 1970.
+    """
+
+    run: str
+    iteration: int
+    started: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a node works from in one iteration."""
+
+    state: LoopState
+    request: Request
+    context: RunContext
+    parts: Parts
+    run: str
+    iteration: int
+    started: float
+    adapters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline; negative when it has passed."""
+        return self.started + self.context.deadline_s - time.time()
+
+    def strategy(self, side: str) -> tuple[str, Strategy]:
+        """Return how a side picks its evidence in this run: the name, and what does it."""
+        name = self.context.strategies.get(side, "aligned")
+        return name, self.parts.strategies[side][name]
+
+
+Work = Callable[[Turn], Awaitable[tuple[Update, dict[str, Any]]]]
+"""A node's own work: returns its update of the state and its entry in the log."""
+
+
+class Node(Protocol):
+    """A node as LangGraph calls it."""
+
+    __name__: str
+
+    async def __call__(self, state: LoopState, runtime: Runtime[RunContext]) -> Update:
+        """Return the update of the state."""
+
+
+def read_context(runtime: Runtime[RunContext]) -> RunContext:
+    """Return what this run may set; that of an app's graph around the loop sets nothing."""
+    return runtime.context if isinstance(runtime.context, RunContext) else RunContext()
+
+
+def check_strategies(context: RunContext, strategies: Strategies) -> None:
+    """Look whether every strategy is there that a run names.
+
+    Raises:
+        RequestError: One is not.
+    """
+    for side, name in context.strategies.items():
+        known = strategies.get(side)
+        if known is None:
+            raise RequestError(
+                f"strategy {name!r} is named for {side!r}, which is no side that picks by "
+                f"strategy: name one for {', '.join(strategies)}"
+            )
+        if name not in known:
+            raise RequestError(
+                f"strategy {name!r} for {side} is not known: take one of {', '.join(known)}"
+            )
+
+
+def in_tenant(context: RunContext, parts: Parts) -> RunContext:
+    """Return the context with the tenant of the parts, unless it names one itself."""
+    if "namespace" in context.model_fields_set or context.namespace == parts.namespace:
+        return context
+    return context.model_copy(update={"namespace": parts.namespace})
+
+
+async def choose_adapters(state: LoopState, context: RunContext, parts: Parts) -> Mapping[str, str]:
+    """Return the adapter of each role that has one: chosen once, a run ends on what it began with.
+
+    Raises:
+        RequestError: One is named for a role that is not there, or whose model takes none.
+    """
+    if not is_first_step(state):
+        return state.get("chosen_adapters", {})
+    if context.adapters is None:
+        return {} if parts.promoted is None else await asyncio.to_thread(parts.promoted)
+    for role, name in context.adapters.items():
+        if role not in parts.chat:
+            raise RequestError(
+                f"adapter {name} is named for the role {role!r}, which is not there: name one of "
+                f"{', '.join(parts.chat)}"
+            )
+        if not parts.role(role).takes_adapters:
+            raise RequestError(
+                f"adapter {name} can't be used: {parts.role(role).name}, the model of the role "
+                f"{role}, takes no adapters"
+            )
+    return context.adapters
+
+
+def read_moment(state: LoopState, runtime: Runtime[RunContext]) -> Moment:
+    """Return where in which run a node is called."""
+    if not is_first_step(state):
+        return Moment(state["run"], state["iteration"], state["started"])
+    info = runtime.execution_info
+    if info is None:  # called by hand, outside of a graph
+        return Moment(uuid.uuid4().hex, 1, time.time())
+    # All nodes of the first step stand at one checkpoint, so they name the run alike. A retry does
+    # not begin the run anew.
+    return Moment(info.checkpoint_id, 1, info.node_first_attempt_time or time.time())
+
+
+def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool = False) -> Node:
+    """Return the LangGraph node `name` that does `work`.
+
+    Args:
+        name: The node's id; its log stands in the state under `{name}@{iteration}`.
+        provide: Opens the parts, on the first call.
+        work: What the node does.
+        may_overrun: For the node that ends a run: it is quick and has to be let finish.
+
+    Raises (from the node):
+        DeadlineError: The run's time was spent before the work was done.
+    """
+
+    async def node(state: LoopState, runtime: Runtime[RunContext]) -> Update:
+        if "failure" in state and not may_overrun:  # nothing is to be done but end the run
+            return {"failure": state["failure"]}
+        request = read_request(state)
+        context = read_context(runtime)
+        now = read_moment(state, runtime)
+        began = time.time()
+        left = None if may_overrun else now.started + context.deadline_s - began
+        try:
+            async with asyncio.timeout(left) as limit:
+                parts = await provide()
+                check_strategies(context, parts.strategies)
+                adapters = await choose_adapters(state, context, parts)
+                tenant = in_tenant(context, parts)
+                turn = Turn(state, request, tenant, parts, **vars(now), adapters=adapters)
+                update, entry = await work(turn)
+        except TimeoutError:
+            if limit.expired():
+                raise DeadlineError(name, context.deadline_s) from None
+            raise
+        times = {"run": now.run, "began": began, "seconds": time.time() - began}
+        log: NodeLog = {**times, **entry}  # type: ignore[typeddict-item]
+        if is_first_step(state):
+            chosen = {"chosen_adapters": dict(adapters)}
+            update |= {"request": request.model_dump(), **vars(now), **chosen}
+        return {"log": {f"{name}@{now.iteration}": log}, **update}
+
+    node.__name__ = name
+    return node

@@ -1,0 +1,220 @@
+"""The end of a run: its result, and its record for the trace."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from ..models.local.sampling import BASE
+from .dependencies import Parts, ProvideParts
+from .errors import DeadlineError, LoopError, ModelCallError, RequestError, RunFailedError
+from .node import Moment, Turn, in_tenant, read_context, read_moment
+from .state import Kept, LoopState, NodeLog, RunContext, StopReason, Update, read_request
+
+GiveUp = Callable[[LoopState, Runtime[RunContext], BaseException], Awaitable[Update]]
+"""Deals with a node that failed: why the run has to end, or a clear error."""
+
+ROLES = ("style", "preference", "integrate")
+
+SECONDS_FOR_PARTS = 1.0
+"""How long the end of a failed run waits for parts that are still being opened."""
+
+FAILURES_REMEMBERED = 1000
+"""Failed runs of which is known that they have been told of."""
+
+UNSCORED = -1.0
+"""Score of a draft that check-stop did not get to: no cosine is lower."""
+
+
+async def finished(
+    turn: Turn,
+    kept: Kept,
+    reason: StopReason,
+    *,
+    last: dict[str, Any] | None = None,
+    warnings: tuple[str, ...] = (),
+) -> Update:
+    """Return the run's result as an update of the state, and write its trace.
+
+    Warnings about drafts are those of the kept one. Where the trace can't be written the result
+    says so: a full disk is no reason to lose a draft.
+
+    Args:
+        turn: The turn of the node that ends the run.
+        kept: The draft to give back, with what led to it.
+        reason: Why the run ends.
+        last: What the ending node itself has to log.
+        warnings: What the ending node wants the caller to know.
+    """
+    log = log_of_run(turn.state, turn.run)
+    if last is not None:
+        now = {"run": turn.run, "began": time.time(), "seconds": 0.0}
+        log[f"check-stop@{turn.iteration}"] = {**now, **last}  # type: ignore[typeddict-item]
+    roles = (*ROLES, *(name for name in kept["summaries"] if name not in ROLES))
+    update: Update = {
+        "run_id": uuid.uuid4().hex,
+        "text": kept["text"],
+        "summaries": kept["summaries"],
+        "evidence": kept["evidence"],
+        "iterations": turn.iteration,
+        "stop_reason": reason,
+        "warnings": [*_said(log, kept), *warnings],
+        "models": {role: turn.parts.role(role).name for role in roles},
+        "adapters": _adapters(log, roles),
+        "timings": _timings(log, turn.started),
+        "kept": dict(kept),
+        "request": {},  # the thread's next run has to bring its own
+    }
+    try:
+        await write_trace(turn, log, update)
+    except OSError as error:
+        update["warnings"].append(f"the record of this run was not kept: {error}")
+    return update
+
+
+def build_give_up(provide: ProvideParts) -> GiveUp:
+    """Return what deals with a node that failed for good.
+
+    Where there is a draft the update says why the run has to end. All nodes hand that on to
+    check-stop, which ends it: alone in its step, so that nothing of the other side's, which may be
+    at work yet, is mixed into the result.
+
+    Raises (from what is returned):
+        DeadlineError: The time was spent before there was a draft.
+        RunFailedError: A node failed before there was a draft.
+        LoopError: The request was not usable.
+    """
+    told: OrderedDict[str, asyncio.Task[None]] = OrderedDict()
+
+    async def give_up(
+        state: LoopState, runtime: Runtime[RunContext], error: BaseException
+    ) -> Update:
+        # Without a request there is no turn; a second failure is one of the end itself.
+        if isinstance(error, RequestError) or "failure" in state:
+            raise error
+        request, context = read_request(state), read_context(runtime)
+        now = read_moment(state, runtime)
+        if now.iteration > 1 or "integrate@1" in log_of_run(state, now.run):
+            late = isinstance(error, DeadlineError)
+            said = str(error) or type(error).__name__
+            failure = {"reason": "deadline" if late else "error", "says": said}
+            return {"failure": failure, "log": _failed_call(now, error)}
+        parts = await _opened(provide, error)
+        if now.run not in told:
+            adapters = state.get("chosen_adapters", {})
+            tenant = in_tenant(context, parts)
+            turn = Turn(state, request, tenant, parts, **vars(now), adapters=adapters)
+            told[now.run] = asyncio.create_task(_tell(turn, error))
+            if len(told) > FAILURES_REMEMBERED:
+                told.popitem(last=False)
+        # Where both sides fail in one step, one record is written and both wait for it: the first
+        # error to be raised cancels whatever is still at work.
+        await asyncio.shield(told[now.run])
+        raise _clear(error)
+
+    return give_up
+
+
+def _clear(error: BaseException) -> BaseException:
+    """Return the error as the caller of a run without a draft sees it."""
+    if isinstance(error, LoopError):
+        return error
+    clear = RunFailedError(f"the run ended without a draft: {type(error).__name__}: {error}")
+    clear.__cause__ = error
+    return clear
+
+
+async def _opened(provide: ProvideParts, error: BaseException) -> Parts:
+    """Return the parts; the error itself is raised where they are what the run waited for."""
+    try:
+        async with asyncio.timeout(SECONDS_FOR_PARTS):
+            return await provide()
+    except TimeoutError:
+        raise error from None
+
+
+async def _tell(turn: Turn, error: BaseException) -> None:
+    """Write the record of a run without a draft."""
+    try:
+        log = log_of_run(turn.state, turn.run) | _failed_call(turn, error)
+        await write_trace(turn, log, {}, error=error)
+    except OSError as lost:
+        error.add_note(f"the record of this run was not kept: {lost}")
+
+
+def _failed_call(now: Moment | Turn, error: BaseException) -> dict[str, NodeLog]:
+    """Return the entry in the log of a call that failed for good; retries leave none."""
+    if not isinstance(error, ModelCallError):
+        return {}
+    role, seconds = error.call["role"], error.call.get("seconds", 0.0)
+    node = "integrate" if role == "integrate" else f"{role}-reason"
+    entry = NodeLog(run=now.run, began=time.time() - seconds, seconds=seconds, call=error.call)
+    return {f"{node}@{now.iteration}": entry}
+
+
+async def finish_early(turn: Turn) -> Update:
+    """Return the result of a run whose node failed: the best draft so far, and why it ended."""
+    failure = turn.state["failure"]
+    return await finished(turn, _best_so_far(turn), failure["reason"], warnings=(failure["says"],))
+
+
+def _best_so_far(turn: Turn) -> Kept:
+    """Return the draft that check-stop kept, else the one that it failed on."""
+    state = turn.state
+    if turn.iteration > 1:
+        return state["kept"]
+    summaries, evidence = dict(state["summaries"]), dict(state["evidence"])
+    return Kept(
+        text=state["draft"], score=UNSCORED, iteration=1, summaries=summaries, evidence=evidence
+    )
+
+
+async def write_trace(
+    turn: Turn, log: dict[str, NodeLog], result: Update, *, error: BaseException | None = None
+) -> None:
+    """Write the run's record, where records are kept."""
+    if turn.parts.trace is not None:
+        from .trace import record_of
+
+        record = record_of(turn, log, result, error)
+        await asyncio.to_thread(turn.parts.trace.append, record)
+
+
+def log_of_run(state: LoopState, run: str) -> dict[str, NodeLog]:
+    """Return the log of one run alone: a thread's state may hold an earlier run's."""
+    log = state.get("log", {})
+    return {key: entry for key, entry in log.items() if entry["run"] == run}
+
+
+def _said(log: dict[str, NodeLog], kept: Kept) -> list[str]:
+    """Return the warnings of a run, each once; of drafts only what was said of the kept one."""
+    said = [
+        text
+        for key, entry in log.items()
+        if not key.startswith("integrate@") or key == f"integrate@{kept['iteration']}"
+        for text in entry.get("warnings", [])
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _adapters(log: dict[str, NodeLog], roles: Iterable[str]) -> dict[str, str]:
+    """Return what each role's last call ran on; a role that was not called used no adapter."""
+    used = dict.fromkeys(roles, BASE)
+    for entry in sorted(log.values(), key=lambda entry: entry["began"]):
+        if "call" in entry:
+            used[entry["call"]["role"]] = entry["call"]["adapter"]
+    return used
+
+
+def _timings(log: dict[str, NodeLog], started: float) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for key, entry in log.items():
+        node = key.partition("@")[0]
+        seconds[node] = round(seconds.get(node, 0.0) + entry["seconds"], 4)
+    return {**seconds, "total": round(time.time() - started, 4)}

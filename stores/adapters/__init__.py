@@ -1,0 +1,1 @@
+"""LoRA adapters that are kept: files, manifests, promotions, lineage."""

@@ -1,0 +1,1 @@
+"""Files of texts: formats, validation, cleaning, ingest, splits, the sample corpus."""

@@ -1,0 +1,121 @@
+"""Clean known hazards out of a benchmark's texts; everything here is off unless asked for.
+
+Each of them makes a text longer or more alike than its author did: a site's "... More" where the
+text was cut, a manager's reply glued to a review, a site's note about a promotion. `duplicates`
+changes no text: a target that another text says word for word is no target any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from ..errors import StoreError
+from ..search.words import bare
+from ..types import Text
+
+_MORE = re.compile(r"(?:\.\.\.|…)\s*More\s*$")
+_PROMOTION = re.compile(r"\[?This review was collected as part of a promotion\.?\]?", re.IGNORECASE)
+
+# Behind "...More" nobody but the management goes on without a space.
+_BEHIND_MORE = re.compile(r"(?:\.\.\.|…)More(?=[^\W\d_a-z])")
+
+# Elsewhere a reply stands behind the review without a space; it opens with a greeting or thanks,
+# and thanks or signs as managers do. Only where both are so is it taken for one: authors glue their
+# own paragraphs too.
+_OPENING = re.compile(
+    r"(?<=[.!?)\"])(?=(?:Dear|Hello|Hi|Aloha|Greetings|Good (?:morning|afternoon|evening|day)"
+    r"|[Tt]hank(?:s| you)|We (?:appreciate|thank)"
+    r"|We are (?:delighted|thrilled|glad|pleased|sorry|happy))\b"
+    r"|\w{2,24}[,:!]? ?(?:[Tt]hank(?:s| you))\b)"
+)
+_REPLY = re.compile(
+    r"general manager|on behalf of|sincerely,|regards,|be well,"
+    r"|your (?:kind|wonderful|great|valuable|feedback|review|comments|recent|stay)"
+    r"|(?:we|i) (?:look forward|hope (?:you|to)|appreciate)",
+    re.IGNORECASE,
+)
+
+
+class UnknownCleaning(StoreError):
+    """A cleaning that is asked for by a name it does not have."""
+
+
+def without_more(body: str) -> str:
+    """Return a text without the site's "... More" at its end."""
+    return _MORE.sub("", body).rstrip() if _MORE.search(body) else body
+
+
+def without_reply(body: str) -> str:
+    """Return a review without the management's reply that is glued to it.
+
+    It begins behind "...More", which stays for `without_more`, or at the first place where a
+    greeting or thanks follow a sentence without a space, and what follows speaks as a manager does.
+    A reply that opens otherwise (with a name and a dash, say) is not found.
+    """
+    if more := _BEHIND_MORE.search(body):
+        body = body[: more.end()]
+    for place in _OPENING.finditer(body):
+        if place.start() and _REPLY.search(body, place.end()):
+            return body[: place.start()].rstrip()
+    return body
+
+
+def without_promotion(body: str) -> str:
+    """Return a text without the note that it was collected as part of a promotion."""
+    return _PROMOTION.sub("", body).strip() if _PROMOTION.search(body) else body
+
+
+# Replies come first: what they hide is a "...More" at the end.
+_OF_BODIES: Mapping[str, Callable[[str], str]] = {
+    "replies": without_reply,
+    "more": without_more,
+    "promotions": without_promotion,
+}
+DUPLICATES = "duplicates"
+CLEANINGS = (*_OF_BODIES, DUPLICATES)
+
+
+def check_cleanings(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names, each once, in the order in which they are done.
+
+    Raises:
+        UnknownCleaning: One is none.
+    """
+    asked = set(names)
+    if unknown := sorted(asked - set(CLEANINGS)):
+        raise UnknownCleaning(
+            f"no cleaning {', '.join(unknown)}: take some of {', '.join(CLEANINGS)}"
+        )
+    return tuple(name for name in CLEANINGS if name in asked)
+
+
+def clean_texts(texts: Iterable[Text], names: Iterable[str]) -> list[Text]:
+    """Return texts cleaned; one of which nothing is left is left out.
+
+    Args:
+        texts: Of one data set.
+        names: What is to be done, of `CLEANINGS`.
+
+    Raises:
+        UnknownCleaning: A name is none of them.
+    """
+    asked = check_cleanings(names)
+    cleaned = list(texts)
+    for name in asked:
+        if name in _OF_BODIES:
+            clean = _OF_BODIES[name]
+            cleaned = [replace(text, body=clean(text.body)) for text in cleaned]
+    cleaned = [text for text in cleaned if text.body.strip()]
+    return _without_said_again(cleaned) if DUPLICATES in asked else cleaned
+
+
+def _without_said_again(texts: list[Text]) -> list[Text]:
+    # By id: a row that stands twice in a file is one text.
+    said = Counter(bare(body) for body in {text.text_id: text.body for text in texts}.values())
+    return [
+        replace(text, target=False) if text.target and said[bare(text.body)] > 1 else text
+        for text in texts
+    ]

@@ -1,0 +1,1 @@
+"""Records of runs: schema, shards, feedback, redaction, statistics."""

@@ -1,0 +1,81 @@
+"""How the texts of a topic are ranked: BM25 and vectors, fused by reciprocal ranks.
+
+All figures come from the candidates alone. Corpus statistics over more (the whole topic, the
+full-text index) would hold the requester's own texts, and a target would show through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..texts.arrow import Places
+from .words import Terms
+
+Scores = NDArray[np.float64]
+
+K1, B = 1.5, 0.75
+RRF_K = 60
+NEUTRAL = 0.5
+"""Alignment of an author of whom nothing is known."""
+
+
+def bm25(query: Terms, terms: Terms, starts: Places) -> Scores:
+    """Return the BM25 score of each document, shape (documents,).
+
+    Σ over query terms t of idf(t) · f(t)·(k₁+1) / (f(t) + k₁·(1 − b + b·|d|/avgdl)), with
+    idf(t) = ln(1 + (N − n(t) + ½)/(n(t) + ½)) (Robertson and Zaragoza 2009, never negative, as
+    in Lucene); a word that stands twice in the query counts twice.
+
+    Args:
+        query: Terms of the query, shape (words,).
+        terms: Terms of all documents, one after another.
+        starts: Where each document begins in `terms`, shape (documents + 1,).
+    """
+    documents = len(starts) - 1
+    wanted, weight = np.unique(query, return_counts=True)
+    if not documents or not len(wanted) or not len(terms):
+        return np.zeros(documents)
+    lengths = np.diff(starts)
+    place = np.searchsorted(wanted, terms)
+    place[place == len(wanted)] = 0
+    hits = np.flatnonzero(wanted[place] == terms)
+    owner = np.repeat(np.arange(documents), lengths)[hits]
+    cells = np.bincount(owner * len(wanted) + place[hits], minlength=documents * len(wanted))
+    frequency = cells.reshape(documents, len(wanted)).astype(np.float64)
+    holders = np.count_nonzero(frequency, axis=0)
+    idf = np.log1p((documents - holders + 0.5) / (holders + 0.5))
+    norm = K1 * (1 - B + B * lengths / (lengths.sum() / documents))
+    parts = frequency * (K1 + 1) / (frequency + norm[:, None])
+    scores: Scores = (parts * (idf * weight)).sum(axis=1)
+    return scores
+
+
+def ranks(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return each score's rank from 1, higher scores first; equal scores share one."""
+    ascending = np.sort(scores)
+    return len(scores) - np.searchsorted(ascending, scores, side="right") + 1
+
+
+def fuse(rankings: Sequence[NDArray[np.int64]], weights: Sequence[float]) -> Scores:
+    """Return reciprocal rank fusion, scaled so that first everywhere is 1.
+
+    Weighted mean over rankings of (k + 1) / (k + rank), k = 60 (Cormack, Clarke and Büttcher 2009).
+
+    Args:
+        rankings: Ranks from 1, each of shape (documents,).
+        weights: Of each ranking, one above 0 at least.
+    """
+    parts = [(RRF_K + 1) / (RRF_K + ranking) for ranking in rankings]
+    fused: Scores = np.average(parts, axis=0, weights=weights)
+    return fused
+
+
+def factors(alignment: Scores, weight: float) -> Scores:
+    """Return what authors' alignment in [0, 1] does to their texts' relevance: 1 if neutral.
+
+    1 + w·(a - ½): from x (1 - w/2) to x (1 + w/2).
+    """
+    return np.maximum(0.0, 1 + weight * (alignment - NEUTRAL))

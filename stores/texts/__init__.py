@@ -1,0 +1,1 @@
+"""The LanceDB tables of texts, users and topics: written, read, cached, forgotten."""

@@ -1,0 +1,272 @@
+"""All texts of a namespace in memory: disk costs more than search.
+
+An indexed read of a few rows takes 4-12 ms however small the table is. What others write is taken
+in as it comes: after the first request nothing is read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..types import Vectors
+from .arrow import Places, starts_of
+
+RESIDENT_TEXTS = 1_500_000
+"""Texts up to which a namespace is kept in memory whole (about 2 KB each)."""
+
+RATIO = 4
+"""Rows of a part at least, over those of the next; below, both are copied into one."""
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """Which of a column's values each row has.
+
+    Attributes:
+        code: A number for each value.
+        codes: That of each row, shape (rows,).
+        order: Places of the rows by number, ascending among equals.
+        starts: Where each number's places begin in `order`, shape (values + 1,).
+    """
+
+    code: Mapping[str, int]
+    codes: NDArray[np.int32]
+    order: Places
+    starts: Places
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> _Coded:
+        encoded = column.combine_chunks().dictionary_encode()
+        codes = encoded.indices.to_numpy()
+        values = encoded.dictionary.to_pylist()
+        starts = starts_of(np.bincount(codes, minlength=len(values)))
+        code = {value: at for at, value in enumerate(values)}
+        return cls(code, codes, np.argsort(codes, kind="stable"), starts)
+
+    def places(self, value: str) -> Places:
+        """Return the places of one value, ascending."""
+        code = self.code.get(value)
+        return _NONE if code is None else self.order[self.starts[code] : self.starts[code + 1]]
+
+    def places_among(self, values: Sequence[str]) -> Places:
+        """Return the places of some values, one value after the other."""
+        return np.concatenate([_NONE, *map(self.places, values)])
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Texts that came together; each column lies in one piece.
+
+    Attributes:
+        rows: All columns of the table `texts`, vectors in half precision.
+    """
+
+    rows: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @cached_property
+    def of_user(self) -> _Coded:
+        """Whose each row is."""
+        return _Coded.of(self.rows.column("user_id"))
+
+    @cached_property
+    def of_topic(self) -> _Coded:
+        """What each row is about."""
+        return _Coded.of(self.rows.column("topic_id"))
+
+    @cached_property
+    def shared(self) -> NDArray[np.bool_]:
+        """Which texts may serve others."""
+        shared: NDArray[np.bool_] = self.rows.column("shared").to_numpy()
+        return shared
+
+    @cached_property
+    def style(self) -> NDArray[np.floating]:
+        """Style vectors, shape (texts, dimension); a view."""
+        column = self.rows.column("style")
+        flat: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy()
+        return flat.reshape(len(self), -1)
+
+    @cached_property
+    def _by_id(self) -> tuple[NDArray[np.bytes_], Places]:
+        ids = np.array(self.rows.column("text_id").to_pylist(), np.bytes_)
+        order = np.argsort(ids)
+        return ids[order], order
+
+    def places_of(self, text_ids: Sequence[str]) -> Places:
+        """Return the places of those texts that are here."""
+        ids, places = self._by_id
+        wanted = np.array(text_ids, np.bytes_)
+        at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+        found: Places = places[at[ids[at] == wanted]]
+        return found
+
+
+@dataclass(frozen=True)
+class Resident:
+    """The texts of one namespace; frozen, `with_new` returns another.
+
+    Attributes:
+        parts: The texts, the most and oldest first.
+    """
+
+    parts: tuple[_Part, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def with_new(self, rows: pa.Table) -> Resident:
+        """Return these texts and new ones; a text that is here already may come again."""
+        ids: list[str] = rows.column("text_id").to_pylist()
+        known: set[str] = set()
+        for part in self.parts:
+            known |= set(part.rows.column("text_id").take(part.places_of(ids)).to_pylist())
+        new = rows.filter(pa.array([text_id not in known for text_id in ids], pa.bool_()))
+        if not new.num_rows:
+            return self
+        parts = [*self.parts, _Part(joined([halved(new)]))]
+        while len(parts) > 1 and len(parts[-2]) < RATIO * len(parts[-1]):
+            last = parts.pop()
+            parts[-1] = _Part(joined([parts[-1].rows, last.rows]))
+        return Resident(tuple(parts))
+
+    # None of these is worth a thread: they copy what a request is about, a few rows of many.
+
+    def by_ids(self, text_ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """Return the rows of some texts, those that are here."""
+        return self._taken(columns, lambda part: part.places_of(text_ids))
+
+    def by_users(
+        self, users: Sequence[str], columns: Sequence[str], *, shared: bool = False
+    ) -> pa.Table:
+        """Return the rows of some users; only the shared ones if `shared`."""
+
+        def places(part: _Part) -> Places:
+            found = part.of_user.places_among(users)
+            return found[part.shared[found]] if shared else found
+
+        return self._taken(columns, places)
+
+    def by_topics(self, topics: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """Return the rows of the shared texts on some topics."""
+
+        def places(part: _Part) -> Places:
+            found = part.of_topic.places_among(topics)
+            return found[part.shared[found]]
+
+        return self._taken(columns, places)
+
+    def most_telling(
+        self,
+        wanted: Mapping[str, Vectors],
+        topic_id: str | None,
+        columns: Sequence[str],
+        *,
+        on_topic: bool,
+        each: int,
+    ) -> pa.Table:
+        """Return the rows of some users' shared texts with the highest dot products.
+
+        One user after the other, the highest first, ties by text id.
+
+        Args:
+            wanted: By user, what their texts' vectors are multiplied by, shape (dimension,).
+            topic_id: A topic whose texts are left out; None: none is.
+            columns: Of the rows, `text_id` among them.
+            on_topic: Whether the topic's texts are the only ones instead.
+            each: Texts of each user in a part at most.
+        """
+        users, directions = list(wanted), np.array(list(wanted.values()))
+        tables, owners, products = [], [], []
+        for part in self.parts:
+            found = [part.of_user.places(user) for user in users]
+            whose = np.repeat(np.arange(len(users)), [len(some) for some in found])
+            at = np.concatenate([_NONE, *found])
+            kept = part.shared[at]
+            if topic_id:
+                here = part.of_topic.codes[at] == part.of_topic.code.get(topic_id, -1)
+                kept = kept & (here if on_topic else ~here)
+            at, whose = at[kept], whose[kept]
+            scores = np.einsum("ij,ij->i", part.style[at].astype(np.float32), directions[whose])
+            order = np.lexsort((-scores, whose))
+            # `whose` ascends as it is, so an owner's first row tells how far each is from it.
+            first = order[np.arange(len(order)) - np.searchsorted(whose, whose) < each]
+            tables.append(part.rows.select(list(columns)).take(at[first]))
+            owners.append(whose[first])
+            products.append(scores[first])
+        rows = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+        ids = np.array(rows.column("text_id").to_pylist(), np.str_)
+        order = np.lexsort((ids, -np.concatenate(products), np.concatenate(owners)))
+        return rows.take(order)
+
+    def _taken(self, columns: Sequence[str], places: Callable[[_Part], Places]) -> pa.Table:
+        names = list(columns)
+        found = [(part, places(part)) for part in self.parts]
+        taken = [part.rows.select(names).take(at) for part, at in found if len(at)]
+        if taken:
+            return taken[0] if len(taken) == 1 else pa.concat_tables(taken)
+        return self.parts[0].rows.select(names).slice(0, 0)
+
+
+class ResidentBuilder:
+    """Makes a `Resident` of batches of rows of the table `texts`, all columns."""
+
+    def __init__(self) -> None:
+        self._batches: list[pa.Table] = []
+
+    def take(self, rows: pa.Table) -> None:
+        """Take in a batch, of which half the vectors' bytes are kept."""
+        self._batches.append(halved(rows))
+
+    def build(self) -> Resident:
+        """Return what all batches make; they are let go of as it is made."""
+        return Resident((_Part(joined(self._batches)),))
+
+
+def halved(rows: pa.Table) -> pa.Table:
+    """Return rows with vectors in half precision, where that is all that they hold (`sums`)."""
+    for at, field in enumerate(rows.schema):
+        if not pa.types.is_fixed_size_list(field.type):
+            continue
+        whole = rows.column(at).combine_chunks()
+        flat = whole.flatten().to_numpy()
+        half = flat.astype(np.float16)
+        if flat.dtype == np.float32 and np.array_equal(half.astype(np.float32), flat):
+            smaller = pa.FixedSizeListArray.from_arrays(pa.array(half), field.type.list_size)
+            rows = rows.set_column(at, field.name, smaller)
+    return rows
+
+
+def joined(tables: list[pa.Table]) -> pa.Table:
+    """Return one table with each column in one piece, of tables that are emptied by it.
+
+    One column after the other, so that no more than one is held twice.
+    """
+    columns: dict[str, Any] = {}
+    names = tables[0].column_names
+    types = {table.schema for table in tables}
+    for name in names:
+        pieces = [table.select([name]) for table in tables]
+        if len(types) > 1:  # a store of an earlier version has vectors that need all their bytes
+            wide = max((piece.schema for piece in pieces), key=_width)
+            pieces = [piece.cast(wide) for piece in pieces]
+        columns[name] = pa.concat_tables(pieces).combine_chunks().column(0)
+        tables[:] = [table.drop_columns([name]) for table in tables]
+    return pa.table(columns)
+
+
+def _width(schema: pa.Schema) -> int:
+    kind = schema.types[0]
+    return int(kind.value_type.bit_width) if pa.types.is_fixed_size_list(kind) else 0

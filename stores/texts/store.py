@@ -1,0 +1,362 @@
+"""The one store of texts: open, add, look back, search across users, forget.
+
+Example:
+    async with TextStore.open("./store", style_encoder=style, topic_encoder=topic) as store:
+        await store.add(texts)
+        history = await store.history("default", "ann", topic_id="kettle")
+        found = await store.search_by_style(history, query, topic_id="kettle", k=4)
+
+What a request reads of a store: the requester's own history, and evidence of others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidQuery
+from ..search import preference as preference_search
+from ..search import style as style_search
+from ..search.length_bias import LengthAxis
+from ..search.request import ALIGNED, Choice
+from ..types import (
+    Added,
+    Compacted,
+    Embedded,
+    Encoder,
+    Found,
+    History,
+    Receipt,
+    StoreStats,
+    Text,
+    Vectors,
+)
+from .arrow import PLAIN_COLUMNS, texts_of_rows, vectors_of
+from .artefacts import Artefact, Artefacts
+from .cache import Snapshots
+from .connection import check_exists, connected, missing
+from .filters import within
+from .forget import Forgetting
+from .schema import TEXTS, USERS, recorded_encoders
+from .tables import THRESHOLD, Compactor, Tables, gather_stats
+from .topics import GraphForm
+from .writer import Tally, Writer, adds_up, recount
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection
+
+
+class StoreReader:
+    """The reading half of a `TextStore`; it changes nothing in the tables.
+
+    Args:
+        tables: Open, once something is read.
+        snapshots: What of them is in memory.
+        style_encoder: What the style vectors were made with.
+        topic_encoder: What the topic vectors were made with.
+    """
+
+    def __init__(
+        self, tables: Tables, snapshots: Snapshots, style_encoder: Encoder, topic_encoder: Encoder
+    ) -> None:
+        self._tables, self._snapshots = tables, snapshots
+        self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
+        self._length = LengthAxis(style_encoder)
+
+    async def history(
+        self, namespace: str, user_id: str, *, topic_id: str | None = None
+    ) -> History:
+        """Return the requester's side of a user: own history, latest first.
+
+        Own history is the user's texts less targets, less those on the requested topic, less
+        exact duplicates of a target; unshared texts are in it. A stranger's is empty.
+
+        Args:
+            namespace: The tenant.
+            user_id: The requester.
+            topic_id: What the request is about, where that is known.
+        """
+        return await self._snapshots.history(namespace, user_id, topic_id)
+
+    async def search_by_style(
+        self,
+        history: History,
+        query: Vectors,
+        *,
+        topic_id: str | None,
+        k: int,
+        choice: Choice = ALIGNED,
+        request_text: str = "",
+        exact: bool = False,
+    ) -> Found:
+        """Find users who write alike, and one telling text of each.
+
+        Candidates are other users with a shared text that is not on the topic. A hit's score
+        is its author's cosine to the query with the length left out, shrunk where the author has
+        few texts (`length_axis`, `reliability`).
+
+        Args:
+            history: The requester, never found.
+            query: Unit style vector, shape (style dimension,).
+            topic_id: A topic whose texts are left out; None or "": none is.
+            k: How many users, one text each.
+            choice: Whose texts; those of the nearest users, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
+            exact: Look at all users in full, however many there are: to measure what is missed.
+
+        Raises:
+            InvalidQuery: If the query has another shape, or k is below 1.
+        """
+        _check_query(query, self._style_encoder, k)
+        return await style_search.search_by_style(
+            self._snapshots, history, query, topic_id, k, choice, request_text, self._length, exact
+        )
+
+    async def search_by_preference(
+        self,
+        history: History,
+        query: Vectors,
+        query_text: str,
+        *,
+        topic_id: str | None,
+        k: int,
+        choice: Choice = ALIGNED,
+        request_text: str = "",
+        exact: bool = False,
+    ) -> Found:
+        """Find what aligned people wrote on the topic.
+
+        Texts of others on the topic, ranked by BM25 and topic vectors (reciprocal rank fusion),
+        taken so that they do not say one thing (`apart`). An author's alignment with the requester
+        is told, and weighs where `choice.weights` says so. The best text of each author comes
+        first, second ones only fill up to k. A hit's score is in (0, 1], 1 for a text that is
+        first in both rankings, times what alignment makes of it. Without a topic, or with one that
+        nobody else wrote on, the nearest topics' texts serve.
+
+        Args:
+            history: The requester, whose own texts weigh in nowhere.
+            query: Unit topic vector, shape (topic dimension,).
+            query_text: The request's words, for BM25.
+            topic_id: What the request is about; None or "" where that is not known.
+            k: How many texts.
+            choice: Whose texts; those that rank highest, or those of a control.
+            request_text: The request's own text, where it has one: its near-copies are left out.
+            exact: Read and rank all of the topic, however large it is: to measure what the fast
+                way misses.
+
+        Raises:
+            InvalidQuery: If the query has another shape, or k is below 1.
+        """
+        _check_query(query, self._topic_encoder, k)
+        return await preference_search.search_by_preference(
+            self._snapshots,
+            history,
+            query,
+            query_text,
+            topic_id,
+            k,
+            choice,
+            request_text,
+            exact,
+        )
+
+    async def shared_texts(self, namespace: str) -> list[Text]:
+        """Return all texts of a tenant that may serve others, in no order; all are in memory then.
+
+        Args:
+            namespace: The tenant.
+        """
+        rows = await self._tables.read(TEXTS, within(namespace, shared=True), PLAIN_COLUMNS)
+        return await asyncio.to_thread(texts_of_rows, rows)
+
+    async def shared_topic_vectors(self, namespace: str) -> tuple[list[Text], Vectors]:
+        """Return what `shared_texts` does, and the texts' topic vectors, one row each.
+
+        Args:
+            namespace: The tenant.
+        """
+        columns = (*PLAIN_COLUMNS, "topic")
+        rows = await self._tables.read(TEXTS, within(namespace, shared=True), columns)
+        texts = await asyncio.to_thread(texts_of_rows, rows)
+        return texts, await asyncio.to_thread(vectors_of, rows, "topic")
+
+    def use_graph(self, forms: Mapping[str, GraphForm]) -> None:
+        """Say who is aligned by a trained user-topic graph; otherwise the two-hop mean does.
+
+        Args:
+            forms: By namespace.
+        """
+        self._snapshots.use_graph(forms)
+
+
+def _check_query(query: Vectors, encoder: Encoder, k: int) -> None:
+    if query.shape != (encoder.dimension,) or k < 1:
+        raise InvalidQuery(
+            f"expected a query of shape ({encoder.dimension},) and k >= 1, got shape "
+            f"{query.shape} and k = {k}: embed one text with {encoder.version!r} and take its row"
+        )
+
+
+class TextStore(StoreReader):
+    """Keeps texts and finds evidence in them; safe to use from many tasks at once.
+
+    Opened by `open`, or around a live connection and then `setup`. Every operation names a
+    namespace, itself or by the history it is given; namespaces never mix.
+
+    Args:
+        connection: An open LanceDB connection; whoever opened it closes it.
+        style_encoder: Embeds how a text is written.
+        topic_encoder: Embeds what it is about.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, *, style_encoder: Encoder, topic_encoder: Encoder
+    ) -> None:
+        tables = Tables(connection, style_encoder, topic_encoder)
+        super().__init__(tables, Snapshots(tables), style_encoder, topic_encoder)
+        self._artefacts = Artefacts(connection)
+        self._tally = Tally(self._tables)
+        self._compactor = Compactor(self._tables)
+        self._writer = Writer(
+            self._tables, self._tally, self._compactor, style_encoder, topic_encoder
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, uri: str, *, style_encoder: Encoder, topic_encoder: Encoder
+    ) -> AsyncIterator[TextStore]:
+        """Open the store at a directory or object-store URI, and close it in the end.
+
+        Args:
+            uri: Where the store lies; its tables are made if there are none yet.
+            style_encoder: Embeds how a text is written.
+            topic_encoder: Embeds what it is about.
+
+        Raises:
+            SchemaMismatch: If the tables there are of another version of the store.
+            EncoderMismatch: If they were filled with other encoders.
+        """
+        async with connected(uri) as connection:
+            store = cls(connection, style_encoder=style_encoder, topic_encoder=topic_encoder)
+            await store.setup()
+            yield store
+
+    @classmethod
+    @asynccontextmanager
+    async def open_existing(cls, uri: str) -> AsyncIterator[TextStore]:
+        """Open a store that is there to count, compact or forget: without loading an encoder.
+
+        Raises:
+            NoSuchStore: There is none.
+            SchemaMismatch: What is there is of another version, or no store of ours.
+        """
+        await asyncio.to_thread(check_exists, uri)
+        async with connected(uri) as connection:
+            if not {TEXTS, USERS} <= set((await connection.list_tables()).tables):
+                raise missing(uri)
+            table = await connection.open_table(USERS)
+            style, topic = recorded_encoders(await table.schema(), uri)
+            store = cls(connection, style_encoder=style, topic_encoder=topic)
+            await store.setup()
+            yield store
+
+    async def setup(self) -> None:
+        """Open or make the tables; count users and topics anew if a write was cut off.
+
+        Raises:
+            SchemaMismatch: If the tables there are of another version of the store.
+            EncoderMismatch: If they were filled with other encoders.
+        """
+        await self._tables.open()
+        if not await adds_up(self._tables):
+            async with self._tables.writing():
+                await recount(self._tables)
+
+    @property
+    def version(self) -> int:
+        """A number that changes with every write, for caches.
+
+        Another process's writes show from the next search on, which asks for them.
+        """
+        return self._tables.last_version(TEXTS)
+
+    async def add(self, texts: Iterable[Text]) -> Added:
+        """Keep texts that are new, by content: adding the same again changes nothing.
+
+        They are embedded and committed in batches: what was committed before a fault or a kill
+        stays, and the same call again adds the rest.
+
+        Args:
+            texts: The texts; may be a generator that reads a file.
+
+        Raises:
+            InvalidText: If one can't be kept. The batches before it are.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        return await self._writer.add(texts)
+
+    async def load(self, batches: Iterable[Embedded]) -> Added:
+        """Keep texts whose vectors are there already: what `add` does, less the embedding.
+
+        Committed in batches of some 16,000; memory is bounded by those and by what the caller
+        yields at once.
+
+        Args:
+            batches: May be a generator; it is run in a thread.
+
+        Raises:
+            EncoderMismatch: If the vectors' shapes are not those of the store's encoders.
+            InvalidText: If a text can't be kept. The batches before it are.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        return await self._writer.load(batches)
+
+    async def artefact(self, name: str) -> Artefact | None:
+        """Return something learnt that is kept with the texts, or None.
+
+        Args:
+            name: As it was kept.
+
+        Raises:
+            StoreError: It is damaged.
+        """
+        return await self._artefacts.find(name)
+
+    async def keep_artefact(self, artefact: Artefact) -> None:
+        """Keep something learnt with the texts, in place of what has the same name."""
+        async with self._tables.writing():
+            await self._artefacts.keep(artefact)
+
+    async def stats(self) -> StoreStats:
+        """Count what the store holds, over all namespaces."""
+        return await gather_stats(self._tables, self._style_encoder, self._topic_encoder)
+
+    async def compact(self, *, threshold: int = THRESHOLD) -> Compacted:
+        """Merge fragments and bring indexes up to date if there are `threshold` fragments.
+
+        Args:
+            threshold: Fragments of all tables from which there is something to do; 0: always.
+        """
+        async with self._tables.writing():
+            return await self._compactor.compact(threshold)
+
+    async def forget(self, namespace: str, user_id: str, *, dry_run: bool = False) -> Receipt:
+        """Remove a user from texts, users, topics, indexes and caches, down to the bytes.
+
+        Works during `add`, which then drops what it still holds of the user; later the same
+        user may be added again. Where a removal was cut off, the same call again finishes it.
+
+        Args:
+            namespace: The tenant.
+            user_id: Who is to be forgotten.
+            dry_run: Only say what would be removed.
+
+        Raises:
+            NotForgotten: If bytes of the user's texts are left; bears the receipt.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        forgetting = Forgetting(self._tables, self._snapshots, self._writer, self._tally)
+        return await forgetting.forget(namespace, user_id, dry_run=dry_run)

@@ -1,0 +1,382 @@
+"""The tables on disk: opened or made, read and changed, with one writer at a time.
+
+Everything goes through `Filter`s (see `filters`). Readers need no lock: where a clean-up takes a
+file from under a read, the read is done again on the newest version.
+
+Fragments are merged when there are too many: nothing in LanceDB does it by itself.
+
+Every write leaves a fragment behind, and every search looks into each: 200 one-row writes make
+a query five times slower. Merging rewrites the small fragments, so after a write it waits until
+that pays: a quarter of the texts is new, or the fragments are very many.
+
+What is in a store: counts, sizes, indexes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import EncoderMismatch, SchemaMismatch, StoreBusy
+from ..retry import bounded
+from ..types import Compacted, Encoder, StoreStats
+from .connection import WriteLock, local_root
+from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers
+from .schema import (
+    KEYS,
+    NAMESPACE_INDEX,
+    SCALAR_INDEXES,
+    STYLE,
+    TEXTS,
+    TOPICS,
+    USERS,
+    Columns,
+    check_schema,
+    find_generation,
+    first_generation,
+)
+from .unembedded import embed_missing
+from .versions import Versions
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection, AsyncTable
+
+UNREAD = timedelta(minutes=10)
+"""Age from which no reader is on a version; LanceDB's own seven days cost 5 x the disk."""
+
+ALL_OLD = timedelta(milliseconds=1)
+"""Age from which a version is old; zero would do, but LanceDB warns of it."""
+
+
+class Tables:
+    """The tables `texts`, `users` and `topics` of one store.
+
+    Args:
+        connection: An open LanceDB connection; whoever opened it closes it.
+        style_encoder: Gives the style vectors' version and dimension.
+        topic_encoder: Gives the topic vectors' version and dimension.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, style_encoder: Encoder, topic_encoder: Encoder
+    ) -> None:
+        self._connection = connection
+        self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
+        self._columns = Columns(topic_encoder, first_generation(style_encoder))
+        self._tables: dict[str, AsyncTable] = {}
+        self._seen: dict[str, int] = {}
+        self.root = local_root(connection.uri)
+        self._versions = Versions(self.root)
+        self._lock = WriteLock(self.root)
+
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """The arrow schema of each table by name."""
+        return self._columns.seen
+
+    async def open(self) -> None:
+        """Open the tables, and make those that are not there yet, with their indexes.
+
+        Raises:
+            SchemaMismatch: If a table is of another schema version.
+            EncoderMismatch: If its vectors were made by other encoders.
+        """
+        async with self.writing():
+            names = set((await self._connection.list_tables()).tables)
+            await self._find_columns(names)
+            # Users first: their schema says whose style vectors the texts have.
+            for name in (USERS, TOPICS, TEXTS):
+                schema = self._columns.on_disk[name]
+                if name in names:
+                    self._tables[name] = await self._connection.open_table(name)
+                else:
+                    self._tables[name] = await self._connection.create_table(name, schema=schema)
+                await self._make_indexes(name)
+
+    async def _find_columns(self, names: set[str]) -> None:
+        """Check the tables that are there, before anything is written, and find our columns."""
+        uri = self._connection.uri
+        found = {
+            name: await (await self._connection.open_table(name)).schema()
+            for name in (TEXTS, TOPICS, USERS)
+            if name in names
+        }
+        for name, schema in found.items():
+            check_schema(name, schema, self._columns.on_disk[name], uri)
+        if USERS in found:
+            generation = find_generation(found[USERS], self._style_encoder, uri)
+            self._columns = Columns(self._topic_encoder, generation)
+        elif found:
+            raise SchemaMismatch(
+                f"expected a table 'users' beside {', '.join(found)} at {uri}, found none: put it "
+                "back, or ingest the texts again into a new store"
+            )
+
+    async def _make_indexes(self, name: str) -> None:
+        """Make the indexes that are missing: a kill may have come between two of them."""
+        from lancedb.index import Bitmap, BTree
+
+        table = self._tables[name]
+        present = {tuple(index.columns) for index in await table.list_indices()}
+        if (NAMESPACE_INDEX,) not in present:
+            await table.create_index(NAMESPACE_INDEX, config=Bitmap())
+        for column in SCALAR_INDEXES[name]:
+            if (column,) not in present:
+                await table.create_index(column, config=BTree())
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Hold the right to write, see `WriteLock`."""
+        async with self._lock.held():
+            yield
+            if TEXTS in self._tables:
+                await self.version(TEXTS)
+
+    async def version(self, name: str) -> int:
+        """Return a table's version, which changes with every write, also another process's."""
+        self._seen[name] = await self._versions.of(name, self._tables[name])
+        return self._seen[name]
+
+    def last_version(self, name: str) -> int:
+        """Return the version that `version` saw last; it asks after every write of our own."""
+        return self._seen.get(name, 0)
+
+    async def count(self, name: str, where: Filter) -> int:
+        """Return how many rows meet the filter."""
+        return await bounded(lambda: self._tables[name].count_rows(where.sql))
+
+    async def read(
+        self,
+        name: str,
+        where: Filter,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """Return the rows that meet the filter, new and not yet indexed ones among them."""
+
+        async def run() -> pa.Table:
+            query = self._tables[name].query().where(where.sql)
+            query = query.select(self._columns.asked(name, columns, where.namespace))
+            return await (query if limit is None else query.limit(limit)).to_arrow()
+
+        async with self._our_columns():
+            found = await bounded(run)
+        return await self._seen_rows(name, found, columns, where)
+
+    async def read_batches(
+        self, name: str, where: Filter, columns: Sequence[str] | None, rows: int
+    ) -> AsyncIterator[pa.Table]:
+        """Yield the rows that meet the filter, `rows` at a time; all of one version."""
+        query = self._tables[name].query().where(where.sql)
+        query = query.select(self._columns.asked(name, columns, where.namespace))
+        async with self._our_columns():
+            async for batch in await query.to_batches(max_batch_length=rows):
+                part = pa.Table.from_batches([batch])
+                yield await self._seen_rows(name, part, columns, where)
+
+    async def read_changed(
+        self, name: str, namespace: str, since: int, columns: Sequence[str] | None = None
+    ) -> pa.Table | None:
+        """Return the rows that were written after a version; None: some were taken away."""
+        where = changed(namespace, since)
+        rows = await self.read(name, where, None if columns is None else ["namespace", *columns])
+        own = rows.filter(pc.field("namespace") == namespace)
+        return own if own.num_rows == rows.num_rows else None
+
+    async def mark_removed(self, name: str) -> None:
+        """Leave a sign that rows were deleted, for those who read what has changed."""
+        await self.delete(name, markers())
+        await self.append(name, _marker(self.schemas[name]))
+
+    @asynccontextmanager
+    async def _our_columns(self) -> AsyncIterator[None]:
+        """Say what it means when the vectors that are asked for are gone."""
+        try:
+            yield
+        except (ValueError, RuntimeError) as error:
+            generation = self._columns.generation
+            if generation.users_column in (await self._tables[USERS].schema()).names:
+                raise
+            raise EncoderMismatch(
+                f"the vectors of {generation.encoder!r} are no longer kept: the store has been "
+                "embedded again more than once since it was opened here: open it again"
+            ) from error
+
+    async def _seen_rows(
+        self, name: str, rows: pa.Table, columns: Sequence[str] | None, where: Filter
+    ) -> pa.Table:
+        rows = self._columns.read(name, rows, columns, where.namespace)
+        if STYLE in rows.column_names and rows.column(STYLE).null_count:
+            return await asyncio.to_thread(embed_missing, rows, self._style_encoder)
+        return rows
+
+    async def _disk_rows(self, name: str, rows: pa.Table) -> pa.Table:
+        stamp = await bounded(self._tables[name].version) + 1
+        return self._columns.written(name, rows, stamp, await self._tables[name].schema())
+
+    async def append(self, name: str, rows: pa.Table) -> None:
+        """Add rows."""
+        written = await self._disk_rows(name, rows)
+        await bounded(lambda: self._tables[name].add(written))
+
+    async def put(self, name: str, rows: pa.Table) -> None:
+        """Add rows, in place of those with the same key."""
+        if not rows.num_rows:
+            return
+
+        written = await self._disk_rows(name, rows)
+
+        async def run() -> object:
+            merge = self._tables[name].merge_insert(KEYS[name])
+            merge = merge.when_matched_update_all().when_not_matched_insert_all()
+            # Cells left empty for another encoder pass for bad vectors otherwise.
+            return await merge.execute(written, on_bad_vectors="null")
+
+        await bounded(run)
+
+    async def delete(self, name: str, where: Filter) -> None:
+        """Remove the rows that meet the filter; their bytes stay until `rewrite`."""
+        await bounded(lambda: self._tables[name].delete(where.sql))
+
+    async def optimize(self, name: str) -> int:
+        """Merge small fragments, bring indexes up to date, return the bytes pruned."""
+        table = self._tables[name]
+        done = await bounded(lambda: table.optimize(cleanup_older_than=UNREAD))
+        return int(done.prune.bytes_removed)
+
+    async def erase_old(self, name: str) -> bool:
+        """Optimize, and take away every old version at once; return whether anything changed.
+
+        Only while `writing`: another writer's unfinished files go too.
+        """
+        table = self._tables[name]
+        done = await bounded(
+            lambda: table.optimize(cleanup_older_than=ALL_OLD, delete_unverified=True)
+        )
+        return bool(
+            done.compaction.files_removed
+            or done.prune.bytes_removed
+            or done.prune.old_versions_removed
+        )
+
+    async def fragments(self) -> int:
+        """Return the number of fragments of all tables."""
+        return sum([stats["fragment_stats"]["num_fragments"] for stats in await self._stats()])
+
+    async def live_bytes(self) -> int:
+        """Return the bytes of data and indexes that the newest versions refer to."""
+        return sum([stats["total_bytes"] for stats in await self._stats()])
+
+    async def _stats(self) -> list[dict[str, Any]]:
+        # The annotation in LanceDB 0.40 says `TableStatistics`; what comes is a dict.
+        return [cast(dict[str, Any], await table.stats()) for table in self._tables.values()]
+
+    async def indexes(self) -> tuple[str, ...]:
+        """Return the names of all indexes as `table.index`, sorted."""
+        names: list[str] = []
+        for name, table in self._tables.items():
+            names += [f"{name}.{index.name}" for index in await table.list_indices()]
+        return tuple(sorted(names))
+
+
+def _marker(schema: pa.Schema) -> pa.Table:
+    """Return one row of the store's own that any table takes."""
+    columns = []
+    for field in schema:
+        if field.name == "namespace":
+            columns.append(pa.array([RESERVED_NAMESPACE], field.type))
+        elif pa.types.is_fixed_size_list(field.type):
+            zeros = [0.0] * field.type.list_size
+            columns.append(pa.array([zeros], field.type))
+        else:
+            columns.append(pa.nulls(1, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+logger = logging.getLogger(__name__)
+
+THRESHOLD = 16
+"""Fragments of all tables from which `compact` has something to do."""
+
+MANY, VERY_MANY = 100, 300
+CHECK_EVERY = 8
+"""Writes between two looks at the number of fragments."""
+
+
+class Compactor:
+    """Merges fragments of a store's tables; all of it only while `Tables.writing`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._writes = 0
+        self._new_texts = 0
+
+    async def compact(self, threshold: int) -> Compacted:
+        """Merge fragments and bring indexes up to date, if there are `threshold` or more."""
+        begin = time.perf_counter()
+        before = after = await self._tables.fragments()
+        pruned = 0
+        if before >= threshold:
+            for name in (TEXTS, USERS, TOPICS):
+                pruned += await self._tables.optimize(name)
+            after = await self._tables.fragments()
+            self._new_texts = 0
+        seconds = time.perf_counter() - begin
+        return Compacted(before >= threshold, threshold, before, after, pruned, seconds)
+
+    async def after_write(self, texts: int) -> None:
+        """Compact after a write where it pays; a failure is told and leaves the write as is."""
+        self._writes += 1
+        self._new_texts += texts
+        if self._writes % CHECK_EVERY:
+            return
+        total = await self._tables.count(TEXTS, every_namespace())
+        threshold = MANY if self._new_texts * 4 >= total else VERY_MANY
+        try:
+            outcome = await self.compact(threshold)
+        except StoreBusy as error:
+            logger.warning("the texts are kept, but compaction failed: %s", error)
+            return
+        if outcome.compacted:
+            logger.info("compacted: %s", outcome)
+
+
+async def gather_stats(tables: Tables, style: Encoder, topic: Encoder) -> StoreStats:
+    """Count what the store holds, over all namespaces."""
+    everything = every_namespace()
+    users = await tables.read(USERS, everything, ["namespace"])
+    size = (
+        await tables.live_bytes()
+        if tables.root is None
+        else await asyncio.to_thread(_size, tables.root)
+    )
+    return StoreStats(
+        texts=await tables.count(TEXTS, everything),
+        users=users.num_rows,
+        topics=await tables.count(TOPICS, everything),
+        namespaces=len(pc.unique(users.column("namespace"))),
+        shared=await tables.count(TEXTS, every_namespace(shared=True)),
+        fragments=await tables.fragments(),
+        bytes=size,
+        indexes=await tables.indexes(),
+        style_encoder=style.version,
+        topic_encoder=topic.version,
+    )
+
+
+def store_files(root: Path) -> list[Path]:
+    """Return the store's files, sorted."""
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def _size(root: Path) -> int:
+    return sum(path.stat().st_size for path in store_files(root))

@@ -1,0 +1,355 @@
+"""Adding texts: checked, embedded in batches beside the event loop, kept once each.
+
+Keeps users and topics in step with the texts, write by write.
+
+Users and topics follow from texts: where they do not add up, they are counted anew.
+
+A batch is written in three commits: texts, users, topics. A kill between them leaves sums that
+do not add up with the texts; `recount` sees that when the store is opened and counts again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import EncoderMismatch, InvalidText
+from ..types import Added, Embedded, Encoder, Text, Vectors
+from .arrow import PLAIN_COLUMNS, on_grid, rows_of_texts, texts_of_rows, vectors_of
+from .filters import RESERVED_NAMESPACE, every_namespace, within
+from .schema import LANGUAGE_BYTES, TEXTS, TOPICS, USERS
+from .tables import Compactor, Tables
+from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
+from .topics import totals_of_rows as topic_totals
+from .unembedded import sum_missing
+from .users import UserKey, UserTotals, count_users, rows_of_users
+from .users import totals_of_rows as user_totals
+
+logger = logging.getLogger(__name__)
+
+RECOUNT_BATCH_TEXTS = 16_384
+"""Texts counted at once: so much is in memory beside the sums."""
+
+COUNTED_COLUMNS = (*PLAIN_COLUMNS, "style", "topic")
+
+
+async def adds_up(tables: Tables) -> bool:
+    """Return whether users and topics count as many texts as there are."""
+    users = await tables.read(USERS, every_namespace(), ["texts", "shared"])
+    topics = await tables.read(TOPICS, every_namespace(), ["shared"])
+    counted = (
+        pc.sum(users.column("texts")).as_py() or 0,
+        pc.sum(users.column("shared")).as_py() or 0,
+        pc.sum(topics.column("shared")).as_py() or 0,
+    )
+    return counted == (
+        await tables.count(TEXTS, every_namespace()),
+        await tables.count(TEXTS, every_namespace(shared=True)),
+        await tables.count(TEXTS, every_namespace(shared=True, with_topic=True)),
+    )
+
+
+async def recount(tables: Tables) -> bool:
+    """Make users and topics anew if they do not add up with the texts; return whether so.
+
+    Only while `Tables.writing`.
+    """
+    if await adds_up(tables):
+        return False
+    logger.warning(
+        "users and topics do not add up with the texts (a write was cut off): counting again"
+    )
+    users: dict[UserKey, UserTotals] = {}
+    topics: dict[TopicKey, TopicTotals] = {}
+    async for rows in tables.read_batches(
+        TEXTS, every_namespace(), COUNTED_COLUMNS, RECOUNT_BATCH_TEXTS
+    ):
+        await asyncio.to_thread(_count, rows, users, topics)
+    schemas = tables.schemas
+    for name, made in (
+        (USERS, rows_of_users(users, schemas[USERS])),
+        (TOPICS, rows_of_topics(topics, schemas[TOPICS])),
+    ):
+        await tables.delete(name, every_namespace())
+        await tables.put(name, made)
+        await tables.mark_removed(name)
+    logger.warning("counted again: %d users, %d topics", len(users), len(topics))
+    return True
+
+
+def _count(
+    rows: pa.Table, users: dict[UserKey, UserTotals], topics: dict[TopicKey, TopicTotals]
+) -> None:
+    texts = texts_of_rows(rows)
+    count_users(users, texts, vectors_of(rows, "style"))
+    count_topics(topics, texts, vectors_of(rows, "topic"))
+
+
+class Tally:
+    """Counts texts into, and out of, the tables `users` and `topics`.
+
+    All of it only while `Tables.writing`.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._cut_off = False
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[None]:
+        """Frame the commits that belong together; one that is cut off is mended by the next."""
+        if self._cut_off:
+            await recount(self._tables)
+        self._cut_off = True
+        yield
+        self._cut_off = False
+
+    async def count_in(self, texts: Sequence[Text], style: Vectors, topic: Vectors) -> None:
+        """Count texts that were just written into their users' and topics' rows."""
+        known: dict[str, list[pa.Table]] = {USERS: [], TOPICS: []}
+        for namespace in sorted({text.namespace for text in texts}):
+            here = [text for text in texts if text.namespace == namespace]
+            of = within(namespace, users=sorted({text.user_id for text in here}))
+            on = within(namespace, topics=sorted({text.topic_id for text in here}))
+            users = await self._tables.read(USERS, of)
+            new = [text.text_id for text in here]
+            known[USERS].append(await sum_missing(self._tables, users, without=new))
+            known[TOPICS].append(await self._tables.read(TOPICS, on))
+        rows = {name: pa.concat_tables(tables) for name, tables in known.items()}
+        counted, topics = await asyncio.to_thread(self._counted, rows, texts, style, topic)
+        await self._tables.put(USERS, counted)
+        await self._tables.put(TOPICS, topics)
+
+    def _counted(
+        self, known: dict[str, pa.Table], texts: Sequence[Text], style: Vectors, topic: Vectors
+    ) -> tuple[pa.Table, pa.Table]:
+        users = count_users(user_totals(known[USERS]), texts, style)
+        topics = count_topics(topic_totals(known[TOPICS]), texts, topic)
+        schemas = self._tables.schemas
+        return rows_of_users(users, schemas[USERS]), rows_of_topics(topics, schemas[TOPICS])
+
+    async def topics_without(self, namespace: str, rows: pa.Table) -> dict[TopicKey, TopicTotals]:
+        """Return the totals of a user's topics without the user's texts.
+
+        The sums are exact, so this is what counting the remaining texts again would give.
+        """
+        texts = texts_of_rows(rows)
+        on = sorted({text.topic_id for text in texts if text.shared and text.topic_id})
+        totals = topic_totals(await self._tables.read(TOPICS, within(namespace, topics=on)))
+        return count_topics(totals, texts, vectors_of(rows, "topic"), sign=-1)
+
+    async def count_out(
+        self, namespace: str, user_id: str, topics: dict[TopicKey, TopicTotals]
+    ) -> None:
+        """Remove a user's row and bring the user's topics to the totals given."""
+        left = {key: total for key, total in topics.items() if total.shared > 0}
+        gone = [topic for _, topic in topics.keys() - left.keys()]
+        await self._tables.put(TOPICS, rows_of_topics(left, self._tables.schemas[TOPICS]))
+        if gone:
+            await self._tables.delete(TOPICS, within(namespace, topics=gone))
+        await self._tables.delete(USERS, within(namespace, user=user_id))
+
+
+BATCH_TEXTS = 512
+"""Texts embedded and committed at once: what a kill can lose, and one fragment on disk."""
+
+LOADED_TEXTS = 16_384
+"""Texts with vectors given that are committed at once; each commit brings its users and topics up
+to date, which costs more than the texts themselves where batches are small."""
+
+Batch = TypeVar("Batch", Sequence[Text], Embedded)
+
+
+class Writer:
+    """Writes texts into a store; one at a time, see `Tables.writing`.
+
+    Args:
+        tables: The open tables.
+        tally: Keeps users and topics in step.
+        compactor: Merges fragments when there are too many.
+        style_encoder: Embeds bodies.
+        topic_encoder: Embeds titles and bodies.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        tally: Tally,
+        compactor: Compactor,
+        style_encoder: Encoder,
+        topic_encoder: Encoder,
+    ) -> None:
+        self._tables, self._tally, self._compactor = tables, tally, compactor
+        self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
+        self._running = 0
+        self._clock = 0
+        self._left_at: dict[tuple[str, str], int] = {}
+
+    async def add(self, texts: Iterable[Text]) -> Added:
+        """Keep texts, batch by batch; see `TextStore.add`."""
+        source = iter(texts)
+
+        def next_batch() -> list[Text]:
+            return list(islice(source, BATCH_TEXTS))
+
+        return await self._add_all(next_batch, self._add_texts)
+
+    async def load(self, batches: Iterable[Embedded]) -> Added:
+        """Keep texts with their vectors, batch by batch; see `TextStore.load`."""
+        source = (part for batch in batches for part in _parts(self._fitting(batch)))
+        return await self._add_all(lambda: next(source, None), self._add_embedded)
+
+    async def _add_all(
+        self, next_batch: Callable[[], Batch | None], add: Callable[[Batch, int], Awaitable[Added]]
+    ) -> Added:
+        since, total = self._clock, Added()
+        self._running += 1
+        try:
+            # In a thread: the source may read a file while it is iterated.
+            while batch := await asyncio.to_thread(next_batch):
+                total += await add(batch, since)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._left_at.clear()
+        return total
+
+    def note_forgotten(self, namespace: str, user_id: str) -> None:
+        """Let running calls drop what they still hold of a user who has just left."""
+        self._clock += 1
+        if self._running:
+            self._left_at[namespace, user_id] = self._clock
+
+    async def _add_texts(self, batch: Sequence[Text], since: int) -> Added:
+        await asyncio.to_thread(_check_all, batch)
+        version = await self._tables.version(TEXTS)
+        new = await self._new_among(batch)
+        if not new:
+            return Added(duplicates=len(batch))
+        texts = [batch[place] for place in new]
+        style, topic = await asyncio.to_thread(self._embed, texts)
+        added = await self._keep(Embedded(texts, style, topic), version, since)
+        return added + Added(duplicates=len(batch) - len(texts))
+
+    async def _add_embedded(self, batch: Embedded, since: int) -> Added:
+        await asyncio.to_thread(_check_all, batch.texts)
+        version = await self._tables.version(TEXTS)
+        new = _at(batch, await self._new_among(batch.texts))
+        added = await self._keep(new, version, since) if new.texts else Added()
+        return added + Added(duplicates=len(batch.texts) - len(new.texts))
+
+    async def _keep(self, new: Embedded, version: int, since: int) -> Added:
+        """Write what is still new, and not of somebody who has left since."""
+        async with self._tables.writing():
+            kept: Sequence[int] = range(len(new.texts))
+            if await self._tables.version(TEXTS) != version:
+                kept = await self._new_among(new.texts)
+            here = [
+                place
+                for place in kept
+                if self._left_at.get((new.texts[place].namespace, new.texts[place].user_id), 0)
+                <= since
+            ]
+            await self._write(_at(new, here))
+        return Added(len(here), len(new.texts) - len(kept), len(kept) - len(here))
+
+    async def _new_among(self, texts: Sequence[Text]) -> Sequence[int]:
+        """Return the places of the texts that the store does not hold, the first of each kind."""
+        places: dict[str, int] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(text.text_id, place)
+        for namespace in sorted({text.namespace for text in texts}):
+            ids = [text_id for text_id, at in places.items() if texts[at].namespace == namespace]
+            where = within(namespace, text_ids=ids)
+            rows = await self._tables.read(TEXTS, where, ["text_id"])
+            for text_id in rows.column("text_id").to_pylist():
+                del places[text_id]
+        return list(places.values())
+
+    def _fitting(self, batch: Embedded) -> Embedded:
+        """Return a batch with its vectors on the grid.
+
+        Raises:
+            EncoderMismatch: They are not those of the store's encoders.
+        """
+        encoders = (self._style_encoder, self._topic_encoder)
+        for encoder, vectors in zip(encoders, (batch.style, batch.topic), strict=True):
+            _check_shape(encoder, vectors, len(batch.texts))
+        return Embedded(batch.texts, on_grid(batch.style), on_grid(batch.topic))
+
+    def _embed(self, texts: Sequence[Text]) -> tuple[Vectors, Vectors]:
+        style = _encoded(self._style_encoder, [text.body for text in texts])
+        whole = [f"{text.title}\n{text.body}".strip() for text in texts]
+        return style, _encoded(self._topic_encoder, whole)
+
+    async def _write(self, new: Embedded) -> None:
+        if not new.texts:
+            return
+        schema = self._tables.schemas[TEXTS]
+        rows = await asyncio.to_thread(rows_of_texts, new.texts, new.style, new.topic, schema)
+        async with self._tally.step():
+            await self._tables.append(TEXTS, rows)
+            await self._tally.count_in(new.texts, new.style, new.topic)
+        await self._compactor.after_write(len(new.texts))
+
+
+def _parts(batch: Embedded) -> Iterator[Embedded]:
+    for begin in range(0, len(batch.texts), LOADED_TEXTS):
+        yield _at(batch, range(begin, min(begin + LOADED_TEXTS, len(batch.texts))))
+
+
+def _at(batch: Embedded, places: Sequence[int]) -> Embedded:
+    if len(places) == len(batch.texts):
+        return batch
+    rows = list(places)
+    return Embedded([batch.texts[at] for at in rows], batch.style[rows], batch.topic[rows])
+
+
+def _check_all(texts: Sequence[Text]) -> None:
+    for text in texts:
+        _check(text)
+
+
+def _check(text: Text) -> None:
+    """Raise `InvalidText` unless a text can be kept."""
+    if not text.user_id or not text.namespace or text.namespace == RESERVED_NAMESPACE:
+        raise InvalidText(
+            f"expected a user and a namespace, got user {text.user_id!r} in namespace "
+            f"{text.namespace!r}: name both ({RESERVED_NAMESPACE!r} is the store's own)"
+        )
+    ids = text.user_id + text.topic_id + text.namespace
+    if "\x00" in ids:
+        raise InvalidText(f"expected ids without NUL characters, got {ids!r}: remove them")
+    if len(text.language.encode()) > LANGUAGE_BYTES:
+        raise InvalidText(
+            f"expected a language of at most {LANGUAGE_BYTES} bytes, got {text.language!r}: give "
+            "its code, as en or pt-BR"
+        )
+    try:
+        _ = text.text_id
+    except UnicodeEncodeError as error:
+        raise InvalidText(
+            f"expected Unicode text, got a lone surrogate in a text of user {text.user_id!r}: "
+            "read the source as UTF-8"
+        ) from error
+
+
+def _encoded(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    vectors = encoder.encode(texts)
+    _check_shape(encoder, vectors, len(texts))
+    return on_grid(vectors)
+
+
+def _check_shape(encoder: Encoder, vectors: Vectors, texts: int) -> None:
+    if vectors.shape != (texts, encoder.dimension):
+        raise EncoderMismatch(
+            f"encoder {encoder.version!r}: expected vectors of shape "
+            f"({texts}, {encoder.dimension}), got {vectors.shape}: correct what makes them"
+        )

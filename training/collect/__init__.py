@@ -1,0 +1,1 @@
+"""Collect episodes: draw candidate summaries, replay integrate, reward what comes of them."""

@@ -1,0 +1,202 @@
+"""From the candidates of a run to groups: each replayed in its fixed context, and rewarded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...evaluation.arms.configuration import SIDES
+from ...nodes.errors import ModelCallError
+from ...nodes.reason import read_summary
+from ...nodes.state import Request
+from ...stores.episodes.schema import EXTRACTIVE, Group, Sample
+from ..rewards.components import RewardWeights, differential, total, value
+from ..rewards.measure import RewardMeasure, Situation
+from .sampler import CANDIDATES, Call, Replay
+
+WITHOUT = "without"
+"""What a replay is called that leaves a side out: `without:SIDE`."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The candidates of one side, in the context that they were drawn in.
+
+    Attributes:
+        group: Id of their group.
+        side: Whose they are.
+        iteration: In which they were drawn.
+        held: Summaries of the other sides; None where one abstained.
+        calls: The calls' records, failed ones too; one at most was made without a model.
+        evidence: All texts that the reasoners read in that iteration.
+    """
+
+    group: str
+    side: str
+    iteration: int
+    held: Mapping[str, str | None]
+    calls: Sequence[Call]
+    evidence: Sequence[str]
+
+    @property
+    def node(self) -> str:
+        """The node that drew them."""
+        return f"{self.side}-reason"
+
+    def id_of(self, place: int) -> str:
+        """Return the id of a candidate's sample."""
+        made = self.calls[place].get("model") == EXTRACTIVE
+        return f"{self.node}@{self.iteration}#{EXTRACTIVE if made else place}"
+
+    def summaries_with(self, summary: str | None) -> dict[str, str | None]:
+        """Return what integrate is given with a summary of this side."""
+        return {**self.held, self.side: summary}
+
+
+def drawn_in(
+    log: Mapping[str, Any], own: Sequence[str], run_id: str, iteration: int, sides: Sequence[str]
+) -> list[Drawn]:
+    """Return what was drawn in a run; nothing of a side that abstained without a call.
+
+    The context is frozen from the first iteration: the other side's first summary is what a
+    reasoner reads in the second, and what integrate is held at.
+
+    Args:
+        log: What the run's nodes did, by `{node}@{iteration}`.
+        own: The user's own texts that were read.
+        run_id: The run's name.
+        iteration: In which the candidates were drawn.
+        sides: Whose.
+    """
+    read = list(own)
+    for side in SIDES:
+        found = log.get(f"{side}-retrieve@{iteration}", {})
+        read += [piece["body"] for piece in found.get("evidence", [])]
+    drawn = []
+    for side in sides:
+        node = f"{side}-reason@{iteration}"
+        calls = log.get(node, {}).get(CANDIDATES, [])
+        held = {other: log[f"{other}-reason@1"]["summary"] for other in SIDES if other != side}
+        if calls:
+            drawn.append(Drawn(f"{run_id}/{node}", side, iteration, held, calls, read))
+    return drawn
+
+
+@dataclass(frozen=True)
+class Rewarding:
+    """What candidates are rewarded with.
+
+    Attributes:
+        measure: Measures drafts.
+        weights: Of the components.
+        replay: Asks integrate again.
+        request: What was to be written.
+        real: What was really written.
+    """
+
+    measure: RewardMeasure
+    weights: RewardWeights
+    replay: Replay
+    request: Request
+    real: str
+
+    async def grouped(self, drawn: Sequence[Drawn]) -> tuple[list[Group], list[Sample]]:
+        """Return groups, and the samples of their candidates and of the replays, in order.
+
+        All sides are replayed at once: so the model's batches stay full.
+        """
+        replayed = await asyncio.gather(*(self._replayed(each) for each in drawn))
+        groups: list[Group] = []
+        samples: list[Sample] = []
+        seen: set[int] = set()
+        for each, (without, drafts) in zip(drawn, replayed, strict=True):
+            group, candidates = await asyncio.to_thread(self._rewarded, each, without, drafts)
+            groups.append(group)
+            samples += candidates
+            samples += _replays(each, without, drafts, seen)
+        return groups, samples
+
+    async def _replayed(self, drawn: Drawn) -> tuple[_Replayed, list[_Replayed | None]]:
+        """Return the draft without the side, and with each candidate in its place."""
+        said = [call.get("text") for call in drawn.calls]
+        wanted = [drawn.summaries_with(None)]
+        wanted += [drawn.summaries_with(read_summary(text)) for text in said if text is not None]
+        without, *rest = await asyncio.gather(
+            *(self._ask(summaries, drawn.iteration) for summaries in wanted)
+        )
+        drafts = iter(rest)
+        return without, [None if text is None else next(drafts) for text in said]
+
+    async def _ask(self, summaries: Mapping[str, str | None], iteration: int) -> _Replayed:
+        try:
+            draft, call = await self.replay.draft(self.request, summaries, iteration)
+        except ModelCallError as error:  # kept as failed: it says nothing of the summary
+            return _Replayed(None, error.call)
+        return _Replayed(draft, call)
+
+    def _rewarded(
+        self, drawn: Drawn, without: _Replayed, drafts: Sequence[_Replayed | None]
+    ) -> tuple[Group, list[Sample]]:
+        said = [read_summary(call.get("text") or "") for call in drawn.calls]
+        written = [None if replayed is None else replayed.draft for replayed in drafts]
+        at = Situation(self.request, self.real, drawn.side, drawn.held, drawn.evidence)
+        baseline, *found = self.measure.components(
+            [without.draft, *written], [None, *said], [at] * (1 + len(said))
+        )
+        least = value(baseline, self.weights)
+        group = Group(
+            id=drawn.group,
+            role=drawn.side,
+            iteration=drawn.iteration,
+            held=drawn.held,
+            without_draft=without.draft,
+            without_rewards=baseline,
+            without_value=least,
+        )
+        return group, [
+            Sample.model_validate(
+                {
+                    **call,
+                    "id": drawn.id_of(place),
+                    "node": drawn.node,
+                    "iteration": drawn.iteration,
+                    "group": drawn.group,
+                    "draft": written[place],
+                    "rewards": found[place],
+                    "reward": total(found[place], self.weights),
+                    "differential": differential(value(found[place], self.weights), least),
+                }
+            )
+            for place, call in enumerate(drawn.calls)
+        ]
+
+
+@dataclass(frozen=True)
+class _Replayed:
+    """A draft, None where the call failed, and the call's record."""
+
+    draft: str | None
+    call: Call
+
+
+def _replays(
+    drawn: Drawn, without: _Replayed, drafts: Sequence[_Replayed | None], seen: set[int]
+) -> list[Sample]:
+    """Return the replayed calls of a side; one that several share stands once, under the first."""
+    named = [(f"{WITHOUT}:{drawn.side}", without)]
+    named += [(drawn.id_of(place), replayed) for place, replayed in enumerate(drafts) if replayed]
+    samples = []
+    for name, replayed in named:
+        if id(replayed.call) in seen:
+            continue
+        seen.add(id(replayed.call))
+        fields = {
+            "id": f"integrate@{drawn.iteration}<{name}",
+            "node": "integrate",
+            "iteration": drawn.iteration,
+            "replays": name,
+        }
+        samples.append(Sample.model_validate({**replayed.call, **fields}))
+    return samples

@@ -1,0 +1,254 @@
+"""What is collected and how: all that decides the episodes beside the data and the models.
+
+What a collection has brought, counted as the episodes come.
+
+How full a model's batches were: rows generated / (batches x row limit), without the last one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ...evaluation.arms.configuration import SIDES
+from ...evaluation.errors import TrainingError
+from ...evaluation.targets import Target
+from ...models.local.batcher import BatchLimits
+from ...models.telemetry import BatchReport
+from ...stores.episodes.schema import Episode
+from ..rewards.components import RewardWeights
+
+VERSION = 2
+"""Raised where the same plan, data and models would give other episodes."""
+
+_SEEDS = 2**31
+"""Seeds are below: servers take no larger ones."""
+
+
+class UnfitPlan(TrainingError):
+    """A collection that can't be made as it was asked for."""
+
+
+@dataclass(frozen=True)
+class CollectPlan:
+    """How episodes are collected.
+
+    Attributes:
+        candidates: Summaries that each reasoner draws in its context.
+        temperature: They are drawn at.
+        sides: Whose reasoners draw.
+        reasoner: `model`; or `extractive`: both summaries are made without a language model,
+            nothing is drawn or written, and no model is called (material for integrate).
+        second_share: Share of the targets whose candidates are drawn in the second iteration, in a
+            context that the first has left.
+        k: Texts of evidence a side.
+        weights: Of the rewards.
+        adapters: LoRA adapter of each role; a role left out runs on the base model.
+        seed: Of everything that is drawn.
+    """
+
+    candidates: int = 4
+    temperature: float = 0.8
+    sides: Sequence[str] = SIDES
+    reasoner: Literal["model", "extractive"] = "model"
+    second_share: float = 0.5
+    k: int = 4
+    weights: RewardWeights = field(default_factory=RewardWeights)
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what does not go together.
+
+        Raises:
+            UnfitPlan: Naming what was expected.
+        """
+        if self.reasoner == "extractive" and self.candidates:
+            raise UnfitPlan(
+                f"{self.candidates} candidates can't be drawn where no model is asked: leave the "
+                "reasoner at model, or set candidates to 0"
+            )
+        if self.reasoner == "model" and self.candidates < 1:
+            raise UnfitPlan(
+                f"expected at least 1 candidate, got {self.candidates}: 2 or more make a group "
+                "that can be learnt from"
+            )
+        if unknown := sorted(set(self.sides) - set(SIDES)):
+            raise UnfitPlan(f"no side {', '.join(unknown)}: one or both of {', '.join(SIDES)}")
+        if not self.sides:
+            raise UnfitPlan(f"no side draws: name one or both of {', '.join(SIDES)}")
+        if self.temperature <= 0:
+            raise UnfitPlan(
+                f"candidates are drawn at a temperature above 0, got {self.temperature:g}: at 0 "
+                "all would be the same"
+            )
+        if not 0 <= self.second_share <= 1:
+            raise UnfitPlan(
+                f"the share of the second iteration is 0 to 1, got {self.second_share:g}"
+            )
+
+    def iteration(self, target: Target) -> int:
+        """Return in which iteration a target's candidates are drawn, by its hash: 1 or 2."""
+        part = self._number(target, "iteration") / _SEEDS
+        return 2 if part < self.second_share else 1
+
+    def seed_of(self, target: Target, side: str, number: int) -> int:
+        """Return the seed of a candidate."""
+        return self._number(target, side, str(number))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The plan as episodes keep it; the weights of the rewards stand beside it."""
+        fields = {**asdict(self), "sides": sorted(self.sides), "adapters": dict(self.adapters)}
+        del fields["weights"]
+        return fields
+
+    def _number(self, target: Target, *what: str) -> int:
+        said = "\x1f".join((str(self.seed), target.id, *what))
+        return int(hashlib.sha1(said.encode()).hexdigest(), 16) % _SEEDS
+
+
+@dataclass(frozen=True)
+class Source:
+    """What episodes are collected from, as they tell it.
+
+    Attributes:
+        split: Fingerprint of the splits.
+        store: Hash of what the store holds.
+        made_of: What decides the episodes beside plan and target: data, encoders, model, adapters.
+    """
+
+    split: str
+    store: str
+    made_of: str
+
+    def fingerprint(self, plan: CollectPlan) -> str:
+        """Return twelve hex digits by which a collection knows its own episodes again."""
+        plan_of_it = json.dumps([plan.recorded, asdict(plan.weights)], sort_keys=True)
+        parts = (str(VERSION), plan_of_it, self.split, self.store, self.made_of)
+        return hashlib.sha1("\x1f".join(parts).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class CollectReport:
+    """What a collection has brought; its episodes of earlier runs counted in.
+
+    Attributes:
+        targets: How many were asked for.
+        episodes: How many of them have an episode without a fault in the run.
+        resumed: How many of these were there before.
+        samples: Calls that they hold, and summaries made without a call.
+        failed: Calls of them that failed, and runs that came to nothing.
+        seconds: How long it took this time.
+        batch_fill: How full the model's batches were this time; None: it wrote none here.
+        shards: Files of the episodes, by name.
+        why: Why the first of the runs that came to nothing did, or None.
+        by_iteration: Groups and the means of their candidates' rewards and differentials, by the
+            iteration that they were drawn in.
+    """
+
+    targets: int
+    episodes: int
+    resumed: int
+    samples: int
+    failed: int
+    seconds: float
+    batch_fill: float | None
+    shards: Sequence[str]
+    why: str | None = None
+    by_iteration: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass
+class Tally:
+    """Counts episodes as they come."""
+
+    episodes: int = 0
+    samples: int = 0
+    failed: int = 0
+    why: str | None = None
+    groups: Counter[int] = field(default_factory=Counter)
+    rewards: dict[int, list[float]] = field(default_factory=dict)
+    differentials: dict[int, list[float]] = field(default_factory=dict)
+
+    def add(self, episode: Episode) -> None:
+        """Count one more."""
+        lost = sum(sample.error is not None for sample in episode.samples)
+        if episode.error is not None:
+            self.why = self.why or episode.error
+            self.failed += max(1, lost)
+            return
+        self.episodes += 1
+        self.samples += len(episode.samples)
+        self.failed += lost
+        for group in episode.groups:
+            self.groups[group.iteration] += 1
+        for sample in episode.samples:
+            if sample.reward is not None:
+                self.rewards.setdefault(sample.iteration, []).append(sample.reward)
+            if sample.differential is not None:
+                self.differentials.setdefault(sample.iteration, []).append(sample.differential)
+
+    def report(
+        self,
+        *,
+        targets: int,
+        resumed: int,
+        seconds: float,
+        batch_fill: float | None,
+        shards: Sequence[str],
+    ) -> CollectReport:
+        """Return what has come of it."""
+        return CollectReport(
+            targets=targets,
+            episodes=self.episodes,
+            resumed=resumed,
+            samples=self.samples,
+            failed=self.failed,
+            seconds=round(seconds, 2),
+            batch_fill=None if batch_fill is None else round(batch_fill, 4),
+            shards=shards,
+            why=self.why,
+            by_iteration={
+                str(iteration): {
+                    "groups": float(self.groups[iteration]),
+                    "reward": _mean(self.rewards.get(iteration, [])),
+                    "differential": _mean(self.differentials.get(iteration, [])),
+                }
+                for iteration in sorted(self.groups)
+            },
+        )
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return round(sum(numbers) / len(numbers), 4) if numbers else 0.0
+
+
+@dataclass
+class BatchFill:
+    """A `models.batch_report.Watch` that counts the rows of each batch.
+
+    Attributes:
+        rows: Of each batch that has run, in order.
+    """
+
+    rows: list[int] = field(default_factory=list)
+
+    def __call__(self, report: BatchReport) -> None:
+        """Take note of a batch."""
+        self.rows.append(sum(work.rows for work in report.work))
+
+    def share(self, limit: int = BatchLimits().rows) -> float | None:
+        """Return how full they were, 0 to 1; None where there were less than two.
+
+        The last batch is left out: nobody is there to fill it.
+
+        Args:
+            limit: Rows that a batch may have.
+        """
+        whole = self.rows[:-1]
+        return sum(whole) / (len(whole) * limit) if whole else None

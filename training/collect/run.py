@@ -1,0 +1,237 @@
+"""One run of `patlm collect`: from a file and a model's name to shards of episodes.
+
+Collect episodes: many targets in flight, each on disk as soon as those before it are.
+
+    report = await collect(targets, parts, CollectPlan(), Path("episodes"), source=source)
+
+Episodes stand in the shards in the order of their targets, whoever was ready first, so that the
+same collection gives the same shards however it was spread. What is there already is not done
+again: a collection that was killed goes on where it was. One that failed is, and stays beside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ...evaluation.dataset import (
+    BenchmarkData,
+)
+from ...evaluation.errors import TrainingError
+from ...evaluation.progress import Counting, Watch
+from ...evaluation.targets import Target
+from ...nodes.dependencies import Parts
+from ...stores.episodes.schema import Episode
+from ...stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
+from ...stores.files import DamagedLine
+from .collector import Collector
+from .plan import BatchFill, CollectPlan, CollectReport, Source, Tally
+from .source import TRAIN, Asked, open_collector, training_targets
+
+if TYPE_CHECKING:
+    pass
+
+IN_FLIGHT = 12
+"""Targets at once: each asks for ten to twelve calls together, the largest batch holds 32."""
+
+
+class EpisodesLost(TrainingError):
+    """An episode can't be written; all before it are kept."""
+
+
+class MakesEpisodes(Protocol):
+    """Makes the episodes of one collection; `Collector` is one that does it here."""
+
+    @property
+    def fingerprint(self) -> str:
+        """By which the collection knows its own episodes again."""
+
+    async def episode(self, target: Target) -> Episode:
+        """Return the episode of a target."""
+
+
+async def collect(
+    targets: Sequence[Target],
+    parts: Parts,
+    plan: CollectPlan,
+    out: Path,
+    *,
+    source: Source,
+    in_flight: int = IN_FLIGHT,
+    watch: Counting | None = None,
+    fill: BatchFill | None = None,
+) -> CollectReport:
+    """Collect one episode a target.
+
+    Args:
+        targets: All of the split `train`.
+        parts: What the loop works with; its store holds texts that may train, and no other.
+        plan: What is drawn and how it is rewarded.
+        out: Folder of the shards.
+        source: What is collected from.
+        in_flight: Targets at once.
+        watch: Told how far it is.
+        fill: Watches the model's batches.
+
+    Raises:
+        EpisodesLost: An episode can't be written.
+    """
+    collector = Collector(parts, plan, source)
+    return await gather_episodes(
+        collector, targets, out, in_flight=in_flight, watch=watch, fill=fill
+    )
+
+
+async def gather_episodes(
+    makes: MakesEpisodes,
+    targets: Sequence[Target],
+    out: Path,
+    *,
+    in_flight: int = IN_FLIGHT,
+    watch: Counting | None = None,
+    fill: BatchFill | None = None,
+) -> CollectReport:
+    """Collect what is not there yet, by whoever makes episodes; arguments as of `collect`."""
+    began = time.perf_counter()
+    tally = Tally()
+    done = await asyncio.to_thread(_read_done, out, makes.fingerprint, targets, tally)
+    missing = [target for target in targets if target.id not in done]
+    if watch is not None:
+        watch.begin(len(targets), len(targets) - len(missing), "targets")
+    writing = _InOrder(EpisodeWriter(out, COLLECTED), tally)
+    waiting = iter(enumerate(missing))
+
+    async def work() -> None:
+        for place, target in waiting:  # one iterator for all workers: each takes the next
+            await writing.put(place, await makes.episode(target))
+            if watch is not None:
+                watch.advance(target)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(in_flight, len(missing))):
+                group.create_task(work())
+    except* TrainingError as errors:
+        raise errors.exceptions[0] from None
+    return tally.report(
+        targets=len(targets),
+        resumed=len(done),
+        seconds=time.perf_counter() - began,
+        batch_fill=None if fill is None else fill.share(),
+        shards=sorted(path.name for path in out.glob("*.jsonl")),
+    )
+
+
+class _InOrder:
+    """Writes episodes in the order of their places, each as soon as those before it are there."""
+
+    def __init__(self, writer: EpisodeWriter, tally: Tally) -> None:
+        self._writer, self._tally = writer, tally
+        self._held: dict[int, Episode] = {}
+        self._next = 0
+        self._writing = asyncio.Lock()
+
+    async def put(self, place: int, episode: Episode) -> None:
+        self._held[place] = episode
+        async with self._writing:
+            while (ready := self._held.pop(self._next, None)) is not None:
+                try:
+                    await asyncio.to_thread(self._writer.append, ready)
+                except OSError as error:
+                    raise EpisodesLost(
+                        f"episodes can't be written to {self._writer.folder}: "
+                        f"{error.strerror or error}; make room and run again: the {self._next} "
+                        "of this run before are kept"
+                    ) from error
+                self._tally.add(ready)
+                self._next += 1
+
+
+def _read_done(out: Path, fingerprint: str, targets: Iterable[Target], tally: Tally) -> set[str]:
+    """Return the targets whose episodes are there, and count these; failed ones are not."""
+    wanted = {target.id for target in targets}
+    done: set[str] = set()
+    if not out.is_dir():
+        return done
+    for episode in read_episodes(out, report=_pass_over):
+        mine = episode.settings.get("fingerprint") == fingerprint
+        if not mine or episode.target is None or episode.error is not None:
+            continue
+        if episode.target.id in wanted and episode.target.id not in done:
+            done.add(episode.target.id)
+            tally.add(episode)
+    return done
+
+
+def _pass_over(damaged: DamagedLine) -> None:
+    """A line that a kill has torn: its target is collected again."""
+
+
+class NothingCollected(TrainingError):
+    """Not one run came to anything."""
+
+
+def run_collect(
+    asked: Asked, plan: CollectPlan, out: Path, watch: Watch, *, workers: int = 0
+) -> CollectReport:
+    """Collect episodes into a folder. Blocks.
+
+    Args:
+        asked: What from.
+        plan: What is drawn; its adapters are set here.
+        out: Folder of the shards.
+        watch: Told how far it is.
+        workers: Of Ray, over which it is spread; 0: it is done here.
+
+    Raises:
+        FormatError: The file can't be read.
+        TrainingError: There is nothing to collect, it can't be kept, or a worker was lost.
+        ModelError: A model can't be opened.
+        StoreError: The store can't be filled.
+    """
+    data, targets = training_targets(asked)  # what can't be is said before anything is loaded
+    watch.say(f"{data.name} {targets[0].task}: {len(targets)} targets of the split {TRAIN}")
+    if workers:
+        report = asyncio.run(_spread(asked, plan, targets, out, watch, workers))
+    else:
+        report = asyncio.run(_alone(asked, plan, data, targets, out, watch))
+    if not report.episodes:
+        raise NothingCollected(
+            f"all {report.targets} runs failed and are kept as failed; the first: {report.why}"
+        )
+    return report
+
+
+async def _alone(
+    asked: Asked,
+    plan: CollectPlan,
+    data: BenchmarkData,
+    targets: Sequence[Target],
+    out: Path,
+    watch: Watch,
+) -> CollectReport:
+    fill = BatchFill()
+    async with open_collector(asked, plan, data, fill=fill, watch=watch) as collector:
+        return await gather_episodes(collector, targets, out, watch=watch, fill=fill)
+
+
+async def _spread(
+    asked: Asked,
+    plan: CollectPlan,
+    targets: Sequence[Target],
+    out: Path,
+    watch: Watch,
+    workers: int,
+) -> CollectReport:
+    from .ray import open_workers
+
+    watch.say(f"{workers} workers are opening the model")
+    async with open_workers(asked, plan, workers) as makes:
+        report = await gather_episodes(
+            makes, targets, out, in_flight=workers * IN_FLIGHT, watch=watch
+        )
+        return replace(report, batch_fill=await makes.batch_fill())

@@ -1,0 +1,176 @@
+"""What a collection works from: the targets of the split `train`, a store of its texts, a model.
+
+What may be learnt from is decided here: targets are those of the split `train`, and evidence comes
+from a store that holds texts of `train` only, so that no prompt shows anything that is measured on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...evaluation.cache import RememberedEncoder
+from ...evaluation.dataset import (
+    BenchmarkData,
+    HistoryCut,
+    open_benchmark,
+    read_benchmark,
+    store_fingerprint,
+)
+from ...evaluation.errors import TrainingError
+from ...evaluation.models import NONE, check_splits, identity_of, named_adapters
+from ...evaluation.progress import Watch
+from ...evaluation.targets import ONE_INPUT, Target, targets_of
+from ...graph.encoders import Encoders
+from ...graph.open import ROLES, chat_role, open_chat
+from ...graph.settings import Settings
+from ...models.open import token_counter
+from ...nodes.dependencies import Parts
+from ...nodes.state import Task
+from ...stores.datasets.splits import Split
+from ...stores.texts.store import TextStore
+from .collector import Collector
+from .plan import BatchFill, CollectPlan, Source
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+WHOLE = "all"
+"""The history that is not cut."""
+
+TRAIN: Split = "train"
+"""The only split that may be learnt from."""
+
+
+class NotForLearning(TrainingError):
+    """A split was named that nothing may be learnt from."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be collected from.
+
+    Attributes:
+        data: The file.
+        task: What is to be written; None: `free` for LaMP and LongLaMP, `long` for others.
+        limit: Targets at most; None: all. The first n are the same whatever n is.
+        split: Whose targets; nothing but `train` is taken.
+        history: Own texts that are known: `all` or a number.
+        cleaning: Names of cleanings.
+        adapters: `none`, `promoted`, or `role@step` with commas.
+        stores: Folder in which the file's store is made, and kept.
+        settings: The language model, its number format, where adapters are, the topic encoder.
+    """
+
+    data: Path
+    stores: Path
+    settings: Settings
+    task: Task | None = None
+    limit: int | None = None
+    split: str = TRAIN
+    history: str = WHOLE
+    cleaning: Sequence[str] = ()
+    adapters: str = NONE
+
+
+def training_targets(asked: Asked) -> tuple[BenchmarkData, list[Target]]:
+    """Read the file and choose the targets.
+
+    Raises:
+        NotForLearning: Another split than `train` is named.
+        FormatError: The file can't be read.
+        NoTargets: It has nothing of what the task needs.
+    """
+    if asked.split != TRAIN:
+        raise NotForLearning(
+            f"nothing may be learnt from the split {asked.split!r}: gate decides what is promoted "
+            "and report what is reported, so what was trained on them would be measured on what "
+            f"it has seen; collect from {TRAIN}"
+        )
+    data = read_benchmark(asked.data, asked.cleaning)
+    one_input = data.format in ONE_INPUT
+    task: Task = asked.task or ("free" if one_input else "long")
+    found = targets_of(
+        data.name, data.texts, task, splits=data.splits, split=TRAIN, one_input=one_input
+    )
+    may_train = data.splits.may_train
+    fit = [each for each in found if may_train(each.text.user_id, each.text.topic_id)]
+    return data, fit[: asked.limit]
+
+
+@asynccontextmanager
+async def open_collector(
+    asked: Asked,
+    plan: CollectPlan,
+    data: BenchmarkData,
+    *,
+    fill: BatchFill,
+    watch: Watch | None = None,
+) -> AsyncIterator[Collector]:
+    """Open model and store, and yield what makes episodes with them.
+
+    Args:
+        asked: What from.
+        plan: What is drawn; its adapters are set here.
+        data: The file, read.
+        fill: Watches the model's batches.
+        watch: Told how far a store is that has to be filled.
+
+    Raises:
+        ModelError: A model can't be opened.
+        StoreError: The store can't be filled.
+        UnfitAdapter: Adapters are named that can't be used.
+        AdapterError: One is not there, or damaged.
+    """
+
+    def progress(done: int, of: int) -> None:
+        if watch is not None:
+            watch.say(f"{data.name}: {done} of {of} texts of {TRAIN} are in the store")
+
+    settings, exits = asked.settings, ExitStack()
+    try:
+        opened = open_chat(settings, watches=[fill])
+        model = await asyncio.to_thread(exits.enter_context, opened)
+        chosen = await asyncio.to_thread(named_adapters, asked.adapters, settings, model)
+        check_splits(settings, chosen, {data.name: data.splits.fingerprint})
+        async with open_benchmark(
+            data, asked.stores, train_only=True, encoder=settings.encoder, progress=progress
+        ) as (store, encoders):
+            yield Collector(
+                _parts(store, encoders, model, asked.history),
+                replace(plan, adapters=chosen),
+                _source(asked, data, encoders, identity_of(model, settings, chosen)),
+            )
+    finally:
+        await asyncio.to_thread(exits.close)
+
+
+def _parts(store: TextStore, encoders: Encoders, model: BaseChatModel, history: str) -> Parts:
+    """Return what the loop works with, as in serving but for two things.
+
+    No side abstains for want of confidence, for benchmarks measure all targets; and encoders
+    remember, for they are asked about the same texts again and again.
+    """
+    return Parts(
+        store=store if history == WHOLE else HistoryCut(store, int(history)),
+        style_encoder=RememberedEncoder(encoders.style),
+        topic_encoder=RememberedEncoder(encoders.topic),
+        chat=dict.fromkeys(ROLES, chat_role(model)),
+        count=token_counter(model),
+    )
+
+
+def _source(asked: Asked, data: BenchmarkData, encoders: Encoders, identity: str) -> Source:
+    held = store_fingerprint(data, encoder=asked.settings.encoder, train_only=True)
+    versions = (encoders.style.version, encoders.topic.version)
+    store = hashlib.sha1("\x1f".join((held, *versions)).encode()).hexdigest()[:12]
+    return Source(
+        split=data.splits.fingerprint,
+        store=store,
+        made_of="\x1f".join((identity, asked.history)),
+    )

@@ -1,0 +1,173 @@
+"""Which samples of episodes may train a role, and why the others may not.
+
+Every sample that is passed over is counted by its reason; nothing is dropped in silence. Reasons
+that hold for a whole group or episode are counted once for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...stores.episodes.schema import EXTRACTIVE, Episode, Group, Sample
+from ...stores.episodes.shards import read_episodes
+from ...stores.files import DamagedLine
+from ..errors import EpisodesUnfit
+
+COPIED = "summary_copying"
+"""The reward component that holds the share of a summary that was copied word for word."""
+
+NO_VARIANCE = 1e-9
+"""Rewards that lie closer together than this are the same."""
+
+Skipped = Counter[str]
+"""How many were passed over, by reason."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a sample needs in order to train.
+
+    Attributes:
+        role: Whose it is.
+        base: Fingerprint of the base model that is trained.
+        adapter: What it must have been drawn with (`base` or role@step); None: any version.
+        copy_limit: A larger share of copied words is left out.
+        max_tokens: A longer prompt and answer together is left out.
+        encode: Gives a sample without token ids those of the model's tokenizer; None: such a
+            sample may not train.
+    """
+
+    role: str
+    base: str
+    adapter: str | None = None
+    copy_limit: float = 0.5
+    max_tokens: int = 1024
+    encode: Callable[[Sample], Sample] | None = None
+
+
+@dataclass(frozen=True)
+class UsableGroup:
+    """The candidates of one fixed context that may train.
+
+    Attributes:
+        episode: Where they come from.
+        group: Their context.
+        samples: At least two, exact, with different rewards, best first.
+    """
+
+    episode: Episode
+    group: Group
+    samples: tuple[Sample, ...]
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The prompt that all of them answer."""
+        return list(self.samples[0].prompt_token_ids or ())
+
+
+def load_episodes(path: Path, skipped: Skipped) -> list[Episode]:
+    """Return the episodes of a shard or folder that can be trained on; all of one split.
+
+    Raises:
+        EpisodesUnfit: There is nothing of that name, or they are of several splits.
+    """
+
+    def damaged(line: DamagedLine) -> None:
+        skipped["damaged"] += 1
+
+    try:
+        found = list(read_episodes(path, report=damaged))
+    except FileNotFoundError as error:
+        raise EpisodesUnfit(f"{error}: collect some with `patlm collect`") from None
+    kept = [episode for episode in found if episode.redacted is None]
+    skipped["redacted"] += len(found) - len(kept)
+    splits = {episode.split for episode in kept if episode.split is not None}
+    if len(splits) > 1:
+        raise EpisodesUnfit(
+            f"expected episodes of one split, got {', '.join(sorted(splits))} in {path}: train on "
+            "the shards of one collection"
+        )
+    return kept
+
+
+def usable_groups(
+    episodes: Iterable[Episode], needs: Needs, skipped: Skipped
+) -> Iterator[UsableGroup]:
+    """Yield the groups of a role that hold something to learn.
+
+    Args:
+        episodes: All of them.
+        needs: What a sample needs.
+        skipped: Counts what is passed over.
+    """
+    for episode in episodes:
+        grouped: dict[str, list[Sample]] = {}
+        for sample in episode.samples:
+            if sample.group is not None:
+                grouped.setdefault(sample.group, []).append(sample)
+        groups = [group for group in episode.groups if group.role == needs.role]
+        skipped["no_group"] += not groups  # served, of an older schema, or this side abstained
+        for group in groups:
+            samples = usable_samples(grouped.get(group.id, ()), needs, skipped)
+            if len(samples) < 2:
+                skipped["group_of_one"] += 1
+            elif _reward(samples[0]) - _reward(samples[-1]) <= NO_VARIANCE:
+                skipped["no_variance"] += 1
+            else:
+                yield UsableGroup(episode, group, samples)
+
+
+def usable_samples(samples: Sequence[Sample], needs: Needs, skipped: Skipped) -> tuple[Sample, ...]:
+    """Return the samples of one group that may train, best first; all answer one prompt.
+
+    Args:
+        samples: Its candidates.
+        needs: What a sample needs.
+        skipped: Counts what is passed over.
+    """
+    kept: list[Sample] = []
+    for sample in samples:
+        if sample.model == EXTRACTIVE:
+            continue
+        sample = as_needed(sample, needs)
+        reason = why_not(sample, needs)
+        if reason is None and kept and sample.prompt_token_ids != kept[0].prompt_token_ids:
+            reason = "other_prompt"
+        if reason is None:
+            kept.append(sample)
+        else:
+            skipped[reason] += 1
+    return tuple(sorted(kept, key=_reward, reverse=True))
+
+
+def as_needed(sample: Sample, needs: Needs) -> Sample:
+    """Return a sample with token ids where it may be given some."""
+    return sample if needs.encode is None else needs.encode(sample)
+
+
+def why_not(sample: Sample, needs: Needs) -> str | None:
+    """Return why a sample may not train, or None where it may."""
+    copied = sample.rewards.get(COPIED)
+    checks = (
+        ("failed", sample.error is not None or sample.text is None),
+        ("inexact", not sample.exact or not sample.token_ids),
+        ("other_base", sample.base != needs.base),
+        ("not_drawn", not sample.trainable),
+        ("unmeasured", sample.reward is None),
+        ("stale", needs.adapter is not None and (sample.adapter or "base") != needs.adapter),
+        ("copied", copied is not None and abs(copied) > needs.copy_limit),
+        ("too_long", token_count(sample) > needs.max_tokens),
+    )
+    return next((reason for reason, holds in checks if holds), None)
+
+
+def token_count(sample: Sample) -> int:
+    """Return the tokens of prompt and answer together."""
+    return len(sample.prompt_token_ids or ()) + len(sample.token_ids or ())
+
+
+def _reward(sample: Sample) -> float:
+    return 0.0 if sample.reward is None else sample.reward

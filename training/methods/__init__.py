@@ -1,0 +1,1 @@
+"""Training methods: DPO, GRPO, SFT."""

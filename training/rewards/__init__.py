@@ -1,0 +1,1 @@
+"""What a summary is worth: components, penalties, the differential reward."""

@@ -1,0 +1,285 @@
+"""What a summary is worth, told by the draft that comes of it: rewards, their sum, gating.
+
+A reward is a plain function with TRL's signature, `f(completions, **columns)`, and returns one
+value a completion, None where nothing can be measured: a call that failed is never 0. Columns are
+lists as long as the completions. Here the completions are drafts; what is counted against a summary
+is in `reward_penalties`, the proxy of consistency in `reward_consistency`.
+
+The words: quality, style fidelity and topic relevance make up the *value* of a draft, all
+components its *reward*; a side's *differential* is the value with its summary less the value
+without it (a difference reward: Wolpert and Tumer 2001).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ...evaluation.scores.metrics import rating_metrics, text_metrics
+from ...nodes.prompts import ABSTENTION
+from ...nodes.reason import read_summary
+from ...stores.episodes.schema import Sample
+from ...stores.types import Encoder
+
+Completion = str | Sequence[Mapping[str, str]]
+"""A text, or the turns of an assistant, as TRL hands them over."""
+
+Reward = Callable[..., list[float | None]]
+
+Components = Mapping[str, float | None]
+"""Rewards of one draft by name; None where one was not measured."""
+
+VALUE = ("quality", "style_fidelity", "topic_relevance")
+"""What a draft is worth whoever was left out."""
+
+PENALTIES = ("draft_copying", "summary_copying", "topic_words", "overlong")
+"""What is taken away; higher is worse."""
+
+_DIGITS = 4
+"""Of a cosine: the last ones of a vector depend on what shared its batch."""
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """What each component counts for in a reward: r = Σ w·gain - Σ w·penalty.
+
+    Quality leads: it is what benchmarks report. The cosines tell apart what it can't, drafts that
+    share no more words with the real text than others. What a weight is worth, the spread inside a
+    group decides; docs/rewards.md has it.
+    """
+
+    quality: float = 1.0
+    style_fidelity: float = 0.2
+    topic_relevance: float = 0.2
+    topic_consistency_proxy: float = 0.05
+    sentiment_consistency_proxy: float = 0.05
+    draft_copying: float = 0.2
+    summary_copying: float = 0.1
+    topic_words: float = 0.1
+    overlong: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check every weight.
+
+        Raises:
+            ValueError: One is negative: what is taken away is taken away already.
+        """
+        for name, weight in asdict(self).items():
+            if weight < 0:
+                raise ValueError(
+                    f"the weight of {name} must be 0 or more, got {weight}: penalties are "
+                    "subtracted as they are"
+                )
+
+    def signed(self) -> dict[str, float]:
+        """Return each component's weight by its name, those of penalties with a minus."""
+        return {
+            name: -weight if name in PENALTIES else weight for name, weight in asdict(self).items()
+        }
+
+
+COMPONENTS = tuple(field.name for field in fields(RewardWeights))
+"""All components by name."""
+
+
+def text_of(completion: Completion) -> str:
+    """Return the text of a completion: itself, or what its last turn says.
+
+    >>> text_of([{"role": "assistant", "content": "Fine."}])
+    'Fine.'
+    """
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+def quality(
+    completions: Sequence[Completion | None],
+    *,
+    real: Sequence[str],
+    task: Sequence[str] | None = None,
+    **_: Any,
+) -> list[float | None]:
+    """Return how close drafts are to what was really written.
+
+    q = (ROUGE-1 + ROUGE-L + METEOR_es) / 3, in [0, 1] (`metrics.quality`); of a rating
+    1 - |draft - real| / 4, and 0 for an answer that is no rating, for that is an answer too.
+
+    Args:
+        completions: Drafts; None where there is none.
+        real: What was really written; of a rating its number.
+        task: What was to be written; only `rating` is told apart.
+
+    >>> quality(["the view is grand", None], real=["the view is grand", "a fine view"])
+    [0.997396, None]
+    """
+    tasks = task or [""] * len(completions)
+    return [
+        None if given is None else _quality(text_of(given), wanted, what)
+        for given, wanted, what in zip(completions, real, tasks, strict=True)
+    ]
+
+
+def build_style_fidelity(encoder: Encoder) -> Reward:
+    """Return the reward for being written as the real text is.
+
+    Cosine of draft and real text by a style encoder, in [-1, 1]; 0 for an empty draft, which is
+    like nothing; None for a rating, which has no style. Its columns are those of `quality`.
+
+    >>> import numpy as np
+    >>> class Marks:  # an encoder: does a text exclaim?
+    ...     def encode(self, texts):
+    ...         return np.array([[1, 0] if "!" in text else [0, 1] for text in texts], np.float32)
+    >>> style_fidelity = build_style_fidelity(Marks())
+    >>> style_fidelity(["Fine!", "Fine."], real=["Grand!", "Grand!"])
+    [1.0, 0.0]
+    """
+
+    def style_fidelity(
+        completions: Sequence[Completion | None],
+        *,
+        real: Sequence[str],
+        task: Sequence[str] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        return _to_real(encoder, completions, real, task)
+
+    return style_fidelity
+
+
+def build_topic_relevance(encoder: Encoder) -> Reward:
+    """Return the reward for being about what the real text is about.
+
+    Cosine of draft and real text by a topic encoder, in [-1, 1]; 0 for an empty draft, None for a
+    rating. Its columns are those of `quality`; for an example see `build_style_fidelity`.
+    """
+
+    def topic_relevance(
+        completions: Sequence[Completion | None],
+        *,
+        real: Sequence[str],
+        task: Sequence[str] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        return _to_real(encoder, completions, real, task)
+
+    return topic_relevance
+
+
+def value(components: Components, weights: RewardWeights) -> float | None:
+    """Return the value of a draft: v = Σ w·x over quality, style fidelity, topic relevance.
+
+    What was not measured counts for nothing; None where quality was not.
+
+    >>> value({"quality": 0.5, "style_fidelity": 1.0, "overlong": 1.0}, RewardWeights())
+    0.7
+    """
+    return _weighted(components, weights, VALUE)
+
+
+def total(components: Components, weights: RewardWeights) -> float | None:
+    """Return the reward: r = Σ w·gain - Σ w·penalty over all components; None as of `value`.
+
+    >>> total({"quality": 0.5, "style_fidelity": 1.0, "overlong": 1.0}, RewardWeights())
+    0.65
+    """
+    return _weighted(components, weights, COMPONENTS)
+
+
+def differential(value: float | None, without: float | None) -> float | None:
+    """Return what a side adds: D = v(with its summary) - v(without the side).
+
+    None where either was not measured. For a style summary s and a partner's t it is
+    D(s) = v(s, t) - v(none, t), for a topic summary D(t) = v(s, t) - v(s, none).
+
+    >>> differential(0.5, 0.25), differential(None, 0.25)
+    (0.25, None)
+    """
+    return None if value is None or without is None else round(value - without, 6)
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A preference for silence.
+
+    Attributes:
+        chosen: The sentence that a reasoner abstains with.
+        rejected: The worst candidate.
+    """
+
+    chosen: str
+    rejected: Sample
+
+
+def gate(group: Sequence[Sample], margin: float = 0.0) -> Gated | None:
+    """Return what a group teaches where no candidate helps: to abstain.
+
+    Where no candidate's differential exceeds the margin, the chosen answer is the abstain sentence
+    and the rejected one the candidate of the lowest differential, of equals the first.
+
+    Args:
+        group: All candidates of one context; those without a differential (they failed) and those
+            that abstain themselves are left out.
+        margin: What a side has to add, in the unit of values.
+
+    Returns:
+        None where a candidate helps, or where there is none to go by.
+    """
+    measured = [
+        (sample.differential, sample)
+        for sample in group
+        if sample.differential is not None and read_summary(sample.text or "") is not None
+    ]
+    if not measured or max(gain for gain, _ in measured) > margin:
+        return None
+    return Gated(ABSTENTION, min(measured, key=lambda pair: pair[0])[1])
+
+
+def _quality(draft: str, real: str, task: str) -> float:
+    if task == "rating":
+        return rating_metrics(float(real), draft)["agreement"] or 0.0
+    return round(text_metrics(real, draft)["quality"], 6)
+
+
+def _to_real(
+    encoder: Encoder,
+    completions: Sequence[Completion | None],
+    real: Sequence[str],
+    task: Sequence[str] | None,
+) -> list[float | None]:
+    tasks = task or [""] * len(completions)
+    return cosines(
+        encoder,
+        [
+            None if given is None or what == "rating" else (text_of(given), wanted)
+            for given, wanted, what in zip(completions, real, tasks, strict=True)
+        ],
+    )
+
+
+def cosines(encoder: Encoder, pairs: Sequence[tuple[str, str] | None]) -> list[float | None]:
+    """Return the cosine of each pair of texts, in [-1, 1]; 0 where one is empty. Blocks.
+
+    All are encoded at once; None stays None.
+    """
+    texts = [text for pair in pairs if pair is not None for text in pair]
+    vectors = iter(encoder.encode(texts)) if texts else iter(())
+    found: list[float | None] = []
+    for pair in pairs:
+        if pair is None:
+            found.append(None)
+            continue
+        cosine = float(next(vectors) @ next(vectors))
+        said = all(text.strip() for text in pair)
+        found.append(round(cosine, _DIGITS) if said else 0.0)
+    return found
+
+
+def _weighted(components: Components, weights: RewardWeights, names: Sequence[str]) -> float | None:
+    if components.get("quality") is None:
+        return None
+    found = [
+        weight * amount
+        for name, weight in weights.signed().items()
+        if name in names and (amount := components.get(name)) is not None
+    ]
+    return round(sum(found), 6)

@@ -1,0 +1,1 @@
+"""Rounds of training: warm-up, collect, train, gate, measure."""

@@ -1,0 +1,168 @@
+"""Warm-up and rounds: collect, train, ask the gate, measure; what is finished stays finished.
+
+    untrained -> warm_up -> style_1 -> preference_1 -> ... -> final
+
+Each stage ends with its figures and adapters on disk, and the next one goes on from those alone:
+`rounds-{data}-{task}.json` says what was promoted, `...-items.jsonl` what every stage came to on
+each target of `report`, the registry beside them holds the adapters. The gate decides on its own
+split; `report` decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ...evaluation.arms.configuration import SILENT, Configuration
+from ...evaluation.items import Item
+from ...stores.datasets.splits import Split
+from .plan import (
+    FINAL,
+    FINAL_TWICE,
+    FLOORS,
+    NO_CONTEXT,
+    REASONERS,
+    UNTRAINED,
+    WARM_UP,
+    RoundsPlan,
+    numbered,
+    role_of,
+)
+from .results import StageItems, decided
+from .state import RoundsState
+
+Adapters = Mapping[str, str]
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An adapter that a stage has made.
+
+    Attributes:
+        name: As it is kept, `role@step`.
+        report: What the trainer said of it.
+    """
+
+    name: str
+    report: Mapping[str, Any]
+
+
+class RoundSteps(Protocol):
+    """What the rounds are made of; `round_steps.RealSteps` does it."""
+
+    async def warm_up(self) -> Sequence[Trained]:
+        """Train integrate on real texts, then both reasoners by example; in order of roles."""
+
+    async def train_reasoner(self, stage: str, role: str, adapters: Adapters) -> Trained:
+        """Collect with these adapters, and train a role's on what was collected."""
+
+    async def measure(
+        self, arm: str, configuration: Configuration | None, split: Split, history: str
+    ) -> Sequence[Item]:
+        """Run a configuration, or the floor of that name, over the targets of a split."""
+
+    def promote(self, names: Sequence[str]) -> None:
+        """Put adapters into use."""
+
+
+async def run_rounds(
+    plan: RoundsPlan, steps: RoundSteps, state: RoundsState, told: Told = lambda said: None
+) -> None:
+    """Run the stages that are not finished.
+
+    Args:
+        plan: Which, and how much of it.
+        steps: Do the work.
+        state: What is finished; written after each stage.
+        told: Told what is done next.
+
+    Raises:
+        UnknownStage: A stage is none.
+        TrainingError: A stage can't be done; those before are kept.
+    """
+    for stage in numbered(plan.stages):
+        if state.finished(stage):
+            told(f"{stage}: done before")
+        elif role_of(stage) in REASONERS and state.paid_nothing():
+            told(f"{stage}: left out, for neither reasoner's latest round paid")
+            state.leave_out(stage)
+        else:
+            told(f"{stage}: begins")
+            await _STAGES.get(stage, _round)(stage, plan, steps, state)
+            state.finish(stage)
+
+
+async def _untrained(stage: str, plan: RoundsPlan, steps: RoundSteps, state: RoundsState) -> None:
+    await _report(stage, Configuration(), plan, steps, state.items)
+    for floor in FLOORS:
+        await _report(floor, None, plan, steps, state.items)
+
+
+async def _warm_up(stage: str, plan: RoundsPlan, steps: RoundSteps, state: RoundsState) -> None:
+    trained = await steps.warm_up()
+    made = {role_of_adapter(each.name): each.name for each in trained}
+    await _decide(stage, "warm_up", made, trained, plan, steps, state)
+    alone = Configuration(SILENT, SILENT, adapters={"integrate": made["integrate"]})
+    await _report(NO_CONTEXT, alone, plan, steps, state.items)
+
+
+async def _round(stage: str, plan: RoundsPlan, steps: RoundSteps, state: RoundsState) -> None:
+    role = role_of(stage)
+    trained = await steps.train_reasoner(stage, role, state.promoted)
+    made = {**state.promoted, role: trained.name}
+    await _decide(stage, role, made, [trained], plan, steps, state)
+
+
+async def _final(stage: str, plan: RoundsPlan, steps: RoundSteps, state: RoundsState) -> None:
+    same = state.best_stage
+    if all(state.items.has(same, history) for history in plan.history):
+        state.items.copy(same, stage)
+    else:
+        await _report(stage, Configuration(adapters=state.promoted), plan, steps, state.items)
+    twice = Configuration(iterations=2, adapters=state.promoted)
+    await _report(FINAL_TWICE, twice, plan, steps, state.items)
+
+
+async def _decide(
+    stage: str,
+    role: str,
+    adapters: Adapters,
+    trained: Sequence[Trained],
+    plan: RoundsPlan,
+    steps: RoundSteps,
+    state: RoundsState,
+) -> None:
+    """Measure a stage on both splits; promote it where the gate's interval lies above zero."""
+    history = plan.history[0]
+    gate = StageItems(None, plan.metric)
+    best = state.best_stage  # under its own name, so that what was measured of it is there
+    for name, used in ((best, state.promoted), (stage, adapters)):
+        gate.add(name, await steps.measure(name, Configuration(adapters=used), "gate", history))
+    decision = decided(gate.differences(stage, best, history))
+    await _report(stage, Configuration(adapters=adapters), plan, steps, state.items)
+    made = [each.name for each in trained]
+    state.add_round(stage, role, made, [dict(each.report) for each in trained], decision)
+    if decision["promoted"]:
+        steps.promote(made)
+        state.take(stage, adapters)
+
+
+async def _report(
+    arm: str,
+    configuration: Configuration | None,
+    plan: RoundsPlan,
+    steps: RoundSteps,
+    items: StageItems,
+) -> None:
+    for history in plan.history:
+        items.add(arm, await steps.measure(arm, configuration, "report", history))
+
+
+def role_of_adapter(name: str) -> str:
+    """Return the role of an adapter's name."""
+    return name.partition("@")[0]
+
+
+_STAGES = {UNTRAINED: _untrained, WARM_UP: _warm_up, FINAL: _final}

@@ -1,0 +1,284 @@
+"""The steps of the rounds done for real: collecting, TRL's trainers, measuring, promoting.
+
+Everything that holds texts (stores, answers, episodes, checkpoints) lies in a work folder of its
+own, and is made again where it is gone; adapters and curves go to the folder of results.
+
+Give freed memory back to the system between the steps of a long run.
+
+One run of `patlm rounds`: from a file and a model's name to adapters and what they are worth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...evaluation.arms.configuration import Configuration
+from ...evaluation.benchmark import Material, cell_of
+from ...evaluation.dataset import BenchmarkData, open_benchmark, read_benchmark
+from ...evaluation.errors import TrainingError
+from ...evaluation.items import Item, ItemFile
+from ...evaluation.models import NONE, AskedModel, open_asked_model
+from ...evaluation.progress import Watch
+from ...evaluation.runner import Unit, run_units
+from ...evaluation.targets import ONE_INPUT, Target, targets_of
+from ...graph.settings import Settings
+from ...nodes.state import Task
+from ...stores.adapters.registry import AdapterRegistry
+from ...stores.datasets.splits import Split
+from ..collect.plan import CollectPlan
+from ..collect.run import run_collect
+from ..collect.source import Asked
+from ..trainer.config import read_config
+from ..trainer.train import train
+from .loop import Adapters, Trained, run_rounds
+from .plan import REASONERS, WARM_UP, RoundsPlan, numbered
+from .state import RoundsState
+
+
+def give_back_memory() -> None:
+    """Hand what this process has freed back to the system.
+
+    glibc keeps what a model's tensors leave behind, in arenas that each thread has of its own: in
+    the rounds of a cell 3 GB at the beginning were 17 GB after the warm-up. Measured between three
+    trainings in one process, 2.9 GB of resident memory became 0.7 to 0.8. Where the C library has
+    no `malloc_trim`, garbage is collected and no more.
+    """
+    gc.collect()
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+NEW = "none"
+"""The parent of new weights."""
+
+
+class TrainingStopped(TrainingError):
+    """A guard has stopped a training run, so there is no adapter to go on with."""
+
+
+@dataclass(frozen=True)
+class RealSteps:
+    """Does what the rounds are made of.
+
+    Attributes:
+        plan: How much of it.
+        data: The file.
+        settings: The language model, its number format; adapters are those of `registry`.
+        registry: Where adapters go.
+        curves: Folder of the curves of each adapter's training.
+        work: Folder of everything that holds texts.
+        watch: Told how far it is.
+        workers: Of Ray, over which collecting is spread; 0: it is done here.
+    """
+
+    plan: RoundsPlan
+    data: BenchmarkData
+    settings: Settings
+    registry: AdapterRegistry
+    curves: Path
+    work: Path
+    watch: Watch
+    workers: int = 0
+
+    async def warm_up(self) -> Sequence[Trained]:
+        """Train integrate on real texts, then both reasoners on the better of two teachers."""
+        plan = CollectPlan(candidates=0, reasoner="extractive", seed=self.plan.seed)
+        read = await self._collect(WARM_UP, "extractive", plan, {}, self.plan.warm_up_targets)
+        integrate = await self._train(WARM_UP, "integrate", "sft", read, NEW)
+        drawn = await self._draw(WARM_UP, REASONERS, {"integrate": integrate.name})
+        reasoners = [
+            await self._train(WARM_UP, role, "sft", drawn, NEW, also=read) for role in REASONERS
+        ]
+        return [integrate, *reasoners]
+
+    async def train_reasoner(self, stage: str, role: str, adapters: Adapters) -> Trained:
+        """Draw a role's summaries with these adapters, and train it on what came of them."""
+        drawn = await self._draw(stage, (role,), adapters)
+        return await self._train(stage, role, self.plan.method, drawn, adapters.get(role, NEW))
+
+    async def measure(
+        self, arm: str, configuration: Configuration | None, split: Split, history: str
+    ) -> Sequence[Item]:
+        """Run a configuration, or a floor, over the targets of a split; what is there is not run.
+
+        Raises:
+            TrainingError: All of it failed, or it can't be kept.
+        """
+        give_back_memory()
+        used = {} if configuration is None else configuration.adapters
+        targets = self._targets(split)
+        self.watch.say(f"{arm} on {len(targets)} targets of {split}, history {history}")
+        asked = ",".join(used.values()) or NONE
+        with open_asked_model(self.settings, asked, self.work) as model:
+            return await self._items(arm, configuration, targets, history, model)
+
+    def promote(self, names: Sequence[str]) -> None:
+        """Put adapters into use."""
+        for name in names:
+            self.registry.promote(name)
+
+    async def _items(
+        self,
+        arm: str,
+        configuration: Configuration | None,
+        targets: Sequence[Target],
+        history: str,
+        model: AskedModel,
+    ) -> Sequence[Item]:
+        kept = ItemFile(self.work / "items.jsonl")
+        try:
+            async with open_benchmark(self.data, self._stores, encoder=self.settings.encoder) as (
+                store,
+                encoders,
+            ):
+                material = Material.of(self.data, store, encoders, model.chat)
+                cell = cell_of(material, targets, history)
+                units = [Unit(each, arm, configuration, self.plan.seed) for each in targets]
+                keys = [cell.key(unit) for unit in units]
+                self.watch.begin(len(keys), sum(key in kept.items for key in keys), "targets")
+                await run_units(cell, units, kept, told=self.watch.advance)
+        finally:
+            kept.close()
+        found = [kept.items[key] for key in keys if key in kept.items]
+        if not found:
+            raise TrainingError(f"all {len(keys)} runs of {arm} failed: look into {self.work}")
+        return found
+
+    async def _draw(self, stage: str, sides: Sequence[str], adapters: Adapters) -> Path:
+        plan = CollectPlan(candidates=self.plan.candidates, sides=sides, seed=self.plan.seed)
+        return await self._collect(stage, "drawn", plan, adapters, self.plan.targets)
+
+    async def _collect(
+        self, stage: str, kind: str, plan: CollectPlan, adapters: Adapters, limit: int
+    ) -> Path:
+        """Collect episodes with the adapters named, and return their folder."""
+        give_back_memory()
+        out = self.work / stage / kind
+        self.watch.say(f"{stage}: collecting from {limit} targets of train at most")
+        asked = Asked(
+            data=self.plan.data,
+            stores=self._stores,
+            settings=self.settings,
+            task=self.plan.task,
+            limit=limit,
+            adapters=",".join(adapters.values()) or NONE,
+        )
+        await asyncio.to_thread(run_collect, asked, plan, out, self.watch, workers=self.workers)
+        return out
+
+    async def _train(
+        self,
+        stage: str,
+        role: str,
+        method: str,
+        episodes: Path,
+        parent: str,
+        *,
+        also: Path | None = None,
+    ) -> Trained:
+        """Train an adapter; one that a killed run has made stays.
+
+        Raises:
+            TrainingStopped: A guard has stopped it.
+        """
+        give_back_memory()
+        out = self.work / stage / role
+        settings = {
+            "role": role,
+            "method": method,
+            "episodes": episodes,
+            "also": also,
+            "out": out,
+            "adapters": self.registry.root,
+            "parent": parent,
+            "model": self.settings.model,
+            "dtype": self.settings.dtype,
+            "rollouts": "logged",
+            "seed": self.plan.seed,
+            "examples": self.plan.reasoner_examples if also else None,
+        }
+        config = read_config(None, settings)
+        self.watch.say(f"{stage}: training {role} by {method}")
+        report = await asyncio.to_thread(train, config, watch=self.watch)
+        if report.adapter is None:
+            raise TrainingStopped(f"{stage}: the training of {role} was stopped: {report.stopped}")
+        _copy_curves(out, self.curves / report.adapter)
+        return Trained(report.adapter, _about(asdict(report)))
+
+    def _targets(self, split: Split) -> Sequence[Target]:
+        task: Task = self.plan.task
+        one_input = self.data.format in ONE_INPUT
+        found = targets_of(
+            self.data.name,
+            self.data.texts,
+            task,
+            splits=self.data.splits,
+            split=split,
+            one_input=one_input,
+        )
+        most = {"gate": self.plan.gate_targets, "report": self.plan.report_targets}
+        return found[: most[split]]
+
+    @property
+    def _stores(self) -> Path:
+        return self.work / "stores"
+
+
+def _copy_curves(run: Path, place: Path) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    for file in run.glob("curves.*"):
+        shutil.copyfile(file, place / file.name)
+
+
+def _about(report: Mapping[str, object]) -> dict[str, object]:
+    """Return what the file of the rounds says of a training run; nothing of it is a text."""
+    return {name: value for name, value in report.items() if value not in (None, {})}
+
+
+def run_whole_rounds(
+    plan: RoundsPlan, settings: Settings, out: Path, work: Path, watch: Watch, *, workers: int = 0
+) -> Mapping[str, Any]:
+    """Run the stages that are not finished, and return what `rounds-{data}-{task}.json` says.
+
+    Args:
+        plan: Which, and how much of it.
+        settings: The language model. Where adapters are is decided by `out`.
+        out: Folder of results: figures and hashed ids, `adapters/{data}-{task}` and
+            `curves/{data}-{task}`.
+        work: Folder of what holds texts, for each data set and task its own.
+        watch: Told how far it is.
+        workers: Of Ray, over which collecting is spread; 0: it is done here.
+
+    Raises:
+        FormatError: The file can't be read.
+        TrainingError: A stage is none or can't be done; what was finished before is kept.
+        ModelError: A model can't be opened.
+    """
+    numbered(plan.stages)  # what can't be done is said before anything is loaded
+    data = read_benchmark(plan.data)
+    cell = f"{data.name}-{plan.task}"
+    state = RoundsState(out, data.name, plan, data.splits.fingerprint)
+    registry = AdapterRegistry(out / "adapters" / cell)
+    steps = RealSteps(
+        plan=plan,
+        data=data,
+        settings=settings.model_copy(update={"adapters": registry.root}),
+        registry=registry,
+        curves=out / "curves" / cell,
+        work=work / cell,
+        watch=watch,
+        workers=workers,
+    )
+    asyncio.run(run_rounds(plan, steps, state, watch.say))
+    return state.results

@@ -1,0 +1,1 @@
+"""Train the style encoder on who wrote what."""

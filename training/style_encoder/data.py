@@ -1,0 +1,191 @@
+"""What a style encoder learns from: an author's texts, one more of theirs, and look-alikes.
+
+Authorship verification with topic control (Wegmann et al. 2022): the positive is a text of the
+anchor's author on another topic, the negatives are others' texts on the *positive's* topic. The
+anchor is up to a few texts pooled as one episode (LUAR, Rivera-Soto et al. 2021).
+
+Which texts of a store a style encoder learns from, and which decide when it stops.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...stores.datasets.splits import Splits
+from ...stores.search.words import bare
+from ...stores.texts.arrow import Places
+from ...stores.types import Text
+
+LONGEST = 3
+"""Texts of an episode at most."""
+
+NEGATIVES = 3
+"""Of each positive; the hardest."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One positive and what may stand beside it; places in a list of texts.
+
+    Attributes:
+        author: Who wrote it.
+        episode: Other texts of the author, none on the positive's topic.
+        positive: The text that is to be near.
+        topic: The positive's.
+        rivals: Texts of others on it, in ascending order.
+    """
+
+    author: str
+    episode: tuple[int, ...]
+    positive: int
+    topic: str
+    rivals: Places
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Indices of one epoch's comparisons, all of shape (comparisons, ...).
+
+    Attributes:
+        episode: Places, shape (comparisons, LONGEST); repeated where an episode is shorter.
+        positive: Places.
+        negative: Places.
+        weight: 1 / the author's positives, so that who wrote much counts no more; scaled to mean 1.
+    """
+
+    episode: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor
+    weight: torch.Tensor
+
+
+def find_pairs(texts: Sequence[Text]) -> list[Pair]:
+    """Return every positive that has an author's other texts and look-alikes.
+
+    A display name that several people use (`shared_id`) is no author; its texts may stand as
+    others' texts all the same.
+    """
+    of_author: dict[str, list[int]] = defaultdict(list)
+    on_topic: dict[str, list[int]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        if text.topic_id and text.body.strip():
+            on_topic[text.topic_id].append(place)
+            if not text.shared_id:
+                of_author[text.user_id].append(place)
+    bodies = [bare(text.body) for text in texts]
+    pairs = []
+    for author in sorted(of_author):
+        for positive in of_author[author]:
+            topic, body = texts[positive].topic_id, bodies[positive]
+            episode = tuple(
+                place
+                for place in of_author[author]
+                if texts[place].topic_id != topic and bodies[place] != body
+            )
+            rivals = tuple(
+                place
+                for place in on_topic[topic]
+                if texts[place].user_id != author and bodies[place] != body
+            )
+            if episode and rivals:
+                pairs.append(Pair(author, episode, positive, topic, np.array(rivals)))
+    return pairs
+
+
+def draw_batch(
+    pairs: Sequence[Pair], rows: torch.Tensor, random: np.random.Generator, *, of_each: int
+) -> Batch:
+    """Draw one epoch: episodes at random, negatives the nearest ones to the episode.
+
+    Args:
+        pairs: What may be drawn.
+        rows: Unit vectors of all texts by the model as it is, shape (texts, dimension).
+        random: Draws.
+        of_each: Positives of an author at most.
+    """
+    by_author: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        by_author[pair.author].append(pair)
+    drawn: list[Pair] = []
+    episodes, sizes, weights = [], [], []
+    for own in by_author.values():
+        chosen = [own[at] for at in random.permutation(len(own))[:of_each]]
+        for pair in chosen:
+            size = random.integers(1, LONGEST + 1)
+            episode = random.permutation(pair.episode)[:size]
+            drawn.append(pair)
+            episodes.append(episode[_CYCLE % len(episode)])
+            sizes.append(len(episode))
+            weights.append(1 / len(chosen))
+    places = np.array(episodes)
+    share = (_CYCLE < np.array(sizes)[:, None]) / np.array(sizes, np.float32)[:, None]
+    means = np.einsum("nld,nl->nd", rows.numpy()[places], share.astype(np.float32))
+    compared, negatives = _hardest(drawn, means, rows.numpy())
+    weight = torch.tensor(weights)[compared]
+    return Batch(
+        torch.from_numpy(places[compared]),
+        torch.tensor([pair.positive for pair in drawn])[compared],
+        torch.from_numpy(negatives),
+        weight / weight.mean(),
+    )
+
+
+_CYCLE = np.arange(LONGEST)
+
+
+def _hardest(
+    pairs: Sequence[Pair], means: NDArray[np.float32], rows: NDArray[np.float32]
+) -> tuple[Places, Places]:
+    """Return up to `NEGATIVES` rivals of each pair, those nearest to its episode.
+
+    Topic by topic, so that a topic of hundreds of texts is one product and not one a pair.
+
+    Args:
+        pairs: What was drawn.
+        means: Of each one's episode, shape (pairs, dimension).
+        rows: Unit vectors of all texts.
+
+    Returns:
+        The number of the pair and the place of the rival, both of shape (comparisons,).
+    """
+    on_topic: dict[str, list[int]] = defaultdict(list)
+    for number, pair in enumerate(pairs):
+        on_topic[pair.topic].append(number)
+    found: dict[int, Places] = {}
+    for numbers in on_topic.values():
+        places = np.unique(np.concatenate([pairs[number].rivals for number in numbers]))
+        for number, near in zip(numbers, means[numbers] @ rows[places].T, strict=True):
+            rivals = pairs[number].rivals
+            far = -near[np.searchsorted(places, rivals)]
+            most = min(NEGATIVES, len(far))
+            hard = np.argpartition(far, most - 1)[:most]
+            found[number] = rivals[hard[np.argsort(far[hard])]]
+    compared = np.repeat(np.arange(len(pairs)), [len(found[at]) for at in range(len(pairs))])
+    return compared, np.concatenate([found[at] for at in range(len(pairs))])
+
+
+def split_for_style(texts: Iterable[Text], splits: Splits) -> tuple[list[Text], list[Text]]:
+    """Return the texts to learn from and those that decide.
+
+    Learning: user and topic in `train`. Deciding: users of `gate`, on any topic but those of
+    `report`; texts on gate topics alone would be too few to hear anything.
+
+    Args:
+        texts: Of one namespace; texts that are not shared are to be left out by the caller.
+        splits: Of the same namespace.
+    """
+    train, gate = [], []
+    for text in texts:
+        if not text.topic_id:
+            continue
+        if splits.may_train(text.user_id, text.topic_id):
+            train.append(text)
+        elif splits.of_user(text.user_id) == "gate" and splits.of_topic(text.topic_id) != "report":
+            gate.append(text)
+    return train, gate

@@ -1,0 +1,212 @@
+"""Train the style encoder's weights on who wrote what.
+
+Two steps. First a start that is no search: the weight of feature i is sqrt(b / t) / sqrt(w) with w
+its variance within authors, t in all and b = t - w (a Fisher ratio, damped); it is far above the
+weights of feature groups already. Then contrastive learning from there: softplus(-tau (cos(e, p) -
+cos(e, n))) over episodes e, positives p and hard negatives n mined again each epoch, with a pull
+back to the start; what is best on the gate's authors is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...evaluation.errors import TooFewAuthors
+from ...models.encoders.style import Count, FeatureWeights, StyleEncoder, StyleFeatures, count_texts
+from ...stores.types import Text
+from .data import Batch, draw_batch, find_pairs
+from .triplets import Triplets, make_triplets
+
+STATISTICS_TEXTS = 5_000
+LEAST_AUTHORS = 20
+
+
+@dataclass(frozen=True)
+class StyleSettings:
+    """How a style encoder is trained.
+
+    Attributes:
+        epochs: At most.
+        patience: Epochs without a better gate before it stops.
+        of_each: Positives of an author in an epoch.
+        batch: Comparisons of a step.
+        learning_rate: Of Adam.
+        sharpness: tau; cosines of texts differ by tenths.
+        pull: Times the mean square by which log weights differ from the start.
+        seed: Of what is drawn.
+    """
+
+    epochs: int = 30
+    patience: int = 5
+    of_each: int = 20
+    batch: int = 1024
+    learning_rate: float = 0.02
+    sharpness: float = 8.0
+    pull: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StyleFit:
+    """A trained encoder and how it came to be.
+
+    Attributes:
+        encoder: The best epoch's.
+        authors: Who had positives in training.
+        pairs: Positives in training.
+        gate: Accuracy on the gate's triplets (mean over authors) before training, after the start
+            and after each epoch; empty where the gate had no triplets, and all epochs were run.
+        kept: Which of them the encoder is.
+    """
+
+    encoder: StyleEncoder
+    authors: int
+    pairs: int
+    gate: tuple[float, ...]
+    kept: int
+
+
+def train_style(
+    train: Sequence[Text],
+    gate: Sequence[Text],
+    settings: StyleSettings = StyleSettings(),
+    *,
+    count: Count = count_texts,
+    progress: Callable[[int, float | None], None] = lambda epoch, gate: None,
+) -> StyleFit:
+    """Train an encoder.
+
+    Args:
+        train: Texts of any number of people; display names serve as others' texts alone.
+        gate: Texts of other people on other topics, which decide when to stop.
+        settings: How.
+        count: As for `StyleFeatures`.
+        progress: Told of each epoch and of its accuracy on the gate.
+
+    Raises:
+        TooFewAuthors: Fewer than `LEAST_AUTHORS` people have texts on two topics with a text of
+            somebody else beside one.
+    """
+    pairs = find_pairs(train)
+    authors = len({pair.author for pair in pairs})
+    if authors < LEAST_AUTHORS:
+        raise TooFewAuthors(
+            f"expected at least {LEAST_AUTHORS} people in the train split with texts on two topics "
+            f"that others wrote on too, found {authors} among {len(train)} texts: ingest more "
+            "texts, or use the encoder as it is"
+        )
+    torch.manual_seed(settings.seed)
+    random = np.random.default_rng(settings.seed)
+    sample = random.permutation(len(train))[:STATISTICS_TEXTS]
+    features = StyleFeatures.measure([train[at].body for at in sample], count)
+    weights = FeatureWeights()
+    rows = centred(features, [text.body for text in train])
+    watch = _Gate(features, [text for text in gate if not text.shared_id], settings.seed)
+    watch.look(weights)
+    with torch.no_grad():
+        weights.log_weights.copy_(start_weights(rows, train).log())
+    watch.look(weights)
+    start = weights.log_weights.detach().clone()
+    optimizer = torch.optim.Adam(weights.parameters(), lr=settings.learning_rate)
+    for epoch in range(1, settings.epochs + 1):
+        with torch.no_grad():
+            batch = draw_batch(pairs, weights.weigh(rows), random, of_each=settings.of_each)
+        _run_epoch(weights, rows, batch, start, optimizer, settings)
+        progress(epoch, watch.look(weights))
+        if watch.since_best >= settings.patience:
+            break
+    watch.restore(weights)
+    encoder = StyleEncoder(features, weights)
+    return StyleFit(encoder, authors, len(pairs), tuple(watch.seen), watch.best)
+
+
+def centred(features: StyleFeatures, bodies: Sequence[str]) -> torch.Tensor:
+    """Return centred features, shape (texts, features)."""
+    with torch.no_grad():
+        found: torch.Tensor = features(features.preprocess(bodies))["features"]
+    return found
+
+
+def start_weights(rows: torch.Tensor, texts: Sequence[Text]) -> torch.Tensor:
+    """Return the start's weight of each feature, shape (features,).
+
+    Args:
+        rows: Centred features of the texts, shape (texts, features).
+        texts: Whose authors are compared; those who are display names are left out.
+    """
+    places: dict[str, list[int]] = {}
+    for place, text in enumerate(texts):
+        if not text.shared_id:
+            places.setdefault(text.user_id, []).append(place)
+    own = [torch.tensor(at) for at in places.values() if len(at) > 1]
+    squares = torch.stack([(rows[at] - rows[at].mean(0)).square().sum(0) for at in own]).sum(0)
+    within = squares / sum(len(at) - 1 for at in own)
+    whole = rows.var(0, correction=0)
+    ratio = ((whole - within) / whole.clamp(min=1e-6)).clamp(min=_LEAST_RATIO)
+    return ratio.sqrt() / within.clamp(min=_LEAST_VARIANCE).sqrt()
+
+
+_LEAST_RATIO = 0.02
+_LEAST_VARIANCE = 0.05
+"""A feature that hardly ever varies must not weigh without bounds."""
+
+
+def _run_epoch(
+    weights: FeatureWeights,
+    rows: torch.Tensor,
+    batch: Batch,
+    start: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    settings: StyleSettings,
+) -> None:
+    order = torch.randperm(len(batch.positive))
+    for part in torch.split(order, settings.batch):
+        places = [batch.episode[part].flatten(), batch.positive[part], batch.negative[part]]
+        used, at = torch.unique(torch.cat(places), return_inverse=True)
+        unit = weights.weigh(rows[used])
+        of_one, positive, negative = at.split([len(each) for each in places])
+        episode = torch.nn.functional.normalize(unit[of_one.view(len(part), -1)].mean(1), dim=1)
+        margin = (episode * (unit[positive] - unit[negative])).sum(1)
+        loss = torch.nn.functional.softplus(-settings.sharpness * margin)
+        moved = (weights.log_weights - start).square().mean()
+        whole = (batch.weight[part] * loss).mean() + settings.pull * moved
+        optimizer.zero_grad()
+        whole.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+class _Gate:
+    """Watches the gate's accuracy and keeps the best weights."""
+
+    def __init__(self, features: StyleFeatures, texts: Sequence[Text], seed: int) -> None:
+        self._triplets: Triplets = make_triplets(texts, seed=seed, folds=None)
+        self._rows = centred(features, [text.body for text in texts]) if texts else None
+        self._kept: torch.Tensor | None = None
+        self.seen: list[float] = []
+        self.best = 0
+
+    @property
+    def since_best(self) -> int:
+        return len(self.seen) - 1 - self.best if self.seen else 0
+
+    def look(self, weights: FeatureWeights) -> float | None:
+        """Measure the weights; None where there is nothing to measure on."""
+        if self._rows is None or not len(self._triplets):
+            return None
+        with torch.no_grad():
+            unit = weights.weigh(self._rows).numpy()
+        accuracy = float(self._triplets.by_author(self._triplets.right(unit)).mean())
+        self.seen.append(accuracy)
+        if self._kept is None or accuracy > self.seen[self.best]:
+            self.best = len(self.seen) - 1
+            self._kept = weights.log_weights.detach().clone()
+        return accuracy
+
+    def restore(self, weights: FeatureWeights) -> None:
+        if self._kept is not None:
+            with torch.no_grad():
+                weights.log_weights.copy_(self._kept)

@@ -1,0 +1,1 @@
+"""Train one role's adapter with TRL and register it."""

@@ -1,0 +1,365 @@
+"""From episodes to an adapter in the registry.
+
+    report = train(TrainConfig(role="style", method="dpo", episodes=..., out=...))
+    report.adapter  # "style@1", added and not promoted
+
+One run: the role's parent is loaded, what may train is chosen from the episodes, TRL's trainer runs
+under guards, and the adapter is added to the registry, whole or not at all. A run that was killed
+goes on from its latest checkpoint. Under `torchrun` and `accelerate launch` every process calls
+`train`; the first one writes.
+
+How a trained adapter gets into the registry: its manifest, once a run, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...evaluation.progress import Unwatched, Watch
+from ...graph.settings import Settings, adapters_folder
+from ...models.bundled import CHAT, chat_model_path
+from ...models.device import choose_device, choose_dtype, dtype_name, fit_threads
+from ...stores.adapters.folders import Adapter
+from ...stores.adapters.lineage import people_in
+from ...stores.adapters.manifest import Manifest
+from ...stores.adapters.registry import AdapterRegistry
+from ...stores.errors import AdapterExists
+from ..data.samples import Skipped, load_episodes
+from ..errors import WrongWorldSize
+from ..methods.arguments import CHECKPOINTS
+from ..methods.registry import TrainData, make_data
+from .config import TrainConfig, process_count, settled
+from .model import Base, open_base, save_adapter, with_adapter
+from .quiet import quiet_training, silence, writing_to
+from .run_folder import RunFolder, latest_checkpoint, run_key, write_curves
+
+if TYPE_CHECKING:
+    from ..methods.grpo import Reward
+    from .guards import Guards
+
+
+def register(
+    registry: AdapterRegistry,
+    folder: Path,
+    report: TrainReport,
+    data: TrainData,
+    *,
+    run: str,
+    base_name: str,
+) -> str:
+    """Add an adapter, and return its name; one that a killed run of this key added stays.
+
+    Args:
+        registry: Where it goes.
+        folder: What PEFT saved.
+        report: Of the run.
+        data: What was learnt.
+        run: The run's key.
+        base_name: What the base model is called.
+    """
+    for kept in registry.adapters():
+        if kept.manifest.metrics.get("run") == run:
+            return kept.name
+    trained_on = people_in(*data.episodes)
+    while True:
+        step = registry.next_step(report.role)
+        manifest = manifest_of(report, data, step=step, run=run, base_name=base_name)
+        try:
+            return registry.add(folder, manifest, trained_on=trained_on).name
+        except AdapterExists:  # another process was quicker
+            continue
+
+
+def manifest_of(
+    report: TrainReport, data: TrainData, *, step: int, run: str, base_name: str
+) -> Manifest:
+    """Return what is written down beside the weights; arguments as `register`."""
+    episodes = data.episodes
+    return Manifest(
+        role=report.role,
+        step=step,
+        base=report.base,
+        base_name=base_name,
+        episode_shards=shard_names(data.config.episodes),
+        split=_only({episode.split for episode in episodes}),
+        data=_only({each.target.data for each in episodes if each.target is not None}),
+        task=_only({str(episode.request.get("task")) for episode in episodes}),
+        method=report.method,
+        parent=report.parent,
+        metrics={
+            "run": run,
+            "steps": report.steps,
+            "samples": report.samples,
+            "loss_first": report.loss_first,
+            "loss_last": report.loss_last,
+            "skipped": dict(report.skipped_by),
+            **report.details,
+        },
+    )
+
+
+def shard_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the shards that episodes were read from."""
+    return (
+        tuple(sorted(each.name for each in path.glob("*.jsonl"))) if path.is_dir() else (path.name,)
+    )
+
+
+def _only(found: set[str] | set[str | None]) -> str | None:
+    """Return what all have in common, or None."""
+    return next(iter(found)) if len(found) == 1 else None
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What came of a run.
+
+    Attributes:
+        role: Whose adapter.
+        method: How.
+        adapter: Its name in the registry; None where a guard found it to be of no use.
+        steps: Optimiser steps.
+        samples: Pairs, samples of groups or examples that were learnt from.
+        skipped: How much was passed over.
+        skipped_by: The same by reason.
+        loss_first: Loss of the first step.
+        loss_last: Loss of the last step.
+        stopped: Why a guard stopped it before its time; None: it was not stopped.
+        seconds: How long it took, this process's start included.
+        parent: The adapter it went on from.
+        base: Fingerprint of the base model.
+        device: cpu or cuda.
+        dtype: Of the base model's weights.
+        processes: How many trained together.
+        resumed_from: Optimiser steps that an earlier process had done.
+        details: What the method says besides.
+    """
+
+    role: str
+    method: str
+    adapter: str | None
+    steps: int
+    samples: int
+    skipped: int
+    skipped_by: dict[str, int]
+    loss_first: float | None
+    loss_last: float | None
+    stopped: str | None
+    seconds: float
+    parent: str | None
+    base: str
+    device: str
+    dtype: str
+    processes: int
+    resumed_from: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def settle_here(config: TrainConfig) -> tuple[TrainConfig, str]:
+    """Return the settings with what was left open chosen for this machine, and its device."""
+    device = choose_device()
+    bf16 = dtype_name(choose_dtype("auto", device)) == "bf16"
+    return settled(config, device=device, bf16=bf16), device
+
+
+def train(
+    config: TrainConfig, *, watch: Watch | None = None, reward: Reward | None = None
+) -> TrainReport:
+    """Train one role's adapter and add it to the registry, not promoted. Blocks.
+
+    Args:
+        config: The settings.
+        watch: Told what goes on, and of each optimiser step.
+        reward: TRL's reward function, of what GRPO draws from the policy; None: integrate is
+            replayed by a frozen copy (`replay_reward`), with the encoders of `config.store`.
+
+    Raises:
+        TrainingError: Settings or episodes that can't be trained on, an adapter that does not
+            learn, another number of processes than asked for, no room on the disc.
+        AdapterError: The parent can't be used.
+        ModelError: The base model can't be loaded.
+    """
+    began = time.monotonic()
+    watch = watch or Unwatched()
+    _check_processes(config)
+    chosen, device = settle_here(config)
+    fit_threads()
+    watch.say("loading the base model")
+    base = _open(chosen, device)
+    registry = AdapterRegistry(adapters_folder(chosen.adapters))
+    parent = _parent(chosen, registry, base)
+    watch.say("reading episodes")
+    name = parent.name if parent else None
+    with _rewarding(chosen, reward) as given:
+        data = make_data(chosen, base, name, device=device, reward=given, asked=config)
+        key = run_key(data.config, base=base.fingerprint, parent=name, rows=data.rows)
+        run = _Run(RunFolder(config.out, key), registry, base, parent, data, device)
+        report = run.done_before()
+        if report is not None:
+            return report
+        with quiet_training():
+            report = run.run(watch)
+    report = replace(report, seconds=round(time.monotonic() - began, 1))
+    run.keep(report)
+    return report
+
+
+class _Run:
+    """One run whose data is chosen."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        registry: AdapterRegistry,
+        base: Base,
+        parent: Adapter | None,
+        data: TrainData,
+        device: str,
+    ) -> None:
+        self.folder, self.registry, self.base = folder, registry, base
+        self.parent, self.data, self.device = parent, data, device
+        self._first = True
+
+    def done_before(self) -> TrainReport | None:
+        """Return the report of this very run where it is done already."""
+        found = self.folder.finished()
+        if found is None or found["adapter"] is None or not self.data.config.resume:
+            return None
+        kept = {adapter.name for adapter in self.registry.adapters()}
+        names = TrainReport.__dataclass_fields__
+        report = TrainReport(**{name: value for name, value in found.items() if name in names})
+        return report if report.adapter in kept else None
+
+    def run(self, watch: Watch) -> TrainReport:
+        """Train, and add the adapter; the report still lacks its seconds."""
+        from .guards import Guards
+
+        parent = self.parent.path if self.parent else None
+        model = with_adapter(self.base, parent, seed=self.data.config.seed)
+        arguments = self.data.arguments()
+        with arguments.main_process_first(local=False):
+            self._first = arguments.process_index == 0
+            checkpoint = self._begin()
+        guards = Guards(model, checkpoint=checkpoint, watch=watch)
+        try:
+            with writing_to(self.folder.path):
+                trainer = self.data.build(model, arguments, self.folder.rows, [guards])
+                _check_world(trainer)
+                silence(trainer)
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+                report = self._report(trainer, guards, checkpoint)
+                usable = guards.stopped is None or not guards.spoilt
+                return replace(report, adapter=self._add(trainer, model, report, usable))
+        finally:
+            if self._first:
+                self.folder.clear_rows()
+
+    def keep(self, report: TrainReport) -> None:
+        """Write the report, in the first process."""
+        if self._first:
+            with writing_to(self.folder.path):
+                self.folder.end(asdict(report))
+
+    def _begin(self) -> Path | None:
+        if self._first:
+            return self.folder.begin(resume=self.data.config.resume)
+        return latest_checkpoint(self.folder.path / CHECKPOINTS)
+
+    def _report(self, trainer: Any, guards: Guards, checkpoint: Path | None) -> TrainReport:
+        config, history = self.data.config, trainer.state.log_history
+        losses = [entry["loss"] for entry in history if "loss" in entry]
+        details = dict(self.data.details)
+        if config.method == "grpo":
+            details["groups_without_variance"] = round(guards.groups_without_variance, 2)
+        skipped = {reason: n for reason, n in sorted(self.data.skipped.items()) if n}
+        return TrainReport(
+            role=config.role,
+            method=config.method,
+            adapter=None,
+            steps=trainer.state.global_step,
+            samples=self.data.samples,
+            skipped=sum(skipped.values()),
+            skipped_by=skipped,
+            loss_first=losses[0] if losses else None,
+            loss_last=losses[-1] if losses else None,
+            stopped=guards.stopped,
+            seconds=0.0,
+            parent=self.parent.name if self.parent else None,
+            base=self.base.fingerprint,
+            device=self.device,
+            dtype=config.dtype,
+            processes=trainer.accelerator.num_processes,
+            resumed_from=int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0,
+            details=details,
+        )
+
+    def _add(self, trainer: Any, model: Any, report: TrainReport, usable: bool) -> str | None:
+        """Add the adapter to the registry, in the first process; return its name in all."""
+        from accelerate.utils import broadcast_object_list
+
+        state = trainer.accelerator.get_state_dict(trainer.model_wrapped, unwrap=True)
+        name: list[str | None] = [None]
+        if self._first:
+            write_curves(trainer.state.log_history, self.folder.path)
+            if usable:
+                place = self.folder.path / "adapter"
+                save_adapter(model, place, state=state)
+                key, base = self.folder.key, self.base.name
+                name = [register(self.registry, place, report, self.data, run=key, base_name=base)]
+        broadcast_object_list(name)
+        return name[0]
+
+
+@contextmanager
+def _rewarding(config: TrainConfig, reward: Reward | None) -> Iterator[Reward | None]:
+    """Yield the reward of what is drawn: the one given, or integrate replayed by a frozen copy."""
+    drawn = config.method == "grpo" and config.rollouts == "policy"
+    if reward is not None or not drawn or config.store is None:
+        yield reward
+        return
+    from ..methods.policy_reward import open_replay_reward
+
+    settings = Settings(
+        store=config.store, model=config.model, dtype=config.dtype, adapters=config.adapters
+    )
+    episodes = load_episodes(config.episodes, Skipped())
+    with open_replay_reward(episodes, settings) as opened:
+        yield opened
+
+
+def _open(config: TrainConfig, device: str) -> Base:
+    bundled = config.model == "bundled"
+    path = str(chat_model_path()) if bundled else config.model
+    name = CHAT.name if bundled else Path(config.model).name
+    return open_base(path, dtype=config.dtype, device=device, name=name)
+
+
+def _parent(config: TrainConfig, registry: AdapterRegistry, base: Base) -> Adapter | None:
+    """Return the adapter to go on from, checked against the base model."""
+    if config.parent == "none":
+        return None
+    name = registry.promoted().get(config.role) if config.parent == "promoted" else config.parent
+    return None if name is None else registry.get(name, base=base.fingerprint)
+
+
+def _check_processes(config: TrainConfig) -> None:
+    if config.processes is not None and config.processes != process_count():
+        raise WrongWorldSize(
+            f"expected {config.processes} processes, got {process_count()}: start them with "
+            f"`torchrun --nproc_per_node {config.processes}` (`accelerate launch --cpu` starts one)"
+        )
+
+
+def _check_world(trainer: Any) -> None:
+    """See that the trainer works with as many processes as were launched."""
+    found = trainer.accelerator.num_processes
+    if found != process_count():
+        raise WrongWorldSize(
+            f"expected the trainer to work with {process_count()} processes (WORLD_SIZE), got "
+            f"{found}: each would train alone on all data"
+        )

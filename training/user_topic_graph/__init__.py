@@ -1,0 +1,1 @@
+"""Train the user-topic graph and decide whether it serves."""
