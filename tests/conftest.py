@@ -1,19 +1,24 @@
-"""Fixtures that several test files share; fakes are in `fakes`, the loop's in `loop_parts`."""
+"""Fixtures that several test files share; fakes and helpers are in `support/`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from adapter_fixtures import manifest, random_adapter
+from dev_server import DevServer, dev_server
 from fakes import ScriptedChat
+from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.ingest import ingest
 from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.texts.store import TextStore
-from store_fixtures import style_encoder, topic_encoder
+from processes import FAKE_MODEL
+from store_fixtures import opened, style_encoder, topic_encoder
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +56,50 @@ async def sample_store(sample_store_path: Path) -> AsyncIterator[TextStore]:
         str(sample_store_path), style_encoder=style_encoder(), topic_encoder=topic_encoder()
     ) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def fake_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """Serve the sample corpus by `langgraph dev`, with a model that answers at once."""
+    folder = tmp_path_factory.mktemp("dev-server")
+    with dev_server(folder, PATLM_MODEL=FAKE_MODEL) as server:
+        yield server
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[TextStore]:
+    """An empty store with cheap encoders."""
+    async with opened(tmp_path / "store") as store:
+        yield store
+
+
+@pytest.fixture(params=["memory", "disk"])
+def read_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where texts are read from: a small namespace's from memory, a large one's from disk."""
+    if request.param == "disk":
+        monkeypatch.setattr("patlm.stores.texts.cache.RESIDENT_TEXTS", -1)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One adapter as a trainer leaves it; only read by tests."""
+    return random_adapter(tmp_path_factory.mktemp("trained") / "style", seed=1)
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    """The same, to be spoiled."""
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> AdapterRegistry:
+    return AdapterRegistry(tmp_path / "adapters")
+
+
+@pytest.fixture
+def filled(registry: AdapterRegistry, trained: Path) -> AdapterRegistry:
+    for name in ("style@1", "style@2", "style@3", "preference@1"):
+        registry.add(trained, manifest(name))
+    return registry

@@ -16,7 +16,7 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 from patlm.training.trainer.model import Base, with_adapter
 from planted_episodes import word_llama, word_tokenizer
 
-CONFIG = Path(__file__).parents[2] / "examples" / "fsdp" / "accelerate.yaml"
+CONFIG = Path(__file__).parents[3] / "examples" / "fsdp" / "accelerate.yaml"
 
 
 def launched() -> argparse.Namespace:

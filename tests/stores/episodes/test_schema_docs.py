@@ -19,7 +19,7 @@ from patlm.stores.episodes.schema import (
 )
 from pydantic import BaseModel
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = DOCS / "episode.schema.json"
 
 

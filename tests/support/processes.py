@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 TESTS = Path(__file__).parent
-ROOT = TESTS.parent
+ROOT = TESTS.parents[1]
 
 FAKE_MODEL = "python:fake_models:word_by_word"
 

@@ -15,7 +15,7 @@ from planted_episodes import planted_episodes
 from training_runs import run_training
 from typer.core import TyperGroup
 
-PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
 
 
 def test_flags_are_the_fields() -> None:
