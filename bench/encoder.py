@@ -28,12 +28,12 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
-from ..evaluation.errors import TooFewAuthors
 from ..evaluation.scores.statistics import interval
 from ..models.encoders.style import Count, StyleEncoder, count_texts
 from ..stores.datasets.formats import read_texts
 from ..stores.datasets.sample import sample_corpus
 from ..stores.types import Encoder, Text, Vectors
+from ..training.errors import TooFewAuthors
 from ..training.style_encoder.train import StyleSettings, train_style
 from ..training.style_encoder.triplets import Halves, Rows, Triplets, make_triplets
 from .encoder_rivals import COMPONENTS, Rival, char_tfidf, measure_neighbours, rivals

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..evaluation.errors import TooFewLinks
 from ..evaluation.scores.statistics import interval
 from ..models.encoders.graph_weights import GraphWeights
 from ..models.encoders.graphsage import GraphSage
@@ -28,6 +27,7 @@ from ..stores.datasets.formats import read_texts
 from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
 from ..stores.texts.topics import TWO_HOP, GraphForm
 from ..stores.types import Encoder, Text, Vectors
+from ..training.errors import TooFewLinks
 from ..training.user_topic_graph.data import Links, TopicGraph, links_of
 from ..training.user_topic_graph.gate import LearntGraph, learn_graph
 from ..training.user_topic_graph.train import (

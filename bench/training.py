@@ -19,7 +19,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ..evaluation.errors import TrainingError
 from ..models.device import choose_device, choose_dtype, dtype_name
 from ..stores.datasets.formats import read_texts
 from ..stores.datasets.sample import sample_corpus
@@ -27,6 +26,7 @@ from ..stores.types import Text
 from ..training.data.pairs import Pair, PairSettings, make_pairs
 from ..training.data.samples import Needs, Skipped, load_episodes
 from ..training.data.token_ids import answer_ids, prompt_ids
+from ..training.errors import TrainingError
 from ..training.trainer.config import TrainConfig, settled
 from ..training.trainer.model import Base, open_base, with_adapter
 

@@ -66,7 +66,7 @@ def errors_as_lines() -> Iterator[None]:
     """Turn errors that are told on purpose into one line and exit code 1."""
     from pydantic import ValidationError
 
-    from ..evaluation.errors import TrainingError
+    from ..evaluation.errors import EvaluationError
     from ..models.errors import ModelError
     from ..nodes.errors import LoopError
     from ..stores.datasets.validation import FormatError
@@ -74,7 +74,7 @@ def errors_as_lines() -> Iterator[None]:
 
     try:
         yield
-    except (LoopError, ModelError, StoreError, FormatError, TrainingError) as error:
+    except (LoopError, ModelError, StoreError, FormatError, EvaluationError) as error:
         fail(str(error))
     except ValidationError as error:  # settings from the environment
         first = error.errors()[0]

@@ -30,7 +30,7 @@ from .arms.floors import NeighbourTexts, floors_of
 from .arms.registry import BASELINE, SHUFFLED, Arm
 from .cache import RememberedChat, RememberedEncoder
 from .dataset import BenchmarkData, HistoryCut, open_benchmark, read_benchmark
-from .errors import TrainingError
+from .errors import EvaluationError
 from .evaluator import Evaluator
 from .items import Item, ItemFile
 from .progress import Watch
@@ -208,12 +208,12 @@ def read_targets(plan: Plan) -> list[Asked]:
     Raises:
         FormatError: A file can't be read.
         NoTargets: A file has nothing of what a task needs.
-        TrainingError: Two files bear one name.
+        EvaluationError: Two files bear one name.
     """
     files = [read_benchmark(path, plan.cleaning) for path in plan.data]
     names = [data.name for data in files]
     if len(set(names)) < len(names):
-        raise TrainingError(f"two files go by one name among {', '.join(names)}: rename one")
+        raise EvaluationError(f"two files go by one name among {', '.join(names)}: rename one")
     return [
         Asked(data, task, _chosen(plan, data, task))
         for data in files
@@ -243,7 +243,7 @@ async def measure_personalization(
         encoder: The topic encoder.
 
     Raises:
-        TrainingError: Results can't be kept.
+        EvaluationError: Results can't be kept.
         StoreError: A store can't be filled.
     """
     began = time.perf_counter()

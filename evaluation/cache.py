@@ -27,10 +27,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
 from ..stores.types import Encoder, Vectors
-from .errors import TrainingError
+from .errors import EvaluationError
 
 
-class AnswersLost(TrainingError):
+class AnswersLost(EvaluationError):
     """An answer can't be kept or read; what was kept before is still there."""
 
 

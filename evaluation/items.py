@@ -11,12 +11,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import TrainingError
+from .errors import EvaluationError
 
 VERSION = 1
 
 
-class ItemsLost(TrainingError):
+class ItemsLost(EvaluationError):
     """An item can't be written; all before it are kept."""
 
 

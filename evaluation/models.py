@@ -19,7 +19,7 @@ from ..models.local.chat_model import LocalChatModel
 from ..models.open import model_name
 from ..stores.adapters.registry import AdapterRegistry
 from .cache import Answers, RememberedChat
-from .errors import TrainingError
+from .errors import EvaluationError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NONE, PROMOTED = "none", "promoted"
 
 
-class UnfitAdapter(TrainingError):
+class UnfitAdapter(EvaluationError):
     """An adapter that was trained on what is to be measured, or for another role."""
 
 

@@ -25,7 +25,7 @@ from ..stores.types import Text
 from .arms.configuration import Configuration
 from .arms.registry import with_adapters
 from .benchmark import Measured, Plan, measure_personalization, read_targets
-from .errors import TrainingError
+from .errors import EvaluationError
 from .items import Item
 from .models import NONE, check_splits, open_asked_model
 from .progress import Watch
@@ -240,7 +240,7 @@ def _settings(plan: Plan, measured: Measured) -> dict[str, Any]:
     }
 
 
-class NothingDone(TrainingError):
+class NothingDone(EvaluationError):
     """Not one item could be had."""
 
 
@@ -268,7 +268,7 @@ def run_personalization(
     Raises:
         FormatError: A file can't be read.
         ModelError: A model can't be opened.
-        TrainingError: There is nothing to measure, or results can't be kept.
+        EvaluationError: There is nothing to measure, or results can't be kept.
     """
     asked = read_targets(plan)  # what can't be measured is said before anything is loaded
     started = datetime.now(UTC).isoformat(timespec="seconds")

@@ -20,7 +20,7 @@ from ..stores.search.words import bare
 from ..stores.types import Encoder
 from .arms.configuration import Configuration
 from .arms.floors import FLOORS, NeighbourTexts, neighbours_of
-from .errors import TrainingError
+from .errors import EvaluationError
 from .evaluator import Evaluator, Outcome
 from .items import Item, ItemFile, ItemKey
 from .scores.leakage import LeakCheck, shown
@@ -161,7 +161,7 @@ async def run_units(
         told: Called with each new item.
 
     Raises:
-        TrainingError: Items or answers can't be kept.
+        EvaluationError: Items or answers can't be kept.
     """
     missing = [unit for unit in units if cell.key(unit) not in kept.items]
     waiting = iter(missing)
@@ -177,7 +177,7 @@ async def run_units(
         async with asyncio.TaskGroup() as group:
             for _ in range(min(in_flight, len(missing))):
                 group.create_task(work())
-    except* TrainingError as errors:
+    except* EvaluationError as errors:
         raise errors.exceptions[0] from None
 
 
@@ -271,11 +271,11 @@ def _leaks(cell: Cell, target: Target, outcome: Outcome) -> tuple[int, int] | No
     return None if found is None else (found.runs, found.shared_runs)
 
 
-def _training_error(error: BaseException) -> TrainingError | None:
+def _training_error(error: BaseException) -> EvaluationError | None:
     """Return the error of ours that a model's call met, such as answers that can't be kept."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, TrainingError):
+        if isinstance(cause, EvaluationError):
             return cause
         cause = cause.__cause__ or cause.__context__
     return None

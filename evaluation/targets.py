@@ -19,7 +19,7 @@ from typing import Any
 from ..nodes.state import Task
 from ..stores.datasets.splits import Split, Splits, hash_of
 from ..stores.types import Text
-from .errors import TrainingError
+from .errors import EvaluationError
 from .scores.metrics import read_rating
 
 TASKS: tuple[Task, ...] = ("long", "short", "rating", "free")
@@ -28,7 +28,7 @@ ONE_INPUT = ("lamp", "longlamp")
 """Formats whose targets have their row's input for a title."""
 
 
-class NoTargets(TrainingError):
+class NoTargets(EvaluationError):
     """A file has nothing of what a task needs."""
 
 

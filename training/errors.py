@@ -1,8 +1,12 @@
-"""What can go wrong when a role's adapter is trained, each with what to do about it."""
+"""What can go wrong in training, each with what to do about it."""
 
 from __future__ import annotations
 
-from ..evaluation.errors import TrainingError
+from ..evaluation.errors import EvaluationError
+
+
+class TrainingError(EvaluationError):
+    """Base of everything that training raises on purpose."""
 
 
 class ConfigRefused(TrainingError):
@@ -31,3 +35,11 @@ class WrongWorldSize(TrainingError):
 
 class NotWritten(TrainingError):
     """Checkpoint or adapter could not be written; what was written before is untouched."""
+
+
+class TooFewAuthors(TrainingError):
+    """There is too little to learn a style encoder from."""
+
+
+class TooFewLinks(TrainingError):
+    """There is too little to train the user-topic graph on."""

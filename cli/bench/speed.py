@@ -206,7 +206,7 @@ def _batch_fill(path: Path) -> float | None:
     Raises:
         TrainingError: The file is no report of a collection.
     """
-    from ...evaluation.errors import TrainingError
+    from ...training.errors import TrainingError
 
     try:
         report: Any = json_format.loads(path.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..errors import TrainingError
+from ..errors import EvaluationError
 from .configuration import SILENT, Configuration, Side
 from .floors import FLOORS
 
@@ -20,7 +20,7 @@ BOTH = "both"
 SHUFFLED = "shuffled"
 
 
-class UnknownArm(TrainingError):
+class UnknownArm(EvaluationError):
     """An arm that is asked for by a name that it does not have."""
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from ..errors import TrainingError
+from ..errors import EvaluationError
 
 RESULTS, EXAMPLES = "results.json", "examples.json"
 
@@ -22,7 +22,7 @@ Word = Annotated[str, BeforeValidator(lambda value: value if value is None else 
 """A word that may be written as a number, as a history of 3 texts."""
 
 
-class BrokenResults(TrainingError):
+class BrokenResults(EvaluationError):
     """A file of results is missing, or is not what `bench personalization` writes."""
 
 

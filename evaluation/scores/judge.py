@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
 from ...models.sanitise import fence
-from ..errors import TrainingError
+from ..errors import EvaluationError
 from .metrics import length
 from .statistics import Mean, mean_of
 
@@ -53,7 +53,7 @@ _POINTS = re.compile(
 )
 
 
-class JudgeError(TrainingError):
+class JudgeError(EvaluationError):
     """A judge that never gives a number."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from patlm.bench.training import TrainingSize, bench_pairs, measure_training
 from patlm.cli.main import app
-from patlm.evaluation.errors import TrainingError
+from patlm.training.errors import TrainingError
 from patlm.training.trainer.model import open_base
 from planted_episodes import planted_episodes, save_base, write_episodes
 from typer.testing import CliRunner

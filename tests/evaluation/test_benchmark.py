@@ -11,7 +11,7 @@ from fakes import Asked, ScriptedChat, fails
 from patlm.evaluation.arms.registry import ARMS, UnknownArm, arms_named
 from patlm.evaluation.benchmark import ITEMS, Measured, Plan, measure_personalization, read_targets
 from patlm.evaluation.cache import Answers, RememberedChat
-from patlm.evaluation.errors import TrainingError
+from patlm.evaluation.errors import EvaluationError
 from patlm.evaluation.items import Item
 from patlm.evaluation.run import results_of
 from patlm.evaluation.targets import NoTargets
@@ -217,7 +217,7 @@ def test_what_is_not_there_is_said(planted: Path, cache: Path, tmp_path: Path) -
         arms_named(["bot"])
     with pytest.raises(NoTargets, match="none of its 36 has a text and a rating"):
         measure(plan_of(planted, ["both"], tasks=["rating"]), reading_model(), tmp_path, cache)
-    with pytest.raises(TrainingError, match="two files go by one name"):
+    with pytest.raises(EvaluationError, match="two files go by one name"):
         measure(
             plan_of(planted, ["both"], data=[planted, planted]), reading_model(), tmp_path, cache
         )

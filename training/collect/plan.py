@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ...evaluation.arms.configuration import SIDES
-from ...evaluation.errors import TrainingError
 from ...evaluation.targets import Target
 from ...models.local.batcher import BatchLimits
 from ...models.telemetry import BatchReport
 from ...stores.episodes.schema import Episode
+from ..errors import TrainingError
 from ..rewards.components import RewardWeights
 
 VERSION = 2

@@ -18,9 +18,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from ...evaluation.dataset import read_benchmark
-from ...evaluation.errors import TrainingError
 from ...evaluation.targets import Target
 from ...stores.episodes.schema import Episode
+from ..errors import TrainingError
 from .collector import Collector
 from .plan import BatchFill, CollectPlan
 from .source import Asked, open_collector

@@ -16,24 +16,20 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ...evaluation.dataset import (
-    BenchmarkData,
-)
-from ...evaluation.errors import TrainingError
+from ...evaluation.dataset import BenchmarkData
+from ...evaluation.errors import EvaluationError
 from ...evaluation.progress import Counting, Watch
 from ...evaluation.targets import Target
 from ...nodes.dependencies import Parts
 from ...stores.episodes.schema import Episode
 from ...stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
 from ...stores.files import DamagedLine
+from ..errors import TrainingError
 from .collector import Collector
 from .plan import BatchFill, CollectPlan, CollectReport, Source, Tally
 from .source import TRAIN, Asked, open_collector, training_targets
-
-if TYPE_CHECKING:
-    pass
 
 IN_FLIGHT = 12
 """Targets at once: each asks for ten to twelve calls together, the largest batch holds 32."""
@@ -115,7 +111,7 @@ async def gather_episodes(
         async with asyncio.TaskGroup() as group:
             for _ in range(min(in_flight, len(missing))):
                 group.create_task(work())
-    except* TrainingError as errors:
+    except* EvaluationError as errors:
         raise errors.exceptions[0] from None
     return tally.report(
         targets=len(targets),
@@ -189,7 +185,7 @@ def run_collect(
 
     Raises:
         FormatError: The file can't be read.
-        TrainingError: There is nothing to collect, it can't be kept, or a worker was lost.
+        EvaluationError: There is nothing to collect, it can't be kept, or a worker was lost.
         ModelError: A model can't be opened.
         StoreError: The store can't be filled.
     """

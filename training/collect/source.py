@@ -22,7 +22,6 @@ from ...evaluation.dataset import (
     read_benchmark,
     store_fingerprint,
 )
-from ...evaluation.errors import TrainingError
 from ...evaluation.models import NONE, check_splits, identity_of, named_adapters
 from ...evaluation.progress import Watch
 from ...evaluation.targets import ONE_INPUT, Target, targets_of
@@ -34,6 +33,7 @@ from ...nodes.dependencies import Parts
 from ...nodes.state import Task
 from ...stores.datasets.splits import Split
 from ...stores.texts.store import TextStore
+from ..errors import TrainingError
 from .collector import Collector
 from .plan import BatchFill, CollectPlan, Source
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...evaluation.errors import TrainingError
 from ...stores.episodes.schema import Episode, Sample
+from ..errors import TrainingError
 from ..trainer.quiet import quiet_training
 
 if TYPE_CHECKING:

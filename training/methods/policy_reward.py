@@ -20,7 +20,6 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 
-from ...evaluation.errors import TrainingError
 from ...graph.open import open_parts
 from ...graph.settings import Settings
 from ...nodes.dependencies import Parts
@@ -29,6 +28,7 @@ from ...nodes.reason import read_summary
 from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import Episode, Group
 from ..collect.sampler import Replay
+from ..errors import TrainingError
 from ..rewards.components import COMPONENTS, Completion, RewardWeights, text_of, total
 from ..rewards.measure import RewardMeasure, Situation
 

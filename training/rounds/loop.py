@@ -80,7 +80,7 @@ async def run_rounds(
 
     Raises:
         UnknownStage: A stage is none.
-        TrainingError: A stage can't be done; those before are kept.
+        EvaluationError: A stage can't be done; those before are kept.
     """
     for stage in numbered(plan.stages):
         if state.finished(stage):

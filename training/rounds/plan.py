@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...evaluation.errors import TrainingError
 from ...nodes.state import Task
+from ..errors import TrainingError
 
 UNTRAINED, WARM_UP, FINAL = "untrained", "warm_up", "final"
 REASONERS = ("style", "preference")

@@ -17,7 +17,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ...evaluation.errors import TrainingError
 from ...evaluation.items import Item
 from ...evaluation.scores.statistics import (
     Mean,
@@ -28,6 +27,7 @@ from ...evaluation.scores.statistics import (
     resampled,
 )
 from ...stores.files import write_lines
+from ..errors import TrainingError
 from .plan import FINAL, FINAL_TWICE, FLOORS, NO_CONTEXT, UNTRAINED, WARM_UP
 
 FIGURES = ("rouge1", "copy_rate", "length")

@@ -23,7 +23,6 @@ from typing import Any
 from ...evaluation.arms.configuration import Configuration
 from ...evaluation.benchmark import Material, cell_of
 from ...evaluation.dataset import BenchmarkData, open_benchmark, read_benchmark
-from ...evaluation.errors import TrainingError
 from ...evaluation.items import Item, ItemFile
 from ...evaluation.models import NONE, AskedModel, open_asked_model
 from ...evaluation.progress import Watch
@@ -36,6 +35,7 @@ from ...stores.datasets.splits import Split
 from ..collect.plan import CollectPlan
 from ..collect.run import run_collect
 from ..collect.source import Asked
+from ..errors import TrainingError
 from ..trainer.config import read_config
 from ..trainer.train import train
 from .loop import Adapters, Trained, run_rounds
@@ -262,7 +262,7 @@ def run_whole_rounds(
 
     Raises:
         FormatError: The file can't be read.
-        TrainingError: A stage is none or can't be done; what was finished before is kept.
+        EvaluationError: A stage is none or can't be done; what was finished before is kept.
         ModelError: A model can't be opened.
     """
     numbered(plan.stages)  # what can't be done is said before anything is loaded

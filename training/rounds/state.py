@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...evaluation.errors import TrainingError
 from ...stores.files import write_json
+from ..errors import TrainingError
 from .plan import (
     FINAL,
     FINAL_TWICE,

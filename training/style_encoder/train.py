@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...evaluation.errors import TooFewAuthors
 from ...models.encoders.style import Count, FeatureWeights, StyleEncoder, StyleFeatures, count_texts
 from ...stores.types import Text
+from ..errors import TooFewAuthors
 from .data import Batch, draw_batch, find_pairs
 from .triplets import Triplets, make_triplets
 

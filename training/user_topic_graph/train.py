@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...evaluation.errors import TooFewLinks
 from ...models.encoders.graphsage import GraphSage
+from ..errors import TooFewLinks
 from .data import Links
 
 RECALL_AT = 10

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 from patlm.cli.bench import personalization as bench_report
-from patlm.evaluation.errors import TrainingError
+from patlm.evaluation.errors import EvaluationError
 from patlm.evaluation.report import text as words
 from patlm.evaluation.report.html import interval, number, render, share, signed
 from patlm.evaluation.report.page import write_report
@@ -292,7 +292,7 @@ def test_half_a_surrogate_pair_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(BrokenResults, match=r"no results.json in .*`patlm bench personalization"):
         write_report(tmp_path)
-    assert issubclass(BrokenResults, TrainingError)
+    assert issubclass(BrokenResults, EvaluationError)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from fakes import Asked, ScriptedChat
-from patlm.evaluation.errors import TrainingError
+from patlm.evaluation.errors import EvaluationError
 from patlm.evaluation.scores.judge import (
     Judged,
     JudgeError,
@@ -103,7 +103,7 @@ async def test_a_judge_that_speaks_in_prose_alone_is_an_error() -> None:
         await judge_all(says("They are\nalike"), PAIRS)
     with pytest.raises(JudgeError, match="x{120}[.]{3}'; take a larger model"):
         await reliability(says("x" * 500), PAIRS)
-    assert issubclass(JudgeError, TrainingError)
+    assert issubclass(JudgeError, EvaluationError)
 
 
 def true_text(asked: Asked) -> bool:

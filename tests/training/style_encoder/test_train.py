@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from habits import TOPICS, people
-from patlm.evaluation.errors import TooFewAuthors
 from patlm.stores.datasets.splits import Splits, user_key
+from patlm.training.errors import TooFewAuthors
 from patlm.training.style_encoder.data import (
     LONGEST,
     NEGATIVES,

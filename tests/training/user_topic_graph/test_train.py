@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from graph_communities import DIMENSION, communities
-from patlm.evaluation.errors import TooFewLinks
 from patlm.graph.graph_artefact import TRAINED, TWO_HOP
 from patlm.models.encoders.graphsage import GraphSage
 from patlm.stores.datasets.splits import Place, deal
+from patlm.training.errors import TooFewLinks
 from patlm.training.user_topic_graph.data import Links, TopicGraph, hide_links, links_to_learn
 from patlm.training.user_topic_graph.gate import decide, learn_graph, measure_gate
 from patlm.training.user_topic_graph.train import (
