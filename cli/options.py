@@ -5,7 +5,10 @@ What options say, read: lists with commas, tasks, histories, the settings of a m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -73,6 +76,43 @@ TextOption = Annotated[
 ]
 InstructionOption = Annotated[str | None, typer.Option("--instruction", help="What to write.")]
 KOption = Annotated[int, typer.Option("--k", "-k", help="Texts of evidence a trajectory.")]
+
+
+Options = TypeVar("Options")
+
+
+def with_options(command: Callable[[Options], None], options: type[Options]) -> Callable[..., None]:
+    """Return a command whose options are the fields of a dataclass.
+
+    Args:
+        command: Takes the options as one value; its docstring becomes the help text.
+        options: A dataclass; each field is annotated with a `typer.Option`.
+    """
+    types = get_type_hints(options, include_extras=True)
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=types[field.name],
+        )
+        for field in fields(options)  # type: ignore[arg-type]
+    ]
+    return with_parameters(lambda **given: command(options(**given)), command.__doc__, parameters)
+
+
+def with_parameters(
+    command: Callable[..., None], help_text: str | None, parameters: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """Return a command with the parameters that typer is to see."""
+
+    def called(**given: Any) -> None:
+        command(**given)
+
+    called.__doc__ = help_text
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    return called
 
 
 def parts_of(said: str) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from ..options import (
     parts_of,
     settings_of,
     tasks_of,
+    with_options,
 )
 from ..output import DataOption
 
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
     from ...graph.settings import Settings
 
 
-def personalization(
-    data: DataOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder of results and report.")],
+@dataclass(frozen=True)
+class PersonalizationOptions:
+    """Options of `patlm bench personalization`."""
+
+    data: DataOption
+    out: Annotated[Path, typer.Option("--out", help="Folder of results and report.")]
     task: Annotated[
         str | None,
         typer.Option(
@@ -37,50 +42,52 @@ def personalization(
             help="long, short, rating or free; several with commas.",
             show_default="long; free for LaMP and LongLaMP",
         ),
-    ] = None,
+    ] = None
     arms: Annotated[
         str, typer.Option("--arms", help="all, main, controls, floors or names, with commas.")
-    ] = "all",
+    ] = "all"
     against: Annotated[
         str, typer.Option("--against", help="The arm that gains are measured against.")
-    ] = "no_context",
+    ] = "no_context"
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Targets of a file and task at most.")
-    ] = None,
+    ] = None
     history: Annotated[
         str, typer.Option("--history", help="Own texts that are known: all, or numbers.")
-    ] = "all",
+    ] = "all"
     split: Annotated[
         str, typer.Option("--split", help="Whose targets: train, gate, report or all.")
-    ] = "report",
+    ] = "report"
     least_own: Annotated[
         int, typer.Option("--least-own", min=0, help="Only people with so many own texts.")
-    ] = 0,
+    ] = 0
     inductive: Annotated[
         bool,
         typer.Option("--inductive", help="Texts of people who are measured are no evidence."),
-    ] = False,
+    ] = False
     clean: Annotated[
         str, typer.Option("--clean", help="more, replies, promotions, duplicates; with commas.")
-    ] = "",
-    seeds: Annotated[str, typer.Option("--seeds", help="Of what is drawn, with commas.")] = "0",
+    ] = ""
+    seeds: Annotated[str, typer.Option("--seeds", help="Of what is drawn, with commas.")] = "0"
     adapters: Annotated[
         str, typer.Option("--adapters", help="none, promoted, or role@step with commas.")
-    ] = "none",
+    ] = "none"
     judge: Annotated[
         str | None, typer.Option("--judge", help="A chat model that judges drafts, as --model.")
-    ] = None,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
+    ] = None
+    model: ModelOption = None
+    base_url: BaseUrlOption = None
     dtype: Annotated[
         str, typer.Option("--dtype", help="Number format of a model loaded here: fp32 or bf16.")
-    ] = "fp32",
+    ] = "fp32"
     cache: Annotated[
         Path | None,
         typer.Option("--cache", help="Folder of stores and answers.", show_default="the user's"),
-    ] = None,
-    json: JsonOption = False,
-) -> None:
+    ] = None
+    json: JsonOption = False
+
+
+def personalization(options: PersonalizationOptions) -> None:
     """Compare arms, controls and floors on a benchmark, and say which claims hold."""
     from ...evaluation.arms.registry import arms_named
     from ...evaluation.benchmark import Plan
@@ -88,34 +95,27 @@ def personalization(
 
     with errors_as_lines():
         plan = Plan(
-            data=data,
-            arms=arms_named(parts_of(arms)),
-            tasks=tasks_of(task),
-            against=against,
-            history=histories_of(history),
-            split=_split(split),
-            least_own=least_own,
-            inductive=inductive,
-            cleaning=parts_of(clean),
-            limit=limit,
-            seeds=_numbers("--seeds", seeds),
+            data=options.data,
+            arms=arms_named(parts_of(options.arms)),
+            tasks=tasks_of(options.task),
+            against=options.against,
+            history=histories_of(options.history),
+            split=_split(options.split),
+            least_own=options.least_own,
+            inductive=options.inductive,
+            cleaning=parts_of(options.clean),
+            limit=options.limit,
+            seeds=_numbers("--seeds", options.seeds),
         )
-        settings = settings_of(model=model, base_url=base_url, dtype=dtype)
-        results = _run(plan, settings, adapters, judge, out, cache)
-    if json:
+        settings = settings_of(model=options.model, base_url=options.base_url, dtype=options.dtype)
+        results = _run(plan, settings, options)
+    if options.json:
         emit_json(results)
     else:
-        _show(results, out)
+        _show(results, options.out)
 
 
-def _run(
-    plan: Plan,
-    settings: Settings,
-    adapters: str,
-    judge: str | None,
-    out: Path,
-    cache: Path | None,
-) -> dict[str, Any]:
+def _run(plan: Plan, settings: Settings, options: PersonalizationOptions) -> dict[str, Any]:
     from ...evaluation.run import run_personalization
     from ...models.bundled import cache_folder
     from ..output import progress
@@ -124,10 +124,10 @@ def _run(
         return run_personalization(
             plan,
             settings,
-            adapters=adapters,
-            judge=judge,
-            out=out,
-            cache=cache or cache_folder() / "bench",
+            adapters=options.adapters,
+            judge=options.judge,
+            out=options.out,
+            cache=options.cache or cache_folder() / "bench",
             watch=watch,
         )
 
@@ -228,5 +228,5 @@ def report(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    app.command("personalization")(personalization)
+    app.command("personalization")(with_options(personalization, PersonalizationOptions))
     app.command("report")(report)

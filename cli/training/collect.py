@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from ..options import (
     parts_of,
     settings_of,
     task_of,
+    with_options,
 )
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("collect")(collect)
+    app.command("collect")(with_options(collect, CollectOptions))
 
 
-def collect(
-    data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the episodes.")],
+@dataclass(frozen=True)
+class CollectOptions:
+    """Options of `patlm collect`."""
+
+    data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")]
+    out: Annotated[Path, typer.Option("--out", help="Folder of the episodes.")]
     task: Annotated[
         str | None,
         typer.Option(
@@ -39,10 +43,10 @@ def collect(
             help="long, short, rating or free.",
             show_default="long; free for LaMP and LongLaMP",
         ),
-    ] = None,
+    ] = None
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Targets at most.", show_default="all")
-    ] = None,
+    ] = None
     candidates: Annotated[
         int | None,
         typer.Option(
@@ -51,33 +55,33 @@ def collect(
             help="Summaries that each reasoner draws for a target.",
             show_default="4; 0 where they are extractive",
         ),
-    ] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="Of what is drawn.")] = 0.8,
+    ] = None
+    temperature: Annotated[float, typer.Option("--temperature", help="Of what is drawn.")] = 0.8
     sides: Annotated[
         str, typer.Option("--sides", help="Whose reasoners draw: style, preference; with commas.")
-    ] = "style,preference",
+    ] = "style,preference"
     reasoner: Annotated[
         str,
         typer.Option(
             "--reasoner",
             help="model, or extractive: summaries made without a model, which is not called.",
         ),
-    ] = "model",
+    ] = "model"
     history: Annotated[
         str, typer.Option("--history", help="Own texts that are known: all, or a number.")
-    ] = "all",
+    ] = "all"
     split: Annotated[
         str, typer.Option("--split", help="Whose targets; nothing but train may be learnt from.")
-    ] = "train",
+    ] = "train"
     clean: Annotated[
         str, typer.Option("--clean", help="more, replies, promotions, duplicates; with commas.")
-    ] = "",
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0,
+    ] = ""
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0
     adapters: Annotated[
         str, typer.Option("--adapters", help="none, promoted, or role@step with commas.")
-    ] = "promoted",
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
+    ] = "promoted"
+    model: ModelOption = None
+    base_url: BaseUrlOption = None
     dtype: Annotated[
         str | None,
         typer.Option(
@@ -86,7 +90,7 @@ def collect(
             help="Number format of a model loaded here: auto, fp32 or bf16.",
             show_default="auto",
         ),
-    ] = None,
+    ] = None
     store: Annotated[
         Path | None,
         typer.Option(
@@ -94,49 +98,51 @@ def collect(
             help="Folder in which the store of the file's texts of train is made, and kept.",
             show_default="the user's cache",
         ),
-    ] = None,
+    ] = None
     ray: Annotated[
         int,
         typer.Option("--ray", min=0, help="Workers of Ray that it is spread over; 0: without Ray."),
-    ] = 0,
-    json: JsonOption = False,
-) -> None:
+    ] = 0
+    json: JsonOption = False
+
+
+def collect(options: CollectOptions) -> None:
     """Draw summaries for targets whose real text is known, and reward what comes of them."""
     from ..output import emit_json, errors_as_lines
 
     with errors_as_lines():
-        plan = _plan(candidates, temperature, sides, reasoner, seed)
+        plan = _plan(options)
         asked = _asked(
-            data=data,
-            stores=store,
-            task=task_of(task),
-            limit=limit,
-            split=split,
-            history=history_of(history),
-            cleaning=parts_of(clean),
-            adapters=adapters,
-            settings=settings_of(model=model, base_url=base_url, dtype=dtype),
+            data=options.data,
+            stores=options.store,
+            task=task_of(options.task),
+            limit=options.limit,
+            split=options.split,
+            history=history_of(options.history),
+            cleaning=parts_of(options.clean),
+            adapters=options.adapters,
+            settings=settings_of(
+                model=options.model, base_url=options.base_url, dtype=options.dtype
+            ),
         )
-        report = _run(asked, plan, out, ray)
-    if json:
+        report = _run(asked, plan, options.out, options.ray)
+    if options.json:
         emit_json(asdict(report))
     else:
-        _show(report, out)
+        _show(report, options.out)
 
 
-def _plan(
-    candidates: int | None, temperature: float, sides: str, reasoner: str, seed: int
-) -> CollectPlan:
+def _plan(options: CollectOptions) -> CollectPlan:
     from ...training.collect.plan import CollectPlan
 
-    kind: Any = one_of("--reasoner", reasoner, ("model", "extractive"))
+    kind: Any = one_of("--reasoner", options.reasoner, ("model", "extractive"))
     usual = CollectPlan.candidates if kind == "model" else 0
     return CollectPlan(
-        candidates=usual if candidates is None else candidates,
-        temperature=temperature,
-        sides=tuple(parts_of(sides)),
+        candidates=usual if options.candidates is None else options.candidates,
+        temperature=options.temperature,
+        sides=tuple(parts_of(options.sides)),
         reasoner=kind,
-        seed=seed,
+        seed=options.seed,
     )
 
 

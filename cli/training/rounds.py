@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..options import JsonOption, ModelOption, histories_of, one_of, parts_of, settings_of, task_of
+from ..options import (
+    JsonOption,
+    ModelOption,
+    histories_of,
+    one_of,
+    parts_of,
+    settings_of,
+    task_of,
+    with_options,
+)
 
 _STAGES = "untrained,warm_up,style,preference,final"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("rounds")(rounds)
+    app.command("rounds")(with_options(rounds, RoundsOptions))
 
 
-def rounds(
-    data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")],
+@dataclass(frozen=True)
+class RoundsOptions:
+    """Options of `patlm rounds`."""
+
+    data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")]
     out: Annotated[
         Path, typer.Option("--out", help="Folder of figures, adapters and curves; no texts.")
-    ],
-    task: Annotated[str, typer.Option("--task", help="long, short, rating or free.")] = "long",
+    ]
+    task: Annotated[str, typer.Option("--task", help="long, short, rating or free.")] = "long"
     stages: Annotated[
         str,
         typer.Option(
@@ -31,39 +44,39 @@ def rounds(
             help="Some of untrained, warm_up, style, preference, final; with commas. A reasoner's "
             "may stand several times, or by its number: style_2.",
         ),
-    ] = _STAGES,
+    ] = _STAGES
     history: Annotated[
         str, typer.Option("--history", help="Own texts that are known when measuring.")
-    ] = "all",
+    ] = "all"
     warm_up_targets: Annotated[
         int, typer.Option("--warm-up-targets", min=1, help="Of train, for integrate's warm-up.")
-    ] = 800,
+    ] = 800
     reasoner_examples: Annotated[
         int,
         typer.Option(
             "--reasoner-examples", min=1, help="Summaries that each reasoner's warm-up learns from."
         ),
-    ] = 400,
+    ] = 400
     targets: Annotated[
         int, typer.Option("--targets", min=1, help="Of train, whose summaries are drawn.")
-    ] = 160,
+    ] = 160
     candidates: Annotated[
         int, typer.Option("--candidates", min=2, help="Summaries drawn for each and each side.")
-    ] = 4,
+    ] = 4
     gate_targets: Annotated[
         int, typer.Option("--gate-targets", min=2, help="Of gate, which decides.")
-    ] = 240,
+    ] = 240
     report_targets: Annotated[
         int, typer.Option("--report-targets", min=2, help="Of report, which is reported.")
-    ] = 240,
-    method: Annotated[
-        str, typer.Option("--method", help="How reasoners learn: dpo or grpo.")
-    ] = "dpo",
-    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn.")] = 0,
-    model: ModelOption = None,
+    ] = 240
+    method: Annotated[str, typer.Option("--method", help="How reasoners learn: dpo or grpo.")] = (
+        "dpo"
+    )
+    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn.")] = 0
+    model: ModelOption = None
     dtype: Annotated[
         str, typer.Option("--dtype", help="Number format of the model: auto, fp32 or bf16.")
-    ] = "auto",
+    ] = "auto"
     work: Annotated[
         Path | None,
         typer.Option(
@@ -71,15 +84,17 @@ def rounds(
             help="Folder of stores, episodes and checkpoints, which hold texts.",
             show_default="the user's cache",
         ),
-    ] = None,
+    ] = None
     ray: Annotated[
         int,
         typer.Option(
             "--ray", min=0, help="Workers of Ray that collecting is spread over; 0: without Ray."
         ),
-    ] = 0,
-    json: JsonOption = False,
-) -> None:
+    ] = 0
+    json: JsonOption = False
+
+
+def rounds(options: RoundsOptions) -> None:
     """Train all roles in rounds; what the gate refuses is reported and not promoted."""
     from ...models.bundled import cache_folder
     from ...training.rounds.plan import RoundsPlan
@@ -88,25 +103,30 @@ def rounds(
 
     with errors_as_lines():
         plan = RoundsPlan(
-            data=data,
-            task=task_of(task),
-            stages=parts_of(stages),
-            history=histories_of(history),
-            warm_up_targets=warm_up_targets,
-            reasoner_examples=reasoner_examples,
-            targets=targets,
-            candidates=candidates,
-            gate_targets=gate_targets,
-            report_targets=report_targets,
-            method=one_of("--method", method, ("dpo", "grpo")),
-            seed=seed,
+            data=options.data,
+            task=task_of(options.task),
+            stages=parts_of(options.stages),
+            history=histories_of(options.history),
+            warm_up_targets=options.warm_up_targets,
+            reasoner_examples=options.reasoner_examples,
+            targets=options.targets,
+            candidates=options.candidates,
+            gate_targets=options.gate_targets,
+            report_targets=options.report_targets,
+            method=one_of("--method", options.method, ("dpo", "grpo")),
+            seed=options.seed,
         )
-        settings = settings_of(model=model, dtype=dtype)
+        settings = settings_of(model=options.model, dtype=options.dtype)
         with progress() as watch:
             results = run_whole_rounds(
-                plan, settings, out, work or cache_folder() / "rounds", watch, workers=ray
+                plan,
+                settings,
+                options.out,
+                options.work or cache_folder() / "rounds",
+                watch,
+                workers=options.ray,
             )
-    if json:
+    if options.json:
         emit_json(results)
     else:
         _show(results)

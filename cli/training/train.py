@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from ...training.trainer.config import FIELDS, TrainConfig, read_config
-from ..options import JsonOption
+from ..options import JsonOption, with_parameters
 
 ConfigOption = Annotated[
     Path | None,
@@ -98,13 +98,7 @@ def _with_flags(command: Any) -> Any:
             )
         )
 
-    def flagged(**given: Any) -> None:
-        command(**given)
-
-    flagged.__doc__ = command.__doc__
-    flagged.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    flagged.__annotations__ = {each.name: each.annotation for each in parameters}
-    return flagged
+    return with_parameters(command, command.__doc__, parameters)
 
 
 def _flag_type(annotation: Any) -> Any:

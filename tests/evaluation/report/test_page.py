@@ -325,11 +325,11 @@ def test_equal_files_give_equal_pages(tmp_path: Path) -> None:
 
 def test_the_command_prints_where_the_page_is(tmp_path: Path) -> None:
     write(tmp_path, results())
-    done = CliRunner().invoke(app, [str(tmp_path)])
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert done.exit_code == 0 and done.stdout.strip() == str(tmp_path / "report.html")
-    done = CliRunner().invoke(app, [str(tmp_path), "--json"])
+    done = CliRunner().invoke(app, ["report", str(tmp_path), "--json"])
     assert json.loads(done.stdout) == {"report": str(tmp_path / "report.html")}
-    done = CliRunner().invoke(app, [str(tmp_path / "nowhere")])
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "nowhere")])
     assert done.exit_code == 1
     assert done.stderr.startswith("patlm: no results.json in ") and done.stderr.count("\n") == 1
 

@@ -152,10 +152,10 @@ def test_ctrl_c_ends_the_command_with_a_line(tmp_path: Path) -> None:
     code = (
         # Where the tests run as a job in the background, Ctrl-C is ignored and that is inherited.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "import typer; from patlm.cli import view as v; a = typer.Typer(); v.register(a); a()"
+        "from patlm.cli.main import app; app()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", code, str(tmp_path), "--serve"],
+        [sys.executable, "-u", "-c", code, "view", str(tmp_path), "--serve"],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -288,13 +288,10 @@ def test_no_run_is_a_page_too() -> None:
     assert "No run is here yet" in render_view([])
 
 
-# The command. Its own program here: one command needs no name.
-
-
 def call(*arguments: object) -> Result:
     app = typer.Typer()
     view.register(app)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["view", *map(str, arguments)])
 
 
 @pytest.fixture
