@@ -71,7 +71,7 @@ PREFERENCE = ReasonerText(
     question="Summarize what they like and dislike in one or two short sentences.",
     heading="Opinions",
     # Told here and not with style: how long texts on a topic are says something of the next one;
-    # people found by a title write as short as it (docs/what-holds.md).
+    # people found by a title write as short as it (docs/findings.md).
     tells_length=True,
 )
 

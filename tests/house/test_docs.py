@@ -1,4 +1,4 @@
-"""The documents name what there is, and nothing that is not."""
+"""The docs name every command, option, setting and public name, and nothing that does not exist."""
 
 from __future__ import annotations
 
@@ -91,17 +91,57 @@ def test_the_readmes_example_is_the_one_that_runs() -> None:
     assert [block.strip() for block in blocks] == [example.strip()]
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    broken = [
-        f"{name}: {target}"
-        for name, text in {
-            "README.md": README,
-            **{f"docs/{k}": v for k, v in PAGES.items()},
-        }.items()
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-        if not (ROOT / name).parent.joinpath(target).exists()
-    ]
+def pages() -> dict[str, str]:
+    """Return the text of every page by its path below the root."""
+    top = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    found = [*(ROOT / name for name in top), *(ROOT / "docs").rglob("*.md")]
+    return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in found}
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+def test_links_between_pages_resolve() -> None:
+    broken = []
+    for name, text in pages().items():
+        links = re.findall(r"\]\((?!https?:)([^)]+)\)", text)
+        for link in links + re.findall(r'click \w+ href "([^"]+)"', text):
+            target, _, anchor = link.partition("#")
+            path = (ROOT / name).parent / target if target else ROOT / name
+            if not path.exists() or (
+                anchor and anchor not in anchors(path.read_text(encoding="utf-8"))
+            ):
+                broken.append(f"{name}: {link}")
     assert not broken, ", ".join(broken)
+
+
+PLACES = "stores models nodes graph evaluation training bench apps cli tests tools examples docs"
+
+
+def test_files_that_pages_name_are_there() -> None:
+    named = re.compile(rf"`((?:{PLACES.replace(' ', '|')})/[\w./-]*)(?:::(\w+))?`")
+    wrong = []
+    for name, text in pages().items():
+        for place, test in named.findall(text):
+            path = ROOT / place
+            if not path.exists() or (test and f"def {test}(" not in path.read_text("utf-8")):
+                wrong.append(f"{name}: {place}{'::' if test else ''}{test}")
+    assert not wrong, ", ".join(wrong)
+
+
+def test_every_rule_of_the_architecture_page_names_its_test() -> None:
+    page = PAGES["architecture.md"].split("## What must not be undone")[1]
+    rules = re.findall(r"^\|(.+)\|$", page, flags=re.MULTILINE)
+    rules = [rule for rule in rules if not rule.startswith(("---", " rule |"))]
+    assert len(rules) > 20
+    bare = [rule for rule in rules if "::test_" not in rule and not rule.endswith("| review ")]
+    assert not bare, bare
 
 
 def test_the_variables_that_docs_name_are_no_places_of_one_machine() -> None:
