@@ -1,15 +1,11 @@
-"""LoRA adapters in one base model: loaded on demand, kept within a memory budget.
+"""LoRA adapters of one base model: loaded on demand, evicted to stay within a memory budget.
 
-Every row of a batch names its adapter (PEFT's `adapter_names`); only a batch that is all of one
-adapter switches the model to it. That, loading and dropping change the model's modules: only the
-thread that generates does it, between two batches.
+Each row of a batch names its adapter (PEFT's `adapter_names`). Only a batch whose rows all use the
+same adapter switches the model to it. Switching, loading and evicting change the modules, so only
+the generating thread does it, between two batches.
 
-The shape of an adapter by default: few layers, so that it costs little to serve.
-
-LoRA of rank 16 on the seven linear modules of the top third of the layers: 3.3 MB in bf16 for the
-bundled model. An adapter on all layers would cost three times as much time in a mixed batch.
-
-A short name for a model's weights, so that an adapter can say which base it was made for.
+New adapters have rank 16 on the seven linear modules of the top third of the layers: 3.3 MB in bf16
+for the bundled model. An adapter on all layers takes three times as long in a mixed batch.
 """
 
 from __future__ import annotations
@@ -31,13 +27,13 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 VALUES = 64
-"""Values of each tensor that are looked at: enough to tell any two trainings apart."""
+"""Values of each tensor that enter the hash: enough to distinguish any two trainings."""
 
 
 def fingerprint(model: PreTrainedModel) -> str:
     """Return 16 hex digits of a sha256 over names, shapes and first values of all weights.
 
-    Values count as bf16, so a model is called the same whether it was loaded in fp32 or bf16.
+    Values are rounded to bf16, so a model has the same name in fp32 and in bf16.
 
     Args:
         model: Without adapters: they would change the names.
@@ -53,19 +49,19 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 
 NO_ADAPTER = "__base__"
-"""What PEFT calls a row that runs on the base model."""
+"""PEFT's name for a row that runs on the base model."""
 
 SHARE_OF_BASE = 0.1
-"""Bytes that all adapters may take together, as a share of the base model's."""
+"""Memory for all adapters, as a share of the base model's."""
 
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """Where an adapter lies.
+    """The files of an adapter.
 
     Attributes:
         path: A folder in PEFT's format.
-        base: Fingerprint of the base model that it was made for; None: not known.
+        base: Fingerprint of the base model that it was trained on; None if not known.
     """
 
     path: Path
@@ -73,7 +69,7 @@ class AdapterFiles:
 
 
 FindAdapter = Callable[[str], AdapterFiles]
-"""Returns an adapter by its name; raises whatever says why it can't be had."""
+"""Returns an adapter by its name, or raises the error that says why it is not available."""
 
 
 class AdapterSlots:
@@ -81,12 +77,12 @@ class AdapterSlots:
 
     Attributes:
         base: The base model.
-        fingerprint: What it is called in the manifests of adapters.
+        fingerprint: The base model's name in the manifests of adapters.
 
     Args:
-        model: The base model; its linear layers are wrapped when the first adapter comes.
-        find: Finds an adapter by name; None: there are none.
-        budget: Bytes that adapters may take; a tenth of the base model's where None.
+        model: The base model; its linear layers are wrapped when the first adapter is loaded.
+        find: Finds an adapter by name; None if there are none.
+        budget: Memory for adapters in bytes; None for a tenth of the base model's size.
     """
 
     def __init__(
@@ -108,7 +104,7 @@ class AdapterSlots:
             return dict(self._bytes)
 
     def check(self, name: str) -> None:
-        """Find an adapter and look whether it fits, in the thread of whoever asks for it.
+        """Find an adapter and check that it fits the model, in the caller's thread.
 
         Raises:
             AdapterRefused: It is not there, is damaged, or can't be used with this model.
@@ -135,15 +131,15 @@ class AdapterSlots:
             self._found[name] = files
 
     def hold(self, names: Iterable[str]) -> dict[str, AdapterRefused]:
-        """Have adapters in the model, and drop others where the budget asks for it.
+        """Load adapters into the model, and evict others where the budget requires it.
 
-        Those that are asked for together are all kept, even if they exceed the budget together.
+        Adapters of one batch are all kept, even if they exceed the budget together.
 
         Args:
             names: The adapters of one batch, each `check`ed.
 
         Returns:
-            Why some of them could not be loaded.
+            The error of each adapter that could not be loaded.
         """
         wanted, refused = set(names), {}
         for name in sorted(wanted):
@@ -151,11 +147,11 @@ class AdapterSlots:
                 self._bytes.move_to_end(name)
                 continue
             try:
-                self.check(name)  # it may have been dropped since its caller did
+                self.check(name)  # it may have been evicted since its caller checked
                 self._load(name)
             except AdapterRefused as error:
                 refused[name] = error
-            # The boundary to PEFT and safetensors, which raise kinds of their own.
+            # The boundary to PEFT and safetensors, which raise errors of their own kinds.
             except Exception as error:  # noqa: BLE001
                 self._forget(name)
                 refused[name] = AdapterRefused(f"adapter {name} could not be loaded: {error}")
@@ -163,12 +159,12 @@ class AdapterSlots:
         return refused
 
     def model_for(self, names: Iterable[str | None]) -> tuple[Any, dict[str, Any]]:
-        """Return what generates a batch, and the arguments that name each row's adapter."""
+        """Return the model that generates a batch, and the arguments that name the adapters."""
         if self._peft is None or not self._bytes:
             return self.base, {}
         wanted = [name or NO_ADAPTER for name in names]
         if len(set(wanted)) == 1 and wanted[0] != NO_ADAPTER:
-            # One for all: no rows to be picked out, which costs a lone call a tenth.
+            # One adapter for all rows: picking rows would cost a single call 10%.
             self._peft.set_adapter(wanted[0])
             return self._peft, {}
         return self._peft, {"adapter_names": wanted}
@@ -178,7 +174,7 @@ class AdapterSlots:
 
         path = str(self._found[name].path)
         config = _read_config(name, Path(path))
-        # PEFT asks transformers by the old name; nobody who serves an adapter can mend that.
+        # PEFT calls transformers by a deprecated name; a user can't do anything about it.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
         with quiet_loading():
             if self._peft is None:
@@ -189,7 +185,7 @@ class AdapterSlots:
             result = self._peft.load_adapter(
                 path, adapter_name=name, is_trainable=False, autocast_adapter_dtype=False
             )
-        # PEFT leaves rows' adapters alone unless one is active, and that may have been dropped.
+        # PEFT ignores the rows' adapters unless one is active, and that one may have been evicted.
         self._peft.set_adapter(name)
         self._peft.requires_grad_(False).eval()
         own = {key: weight for key, weight in self._peft.named_parameters() if f".{name}." in key}
@@ -214,7 +210,7 @@ class AdapterSlots:
             self._bytes.pop(name, None)
             others = list(self._bytes)
         if self._peft is not None and name in self._peft.peft_config:
-            if others:  # else PEFT warns that it has to choose another one to be active
+            if others:  # otherwise PEFT warns that it chooses another active adapter
                 self._peft.set_adapter(others[-1])
             self._peft.delete_adapter(name)
 
@@ -223,7 +219,7 @@ def _read_config(name: str, path: Path) -> LoraConfig:
     """Return an adapter's configuration.
 
     Raises:
-        AdapterRefused: It is none of LoRA, or one that can't be mixed with others in a batch.
+        AdapterRefused: It is not LoRA, or it can't be mixed with others in a batch.
     """
     from peft import LoraConfig, PeftConfig
 

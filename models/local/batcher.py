@@ -1,14 +1,11 @@
-"""Bring the calls of all threads and tasks together in one running batch, by one worker thread.
+"""Batch the calls of all threads and tasks: one queue, one worker thread.
 
-Each further token costs 16 rows two or three times what it costs one, so calls are written
-together: a first one waits a few milliseconds for others, and those that come later join after the
-next few tokens.
+A decoding step for 16 rows costs two or three times a step for one, so calls share a batch. The
+first call waits a few milliseconds for others; later calls join after the next few tokens.
 
-Choose which waiting calls share the next batch.
-
-The call that has waited longest is always in it, so nobody starves. Where more wait than fit, those
-most like it come along: short prompts beside a long one are padding to be read, and short answers
-beside a long one leave their places empty.
+The call that has waited longest is always in the next batch, so none starves. Where more calls wait
+than fit, the most similar ones are chosen: short prompts beside a long one are padding, and short
+answers beside a long one leave rows empty.
 """
 
 from __future__ import annotations
@@ -25,21 +22,21 @@ from ..telemetry import Watch, WatchedBatch
 from .rows import Row
 
 NEW_TOKEN_COST = 7
-"""What a new token costs beside one that is read (70 and 470 tokens/s on two cores)."""
+"""Cost of generating a token relative to prefilling one (70 and 470 tokens/s on two cores)."""
 
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """How large a batch may become.
+    """Limits of a batch.
 
     Attributes:
         rows: Calls in one batch.
         tokens: Prompt and new tokens of all rows together, padding included; bounds the memory
             of keys and values (46 kB a token for the bundled model in fp32).
-        gather_s: Go on waiting while calls come this close after one another, in seconds.
-        gather_at_most_s: Start after this time, in seconds, whether or not more are coming.
-        steps: Tokens that those who run get before others may join them: whoever joins is read
-            while they wait.
+        gather_s: Keep waiting while calls arrive within this time of each other, in seconds.
+        gather_at_most_s: Start after this time at the latest, in seconds.
+        steps: Tokens that running rows generate before others may join: they wait while a
+            joining row is prefilled.
         waiting: Calls in the queue before new ones are refused.
     """
 
@@ -53,12 +50,12 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class Load:
-    """What calls that share a batch take, each padded to the largest of them.
+    """The size of a batch, each row padded to the longest.
 
     Attributes:
-        rows: So many.
-        read: Tokens read, or written already.
-        new: Tokens that are still to be written at most.
+        rows: Number of rows.
+        read: Tokens that are read or generated already, of the longest row.
+        new: Tokens that may still be generated, at most.
     """
 
     rows: int = 0
@@ -66,27 +63,27 @@ class Load:
     new: int = 0
 
     def with_row(self, row: Row) -> Load:
-        """Return what they and one more take."""
+        """Return the load with one more row."""
         read = max(self.read, len(row.prompt_ids))
         return Load(self.rows + 1, read, max(self.new, row.sampling.max_tokens))
 
     def within(self, limits: BatchLimits) -> bool:
-        """Return whether that is allowed; one row alone always is."""
+        """Return whether the load is within the limits; a single row always is."""
         tokens = self.rows * (self.read + self.new)
         return self.rows <= limits.rows and (self.rows == 1 or tokens <= limits.tokens)
 
 
 def next_batch(waiting: Sequence[Row], limits: BatchLimits, running: Load = Load()) -> list[Row]:
-    """Return the rows that are to be read next.
+    """Return the rows to prefill next.
 
     Args:
-        waiting: The longest waiting first.
-        limits: What a batch may hold. A row that exceeds it alone is a batch of its own.
-        running: What runs already and goes on beside them.
+        waiting: The waiting rows, longest waiting first.
+        limits: Limits of a batch. A row that exceeds them alone gets a batch of its own.
+        running: The load of the rows that run already.
 
     Returns:
-        No rows where nobody waits, or where the one that has waited longest does not fit beside
-        those that run: it is not passed by for smaller ones.
+        No rows where none waits, or where the one that has waited longest does not fit yet:
+        smaller ones do not overtake it.
     """
     alike = sorted(waiting, key=lambda row: _distance(row, waiting[0]))
     batch: list[Row] = []
@@ -100,17 +97,17 @@ def next_batch(waiting: Sequence[Row], limits: BatchLimits, running: Load = Load
 
 
 def _distance(row: Row, other: Row) -> int:
-    """Return how unlike the work of two rows is, in tokens read; ties stay in waiting order."""
+    """Return how different the work of two rows is, in prefilled tokens."""
     read = abs(len(row.prompt_ids) - len(other.prompt_ids))
     return read + NEW_TOKEN_COST * abs(row.sampling.max_tokens - other.sampling.max_tokens)
 
 
 class Engine(Protocol):
-    """What writes rows, as `RunningBatch` does; called by the worker thread only.
+    """Generates rows, as `RunningBatch` does; only the worker thread calls it.
 
     Attributes:
         admits: Whether rows may join while others run.
-        capture_seconds: Spent on capturing log-probabilities so far.
+        capture_seconds: Time spent on capturing log-probabilities so far.
     """
 
     admits: bool
@@ -118,38 +115,38 @@ class Engine(Protocol):
 
     @property
     def rows(self) -> Sequence[Row]:
-        """Those that run and are not done."""
+        """Rows that run and are not done."""
 
     @property
     def load(self) -> Load:
-        """What they take."""
+        """The size of the running batch."""
 
     def admit(self, rows: Sequence[Row]) -> None:
-        """Read further rows."""
+        """Prefill further rows."""
 
     def write(self, enough: Callable[[int], bool]) -> None:
-        """Write on until rows are done, or `enough` says so after so many tokens."""
+        """Generate until rows are done, or until `enough(tokens)` returns True."""
 
     def clear(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
 
 
 class Batcher:
-    """A queue of rows and the one thread that runs them.
+    """A queue of rows and the thread that runs them.
 
-    The thread starts with the first row and starts anew if it died. Faults stay where they
-    belong: a batch that raises fails its own rows, a thread that ends fails all that wait.
+    The thread starts with the first row and is restarted if it died. A batch that raises fails
+    its own rows only; a thread that ends fails all waiting rows.
     """
 
     def __init__(
         self, engine: Engine, limits: BatchLimits | None = None, watches: Sequence[Watch] = ()
     ) -> None:
-        """Take what writes rows.
+        """Take the engine that generates.
 
         Args:
             engine: Belongs to this batcher from now on.
             limits: Defaults of `BatchLimits` where None.
-            watches: Told of each batch.
+            watches: Receive a report of each batch.
         """
         self._engine, self._watches = engine, tuple(watches)
         self._limits = limits or BatchLimits()
@@ -160,11 +157,11 @@ class Batcher:
         self._closed = False
 
     def submit(self, row: Row) -> None:
-        """Queue a row; its future tells the rest. May block for microseconds.
+        """Queue a row; the result arrives in its future. May block for microseconds.
 
         Raises:
             ModelClosed: After `close`.
-            ModelBusy: Where the queue is full.
+            ModelBusy: The queue is full.
         """
         with self._changed:
             if self._closed:
@@ -180,7 +177,7 @@ class Batcher:
                 self._start()
 
     def close(self) -> None:
-        """Stop the thread; calls under way or waiting end with `ModelClosed`. Blocks."""
+        """Stop the thread; running and waiting calls end with `ModelClosed`. Blocks."""
         with self._changed:
             self._closed = True
             dropped = [*self._waiting, *self._running]
@@ -194,8 +191,8 @@ class Batcher:
         atexit.unregister(self.close)
 
     def _start(self) -> None:
-        # A daemon, so that a forgotten `close` keeps no program alive; but a thread that is torn
-        # down inside torch aborts the process, so it is stopped before the interpreter goes.
+        # A daemon, so that a forgotten `close` does not keep the program alive. A thread that is
+        # killed inside torch aborts the process, so it is stopped before the interpreter exits.
         atexit.register(self.close)
         self._thread = threading.Thread(target=self._serve, name="patlm-generate", daemon=True)
         self._thread.start()
@@ -208,11 +205,11 @@ class Batcher:
             self._die(fault)
 
     def _run(self, newcomers: Sequence[Row]) -> None:
-        """Read the newcomers, then write on for a while."""
+        """Prefill new rows, then generate for a while."""
         watched = WatchedBatch([*self._engine.rows, *newcomers], self._engine.capture_seconds)
         try:
             self._engine.admit(newcomers)
-        except Exception as fault:  # noqa: BLE001 - the boundary: callers hear of every fault
+        except Exception as fault:  # noqa: BLE001 - the boundary: callers receive every error
             _fail(newcomers, GenerationFailed, f"reading the prompt failed: {fault!r}", fault)
         try:
             self._engine.write(self._enough)
@@ -224,10 +221,10 @@ class Batcher:
         self._tell(watched)
 
     def _enough(self, tokens: int) -> bool:
-        """Return whether somebody may join now."""
+        """Return whether a waiting row may join now."""
         if tokens < self._limits.steps or not self._engine.admits:
             return False
-        # Without the lock: a list of another moment is as good, and this comes with every token.
+        # Without the lock: this runs at every token, and a slightly older list is good enough.
         return bool(next_batch(self._waiting[:1], self._limits, self._engine.load))
 
     def _tell(self, watched: WatchedBatch) -> None:
@@ -250,7 +247,7 @@ class Batcher:
         _fail(orphans, WorkerDied, message, fault)
 
     def _next(self) -> list[Row] | None:
-        """Return who is to be read next, at once where others run; None once closed."""
+        """Return the rows to prefill next, without waiting where others run; None once closed."""
         with self._changed:
             running = self._running = self._engine.rows
             while not running and not self._waiting and not self._closed:
@@ -282,7 +279,7 @@ def _fail(
     rows: Sequence[Row], kind: type[Exception], message: str, cause: BaseException | None
 ) -> None:
     for row in rows:
-        # One exception a row: a shared one would gather the tracebacks of all its callers.
+        # One exception per row: a shared one would collect the tracebacks of all callers.
         error = kind(message)
         error.__cause__ = cause
         row.fail(error)

@@ -1,8 +1,8 @@
 """A LangChain chat model over one transformers model in this process, for many callers at once.
 
-`langchain-huggingface` loads the model and applies its chat template; this subclass of its
-`ChatHuggingFace` adds what that lacks over a local pipeline: async calls, token streaming,
-settings per call, and batching of the calls of all tasks and threads.
+`langchain-huggingface` loads the model and applies its chat template. This subclass of its
+`ChatHuggingFace` adds async calls, token streaming, settings per call, and batching across tasks
+and threads, which it lacks for a local pipeline.
 
     model = open_local_chat("path/to/model")
     answer = await model.ainvoke("Hello", max_tokens=40, temperature=0.7, seed=1)

@@ -1,21 +1,17 @@
-"""Write many rows together with one transformers model, while rows come and go.
+"""Generate many rows with one transformers model; rows may join and leave while it runs.
 
-Iteration-level scheduling (Orca, Yu et al. 2022) on `generate`: newcomers are read by themselves,
-then share every step with those that run already; a step costs 16 rows two or three times what it
-costs one. transformers' own continuous batching keeps its cache in pages, and takes four times as
-long as one `generate` on a CPU (docs/serving.md).
+Iteration-level scheduling (Orca, Yu et al. 2022) on `generate`: new rows are prefilled alone, then
+share every decoding step with the rows that run already. transformers' own continuous batching has
+a paged cache and takes four times as long as one `generate` on a CPU (docs/serving.md).
 
-The two hooks into transformers' `generate` that give every row of a batch its own settings.
+`generate` itself decodes greedily. Two hooks give each row its own settings: a logits processor
+leaves a sampling row only the token that was drawn for it, and a stopping criterion hands each new
+token to its row and reports which rows are done. So rows of any temperature, seed, length and stop
+strings share a batch, and a row draws the same tokens in every batch.
 
-`generate` itself always decodes greedily. A logits processor leaves a row that samples just the
-token that was drawn for it, and a stopping criterion pushes each new token into its row and says
-which rows are done. So rows of any temperature, seed, length and stop strings share a batch, and a
-row draws the same tokens whoever is beside it.
-
-Keep the log-probability of every token that a row writes, for training on it later.
-
-log-softmax(logits / temperature) over the whole vocabulary, before bans, top-p and top-k: where
-none of them cuts, exactly the policy that the token was drawn from. Temperature 0 counts as 1.
+`Capture` keeps the log-probability of each generated token for training: log-softmax(logits /
+temperature) over the whole vocabulary, before bans, top-p and top-k. Where none of them cuts, this
+is exactly the policy that the token was drawn from. Temperature 0 counts as 1.
 """
 
 from __future__ import annotations

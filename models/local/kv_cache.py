@@ -1,8 +1,8 @@
-"""What a model remembers of rows that are written together: keys and values of every token.
+"""The key-value cache of a batch: preallocated, with rows that join and leave.
 
-transformers' `DynamicCache` copies all of it at every token (17% of a step of 16 rows on a CPU, 38%
-of one of 31 longer rows), and its rows stay together to the end. Here there is room for more
-tokens, and rows leave and join.
+transformers' `DynamicCache` copies all keys and values at every token (17% of a step of 16 rows on
+a CPU, 38% of a step of 31 longer rows) and keeps all rows to the end. This cache reserves room for
+more tokens ahead of time, and rows can be added and removed.
 """
 
 from __future__ import annotations

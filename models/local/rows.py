@@ -1,4 +1,4 @@
-"""One call under way: its prompt, its settings, and what has come of it so far."""
+"""One call in progress: prompt, settings, and the tokens generated so far."""
 
 from __future__ import annotations
 

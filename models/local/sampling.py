@@ -1,9 +1,4 @@
-"""How one call wants its tokens chosen, and where its text ends.
-
-Keep a row from writing the same n tokens twice.
-
-Turn tokens into text as they come, and end it at a stop string.
-"""
+"""Sampling settings of one call, repetition blocking, incremental decoding and stop strings."""
 
 from __future__ import annotations
 
