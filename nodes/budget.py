@@ -1,7 +1,7 @@
-"""Keep a prompt within its tokens: one function for every role.
+"""Fit a prompt into its token budget: one function for every role.
 
-The request and the draft have shares of their own; the evidence divides what is left equally, and
-what a short piece does not need goes to the longer ones. Cuts fall between words.
+Request and draft have fixed shares. The rest is divided equally among the evidence; tokens that a
+short text does not need go to the longer ones. Texts are cut between words.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True)
 class Fitted:
-    """Texts that were made to fit.
+    """Texts after cutting.
 
     Attributes:
-        texts: What is left of them, in their order; the dropped ones are missing.
-        tokens: Tokens that they had before.
-        kept_tokens: Tokens that they have now.
+        texts: The cut texts in their order, without the dropped ones.
+        tokens: Tokens before cutting.
+        kept_tokens: Tokens after cutting.
     """
 
     texts: tuple[str, ...]
@@ -34,9 +34,9 @@ class Fitted:
 
 
 def cut(text: str, tokens: int, count: Count) -> str:
-    """Return as many whole words from the front of `text` as `tokens` allow.
+    """Return as many whole words from the start of `text` as fit into `tokens`.
 
-    Only where not even the first word fits is it cut inside: a script without spaces is one word.
+    A word is cut only if not even the first one fits: a script without spaces is one word.
     """
     if count(text) <= tokens:
         return text
@@ -44,7 +44,7 @@ def cut(text: str, tokens: int, count: Count) -> str:
     if not words:
         return ""
     first = words[0]
-    # A word is half a token or more, whatever counts: longer fronts need not be looked at.
+    # A word has at least half a token in any tokenizer, so longer prefixes can be skipped.
     ends = [word.end() for word in words[: 2 * tokens]]
     return _front(text, ends, tokens, count) or _front(
         text, range(first.start() + 1, first.end()), tokens, count
@@ -52,7 +52,7 @@ def cut(text: str, tokens: int, count: Count) -> str:
 
 
 def _front(text: str, ends: Sequence[int], tokens: int, count: Count) -> str:
-    """Return the longest front of a text that fits and stops at one of `ends`, by bisection."""
+    """Return the longest prefix that fits and ends at one of `ends`, by bisection."""
     low, high = 0, len(ends)
     while low < high:
         middle = (low + high + 1) // 2
@@ -64,7 +64,7 @@ def _front(text: str, ends: Sequence[int], tokens: int, count: Count) -> str:
 
 
 def shares(sizes: Sequence[int], room: int) -> list[int]:
-    """Divide `room` tokens among pieces: equal shares, none larger than its piece.
+    """Divide `room` tokens among texts: equal shares, none larger than its text.
 
     >>> shares([10, 100, 100], 90)
     [10, 40, 40]
@@ -85,15 +85,15 @@ def _too_small(sizes: Sequence[int], room: int, smallest_share: int) -> bool:
 def fit(
     texts: Sequence[str], room: int, smallest_share: int, count: Count, *, around: int = 0
 ) -> Fitted:
-    """Cut texts to equal shares of `room`; drop the last ones where a share would be too small.
+    """Cut texts to equal shares of `room`; drop the last ones if the shares would be too small.
 
     Args:
         texts: Strongest first.
         room: Tokens for all of them.
-        smallest_share: A piece whose equal share is below this is dropped, weakest first; one that
-            needs less than that is not.
-        count: Tokens of a text.
-        around: Tokens that each piece takes besides (its number, its delimiters).
+        smallest_share: A text whose equal share is below this is dropped, weakest first, unless it
+            is shorter than that.
+        count: Counts the tokens of a text.
+        around: Tokens of the frame around each text (dash, delimiters).
     """
     sizes = [count(text) for text in texts]
     keep = len(texts)

@@ -1,10 +1,10 @@
-"""check-stop: keep the best draft, and decide whether the loop goes round again.
+"""check-stop: keep the best draft, and decide whether the loop continues.
 
-Needs no language model. *Settled* is: from the second iteration on, the smallest cosine of the
-summaries and the draft to their predecessors is at least .95. A draft's worth is the mean of two
-cosines, draft to preference summary (topic encoder) and draft to style evidence (style encoder);
-where a side abstained the other counts whole. A draft that is not what was asked for (a rating
-without a number, nothing at all) is worth less than any other.
+Needs no language model. A run is *settled* if, from the second iteration on, the smallest cosine of
+the summaries and the draft to their predecessors is at least .95. The score of a draft is the mean
+of two cosines: draft to preference summary (topic encoder) and draft to style evidence (style
+encoder). If a side abstained, the other one counts alone. A draft in the wrong form (a rating
+without a number, an empty text) scores below any other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .state import Kept, StopReason, Update
 SETTLED_FROM = 0.95
 
 FLAWED = -1.0
-"""Score of a draft that is not what was asked for: no mean of cosines is lower."""
+"""Score of a draft in the wrong form: no mean of cosines is lower."""
 
 
 def build_check_stop(provide: ProvideParts) -> Node:
@@ -32,7 +32,7 @@ def build_check_stop(provide: ProvideParts) -> Node:
 
 
 async def check(turn: Turn) -> tuple[Update, dict[str, Any]]:
-    """Score the draft, keep the best one, and end the run or begin the next iteration."""
+    """Score the draft, keep the best one, and end the run or start the next iteration."""
     if "failure" in turn.state:
         return await finish_early(turn), {}
     score, similarity = await asyncio.to_thread(_measure, turn)
@@ -50,9 +50,9 @@ async def check(turn: Turn) -> tuple[Update, dict[str, Any]]:
 
 
 def stop_reason(turn: Turn, similarity: float | None) -> StopReason | None:
-    """Say why the run ends here, or None where it goes on.
+    """Return the reason why the run stops here, or None if it continues.
 
-    It also ends where the next iteration, taking as long as this one did, would pass the deadline.
+    A run also stops if an iteration as long as this one would pass the deadline.
     """
     summaries = turn.state["summaries"].values()
     if turn.iteration == 1 and all(summary is None for summary in summaries):
@@ -66,7 +66,7 @@ def stop_reason(turn: Turn, similarity: float | None) -> StopReason | None:
 
 
 def _better(turn: Turn, score: float) -> Kept:
-    """Return this draft or the one kept before; on ties the earlier stays."""
+    """Return the better of this draft and the one kept before; on ties the earlier one."""
     state = turn.state
     if turn.iteration > 1 and state["kept"]["score"] >= score:
         return state["kept"]
@@ -80,7 +80,7 @@ def _better(turn: Turn, score: float) -> Kept:
 
 
 def _measure(turn: Turn) -> tuple[float, float | None]:
-    """Return the draft's worth and the similarity to the iteration before (None in the first)."""
+    """Return the draft's score and the similarity to the previous iteration (None in the first)."""
     similarity = None
     if turn.iteration > 1:
         similarity = similarity_to_previous(turn.parts.topic_encoder, turn)
@@ -92,7 +92,7 @@ def _measure(turn: Turn) -> tuple[float, float | None]:
 def similarity_to_previous(encoder: Encoder, turn: Turn) -> float:
     """Return the smallest cosine of both summaries and the draft to their predecessors.
 
-    A side that abstains twice has not changed (1); one that abstains once has (0).
+    A side that abstains in both iterations has similarity 1, one that abstains in one of them 0.
     """
     state, previous = turn.state, turn.state["previous"]
     pairs = [(state["draft"], previous["draft"])]
@@ -110,7 +110,7 @@ def similarity_to_previous(encoder: Encoder, turn: Turn) -> float:
 
 
 def draft_score(parts: Parts, turn: Turn) -> float:
-    """Return how well the draft keeps to both sides, a mean of cosines."""
+    """Return how well the draft agrees with both sides, a mean of cosines."""
     state, scores = turn.state, []
     draft, summary = state["draft"], state["summaries"].get("preference")
     if summary is not None:

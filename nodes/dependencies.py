@@ -1,4 +1,4 @@
-"""What the nodes work with: handed in by whoever builds the graph, never looked up."""
+"""The dependencies of the nodes: handed in by the caller that builds the graph, never looked up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Role = Literal["style", "preference", "integrate"]
 
 
 class Retrieval(Search, Protocol):
-    """What the nodes ask of a store; `TextStore` is the real one."""
+    """The part of a store that the nodes use; `TextStore` implements it."""
 
     async def history(
         self, namespace: str, user_id: str, *, topic_id: str | None = None
@@ -27,7 +27,7 @@ class Retrieval(Search, Protocol):
 
 
 class Trace(Protocol):
-    """Where records of runs go; `EpisodeWriter` is the real one."""
+    """Stores records of runs; `EpisodeWriter` implements it."""
 
     def append(self, record: Episode) -> None:
         """Keep one record. May block."""
@@ -35,13 +35,13 @@ class Trace(Protocol):
 
 @dataclass(frozen=True)
 class ChatRole:
-    """The language model that does one role.
+    """The language model of one role.
 
     Attributes:
-        name: How the model is called in results and traces.
-        options: Decoding options that this model knows (temperature, n-grams not to repeat).
-        takes_adapters: Whether it knows the options `role`, `adapter` and `adapter_fallback`.
-        base: Fingerprint of its weights where they are loaded in this process; such a model knows
+        name: Name of the model in results and traces.
+        options: Decoding options that this model accepts (temperature, n-gram blocking).
+        takes_adapters: Whether it accepts the options `role`, `adapter` and `adapter_fallback`.
+        base: Fingerprint of its weights if they are loaded in this process; such a model accepts
             the option `capture` too.
     """
 
@@ -54,16 +54,16 @@ class ChatRole:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """How long prompts and answers may be, in tokens (defaults are for the bundled model).
+    """Maximum lengths of prompts and answers in tokens (defaults fit the bundled model).
 
     Attributes:
-        first: A whole prompt in the first iteration.
-        later: A whole prompt from the second iteration on (draft and partner's summary join).
-        request: What the request may take of it.
-        draft: What the current draft may take of it.
-        smallest_share: A piece of evidence that would get less is dropped, weakest first.
-        summary: Length of a summary.
-        answer: Length of a draft, by task.
+        first: The whole prompt in the first iteration.
+        later: The whole prompt from the second iteration on (with draft and partner's summary).
+        request: The request's share of a prompt.
+        draft: The current draft's share of a prompt.
+        smallest_share: Evidence that would get less is dropped, weakest first.
+        summary: A summary.
+        answer: A draft, by task.
     """
 
     first: int = 300
@@ -84,12 +84,12 @@ class Parts:
     Attributes:
         chat: The language model of each role; another trajectory's role falls back to
             `preference`'s.
-        count: Tokens of a text.
-        least_confidence: Below it a retrieval makes its side abstain without a call.
-        promoted: Returns the promoted adapter of each role; asked once a run, in a thread.
-        strategies: How evidence can be picked, by side and name.
-        trace: Where the record of each run goes, or None.
-        capture: Whether calls keep token ids and log-probabilities, where the model gives them.
+        count: Counts the tokens of a text.
+        least_confidence: A side abstains without a call if its retrieval has less confidence.
+        promoted: Returns the promoted adapter of each role; called once a run, in a thread.
+        strategies: Retrieval strategies by side and name.
+        trace: Stores the record of each run, or None.
+        capture: Whether calls keep token ids and log-probabilities, if the model returns them.
         namespace: Tenant of runs whose context names none.
     """
 
@@ -112,4 +112,4 @@ class Parts:
 
 
 ProvideParts = Callable[[], Awaitable[Parts]]
-"""Opens the parts on first use, so that a graph compiles without loading anything."""
+"""Opens the parts on first use, so a graph compiles without loading anything."""

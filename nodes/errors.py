@@ -1,12 +1,12 @@
-"""What can go wrong in a run of the loop, and what each error means to its caller.
+"""Errors of a run of the loop, and what each one means to the caller.
 
 `LoopError` is the base. Every message says what was expected, what came and what to do:
 
-- `RequestError`: the request can't be answered as it stands. Never retried.
-- `DeadlineError`: the run's time is spent. Never retried; the graph's error handler turns it into
-  the best draft so far, or lets it through where there is none.
+- `RequestError`: the request is not valid. Never retried.
+- `DeadlineError`: the deadline of the run passed. Never retried; the graph's error handler returns
+  the best draft so far, or raises the error if there is none.
 - `ModelCallError`: a language model failed. Retried while `transient`.
-- `RunFailedError`: what the caller sees when nothing could be saved.
+- `RunFailedError`: the run failed without a draft.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 class LoopError(RuntimeError):
     """Base of all errors of a run.
 
-    A RuntimeError, because LangGraph's server tells its clients the messages of built-in kinds of
-    error only; of all others it says "An internal error occurred".
+    A RuntimeError, because LangGraph's server passes on the messages of built-in errors only; for
+    all others its clients read "An internal error occurred".
     """
 
 
 class RequestError(LoopError):
-    """The request or its context is not usable."""
+    """The request or its context is not valid."""
 
 
 class DeadlineError(LoopError):
-    """A node would have passed the run's deadline."""
+    """A node would pass the run's deadline."""
 
     def __init__(self, node: str, deadline_s: float) -> None:
         super().__init__(
@@ -39,11 +39,11 @@ class DeadlineError(LoopError):
 
 
 class ModelCallError(LoopError):
-    """A language model's call failed.
+    """A call of a language model failed.
 
     Attributes:
-        transient: Whether calling again may help.
-        call: What was asked, as the run's record keeps it.
+        transient: Whether a retry may help.
+        call: The call as the run's record keeps it.
     """
 
     def __init__(

@@ -13,10 +13,10 @@ from .prompts import LEAST_CUT_TO_SAY, REASONERS, ReasonerText, integrate_prompt
 from .state import Request, Update
 
 UNPARSABLE = "unparsable"
-"""Said in the warnings where a rating's answer holds no number from 1 to 5."""
+"""The warning if the answer to a rating task holds no number from 1 to 5."""
 
 TITLE_WORDS = 10
-# One digit that is no part of another number, nor the scale of a rating ("0/5", "0 out of 5").
+# One digit that is not part of another number, nor the scale of a rating ("0/5", "0 out of 5").
 _RATING = re.compile(r"(?<![\d.,/-])(?<!out of )[1-5](?!\d|[.,]\d)")
 _DOUBLE_QUOTES = '"“”«»'
 _QUOTES = f"{_DOUBLE_QUOTES}'`"
@@ -35,7 +35,7 @@ def build_integrate(provide: ProvideParts, words: Mapping[str, ReasonerText] = R
 async def write_draft(
     turn: Turn, summaries: Mapping[str, str | None], words: Mapping[str, ReasonerText]
 ) -> tuple[str, dict[str, Any]]:
-    """Return the draft that the summaries lead to, and the log of how it came about."""
+    """Write the draft from the summaries; return it with its log entry."""
     parts, request = turn.parts, turn.request
     usable = {
         text.heading: summary
@@ -60,10 +60,10 @@ async def write_draft(
 
 
 def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
-    """Return the draft that an answer holds, and a warning where it is not what was asked for.
+    """Return the draft in an answer, and a warning if it is not in the requested form.
 
-    A rating is one integer from 1 to 5, a title one line of at most ten words; where a rating can't
-    be read the answer itself is the draft and the warning says `unparsable`.
+    A rating is one integer from 1 to 5, a title one line of at most ten words. If a rating can't be
+    parsed, the answer itself is the draft and the warning is `unparsable`.
     """
     text = unquoted(answer)
     if request.task == "rating":
@@ -79,7 +79,7 @@ def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
 
 
 def unquoted(text: str) -> str:
-    """Return a text without the quotes around the whole of it; an answer may break off inside."""
+    """Remove quotes around the whole text; the closing one may be missing in a cut answer."""
     text = text.strip()
     while text and text[0] in _QUOTES:
         quoted_inside = any(quote in text[1:] for quote in _DOUBLE_QUOTES)

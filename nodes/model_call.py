@@ -1,4 +1,4 @@
-"""One call of a language model by a node, and its record for the trace."""
+"""Call the language model of a role, and record the call for the trace."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FINAL = (
     ModelClosed,
     ModelNotFound,
     ModelUnusable,
-    RemoteFailed,  # it has been asked again as often as that helps
+    RemoteFailed,  # the model has retried already
 )
-"""What a model raises where calling again as before can't help."""
+"""Errors of a model that a retry can't fix."""
 
 _SAMPLING = ("temperature", "top_p", "seed", "max_tokens", "no_repeat_ngram_size")
 _CAPTURED = ("prompt_token_ids", "token_ids", "logprobs")
@@ -38,13 +38,13 @@ async def call_model(
 
     Args:
         turn: The node's turn.
-        role: Which model to ask.
-        prompt: What to ask.
-        max_tokens: Length of the answer at most.
-        options: Of this one call; in place of the role's of the same names.
+        role: The role whose model is called.
+        prompt: The prompt.
+        max_tokens: Maximum length of the answer.
+        options: Options of this call; they override the role's options of the same names.
 
     Raises:
-        ModelCallError: The model failed; transient unless it refused the call itself.
+        ModelCallError: The model failed; transient unless it refused the call.
     """
     chat = turn.parts.role(role)
     captured = turn.parts.capture and chat.base is not None
@@ -63,7 +63,7 @@ async def call_model(
         answer = await chat.model.ainvoke(prompt.messages, **given)
     except (LoopError, TimeoutError):
         raise
-    # The boundary to foreign code: any model may raise anything.
+    # The boundary to foreign code: a model may raise any error.
     except Exception as error:  # noqa: BLE001
         transient = not isinstance(error, FINAL)
         call["seconds"] = time.perf_counter() - begin
@@ -79,16 +79,16 @@ async def call_model(
 
 
 def _sampling(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return how tokens were chosen; None where that is left to the model, so not known."""
+    """Return the sampling settings; None if the model chooses them, so they are unknown."""
     if "temperature" not in options:
         return None
     return {name: options[name] for name in _SAMPLING if name in options}
 
 
 def _written(metadata: Mapping[str, Any], *, captured: bool) -> dict[str, Any]:
-    """Return what the model tells of its answer.
+    """Return what the model reports about its answer.
 
-    Only a model that was asked to capture is believed: others use the same names for other things.
+    Only a model that was asked to capture is trusted: others use the same names differently.
     """
     reason = metadata.get("finish_reason")
     told = {name: metadata.get(name) if captured else None for name in _CAPTURED}
@@ -96,7 +96,7 @@ def _written(metadata: Mapping[str, Any], *, captured: bool) -> dict[str, Any]:
 
 
 def _serving_options(turn: Turn, role: str) -> dict[str, Any]:
-    """Return what only models of this project know: the role, and its adapter."""
+    """Return the options that only models of this project accept: the role and its adapter."""
     if not turn.parts.role(role).takes_adapters:
         return {}
     name = turn.adapters.get(role, BASE)

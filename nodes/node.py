@@ -1,6 +1,6 @@
-"""One node's turn: what it is handed, the deadline it keeps, the log it leaves.
+"""The frame of every node: its inputs, the run's deadline, its log entry.
 
-`as_node` wraps a node's own work so that the six files beside this one hold nothing but theirs.
+`as_node` adds this frame to a node's own work, so the files of the nodes hold nothing else.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .strategies import Strategies, Strategy
 
 @dataclass(frozen=True)
 class Moment:
-    """Where in which run a node is called.
+    """Identifies a call of a node: the run and the iteration.
 
     Attributes:
-        run: Tells the run apart from others of its thread.
-        iteration: From 1.
-        started: When the run began, in seconds since 1970.
+        run: Distinguishes the run from others of its thread.
+        iteration: Counts from 1.
+        started: Start of the run, in seconds since 1970.
     """
 
     run: str
@@ -37,7 +37,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Turn:
-    """What a node works from in one iteration."""
+    """The inputs of a node in one iteration."""
 
     state: LoopState
     request: Request
@@ -54,7 +54,7 @@ class Turn:
         return self.started + self.context.deadline_s - time.time()
 
     def strategy(self, side: str) -> tuple[str, Strategy]:
-        """Return how a side picks its evidence in this run: the name, and what does it."""
+        """Return the retrieval strategy of a side in this run: its name and function."""
         name = self.context.strategies.get(side, "aligned")
         return name, self.parts.strategies[side][name]
 
@@ -73,15 +73,15 @@ class Node(Protocol):
 
 
 def read_context(runtime: Runtime[RunContext]) -> RunContext:
-    """Return what this run may set; that of an app's graph around the loop sets nothing."""
+    """Return the context of this run; the context of an app's own graph sets nothing."""
     return runtime.context if isinstance(runtime.context, RunContext) else RunContext()
 
 
 def check_strategies(context: RunContext, strategies: Strategies) -> None:
-    """Look whether every strategy is there that a run names.
+    """Check that every strategy that a run names exists.
 
     Raises:
-        RequestError: One is not.
+        RequestError: One does not exist.
     """
     for side, name in context.strategies.items():
         known = strategies.get(side)
@@ -97,17 +97,17 @@ def check_strategies(context: RunContext, strategies: Strategies) -> None:
 
 
 def in_tenant(context: RunContext, parts: Parts) -> RunContext:
-    """Return the context with the tenant of the parts, unless it names one itself."""
+    """Return the context with the tenant of the parts, unless it names its own."""
     if "namespace" in context.model_fields_set or context.namespace == parts.namespace:
         return context
     return context.model_copy(update={"namespace": parts.namespace})
 
 
 async def choose_adapters(state: LoopState, context: RunContext, parts: Parts) -> Mapping[str, str]:
-    """Return the adapter of each role that has one: chosen once, a run ends on what it began with.
+    """Return the adapter of each role that has one; a run keeps its choice to the end.
 
     Raises:
-        RequestError: One is named for a role that is not there, or whose model takes none.
+        RequestError: One is named for an unknown role, or for a model without adapters.
     """
     if not is_first_step(state):
         return state.get("chosen_adapters", {})
@@ -128,14 +128,14 @@ async def choose_adapters(state: LoopState, context: RunContext, parts: Parts) -
 
 
 def read_moment(state: LoopState, runtime: Runtime[RunContext]) -> Moment:
-    """Return where in which run a node is called."""
+    """Return the run and iteration of a call."""
     if not is_first_step(state):
         return Moment(state["run"], state["iteration"], state["started"])
     info = runtime.execution_info
-    if info is None:  # called by hand, outside of a graph
+    if info is None:  # called directly, outside a graph
         return Moment(uuid.uuid4().hex, 1, time.time())
-    # All nodes of the first step stand at one checkpoint, so they name the run alike. A retry does
-    # not begin the run anew.
+    # All nodes of the first step share one checkpoint, so they derive the same name. A retry does
+    # not start a new run.
     return Moment(info.checkpoint_id, 1, info.node_first_attempt_time or time.time())
 
 
@@ -143,17 +143,17 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
     """Return the LangGraph node `name` that does `work`.
 
     Args:
-        name: The node's id; its log stands in the state under `{name}@{iteration}`.
+        name: The node's id; the state keeps its log under `{name}@{iteration}`.
         provide: Opens the parts, on the first call.
-        work: What the node does.
-        may_overrun: For the node that ends a run: it is quick and has to be let finish.
+        work: The node's own work.
+        may_overrun: For the node that ends a run: it is quick and must be able to finish.
 
     Raises (from the node):
-        DeadlineError: The run's time was spent before the work was done.
+        DeadlineError: The deadline passed before the work was done.
     """
 
     async def node(state: LoopState, runtime: Runtime[RunContext]) -> Update:
-        if "failure" in state and not may_overrun:  # nothing is to be done but end the run
+        if "failure" in state and not may_overrun:  # the run only has to end
             return {"failure": state["failure"]}
         request = read_request(state)
         context = read_context(runtime)

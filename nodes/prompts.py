@@ -1,10 +1,10 @@
-"""Every prompt of the loop, for serving and training alike.
+"""All prompts of the loop; serving and training share them.
 
-What does not change between iterations (request, evidence) stands first, what does (draft, the
-partner's summary) behind it. Texts of users stand between delimiters that they cannot close.
-Wording is plain, so that it is good for a model of 135M parameters and for one of 7B: pieces are
-not numbered and nobody is called "the writer", for a small model goes on in the form of what it
-read last.
+Parts that do not change between iterations (request, evidence) come first, parts that change
+(draft, the partner's summary) after them. Texts of users stand between delimiters that they can't
+close. The
+wording is plain, so it works for models from 135M parameters on: evidence is not numbered and nobody
+is called "the writer", because a small model continues in the form of what it read last.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from .dependencies import PromptBudget
 from .state import Evidence, Request
 
 ABSTENTION = "No usable signal."
-"""What a reasoner answers where its evidence shows nothing."""
+"""The answer of a reasoner whose evidence shows nothing."""
 
 TEMPLATE_TOKENS = 14
-"""What a chat template adds to the two messages (ChatML: 13 tokens; Llama 3: 14)."""
+"""Tokens that a chat template adds to the two messages (ChatML: 13; Llama 3: 14)."""
 
 LEAST_CUT_TO_SAY = 0.01
-"""Share that was cut to fit a prompt from which the result's warnings say so."""
+"""The result carries a warning if a larger share of a prompt was cut."""
 
 LENGTH_TASKS = ("long", "free")
-"""Tasks in which a text like those of the evidence is to be written, no title and no rating."""
+"""Tasks whose answer is a text like the evidence, not a title or a rating."""
 
 LANGUAGES = {"en": "English", "pt": "Portuguese", "es": "Spanish", "de": "German", "fr": "French"}
 
 
 @dataclass(frozen=True)
 class ReasonerText:
-    """The words that make a reasoner.
+    """The wording of a reasoner's prompt.
 
     Attributes:
-        system: Its job, one sentence.
-        evidence_heading: Stands before other people's texts.
-        own_heading: Stands before the user's own texts (a reasoner that reads them).
-        question: What it has to answer.
-        heading: Stands before its summary in other prompts.
+        system: Its task in one sentence.
+        evidence_heading: Heading of other people's texts.
+        own_heading: Heading of the user's own texts (for a reasoner that reads them).
+        question: The question to answer.
+        heading: Heading of its summary in other prompts.
         tells_length: Whether it is told how long other people's texts are. What was cut does not
             show it, and small models can't count.
     """
@@ -84,7 +84,7 @@ REASONERS: Mapping[str, ReasonerText] = {"style": STYLE, "preference": PREFERENC
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt within its budget.
+    """A prompt that fits its budget.
 
     Attributes:
         system: The system turn.
@@ -98,7 +98,7 @@ class Prompt:
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        """Role and content of each turn, as LangChain takes them."""
+        """Role and content of each turn, in LangChain's form."""
         return [("system", self.system), ("user", self.user)]
 
 
@@ -116,10 +116,10 @@ def reasoner_prompt(
     """Build a reasoner's prompt.
 
     Args:
-        words: What makes this reasoner.
-        request: What has to be written.
+        words: The reasoner's wording.
+        request: The text to write.
         evidence: Other people's texts, strongest first.
-        own: The user's own texts, latest first; they get up to half of the evidence's room.
+        own: The user's own texts, latest first; they get up to half of the evidence's budget.
         draft: The current draft, from the second iteration on.
         partners: Heading and summary of the other trajectories, from the second iteration on.
         budget: Tokens for the whole and its shares.
@@ -162,10 +162,10 @@ def integrate_prompt(
     budget: PromptBudget,
     count: Count,
 ) -> Prompt:
-    """Build the prompt of integrate: the request and the summaries, never anybody's raw text.
+    """Build the prompt of integrate from the request and the summaries, without raw texts.
 
     Args:
-        request: What has to be written.
+        request: The text to write.
         summaries: Heading and summary of each trajectory that did not abstain.
         later: Whether this is the second iteration or a later one.
         budget: Tokens for the whole and its shares.
@@ -176,24 +176,24 @@ def integrate_prompt(
     headings = [f"{heading}: {fence('')}" for heading in summaries]
     frame = "\n".join([INTEGRATE, *headings, order])
     room = (budget.later if later else budget.first) - TEMPLATE_TOKENS - count(frame)
-    # Twice what a summary is asked to be: models miscount, and a good long one may stay.
+    # Twice the requested length of a summary: models miscount, and a good long one may stay.
     room = min(room, 2 * budget.summary * len(summaries))
     fitted = fit([neutralise(summary) for summary in summaries.values()], room, 1, count, around=2)
     said = [
         f"{heading}: {fence(text)}" for heading, text in zip(summaries, fitted.texts, strict=False)
     ]
-    # The order comes last: a small model goes on with what it read last.
+    # The instruction comes last: a small model continues with what it read last.
     return Prompt(INTEGRATE, "\n".join([*said, order]), _share_cut([asked_cut, fitted]))
 
 
 def typical_length(texts: Sequence[str]) -> int:
-    """Return the mean length in words, 0 without a word."""
+    """Return the mean length in words, 0 if there are no words."""
     counts = [count for text in texts if (count := len(text.split()))]
     return round(fmean(counts)) if counts else 0
 
 
 def _with_length(heading: str, pieces: Sequence[Evidence], request: Request) -> str:
-    """Add how long the texts are where one like them is to be written."""
+    """Add the length of the texts if the task is to write one like them."""
     length = typical_length([piece.body for piece in pieces])
     if not length or request.task not in LENGTH_TASKS:
         return heading
@@ -214,7 +214,7 @@ def _asked(request: Request, budget: PromptBudget, count: Count) -> tuple[str, F
 
 
 def _order(request: Request, asked: str, headings: Sequence[str]) -> str:
-    """Say what integrate has to write, with what it has been told (style, opinions)."""
+    """Return the instruction of integrate, given the summaries that it has (style, opinions)."""
     language = LANGUAGES.get(request.language, request.language)
     foreign = f" in {language}" if request.language != "en" else ""
     above = " and ".join(heading.lower() for heading in headings)
@@ -237,7 +237,7 @@ def _evidence_block(
     budget: PromptBudget,
     count: Count,
 ) -> tuple[str, Fitted]:
-    """List the pieces under their heading, cut to `room` tokens; "" where none has room."""
+    """List the evidence under its heading, cut to `room` tokens; "" if none fits."""
     shown = [_shown(piece, request) for piece in pieces]
     around = _piece_tokens(request, count)
     fitted = fit(shown, room, budget.smallest_share, count, around=around)
@@ -249,12 +249,12 @@ def _evidence_block(
 
 
 def _piece_tokens(request: Request, count: Count) -> int:
-    """Return what stands around one piece of evidence: dash, rating, delimiters, line break."""
+    """Return the frame of one piece of evidence: dash, rating, delimiters, line break."""
     return count(f"- {_rating(4.5, request)}{fence('x')}\n")
 
 
 def _shown(piece: Evidence, request: Request) -> str:
-    """Return what a prompt shows of a piece: titles matter where titles are at stake."""
+    """Return the part of a text that a prompt shows: its title too if one is to be written."""
     with_title = request.task in ("short", "rating") and piece.title
     return neutralise(f"{piece.title}: {piece.body}" if with_title else piece.body)
 

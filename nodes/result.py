@@ -1,4 +1,4 @@
-"""The end of a run: its result, and its record for the trace."""
+"""End a run: build its result and write its trace record."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .node import Moment, Turn, in_tenant, read_context, read_moment
 from .state import Kept, LoopState, NodeLog, RunContext, StopReason, Update, read_request
 
 GiveUp = Callable[[LoopState, Runtime[RunContext], BaseException], Awaitable[Update]]
-"""Deals with a node that failed: why the run has to end, or a clear error."""
+"""Handles a failed node: returns why the run ends, or raises a clear error."""
 
 ROLES = ("style", "preference", "integrate")
 
 SECONDS_FOR_PARTS = 1.0
-"""How long the end of a failed run waits for parts that are still being opened."""
+"""Seconds that a failed run waits for parts that are still opening."""
 
 FAILURES_REMEMBERED = 1000
-"""Failed runs of which is known that they have been told of."""
+"""Number of failed runs that are remembered, so each is recorded once."""
 
 UNSCORED = -1.0
-"""Score of a draft that check-stop did not get to: no cosine is lower."""
+"""Score of a draft that check-stop did not reach: no cosine is lower."""
 
 
 async def finished(
@@ -42,15 +42,15 @@ async def finished(
 ) -> Update:
     """Return the run's result as an update of the state, and write its trace.
 
-    Warnings about drafts are those of the kept one. Where the trace can't be written the result
-    says so: a full disk is no reason to lose a draft.
+    Warnings about drafts are those of the kept draft. If the trace can't be written, the result
+    carries a warning: a full disk must not lose a draft.
 
     Args:
         turn: The turn of the node that ends the run.
-        kept: The draft to give back, with what led to it.
+        kept: The draft to return, with its summaries and evidence.
         reason: Why the run ends.
-        last: What the ending node itself has to log.
-        warnings: What the ending node wants the caller to know.
+        last: Log entry of the node that ends the run.
+        warnings: Warnings of the node that ends the run.
     """
     log = log_of_run(turn.state, turn.run)
     if last is not None:
@@ -69,7 +69,7 @@ async def finished(
         "adapters": _adapters(log, roles),
         "timings": _timings(log, turn.started),
         "kept": dict(kept),
-        "request": {},  # the thread's next run has to bring its own
+        "request": {},  # the thread's next run must bring its own request
     }
     try:
         await write_trace(turn, log, update)
@@ -79,23 +79,23 @@ async def finished(
 
 
 def build_give_up(provide: ProvideParts) -> GiveUp:
-    """Return what deals with a node that failed for good.
+    """Return the handler of nodes that failed permanently.
 
-    Where there is a draft the update says why the run has to end. All nodes hand that on to
-    check-stop, which ends it: alone in its step, so that nothing of the other side's, which may be
-    at work yet, is mixed into the result.
+    If there is a draft, the handler's update states why the run ends. All nodes pass it on to
+    check-stop, which ends the run: check-stop is alone in its step, so nothing of the other side,
+    which may still be running, gets into the result.
 
-    Raises (from what is returned):
-        DeadlineError: The time was spent before there was a draft.
+    Raises (from the handler):
+        DeadlineError: The deadline passed before there was a draft.
         RunFailedError: A node failed before there was a draft.
-        LoopError: The request was not usable.
+        LoopError: The request was not valid.
     """
     told: OrderedDict[str, asyncio.Task[None]] = OrderedDict()
 
     async def give_up(
         state: LoopState, runtime: Runtime[RunContext], error: BaseException
     ) -> Update:
-        # Without a request there is no turn; a second failure is one of the end itself.
+        # Without a request there is no turn; a second failure comes from the handler itself.
         if isinstance(error, RequestError) or "failure" in state:
             raise error
         request, context = read_request(state), read_context(runtime)
@@ -113,8 +113,8 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
             told[now.run] = asyncio.create_task(_tell(turn, error))
             if len(told) > FAILURES_REMEMBERED:
                 told.popitem(last=False)
-        # Where both sides fail in one step, one record is written and both wait for it: the first
-        # error to be raised cancels whatever is still at work.
+        # If both sides fail in one step, one record is written and both wait for it: the first
+        # error raised cancels everything that is still running.
         await asyncio.shield(told[now.run])
         raise _clear(error)
 
@@ -122,7 +122,7 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
 
 
 def _clear(error: BaseException) -> BaseException:
-    """Return the error as the caller of a run without a draft sees it."""
+    """Return the error that the caller of a run without a draft receives."""
     if isinstance(error, LoopError):
         return error
     clear = RunFailedError(f"the run ended without a draft: {type(error).__name__}: {error}")
@@ -131,7 +131,7 @@ def _clear(error: BaseException) -> BaseException:
 
 
 async def _opened(provide: ProvideParts, error: BaseException) -> Parts:
-    """Return the parts; the error itself is raised where they are what the run waited for."""
+    """Return the parts; raise the given error if the run was waiting for them."""
     try:
         async with asyncio.timeout(SECONDS_FOR_PARTS):
             return await provide()
@@ -149,7 +149,7 @@ async def _tell(turn: Turn, error: BaseException) -> None:
 
 
 def _failed_call(now: Moment | Turn, error: BaseException) -> dict[str, NodeLog]:
-    """Return the entry in the log of a call that failed for good; retries leave none."""
+    """Return the log entry of a call that failed permanently; retries leave none."""
     if not isinstance(error, ModelCallError):
         return {}
     role, seconds = error.call["role"], error.call.get("seconds", 0.0)
@@ -159,13 +159,13 @@ def _failed_call(now: Moment | Turn, error: BaseException) -> dict[str, NodeLog]
 
 
 async def finish_early(turn: Turn) -> Update:
-    """Return the result of a run whose node failed: the best draft so far, and why it ended."""
+    """Return the result of a run whose node failed: the best draft so far and the reason."""
     failure = turn.state["failure"]
     return await finished(turn, _best_so_far(turn), failure["reason"], warnings=(failure["says"],))
 
 
 def _best_so_far(turn: Turn) -> Kept:
-    """Return the draft that check-stop kept, else the one that it failed on."""
+    """Return the draft that check-stop kept, or the one that it failed on."""
     state = turn.state
     if turn.iteration > 1:
         return state["kept"]
@@ -178,7 +178,7 @@ def _best_so_far(turn: Turn) -> Kept:
 async def write_trace(
     turn: Turn, log: dict[str, NodeLog], result: Update, *, error: BaseException | None = None
 ) -> None:
-    """Write the run's record, where records are kept."""
+    """Write the run's record if records are kept."""
     if turn.parts.trace is not None:
         from .trace import record_of
 
@@ -187,13 +187,13 @@ async def write_trace(
 
 
 def log_of_run(state: LoopState, run: str) -> dict[str, NodeLog]:
-    """Return the log of one run alone: a thread's state may hold an earlier run's."""
+    """Return the log of one run: the state of a thread may hold earlier runs, too."""
     log = state.get("log", {})
     return {key: entry for key, entry in log.items() if entry["run"] == run}
 
 
 def _said(log: dict[str, NodeLog], kept: Kept) -> list[str]:
-    """Return the warnings of a run, each once; of drafts only what was said of the kept one."""
+    """Return the warnings of a run, each once; those about drafts only for the kept draft."""
     said = [
         text
         for key, entry in log.items()
@@ -204,7 +204,7 @@ def _said(log: dict[str, NodeLog], kept: Kept) -> list[str]:
 
 
 def _adapters(log: dict[str, NodeLog], roles: Iterable[str]) -> dict[str, str]:
-    """Return what each role's last call ran on; a role that was not called used no adapter."""
+    """Return the adapter of each role's last call; a role without a call used none."""
     used = dict.fromkeys(roles, BASE)
     for entry in sorted(log.values(), key=lambda entry: entry["began"]):
         if "call" in entry:

@@ -1,14 +1,13 @@
-"""The loop's schemas: what comes in, what one run may set, what goes round, what comes out.
+"""The schemas of the loop: input, context, state and output.
 
-`Request`, `RunContext` and `Result` are what people and programs see, each field with a
-description. `LoopState` is what the nodes pass on; its values are plain JSON types, so that any
-checkpointer can keep them.
+`Request`, `RunContext` and `Result` are public; each of their fields has a description. `LoopState`
+is passed between nodes. Its values are plain JSON types, so any checkpointer can store them.
 
-A thread of `langgraph dev` runs the graph again and again over one state, so a run must never see
-what an earlier one left. The request's fields therefore live for one step only (`EphemeralValue`):
-whoever finds them in the state is in a run's first step. The two retrievals copy them to `request`,
-set `iteration` to 1, and every other value is written anew before it is read. A run that ends
-empties `request`, so that an input without any field is not taken for the earlier one.
+A thread of `langgraph dev` runs the graph repeatedly over one state, so a run must never read the
+values of an earlier run. Therefore the fields of the request live for one step only
+(`EphemeralValue`): if the state has them, the run is in its first step. Both retrievals copy them
+to `request` and set `iteration` to 1; every other value is written before it is read. A run clears
+`request` when it ends, so an input without fields is not mistaken for the previous request.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Update = dict[str, Any]
 
 
 class Request(BaseModel):
-    """Who wants what written (the graph's input)."""
+    """A request to write a text (the graph's input)."""
 
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
 
@@ -53,7 +52,7 @@ class Request(BaseModel):
 
     @property
     def words(self) -> str:
-        """The request's own words: all that is known of a user without history."""
+        """The request's own words: all that is known about a user without history."""
         wanted = {
             "long": (self.title,),
             "short": (self.text,),
@@ -64,7 +63,7 @@ class Request(BaseModel):
 
 
 class RunContext(BaseModel):
-    """What one run may set (the graph's context).
+    """Settings of one run (the graph's context).
 
     Dicts and lists are plain defaults, here and in `Result`: pydantic copies them for each object,
     and a `default_factory` would leave the schema, and so the form, without a default.
@@ -92,7 +91,7 @@ class RunContext(BaseModel):
 
 
 class Evidence(BaseModel):
-    """One retrieved text and why it was taken."""
+    """One retrieved text and why it was chosen."""
 
     text_id: str = Field(description="Content hash of the text.")
     user_id: str = Field(description="Who wrote it.")
@@ -106,7 +105,7 @@ class Evidence(BaseModel):
 
 
 class Result(BaseModel):
-    """What a run gives back (the graph's output)."""
+    """The result of a run (the graph's output)."""
 
     run_id: str = Field("", description="Names the run in the trace, for feedback on it.")
     text: str = Field("", description="The draft that was kept.")
@@ -135,7 +134,7 @@ class Result(BaseModel):
 
 
 class Kept(TypedDict):
-    """The best draft so far, with all that led to it."""
+    """The best draft so far, with its summaries and evidence."""
 
     text: str
     score: float
@@ -145,14 +144,14 @@ class Kept(TypedDict):
 
 
 class Failure(TypedDict):
-    """Why a run with a draft has to end: a node failed for good."""
+    """Why a run with a draft ends early: a node failed permanently."""
 
     reason: StopReason
     says: str
 
 
 class NodeLog(TypedDict):
-    """What one node did in one iteration; `run` tells runs of one thread apart."""
+    """What one node did in one iteration; `run` distinguishes the runs of one thread."""
 
     run: str
     began: float
@@ -177,7 +176,7 @@ def merge(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
 
 
 def newest(old: Any, new: Any) -> Any:
-    """Take the later value: both retrievals write the same one."""
+    """Return the later value: both retrievals write the same one."""
     return new
 
 
@@ -187,9 +186,9 @@ def _fleeting() -> EphemeralValue[Any]:
 
 
 class LoopState(TypedDict, total=False):
-    """What the nodes pass on."""
+    """The state that the nodes share."""
 
-    # The request, for one step; `text` is also the result's.
+    # The request, for one step; `text` is also a field of the result.
     user_id: Annotated[str, _fleeting()]
     task: Annotated[Task, _fleeting()]
     topic_id: Annotated[str | None, _fleeting()]
@@ -198,7 +197,7 @@ class LoopState(TypedDict, total=False):
     rating: Annotated[float | None, _fleeting()]
     instruction: Annotated[str | None, _fleeting()]
     language: Annotated[str, _fleeting()]
-    # What goes round.
+    # Carried between nodes and iterations.
     request: Annotated[dict[str, Any], newest]
     run: Annotated[str, newest]
     iteration: Annotated[int, newest]
@@ -209,7 +208,7 @@ class LoopState(TypedDict, total=False):
     kept: Annotated[Kept, newest]
     log: Annotated[dict[str, NodeLog], merge]
     failure: Annotated[Failure, _fleeting()]
-    # What comes out.
+    # The result.
     run_id: Annotated[str, _fleeting()]
     summaries: Annotated[dict[str, str | None], merge]
     evidence: Annotated[dict[str, list[dict[str, Any]]], merge]
@@ -228,7 +227,7 @@ REQUEST_FIELDS = tuple(Request.model_fields)
 
 
 def is_first_step(state: LoopState) -> bool:
-    """Say whether a run has only begun (its request is still in the state)."""
+    """Return whether a run is in its first step (its request is still in the state)."""
     return any(name in state for name in REQUEST_FIELDS) or not state.get("request")
 
 
@@ -236,7 +235,7 @@ def read_request(state: LoopState) -> Request:
     """Return the run's request.
 
     Raises:
-        RequestError: A field is missing or wrong; says which and what was expected.
+        RequestError: A field is missing or wrong; names the field and what was expected.
     """
     if not is_first_step(state):
         return Request.model_validate(state["request"])
@@ -245,10 +244,10 @@ def read_request(state: LoopState) -> Request:
 
 
 def validate_request(fields: dict[str, Any]) -> Request:
-    """Return the fields as a request that can be answered.
+    """Validate the fields and return them as a request.
 
     Raises:
-        RequestError: As above, also where the task lacks the words that it works from.
+        RequestError: A field is missing or wrong, or the task lacks the text that it needs.
     """
     try:
         request = Request.model_validate(fields)

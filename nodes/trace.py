@@ -1,7 +1,4 @@
-"""From the log of a run to its trace record (schema in `stores/episode_schema.py`).
-
-From what a store found to evidence as results and prompts show it.
-"""
+"""Build the trace record of a run (schema: `stores/episodes/schema.py`) and its evidence."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ def record_of(
 
     Args:
         turn: The turn of the node that ended it.
-        log: What its nodes did, by `{node}@{iteration}`.
-        result: What it gives back; empty where it failed.
+        log: Log entries of its nodes, by `{node}@{iteration}`.
+        result: Its result; empty if it failed.
         error: Why it failed.
     """
     kept = result["kept"]["iteration"] if result else None
@@ -83,7 +80,7 @@ def _evidence(pieces: list[dict[str, Any]]) -> tuple[EvidenceRecord, ...]:
 
 
 def evidence_of_hits(found: Found, strategy: str, request: Request) -> list[dict[str, Any]]:
-    """Return what was found as evidence, best first."""
+    """Return the hits of a search as evidence, best first."""
     return [
         _evidence_of_hit(hit.text, request, score=hit.score, strategy=strategy, reason=hit.reason)
         for hit in found.hits
@@ -93,7 +90,7 @@ def evidence_of_hits(found: Found, strategy: str, request: Request) -> list[dict
 def log_of_retrieval(
     found: Found, evidence: list[dict[str, Any]], confidence: float
 ) -> dict[str, Any]:
-    """Return what a retrieval leaves in the log."""
+    """Return the log entry of a retrieval."""
     return {
         "evidence": evidence,
         "confidence": confidence,
