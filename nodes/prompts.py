@@ -2,9 +2,9 @@
 
 Parts that do not change between iterations (request, evidence) come first, parts that change
 (draft, the partner's summary) after them. Texts of users stand between delimiters that they can't
-close. The
-wording is plain, so it works for models from 135M parameters on: evidence is not numbered and nobody
-is called "the writer", because a small model continues in the form of what it read last.
+close. The wording is plain, so it works for models from 135M parameters on: evidence is not
+numbered and nobody is called "the writer", because a small model continues in the form of what it
+read last.
 """
 
 from __future__ import annotations
