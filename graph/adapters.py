@@ -1,4 +1,4 @@
-"""The adapters that a process serves: any by its name, and the promoted ones of its own models."""
+"""The adapters that a process serves: any by name, and the promoted ones of its models."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 
 
 class ServedAdapters:
-    """What a folder of adapters offers to models. Every method blocks.
+    """The adapters of a folder, for models to load. Every method blocks.
 
     Args:
-        folder: Where the registry keeps them; need not be there yet.
+        folder: Folder of the registry; it need not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,10 +28,10 @@ class ServedAdapters:
         self._registry = AdapterRegistry(folder)
 
     def find(self, name: str) -> AdapterFiles:
-        """Return where an adapter lies, for a model to load it.
+        """Return the files of an adapter, for a model to load.
 
         Raises:
-            AdapterError: It is not there, damaged, or of a kind that is not served.
+            AdapterError: It does not exist, is damaged, or is of a kind that can't be served.
         """
         from ..models.local.adapters import AdapterFiles
 
@@ -39,10 +39,9 @@ class ServedAdapters:
         return AdapterFiles(adapter.path, adapter.manifest.base)
 
     def promoted_for(self, chat: Mapping[str, BaseChatModel]) -> Callable[[], Mapping[str, str]]:
-        """Return what tells the promoted adapter of each role whose model it was made for.
+        """Return a function that returns the promoted adapters which fit the models of their roles.
 
-        A promoted adapter stays promoted while another model is tried out: it is left aside, and
-        the log says so.
+        A promoted adapter of another model stays promoted, is not served, and is logged.
 
         Args:
             chat: The language model of each role.
@@ -66,7 +65,7 @@ class ServedAdapters:
         return promoted
 
     def _fits(self, name: str, role: str, model: str | None) -> bool:
-        """Say whether an adapter was made for a role's model, by its fingerprint."""
+        """Return whether an adapter was trained on a role's model, by its fingerprint."""
         from ..stores.errors import AdapterError
 
         try:

@@ -1,6 +1,6 @@
 r"""The loop as a LangGraph state machine: nodes and edges only.
 
-Both trajectories run side by side; from check-stop the way goes back to both, or ends:
+Both trajectories run in parallel; check-stop continues with both of them, or ends the run:
 
     START -> style-retrieve ------> style-reason ------+
          \-> preference-retrieve -> preference-reason -+-> integrate -> check-stop -> END
@@ -36,13 +36,13 @@ def build_graph(
 
     Args:
         provide: Opens the parts on first use; nothing is loaded before a node runs.
-        trajectories: What the loop knows users by.
+        trajectories: The trajectories of the loop.
     """
     words = {trajectory.name: trajectory.words for trajectory in trajectories}
     retrievals = [f"{trajectory.name}-retrieve" for trajectory in trajectories]
 
     def route_after_check(state: LoopState) -> list[str] | str:
-        # To all retrievals or to none: a branch to one would end the other sides silently.
+        # To all retrievals or to none: a branch to one would silently end the other sides.
         return END if state.get("stop_reason") else retrievals
 
     builder = StateGraph(
@@ -60,8 +60,8 @@ def build_graph(
         _add(builder, reasoner, trajectory.build_reason(provide, words))
         builder.add_edge(START, retrieval)
         builder.add_edge(retrieval, reasoner)
-        # One edge each and no join: all trajectories take two steps, so that integrate is called
-        # once, and the server, whose reading of a join is broken, shows it as next at a breakpoint.
+        # One edge each instead of a join: all trajectories take two steps, so integrate is called
+        # once. The server shows a join wrongly as the next node at a breakpoint.
         builder.add_edge(reasoner, "integrate")
     _add(builder, "integrate", build_integrate(provide, words))
     _add(builder, "check-stop", build_check_stop(provide))
@@ -71,7 +71,7 @@ def build_graph(
 
 
 def is_transient(error: Exception) -> bool:
-    """Say whether calling a node again may help; a spent deadline or a timeout never does."""
+    """Return whether a retry of a node may help; never after a deadline or a timeout."""
     if isinstance(error, ModelCallError):
         return error.transient
     if isinstance(error, (LoopError, NodeTimeoutError, TimeoutError)):
@@ -91,9 +91,9 @@ def _error_handler(provide: ProvideParts, trajectories: Sequence[Trajectory]) ->
         after[f"{trajectory.name}-reason"] = "integrate"
 
     async def handle(state: LoopState, error: NodeError, runtime: Runtime[RunContext]) -> Any:
-        """Let check-stop give back the best draft so far, or raise a clear error.
+        """Let check-stop return the best draft so far, or raise a clear error.
 
-        The way there is the usual one: both sides stay in step, so that check-stop is called once.
+        The path is the usual one: both sides stay in step, so check-stop is called once.
         """
         update = await give_up(state, runtime, error.error)
         return Command(update=update, goto=after[error.node])

@@ -1,4 +1,4 @@
-"""What happens during a run, as `Personalizer.astream` tells it."""
+"""The events of a run that `Personalizer.astream` yields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..nodes.state import Result
 
 @dataclass(frozen=True)
 class DraftToken:
-    """A piece of the draft as it is being written; a new `iteration` begins a new draft."""
+    """A part of the draft while it is generated; a new `iteration` starts a new draft."""
 
     text: str
     iteration: int
@@ -21,17 +21,17 @@ class DraftToken:
 
 @dataclass(frozen=True)
 class NodeUpdate:
-    """What a node wrote to the loop's state."""
+    """The update that a node wrote to the state."""
 
     node: str
     update: Mapping[str, Any]
 
 
 Event = DraftToken | NodeUpdate | Result
-"""What `Personalizer.astream` yields; the last one is the `Result`."""
+"""An event of `Personalizer.astream`; the last one is the `Result`."""
 
 STREAM_MODES: tuple[StreamMode, ...] = ("updates", "messages", "values")
-"""What `read_events` needs the graph to stream."""
+"""The stream modes of the graph that `read_events` needs."""
 
 
 async def read_events(stream: AsyncIterator[Any]) -> AsyncIterator[Event]:

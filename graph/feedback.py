@@ -1,4 +1,4 @@
-"""Keep what a user said of a draft, where the record of its run is."""
+"""Store feedback on a draft beside the record of its run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..nodes.errors import RequestError
 def give_feedback_on(
     trace: Path | None, namespace: str | None, run_id: str, said: Mapping[str, Any]
 ) -> None:
-    """Keep feedback on a run. Blocks.
+    """Store feedback on a run. Blocks.
 
     Args:
         trace: Folder of the records of runs.
-        namespace: The tenant whose run it has to be; none: any.
+        namespace: The tenant that the run must belong to; None for any.
         run_id: `Result.run_id`.
         said: Fields of `Feedback`.
 
     Raises:
-        RequestError: No trace is kept, or there is no such field or value.
-        StoreError: It says nothing, or there is no such run.
+        RequestError: No trace is kept, or a field or value is not valid.
+        StoreError: The feedback is empty, or there is no such run.
     """
     from pydantic import ValidationError
 

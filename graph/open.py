@@ -1,8 +1,6 @@
-"""Open what a run works with: encoders, store, language models.
+"""Open the parts of a run: encoders, store, language models.
 
-Who watches the language model of a process at work, as the settings say.
-
-The store that serves where none is named: the sample corpus, ingested once into the cache.
+Without a store's name the sample corpus serves, ingested once into the cache.
 """
 
 from __future__ import annotations
@@ -33,12 +31,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_watches(settings: Settings) -> Iterator[tuple[Watch, ...]]:
-    """Open the watches that are asked for: none by default. Entering and leaving block.
+    """Open the watches of the model that the settings ask for: none by default. Blocks.
 
-    They are to be left after the model was closed, so that they are told of its last batch.
+    Close them after the model, so that they receive its last batch.
 
     Raises:
-        ModelNotFound: Spans are asked for, and OpenTelemetry is not installed.
+        ModelNotFound: Spans are requested, and OpenTelemetry is not installed.
     """
     spans = (_open_spans(settings.model),) if settings.otel else ()
     if settings.stats is None:
@@ -69,28 +67,28 @@ Models = Mapping[str, "BaseChatModel"]
 ROLES = ("style", "preference", "integrate")
 
 LEAST_CONFIDENCE = {"style": 0.1, "preference": 0.05}
-"""Below it a side abstains.
+"""A side with less confidence abstains.
 
-Style: measured by `patlm bench evidence` on the `gate` split of instruments (.100): below it people
-who write alike are farther from what somebody really writes than people drawn at random, above it
-they are nearer (docs/retrieval.md). Preference: a guess, for evidence without any ground.
+Style: measured by `patlm bench evidence` on the `gate` split of instruments (.100): below it, style
+neighbours are farther from what a person really writes than random people, above it they are nearer
+(docs/retrieval.md). Preference: not measured; it excludes evidence without any support.
 """
 
 NO_REPEAT_NGRAM = 4
-"""Length of the n-grams that an answer of a local model may not repeat: greedy decoding loops."""
+"""Length of the n-grams that a local model may not repeat: greedy decoding loops."""
 
 
 @asynccontextmanager
 async def open_parts(
     settings: Settings, *, models: Models | None = None, progress: Progress | None = None
 ) -> AsyncIterator[Parts]:
-    """Open store and models as the settings say, and close them afterwards.
+    """Open store and models by the settings, and close them afterwards.
 
     Args:
-        settings: Where they come from.
-        models: Language models by role that the caller has opened, and will close.
-        progress: Called with the share done, 0 to 1, and what is being done, while bundled weights
-            are converted.
+        settings: Names of store and models.
+        models: Language models by role that the caller has opened and will close.
+        progress: Called with the share done, 0 to 1, and a message, while bundled weights are
+            converted.
 
     Raises:
         StoreError: The store can't be opened.
@@ -122,13 +120,13 @@ async def open_store(
     style_encoder: str = OWN,
     first: Sequence[str] = (),
 ) -> AsyncIterator[TextStore]:
-    """Open a store, made where there is none; without a URI, that of the sample corpus.
+    """Open a store, or create it; without a URI, the store of the sample corpus.
 
     Args:
         uri: Directory or object-store URI.
         encoder: The topic encoder: bundled, a path or a hub id.
         style_encoder: See `open_encoders`.
-        first: The texts that a new store will begin with, for its style encoder's statistics.
+        first: The first texts of a new store, for its style encoder's statistics.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
@@ -148,11 +146,11 @@ async def open_store_and_encoders(
     first: Sequence[str] = (),
     dtype: str = "auto",
 ) -> AsyncIterator[tuple[TextStore, Encoders]]:
-    """Open a store, as `open_store` does, and give its encoders along: to search it.
+    """Open a store like `open_store`, and return its encoders, too.
 
-    Beside its arguments, `dtype` is that of `open_encoders`.
+    `dtype` is that of `open_encoders`.
     """
-    # In a thread: what it imports looks at the disk, which `langgraph dev` takes for blocking.
+    # In a thread: its imports read the disk, which `langgraph dev` reports as blocking.
     await asyncio.to_thread(import_module, "..stores.texts.reembed", __package__)
     await asyncio.to_thread(import_module, "..stores.texts.store", __package__)
     from ..stores.texts.store import TextStore
@@ -167,9 +165,9 @@ async def open_store_and_encoders(
 
 @asynccontextmanager
 async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
-    """Open a store that is there without loading its encoders: to count or to forget.
+    """Open an existing store without loading its encoders: to count or to forget.
 
-    Without a URI that of the sample corpus, which is filled first where it has not been.
+    Without a URI, the store of the sample corpus, which is filled first if needed.
 
     Raises:
         StoreError: There is no store, or it can't be opened.
@@ -188,12 +186,12 @@ async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
 def open_chat(
     settings: Settings, *, progress: Progress | None = None, watches: Sequence[Watch] = ()
 ) -> Iterator[BaseChatModel]:
-    """Open the language model that the settings name, and close it afterwards. Blocks.
+    """Open the language model of the settings, and close it afterwards. Blocks.
 
     Args:
-        settings: Which one, and where adapters are.
+        settings: Name of the model and folder of the adapters.
         progress: See `open_parts`.
-        watches: Told of each batch of a model that is loaded here, beside those of the settings.
+        watches: Receive a report of each batch of a local model, like those of the settings.
 
     Raises:
         ModelError: It can't be loaded.
@@ -238,7 +236,7 @@ def _make_parts(
 
 
 def chat_role(model: BaseChatModel) -> ChatRole:
-    """Return a language model with the decoding options that its kind knows."""
+    """Return a language model with the decoding options that its kind accepts."""
     from ..models.local.chat_model import LocalChatModel
     from ..models.open import model_name
     from ..models.remote.chat_model import RemoteChatModel
@@ -252,7 +250,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             base=model.fingerprint,
         )
     if isinstance(model, RemoteChatModel):
-        # Greedy where the server is one's own; a provider's newest models take no temperature.
+        # Greedy on one's own server; the newest models of providers refuse a temperature.
         own = model.server.base_url is not None
         return ChatRole(
             model,
@@ -264,7 +262,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
 
 
 async def sample_store_path(topic: str, style: str) -> str:
-    """Return the sample corpus's store, filling it on the first call of this machine.
+    """Return the path of the sample corpus's store, filled on the first call on this machine.
 
     Args:
         topic: The topic encoder by name.
@@ -288,7 +286,7 @@ def _place(topic: str, style: str) -> Path:
 
 
 async def _fill(path: Path, topic: str, style: str) -> None:
-    """Fill a folder of its own, then put it in place: a process that is killed leaves no half."""
+    """Fill a temporary folder, then rename it: a killed process leaves no partial store."""
     rows = await asyncio.to_thread(_rows)
     from ..stores.datasets.ingest import ingest
 
@@ -300,7 +298,7 @@ async def _fill(path: Path, topic: str, style: str) -> None:
 
 
 def _rows() -> RowFile:
-    """Open the sample corpus. In a thread, with the imports: both look at the disk."""
+    """Open the sample corpus. Runs in a thread, with its imports: both read the disk."""
     from ..stores.datasets import ingest  # noqa: F401 - so that they are loaded for the caller
     from ..stores.datasets.formats import read_texts
     from ..stores.datasets.sample import sample_corpus
@@ -312,7 +310,7 @@ def _rows() -> RowFile:
 def _put(fresh: Path, path: Path) -> None:
     try:
         fresh.rename(path)
-    except OSError:  # another process was quicker; its store is the same
+    except OSError:  # another process was faster; its store is the same
         shutil.rmtree(fresh)
         if not path.exists():
             raise

@@ -1,4 +1,4 @@
-"""The API for assistant apps: one object that remembers, writes and forgets.
+"""The API for assistant apps: one object that adds texts, writes and forgets.
 
 Example:
     async with Personalizer("my-store") as personalizer:
@@ -40,15 +40,15 @@ _ROLES = ("style", "preference", "integrate")
 class Personalizer:
     """Writes for the users of a store.
 
-    Opened by `async with`, or by the first call; `write` may also be called outside of any event
-    loop. Store and models are opened once and shared by all calls.
+    Opened by `async with` or by the first call; `write` may also be called outside an event loop.
+    Store and models are opened once and shared by all calls.
 
     Args:
-        store: Directory or object-store URI; none: PATLM_STORE, else the sample corpus.
+        store: Directory or object-store URI. Default: PATLM_STORE, or the sample corpus.
         model: The language model: `bundled`, a path, a hub id, `provider:model`,
-            `python:package.module:factory`, or a LangChain chat model; none: PATLM_MODEL.
-        roles: Chat models for single roles (style, preference, integrate).
-        trace: Folder for the record of each run; none: PATLM_TRACE, else no records.
+            `python:package.module:factory`, or a LangChain chat model. Default: PATLM_MODEL.
+        roles: Chat models of single roles (style, preference, integrate).
+        trace: Folder for the record of each run. Default: PATLM_TRACE, or no records.
         namespace: Tenant of all calls.
         settings: Further settings by name (`encoder`, `style_encoder`, `dtype`).
     """
@@ -108,20 +108,20 @@ class Personalizer:
         language: str = "en",
         shared: bool = False,
     ) -> Added:
-        """Remember a text that a user wrote.
+        """Add a text that a user wrote.
 
         Args:
-            user_id: Who wrote it.
+            user_id: The author.
             body: The text.
-            topic_id: What it is about.
+            topic_id: The topic of the text.
             title: Its title.
             rating: The user's rating, 1 to 5.
-            timestamp: When, in milliseconds since 1970; none: now.
+            timestamp: Time of writing in milliseconds since 1970. Default: now.
             language: ISO 639-1 code.
-            shared: Whether it may serve as evidence for other users.
+            shared: Whether the text may be evidence for other users.
 
         Raises:
-            RequestError: There is no user or no text.
+            RequestError: The user or the text is empty.
         """
         from ..stores.types import Text
 
@@ -156,20 +156,20 @@ class Personalizer:
         """Write for a user.
 
         Args:
-            user_id: Whom to write for.
+            user_id: The user to write for.
             task: long (a text from `title`), short (a title from `text`), rating (1-5 from both)
-                or free (from `instruction`); none: told by which of the three is given.
-            topic_id: What it is about, as the store names it.
+                or free (from `instruction`). Default: inferred from which of the three is given.
+            topic_id: The topic's id in the store.
             title: The title (long, rating).
             text: The text (short, rating).
-            instruction: What to write (free).
-            rating: The user's own rating, where known.
+            instruction: The instruction (free).
+            rating: The user's own rating, if known.
             language: Language of the draft.
             context: Fields of `RunContext`: `k`, `max_iterations`, `deadline_s`, ...
 
         Raises:
-            RequestError: The request can't be answered as it stands.
-            DeadlineError: The time was spent before there was a draft.
+            RequestError: The request is not valid.
+            DeadlineError: The deadline passed before there was a draft.
             LoopError: A model failed before there was a draft.
         """
         request = read_fields(
@@ -187,10 +187,10 @@ class Personalizer:
         return await self._run(request, self._context(context))
 
     def write(self, user_id: str, **request: Any) -> Result:
-        """Write for a user, outside of any event loop; arguments as those of `awrite`.
+        """Write for a user outside an event loop; arguments are those of `awrite`.
 
         Raises:
-            LoopError: An event loop is running here: use `await personalizer.awrite(...)`.
+            LoopError: An event loop is running: use `await personalizer.awrite(...)`.
         """
         try:
             asyncio.get_running_loop()
@@ -207,11 +207,11 @@ class Personalizer:
         """Write for many users at once; waiting model calls share batches.
 
         Args:
-            requests: Requests, or mappings of the fields that `awrite` takes.
-            context: Fields of `RunContext`, for all of them.
+            requests: Requests, or mappings with the arguments of `awrite`.
+            context: Fields of `RunContext`, for all requests.
 
         Raises:
-            LoopError: As `awrite`, for the first request that fails; the others are given up.
+            LoopError: As `awrite`, for the first request that fails; the others are cancelled.
         """
         shared = self._context(context)
         ready = [
@@ -226,7 +226,7 @@ class Personalizer:
         return [run.result() for run in runs]
 
     async def astream(self, user_id: str, **request: Any) -> AsyncIterator[Event]:
-        """Write for a user and yield what happens: node updates, draft tokens, the result.
+        """Write for a user and yield events: node updates, draft tokens, the result.
 
         Arguments and errors are those of `awrite`.
         """
@@ -240,14 +240,14 @@ class Personalizer:
             yield event
 
     async def feedback(self, run_id: str, **said: Any) -> None:
-        """Keep what the user said of a draft, beside the run's record in the trace.
+        """Store the user's feedback on a draft, beside the run's record in the trace.
 
         Args:
             run_id: `Result.run_id`.
-            said: `accepted` (as it is), `edited` (the draft as corrected), `rating` (1 to 5).
+            said: `accepted` (unchanged), `edited` (the corrected draft), `rating` (1 to 5).
 
         Raises:
-            RequestError, StoreError: No trace is kept, or such a run or value is not there.
+            RequestError, StoreError: No trace is kept, or the run or a value is not valid.
         """
         from .feedback import give_feedback_on
 
@@ -262,9 +262,9 @@ class Personalizer:
         The receipt names the adapters that were trained on the person's texts.
 
         Args:
-            user_id: Whom to forget.
+            user_id: The user to forget.
             episodes: Folders of collected episodes.
-            dry_run: Only say what would be removed.
+            dry_run: Only report what would be removed.
         """
         from .forget import forget_user
         from .settings import adapters_folder
@@ -296,5 +296,5 @@ class Personalizer:
         from .open import open_parts
 
         async with open_parts(self.settings, models=self._models) as parts:
-            # Runs of `.graph` itself, as a node of an app, stay in this tenant too.
+            # Runs of `.graph` itself, as a node of an app, use this tenant, too.
             yield replace(parts, namespace=self.namespace)

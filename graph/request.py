@@ -1,4 +1,4 @@
-"""From the arguments of a call to a request and its context, with errors that say what is wrong."""
+"""Build a request and its context from the arguments of a call, with clear errors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..nodes.state import Request, RunContext, validate_request
 
 
 def read_fields(fields: Mapping[str, Any]) -> Request:
-    """Return a request by its fields, its task told by what is given where it is not named.
+    """Return a request from its fields; the task is inferred if it is not given.
 
     Raises:
-        RequestError: It can't be answered as it stands.
+        RequestError: The request is not valid.
     """
     task = fields.get("task") or infer_task(
         fields.get("title"), fields.get("text"), fields.get("instruction")
@@ -26,10 +26,10 @@ def read_fields(fields: Mapping[str, Any]) -> Request:
 def infer_task(
     title: str | None, text: str | None, instruction: str | None
 ) -> Literal["long", "short", "free"]:
-    """Return the task that what is given asks for: instruction, else text, else title.
+    """Infer the task from the fields: an instruction, or else a text, or else a title.
 
     Raises:
-        RequestError: Nothing is given.
+        RequestError: None of them is given.
     """
     if instruction:
         return "free"
@@ -43,10 +43,10 @@ def infer_task(
 
 
 def read_context_fields(fields: Mapping[str, Any]) -> RunContext:
-    """Return what a run may set, by its fields.
+    """Return the context of a run from its fields.
 
     Raises:
-        RequestError: There is no such field, or its value is not one that it takes.
+        RequestError: There is no such field, or its value is not valid.
     """
     try:
         return RunContext(**fields)

@@ -1,4 +1,4 @@
-"""The retrievals alone: whom the loop would bring in for a request, and why, without a model."""
+"""Run the retrievals alone: the evidence of a request and the reasons, without a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .open import LEAST_CONFIDENCE, open_store_and_encoders
 
 
 class NearUser(BaseModel):
-    """Another user whom a side found."""
+    """A neighbour that a side found."""
 
     side: str = Field(description="The trajectory.")
     user_id: str = Field(description="Who.")
@@ -24,7 +24,7 @@ class NearUser(BaseModel):
 
 
 class Retrieved(BaseModel):
-    """What the retrievals of a request's first iteration bring back."""
+    """The retrievals of a request's first iteration."""
 
     evidence: dict[str, list[Evidence]] = Field(description="Other people's texts, by side.")
     own: list[Evidence] = Field(description="The user's own texts that style-reason would read.")
@@ -40,10 +40,10 @@ class Retrieved(BaseModel):
 async def open_retrieval(
     store: str | None, *, encoder: str = "bundled", style_encoder: str = OWN
 ) -> AsyncIterator[Parts]:
-    """Open what retrieving needs: a store and its encoders, no language model.
+    """Open what a retrieval needs: a store and its encoders, no language model.
 
     Args:
-        store: Directory or object-store URI; none: the sample corpus.
+        store: Directory or object-store URI. Default: the sample corpus.
         encoder: The topic encoder: bundled, a path or a hub id.
         style_encoder: See `encoders.open_encoders`.
 
@@ -67,12 +67,12 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
     """Run the retrieval nodes of the loop for a request.
 
     Args:
-        parts: Of which store and encoders are used.
-        request: Who wants what written.
+        parts: Their store and encoders are used.
+        request: The request.
         context: As for a whole run.
 
     Raises:
-        RequestError: The context names a strategy that is not there.
+        RequestError: The context names an unknown strategy.
     """
 
     async def provide() -> Parts:
@@ -96,7 +96,7 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
         pool_sizes={side: log["pool_size"] for side, log in logs.items()},
         cold_start=state["cold_start"],
         confidence=state["confidence"],
-        # A style side that doubts its neighbours reads the user's own texts, where there are some.
+        # A style side without confidence in its neighbours still reads the user's own texts.
         abstains=[side for side in doubtful if side != "style" or not state["own"]],
         timings={side: log["seconds"] for side, log in logs.items()},
     )

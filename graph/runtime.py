@@ -1,7 +1,7 @@
-"""A process's parts: opened on first use in a thread, shared by all runs, closed at exit.
+"""The parts of a process: opened on first use in a thread, shared by all runs, closed at exit.
 
-A graph factory runs for every request of `langgraph dev`, so a factory must not load anything; it
-hands the graph `Runtime.parts`, and the first node that runs opens store and models.
+A graph factory runs for every request of `langgraph dev`, so it must not load anything. It passes
+`Runtime.parts` to the graph, and the first node that runs opens store and models.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
 
 class Runtime:
-    """Parts that live in a thread of their own, whichever event loop asks for them.
+    """Parts that live in their own thread and serve any event loop.
 
     Args:
-        open_parts: Opens the parts and closes them; entered once.
+        open_parts: Context manager that opens and closes the parts; entered once.
     """
 
     def __init__(self, open_parts: OpenParts) -> None:
@@ -45,7 +45,7 @@ class Runtime:
     async def parts(self) -> Parts:
         """Return the parts, opening them on the first call.
 
-        A caller that is cancelled (its deadline passed) does not stop the opening for the others.
+        A cancelled caller (its deadline passed) does not stop the opening for others.
 
         Raises:
             StoreError: The store can't be opened; the next call tries again.
@@ -57,9 +57,9 @@ class Runtime:
         return await asyncio.shield(asyncio.wrap_future(opening))
 
     def run(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Run a coroutine in the parts' own event loop, for callers that have none. Blocks.
+        """Run a coroutine in the parts' event loop, for callers without one. Blocks.
 
-        Threads that each ran a loop of their own would wait for each other's locks for ever.
+        Threads that each run their own loop would deadlock on each other's locks.
         """
         opening = self._opening or self._begin()
         opening.result()
@@ -68,7 +68,7 @@ class Runtime:
         return self._portal.call(call)
 
     def close(self) -> None:
-        """Close what was opened. Blocks; the next call of `parts` opens anew."""
+        """Close the parts. Blocks; the next call of `parts` opens them again."""
         with self._lock:
             self._opening = self._portal = None
             exits, self._exits = self._exits, ExitStack()
@@ -85,13 +85,13 @@ class Runtime:
 
     def _open(self, opening: Future[Parts]) -> None:
         try:
-            # The portal's event loop outlives every run, so that what is bound to a loop stays.
+            # The portal's event loop outlives every run, so objects bound to a loop stay valid.
             from anyio.from_thread import start_blocking_portal
 
             portal = self._portal = self._exits.enter_context(start_blocking_portal())
             parts = portal.wrap_async_context_manager(self._open_parts())
             opening.set_result(self._exits.enter_context(parts))
-        # The boundary of a thread: whatever was raised belongs to those who wait.
+        # The boundary of a thread: every error is passed on to the waiting callers.
         except BaseException as error:  # noqa: BLE001
             self._opening = None
             opening.set_exception(error)

@@ -1,4 +1,4 @@
-"""What the loop takes and gives: the names of `patlm.nodes` that an app uses."""
+"""The names of `patlm.nodes` that an app uses: requests, results, parts, trajectories."""
 
 from __future__ import annotations
 

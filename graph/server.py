@@ -23,7 +23,7 @@ def make_graph(config: Any = None) -> LoopApp:
     Compiled bare: the server brings its own checkpointer and store.
 
     Args:
-        config: What the server passes; nothing of it is needed.
+        config: Passed by the server; not used.
     """
     from .settings import Settings
 

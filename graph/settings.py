@@ -1,4 +1,4 @@
-"""What a process is set up with: environment variables that begin with PATLM_."""
+"""Settings of a process, from environment variables that begin with PATLM_."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .encoders import OWN
 
 
 class Settings(BaseSettings):
-    """Where texts and models come from (each field is read from PATLM_<NAME>)."""
+    """Settings of a process; each field is read from PATLM_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix="PATLM_", frozen=True, extra="ignore")
 
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
 
 
 def adapters_folder(named: Path | None = None) -> Path:
-    """Return where adapters are kept: the folder that was named, or `patlm/adapters` of the user's.
+    """Return the folder of adapters: the given one, or `patlm/adapters` in the user's data folder.
 
     Args:
         named: `Settings.adapters`, or an option of a command.
