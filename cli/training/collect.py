@@ -22,7 +22,7 @@ from ..options import (
 
 if TYPE_CHECKING:
     from ...training.collect.plan import CollectPlan, CollectReport
-    from ...training.collect.source import Asked
+    from ...training.collect.source import CollectRequest
 
 
 def register(app: typer.Typer) -> None:
@@ -112,7 +112,7 @@ def collect(options: CollectOptions) -> None:
 
     with errors_as_lines():
         plan = _plan(options)
-        asked = _asked(
+        request = _request(
             data=options.data,
             stores=options.store,
             task=task_of(options.task),
@@ -125,7 +125,7 @@ def collect(options: CollectOptions) -> None:
                 model=options.model, base_url=options.base_url, dtype=options.dtype
             ),
         )
-        report = _run(asked, plan, options.out, options.ray)
+        report = _run(request, plan, options.out, options.ray)
     if options.json:
         emit_json(asdict(report))
     else:
@@ -146,19 +146,19 @@ def _plan(options: CollectOptions) -> CollectPlan:
     )
 
 
-def _asked(*, stores: Path | None, **given: Any) -> Asked:
+def _request(*, stores: Path | None, **given: Any) -> CollectRequest:
     from ...models.bundled import cache_folder
-    from ...training.collect.source import Asked
+    from ...training.collect.source import CollectRequest
 
-    return Asked(stores=stores or cache_folder() / "bench" / "stores", **given)
+    return CollectRequest(stores=stores or cache_folder() / "bench" / "stores", **given)
 
 
-def _run(asked: Asked, plan: CollectPlan, out: Path, workers: int) -> CollectReport:
+def _run(request: CollectRequest, plan: CollectPlan, out: Path, workers: int) -> CollectReport:
     from ...training.collect.run import run_collect
     from ..output import progress
 
     with progress() as watch:
-        return run_collect(asked, plan, out, watch, workers=workers)
+        return run_collect(request, plan, out, watch, workers=workers)
 
 
 def _show(report: CollectReport, out: Path) -> None:

@@ -15,10 +15,10 @@ from patlm.stores import Text
 from patlm.stores.datasets.splits import Splits
 from patlm.stores.episodes.schema import Episode
 from patlm.stores.episodes.shards import read_episodes
-from patlm.training.collect.plan import CollectPlan, CollectReport, Source
+from patlm.training.collect.plan import CollectPlan, CollectReport, CollectSource
 from patlm.training.collect.run import collect
 
-SOURCE = Source(split="s" * 12, store="t" * 12, made_of="a test")
+SOURCE = CollectSource(split="s" * 12, store="t" * 12, made_of="a test")
 GREEDY = {"temperature": 0.0, "no_repeat_ngram_size": 4}
 
 

@@ -25,7 +25,7 @@ from ...nodes.trace import record_of
 from ...stores.episodes.schema import Episode, EvidenceRecord, IterationRecord, Sample, TargetRecord
 from ..rewards.measure import RewardMeasure
 from .groups import Rewarding, drawn_in
-from .plan import CollectPlan, Source
+from .plan import CollectPlan, CollectSource
 from .sampler import Drawing, Replay, drawing_trajectories, extractive_trajectories
 
 _NODES = ("style-reason", "preference-reason", "integrate")
@@ -47,7 +47,7 @@ class Collector:
         source: What is collected from.
     """
 
-    def __init__(self, parts: Parts, plan: CollectPlan, source: Source) -> None:
+    def __init__(self, parts: Parts, plan: CollectPlan, source: CollectSource) -> None:
         self._parts = replace(parts, capture=True, trace=None)
         self._plan = plan
         self._source = source

@@ -113,7 +113,7 @@ class CollectPlan:
 
 
 @dataclass(frozen=True)
-class Source:
+class CollectSource:
     """What episodes are collected from, as they tell it.
 
     Attributes:
@@ -164,7 +164,7 @@ class CollectReport:
 
 
 @dataclass
-class Tally:
+class CollectTally:
     """Counts episodes as they come."""
 
     episodes: int = 0

@@ -23,7 +23,7 @@ from ...stores.episodes.schema import Episode
 from ..errors import TrainingError
 from .collector import Collector
 from .plan import BatchFill, CollectPlan
-from .source import Asked, open_collector
+from .source import CollectRequest, open_collector
 
 T = TypeVar("T")
 
@@ -39,9 +39,9 @@ class WorkerLost(TrainingError):
 class Worker:
     """Makes episodes in a process of its own; opens what it needs with the first call."""
 
-    def __init__(self, asked: Asked, plan: CollectPlan) -> None:
+    def __init__(self, request: CollectRequest, plan: CollectPlan) -> None:
         """Take what is collected from, and how."""
-        self._asked, self._plan = asked, plan
+        self._request, self._plan = request, plan
         self._fill = BatchFill()
         self._opened = AsyncExitStack()
         self._opening = asyncio.Lock()
@@ -66,10 +66,10 @@ class Worker:
     async def _open(self) -> Collector:
         async with self._opening:
             if self._collector is None:
-                asked = self._asked
-                data = await asyncio.to_thread(read_benchmark, asked.data, asked.cleaning)
+                request = self._request
+                data = await asyncio.to_thread(read_benchmark, request.data, request.cleaning)
                 self._collector = await self._opened.enter_async_context(
-                    open_collector(asked, self._plan, data, fill=self._fill)
+                    open_collector(request, self._plan, data, fill=self._fill)
                 )
         return self._collector
 
@@ -111,11 +111,13 @@ class Workers:
 
 
 @asynccontextmanager
-async def open_workers(asked: Asked, plan: CollectPlan, number: int) -> AsyncIterator[Workers]:
+async def open_workers(
+    request: CollectRequest, plan: CollectPlan, number: int
+) -> AsyncIterator[Workers]:
     """Start workers, and end them afterwards.
 
     Args:
-        asked: What is collected from.
+        request: What is collected from.
         plan: How.
         number: Of workers.
 
@@ -128,7 +130,7 @@ async def open_workers(asked: Asked, plan: CollectPlan, number: int) -> AsyncIte
         # A share of the accelerators each, where there are some.
         gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0) / number)
         remote = ray.remote(Worker).options(num_gpus=gpus, max_concurrency=1_000)
-        actors = [remote.remote(asked, plan) for _ in range(number)]
+        actors = [remote.remote(request, plan) for _ in range(number)]
         # The first fills the store, where that has to be done.
         first = await _told(actors[0].fingerprint.remote())
         for actor in actors[1:]:

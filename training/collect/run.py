@@ -28,8 +28,8 @@ from ...stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
 from ...stores.files import DamagedLine
 from ..errors import TrainingError
 from .collector import Collector
-from .plan import BatchFill, CollectPlan, CollectReport, Source, Tally
-from .source import TRAIN, Asked, open_collector, training_targets
+from .plan import BatchFill, CollectPlan, CollectReport, CollectSource, CollectTally
+from .source import TRAIN, CollectRequest, open_collector, training_targets
 
 IN_FLIGHT = 12
 """Targets at once: each asks for ten to twelve calls together, the largest batch holds 32."""
@@ -56,7 +56,7 @@ async def collect(
     plan: CollectPlan,
     out: Path,
     *,
-    source: Source,
+    source: CollectSource,
     in_flight: int = IN_FLIGHT,
     watch: Counting | None = None,
     fill: BatchFill | None = None,
@@ -93,7 +93,7 @@ async def gather_episodes(
 ) -> CollectReport:
     """Collect what is not there yet, by whoever makes episodes; arguments as of `collect`."""
     began = time.perf_counter()
-    tally = Tally()
+    tally = CollectTally()
     done = await asyncio.to_thread(_read_done, out, makes.fingerprint, targets, tally)
     missing = [target for target in targets if target.id not in done]
     if watch is not None:
@@ -125,7 +125,7 @@ async def gather_episodes(
 class _InOrder:
     """Writes episodes in the order of their places, each as soon as those before it are there."""
 
-    def __init__(self, writer: EpisodeWriter, tally: Tally) -> None:
+    def __init__(self, writer: EpisodeWriter, tally: CollectTally) -> None:
         self._writer, self._tally = writer, tally
         self._held: dict[int, Episode] = {}
         self._next = 0
@@ -147,7 +147,9 @@ class _InOrder:
                 self._next += 1
 
 
-def _read_done(out: Path, fingerprint: str, targets: Iterable[Target], tally: Tally) -> set[str]:
+def _read_done(
+    out: Path, fingerprint: str, targets: Iterable[Target], tally: CollectTally
+) -> set[str]:
     """Return the targets whose episodes are there, and count these; failed ones are not."""
     wanted = {target.id for target in targets}
     done: set[str] = set()
@@ -172,12 +174,12 @@ class NothingCollected(TrainingError):
 
 
 def run_collect(
-    asked: Asked, plan: CollectPlan, out: Path, watch: Watch, *, workers: int = 0
+    request: CollectRequest, plan: CollectPlan, out: Path, watch: Watch, *, workers: int = 0
 ) -> CollectReport:
     """Collect episodes into a folder. Blocks.
 
     Args:
-        asked: What from.
+        request: What from.
         plan: What is drawn; its adapters are set here.
         out: Folder of the shards.
         watch: Told how far it is.
@@ -189,12 +191,12 @@ def run_collect(
         ModelError: A model can't be opened.
         StoreError: The store can't be filled.
     """
-    data, targets = training_targets(asked)  # what can't be is said before anything is loaded
+    data, targets = training_targets(request)  # what can't be is said before anything is loaded
     watch.say(f"{data.name} {targets[0].task}: {len(targets)} targets of the split {TRAIN}")
     if workers:
-        report = asyncio.run(_spread(asked, plan, targets, out, watch, workers))
+        report = asyncio.run(_spread(request, plan, targets, out, watch, workers))
     else:
-        report = asyncio.run(_alone(asked, plan, data, targets, out, watch))
+        report = asyncio.run(_alone(request, plan, data, targets, out, watch))
     if not report.episodes:
         raise NothingCollected(
             f"all {report.targets} runs failed and are kept as failed; the first: {report.why}"
@@ -203,7 +205,7 @@ def run_collect(
 
 
 async def _alone(
-    asked: Asked,
+    request: CollectRequest,
     plan: CollectPlan,
     data: BenchmarkData,
     targets: Sequence[Target],
@@ -211,12 +213,12 @@ async def _alone(
     watch: Watch,
 ) -> CollectReport:
     fill = BatchFill()
-    async with open_collector(asked, plan, data, fill=fill, watch=watch) as collector:
+    async with open_collector(request, plan, data, fill=fill, watch=watch) as collector:
         return await gather_episodes(collector, targets, out, watch=watch, fill=fill)
 
 
 async def _spread(
-    asked: Asked,
+    request: CollectRequest,
     plan: CollectPlan,
     targets: Sequence[Target],
     out: Path,
@@ -226,7 +228,7 @@ async def _spread(
     from .ray import open_workers
 
     watch.say(f"{workers} workers are opening the model")
-    async with open_workers(asked, plan, workers) as makes:
+    async with open_workers(request, plan, workers) as makes:
         report = await gather_episodes(
             makes, targets, out, in_flight=workers * IN_FLIGHT, watch=watch
         )

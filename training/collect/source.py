@@ -35,7 +35,7 @@ from ...stores.datasets.splits import Split
 from ...stores.texts.store import TextStore
 from ..errors import TrainingError
 from .collector import Collector
-from .plan import BatchFill, CollectPlan, Source
+from .plan import BatchFill, CollectPlan, CollectSource
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -52,7 +52,7 @@ class NotForLearning(TrainingError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class CollectRequest:
     """What is to be collected from.
 
     Attributes:
@@ -78,7 +78,7 @@ class Asked:
     adapters: str = NONE
 
 
-def training_targets(asked: Asked) -> tuple[BenchmarkData, list[Target]]:
+def training_targets(request: CollectRequest) -> tuple[BenchmarkData, list[Target]]:
     """Read the file and choose the targets.
 
     Raises:
@@ -86,26 +86,26 @@ def training_targets(asked: Asked) -> tuple[BenchmarkData, list[Target]]:
         FormatError: The file can't be read.
         NoTargets: It has nothing of what the task needs.
     """
-    if asked.split != TRAIN:
+    if request.split != TRAIN:
         raise NotForLearning(
-            f"nothing may be learnt from the split {asked.split!r}: gate decides what is promoted "
-            "and report what is reported, so what was trained on them would be measured on what "
-            f"it has seen; collect from {TRAIN}"
+            f"the split {request.split!r} can't be used for training: gate decides promotions and "
+            "report gives the reported figures, so a model trained on them would be measured on "
+            f"texts that it has seen; collect from {TRAIN}"
         )
-    data = read_benchmark(asked.data, asked.cleaning)
+    data = read_benchmark(request.data, request.cleaning)
     one_input = data.format in ONE_INPUT
-    task: Task = asked.task or ("free" if one_input else "long")
+    task: Task = request.task or ("free" if one_input else "long")
     found = targets_of(
         data.name, data.texts, task, splits=data.splits, split=TRAIN, one_input=one_input
     )
     may_train = data.splits.may_train
     fit = [each for each in found if may_train(each.text.user_id, each.text.topic_id)]
-    return data, fit[: asked.limit]
+    return data, fit[: request.limit]
 
 
 @asynccontextmanager
 async def open_collector(
-    asked: Asked,
+    request: CollectRequest,
     plan: CollectPlan,
     data: BenchmarkData,
     *,
@@ -115,7 +115,7 @@ async def open_collector(
     """Open model and store, and yield what makes episodes with them.
 
     Args:
-        asked: What from.
+        request: What from.
         plan: What is drawn; its adapters are set here.
         data: The file, read.
         fill: Watches the model's batches.
@@ -132,19 +132,19 @@ async def open_collector(
         if watch is not None:
             watch.say(f"{data.name}: {done} of {of} texts of {TRAIN} are in the store")
 
-    settings, exits = asked.settings, ExitStack()
+    settings, exits = request.settings, ExitStack()
     try:
         opened = open_chat(settings, watches=[fill])
         model = await asyncio.to_thread(exits.enter_context, opened)
-        chosen = await asyncio.to_thread(named_adapters, asked.adapters, settings, model)
+        chosen = await asyncio.to_thread(named_adapters, request.adapters, settings, model)
         check_splits(settings, chosen, {data.name: data.splits.fingerprint})
         async with open_benchmark(
-            data, asked.stores, train_only=True, encoder=settings.encoder, progress=progress
+            data, request.stores, train_only=True, encoder=settings.encoder, progress=progress
         ) as (store, encoders):
             yield Collector(
-                _parts(store, encoders, model, asked.history),
+                _parts(store, encoders, model, request.history),
                 replace(plan, adapters=chosen),
-                _source(asked, data, encoders, identity_of(model, settings, chosen)),
+                _source(request, data, encoders, identity_of(model, settings, chosen)),
             )
     finally:
         await asyncio.to_thread(exits.close)
@@ -154,7 +154,7 @@ def _parts(store: TextStore, encoders: Encoders, model: BaseChatModel, history: 
     """Return what the loop works with, as in serving but for two things.
 
     No side abstains for want of confidence, for benchmarks measure all targets; and encoders
-    remember, for they are asked about the same texts again and again.
+    remember, for they embed the same texts again and again.
     """
     return Parts(
         store=store if history == WHOLE else HistoryCut(store, int(history)),
@@ -165,12 +165,14 @@ def _parts(store: TextStore, encoders: Encoders, model: BaseChatModel, history: 
     )
 
 
-def _source(asked: Asked, data: BenchmarkData, encoders: Encoders, identity: str) -> Source:
-    held = store_fingerprint(data, encoder=asked.settings.encoder, train_only=True)
+def _source(
+    request: CollectRequest, data: BenchmarkData, encoders: Encoders, identity: str
+) -> CollectSource:
+    held = store_fingerprint(data, encoder=request.settings.encoder, train_only=True)
     versions = (encoders.style.version, encoders.topic.version)
     store = hashlib.sha1("\x1f".join((held, *versions)).encode()).hexdigest()[:12]
-    return Source(
+    return CollectSource(
         split=data.splits.fingerprint,
         store=store,
-        made_of="\x1f".join((identity, asked.history)),
+        made_of="\x1f".join((identity, request.history)),
     )

@@ -34,7 +34,7 @@ from ...stores.adapters.registry import AdapterRegistry
 from ...stores.datasets.splits import Split
 from ..collect.plan import CollectPlan
 from ..collect.run import run_collect
-from ..collect.source import Asked
+from ..collect.source import CollectRequest
 from ..errors import TrainingError
 from ..trainer.config import read_config
 from ..trainer.train import train
@@ -166,7 +166,7 @@ class RealSteps:
         give_back_memory()
         out = self.work / stage / kind
         self.watch.say(f"{stage}: collecting from {limit} targets of train at most")
-        asked = Asked(
+        asked = CollectRequest(
             data=self.plan.data,
             stores=self._stores,
             settings=self.settings,

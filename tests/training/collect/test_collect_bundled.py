@@ -12,7 +12,7 @@ from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.episodes.schema import Episode
 from patlm.training.collect.plan import CollectPlan, CollectReport
 from patlm.training.collect.run import run_collect
-from patlm.training.collect.source import Asked
+from patlm.training.collect.source import CollectRequest
 from patlm.training.methods.policy_reward import open_replay_reward
 from patlm.training.rewards.components import COMPONENTS
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> CollectReport:
-    asked = Asked(data=sample_corpus(), stores=folder / "stores", settings=FP32, limit=2)
+    asked = CollectRequest(data=sample_corpus(), stores=folder / "stores", settings=FP32, limit=2)
     return run_collect(asked, PLAN, folder / "E", Unwatched())
 
 
