@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import adapters, doctor, models, serve_stats
+from . import adapters, doctor, models
 from .bench import commands as bench
 from .runs import demo, episodes, feedback, inspect, retrieve, write
 from .texts import forget, index, ingest, reembed, stats
@@ -26,7 +26,6 @@ COMMANDS = (
     retrieve,
     inspect,
     stats,
-    serve_stats,
     feedback,
     forget,
     reembed,

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,38 +27,6 @@ if TYPE_CHECKING:
     from ..models.telemetry import Watch
     from ..stores.datasets.formats import RowFile
     from ..stores.texts.store import TextStore
-
-
-@contextmanager
-def open_watches(settings: Settings) -> Iterator[tuple[Watch, ...]]:
-    """Open the watches of the model that the settings ask for: none by default. Blocks.
-
-    Close them after the model, so that they receive its last batch.
-
-    Raises:
-        ModelNotFound: Spans are requested, and OpenTelemetry is not installed.
-    """
-    spans = (_open_spans(settings.model),) if settings.otel else ()
-    if settings.stats is None:
-        yield spans
-        return
-    from ..models.stats_file import StatsFile
-
-    with closing(StatsFile(settings.stats, settings.model)) as file:
-        yield (*spans, file)
-
-
-def _open_spans(model: str) -> Watch:
-    try:
-        from ..models.spans import CallSpans
-    except ImportError as error:
-        from ..models.errors import ModelNotFound
-
-        raise ModelNotFound(
-            "PATLM_OTEL asks for spans, and the package opentelemetry-api is missing: "
-            "pip install 'patlm[telemetry]', or leave PATLM_OTEL out"
-        ) from error
-    return CallSpans(model)
 
 
 Progress = Callable[[float, str], None]
@@ -200,20 +168,32 @@ def open_chat(
     from ..models.open import open_chat_model
     from ..models.remote.chat_model import RemoteChatModel
 
-    with open_watches(settings) as asked_for:
-        model = open_chat_model(
-            settings.model,
-            dtype=settings.dtype,
-            progress=progress,
-            find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
-            watches=(*asked_for, *watches),
-            base_url=settings.base_url,
-        )
-        try:
-            yield model
-        finally:
-            if isinstance(model, LocalChatModel | RemoteChatModel):
-                model.close()
+    model = open_chat_model(
+        settings.model,
+        dtype=settings.dtype,
+        progress=progress,
+        find_adapter=ServedAdapters(adapters_folder(settings.adapters)).find,
+        watches=(*settings_watches(settings), *watches),
+        base_url=settings.base_url,
+    )
+    try:
+        yield model
+    finally:
+        if isinstance(model, LocalChatModel | RemoteChatModel):
+            model.close()
+
+
+def settings_watches(settings: Settings) -> tuple[Watch, ...]:
+    """Return the watches that the settings ask for: none by default.
+
+    Raises:
+        ModelNotFound: Spans are asked for, and OpenTelemetry is not installed.
+    """
+    if not settings.otel:
+        return ()
+    from ..models.telemetry import CallSpans
+
+    return (CallSpans(settings.model),)
 
 
 def _make_parts(

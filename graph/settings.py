@@ -38,9 +38,6 @@ class Settings(BaseSettings):
         "auto", description="Number format of the language model; auto: the faster one here."
     )
     trace: Path | None = Field(None, description="Folder for the record of each run; none: off.")
-    stats: Path | None = Field(
-        None, description="Folder where `patlm serve-stats` finds how this serves; none: off."
-    )
     otel: bool = Field(
         False, description="One OpenTelemetry span for each call of a model that is loaded here."
     )

@@ -1,6 +1,4 @@
-"""What is told of a batch that has run, to whoever watches a model at work.
-
-How a model serves: counts since it was opened, speeds over its last calls and batches.
+"""Reports of the batches that a local model ran, statistics over them, and OpenTelemetry spans.
 
 stats = ServingStats()
 model = open_local_chat("path/to/model", watches=[stats])
@@ -10,31 +8,39 @@ print(stats.snapshot().total.tokens_per_s)
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .errors import ModelNotFound
 from .local.rows import Row
 from .local.sampling import BASE
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CallReport:
-    """One call of a batch; times in seconds since it was asked for.
+    """One call of a batch; times in seconds since the call was made.
 
     Attributes:
-        role: What it was for, or None where that was not said.
-        adapter: What it ran with; None: the base model.
-        prompt_tokens: Tokens read.
-        new_tokens: Tokens written.
-        started_s: When it was taken from the queue to be read.
-        first_token_s: When its first token came; None: none did.
+        role: The role that made the call; None where the caller gave none.
+        adapter: The adapter it ran with; None: the base model.
+        prompt_tokens: Prompt tokens processed.
+        new_tokens: Tokens generated.
+        started_s: When it left the queue.
+        first_token_s: When its first token was generated; None: never.
         ended_s: When it was answered; None: it failed or was cancelled.
-        queued_at: When it was asked for, in seconds of `time.perf_counter`.
+        queued_at: When the call was made, in seconds of `time.perf_counter`.
     """
 
     role: str | None
@@ -49,13 +55,13 @@ class CallReport:
 
 @dataclass(frozen=True)
 class RoleWork:
-    """What a batch did for one role.
+    """The part of a batch that belongs to one role.
 
     Attributes:
-        role: None where it was not said.
-        rows: Calls that were in it.
-        prompt_tokens: Tokens read; those of calls that ran already are none.
-        new_tokens: Tokens written.
+        role: None where the caller gave none.
+        rows: Calls of the role in the batch.
+        prompt_tokens: Prompt tokens processed; 0 for calls that were already running.
+        new_tokens: Tokens generated.
     """
 
     role: str | None
@@ -66,14 +72,14 @@ class RoleWork:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """Calls that ran together, until some were answered or others could join.
+    """Calls that ran together until some were answered or others could join.
 
     Attributes:
-        calls: Those that ended in it, those that failed included.
-        work: What was done, by role.
+        calls: The calls that ended in this batch, failed ones included.
+        work: Rows and tokens by role.
         seconds: How long it ran.
-        capture_seconds: How much of it went into capturing log-probabilities.
-        waiting: Calls that wait to be read.
+        capture_seconds: The part of `seconds` spent on capturing log-probabilities.
+        waiting: Calls still in the queue.
     """
 
     calls: tuple[CallReport, ...]
@@ -88,11 +94,11 @@ Watch = Callable[[BatchReport], None]
 
 
 class WatchedBatch:
-    """Takes notes where a batch begins, and reports where it ends.
+    """Measures one batch from its start to its end.
 
     Args:
-        rows: That run in it, the newcomers included.
-        capture_seconds: Spent on capturing log-probabilities before.
+        rows: The rows of the batch, new ones included.
+        capture_seconds: Total time spent on capturing log-probabilities so far.
     """
 
     def __init__(self, rows: Sequence[Row], capture_seconds: float) -> None:
@@ -101,7 +107,7 @@ class WatchedBatch:
         self._captured = capture_seconds
 
     def report(self, capture_seconds: float, waiting: int) -> BatchReport:
-        """Return what happened since."""
+        """Return the report of the batch that just ended."""
         return BatchReport(
             calls=tuple(_call(row) for row, _ in self._rows if row.done),
             work=self._work(),
@@ -144,19 +150,19 @@ def _since(begin: float, then: float) -> float | None:
 
 
 UNSAID = "-"
-"""Stands for the role of calls that did not say what they were for."""
+"""The role under which calls without one are counted."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What has been served since the model was opened.
+    """Totals since the model was opened.
 
     Attributes:
-        calls: Calls that ended, those that failed included.
-        failed: Of these, calls that failed or were cancelled.
-        batches: Batches that held one; a call that others join is in several.
-        prompt_tokens: Tokens read.
-        new_tokens: Tokens written.
+        calls: Calls that ended, failed ones included.
+        failed: Calls that failed or were cancelled.
+        batches: Batches with at least one such call; a call can be in several.
+        prompt_tokens: Prompt tokens processed.
+        new_tokens: Tokens generated.
     """
 
     calls: int = 0
@@ -166,7 +172,7 @@ class Counts:
     new_tokens: int = 0
 
     def with_batch(self, batch: BatchReport) -> Counts:
-        """Return these counts and those of one batch."""
+        """Return these counts plus those of one batch."""
         return Counts(
             calls=self.calls + len(batch.calls),
             failed=self.failed + sum(call.ended_s is None for call in batch.calls),
@@ -186,19 +192,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figures(Counts):
-    """The counts, and what the window says; None where it holds nothing of the kind.
+    """The counts, and speeds over the latest calls and batches; None where there are none.
 
-    Those of a role are taken over the batches that held calls of it, from its own calls. Only the
-    share of capturing is that of the whole batches: it is not known by call.
+    The figures of a role come from its own calls and the batches that held them; only
+    `capture_share` is that of whole batches, since capture time is not known by call.
 
     Attributes:
-        batch_size_mean: Calls that ran together, mean over the time of generating.
+        batch_size_mean: Calls that ran together, mean weighted by running time.
         batch_size_last: Calls in the latest batch.
-        tokens_per_s: New tokens a second of generating; waiting for calls does not count.
-        prompt_tokens_per_s: Tokens read a second of generating.
-        ttft_ms: From being asked to the first token, of calls that got one.
-        total_ms: From being asked to the answer, of calls that got one.
-        capture_share: Share of the generating time that went into capturing log-probabilities.
+        tokens_per_s: Generated tokens per second of running time; idle time does not count.
+        prompt_tokens_per_s: Prompt tokens per second of running time.
+        ttft_ms: From the call to its first token.
+        total_ms: From the call to its answer.
+        capture_share: Share of the running time spent on capturing log-probabilities.
     """
 
     batch_size_mean: float | None = None
@@ -212,13 +218,13 @@ class Figures(Counts):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is known at one moment.
+    """The statistics at one moment.
 
     Attributes:
         waiting: Calls in the queue when the last batch ended.
-        total: Of all calls.
-        roles: By role; "-" for calls that did not say theirs.
-        adapters: Calls by adapter; "base" for the base model.
+        total: Figures of all calls.
+        roles: Figures by role; "-" for calls without one.
+        adapters: Number of calls by adapter; "base" for the base model.
     """
 
     waiting: int
@@ -228,11 +234,11 @@ class Snapshot:
 
 
 class ServingStats:
-    """A watch that sums up what it is told; any thread may ask it.
+    """A watch that keeps statistics; any thread may ask for a snapshot.
 
     Args:
-        calls: The latest calls that the times are taken over.
-        batches: The latest batches that the speeds are taken over.
+        calls: How many of the latest calls the times are taken over.
+        batches: How many of the latest batches the speeds are taken over.
     """
 
     def __init__(self, *, calls: int = 1_000, batches: int = 200) -> None:
@@ -245,7 +251,7 @@ class ServingStats:
         self._lock = threading.Lock()
 
     def __call__(self, report: BatchReport) -> None:
-        """Take in one batch; costs microseconds."""
+        """Add one batch; takes microseconds."""
         with self._lock:
             self._batches.append(report)
             self._calls.extend(report.calls)
@@ -257,8 +263,8 @@ class ServingStats:
             self._adapters.update(call.adapter or BASE for call in report.calls)
 
     def snapshot(self) -> Snapshot:
-        """Return what is known now; costs milliseconds where the window is full."""
-        with self._lock:  # copies alone: the generating thread may be waiting for it
+        """Return the statistics now; takes milliseconds where the window is full."""
+        with self._lock:  # only copies: the generating thread may be waiting for the lock
             waiting, total, roles = self._waiting, self._total, dict(self._roles)
             batches, calls, adapters = list(self._batches), list(self._calls), dict(self._adapters)
         return Snapshot(
@@ -315,6 +321,85 @@ def _part_of_role(role: str, batch: BatchReport) -> BatchReport:
 
 
 def _batches_of_role(role: str, batches: Iterable[BatchReport]) -> list[BatchReport]:
-    """Return the batches that held calls of a role, with what concerns these alone."""
+    """Return the batches with calls of a role, reduced to these calls."""
     found = [_part_of_role(role, batch) for batch in batches]
     return [batch for batch in found if batch.work]
+
+
+class CallSpans:
+    """A watch that makes one OpenTelemetry span of each call, from the call to its answer.
+
+    Names follow the GenAI semantic conventions where these have one
+    (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/, still experimental). Spans
+    are made when the batch is over, in the generating thread, and each begins a trace of its own:
+    a report does not know the trace of its caller.
+
+    Args:
+        model: The name of the model in the spans.
+        tracer_provider: Where spans go; None: the app's global provider.
+
+    Raises:
+        ModelNotFound: The package opentelemetry-api is not installed.
+    """
+
+    def __init__(self, model: str, tracer_provider: TracerProvider | None = None) -> None:
+        try:
+            from opentelemetry.trace import get_tracer
+        except ImportError as error:
+            raise ModelNotFound(
+                "PATLM_OTEL asks for spans, and the package opentelemetry-api is missing: "
+                "pip install 'patlm[telemetry]', or leave PATLM_OTEL out"
+            ) from error
+        self._model = model
+        self._tracer = get_tracer("patlm.models", tracer_provider=tracer_provider)
+        self._broken = False
+
+    def __call__(self, report: BatchReport) -> None:
+        """Make the spans of one batch."""
+        if self._broken:
+            return
+        # Spans take wall time, reports perf_counter: reading both now relates one to the other.
+        now_ns, now_s = time.time_ns(), time.perf_counter()
+        try:
+            for call in report.calls:
+                begin_ns = now_ns - round((now_s - call.queued_at) * 1e9)
+                self._span(call, sum(work.rows for work in report.work), begin_ns, now_ns)
+        # The boundary to the app's span processors: their faults must not end the thread.
+        except Exception:  # noqa: BLE001
+            self._broken = True
+            _log.warning("no more spans are made: a span processor failed", exc_info=True)
+
+    def _span(self, call: CallReport, batch_size: int, begin_ns: int, now_ns: int) -> None:
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        span = self._tracer.start_span(
+            f"chat {self._model}",
+            context=Context(),
+            kind=SpanKind.INTERNAL,  # the conventions' kind for a model in this process
+            attributes=self._attributes(call, batch_size),
+            start_time=begin_ns,
+        )
+        if call.ended_s is None:
+            span.set_attribute("error.type", "_OTHER")
+            span.set_status(Status(StatusCode.ERROR, "failed or cancelled"))
+            span.end(now_ns)
+        else:
+            span.end(begin_ns + round(call.ended_s * 1e9))
+
+    def _attributes(self, call: CallReport, batch_size: int) -> dict[str, str | int | float]:
+        attributes: dict[str, str | int | float] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "patlm",
+            "gen_ai.request.model": self._model,
+            "gen_ai.usage.input_tokens": call.prompt_tokens,
+            "gen_ai.usage.output_tokens": call.new_tokens,
+            "patlm.adapter": call.adapter or BASE,
+            "patlm.batch_size": batch_size,
+            "patlm.waited_ms": call.started_s * 1e3,
+        }
+        if call.role is not None:
+            attributes["patlm.role"] = call.role
+        if call.first_token_s is not None:
+            attributes["patlm.first_token_ms"] = call.first_token_s * 1e3
+        return attributes

@@ -1,11 +1,10 @@
-"""What watches of a model are told: by a real tiny one, or as one likes."""
+"""Reports of batches, made up or by a real tiny model."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from patlm.models.local.batcher import BatchLimits
 from patlm.models.telemetry import BatchReport, CallReport, RoleWork, Watch
@@ -49,18 +48,8 @@ def _work(role: str | None, calls: list[CallReport]) -> RoleWork:
     )
 
 
-def until(found: Callable[[], Any], seconds: float = 10) -> Any:
-    """Return what is found as soon as it is no longer false."""
-    end = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < end, "waited for nothing"
-        time.sleep(0.01)
-    return value
-
-
 def watched_chat(watch: Watch, rows: int = 32) -> LocalChatModel:
     """Return a tiny model that waits long for the rows of a batch; close it."""
-    # Here, so that processes which only make reports start without torch.
     from langchain_huggingface import HuggingFacePipeline
     from patlm.models.local.chat_model import LocalChatModel
     from tiny_models import tiny_llama, tiny_tokenizer
