@@ -4,7 +4,6 @@ from .bundled import installed_models as installed_models
 from .bundled import topic_model_path as topic_model_path
 from .encoders.graph_weights import GraphWeights as GraphWeights
 from .encoders.graphsage import GraphSage as GraphSage
-from .encoders.sentence import EmbeddingsEncoder as EmbeddingsEncoder
 from .encoders.sentence import SentenceEncoder as SentenceEncoder
 from .encoders.sentence import open_topic_encoder as open_topic_encoder
 from .encoders.style import StyleEncoder as StyleEncoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .strategies import STRATEGIES, Search, Strategies
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from ..stores.episodes.schema import Episode
     from ..stores.types import Encoder, History
-
-Role = Literal["style", "preference", "integrate"]
 
 
 class Retrieval(Search, Protocol):

@@ -28,7 +28,6 @@ from ...nodes.state import Request, RunContext
 from ...stores.datasets.formats import read_texts
 from ...stores.datasets.ingest import ingest
 from .inputs import ADAPTERS, Messages
-from .prefix import Records
 
 NEW_TOKENS = 24
 
@@ -117,8 +116,8 @@ async def measure_loop_against(
 ) -> dict[str, Any]:
     """Return `loop_vs_sequential` and `loop_mixed_vs_sequential`, medians of interleaved repeats.
 
-    Beside them the seconds of the last repeat, the share of texts that are the same batched and in
-    sequence, and the records of the batched runs.
+    Also the seconds of the last repeat, and the share of texts that are the same batched and in
+    sequence.
 
     Args:
         chat: The model that batches, with the adapters of `ADAPTERS`.
@@ -134,12 +133,10 @@ async def measure_loop_against(
         models = dict.fromkeys(ROLES, chat)
         async with open_parts(Settings(store=store), models=models) as parts:
             plain, mixed, same = [], [], 0
-            records = Records()
             for _ in range(repeats):
                 context = RunContext(max_iterations=iterations, deadline_s=DEADLINE_S, adapters={})
                 before, slow = await _run(_with_model(parts, sequential), requests, context)
-                batched = replace(_with_model(parts, chat), trace=records)
-                after, fast = await _run(batched, requests, context)
+                after, fast = await _run(_with_model(parts, chat), requests, context)
                 of_roles = {name.partition("@")[0]: name for name in ADAPTERS}
                 context = context.model_copy(update={"adapters": of_roles})
                 adapted, _ = await _run(_with_model(parts, chat), requests, context)
@@ -155,7 +152,6 @@ async def measure_loop_against(
         "seconds": {"sequential": before, "patlm": after, "patlm_mixed": adapted},
         "same_texts": same / len(requests),
         "iterations": [state["iterations"] for state in fast],
-        "runs": records.runs,
     }
 
 

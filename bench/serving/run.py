@@ -141,7 +141,6 @@ class _Bench:
 
     async def run(self) -> dict[str, Any]:
         from .inputs import BareModel
-        from .prefix import measure_prefix
 
         texts = texts_of(self.data)
         prompts = prompts_of(texts, max(*self.size.batches, 16), self.chat)
@@ -159,7 +158,6 @@ class _Bench:
         row_seconds = sum(
             work.rows * report.seconds for report in self.reports for work in report.work
         )
-        ratios |= await measure_prefix(bare, prompts[:16], loop.pop("runs"))
         return {
             "prompt_tokens": {"min": min(lengths), "max": max(lengths)},
             "ratios": {

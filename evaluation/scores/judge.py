@@ -113,18 +113,6 @@ def read_points(answer: str) -> float | None:
     return int(found[1]) / 10 if found else None
 
 
-async def judge(model: JudgeModel, real: str, draft: str) -> Judged:
-    """Ask how much a draft reads as the text that was really written.
-
-    Args:
-        model: The judge.
-        real: What the person wrote.
-        draft: What was written for them.
-    """
-    message = await model.ainvoke(judge_prompt(real, draft))
-    return _judged(message)
-
-
 async def judge_all(
     model: JudgeModel, pairs: Sequence[Pair], *, at_once: int = AT_ONCE
 ) -> list[Judged]:

@@ -1,7 +1,4 @@
-"""Encoders over libraries' models: sentence-transformers, or any LangChain `Embeddings`.
-
-Encode what a text is about: all-MiniLM-L6-v2, or any sentence-transformers model.
-"""
+"""Encode what a text is about: all-MiniLM-L6-v2, or any sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from ..bundled import topic_model_path
@@ -87,36 +83,6 @@ class SentenceEncoder:
         # Normalised here and not by the model: in bf16 its rows are only nearly of length one.
         rows = vectors.float().cpu().numpy()
         return _unit_rows(rows)
-
-
-class EmbeddingsEncoder:
-    """A `stores.records.Encoder` over any LangChain `Embeddings`."""
-
-    def __init__(self, embeddings: Embeddings, *, version: str) -> None:
-        """Take live embeddings; embeds one word to learn the dimension.
-
-        Args:
-            embeddings: What embeds.
-            version: Has to change whenever the same text would get another vector.
-        """
-        self._embeddings = embeddings
-        self._version = version
-        self._dimension = len(embeddings.embed_query("dimension"))
-
-    @property
-    def version(self) -> str:
-        """The name given by the caller."""
-        return self._version
-
-    @property
-    def dimension(self) -> int:
-        """Length of one vector."""
-        return self._dimension
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one unit row a text, shape (len(texts), dimension). Blocks."""
-        rows = np.array(self._embeddings.embed_documents(list(texts)), dtype=np.float32)
-        return _unit_rows(rows.reshape(len(texts), self._dimension))
 
 
 def load_sentence_encoder(

@@ -246,16 +246,6 @@ def load_splits(path: Path, namespace: str = "default") -> Splits:
     return _parse(_read(path).get(namespace, {}), path)
 
 
-def save_splits(path: Path, namespace: str, splits: Splits) -> None:
-    """Keep the splits of a namespace in place of those kept before.
-
-    Raises:
-        SplitsError: The file is damaged or of another version.
-    """
-    with _lock(path):
-        _write(path, namespace, splits)
-
-
 def extend_splits(path: Path, namespace: str, places: Iterable[Place]) -> Splits:
     """Deal one data set on top of what is kept, keep the outcome and return it.
 

@@ -1,17 +1,14 @@
-"""The parts of the serving bench that count: what is read twice, what is lost or crossed."""
+"""The parts of the serving bench that count: lost and crossed answers, prompts, callers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 from patlm.bench.serving.inputs import prompts_of, requests_of, texts_of
 from patlm.bench.serving.load import count_lost_and_crossed, measure_callers
-from patlm.bench.serving.prefix import share_read_twice
 from patlm.models.local.batcher import BatchLimits
 from patlm.models.local.chat_model import LocalChatModel
-from patlm.stores.episodes.schema import Episode, Sample
 from tiny_models import tiny_chat
 
 
@@ -20,42 +17,6 @@ def chat() -> Iterator[LocalChatModel]:
     chat = tiny_chat(window=4096)
     yield chat
     chat.close()
-
-
-def call(role: str, iteration: int, content: str) -> Sample:
-    return Sample.model_validate(
-        {
-            "node": f"{role}-reason",
-            "iteration": iteration,
-            "role": role,
-            "model": "m",
-            "adapter": "base",
-            "messages": [{"role": "user", "content": content}],
-            "text": "t",
-            "seconds": 0.0,
-        }
-    )
-
-
-def run_of(*calls: Sample) -> Episode:
-    return Episode(
-        run_id="r",
-        created=datetime(2026, 1, 1, tzinfo=UTC),
-        namespace="default",
-        request={},
-        context={},
-        samples=calls,
-    )
-
-
-def test_only_a_common_beginning_of_one_role_in_one_run_counts() -> None:
-    runs = [
-        run_of(call("style", 1, "abcd"), call("style", 2, "abxdef"), call("integrate", 1, "abcd")),
-        run_of(call("style", 1, "abcd")),
-    ]
-    # One character a token: 2 of 4 + 6 + 4 + 4.
-    assert share_read_twice(runs, lambda messages: list(map(ord, messages[0][1]))) == 2 / 18
-    assert share_read_twice([], lambda messages: []) == 0
 
 
 def test_requests_and_prompts_are_spread_over_the_sample(chat: LocalChatModel) -> None:

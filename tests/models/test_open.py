@@ -6,13 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from patlm.models import bundled, device
-from patlm.models.encoders.sentence import EmbeddingsEncoder
 from patlm.models.errors import CallRefused, ModelError, ModelNotFound, ModelUnusable
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.open import model_name, open_chat_model, token_counter
@@ -117,18 +114,9 @@ def test_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
         assert device.choose_dtype("auto", "cpu") is dtype
 
 
-def test_any_embeddings_can_be_the_topic_encoder() -> None:
-    encoder = EmbeddingsEncoder(DeterministicFakeEmbedding(size=12), version="fake-1")
-    vectors = encoder.encode(["a", "b"])
-    assert (encoder.dimension, encoder.version) == (12, "fake-1")
-    assert vectors.shape == (2, 12) and vectors.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    assert encoder.encode([]).shape == (0, 12)
-
-
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
-        "import sys, patlm.models as m; m.open_chat_model; m.EmbeddingsEncoder; "
+        "import sys, patlm.models as m; m.open_chat_model; m.SentenceEncoder; "
         "m.token_counter; m.ModelError; dir(m); "
         "print(sorted({'torch','transformers','sentence_transformers'} & set(sys.modules)))"
     )

@@ -15,8 +15,9 @@ from patlm.stores import Text
 from patlm.stores.datasets.splits import Splits
 from patlm.stores.episodes.schema import Episode
 from patlm.stores.episodes.shards import read_episodes
+from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan, CollectReport, CollectSource
-from patlm.training.collect.run import collect
+from patlm.training.collect.run import gather_episodes
 
 SOURCE = CollectSource(split="s" * 12, store="t" * 12, made_of="a test")
 GREEDY = {"temperature": 0.0, "no_repeat_ngram_size": 4}
@@ -62,7 +63,8 @@ def collected(
 ) -> CollectReport:
     """Collect, and return the report."""
     plan = plan or CollectPlan(candidates=2)
-    return asyncio.run(collect(targets, parts, plan, folder, **{"source": SOURCE, **given}))
+    collector = Collector(parts, plan, given.pop("source", SOURCE))
+    return asyncio.run(gather_episodes(collector, targets, folder, **given))
 
 
 def episodes(folder: Path) -> list[Episode]:

@@ -1,9 +1,5 @@
 """One run of `patlm collect`: from a file and a model's name to shards of episodes.
 
-Collect episodes: many targets in flight, each on disk as soon as those before it are.
-
-    report = await collect(targets, parts, CollectPlan(), Path("episodes"), source=source)
-
 Episodes stand in the shards in the order of their targets, whoever was ready first, so that the
 same collection gives the same shards however it was spread. What is there already is not done
 again: a collection that was killed goes on where it was. One that failed is, and stays beside.
@@ -22,13 +18,11 @@ from ...evaluation.dataset import BenchmarkData
 from ...evaluation.errors import EvaluationError
 from ...evaluation.progress import Counting, Watch
 from ...evaluation.targets import Target
-from ...nodes.dependencies import Parts
 from ...stores.episodes.schema import Episode
 from ...stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
 from ...stores.files import DamagedLine
 from ..errors import TrainingError
-from .collector import Collector
-from .plan import BatchFill, CollectPlan, CollectReport, CollectSource, CollectTally
+from .plan import BatchFill, CollectPlan, CollectReport, CollectTally
 from .source import TRAIN, CollectRequest, open_collector, training_targets
 
 IN_FLIGHT = 12
@@ -50,38 +44,6 @@ class MakesEpisodes(Protocol):
         """Return the episode of a target."""
 
 
-async def collect(
-    targets: Sequence[Target],
-    parts: Parts,
-    plan: CollectPlan,
-    out: Path,
-    *,
-    source: CollectSource,
-    in_flight: int = IN_FLIGHT,
-    watch: Counting | None = None,
-    fill: BatchFill | None = None,
-) -> CollectReport:
-    """Collect one episode a target.
-
-    Args:
-        targets: All of the split `train`.
-        parts: What the loop works with; its store holds texts that may train, and no other.
-        plan: What is drawn and how it is rewarded.
-        out: Folder of the shards.
-        source: What is collected from.
-        in_flight: Targets at once.
-        watch: Told how far it is.
-        fill: Watches the model's batches.
-
-    Raises:
-        EpisodesLost: An episode can't be written.
-    """
-    collector = Collector(parts, plan, source)
-    return await gather_episodes(
-        collector, targets, out, in_flight=in_flight, watch=watch, fill=fill
-    )
-
-
 async def gather_episodes(
     makes: MakesEpisodes,
     targets: Sequence[Target],
@@ -91,7 +53,19 @@ async def gather_episodes(
     watch: Counting | None = None,
     fill: BatchFill | None = None,
 ) -> CollectReport:
-    """Collect what is not there yet, by whoever makes episodes; arguments as of `collect`."""
+    """Collect one episode a target, of those that are not there yet.
+
+    Args:
+        makes: Makes the episodes.
+        targets: All of the split `train`.
+        out: Folder of the shards.
+        in_flight: Targets at once.
+        watch: Told how far it is.
+        fill: Watches the model's batches.
+
+    Raises:
+        EpisodesLost: An episode can't be written.
+    """
     began = time.perf_counter()
     tally = CollectTally()
     done = await asyncio.to_thread(_read_done, out, makes.fingerprint, targets, tally)

@@ -19,7 +19,6 @@ from patlm.stores.datasets.splits import (
     forget_split,
     latest_as_targets,
     load_splits,
-    save_splits,
     split_by_hash,
     user_key,
 )
@@ -142,8 +141,6 @@ def test_splits_are_kept_by_namespace_and_come_back(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert extend_splits(path, "default", PLACES) == splits
     assert path.read_bytes() == before
-    save_splits(path, "other", Splits())
-    assert (load_splits(path), load_splits(path, "other")) == (splits, Splits())
 
 
 def test_a_forgotten_user_is_gone_from_the_file(tmp_path: Path) -> None:
