@@ -1,1 +1,1 @@
-"""Collect episodes: draw candidate summaries, replay integrate, reward what comes of them."""
+"""Collect episodes: draw candidate summaries, replay integrate, compute rewards."""

@@ -1,4 +1,4 @@
-"""One target, one episode: a run of the loop as in serving, candidates, replays, rewards.
+"""Make the episode of a target: a run of the loop as in serving, candidates, replays, rewards.
 
     collector = Collector(parts, plan, source)
     episode = await collector.episode(target)
@@ -30,7 +30,7 @@ from .sampler import Drawing, Replay, drawing_trajectories, extractive_trajector
 
 _NODES = ("style-reason", "preference-reason", "integrate")
 _DIGITS = 4
-"""Of scores: the last ones of a vector depend on what shared its batch."""
+"""Decimals of scores: the last digits of a vector depend on its batch."""
 
 _LEFT = ["log", "own", "stop_reason"]
 _LEFT_BEFORE_INTEGRATE = [
@@ -42,9 +42,9 @@ class Collector:
     """Makes episodes.
 
     Args:
-        parts: What the loop works with, as in serving.
+        parts: Dependencies of the loop, as in serving.
         plan: What is drawn, and how it is rewarded.
-        source: What is collected from.
+        source: Provenance of the episodes.
     """
 
     def __init__(self, parts: Parts, plan: CollectPlan, source: CollectSource) -> None:
@@ -57,7 +57,7 @@ class Collector:
         )
 
     async def episode(self, target: Target) -> Episode:
-        """Run the loop for one target; one that fails gives an episode that says why."""
+        """Run the loop for one target; a failed run gives an episode that records the reason."""
         run_id = hashlib.sha1(f"{self.fingerprint}\x1f{target.id}".encode()).hexdigest()[:32]
         if self._plan.reasoner == "extractive":
             return self._dressed(await self._without_model(target), target, run_id)
@@ -96,7 +96,7 @@ class Collector:
         return episode.model_copy(update=update)
 
     async def _without_model(self, target: Target) -> Episode:
-        """Run the loop up to integrate, both summaries made without a model."""
+        """Run the loop up to integrate with extractive summaries, without a model."""
         context = self._context(1)
         graph = self._compile(
             extractive_trajectories(), self._parts, interrupt_before=["integrate"]
@@ -119,7 +119,7 @@ class Collector:
         """Return the episode of a run without a draft."""
         said = f"{type(error).__name__}: {error}"
         record = kept.records[0] if kept.records else None
-        if record is None:  # it did not get as far as a node
+        if record is None:  # it failed before the first node
             record = Episode(
                 run_id=run_id,
                 namespace=context.namespace,
@@ -129,7 +129,7 @@ class Collector:
         return self._dressed(record, target, run_id).model_copy(update={"error": said})
 
     def _dressed(self, record: Episode, target: Target, run_id: str) -> Episode:
-        """Return the record of a run as one of this collection, in an order of its own."""
+        """Return the record of a run as an episode of this collection, in a fixed order."""
         settings = {
             "plan": self._plan.recorded,
             "weights": asdict(self._plan.weights),
@@ -169,7 +169,7 @@ class Collector:
 
 
 class _Records:
-    """A `nodes.parts.Trace` that keeps what it is given."""
+    """A `Trace` that keeps the records in memory."""
 
     def __init__(self) -> None:
         self.records: list[Episode] = []
@@ -179,7 +179,7 @@ class _Records:
 
 
 def _place(sample: Sample) -> tuple[int, int]:
-    """Return where a call of the run stands: both sides are asked at once, in no order."""
+    """Return a sort key of a call: both sides are called concurrently, in no fixed order."""
     return sample.iteration, _NODES.index(sample.node)
 
 

@@ -1,4 +1,4 @@
-"""From the candidates of a run to groups: each replayed in its fixed context, and rewarded."""
+"""Group the candidates of a run: replay each in its fixed context and compute its reward."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..rewards.measure import RewardMeasure, Situation
 from .sampler import CANDIDATES, Call, Replay
 
 WITHOUT = "without"
-"""What a replay is called that leaves a side out: `without:SIDE`."""
+"""Prefix of a replay without a side: `without:SIDE`."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The candidates of one side, in the context that they were drawn in.
+    """The candidates of one side and their context.
 
     Attributes:
         group: Id of their group.
-        side: Whose they are.
-        iteration: In which they were drawn.
-        held: Summaries of the other sides; None where one abstained.
-        calls: The calls' records, failed ones too; one at most was made without a model.
+        side: Their side.
+        iteration: The iteration that they were drawn in.
+        held: Fixed summaries of the other sides; None where one abstained.
+        calls: Records of the calls, failed ones too; at most one was made without a model.
         evidence: All texts that the reasoners read in that iteration.
     """
 
@@ -51,24 +51,24 @@ class Drawn:
         return f"{self.node}@{self.iteration}#{EXTRACTIVE if made else place}"
 
     def summaries_with(self, summary: str | None) -> dict[str, str | None]:
-        """Return what integrate is given with a summary of this side."""
+        """Return the summaries for integrate, with the given one for this side."""
         return {**self.held, self.side: summary}
 
 
 def drawn_in(
     log: Mapping[str, Any], own: Sequence[str], run_id: str, iteration: int, sides: Sequence[str]
 ) -> list[Drawn]:
-    """Return what was drawn in a run; nothing of a side that abstained without a call.
+    """Return the candidates of a run; none for a side that abstained without a call.
 
-    The context is frozen from the first iteration: the other side's first summary is what a
-    reasoner reads in the second, and what integrate is held at.
+    The context is frozen from the first iteration: in the second one the reasoner reads the other
+    side's first summary, and the replays of integrate use it.
 
     Args:
-        log: What the run's nodes did, by `{node}@{iteration}`.
+        log: Log entries of the run's nodes, by `{node}@{iteration}`.
         own: The user's own texts that were read.
-        run_id: The run's name.
-        iteration: In which the candidates were drawn.
-        sides: Whose.
+        run_id: Id of the run.
+        iteration: The iteration that the candidates were drawn in.
+        sides: The sides that drew candidates.
     """
     read = list(own)
     for side in SIDES:
@@ -86,14 +86,14 @@ def drawn_in(
 
 @dataclass(frozen=True)
 class Rewarding:
-    """What candidates are rewarded with.
+    """What is needed to compute the rewards of candidates.
 
     Attributes:
         measure: Measures drafts.
-        weights: Of the components.
-        replay: Asks integrate again.
-        request: What was to be written.
-        real: What was really written.
+        weights: Weights of the components.
+        replay: Replays integrate.
+        request: The request.
+        real: The real text.
     """
 
     measure: RewardMeasure
@@ -132,7 +132,7 @@ class Rewarding:
     async def _ask(self, summaries: Mapping[str, str | None], iteration: int) -> _Replayed:
         try:
             draft, call = await self.replay.draft(self.request, summaries, iteration)
-        except ModelCallError as error:  # kept as failed: it says nothing of the summary
+        except ModelCallError as error:  # kept as failed: it says nothing about the summary
             return _Replayed(None, error.call)
         return _Replayed(draft, call)
 
@@ -184,7 +184,7 @@ class _Replayed:
 def _replays(
     drawn: Drawn, without: _Replayed, drafts: Sequence[_Replayed | None], seen: set[int]
 ) -> list[Sample]:
-    """Return the replayed calls of a side; one that several share stands once, under the first."""
+    """Return the replayed calls of a side; a shared call is listed once, under the first candidate."""
     named = [(f"{WITHOUT}:{drawn.side}", without)]
     named += [(drawn.id_of(place), replayed) for place, replayed in enumerate(drafts) if replayed]
     samples = []

@@ -1,9 +1,4 @@
-"""What is collected and how: all that decides the episodes beside the data and the models.
-
-What a collection has brought, counted as the episodes come.
-
-How full a model's batches were: rows generated / (batches x row limit), without the last one.
-"""
+"""The plan of a collection, the provenance of its episodes, and its report."""
 
 from __future__ import annotations
 
@@ -23,14 +18,14 @@ from ..errors import TrainingError
 from ..rewards.components import RewardWeights
 
 VERSION = 2
-"""Raised where the same plan, data and models would give other episodes."""
+"""Increase it when the same plan, data and models give other episodes."""
 
 _SEEDS = 2**31
-"""Seeds are below: servers take no larger ones."""
+"""Upper bound of seeds: servers accept no larger ones."""
 
 
 class UnfitPlan(TrainingError):
-    """A collection that can't be made as it was asked for."""
+    """The plan of a collection is contradictory."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +33,17 @@ class CollectPlan:
     """How episodes are collected.
 
     Attributes:
-        candidates: Summaries that each reasoner draws in its context.
-        temperature: They are drawn at.
-        sides: Whose reasoners draw.
-        reasoner: `model`; or `extractive`: both summaries are made without a language model,
-            nothing is drawn or written, and no model is called (material for integrate).
-        second_share: Share of the targets whose candidates are drawn in the second iteration, in a
-            context that the first has left.
-        k: Texts of evidence a side.
-        weights: Of the rewards.
-        adapters: LoRA adapter of each role; a role left out runs on the base model.
-        seed: Of everything that is drawn.
+        candidates: Number of summaries that each reasoner draws in its context.
+        temperature: Sampling temperature.
+        sides: Sides whose reasoners draw candidates.
+        reasoner: `model`, or `extractive`: both summaries are made without a language model,
+            nothing is drawn, and no model is called (examples for integrate).
+        second_share: Share of the targets whose candidates are drawn in the second iteration, in
+            the context of the first.
+        k: Texts of evidence per side.
+        weights: Weights of the rewards.
+        adapters: LoRA adapter of each role; a role without one runs on the base model.
+        seed: Random seed.
     """
 
     candidates: int = 4
@@ -62,10 +57,10 @@ class CollectPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check what does not go together.
+        """Check that the fields fit together.
 
         Raises:
-            UnfitPlan: Naming what was expected.
+            UnfitPlan: They don't; names what was expected.
         """
         if self.reasoner == "extractive" and self.candidates:
             raise UnfitPlan(
@@ -92,7 +87,7 @@ class CollectPlan:
             )
 
     def iteration(self, target: Target) -> int:
-        """Return in which iteration a target's candidates are drawn, by its hash: 1 or 2."""
+        """Return the iteration of a target's candidates, by its hash: 1 or 2."""
         part = self._number(target, "iteration") / _SEEDS
         return 2 if part < self.second_share else 1
 
@@ -102,7 +97,7 @@ class CollectPlan:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The plan as episodes keep it; the weights of the rewards stand beside it."""
+        """The plan as episodes record it, without the weights of the rewards."""
         fields = {**asdict(self), "sides": sorted(self.sides), "adapters": dict(self.adapters)}
         del fields["weights"]
         return fields
@@ -114,12 +109,12 @@ class CollectPlan:
 
 @dataclass(frozen=True)
 class CollectSource:
-    """What episodes are collected from, as they tell it.
+    """The provenance that episodes record.
 
     Attributes:
         split: Fingerprint of the splits.
-        store: Hash of what the store holds.
-        made_of: What decides the episodes beside plan and target: data, encoders, model, adapters.
+        store: Hash of the store's content.
+        made_of: Everything else that determines the episodes: data, encoders, model, adapters.
     """
 
     split: str
@@ -127,7 +122,7 @@ class CollectSource:
     made_of: str
 
     def fingerprint(self, plan: CollectPlan) -> str:
-        """Return twelve hex digits by which a collection knows its own episodes again."""
+        """Return twelve hex digits that identify the episodes of a collection."""
         plan_of_it = json.dumps([plan.recorded, asdict(plan.weights)], sort_keys=True)
         parts = (str(VERSION), plan_of_it, self.split, self.store, self.made_of)
         return hashlib.sha1("\x1f".join(parts).encode()).hexdigest()[:12]
@@ -135,20 +130,20 @@ class CollectSource:
 
 @dataclass(frozen=True)
 class CollectReport:
-    """What a collection has brought; its episodes of earlier runs counted in.
+    """The report of a collection, including episodes of earlier runs.
 
     Attributes:
-        targets: How many were asked for.
-        episodes: How many of them have an episode without a fault in the run.
-        resumed: How many of these were there before.
-        samples: Calls that they hold, and summaries made without a call.
-        failed: Calls of them that failed, and runs that came to nothing.
-        seconds: How long it took this time.
-        batch_fill: How full the model's batches were this time; None: it wrote none here.
-        shards: Files of the episodes, by name.
-        why: Why the first of the runs that came to nothing did, or None.
-        by_iteration: Groups and the means of their candidates' rewards and differentials, by the
-            iteration that they were drawn in.
+        targets: Number of requested targets.
+        episodes: Number of targets with an episode whose run succeeded.
+        resumed: Number of episodes that existed before.
+        samples: Number of calls, and of summaries made without a call.
+        failed: Number of failed calls and failed runs.
+        seconds: Duration of this run.
+        batch_fill: How full the model's batches were in this run; None if it ran none here.
+        shards: File names of the episodes.
+        why: Reason of the first failed run, or None.
+        by_iteration: Number of groups, and the means of their candidates' rewards and
+            differentials, by iteration.
     """
 
     targets: int
@@ -165,7 +160,7 @@ class CollectReport:
 
 @dataclass
 class CollectTally:
-    """Counts episodes as they come."""
+    """Counts episodes while they are collected."""
 
     episodes: int = 0
     samples: int = 0
@@ -176,7 +171,7 @@ class CollectTally:
     differentials: dict[int, list[float]] = field(default_factory=dict)
 
     def add(self, episode: Episode) -> None:
-        """Count one more."""
+        """Count an episode."""
         lost = sum(sample.error is not None for sample in episode.samples)
         if episode.error is not None:
             self.why = self.why or episode.error
@@ -202,7 +197,7 @@ class CollectTally:
         batch_fill: float | None,
         shards: Sequence[str],
     ) -> CollectReport:
-        """Return what has come of it."""
+        """Return the report."""
         return CollectReport(
             targets=targets,
             episodes=self.episodes,
@@ -230,25 +225,25 @@ def _mean(numbers: Sequence[float]) -> float:
 
 @dataclass
 class BatchFill:
-    """A `models.batch_report.Watch` that counts the rows of each batch.
+    """A `Watch` of the model that counts the rows of each batch.
 
     Attributes:
-        rows: Of each batch that has run, in order.
+        rows: Number of rows of each finished batch, in order.
     """
 
     rows: list[int] = field(default_factory=list)
 
     def __call__(self, report: BatchReport) -> None:
-        """Take note of a batch."""
+        """Record a batch."""
         self.rows.append(sum(work.rows for work in report.work))
 
     def share(self, limit: int = BatchLimits().rows) -> float | None:
-        """Return how full they were, 0 to 1; None where there were less than two.
+        """Return rows / (batches x limit), 0 to 1; None with fewer than two batches.
 
-        The last batch is left out: nobody is there to fill it.
+        The last batch is left out: there is nothing left to fill it.
 
         Args:
-            limit: Rows that a batch may have.
+            limit: Maximum rows of a batch.
         """
         whole = self.rows[:-1]
         return sum(whole) / (len(whole) * limit) if whole else None

@@ -1,11 +1,11 @@
-"""Collection spread over Ray: workers make episodes, this process alone writes them.
+"""Collect episodes on Ray: workers make them, this process alone writes them.
 
-Each worker opens the model and the store for itself and is handed single targets; what comes back
-is written here in the order of the targets. An episode follows from plan, target and source, not
-from who made it, so the shards are the same however many workers there are.
+Each worker opens its own model and store and receives single targets. Episodes are written here in
+the order of the targets. An episode depends on plan, target and source only, so the shards are the
+same for any number of workers.
 
-Workers on other machines have to find the file, the folder of stores and the folder of adapters
-under the same paths. `RAY_ADDRESS` names a cluster; without it Ray is started on this machine.
+Workers on other machines need the file, the folder of stores and the folder of adapters under the
+same paths. `RAY_ADDRESS` names a cluster; without it Ray is started on this machine.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class NoRay(TrainingError):
 
 
 class WorkerLost(TrainingError):
-    """A worker could not do its work."""
+    """A worker failed."""
 
 
 class Worker:
-    """Makes episodes in a process of its own; opens what it needs with the first call."""
+    """Makes episodes in its own process; opens model and store on the first call."""
 
     def __init__(self, request: CollectRequest, plan: CollectPlan) -> None:
         """Take what is collected from, and how."""
@@ -48,7 +48,7 @@ class Worker:
         self._collector: Collector | None = None
 
     async def fingerprint(self) -> str:
-        """Return by which the collection knows its own episodes again."""
+        """Return the fingerprint of this collection."""
         return (await self._open()).fingerprint
 
     async def episode(self, target: Target) -> Episode:
@@ -56,7 +56,7 @@ class Worker:
         return await (await self._open()).episode(target)
 
     async def rows(self) -> list[int]:
-        """Return the rows of each batch that has run here."""
+        """Return the number of rows of each finished batch."""
         return self._fill.rows
 
     async def close(self) -> None:
@@ -75,10 +75,10 @@ class Worker:
 
 
 class Workers:
-    """Hands targets to workers, each time to the one that has least to do.
+    """Distributes targets to workers, each to the least busy one.
 
     Attributes:
-        fingerprint: By which the collection knows its own episodes again.
+        fingerprint: Identifies the episodes of this collection.
     """
 
     def __init__(self, actors: Sequence[Any], fingerprint: str) -> None:
@@ -102,9 +102,9 @@ class Workers:
         return found
 
     async def batch_fill(self) -> float | None:
-        """Return how full the models' batches were, over all workers; None: they wrote none."""
+        """Return how full the models' batches were, over all workers; None if there were none."""
         rows = [await _told(actor.rows.remote()) for actor in self._actors]
-        # The last batch of each is left out.
+        # The last batch of each worker is left out.
         whole = [row for of_one in rows for row in of_one[:-1]]
         share = BatchFill([*whole, 0]).share()
         return None if share is None else round(share, 4)
@@ -117,7 +117,7 @@ async def open_workers(
     """Start workers, and end them afterwards.
 
     Args:
-        request: What is collected from.
+        request: What is collected.
         plan: How.
         number: Of workers.
 
@@ -125,13 +125,13 @@ async def open_workers(
         NoRay: Ray is not installed.
         WorkerLost: One could not be opened, or has another model than the others.
     """
-    ray = _start_ray()  # in this thread, where it may handle signals; nothing waits for the loop
+    ray = _start_ray()  # in this thread, which may handle signals; nothing waits for the loop
     try:
-        # A share of the accelerators each, where there are some.
+        # Each worker gets a share of the accelerators, if there are any.
         gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0) / number)
         remote = ray.remote(Worker).options(num_gpus=gpus, max_concurrency=1_000)
         actors = [remote.remote(request, plan) for _ in range(number)]
-        # The first fills the store, where that has to be done.
+        # The first worker fills the store if needed.
         first = await _told(actors[0].fingerprint.remote())
         for actor in actors[1:]:
             if (other := await _told(actor.fingerprint.remote())) != first:
@@ -154,7 +154,7 @@ def _start_ray() -> Any:
             "collecting by workers needs Ray, which is not there: pip install 'patlm[ray]', or "
             "leave --ray out"
         ) from error
-    # Rounds collect in a thread of their own, and Ray warns that it can't handle signals there.
+    # Rounds collect in a separate thread, and Ray warns that it can't handle signals there.
     spoken = logging.getLogger("ray._private.worker")
     level = spoken.level
     spoken.setLevel(logging.ERROR)
@@ -166,7 +166,7 @@ def _start_ray() -> Any:
 
 
 async def _told(reference: Awaitable[T]) -> T:
-    """Wait for a worker; what it meets is told in one line."""
+    """Wait for a worker; its errors are reported in one line."""
     from ray.exceptions import RayError, RayTaskError
 
     try:

@@ -1,8 +1,8 @@
 """One run of `patlm collect`: from a file and a model's name to shards of episodes.
 
-Episodes stand in the shards in the order of their targets, whoever was ready first, so that the
-same collection gives the same shards however it was spread. What is there already is not done
-again: a collection that was killed goes on where it was. One that failed is, and stays beside.
+Many targets run concurrently. Episodes are written in the order of their targets, so a collection
+gives the same shards however it was distributed. Existing episodes are kept: a killed collection
+resumes. The episode of a failed run is kept, and its target is collected again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .plan import BatchFill, CollectPlan, CollectReport, CollectTally
 from .source import TRAIN, CollectRequest, open_collector, training_targets
 
 IN_FLIGHT = 12
-"""Targets at once: each asks for ten to twelve calls together, the largest batch holds 32."""
+"""Concurrent targets: each makes ten to twelve calls at once, the largest batch holds 32."""
 
 
 class EpisodesLost(TrainingError):
@@ -34,11 +34,11 @@ class EpisodesLost(TrainingError):
 
 
 class MakesEpisodes(Protocol):
-    """Makes the episodes of one collection; `Collector` is one that does it here."""
+    """Makes the episodes of one collection; `Collector` does so in this process."""
 
     @property
     def fingerprint(self) -> str:
-        """By which the collection knows its own episodes again."""
+        """Identifies the episodes of this collection."""
 
     async def episode(self, target: Target) -> Episode:
         """Return the episode of a target."""
@@ -97,7 +97,7 @@ async def gather_episodes(
 
 
 class _InOrder:
-    """Writes episodes in the order of their places, each as soon as those before it are there."""
+    """Writes episodes in the order of their targets, as soon as the previous ones are written."""
 
     def __init__(self, writer: EpisodeWriter, tally: CollectTally) -> None:
         self._writer, self._tally = writer, tally
@@ -124,7 +124,7 @@ class _InOrder:
 def _read_done(
     out: Path, fingerprint: str, targets: Iterable[Target], tally: CollectTally
 ) -> set[str]:
-    """Return the targets whose episodes are there, and count these; failed ones are not."""
+    """Return the targets with an episode and count them; failed episodes don't count."""
     wanted = {target.id for target in targets}
     done: set[str] = set()
     if not out.is_dir():
@@ -140,11 +140,11 @@ def _read_done(
 
 
 def _pass_over(damaged: DamagedLine) -> None:
-    """A line that a kill has torn: its target is collected again."""
+    """Skip a line that a kill has torn: its target is collected again."""
 
 
 class NothingCollected(TrainingError):
-    """Not one run came to anything."""
+    """All runs failed."""
 
 
 def run_collect(
@@ -153,19 +153,19 @@ def run_collect(
     """Collect episodes into a folder. Blocks.
 
     Args:
-        request: What from.
+        request: What to collect.
         plan: What is drawn; its adapters are set here.
         out: Folder of the shards.
-        watch: Told how far it is.
-        workers: Of Ray, over which it is spread; 0: it is done here.
+        watch: Receives the progress.
+        workers: Number of Ray workers; 0 collects in this process.
 
     Raises:
         FormatError: The file can't be read.
-        EvaluationError: There is nothing to collect, it can't be kept, or a worker was lost.
+        EvaluationError: There is nothing to collect, it can't be written, or a worker failed.
         ModelError: A model can't be opened.
         StoreError: The store can't be filled.
     """
-    data, targets = training_targets(request)  # what can't be is said before anything is loaded
+    data, targets = training_targets(request)  # errors are raised before anything is loaded
     watch.say(f"{data.name} {targets[0].task}: {len(targets)} targets of the split {TRAIN}")
     if workers:
         report = asyncio.run(_spread(request, plan, targets, out, watch, workers))

@@ -1,20 +1,16 @@
-"""Reasoners that draw candidates beside what they do in serving.
+"""Draw candidate summaries during a run, and replay integrate with each of them.
 
-Trajectories like any others, so the graph stays the one of serving. In one given iteration a
-reasoner asks its model n times more with the very same prompt: at a temperature, top_p 1 and no
-banned n-grams, so that a sample is the policy's own, each with a seed that follows from the plan.
-What comes of them, and the summary that is made without a model, stands in the node's log entry
-under `candidates`; the loop itself goes on with the greedy summary.
-
-What would integrate have written, had one side said something else? Asked in a fixed context.
+The drawing reasoners are ordinary trajectories, so the graph is the one of serving. In one given
+iteration a reasoner calls its model n more times with the same prompt: with a temperature, top_p 1
+and no n-gram blocking, so each sample comes from the policy itself, with a seed from the plan. The
+samples and the extractive summary are logged under `candidates`; the loop continues with the greedy
+summary.
 
     replay = Replay(parts, context)
     draft, call = await replay.draft(request, {"style": "Short.", "preference": None}, iteration=1)
 
-All but the summaries is held: request, iteration, adapters, and greedy decoding as in serving, its
-ban of repeated n-grams included. So what differs between two drafts is the summaries' doing.
-
-Calls of a model outside of the graph are asked again as its nodes are.
+A replay changes the summaries only. Request, iteration, adapters and greedy decoding with n-gram
+blocking are those of serving, so two drafts differ because of their summaries.
 """
 
 from __future__ import annotations
@@ -46,13 +42,13 @@ FIRST_WAIT_S = 0.2
 
 
 async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
-    """Return what a call brings; where its fault may pass, it is made three times at most.
+    """Return the result of a call; retry transient errors up to three times, as the graph does.
 
     Args:
-        call: Makes it.
+        call: Makes the call.
 
     Raises:
-        ModelCallError: It failed for good.
+        ModelCallError: It failed permanently.
     """
     attempts = AsyncRetrying(
         retry=retry_if_exception(_may_pass),
@@ -61,7 +57,7 @@ async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
         reraise=True,
     )
 
-    async def attempt() -> T:  # tenacity awaits only what it knows for a coroutine function
+    async def attempt() -> T:  # tenacity awaits only what it recognises as a coroutine function
         return await call()
 
     return await attempts(attempt)
@@ -72,10 +68,10 @@ def _may_pass(error: BaseException) -> bool:
 
 
 CANDIDATES = "candidates"
-"""Key of a node's log entry under which its candidates are."""
+"""Key of the candidates in a node's log entry."""
 
 Call = dict[str, Any]
-"""A call's record, as `nodes.model_call` makes it; one that failed holds `error`, and no text."""
+"""Record of a call from `nodes.model_call`; a failed one has `error` and no text."""
 
 Reason = Callable[[Turn, str, Mapping[str, ReasonerText]], Awaitable[tuple[str | None, Any]]]
 
@@ -85,11 +81,11 @@ class Drawing:
     """What is drawn in one run.
 
     Attributes:
-        iteration: In which iteration.
-        sides: Whose reasoners draw.
-        number: Candidates of each.
-        temperature: They are drawn at.
-        seed_of: Returns the seed of a side's candidate by its number, from 0.
+        iteration: The iteration of the candidates.
+        sides: Sides whose reasoners draw.
+        number: Number of candidates of each side.
+        temperature: Sampling temperature.
+        seed_of: Returns the seed of a side's candidate by its index, from 0.
     """
 
     iteration: int
@@ -119,9 +115,9 @@ def drawing_trajectories(drawing: Drawing) -> tuple[Trajectory, ...]:
 
 
 def extractive_trajectories() -> tuple[Trajectory, ...]:
-    """Return the trajectories of the loop with summaries that are made without a model.
+    """Return the trajectories of the loop with extractive summaries, made without a model.
 
-    They are logged as calls are, with the prompt that a model would have been asked.
+    They are logged like calls, with the prompt that a model would have received.
     """
 
     async def reason(
@@ -151,7 +147,7 @@ async def _draw(
 
 
 async def _draw_one(turn: Turn, name: str, prompt: Prompt, drawing: Drawing, seed: int) -> Call:
-    """Return one candidate; a call that failed for good is kept as failed."""
+    """Return one candidate; a call that failed permanently is kept as failed."""
     options = {"temperature": drawing.temperature, "top_p": 1.0, "seed": seed}
     if "no_repeat_ngram_size" in turn.parts.role(name).options:  # a ban that has to be lifted
         options["no_repeat_ngram_size"] = 0
@@ -178,7 +174,7 @@ def _extract(turn: Turn, name: str, prompt: Prompt | None) -> Call | None:
 
 
 async def _both(served: Awaitable[Any], drawn: Awaitable[Any]) -> tuple[Any, Any]:
-    """Wait for both, then raise what went wrong: nothing is left at work behind the node."""
+    """Wait for both, then raise the first error: no task outlives the node."""
     found = await asyncio.gather(served, drawn, return_exceptions=True)
     for each in found:
         if isinstance(each, BaseException):
@@ -204,15 +200,15 @@ def _reads_own(name: str) -> bool:
 
 
 Draft = tuple[str, dict[str, Any]]
-"""What was written, and the call's record."""
+"""A draft and the record of its call."""
 
 
 class Replay:
-    """Asks integrate again, each different thing once.
+    """Replays integrate, once for each set of summaries.
 
     Args:
-        parts: With the model of integrate, prompts' budget and token counter.
-        context: Of the run that is replayed; its adapters are named, none stands for the base.
+        parts: Provide the model of integrate, the budget of prompts and the token counter.
+        context: Context of the replayed run, with its adapters; none means the base model.
     """
 
     def __init__(self, parts: Parts, context: RunContext) -> None:
@@ -223,17 +219,17 @@ class Replay:
     async def draft(
         self, request: Request, summaries: Mapping[str, str | None], iteration: int
     ) -> Draft:
-        """Return the draft that the summaries lead to, and the record of the call.
+        """Return the draft from these summaries, and the record of the call.
 
-        Those who ask the same wait for one call, and get the same record.
+        Concurrent equal requests share one call and its record.
 
         Args:
-            request: What is to be written.
+            request: The request.
             summaries: By side; None where one abstains or is left out.
-            iteration: From 1; prompts may be longer from the second on.
+            iteration: Counts from 1; prompts may be longer from the second on.
 
         Raises:
-            ModelCallError: The model failed for good.
+            ModelCallError: The model failed permanently.
         """
         said = frozenset((side, text) for side, text in summaries.items() if text is not None)
         key = (request.model_dump_json(), iteration, said)

@@ -1,7 +1,7 @@
-"""What a collection works from: the targets of the split `train`, a store of its texts, a model.
+"""The inputs of a collection: targets of the split `train`, a store of its texts, a model.
 
-What may be learnt from is decided here: targets are those of the split `train`, and evidence comes
-from a store that holds texts of `train` only, so that no prompt shows anything that is measured on.
+Targets come from the split `train`, and evidence from a store that holds texts of `train` only, so
+no prompt shows a text that is used for measuring.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 WHOLE = "all"
-"""The history that is not cut."""
+"""The value of `history` for the whole history."""
 
 TRAIN: Split = "train"
-"""The only split that may be learnt from."""
+"""The only split that may be used for training."""
 
 
 class NotForLearning(TrainingError):
-    """A split was named that nothing may be learnt from."""
+    """The requested split can't be used for training."""
 
 
 @dataclass(frozen=True)
 class CollectRequest:
-    """What is to be collected from.
+    """What to collect.
 
     Attributes:
         data: The file.
-        task: What is to be written; None: `free` for LaMP and LongLaMP, `long` for others.
-        limit: Targets at most; None: all. The first n are the same whatever n is.
-        split: Whose targets; nothing but `train` is taken.
-        history: Own texts that are known: `all` or a number.
-        cleaning: Names of cleanings.
-        adapters: `none`, `promoted`, or `role@step` with commas.
-        stores: Folder in which the file's store is made, and kept.
-        settings: The language model, its number format, where adapters are, the topic encoder.
+        task: The task; None for `free` (LaMP, LongLaMP) or `long` (other formats).
+        limit: Maximum number of targets; None for all. The first n do not depend on the limit.
+        split: The split of the targets; only `train` is allowed.
+        history: Number of own texts that are known: `all` or a number.
+        cleaning: Names of cleaning steps.
+        adapters: `none`, `promoted`, or a comma-separated list of `role@step`.
+        stores: Folder in which the file's store is made and kept.
+        settings: Language model, number format, folder of adapters, topic encoder.
     """
 
     data: Path
@@ -84,7 +84,7 @@ def training_targets(request: CollectRequest) -> tuple[BenchmarkData, list[Targe
     Raises:
         NotForLearning: Another split than `train` is named.
         FormatError: The file can't be read.
-        NoTargets: It has nothing of what the task needs.
+        NoTargets: The file has no target for the task.
     """
     if request.split != TRAIN:
         raise NotForLearning(
@@ -112,20 +112,20 @@ async def open_collector(
     fill: BatchFill,
     watch: Watch | None = None,
 ) -> AsyncIterator[Collector]:
-    """Open model and store, and yield what makes episodes with them.
+    """Open model and store, and yield a collector that uses them.
 
     Args:
-        request: What from.
+        request: What to collect.
         plan: What is drawn; its adapters are set here.
-        data: The file, read.
-        fill: Watches the model's batches.
-        watch: Told how far a store is that has to be filled.
+        data: The content of the file.
+        fill: Counts the model's batches.
+        watch: Receives the progress of filling the store.
 
     Raises:
         ModelError: A model can't be opened.
         StoreError: The store can't be filled.
-        UnfitAdapter: Adapters are named that can't be used.
-        AdapterError: One is not there, or damaged.
+        UnfitAdapter: An adapter can't be used here.
+        AdapterError: An adapter does not exist or is damaged.
     """
 
     def progress(done: int, of: int) -> None:
@@ -151,10 +151,10 @@ async def open_collector(
 
 
 def _parts(store: TextStore, encoders: Encoders, model: BaseChatModel, history: str) -> Parts:
-    """Return what the loop works with, as in serving but for two things.
+    """Return the parts of the loop, as in serving with two exceptions.
 
-    No side abstains for want of confidence, for benchmarks measure all targets; and encoders
-    remember, for they embed the same texts again and again.
+    No side abstains for lack of confidence, because benchmarks measure all targets; and encoders
+    cache vectors, because they embed the same texts repeatedly.
     """
     return Parts(
         store=store if history == WHOLE else HistoryCut(store, int(history)),
