@@ -105,7 +105,7 @@ class Rewarding:
     async def grouped(self, drawn: Sequence[Drawn]) -> tuple[list[Group], list[Sample]]:
         """Return groups, and the samples of their candidates and of the replays, in order.
 
-        All sides are replayed at once: so the model's batches stay full.
+        All sides are replayed concurrently, so the model's batches are full.
         """
         replayed = await asyncio.gather(*(self._replayed(each) for each in drawn))
         groups: list[Group] = []
@@ -184,7 +184,7 @@ class _Replayed:
 def _replays(
     drawn: Drawn, without: _Replayed, drafts: Sequence[_Replayed | None], seen: set[int]
 ) -> list[Sample]:
-    """Return the replayed calls of a side; a shared call is listed once, under the first candidate."""
+    """Return the replayed calls of a side; a shared call is listed once."""
     named = [(f"{WITHOUT}:{drawn.side}", without)]
     named += [(drawn.id_of(place), replayed) for place, replayed in enumerate(drafts) if replayed]
     samples = []
