@@ -1,1 +1,1 @@
-"""Traces become weights: collection, rewards, metrics and trainers belong here."""
+"""Training from traces: collection, rewards, data, methods, the trainer, rounds."""

@@ -1,1 +1,1 @@
-"""What a summary is worth: components, penalties, the differential reward."""
+"""The rewards of a summary: components, penalties, the differential reward."""

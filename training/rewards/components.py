@@ -1,13 +1,13 @@
-"""What a summary is worth, told by the draft that comes of it: rewards, their sum, gating.
+"""The reward of a summary, computed from its draft: components, weighted sum, gating.
 
-A reward is a plain function with TRL's signature, `f(completions, **columns)`, and returns one
-value a completion, None where nothing can be measured: a call that failed is never 0. Columns are
-lists as long as the completions. Here the completions are drafts; what is counted against a summary
-is in `reward_penalties`, the proxy of consistency in `reward_consistency`.
+A reward is a plain function with TRL's signature, `f(completions, **columns)`. It returns one value
+per completion, or None if nothing can be measured: a failed call never scores 0. Columns are lists
+of the same length as the completions. The completions are drafts. Penalties of summaries and the
+consistency proxies are in `measure`.
 
-The words: quality, style fidelity and topic relevance make up the *value* of a draft, all
-components its *reward*; a side's *differential* is the value with its summary less the value
-without it (a difference reward: Wolpert and Tumer 2001).
+Terms: quality, style fidelity and topic relevance make up the *value* of a draft, all components
+its *reward*. The *differential* of a side is the value with its summary minus the value without it
+(a difference reward: Wolpert and Tumer 2001).
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from ...stores.episodes.schema import Sample
 from ...stores.types import Encoder
 
 Completion = str | Sequence[Mapping[str, str]]
-"""A text, or the turns of an assistant, as TRL hands them over."""
+"""A text, or the turns of an assistant in TRL's form."""
 
 Reward = Callable[..., list[float | None]]
 
 Components = Mapping[str, float | None]
-"""Rewards of one draft by name; None where one was not measured."""
+"""Components of one draft's reward by name; None if not measured."""
 
 VALUE = ("quality", "style_fidelity", "topic_relevance")
-"""What a draft is worth whoever was left out."""
+"""The components of a draft's value; they do not depend on a summary."""
 
 PENALTIES = ("draft_copying", "summary_copying", "topic_words", "overlong")
-"""What is taken away; higher is worse."""
+"""Penalties; higher is worse."""
 
 _DIGITS = 4
-"""Of a cosine: the last ones of a vector depend on what shared its batch."""
+"""Decimals of a cosine: the last digits of a vector depend on its batch."""
 
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """What each component counts for in a reward: r = Σ w·gain - Σ w·penalty.
+    """Weights of the components of a reward: r = Σ w·gain - Σ w·penalty.
 
-    Quality leads: it is what benchmarks report. The cosines tell apart what it can't, drafts that
-    share no more words with the real text than others. What a weight is worth, the spread inside a
-    group decides; docs/rewards.md has it.
+    Quality has the largest weight: it is what benchmarks report. The cosines distinguish drafts
+    that share equally many words with the real text. The effect of a weight depends on the spread
+    inside a group (docs/rewards.md).
     """
 
     quality: float = 1.0
@@ -63,7 +63,7 @@ class RewardWeights:
         """Check every weight.
 
         Raises:
-            ValueError: One is negative: what is taken away is taken away already.
+            ValueError: One is negative: penalties are subtracted already.
         """
         for name, weight in asdict(self).items():
             if weight < 0:
@@ -73,7 +73,7 @@ class RewardWeights:
                 )
 
     def signed(self) -> dict[str, float]:
-        """Return each component's weight by its name, those of penalties with a minus."""
+        """Return the weights by component, those of penalties negative."""
         return {
             name: -weight if name in PENALTIES else weight for name, weight in asdict(self).items()
         }
@@ -84,7 +84,7 @@ COMPONENTS = tuple(field.name for field in fields(RewardWeights))
 
 
 def text_of(completion: Completion) -> str:
-    """Return the text of a completion: itself, or what its last turn says.
+    """Return the text of a completion: the string itself, or the content of its last turn.
 
     >>> text_of([{"role": "assistant", "content": "Fine."}])
     'Fine.'
@@ -99,15 +99,15 @@ def quality(
     task: Sequence[str] | None = None,
     **_: Any,
 ) -> list[float | None]:
-    """Return how close drafts are to what was really written.
+    """Return how close drafts are to the real texts.
 
-    q = (ROUGE-1 + ROUGE-L + METEOR_es) / 3, in [0, 1] (`metrics.quality`); of a rating
-    1 - |draft - real| / 4, and 0 for an answer that is no rating, for that is an answer too.
+    q = (ROUGE-1 + ROUGE-L + METEOR_es) / 3, in [0, 1] (`metrics.quality`). For a rating
+    1 - |draft - real| / 4, and 0 for an answer that is not a rating.
 
     Args:
         completions: Drafts; None where there is none.
-        real: What was really written; of a rating its number.
-        task: What was to be written; only `rating` is told apart.
+        real: The real texts, or numbers for ratings.
+        task: The task; only `rating` is treated differently.
 
     >>> quality(["the view is grand", None], real=["the view is grand", "a fine view"])
     [0.997396, None]
@@ -120,10 +120,10 @@ def quality(
 
 
 def build_style_fidelity(encoder: Encoder) -> Reward:
-    """Return the reward for being written as the real text is.
+    """Return the reward for writing in the style of the real text.
 
-    Cosine of draft and real text by a style encoder, in [-1, 1]; 0 for an empty draft, which is
-    like nothing; None for a rating, which has no style. Its columns are those of `quality`.
+    Cosine of draft and real text by a style encoder, in [-1, 1]; 0 for an empty draft, None for a
+    rating, which has no style. Its columns are those of `quality`.
 
     >>> import numpy as np
     >>> class Marks:  # an encoder: does a text exclaim?
@@ -147,7 +147,7 @@ def build_style_fidelity(encoder: Encoder) -> Reward:
 
 
 def build_topic_relevance(encoder: Encoder) -> Reward:
-    """Return the reward for being about what the real text is about.
+    """Return the reward for having the topic of the real text.
 
     Cosine of draft and real text by a topic encoder, in [-1, 1]; 0 for an empty draft, None for a
     rating. Its columns are those of `quality`; for an example see `build_style_fidelity`.
@@ -168,7 +168,7 @@ def build_topic_relevance(encoder: Encoder) -> Reward:
 def value(components: Components, weights: RewardWeights) -> float | None:
     """Return the value of a draft: v = Σ w·x over quality, style fidelity, topic relevance.
 
-    What was not measured counts for nothing; None where quality was not.
+    Components that were not measured count as 0; None if quality was not measured.
 
     >>> value({"quality": 0.5, "style_fidelity": 1.0, "overlong": 1.0}, RewardWeights())
     0.7
@@ -186,9 +186,9 @@ def total(components: Components, weights: RewardWeights) -> float | None:
 
 
 def differential(value: float | None, without: float | None) -> float | None:
-    """Return what a side adds: D = v(with its summary) - v(without the side).
+    """Return the contribution of a side: D = v(with its summary) - v(without the side).
 
-    None where either was not measured. For a style summary s and a partner's t it is
+    None if one of them was not measured. For a style summary s and a partner's t it is
     D(s) = v(s, t) - v(none, t), for a topic summary D(t) = v(s, t) - v(s, none).
 
     >>> differential(0.5, 0.25), differential(None, 0.25)
@@ -199,10 +199,10 @@ def differential(value: float | None, without: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Gated:
-    """A preference for silence.
+    """A preference pair that teaches to abstain.
 
     Attributes:
-        chosen: The sentence that a reasoner abstains with.
+        chosen: The answer of a reasoner that abstains.
         rejected: The worst candidate.
     """
 
@@ -211,18 +211,18 @@ class Gated:
 
 
 def gate(group: Sequence[Sample], margin: float = 0.0) -> Gated | None:
-    """Return what a group teaches where no candidate helps: to abstain.
+    """Return a pair that teaches to abstain if no candidate of a group helps.
 
-    Where no candidate's differential exceeds the margin, the chosen answer is the abstain sentence
-    and the rejected one the candidate of the lowest differential, of equals the first.
+    If no candidate's differential exceeds the margin, the chosen answer is the abstention and the
+    rejected one the candidate with the lowest differential (the first of equals).
 
     Args:
-        group: All candidates of one context; those without a differential (they failed) and those
-            that abstain themselves are left out.
-        margin: What a side has to add, in the unit of values.
+        group: All candidates of one context; failed candidates (without a differential) and
+            abstentions are ignored.
+        margin: Minimum contribution of a side, in the unit of values.
 
     Returns:
-        None where a candidate helps, or where there is none to go by.
+        None if a candidate helps, or if there is no candidate.
     """
     measured = [
         (sample.differential, sample)
@@ -257,9 +257,9 @@ def _to_real(
 
 
 def cosines(encoder: Encoder, pairs: Sequence[tuple[str, str] | None]) -> list[float | None]:
-    """Return the cosine of each pair of texts, in [-1, 1]; 0 where one is empty. Blocks.
+    """Return the cosine of each pair of texts, in [-1, 1]; 0 if one is empty. Blocks.
 
-    All are encoded at once; None stays None.
+    All texts are encoded in one batch; None stays None.
     """
     texts = [text for pair in pairs if pair is not None for text in pair]
     vectors = iter(encoder.encode(texts)) if texts else iter(())

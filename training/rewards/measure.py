@@ -1,14 +1,11 @@
-"""All components of a draft's reward at once, from what it was written in.
+"""Measure all components of a draft's reward: penalties and consistency proxies included.
 
-What is held against a summary or a draft: copies, topic words in a summary of style, length.
+Penalties are in [0, 1], higher is worse, and are subtracted. They are None if the side abstained or
+the call failed.
 
-Penalties are in [0, 1], higher is worse, and are subtracted. None where there is nothing to hold
-against: the side abstained, or the call failed.
-
-Does the draft keep to its summaries, and do they agree? A proxy: no model reads for meaning.
-
-Both rewards are proxies and named so: a draft can be near its summary and still say the opposite,
-and two texts may praise different things. They count little, and are logged by name.
+The two consistency rewards are proxies and named so: a draft can be close to its summary and still
+say the opposite, and two texts may praise different things. Their weights are small, and they are
+logged by name.
 """
 
 from __future__ import annotations
@@ -36,13 +33,13 @@ from .components import (
 )
 
 LEAST_RUN = 5
-"""Words of a run from which it counts as copied: shorter ones are how everybody talks."""
+"""Minimum words of a copied run: shorter runs are common phrases."""
 
 LEAST_LETTERS = 4
-"""Of a topic word: shorter ones are mostly names of nothing."""
+"""Minimum letters of a topic word: shorter words rarely name a topic."""
 
 FREE_SHARE = 0.75
-"""Share of its budget that a summary may take for nothing."""
+"""Share of its budget that a summary may use without a penalty."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -50,15 +47,15 @@ _WORD = re.compile(r"[^\W\d_]+")
 def copying(
     completions: Sequence[Completion | None], *, evidence: Sequence[Sequence[str]], **_: Any
 ) -> list[float | None]:
-    """Return how much of each text is one run of words of its evidence.
+    """Return the share of each text that is one run of words from its evidence.
 
-    c = n / N, n the longest run of words that it shares with any piece of evidence, N its words;
-    0 where n is below 5. In [0, 1]; 1 is a copy. Of a draft it is `draft_copying` among the
-    components, of a summary `summary_copying` (source: `metrics.copied_run`).
+    c = n / N, with n the longest run of words that it shares with any evidence and N its number of
+    words; 0 if n is below 5. In [0, 1]; 1 is a copy. The component is `draft_copying` for a draft
+    and `summary_copying` for a summary (source: `metrics.copied_run`).
 
     Args:
         completions: Drafts or summaries; None where there is none.
-        evidence: For each, the texts that were read.
+        evidence: The evidence of each.
 
     >>> read = ["I say the view is grand and the beds are soft."]
     >>> copying(["The view is grand and cheap", "A grand view"], evidence=[read, read])
@@ -73,15 +70,15 @@ def copying(
 def topic_words(
     completions: Sequence[Completion | None], *, words: Sequence[str], **_: Any
 ) -> list[float | None]:
-    """Return the share of a style summary's words that are about the topic.
+    """Return the share of a style summary's words that are topic words.
 
-    w = |words of the summary among the topic's| / |words of the summary|, in [0, 1]; the topic's
-    are those of the request with four letters or more that are no stop words of English or
-    Portuguese, in one case and without accents. A style is how somebody writes about anything.
+    w = |topic words in the summary| / |words of the summary|, in [0, 1]. Topic words are those of
+    the request with at least four letters that are not stop words of English or Portuguese, folded
+    to one case without accents. Style does not depend on the topic.
 
     Args:
         completions: Style summaries; None where that side abstained.
-        words: For each, the request's own words.
+        words: The request's own words, for each summary.
 
     >>> topic_words(["Warm, about the kettle"], words=["A kettle for two"])
     [0.25]
@@ -95,14 +92,14 @@ def topic_words(
 def build_overlong(count: Callable[[str], int], budget: int) -> Reward:
     """Return the penalty for length beyond the budget.
 
-    With L the tokens of a text, B the budget and F = 0.75 B what is free:
-    o = 0 where L <= F, 1 where L >= B, else (L - F) / (B - F). In [0, 1]. A model is cut off at its
-    budget, so one that never ends its sentence is at B: the ramp before it tells which way is out
-    (the soft overlong punishment of DAPO, Yu et al. 2025, eq. 13, with B - F for its cache).
+    With L the tokens of a text, B the budget and F = 0.75 B the free length: o = 0 if L <= F, 1 if
+    L >= B, else (L - F) / (B - F). In [0, 1]. A summary is cut at its budget, so one that does not
+    end has length B; the ramp before B gives a direction (the soft overlong punishment of DAPO, Yu
+    et al. 2025, eq. 13, with B - F for its cache).
 
     Args:
-        count: Tokens of a text.
-        budget: Tokens that a summary may have.
+        count: Counts the tokens of a text.
+        budget: Maximum tokens of a summary.
 
     >>> overlong = build_overlong(lambda text: len(text.split()), 8)
     >>> overlong(["one two three", "1 2 3 4 5 6 7", "1 2 3 4 5 6 7 8 9", None])
@@ -145,14 +142,14 @@ def _stop_words_folded() -> frozenset[str]:
 
 
 LEAST_SENTIMENT = 0.05
-"""|compound| from which a text counts as positive or negative, as VADER's authors advise."""
+"""Minimum |compound| of a positive or negative text, as VADER's authors recommend."""
 
 
 def build_topic_consistency(encoder: Encoder) -> Reward:
-    """Return the reward for a draft that is about what the preference summary says.
+    """Return the reward for a draft on the topic of the preference summary.
 
-    Cosine of draft and preference summary by a topic encoder, in [-1, 1]; None where that side
-    abstained, and for a rating. A proxy: near is not the same as faithful.
+    Cosine of draft and preference summary by a topic encoder, in [-1, 1]; None if that side
+    abstained, and for a rating. A proxy: similar is not the same as faithful.
 
     >>> import numpy as np
     >>> class Views:
@@ -202,8 +199,8 @@ def sentiment_consistency_proxy(
     Args:
         completions: Drafts; None where there is none.
         style: Summaries of the style side; None where it abstained.
-        preference: Likewise of the preference side.
-        language: Of the draft, as an ISO 639-1 code.
+        preference: Summaries of the preference side, likewise.
+        language: Language of the draft, an ISO 639-1 code.
 
     >>> sentiment_consistency_proxy(
     ...     ["I love it.", "It is awful."],
@@ -246,13 +243,13 @@ def _analyzer() -> Any:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a draft was written in, but for the summary that is judged.
+    """The fixed context of a draft: everything except the summary that is rewarded.
 
     Attributes:
-        request: What was to be written.
-        real: What was really written.
-        side: Whose summary is judged: style or preference.
-        held: Summaries of the other sides; None where one abstained.
+        request: The request.
+        real: The real text.
+        side: The side of the rewarded summary: style or preference.
+        held: Fixed summaries of the other sides; None where one abstained.
         evidence: All texts that the reasoners read.
     """
 
@@ -264,13 +261,13 @@ class Situation:
 
 
 class RewardMeasure:
-    """Measures drafts by every component of `rewards.RewardWeights`.
+    """Measures every component of `RewardWeights`.
 
     Args:
         style: The style encoder.
         topic: The topic encoder.
-        count: Tokens of a text.
-        budget: Tokens that a summary may have.
+        count: Counts the tokens of a text.
+        budget: Maximum tokens of a summary.
     """
 
     def __init__(
@@ -294,12 +291,12 @@ class RewardMeasure:
     ) -> list[dict[str, float | None]]:
         """Return the components of each draft by name. Blocks.
 
-        Where there is no draft all are None: the call failed, and nothing is known of the summary.
+        All are None if there is no draft: the call failed, and nothing is known about the summary.
 
         Args:
-            drafts: What integrate wrote.
-            summaries: What it was given of the side that is judged; None: nothing.
-            situations: One a draft.
+            drafts: Drafts of integrate.
+            summaries: The rewarded summary of each draft; None if the side was left out.
+            situations: The context of each draft.
         """
         columns = _columns(summaries, situations)
         judged = [
