@@ -189,12 +189,12 @@ def sentiment_consistency_proxy(
     language: Sequence[str],
     **_: Any,
 ) -> list[float | None]:
-    """Return 1 where draft and both summaries have one sentiment, 0 where they have two.
+    """Return 1 if draft and both summaries have the same sentiment, 0 if they differ.
 
-    The sign of a text is that of VADER's compound score (Hutto and Gilbert 2014) where that is at
-    least .05 away from 0; a text without a sign, as summaries of style mostly are, contradicts
-    nobody. None where fewer than two have a sign, and for any language but English, which is the
-    only one that VADER knows. In {0, 1}. A proxy: one sign is not one opinion.
+    The sign of a text is that of VADER's compound score (Hutto and Gilbert 2014) if its absolute
+    value is at least .05. A text without a sign, like most style summaries, is ignored. None if
+    fewer than two texts have a sign, and for languages other than English, the only one that VADER
+    knows. In {0, 1}. A proxy: the same sign is not the same opinion.
 
     Args:
         completions: Drafts; None where there is none.
