@@ -1,9 +1,13 @@
-"""Does the user-topic graph know whom to bring in? Every figure of `patlm bench graph`.
+"""`patlm bench graph`: does the user-topic graph know which people and topics belong together?
 
-Learnt on people and topics of `train`, stopped on `gate`, reported on `report`: an edge of a person
-of `report` and a topic of `report` is hidden from both ends and has to be found among the topics of
-`report`. Beside it, within a topic: whether the people who are aligned by it rate the topic as the
-person did (`aligned_people`).
+Trained on people and topics of `train`, stopped on `gate`, reported on `report`: an edge of a
+person of `report` and a topic of `report` is hidden from both ends and has to be found among the
+topics of `report`.
+
+Rating agreement asks within one topic, so that the topic itself explains nothing: a person's rating
+and wording are compared with those of the people on the same topic whom
+`stores.search.alignment.align` finds nearest. The alignment sees neither: the topic asked for is
+left out of both embeddings and of the ratings compared, and no topic's vector contains the person.
 """
 
 from __future__ import annotations
@@ -18,50 +22,46 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from ..evaluation.scores.statistics import interval
-from ..models.encoders.graph_weights import GraphWeights
+from ..evaluation.scores.statistics import ci95
+from ..graph.graph_artefact import GraphWeights
 from ..models.encoders.graphsage import GraphSage
 from ..stores.datasets.formats import read_texts
 from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
-from ..stores.texts.topics import TWO_HOP, GraphForm
-from ..stores.types import Encoder, Text, Vectors
+from ..stores.search.alignment import RATING_RANGE, Alignment, align
+from ..stores.search.request import history_of_rows
+from ..stores.texts.arrow import on_grid, rows_of_texts, unit
+from ..stores.texts.schema import TEXTS, TOPICS, USERS, seen_schemas
+from ..stores.texts.topics import TWO_HOP, GraphForm, count_topics, rows_of_topics, topics_of_rows
+from ..stores.texts.users import count_users, rows_of_users, users_of_rows
+from ..stores.types import Encoder, History, Text, Vectors
 from ..training.errors import TooFewLinks
 from ..training.user_topic_graph.data import Links, TopicGraph, links_of
-from ..training.user_topic_graph.gate import LearntGraph, learn_graph
 from ..training.user_topic_graph.train import (
     Found,
     GraphSettings,
+    Means,
     Score,
     by_degree,
     cosines,
     find_links,
+    learn_graph,
     link_scores,
+    paired_gain,
+    person_means,
 )
-from .aligned_people import KNOWN, Near, People, Question, closeness, nearest
 
 Say = Callable[[str], None]
-Means = NDArray[np.float64]
+Rows = list[dict[str, Any]]
 
 SEEDS = (0, 1, 2)
 NEAREST = 10
-
-TRAINED, TWO_HOP_NAME, POPULARITY, RANDOM = "trained", "two_hop", "popularity", "random"
-WITH_POPULARITY = "trained_with_popularity"
-"""The trained form and what it learnt of popularity: predicts links best, aligns nobody."""
+GATE_KEYS = ("seed", "serves", "why", "gate", "kept", "links")
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """One file with targets, and how it is split.
-
-    Attributes:
-        name: The file's name less `_dev` or `_test`.
-        texts: What can be read of it.
-        vectors: Their topic vectors, shape (texts, dimension).
-        splits: Dealt by its targets.
-    """
+class _Data:
+    """One file with targets, and its splits."""
 
     name: str
     texts: Sequence[Text]
@@ -77,227 +77,318 @@ def measure_graph(
     Args:
         files: Of any format that is ingested; where one marks no targets, each person's latest
             text is theirs.
-        topic: Embeds what texts are about.
-        seeds: Of training and of what is drawn; a person's figures are averaged over them.
-        say: Told of each part.
+        topic: The topic encoder.
+        seeds: Random seeds of training and sampling; a person's figures are averaged over them.
+        say: Called with each step.
 
     Raises:
         FormatError: A file is of no known format.
     """
     found: dict[str, Any] = {"rows": [], "paired": [], "aligned": [], "gate": []}
     for file in files:
-        data = _read(file, topic, say)
-        for kind, each in _measure(data, topic, seeds, say).items():
-            found[kind] += each
+        for kind, rows in _measure(_read(file, topic, say), topic, seeds, say).items():
+            found[kind] += rows
     return {**found, "seeds": list(seeds), "nearest": NEAREST}
 
 
-def _read(file: Path, topic: Encoder, say: Say) -> DataSet:
+def _read(file: Path, topic: Encoder, say: Say) -> _Data:
     name = re.sub(r"_(dev|test)$", "", file.stem)
     texts = [text for text in read_texts(file) if isinstance(text, Text) and text.body.strip()]
     if not any(text.target for text in texts):
         texts = latest_as_targets(texts)
     say(f"{name}: embedding {len(texts)} texts")
     vectors = topic.encode([f"{text.title}\n{text.body}".strip() for text in texts])
-    return DataSet(name, texts, vectors, deal(Place.of(text) for text in texts))
+    return _Data(name, texts, vectors, deal(Place.of(text) for text in texts))
 
 
-def _measure(
-    data: DataSet, topic: Encoder, seeds: Sequence[int], say: Say
-) -> dict[str, list[dict[str, Any]]]:
+def _measure(data: _Data, topic: Encoder, seeds: Sequence[int], say: Say) -> dict[str, Rows]:
     graph = TopicGraph.of(data.texts, data.vectors)
     report = links_of(graph, data.splits, "report")
     say(f"{data.name}: {len(graph)} edges, {len(report)} of report can be asked for")
-    learnt, gate = _learn(data, seeds, say)
-    models = [each.fit.model for each in learnt]
-    rows, paired = _links(data, report, models, seeds)
-    forms: dict[str, list[GraphForm]] = {TWO_HOP_NAME: [TWO_HOP] * len(seeds)}
-    if learnt:
-        forms[TRAINED] = [GraphWeights.of(each.weights) for each in learnt]
+    models, gate = _learn(data, seeds, say)
+    rows, paired = _links(data.name, report, models, seeds) if len(report) else ([], [])
+    forms: dict[str, list[GraphForm]] = {"two_hop": [TWO_HOP] * len(seeds)}
+    if models:
+        forms["trained"] = [GraphWeights.of(model.weights()) for model in models]
     aligned = _aligned(data, topic, forms, seeds)
-    agreement = {row["by"]: row for row in aligned}
+    agreement = {row["by"]: row["rating_agreement"] for row in aligned}
     for row in rows:
-        same = agreement.get(row["method"], {})
-        row["rating_agreement"] = same.get("rating_agreement")
+        row["rating_agreement"] = agreement.get(row["method"])
     say(f"{data.name}: measured")
     return {"rows": rows, "paired": paired, "aligned": aligned, "gate": gate}
 
 
-def _learn(
-    data: DataSet, seeds: Sequence[int], say: Say
-) -> tuple[list[LearntGraph], list[dict[str, Any]]]:
-    """Return what each seed learns, and what the gate says to it: nothing where it can't."""
-    learnt, gate = [], []
+def _learn(data: _Data, seeds: Sequence[int], say: Say) -> tuple[list[GraphSage], Rows]:
+    """Return each seed's model and the decision of its gate; no model where links are too few."""
+    models, gate = [], []
     for seed in seeds:
         try:
-            found = learn_graph(data.texts, data.vectors, data.splits, GraphSettings(seed=seed))
+            model, about = learn_graph(
+                data.texts, data.vectors, data.splits, GraphSettings(seed=seed)
+            )
         except TooFewLinks as error:
             say(f"{data.name}: {error}")
-            return [], [{"data": data.name, "serves": TWO_HOP_NAME, "why": str(error)}]
-        learnt.append(found)
-        said = {key: found.about[key] for key in ("seed", "serves", "why", "gate", "kept", "links")}
-        gate.append({"data": data.name, **said})
-        say(f"{data.name}: seed {seed}, epoch {found.about['kept']} kept: {found.about['why']}")
-    return learnt, gate
+            return [], [{"data": data.name, "serves": "two_hop", "why": str(error)}]
+        models.append(model)
+        gate.append({"data": data.name, **{key: about[key] for key in GATE_KEYS}})
+        say(f"{data.name}: seed {seed}, epoch {about['kept']} kept: {about['why']}")
+    return models, gate
 
 
 def _links(
-    data: DataSet, report: Links, models: Sequence[GraphSage], seeds: Sequence[int]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return a row for each method, and the lead of the trained form over each."""
-    if not len(report):
-        return [], []
-    untrained = GraphSage(data.vectors.shape[1]).eval()
+    data: str, report: Links, models: Sequence[GraphSage], seeds: Sequence[int]
+) -> tuple[Rows, Rows]:
+    """Return a row for each method, and the gain of the trained form over each.
+
+    `trained_with_popularity` adds what training learnt of popularity: it predicts links best, but
+    serves no alignment.
+    """
     scores: dict[str, list[Score]] = {
-        TRAINED: [partial(cosines, model) for model in models],
-        WITH_POPULARITY: [partial(link_scores, model) for model in models],
-        TWO_HOP_NAME: [partial(cosines, untrained)],
-        POPULARITY: [by_degree],
-        RANDOM: [_drawn(seed) for seed in seeds],
+        "trained": [partial(cosines, model) for model in models],
+        "trained_with_popularity": [partial(link_scores, model) for model in models],
+        "two_hop": [partial(cosines, GraphSage(report.users.shape[1]).eval())],
+        "popularity": [by_degree],
+        "random": [partial(_random_scores, seed) for seed in seeds],
     }
-    every = links_of(report.graph, data.splits, "report", every_topic=True)
+    scores = {name: methods for name, methods in scores.items() if methods}
     found = {
-        name: _mean_found([find_links(score, report) for score in methods])
+        name: _mean([find_links(score, report) for score in methods])
         for name, methods in scores.items()
-        if methods
     }
-    rows = []
-    for name, each in found.items():
-        wide = _mean_found([find_links(score, every) for score in scores[name]])
-        rows.append(_row(data.name, name, each, wide, report))
+    topics = Counter(report.graph.topic[report.edge].tolist())
+    everything = report.among_all_topics()
+    rows = [
+        {
+            "data": data,
+            "method": name,
+            "n": len(each["mrr"]),
+            "links": len(report),
+            "topics": len(topics),
+            "candidates": int(report.candidates.sum()),
+            "largest_topic": round(max(topics.values()) / len(report), 4),
+            "recall_at_10": _rounded(each["recall_at_10"]),
+            "ci95": ci95(each["recall_at_10"]),
+            "mrr": _rounded(each["mrr"]),
+            "mrr_ci95": ci95(each["mrr"]),
+            "equal_popularity": _rounded(each["equal_popularity"]),
+            "recall_at_10_among_all": _rounded(
+                _mean([find_links(score, everything) for score in scores[name]])["recall_at_10"]
+            ),
+        }
+        for name, each in found.items()
+    ]
     paired = [
-        _paired(data.name, figure, found[TRAINED], found[name], name)
-        for name in found
-        if TRAINED in found and name not in (TRAINED, WITH_POPULARITY)
-        for figure in ("recall", "reciprocal_rank", "equal_popularity")
+        {
+            "data": data,
+            "figure": figure,
+            "against": name,
+            **paired_gain(found["trained"][figure], found[name][figure]),
+        }
+        for name in ("two_hop", "popularity", "random")
+        for figure in ("recall_at_10", "mrr", "equal_popularity")
+        if models
     ]
     return rows, paired
 
 
-def _row(data: str, method: str, found: Found, wide: Found, links: Links) -> dict[str, Any]:
-    topics = Counter(links.graph.topic[links.edge].tolist())
-    return {
-        "data": data,
-        "method": method,
-        "n": len(found.people),
-        "links": len(links),
-        "topics": len(topics),
-        "candidates": int(links.candidates.sum()),
-        "largest_topic": round(max(topics.values()) / len(links), 4),
-        **_with_interval("recall_at_10", found.recall),
-        "mrr": round(float(found.reciprocal_rank.mean()), 4),
-        "mrr_ci95": _interval(found.reciprocal_rank),
-        "equal_popularity": round(float(np.nanmean(found.equal_popularity)), 4),
-        "recall_at_10_among_all": round(float(wide.recall.mean()), 4),
-    }
+def _random_scores(seed: int, links: Links) -> tuple[torch.Tensor, torch.Tensor]:
+    # Seeded by edge, so that a part of the links is scored as it would be among all of them.
+    topics = len(links.graph.topic_ids)
+    rows = [
+        torch.rand(topics + 1, generator=torch.Generator().manual_seed(seed * 1_000_003 + edge))
+        for edge in links.edge.tolist()
+    ]
+    scores = torch.stack(rows)
+    return scores[:, 0], scores[:, 1:]
 
 
-def _paired(data: str, figure: str, ours: Found, theirs: Found, against: str) -> dict[str, Any]:
-    values: Mapping[str, tuple[Means, Means]] = {
-        "recall": (ours.recall, theirs.recall),
-        "reciprocal_rank": (ours.reciprocal_rank, theirs.reciprocal_rank),
-        "equal_popularity": (ours.equal_popularity, theirs.equal_popularity),
-    }
-    names = {"recall": "recall_at_10", "reciprocal_rank": "mrr"}
-    gains = values[figure][0] - values[figure][1]
+@dataclass(frozen=True)
+class Comparison:
+    """One person's text on one topic, and the others who wrote on it.
+
+    Attributes:
+        user_id: The person.
+        alignment: How near the others are to the person, by form, one for each seed.
+        rating: 1 - |difference of ratings| / 4 to each of the others, shape (others,).
+        wording: Cosine of the topic vectors of what they wrote on it, shape (others,).
+        active: On how many topics each of the others wrote, shape (others,).
+    """
+
+    user_id: str
+    alignment: Mapping[str, Sequence[Alignment]]
+    rating: Means
+    wording: Means
+    active: Means
+
+    def scores(self, seed: int) -> dict[str, Means]:
+        """Return what the others are chosen by, by name, at the place of one of the seeds."""
+        graphs = {name: each[seed] for name, each in self.alignment.items()}
+        return {
+            "popularity": self.active,
+            "ratings": graphs["two_hop"].agreement,  # the same in every form
+            **{name: graph.graph for name, graph in graphs.items()},
+            **{f"{name}_and_ratings": graph.score for name, graph in graphs.items()},
+        }
+
+
+class People:
+    """What a store would know of everybody, in memory.
+
+    Args:
+        texts: Of one data set.
+        vectors: Their topic vectors, shape (texts, dimension).
+        topic: The encoder that made them.
+        forms: How embeddings are made, by name, one for each seed.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[Text],
+        vectors: Vectors,
+        topic: Encoder,
+        forms: Mapping[str, Sequence[GraphForm]],
+    ) -> None:
+        self._texts, self._vectors = texts, on_grid(vectors)
+        # Alignment does not use style: its columns exist and are zero.
+        self._schemas = seen_schemas(topic, topic)
+        self._no_style = np.zeros((len(texts), topic.dimension), np.float32)
+        users = count_users({}, texts, self._no_style)
+        self._users = users_of_rows(rows_of_users(users, self._schemas[USERS]))
+        topics = rows_of_topics(count_topics({}, texts, self._vectors), self._schemas[TOPICS])
+        self._topics = {
+            name: [topics_of_rows(topics, form) for form in own] for name, own in forms.items()
+        }
+        self._of_user: dict[str, list[int]] = {}
+        self._on_topic: dict[str, dict[str, list[int]]] = {}
+        for place, text in enumerate(texts):
+            self._of_user.setdefault(text.user_id, []).append(place)
+            if text.topic_id:
+                on = self._on_topic.setdefault(text.topic_id, {})
+                on.setdefault(text.user_id, []).append(place)
+
+    def ask(self, user_id: str, topic_id: str, least: int) -> Comparison | None:
+        """Return a comparison, or None where nothing can be compared.
+
+        That is: the person did not rate the topic or has no other history, or fewer than `least`
+        others rated it who also wrote on other topics.
+        """
+        on = self._on_topic[topic_id]
+        mine = self._rating(on[user_id])
+        history = self._history(user_id, topic_id)
+        rated = {user: self._rating(places) for user, places in on.items() if user != user_id}
+        others = [
+            user
+            for user, rating in rated.items()
+            if not np.isnan(rating) and len(self._users.edges(user)) > 1
+        ]
+        if np.isnan(mine) or not history.texts or len(others) < least:
+            return None
+        ratings = np.array([rated[user] for user in others])
+        wrote = np.array([self._vectors[on[user]].sum(axis=0) for user in others])
+        return Comparison(
+            user_id,
+            {
+                name: [align(history, others, self._users, each, [topic_id]) for each in own]
+                for name, own in self._topics.items()
+            },
+            1 - np.abs(ratings - mine) / RATING_RANGE,
+            (unit(wrote) @ unit(self._vectors[on[user_id]].sum(axis=0))).astype(np.float64),
+            np.array([len(self._users.edges(user)) for user in others], np.float64),
+        )
+
+    def ask_all(self, splits: Splits, least: int) -> list[Comparison]:
+        """Return the comparisons of the people of `report`, on any topic."""
+        asked = [
+            self.ask(user, topic, least)
+            for topic, on in sorted(self._on_topic.items())
+            for user in sorted(on)
+            if splits.of_user(user) == "report"
+        ]
+        return [comparison for comparison in asked if comparison is not None]
+
+    def _rating(self, places: Sequence[int]) -> float:
+        given = [self._texts[place].rating for place in places]
+        ratings = [rating for rating in given if rating is not None]
+        return float(np.mean(ratings)) if ratings else float("nan")
+
+    def _history(self, user_id: str, topic_id: str) -> History:
+        places = self._of_user[user_id]
+        rows = rows_of_texts(
+            [self._texts[place] for place in places],
+            self._no_style[places],
+            self._vectors[places],
+            self._schemas[TEXTS],
+        )
+        return history_of_rows(rows, self._texts[places[0]].namespace, user_id, topic_id)
+
+
+def nearest(
+    comparisons: Sequence[Comparison], scores: Sequence[Means] | None, count: int, seed: int
+) -> Found:
+    """Return the mean `rating` and `wording` of the others with the highest scores, by person.
+
+    Args:
+        comparisons: At least one.
+        scores: Of the others, one array a comparison; NaN counts as the mean of what is known.
+            None: everybody on the topic, which is the expectation of a random choice.
+        count: How many are taken.
+        seed: Random seed of the order of ties.
+    """
+    random = np.random.default_rng(seed)
+    taken = [np.arange(len(comparison.rating)) for comparison in comparisons]
+    for at, given in enumerate(scores or ()):
+        known = given[~np.isnan(given)]
+        filled = np.nan_to_num(given, nan=known.mean() if len(known) else 0.0)
+        order = random.permutation(len(given))
+        taken[at] = order[np.argsort(-filled[order], kind="stable")][:count]
+    people = [comparison.user_id for comparison in comparisons]
+    pairs = list(zip(comparisons, taken, strict=True))
     return {
-        "data": data,
-        "figure": names.get(figure, figure),
-        "against": against,
-        **_with_interval("gain", gains[~np.isnan(gains)]),
+        "rating": person_means(people, [each.rating[rows].mean() for each, rows in pairs]),
+        "wording": person_means(people, [each.wording[rows].mean() for each, rows in pairs]),
     }
 
 
 def _aligned(
-    data: DataSet, topic: Encoder, forms: Mapping[str, Sequence[GraphForm]], seeds: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Return how near the ten most aligned are, by what aligns them; against everybody there."""
-    each = {f"{name} {at}": form for name, own in forms.items() for at, form in enumerate(own)}
-    people = People(data.texts, data.vectors, topic, each)
-    questions = people.ask_all(data.splits, NEAREST + 1)
-    if not questions:
+    data: _Data, topic: Encoder, forms: Mapping[str, Sequence[GraphForm]], seeds: Sequence[int]
+) -> Rows:
+    """Return how near the ten most aligned are, by what aligns them, against everybody there."""
+    comparisons = People(data.texts, data.vectors, topic, forms).ask_all(data.splits, NEAREST + 1)
+    if not comparisons:
         return []
-    anybody = nearest(questions, None, NEAREST, seeds[0])
-    near: dict[str, Near] = {RANDOM: anybody}
-    near[POPULARITY] = _mean_near(
-        [nearest(questions, [q.active for q in questions], NEAREST, seed) for seed in seeds]
-    )
-    for name in forms:
-        for known in KNOWN:
-            if known == "ratings" and name != TWO_HOP_NAME:
-                continue  # the same for every form
-            label = {"graph": name, "ratings": "ratings", "both": f"{name}_and_ratings"}[known]
-            near[label] = _mean_near(
-                [
-                    nearest(questions, _closeness(questions, f"{name} {at}", known), NEAREST, seed)
-                    for at, seed in enumerate(seeds)
-                ]
-            )
-    return [_aligned_row(data.name, by, found, anybody, questions) for by, found in near.items()]
+    everybody = nearest(comparisons, None, NEAREST, seeds[0])
+    found = {"random": everybody}
+    for by in comparisons[0].scores(0):
+        by_seed = [[each.scores(at)[by] for each in comparisons] for at in range(len(seeds))]
+        found[by] = _mean(
+            [
+                nearest(comparisons, scores, NEAREST, seed)
+                for scores, seed in zip(by_seed, seeds, strict=True)
+            ]
+        )
+    pool = float(np.median([len(comparison.rating) for comparison in comparisons]))
+    return [
+        {
+            "data": data.name,
+            "by": by,
+            "people": len(near["rating"]),
+            "questions": len(comparisons),
+            "pool": pool,
+            "rating_agreement": _rounded(near["rating"]),
+            "ci95": ci95(near["rating"]),
+            "rating_over_random": _rounded(near["rating"] - everybody["rating"]),
+            "rating_over_random_ci95": ci95(near["rating"] - everybody["rating"]),
+            "wording_cosine": _rounded(near["wording"]),
+            "wording_over_random": _rounded(near["wording"] - everybody["wording"]),
+            "wording_over_random_ci95": ci95(near["wording"] - everybody["wording"]),
+        }
+        for by, near in found.items()
+    ]
 
 
-def _closeness(questions: Sequence[Question], form: str, known: str) -> list[Means]:
-    return [closeness(question.alignment[form], known) for question in questions]
+def _mean(found: Sequence[Found]) -> Found:
+    return {name: np.mean([each[name] for each in found], axis=0) for name in found[0]}
 
 
-def _aligned_row(
-    data: str, by: str, found: Near, anybody: Near, questions: Sequence[Question]
-) -> dict[str, Any]:
-    return {
-        "data": data,
-        "by": by,
-        "people": len(found.rating),
-        "questions": len(questions),
-        "pool": float(np.median([len(question.rating) for question in questions])),
-        **_with_interval("rating_agreement", found.rating),
-        **_gain_over("rating", found.rating, anybody.rating),
-        "wording_cosine": round(float(found.wording.mean()), 4),
-        **_gain_over("wording", found.wording, anybody.wording),
-    }
-
-
-def _gain_over(figure: str, ours: Means, theirs: Means) -> dict[str, Any]:
-    gains = ours - theirs
-    return {
-        f"{figure}_over_random": round(float(gains.mean()), 4),
-        f"{figure}_over_random_ci95": _interval(gains),
-    }
-
-
-def _drawn(seed: int) -> Score:
-    def score(links: Links) -> tuple[torch.Tensor, torch.Tensor]:
-        # By edge, so that a part of the links is scored as it would be among all of them.
-        topics = len(links.graph.topic_ids)
-        rows = [
-            torch.rand(topics + 1, generator=torch.Generator().manual_seed(seed * 1_000_003 + edge))
-            for edge in links.edge.tolist()
-        ]
-        drawn = torch.stack(rows)
-        return drawn[:, 0], drawn[:, 1:]
-
-    return score
-
-
-def _mean_found(found: Sequence[Found]) -> Found:
-    return Found(
-        found[0].people,
-        np.mean([each.recall for each in found], axis=0),
-        np.mean([each.reciprocal_rank for each in found], axis=0),
-        np.mean([each.equal_popularity for each in found], axis=0),
-    )
-
-
-def _mean_near(near: Sequence[Near]) -> Near:
-    return Near(
-        np.mean([each.rating for each in near], axis=0),
-        np.mean([each.wording for each in near], axis=0),
-    )
-
-
-def _with_interval(name: str, values: Means) -> dict[str, Any]:
-    return {name: round(float(values.mean()), 4), "ci95": _interval(values)}
-
-
-def _interval(values: Means) -> list[float]:
-    low, high = interval(values)
-    return [round(low, 4), round(high, 4)]
+def _rounded(values: Means) -> float:
+    return round(float(np.nanmean(values)), 4)

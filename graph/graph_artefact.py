@@ -1,22 +1,26 @@
-"""The trained user-topic graph as a store keeps it: one artefact, a part for each namespace.
+"""The trained user-topic graph in a store: one artefact, a part for each namespace.
 
     about   {"namespaces": {"default": {"serves": "trained", "why": ..., "gate": {...}, ...}}}
     files   {"default/graphsage.safetensors": ...}
 
 `serves` says which form makes the embeddings: the trained one only where it was measured to be
-better on `gate` (`training/graph_index.py`), else the two-hop mean.
+better on `gate` (`training/user_topic_graph/train.py`), else the two-hop mean.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models.errors import ModelUnusable
 from ..stores.errors import StoreError
 
 if TYPE_CHECKING:
-    from ..models.encoders.graph_weights import GraphWeights
     from ..stores.texts.artefacts import Artefact
     from ..stores.texts.store import TextStore
 
@@ -24,6 +28,53 @@ GRAPH = "graph"
 TRAINED, TWO_HOP = "trained", "two_hop"
 
 NOT_TRAINED = "no trained form is kept: `patlm index --train` makes and measures one"
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class GraphWeights:
+    """The user's side of a trained `GraphSage`, in numpy; a `stores.texts.topics.GraphForm`.
+
+    h_u = x_u + A x_u at unit length, A in two factors.
+
+    Attributes:
+        down: Shape (rank, dimension).
+        up: Shape (dimension, rank).
+    """
+
+    down: Rows
+    up: Rows
+
+    @classmethod
+    def of(cls, weights: bytes) -> GraphWeights:
+        """Read what `GraphSage.weights` wrote.
+
+        Raises:
+            ModelUnusable: It is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            found = load(weights)
+            return cls(found["of_user.1.weight"], found["of_user.2.weight"])
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise ModelUnusable(
+                f"the weights of the user-topic graph are damaged ({error}): train it again with "
+                "`patlm index --train`"
+            ) from error
+
+    def embed(self, hop_sums: Rows) -> Rows:
+        """Return preference embeddings, unit rows, shape (users, dimension); zeros stay zeros.
+
+        Args:
+            hop_sums: Sums or means of the unit vectors of users' topics, shape (users, dimension).
+        """
+        rows = hop_sums + (hop_sums @ self.down.T) @ self.up.T
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        units: Rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+        return units
 
 
 def weights_file(namespace: str) -> str:
@@ -37,13 +88,13 @@ def about_graph(artefact: Artefact | None, namespace: str) -> dict[str, Any]:
     Raises:
         StoreError: The artefact is damaged.
     """
-    return _parts(artefact).get(namespace, {"serves": TWO_HOP, "why": NOT_TRAINED})
+    return _namespaces(artefact).get(namespace, {"serves": TWO_HOP, "why": NOT_TRAINED})
 
 
 def with_graph(
     artefact: Artefact | None, namespace: str, about: Mapping[str, Any], weights: bytes
 ) -> Artefact:
-    """Return the artefact with one namespace's graph in place of an earlier one.
+    """Return the artefact with one namespace's graph added or replaced.
 
     Raises:
         StoreError: The artefact is damaged.
@@ -53,13 +104,13 @@ def with_graph(
     files = {} if artefact is None else dict(artefact.files)
     return Artefact(
         GRAPH,
-        {"namespaces": {**_parts(artefact), namespace: dict(about)}},
+        {"namespaces": {**_namespaces(artefact), namespace: dict(about)}},
         {**files, weights_file(namespace): weights},
     )
 
 
 async def serve_graph(store: TextStore) -> None:
-    """Let a store serve by the trained forms that it keeps, where they were measured to be better.
+    """Make a store use its trained forms where they were measured to be better.
 
     Raises:
         StoreError: The artefact is damaged.
@@ -71,28 +122,26 @@ async def serve_graph(store: TextStore) -> None:
 
 
 def _forms(artefact: Artefact) -> dict[str, GraphWeights]:
-    from ..models.encoders.graph_weights import GraphWeights
-
     forms = {}
-    for namespace, about in _parts(artefact).items():
+    for namespace, about in _namespaces(artefact).items():
         if about["serves"] == TRAINED:
             name = weights_file(namespace)
             if name not in artefact.files:
-                raise _damaged(f"without {name}")
+                raise _damaged(f"{name} is missing")
             forms[namespace] = GraphWeights.of(artefact.files[name])
     return forms
 
 
-def _parts(artefact: Artefact | None) -> dict[str, dict[str, Any]]:
+def _namespaces(artefact: Artefact | None) -> dict[str, dict[str, Any]]:
     if artefact is None:
         return {}
-    parts = artefact.about.get("namespaces")
-    if not isinstance(parts, dict) or not all(
+    found = artefact.about.get("namespaces")
+    if not isinstance(found, dict) or not all(
         isinstance(each, dict) and each.get("serves") in (TRAINED, TWO_HOP) and "why" in each
-        for each in parts.values()
+        for each in found.values()
     ):
-        raise _damaged("without the forms that serve")
-    return parts
+        raise _damaged("it does not say which form serves")
+    return found
 
 
 def _damaged(what: str) -> StoreError:

@@ -2,7 +2,6 @@ from .bundled import chat_model_path as chat_model_path
 from .bundled import install as install
 from .bundled import installed_models as installed_models
 from .bundled import topic_model_path as topic_model_path
-from .encoders.graph_weights import GraphWeights as GraphWeights
 from .encoders.graphsage import GraphSage as GraphSage
 from .encoders.sentence import SentenceEncoder as SentenceEncoder
 from .encoders.sentence import open_topic_encoder as open_topic_encoder

@@ -1,4 +1,4 @@
-"""`patlm index`: what is learnt from a whole store and kept with it: the user-topic graph."""
+"""`patlm index`: train the user-topic graph of a store, or say which form of it serves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import typer
 from ..options import JsonOption, NamespaceOption, NeededStoreOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...models.encoders.graphsage import GraphSage
     from ...stores.datasets.splits import Splits
-    from ...training.user_topic_graph.gate import LearntGraph
+    from ...stores.types import Text, Vectors
     from ...training.user_topic_graph.train import GraphSettings
 
 
@@ -27,7 +30,7 @@ def index(
     ] = False,
     namespace: NamespaceOption = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="At most; default: 80.")] = None,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Say which form of the user-topic graph serves in STORE and why; with --train, train one."""
@@ -41,7 +44,7 @@ def index(
         settings = GraphSettings(seed=seed, **given)
         about = run(lambda: _train(store, namespace, settings))
     else:
-        about = run(lambda: _look(store, namespace))
+        about = run(lambda: _inspect(store, namespace))
     found = {"namespace": namespace, **about}
     if train:
         found["seconds"] = round(time.monotonic() - began, 1)
@@ -50,13 +53,13 @@ def index(
         return
     if "links" in found:
         stdout.print(
-            f"learnt from {found['links']} links of {found['people']} people on {found['topics']} "
+            f"trained on {found['links']} links of {found['people']} people on {found['topics']} "
             f"topics, epoch {found['kept']} of {found['epochs']} kept"
         )
     stdout.print(f"the {found['serves'].replace('_', '-')} form serves: {found['why']}")
 
 
-async def _look(uri: str, namespace: str) -> dict[str, Any]:
+async def _inspect(uri: str, namespace: str) -> dict[str, Any]:
     from ...graph.graph_artefact import GRAPH, about_graph
     from ...stores.texts.store import TextStore
 
@@ -70,11 +73,10 @@ async def _train(uri: str, namespace: str, settings: GraphSettings) -> dict[str,
 
     async with TextStore.open_existing(uri) as store:
         texts, vectors = await store.shared_topic_vectors(namespace)
-        learnt = _learn(texts, vectors, _splits(uri, namespace), settings)
-        encoder = (await store.stats()).topic_encoder
-        about = {**learnt.about, "encoder": encoder}
+        model, about = _learn(texts, vectors, _splits(uri, namespace), settings)
+        about["encoder"] = (await store.stats()).topic_encoder
         earlier = await store.artefact(GRAPH)
-        await store.keep_artefact(with_graph(earlier, namespace, about, learnt.weights))
+        await store.keep_artefact(with_graph(earlier, namespace, about, model.weights()))
     return about
 
 
@@ -85,8 +87,10 @@ def _splits(uri: str, namespace: str) -> Splits:
     return Splits() if kept is None else load_splits(kept, namespace)
 
 
-def _learn(texts: Any, vectors: Any, splits: Splits, settings: GraphSettings) -> LearntGraph:
-    from ...training.user_topic_graph.gate import learn_graph
+def _learn(
+    texts: Sequence[Text], vectors: Vectors, splits: Splits, settings: GraphSettings
+) -> tuple[GraphSage, dict[str, Any]]:
+    from ...training.user_topic_graph.train import learn_graph
     from ..models import progress_bar
 
     with progress_bar() as report:

@@ -94,6 +94,11 @@ def interval(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> 
     return ends(resampled(values, clusters, seed=seed), LEVEL)
 
 
+def ci95(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> list[float]:
+    """Return `interval` as the benches' JSON holds it: a list, rounded to four places."""
+    return [round(end, 4) for end in interval(values, clusters, seed=seed)]
+
+
 def ends(drawn: Values, level: float) -> tuple[float, float]:
     """Return the ends of the middle `level` of means that were resampled."""
     tail = (1 - level) / 2

@@ -1,17 +1,20 @@
 """GraphSAGE with mean aggregators on the user-topic graph: what people care about.
 
-Hamilton, Ying and Leskovec 2017, one round on each side, written as what it adds to the
-training-free two-hop mean (a residual connection from the identity):
+Hamilton, Ying and Leskovec 2017, one round on each side, as a residual on the training-free two-hop
+mean:
 
-    user   h_u = x_u + A x_u                 x_u = mean of x_t over the user's topics
+    user   h_u = x_u + A x_u                   x_u = mean of x_t over the user's topics
     topic  h_t = x_t + λ m_t + B [x_t ; m_t]   x_t = mean of the vectors of the texts on it,
-                                             m_t = mean over its users of what they write elsewhere
+                                               m_t = mean over its users of their other topics
 
-both at unit length. A link's score is τ h_u·h_t + c log(1 + users of t). Popularity is much of what
-can be known of a link: what c takes up, A and B need not learn. The alignment of two users is the
-cosine of their h_u, and knows of no popularity. A and B are of low rank; they, λ and c start at
-zero, where the scores are those of the two-hop mean. It is inductive: nothing in it belongs to
-one user or one topic, so a new one gets an embedding without a rebuild.
+both at unit length. A link's score is τ h_u·h_t + c log(1 + users of t): c learns popularity, which
+explains many links, so that A and B need not. The alignment of two users is the cosine of their
+h_u, without popularity. A and B are of low rank; they, λ and c start at zero, where the scores are
+those of the two-hop mean. It is inductive: no weight belongs to one user or one topic, so a new one
+gets an embedding without a rebuild.
+
+This module needs torch, for training; a store serves the user's side in numpy
+(`graph.graph_artefact.GraphWeights`).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from safetensors.torch import save
 from torch.nn.functional import normalize
 
 TEMPERATURE = 10.0
-"""Where τ starts: a softmax over hundreds of cosines can then tell."""
+"""Start of τ: sharp enough for a softmax over hundreds of cosines."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class GraphSage(torch.nn.Module):
     Args:
         dimension: Of the topic encoder.
         rank: Of A and B.
-        dropout: Share of what A and B read that a training step goes without.
+        dropout: Share of the input of A and B that is dropped in a training step.
     """
 
     def __init__(self, dimension: int, *, rank: int = 16, dropout: float = 0.5) -> None:
@@ -72,11 +75,11 @@ class GraphSage(torch.nn.Module):
         return normalize(side.own + self.reach * side.users + self.of_topic(both), dim=1)
 
     def bias(self, side: TopicSide) -> torch.Tensor:
-        """Return what a score gains by a topic's popularity, shape (topics,)."""
+        """Return what popularity adds to a topic's score, shape (topics,)."""
         return self.popularity * torch.log1p(side.degree)
 
     def weights(self) -> bytes:
-        """Return the weights as safetensors; `graph_weights.GraphWeights` serves by them."""
+        """Return the weights as safetensors."""
         return save({name: value.contiguous() for name, value in self.state_dict().items()})
 
 

@@ -5,7 +5,7 @@ sums are exact (see `sums`), so nothing of it stays behind.
 
 How a user's preference embedding is made of the topics that the user wrote on.
 
-The training-free form is the two-hop mean. A trained one (`models/graph_weights.py`) is handed to
+The training-free form is the two-hop mean. A trained one (`graph/graph_artefact.py`) is handed to
 the store by whoever opens it; this room knows of it only what stands here.
 """
 

@@ -11,8 +11,7 @@ import pytest
 from fakes import TableEncoder
 from graph_communities import communities
 from patlm.bench import graph as bench
-from patlm.bench.aligned_people import People, closeness, nearest
-from patlm.bench.graph import measure_graph
+from patlm.bench.graph import People, measure_graph, nearest
 from patlm.bench.plots import plot_intervals
 from patlm.stores.texts.topics import TWO_HOP
 from patlm.stores.types import Text
@@ -97,13 +96,13 @@ def raters() -> tuple[list[Text], np.ndarray]:
 def test_people_who_agreed_elsewhere_agree_here() -> None:
     texts, vectors = raters()
     encoder = TableEncoder({"": [0.0] * 8})
-    people = People(texts, vectors, encoder, {"two_hop": TWO_HOP})
+    people = People(texts, vectors, encoder, {"two_hop": [TWO_HOP]})
     question = people.ask("ann", "tea", least=11)
     assert question is not None
     assert sorted(question.rating) == [0.0] * 6 + [1.0] * 6
-    by_ratings = [closeness(question.alignment["two_hop"], "ratings")]
-    assert nearest([question], by_ratings, 6, seed=0).rating.tolist() == [1.0]
-    assert nearest([question], None, 6, seed=0).rating.tolist() == [0.5]
+    by_ratings = [question.scores(0)["ratings"]]
+    assert nearest([question], by_ratings, 6, seed=0)["rating"].tolist() == [1.0]
+    assert nearest([question], None, 6, seed=0)["rating"].tolist() == [0.5]
     assert people.ask("ann", "tea", least=13) is None  # too few others
     assert people.ask("ann", "milk", least=1) is None  # the target is no history
     # Nothing of tea is in the alignment: whoever agrees on tea alone is no nearer.
@@ -113,8 +112,8 @@ def test_people_who_agreed_elsewhere_agree_here() -> None:
         else each
         for each in texts
     ]
-    other = People(swapped, vectors, encoder, {"two_hop": TWO_HOP}).ask("ann", "tea", least=11)
+    other = People(swapped, vectors, encoder, {"two_hop": [TWO_HOP]}).ask("ann", "tea", least=11)
     assert other is not None
     np.testing.assert_array_equal(
-        other.alignment["two_hop"].score, question.alignment["two_hop"].score
+        other.alignment["two_hop"][0].score, question.alignment["two_hop"][0].score
     )

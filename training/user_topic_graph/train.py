@@ -1,136 +1,59 @@
-"""Train GraphSAGE on links: which topic does a person write on?
+"""Train GraphSAGE on a store's user-topic graph and decide whether it serves there.
 
 Each edge is hidden from both ends in turn and has to be found again among all topics that its user
-did not write on: cross entropy of its score (Hamilton, Ying and Leskovec 2017 draw negatives; the
-topics of a store are few enough to take them all, popular ones among them).
+did not write on: cross entropy of its score (Hamilton, Ying and Leskovec 2017 sample negatives; a
+store has few enough topics to take them all, popular ones included).
 
-How well links are found again: the place of the hidden topic among those it competes with.
-
-What is asked is the cosine of the embeddings, which is what serves. `equal_popularity` says how
-much of it is not popularity: the hidden topic against those that about as many people wrote on.
+The gate: the trained form serves where its recall@10 on `gate` beats that of the two-hop mean, the
+paired 95% interval by person above zero, and the gain is not popularity: among topics with about
+as many users it must not rank the hidden one lower. What is measured is the cosine of the
+embeddings, which is what serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ...evaluation.scores.statistics import ci95
+from ...graph.graph_artefact import TRAINED, TWO_HOP
 from ...models.encoders.graphsage import GraphSage
+from ...stores.datasets.splits import Splits
+from ...stores.types import Text, Vectors
 from ..errors import TooFewLinks
-from .data import Links
+from .data import Links, TopicGraph, links_of, training_links
 
 RECALL_AT = 10
-AS_POPULAR = 20
+SIMILAR_TOPICS = 20
 """Competing topics that are nearest to the hidden one in popularity."""
 
+LEAST_LINKS = 20
+LEAST_PEOPLE = 20
+"""People of `gate` below which the interval is not trusted."""
+
+TEMPERATURES = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
+"""Tried for the cross entropy on `gate`: cosines that are only spread wider are not better."""
+
 BATCH = 256
+
+Means = NDArray[np.float64]
+Found = dict[str, Means]
+"""`recall_at_10`, `mrr` and `equal_popularity` (share of the topics of similar popularity that
+score lower, ties half; .5 is chance, NaN where no topic competes) by person, sorted by person:
+means over the person's links, each of shape (people,)."""
 
 Score = Callable[[Links], tuple[torch.Tensor, torch.Tensor]]
 """Returns each link's own score, shape (links,), and those of all topics, (links, topics)."""
 
-
-@dataclass(frozen=True)
-class Found:
-    """How each person's links were found; arrays over people, each the mean of the own links.
-
-    Attributes:
-        people: Whose, indices into the graph's `user_ids`.
-        recall: Share of the links among the first ten.
-        reciprocal_rank: Mean of 1 / rank.
-        equal_popularity: Share of the topics of like popularity that score lower, ties half; .5
-            is chance. NaN where no topic competes.
-    """
-
-    people: NDArray[np.int64]
-    recall: NDArray[np.float64]
-    reciprocal_rank: NDArray[np.float64]
-    equal_popularity: NDArray[np.float64]
-
-
-def cosines(model: GraphSage, links: Links) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the cosines of the embeddings: a `Score`."""
-    users = model.users(links.users)
-    own = (users * model.topics(links.topics)).sum(1)
-    return own, users @ model.topics(links.graph.topics).T
-
-
-def link_scores(model: GraphSage, links: Links) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what the loss is of, cosines and popularity: a `Score`."""
-    own, whole = cosines(model, links)
-    return (
-        model.temperature * own + model.bias(links.topics),
-        model.temperature * whole + model.bias(links.graph.topics),
-    )
-
-
-def by_degree(links: Links) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return how many others wrote on each topic: a `Score`."""
-    return links.topics.degree, links.graph.topics.degree.expand(len(links), -1)
-
-
-def find_links(score: Score, links: Links) -> Found:
-    """Score links and say how they were found.
-
-    Args:
-        score: The method.
-        links: At least one.
-    """
-    rank, above = [], []
-    with torch.no_grad():
-        for places in torch.split(torch.arange(len(links)), BATCH):
-            part = links.part(places)
-            own, whole = score(part)
-            others = part.others()
-            rank.append(ranks_of(own, whole.masked_fill(~others, float("-inf"))))
-            above.append(_above_as_popular(own, whole, others, part))
-    ranks = torch.cat(rank).double().numpy()
-    people, of = np.unique(links.people.numpy(), return_inverse=True)
-
-    def by_person(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        means: NDArray[np.float64] = np.bincount(of, weights=values) / np.bincount(of)
-        return means
-
-    return Found(
-        people,
-        by_person((ranks <= RECALL_AT).astype(np.float64)),
-        by_person(1 / ranks),
-        by_person(torch.cat(above).double().numpy()),
-    )
-
-
-def ranks_of(own: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Return each link's rank among all topics, from 1; ties share their mean, shape (links,).
-
-    Args:
-        own: Scores of the links, shape (links,).
-        others: Scores of what each competes with, -inf elsewhere, shape (links, topics).
-    """
-    above = (others > own[:, None]).sum(1)
-    level = (others == own[:, None]).sum(1)
-    return 1 + above + level / 2
-
-
-def _above_as_popular(
-    own: torch.Tensor, whole: torch.Tensor, others: torch.Tensor, links: Links
-) -> torch.Tensor:
-    popular = torch.log1p(links.graph.topics.degree)[None, :]
-    apart = (popular - torch.log1p(links.topics.degree)[:, None]).abs()
-    apart = apart.masked_fill(~others, float("inf"))
-    near = apart.sort(dim=1, stable=True).indices[:, :AS_POPULAR]
-    counted = others.gather(1, near)
-    scores = whole.gather(1, near)
-    below = (scores < own[:, None]).float() + (scores == own[:, None]).float() / 2
-    return (below * counted).sum(1) / counted.sum(1)
-
-
-LEAST_LINKS = 20
-
-TEMPERATURES = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
-"""Of the gate's cross entropy: cosines that are only spread wider must not pass for better ones."""
+Progress = Callable[[int, float | None], None]
+"""Called after each epoch with its number and the cross entropy on `gate`."""
 
 
 @dataclass(frozen=True)
@@ -139,15 +62,15 @@ class GraphSettings:
 
     Attributes:
         epochs: At most.
-        patience: Epochs without a better gate before it stops.
+        patience: Epochs without a better gate before training stops.
         batch: Links of a step.
         learning_rate: Of A and B.
-        scalar_rate: Of λ, c and τ.
+        scalar_rate: Learning rate of λ, c and τ.
         decay: Weight decay of A and B, which pulls towards the training-free form.
         rank: Of A and B.
-        dropout: Share of what A and B read that a step goes without.
-        most_links: Of an epoch and of the gate, drawn anew each epoch where there are more.
-        seed: Of what is drawn.
+        dropout: Share of the input of A and B that is dropped in a training step.
+        most_links: Of an epoch and of the gate; sampled anew each epoch where there are more.
+        seed: Random seed.
     """
 
     epochs: int = 80
@@ -167,14 +90,14 @@ DEFAULTS = GraphSettings()
 
 @dataclass(frozen=True)
 class GraphFit:
-    """A trained graph and how it came to be.
+    """A trained graph.
 
     Attributes:
-        model: The best epoch's, ready to be asked.
-        gate: Mean cross entropy of the cosines on the gate before training and after each epoch,
-            at the temperature that suits them best; empty where the gate has no links. (Recall and
-            reciprocal ranks of some hundred links jump too much from epoch to epoch to stop by.)
-        kept: Which epoch the model is of.
+        model: The best epoch's, in evaluation mode.
+        gate: Mean cross entropy of the cosines on `gate` before training and after each epoch, at
+            the best temperature; empty where `gate` has no links. (Recall and reciprocal ranks of
+            some hundred links vary too much from epoch to epoch to stop by.)
+        kept: The epoch of the model.
     """
 
     model: GraphSage
@@ -182,20 +105,61 @@ class GraphFit:
     kept: int
 
 
+def learn_graph(
+    texts: Sequence[Text],
+    vectors: Vectors,
+    splits: Splits,
+    settings: GraphSettings = DEFAULTS,
+    *,
+    progress: Progress = lambda epoch, gate: None,
+) -> tuple[GraphSage, dict[str, Any]]:
+    """Train on `train`, measure on `gate`, decide which form serves.
+
+    Args:
+        texts: Shared texts of one namespace.
+        vectors: Their topic vectors, shape (texts, dimension).
+        splits: Of the same texts.
+        settings: How to train.
+        progress: Called after each epoch.
+
+    Returns:
+        The model, and for the artefact (JSON) which form serves and why, the figures of both on
+        `gate`, and what it was trained on.
+
+    Raises:
+        TooFewLinks: There is too little to learn from.
+    """
+    train = training_links(texts, vectors, splits)
+    gate = links_of(TopicGraph.of(texts, vectors), splits, "gate")
+    fit = train_graph(train, gate, settings, progress=progress)
+    measured = measure_gate(fit.model, gate)
+    return fit.model, {
+        **decide(measured),
+        "gate": measured,
+        "links": len(train),
+        "people": len(train.people.unique()),
+        "topics": len(train.graph.topic_ids),
+        "epochs": max(len(fit.gate) - 1, 0),
+        "kept": fit.kept,
+        "split": splits.fingerprint,
+        "seed": settings.seed,
+    }
+
+
 def train_graph(
     train: Links,
     gate: Links,
     settings: GraphSettings = DEFAULTS,
     *,
-    progress: Callable[[int, float | None], None] = lambda epoch, gate: None,
+    progress: Progress = lambda epoch, gate: None,
 ) -> GraphFit:
     """Train on links, and keep the epoch that is best on the gate.
 
     Args:
         train: To learn from.
         gate: Of other people on other topics; without any, all epochs are run.
-        settings: How.
-        progress: Told of each epoch and of the gate's cross entropy.
+        settings: How to train.
+        progress: Called after each epoch.
 
     Raises:
         TooFewLinks: There is too little to learn from.
@@ -208,64 +172,188 @@ def train_graph(
         )
     torch.manual_seed(settings.seed)
     model = GraphSage(train.users.shape[1], rank=settings.rank, dropout=settings.dropout)
-    optimizer = _optimizer(model, settings)
-    gate = gate.part(torch.randperm(len(gate))[: settings.most_links])
-    seen = [_on_gate(model, gate)] if len(gate) else []
-    best, kept = _copy(model), 0
-    for epoch in range(1, settings.epochs + 1):
-        _learn(model, train, optimizer, settings)
-        if len(gate):
-            seen.append(_on_gate(model, gate))
-        if not seen or seen[-1] < seen[kept]:
-            best, kept = _copy(model), epoch
-        progress(epoch, seen[-1] if seen else None)
-        if epoch - kept >= settings.patience:
-            break
-    model.load_state_dict(best)
-    return GraphFit(model.eval(), tuple(seen), kept)
-
-
-def _learn(
-    model: GraphSage, train: Links, optimizer: torch.optim.Optimizer, settings: GraphSettings
-) -> None:
-    model.train()
-    for places in torch.split(torch.randperm(len(train))[: settings.most_links], settings.batch):
-        part = train.part(places)
-        loss = _cross_entropy(part, *link_scores(model, part)).mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-
-
-def _optimizer(model: GraphSage, settings: GraphSettings) -> torch.optim.Optimizer:
     maps = [weight for weight in model.parameters() if weight.ndim]
     scalars = [weight for weight in model.parameters() if not weight.ndim]
-    return torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [
             {"params": maps, "lr": settings.learning_rate, "weight_decay": settings.decay},
             {"params": scalars, "lr": settings.scalar_rate, "weight_decay": 0.0},
         ]
     )
+    gate = gate.part(torch.randperm(len(gate))[: settings.most_links])
+    losses = [_gate_loss(model, gate)] if len(gate) else []
+    best, kept = deepcopy(model.state_dict()), 0
+    for epoch in range(1, settings.epochs + 1):
+        model.train()
+        sampled = torch.randperm(len(train))[: settings.most_links]
+        for places in sampled.split(settings.batch):
+            links = train.part(places)
+            loss = _cross_entropy(links, *link_scores(model, links)).mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        if len(gate):
+            losses.append(_gate_loss(model, gate))
+        if not losses or losses[-1] < losses[kept]:
+            best, kept = deepcopy(model.state_dict()), epoch
+        progress(epoch, losses[-1] if losses else None)
+        if epoch - kept >= settings.patience:
+            break
+    model.load_state_dict(best)
+    return GraphFit(model.eval(), tuple(losses), kept)
 
 
-def _on_gate(model: GraphSage, gate: Links) -> float:
+@torch.no_grad()
+def _gate_loss(model: GraphSage, gate: Links) -> float:
     model.eval()
     losses = []
-    with torch.no_grad():
-        for places in torch.split(torch.arange(len(gate)), BATCH):
-            part = gate.part(places)
-            own, whole = cosines(model, part)
-            losses.append(
-                torch.stack([_cross_entropy(part, tau * own, tau * whole) for tau in TEMPERATURES])
-            )
+    for places in torch.arange(len(gate)).split(BATCH):
+        links = gate.part(places)
+        own, all_topics = cosines(model, links)
+        losses.append(
+            torch.stack([_cross_entropy(links, t * own, t * all_topics) for t in TEMPERATURES])
+        )
     return float(torch.cat(losses, dim=1).mean(dim=1).min())
 
 
-def _cross_entropy(links: Links, own: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+def _cross_entropy(links: Links, own: torch.Tensor, all_topics: torch.Tensor) -> torch.Tensor:
     """Return -log softmax of each link's own score among those it competes with."""
-    others = whole.masked_fill(~links.others(), float("-inf"))
+    others = all_topics.masked_fill(~links.others(), float("-inf"))
     return torch.logsumexp(torch.cat([own[:, None], others], dim=1), dim=1) - own
 
 
-def _copy(model: GraphSage) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
+def cosines(model: GraphSage, links: Links) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the cosines of the embeddings: a `Score`."""
+    users = model.users(links.users)
+    own = (users * model.topics(links.topics)).sum(1)
+    return own, users @ model.topics(links.graph.topics).T
+
+
+def link_scores(model: GraphSage, links: Links) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the scores that training fits, cosines and popularity: a `Score`."""
+    own, all_topics = cosines(model, links)
+    return (
+        model.temperature * own + model.bias(links.topics),
+        model.temperature * all_topics + model.bias(links.graph.topics),
+    )
+
+
+def by_degree(links: Links) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return how many others wrote on each topic: a `Score`."""
+    return links.topics.degree, links.graph.topics.degree.expand(len(links), -1)
+
+
+@torch.no_grad()
+def find_links(score: Score, links: Links) -> Found:
+    """Rank each hidden topic among those it competes with.
+
+    Args:
+        score: The method.
+        links: At least one.
+    """
+    ranks, shares = [], []
+    for places in torch.arange(len(links)).split(BATCH):
+        part = links.part(places)
+        own, all_topics = score(part)
+        others = part.others()
+        ranks.append(ranks_of(own, all_topics.masked_fill(~others, float("-inf"))))
+        shares.append(_equal_popularity(own, all_topics, others, part))
+    rank = torch.cat(ranks).double()
+    values = {
+        "recall_at_10": (rank <= RECALL_AT).double(),
+        "mrr": 1 / rank,
+        "equal_popularity": torch.cat(shares).double(),
+    }
+    people = links.people.numpy()
+    return {name: person_means(people, value.numpy()) for name, value in values.items()}
+
+
+def person_means(people: ArrayLike, values: ArrayLike) -> Means:
+    """Return the mean of each person's values, sorted by person, shape (people,).
+
+    Args:
+        people: Whose each value is, shape (n,).
+        values: Shape (n,).
+    """
+    _, person = np.unique(people, return_inverse=True)
+    means: Means = np.bincount(person, weights=np.asarray(values)) / np.bincount(person)
+    return means
+
+
+def ranks_of(own: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Return each link's rank among all topics, from 1; ties share their mean, shape (links,).
+
+    Args:
+        own: Scores of the links, shape (links,).
+        others: Scores of the topics each competes with, else -inf, shape (links, topics).
+    """
+    above = (others > own[:, None]).sum(1)
+    ties = (others == own[:, None]).sum(1)
+    return 1 + above + ties / 2
+
+
+def _equal_popularity(
+    own: torch.Tensor, all_topics: torch.Tensor, others: torch.Tensor, links: Links
+) -> torch.Tensor:
+    popularity = torch.log1p(links.graph.topics.degree)[None, :]
+    distance = (popularity - torch.log1p(links.topics.degree)[:, None]).abs()
+    distance = distance.masked_fill(~others, float("inf"))
+    similar = distance.sort(dim=1, stable=True).indices[:, :SIMILAR_TOPICS]
+    counted = others.gather(1, similar)
+    scores = all_topics.gather(1, similar)
+    lower = (scores < own[:, None]).float() + (scores == own[:, None]).float() / 2
+    return (lower * counted).sum(1) / counted.sum(1)
+
+
+def measure_gate(model: GraphSage, gate: Links) -> dict[str, Any] | None:
+    """Return how both forms find the links of the gate, or None where there are none."""
+    if not len(gate):
+        return None
+    trained = find_links(partial(cosines, model), gate)
+    two_hop = find_links(partial(cosines, GraphSage(gate.users.shape[1]).eval()), gate)
+    return {
+        "people": len(trained["mrr"]),
+        "links": len(gate),
+        "topics": int(gate.candidates.sum()),
+        "trained": {name: round(float(np.nanmean(each)), 4) for name, each in trained.items()},
+        "two_hop": {name: round(float(np.nanmean(each)), 4) for name, each in two_hop.items()},
+        **{
+            name: paired_gain(trained[name], two_hop[name])
+            for name in ("recall_at_10", "equal_popularity")
+        },
+    }
+
+
+def paired_gain(ours: Means, theirs: Means) -> dict[str, Any]:
+    """Return the mean gain over the same people and its 95% interval, zeros where none is known.
+
+    Args:
+        ours: By person, shape (people,); people with NaN are left out.
+        theirs: The same shape.
+    """
+    gains = ours - theirs
+    gains = gains[~np.isnan(gains)]
+    if not len(gains):
+        return {"gain": 0.0, "ci95": [0.0, 0.0]}
+    return {"gain": round(float(gains.mean()), 4), "ci95": ci95(gains)}
+
+
+def decide(measured: dict[str, Any] | None) -> dict[str, str]:
+    """Return which form serves (`serves`) and the reason in words (`why`)."""
+    people = 0 if measured is None else measured["people"]
+    if measured is None or people < LEAST_PEOPLE:
+        why = f"{people} people of gate have a link to find, the decision needs {LEAST_PEOPLE}"
+        return {"serves": TWO_HOP, "why": why}
+    gain, at_equal_popularity = measured["recall_at_10"], measured["equal_popularity"]["gain"]
+    low, high = gain["ci95"]
+    why = (
+        f"recall@10 on gate {measured['trained']['recall_at_10']:.3f} trained, "
+        f"{measured['two_hop']['recall_at_10']:.3f} two-hop: {gain['gain']:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}] by {people} people"
+    )
+    if low <= 0:
+        return {"serves": TWO_HOP, "why": f"{why}, not significantly better"}
+    if at_equal_popularity < 0:
+        why += f", but through popularity: {at_equal_popularity:+.3f} among equally popular topics"
+        return {"serves": TWO_HOP, "why": why}
+    return {"serves": TRAINED, "why": why}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from patlm.models.encoders.graph_weights import GraphWeights
+from patlm.graph.graph_artefact import GraphWeights
 from patlm.models.encoders.graphsage import GraphSage, TopicSide
 from patlm.models.errors import ModelUnusable
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from patlm.models.encoders.graph_weights import GraphWeights
+from patlm.graph.graph_artefact import GraphWeights
 from patlm.stores import Found, Text, TextStore
 from patlm.stores.search.words import bare
 from patlm.stores.texts.topics import GraphForm
