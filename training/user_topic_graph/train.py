@@ -137,7 +137,7 @@ def learn_graph(
         **decide(measured),
         "gate": measured,
         "links": len(train),
-        "people": len(train.people.unique()),
+        "people": len(np.unique(train.people.numpy())),
         "topics": len(train.graph.topic_ids),
         "epochs": max(len(fit.gate) - 1, 0),
         "kept": fit.kept,
@@ -186,7 +186,7 @@ def train_graph(
     for epoch in range(1, settings.epochs + 1):
         model.train()
         sampled = torch.randperm(len(train))[: settings.most_links]
-        for places in sampled.split(settings.batch):
+        for places in torch.split(sampled, settings.batch):
             links = train.part(places)
             loss = _cross_entropy(links, *link_scores(model, links)).mean()
             optimizer.zero_grad()
@@ -207,7 +207,7 @@ def train_graph(
 def _gate_loss(model: GraphSage, gate: Links) -> float:
     model.eval()
     losses = []
-    for places in torch.arange(len(gate)).split(BATCH):
+    for places in torch.split(torch.arange(len(gate)), BATCH):
         links = gate.part(places)
         own, all_topics = cosines(model, links)
         losses.append(
@@ -252,7 +252,7 @@ def find_links(score: Score, links: Links) -> Found:
         links: At least one.
     """
     ranks, shares = [], []
-    for places in torch.arange(len(links)).split(BATCH):
+    for places in torch.split(torch.arange(len(links)), BATCH):
         part = links.part(places)
         own, all_topics = score(part)
         others = part.others()
