@@ -20,7 +20,6 @@ from .datasets.splits import find_splits_file as find_splits_file
 from .datasets.splits import forget_split as forget_split
 from .datasets.splits import latest_as_targets as latest_as_targets
 from .datasets.splits import load_splits as load_splits
-from .datasets.splits import save_splits as save_splits
 from .datasets.validation import FormatError as FormatError
 from .datasets.validation import Reject as Reject
 from .datasets.validation import is_display_name as is_display_name
