@@ -27,7 +27,7 @@ class TrainConfig:
     """How one role's adapter is trained."""
 
     role: Literal["style", "preference", "integrate"] = Field(
-        default="style", description="Whose adapter: style, preference or integrate."
+        default="style", description="Role of the adapter: style, preference or integrate."
     )
     method: Method = Field(
         default="dpo", description="dpo (pairs of one context), grpo (groups) or sft (warm start)."
@@ -35,32 +35,32 @@ class TrainConfig:
     episodes: Path = Field(default=Path("episodes"), description="Shard or folder of episodes.")
     also: Path | None = Field(
         default=None,
-        description="sft of a reasoner: further episodes, collected by `--reasoner extractive`, "
-        "which are taken along where that kind of summary teaches and helps in the mean.",
+        description="sft of a reasoner: more episodes, collected with `--reasoner extractive`, "
+        "used if extractive summaries are the teacher and help on average.",
     )
     examples: int | None = Field(
         default=None,
         ge=1,
-        description="sft: learn from so many at most, those first that were measured. "
-        "Default: all.",
+        description="sft: maximum number of examples, measured ones first. Default: all.",
     )
     out: Path = Field(
         default=Path("run"), description="Folder of this run: checkpoints, curves and report."
     )
     adapters: Path | None = Field(
         default=None,
-        description="Registry that the adapter is added to; the user's own by default.",
+        description="Registry to add the adapter to. Default: the user's own.",
     )
     parent: str = Field(
         default="promoted",
-        description="Adapter to go on from, which is the reference too: promoted, none or role@N.",
+        description="Adapter to start from, also the reference: promoted, none or role@N.",
     )
     model: str = Field(default="bundled", description="Base model: bundled, a folder or a hub id.")
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="Number format of the base model's weights."
     )
     rollouts: Literal["policy", "logged"] = Field(
-        default="policy", description="grpo: draw from the policy, or take the logged groups, once."
+        default="policy",
+        description="grpo: sample from the policy, or use the logged groups, once.",
     )
     store: str | None = Field(
         default=None,
@@ -68,75 +68,80 @@ class TrainConfig:
     )
     inexact: bool = Field(
         default=False,
-        description="dpo and sft: take samples of a server too, which have no token ids: their "
+        description="dpo and sft: also use samples of a server, which have no token ids; their "
         "texts are tokenised here.",
     )
     epochs: float = Field(default=1.0, gt=0, description="Passes over the data.")
     steps: int | None = Field(
         default=None,
         ge=1,
-        description="Optimiser steps at most. Default: as many as the epochs take.",
+        description="Maximum number of optimiser steps. Default: as many as the epochs take.",
     )
     batch: int | None = Field(
-        default=None, ge=1, description="Pairs, samples or examples at once, per process."
+        default=None, ge=1, description="Pairs, samples or examples per batch and process."
     )
     accumulation: int | None = Field(
-        default=None, ge=1, description="Batches added up for one optimiser step."
+        default=None, ge=1, description="Batches accumulated for one optimiser step."
     )
-    learning_rate: float | None = Field(default=None, gt=0, description="Of AdamW.")
+    learning_rate: float | None = Field(default=None, gt=0, description="Learning rate of AdamW.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="linear", description="How the learning rate goes on after its warm-up."
+        default="linear", description="Learning-rate schedule after the warm-up."
     )
     warmup: float = Field(
-        default=0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
+        default=0.05, ge=0, lt=1, description="Share of the steps used for learning-rate warm-up."
     )
     beta: float | None = Field(
         default=None,
         ge=0,
-        description="Pull to the reference: of DPO's loss, or of GRPO's KL term.",
+        description="Weight of the reference: beta of DPO, or of GRPO's KL term.",
     )
     gradient_checkpointing: bool | None = Field(
-        default=None, description="Compute activations twice to save memory."
+        default=None, description="Recompute activations to save memory."
     )
-    seed: int = Field(default=0, description="Of new weights and of the order of the data.")
+    seed: int = Field(
+        default=0, description="Random seed of new weights and of the order of the data."
+    )
     max_tokens: int = Field(
-        default=1024, ge=8, description="A longer prompt and answer together is left out."
+        default=1024,
+        ge=8,
+        description="Maximum length of prompt and answer together; longer ones are skipped.",
     )
     answer_tokens: int | None = Field(
-        default=None, ge=1, description="An answer is cut here (sft), or drawn up to here (grpo)."
+        default=None,
+        ge=1,
+        description="Answers are cut at this length (sft) or sampled up to it (grpo).",
     )
-    candidates: int = Field(
-        default=8, ge=2, description="grpo from the policy: samples of a group."
-    )
+    candidates: int = Field(default=8, ge=2, description="grpo from the policy: samples per group.")
     temperature: float = Field(
-        default=1.0, gt=0, description="grpo from the policy: of its samples."
+        default=1.0, gt=0, description="grpo from the policy: sampling temperature."
     )
     margin: float = Field(
-        default=0.02, ge=0, description="dpo: a pair's rewards differ by more than this."
+        default=0.02, ge=0, description="dpo: minimum reward difference of a pair."
     )
-    pairs_per_group: int = Field(default=2, ge=1, description="dpo: pairs of one context at most.")
+    pairs_per_group: int = Field(
+        default=2, ge=1, description="dpo: maximum number of pairs per context."
+    )
     length_ratio: float = Field(
         default=1.5,
         ge=1,
-        description="dpo: the longer answer of a pair has at most so many times the "
-        "tokens of the shorter.",
+        description="dpo: maximum ratio of the token counts of a pair's answers.",
     )
     gate_margin: float = Field(
-        default=0.0, description="A candidate with a differential reward up to this does not help."
+        default=0.0, description="A candidate helps if its differential reward exceeds this."
     )
     abstain_share: float = Field(
-        default=0.2, ge=0, le=1, description="dpo: share of the pairs that may teach to abstain."
+        default=0.2, ge=0, le=1, description="dpo: maximum share of pairs that teach to abstain."
     )
     copy_limit: float = Field(
-        default=0.5, ge=0, description="A candidate that copies more than this share is left out."
+        default=0.5, ge=0, description="Candidates that copy more than this share are skipped."
     )
     save_every: int = Field(default=25, ge=1, description="Optimiser steps between checkpoints.")
-    resume: bool = Field(default=True, description="Go on from the latest checkpoint in --out.")
+    resume: bool = Field(default=True, description="Resume from the latest checkpoint in --out.")
     processes: int | None = Field(
-        default=None, ge=1, description="Refuse to run in another number of processes than this."
+        default=None, ge=1, description="Required number of processes; refuse any other."
     )
     report_to: Literal["none", "trackio", "tensorboard"] = Field(
-        default="none", description="Where curves go besides: none, trackio or tensorboard."
+        default="none", description="Also send curves to: none, trackio or tensorboard."
     )
 
 
