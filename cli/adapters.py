@@ -1,4 +1,4 @@
-"""`patlm adapters`: see what is kept, put one into use, go back, remove old ones."""
+"""`patlm adapters`: list, show, promote, roll back and remove adapters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..stores.adapters.folders import Adapter
     from ..stores.adapters.registry import AdapterRegistry
 
-app = typer.Typer(help="The adapters that were trained for each role.", no_args_is_help=True)
+app = typer.Typer(help="Manage the trained adapters of each role.", no_args_is_help=True)
 
 AdaptersOption = Annotated[
     Path | None,
@@ -31,12 +31,12 @@ _LISTED = {
     "role", "step", "base", "base_name", "data", "task", "method", "parent", "metrics", "created"
 }  # fmt: skip
 
-NameArgument = Annotated[str, typer.Argument(help="role@step, such as style@3.")]
+NameArgument = Annotated[str, typer.Argument(help="Adapter name, role@step, such as style@3.")]
 
 
 @app.command("list")
 def list_adapters(adapters: AdaptersOption = None, json: JsonOption = False) -> None:
-    """Show all adapters by role and step, and which are promoted."""
+    """List all adapters by role and step, and which are promoted."""
     with errors_as_lines():
         registry = _open(adapters)
         kept = registry.adapters(report=lambda error: warn(str(error)))
@@ -59,7 +59,7 @@ def list_adapters(adapters: AdaptersOption = None, json: JsonOption = False) -> 
 def show_adapter(
     name: NameArgument, adapters: AdaptersOption = None, json: JsonOption = False
 ) -> None:
-    """Check one adapter; show its manifest, its parents and how many people trained it."""
+    """Check one adapter and show its manifest, its ancestors and how many people trained it."""
     with errors_as_lines():
         registry = _open(adapters)
         adapter = registry.get(name)
@@ -72,7 +72,7 @@ def show_adapter(
     if json:
         emit_json(row)
         return
-    row["people"] = "not on record" if people is None else f"{len(people):,}"
+    row["people"] = "not recorded" if people is None else f"{len(people):,}"
     for key, value in row.items():
         stdout.print(f"{key.replace('_', ' '):>14}  {escape(_say(value))}")
 
@@ -81,7 +81,7 @@ def show_adapter(
 def promote_adapter(
     name: NameArgument, adapters: AdaptersOption = None, json: JsonOption = False
 ) -> None:
-    """Put an adapter into use for its role, from the next request on."""
+    """Use an adapter for its role from the next request on."""
     from ..stores.adapters.manifest import parse_name
 
     with errors_as_lines():
@@ -99,7 +99,7 @@ def rollback_role(
     adapters: AdaptersOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Go back to the adapter that a role used before, or to the base model."""
+    """Return a role to its previous adapter, or to the base model."""
     from ..stores.errors import AdapterError
 
     with errors_as_lines():
@@ -109,21 +109,23 @@ def rollback_role(
         try:
             if now is not None:
                 registry.get(now)
-        except AdapterError as error:  # it is in use all the same: the bad one had to be left
+        except AdapterError as error:  # still rolled back: nobody should be stuck with the bad one
             warn(str(error))
     _tell(role, before, now, json)
 
 
 @app.command("prune")
 def prune_adapters(
-    keep: Annotated[int, typer.Option(min=1, help="How many of the latest of each role stay.")] = 3,
+    keep: Annotated[
+        int, typer.Option(min=1, help="Number of latest adapters to keep per role.")
+    ] = 3,
     adapters: AdaptersOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only print what would be removed.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove old adapters; those in use, the next to roll back to, and their parents stay."""
+    """Remove old adapters; promoted ones, the next rollback targets and their ancestors stay."""
     with errors_as_lines():
         pruned = _open(adapters).prune(keep, dry_run=dry_run)
     if json:
@@ -145,14 +147,14 @@ def _open(folder: Path | None) -> AdapterRegistry:
 
 
 def _warn_of_other_bases(registry: AdapterRegistry, name: str) -> None:
-    """Warn where promoted adapters are for several base models: one model can't serve them all."""
+    """Warn if promoted adapters are for several base models: one model cannot serve them all."""
     kept = {adapter.name: adapter.manifest for adapter in registry.adapters()}
     for other in registry.promoted().values():
         if other in kept and kept[other].base != kept[name].base:
             warn(
                 f"{name} was made for {kept[name].base_name} ({kept[name].base}), and {other}, "
-                f"which is promoted too, for {kept[other].base_name} ({kept[other].base}): where "
-                "one model serves both roles, the one that does not fit it is left aside"
+                f"also promoted, for {kept[other].base_name} ({kept[other].base}): a model that "
+                "serves both roles ignores the one that does not fit it"
             )
 
 

@@ -1,4 +1,4 @@
-"""`patlm doctor`: is everything there that a run needs?"""
+"""`patlm doctor`: check that everything that a run needs is available."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: What.
-        ok: Whether a run can use it; None for what is only optional and missing.
-        says: What was found, and what to do where it is not well.
+        name: What was checked.
+        ok: Whether a run can use it; None for something optional that is missing.
+        says: What was found, and what to do if it is not usable.
     """
 
     name: str
@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(store: StoreOption = None, json: JsonOption = False) -> None:
-    """Check versions, models, cache and store; exit 1 where something is not well."""
+    """Check versions, models, cache and store; exit with 1 if something is not usable."""
     from .output import emit_json, stdout
 
     findings = [*_versions(), *_models(), _cache(), _computer(), *_adapters(), *_store(store)]
@@ -70,7 +70,11 @@ def _versions() -> list[Finding]:
             findings.append(Finding(package, True, version(package)))
         except PackageNotFoundError:
             optional = package == "trl"
-            how = "only for training: pip install 'patlm[train]'" if optional else "pip install"
+            how = (
+                "needed for training only: pip install 'patlm[train]'"
+                if optional
+                else "pip install"
+            )
             findings.append(Finding(package, None if optional else False, f"missing; {how}"))
     return findings
 
@@ -119,7 +123,7 @@ def _adapters() -> list[Finding]:
     except (StoreError, OSError) as error:
         return [Finding("adapters", False, " ".join(str(error).split()))]
     if not promoted:
-        return [Finding("adapters", True, f"none promoted in {folder}: the base model writes")]
+        return [Finding("adapters", True, f"none promoted in {folder}: the base model is used")]
     findings = []
     for role, name in promoted.items():
         try:
@@ -127,7 +131,7 @@ def _adapters() -> list[Finding]:
         except StoreError as error:
             findings.append(Finding(f"{role} adapter", False, " ".join(str(error).split())))
         else:
-            says = f"{name} of {folder}, used where the model's fingerprint is {base}"
+            says = f"{name} of {folder}, used if the model's fingerprint is {base}"
             findings.append(Finding(f"{role} adapter", True, says))
     return findings
 
@@ -171,9 +175,13 @@ def _style_encoders(uri: str) -> list[Finding]:
         if each == current:
             findings.append(Finding("style encoder", True, f"{says}, in use"))
         elif each.filled:
-            findings.append(Finding("style encoder", True, f"{says}, kept for who has it open"))
+            findings.append(
+                Finding(
+                    "style encoder", True, f"{says}, kept for processes that have the store open"
+                )
+            )
         else:
-            says += f": under way or cut off; `patlm refit --store {uri}` finishes it"
+            says += f": in progress or interrupted; `patlm refit --store {uri}` finishes it"
             findings.append(Finding("style encoder", None, says))
     return findings
 

@@ -1,4 +1,4 @@
-"""`patlm`: the program. One file a command; what they need is imported when they run."""
+"""The program `patlm`. One module a command; commands import what they need when they run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .training import collect, rounds, train, train_encoder
 
 app = typer.Typer(
     name="patlm",
-    help="Writes for people it hardly knows: style and topic knowledge borrowed from others.",
+    help="Personalised writing for users with few or no texts, with style and content from others.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -1,7 +1,4 @@
-"""`patlm models`: install the bundled models, and see what is there.
-
-Convert the bundled weights before a command needs them, under a progress bar.
-"""
+"""`patlm models`: install and list the bundled models."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def convert_bundled(model: str) -> None:
-    """Convert the bundled language model if it is the one named and has not been converted yet.
+    """Convert the bundled language model, with a progress bar, if it is named and not converted.
 
     Raises:
         ModelError: Its package is missing.
@@ -36,7 +33,7 @@ def convert_bundled(model: str) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[float, str], None]]:
-    """Show a bar on stderr, where somebody looks at it; yields what moves it."""
+    """Show a bar on stderr if it is a terminal; yield a function that updates it."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from .output import stderr
@@ -51,14 +48,14 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
         yield report
 
 
-app = typer.Typer(help="The bundled models.", no_args_is_help=True)
+app = typer.Typer(help="Install and list the bundled models.", no_args_is_help=True)
 
 
 @app.command("install")
 def install_models(json: JsonOption = False) -> None:
-    """Install the bundled models by pip and convert the chat model, once.
+    """Install the bundled models with pip and convert the chat model, once.
 
-    PIP_EXTRA holds further pip options; PATLM_CACHE says where converted weights go.
+    PIP_EXTRA holds further pip options; PATLM_CACHE is the folder for converted weights.
     """
     from ..models.bundled import chat_model_path, install
 
@@ -72,7 +69,7 @@ def install_models(json: JsonOption = False) -> None:
 
 @app.command("list")
 def list_models(json: JsonOption = False) -> None:
-    """Show the bundled models: package version, converted or not, place and size."""
+    """List the bundled models: package version, converted or not, path and size."""
     _show(json)
 
 

@@ -1,7 +1,4 @@
-"""Options that several commands share.
-
-What options say, read: lists with commas, tasks, histories, the settings of a model.
-"""
+"""Options that several commands share, and parsers for their values."""
 
 from __future__ import annotations
 
@@ -44,20 +41,22 @@ BaseUrlOption = Annotated[
     typer.Option(
         "--base-url",
         envvar="PATLM_BASE_URL",
-        help="Server of a provider:model, as http://host:port/v1.",
+        help="Server of a provider:model: http://host:port/v1.",
         show_default="the provider's own",
     ),
 ]
 TraceOption = Annotated[
     str | None,
     typer.Option(
-        "--trace", envvar="PATLM_TRACE", help="Folder of the records of runs.", show_default=False
+        "--trace", envvar="PATLM_TRACE", help="Folder for records of runs.", show_default=False
     ),
 ]
 NamespaceOption = Annotated[str, typer.Option("--namespace", help="Tenant.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-UserOption = Annotated[str, typer.Option("--user", help="Whom to write for.", show_default=False)]
+UserOption = Annotated[
+    str, typer.Option("--user", help="Id of the user to write for.", show_default=False)
+]
 TaskOption = Annotated[
     str | None,
     typer.Option(
@@ -68,14 +67,16 @@ TaskOption = Annotated[
     ),
 ]
 TopicOption = Annotated[
-    str | None, typer.Option("--topic", help="What it is about, as the store names it.")
+    str | None, typer.Option("--topic", help="Topic id of the store, such as a product.")
 ]
-TitleOption = Annotated[str | None, typer.Option("--title", help="The title to write under.")]
+TitleOption = Annotated[str | None, typer.Option("--title", help="Title of the text to write.")]
 TextOption = Annotated[
-    str | None, typer.Option("--text", help="The text to find a title or rating for.")
+    str | None, typer.Option("--text", help="Text to write a title or rating for.")
 ]
-InstructionOption = Annotated[str | None, typer.Option("--instruction", help="What to write.")]
-KOption = Annotated[int, typer.Option("--k", "-k", help="Texts of evidence a trajectory.")]
+InstructionOption = Annotated[
+    str | None, typer.Option("--instruction", help="What to write, as a free instruction.")
+]
+KOption = Annotated[int, typer.Option("--k", "-k", help="Number of evidence texts per trajectory.")]
 
 
 Options = TypeVar("Options")
@@ -116,12 +117,12 @@ def with_parameters(
 
 
 def parts_of(said: str) -> list[str]:
-    """Return what stands between commas."""
+    """Return the comma-separated parts of a value."""
     return [part.strip() for part in said.split(",") if part.strip()]
 
 
 def one_of(option: str, said: str, known: tuple[str, ...]) -> str:
-    """Return what was said, if it is one of what is known.
+    """Return a value if it is one of the known ones.
 
     Raises:
         BadParameter: It is not.
@@ -132,24 +133,26 @@ def one_of(option: str, said: str, known: tuple[str, ...]) -> str:
 
 
 def tasks_of(said: str | None) -> list[Any]:
-    """Return the tasks that stand between commas.
+    """Return comma-separated tasks.
 
     Raises:
-        BadParameter: One is none.
+        BadParameter: One is unknown.
     """
     from ..evaluation.targets import TASKS
 
     parts = parts_of(said or "")
     if wrong := [part for part in parts if part not in TASKS]:
-        raise typer.BadParameter(f"no task {', '.join(wrong)}: one of {', '.join(TASKS)}")
+        raise typer.BadParameter(
+            f"unknown task {', '.join(wrong)}: expected some of {', '.join(TASKS)}"
+        )
     return parts
 
 
 def task_of(said: str | None) -> Any:
-    """Return the one task that was said, or None.
+    """Return one task, or None if none was given.
 
     Raises:
-        BadParameter: It is none.
+        BadParameter: It is unknown.
     """
     from ..evaluation.targets import TASKS
 
@@ -157,7 +160,7 @@ def task_of(said: str | None) -> Any:
 
 
 def history_of(said: str) -> str:
-    """Return the one history that was said.
+    """Return one history setting.
 
     Raises:
         BadParameter: It is neither all nor a number.
@@ -168,10 +171,10 @@ def history_of(said: str) -> str:
 
 
 def histories_of(said: str) -> list[str]:
-    """Return the histories that stand between commas: all, or numbers of own texts.
+    """Return comma-separated histories: all, or numbers of own texts.
 
     Raises:
-        BadParameter: One is neither, or none is there.
+        BadParameter: One is neither, or there is none.
     """
     parts = parts_of(said)
     if not parts or not all(part == "all" or part.isdecimal() for part in parts):
@@ -180,7 +183,7 @@ def histories_of(said: str) -> list[str]:
 
 
 def settings_of(**given: Any) -> Settings:
-    """Return the settings, with what was given in place of the environment's; None: it was not."""
+    """Return the settings; given values override the environment, None means not given."""
     from ..graph.settings import Settings
 
     return Settings(**{name: value for name, value in given.items() if value is not None})

@@ -1,13 +1,7 @@
-"""What commands print: one JSON object for programs, tables and lines for people, errors.
+"""Output of commands: one JSON object for programs, tables and lines for people, errors.
 
-Results go to stdout, progress and warnings to stderr. An error is one line and a non-zero exit;
-a traceback is a bug.
-
-How far a long command is: a bar with the time left, or lines where nobody looks.
-
-A result as people read it in a terminal.
-
-What the benches' commands share: options, and telling on stderr how far they are.
+Results go to stdout, progress and warnings to stderr. An error is one line and a non-zero exit
+code; a traceback is a bug.
 """
 
 from __future__ import annotations
@@ -56,14 +50,14 @@ def warn(message: str) -> None:
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a command's coroutine; what goes wrong on purpose becomes one line."""
+    """Run a command's coroutine; expected errors become one line."""
     with errors_as_lines():
         return asyncio.run(main())
 
 
 @contextmanager
 def errors_as_lines() -> Iterator[None]:
-    """Turn errors that are told on purpose into one line and exit code 1."""
+    """Turn expected errors into one line and exit code 1."""
     from pydantic import ValidationError
 
     from ..evaluation.errors import EvaluationError
@@ -85,13 +79,13 @@ def errors_as_lines() -> Iterator[None]:
         fail(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
-        # 130 = 128 + SIGINT. Threads that compute can't be stopped: leave without waiting.
+        # 130 = 128 + SIGINT. Computing threads cannot be stopped: exit without waiting.
         os._exit(130)
 
 
 @contextmanager
 def progress() -> Iterator[Watch]:
-    """Show a bar with the time left on stderr; ten lines where there is no terminal to draw on."""
+    """Show a bar with the remaining time on stderr; without a terminal, ten lines."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -120,7 +114,7 @@ def progress() -> Iterator[Watch]:
         def begin(self, items: int, done: int, things: str) -> None:
             self._bar = bar.add_task(things, total=items, completed=done)
             self._things, self._left, self._every = things, items - done, max(1, items // 10)
-            say(f"{items} {things}, {done} of them done before")
+            say(f"{items} {things}, {done} already done")
 
         def advance(self, item: object) -> None:
             bar.advance(self._bar)
@@ -136,7 +130,7 @@ SHOWN_CHARACTERS = 160
 
 
 def show_result(result: Result) -> None:
-    """Print the draft first, then what led to it."""
+    """Print the draft first, then summaries, evidence and how the run ended."""
     stdout.print(Panel(escape(result.text) or "[dim](empty)[/dim]", title="draft", expand=True))
     for side, summary in result.summaries.items():
         said = escape(summary) if summary is not None else "[dim]abstained[/dim]"
@@ -146,9 +140,9 @@ def show_result(result: Result) -> None:
     for side, pieces in result.evidence.items():
         show_evidence(f"{side} evidence", pieces)
     sure = ", ".join(f"{side} {value:.2f}" for side, value in result.confidence.items())
-    rounds = "1 iteration" if result.iterations == 1 else f"{result.iterations} iterations"
+    count = "1 iteration" if result.iterations == 1 else f"{result.iterations} iterations"
     stdout.print(
-        f"[dim]{rounds}, stopped: {result.stop_reason}; history: {result.cold_start}; "
+        f"[dim]{count}, stopped: {result.stop_reason}; history: {result.cold_start}; "
         f"confidence: {sure}; {result.timings.get('total', 0.0):.1f} s; "
         f"run {result.run_id[:12]}[/dim]"
     )
@@ -157,14 +151,14 @@ def show_result(result: Result) -> None:
 
 
 def show_evidence(heading: str, pieces: Sequence[Evidence]) -> None:
-    """Print a table of evidence: who, score, why, and the text's beginning."""
+    """Print a table of evidence: score, author, topic, beginning of the text and reason."""
     if not pieces:
         stdout.print(f"[dim]no {heading}[/dim]")
         return
     table = Table(title=heading, title_justify="left", box=None, expand=False, pad_edge=False)
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("who", max_width=22)
-    table.add_column("about", max_width=24)
+    table.add_column("author", max_width=22)
+    table.add_column("topic", max_width=24)
     table.add_column("text and reason", overflow="fold")
     for piece in pieces:
         body = escape(shorten(piece.body))
@@ -181,14 +175,12 @@ def shorten(text: str, characters: int = SHOWN_CHARACTERS) -> str:
     return line if len(line) <= characters else f"{line[: characters - 1].rstrip()}…"
 
 
-DataOption = Annotated[
-    list[Path], typer.Option("--data", help="File of texts; may be given several times.")
-]
+DataOption = Annotated[list[Path], typer.Option("--data", help="File of texts; repeatable.")]
 PlotOption = Annotated[
-    Path | None, typer.Option("--plot", help="File of a picture (png, svg, pdf).")
+    Path | None, typer.Option("--plot", help="Write a plot to this file (png, svg, pdf).")
 ]
 
 
 def say(part: str) -> None:
-    """Tell on stderr what is done next, and when."""
+    """Print the next step and the time on stderr."""
     stderr.print(f"{time.strftime('%H:%M:%S')}  {part}", highlight=False)

@@ -1,9 +1,9 @@
-"""An assistant's own graph with the loop as one of its nodes, and the draft streamed as it grows.
+"""Use the loop as a node of an assistant's own graph and stream the draft.
 
-The app's state holds the fields of the loop's request and result that it needs under their own
-names (`patlm.graph.Request`, `patlm.graph.Result`); LangGraph hands them in and out. Where names or
-values differ, a node before maps the app's words to the request and a node behind maps the result
-to the app's answer.
+The app's state contains those fields of the loop's request and result that it needs, under the
+same names (`patlm.graph.Request`, `patlm.graph.Result`); LangGraph passes them in and out. If names
+or values differ, a node before maps the app's fields to the request, and a node after maps the
+result to the app's answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from patlm.graph import Personalizer
 
 
 class AppState(TypedDict, total=False):
-    """What the app passes on: its own fields, then the loop's."""
+    """State of the app: its own fields, then the loop's."""
 
     signed_in: str
     wish: str
@@ -32,7 +32,7 @@ class AppState(TypedDict, total=False):
 
 
 def ask(state: AppState) -> AppState:
-    """Map what the app knows to the loop's request."""
+    """Map the app's fields to the loop's request."""
     return {
         "user_id": state["signed_in"],
         "task": "free",
@@ -60,7 +60,7 @@ def build_app(personalizer: Personalizer) -> CompiledStateGraph[AppState, Any, A
 
 
 async def main() -> None:
-    """Run the app once, and print each draft as it is written."""
+    """Run the app once and print each draft while it is written."""
     given: AppState = {"signed_in": "tilly-types", "wish": "Recommend the blanket to a friend."}
     async with Personalizer() as personalizer:
         app = build_app(personalizer)
@@ -71,7 +71,7 @@ async def main() -> None:
         async for namespace, mode, chunk in events:
             if mode == "messages":
                 message, metadata = chunk
-                # The reasoners' tokens come too; the draft is what integrate writes.
+                # Reasoners stream tokens too; only integrate writes the draft.
                 if metadata["langgraph_node"] == "integrate":
                     print(message.text, end="|", flush=True)
             elif not namespace:  # the app's own state, not the loop's

@@ -1,4 +1,4 @@
-"""Texts of one's own: ingest a file by API, write for one of its people, forget that person."""
+"""Ingest your own file with the API, write for one of its users, and forget that user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS = [
 
 
 def write_rows(path: Path) -> None:
-    """Write the file, one text a line; other columns are left alone."""
+    """Write the file, one text per line."""
     names = ("user_id", "topic_id", "text", "rating")
     lines = [json.dumps(dict(zip(names, row, strict=True))) for row in ROWS]
     path.write_text("\n".join(lines), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""A language model of one's own for a role: any LangChain `BaseChatModel` will do.
+"""Use your own language model for a role: any LangChain `BaseChatModel` works.
 
-Here the style role needs no language model at all: it counts. The two other roles take
-`PATLM_MODEL`, or the bundled one.
+Here the style role is not a language model at all: it counts. The two other roles use
+`PATLM_MODEL`, or the bundled model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CountingStylist(BaseChatModel):
     """Describes how a person writes by measuring the texts in its prompt.
 
     Attributes:
-        model_name: How results and traces call it.
+        model_name: Its name in results and traces.
     """
 
     model_name: str = "counting-stylist"
@@ -39,7 +39,7 @@ class CountingStylist(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        # Every text in a prompt of the loop stands between three double quotes.
+        # Every text in a prompt of the loop is between triple double quotes.
         texts = " ".join(_TEXTS.findall(str(messages[-1].text)))
         sentences = [part for part in re.split(r"[.!?]+", texts) if part.strip()]
         words = len(texts.split()) / max(1, len(sentences))
@@ -49,7 +49,7 @@ class CountingStylist(BaseChatModel):
 
 
 async def main() -> None:
-    """Write with a model of one's own in one role."""
+    """Write with a custom model in one role."""
     async with Personalizer(roles={"style": CountingStylist()}) as personalizer:
         result = await personalizer.awrite(
             "tilly-types", topic_id="airport-hotel", title="One night before an early flight"

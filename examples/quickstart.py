@@ -1,4 +1,4 @@
-"""Remember what a user wrote, then write for that user."""
+"""Store a text of a user, then write for that user."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ from patlm.graph import Personalizer
 
 
 async def main() -> None:
-    """Write for Ana, of whom one text is known."""
-    async with Personalizer() as personalizer:  # the sample corpus, the bundled model
+    """Write for Ana, who has one known text."""
+    async with Personalizer() as personalizer:  # sample corpus, bundled model
         await personalizer.add("ana", "Lovely!! Slept like a log. Bit of road noise... so what!")
         result = await personalizer.awrite("ana", topic_id="wool-blanket", title="Warm at last")
         print(result.text)

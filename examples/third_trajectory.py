@@ -1,4 +1,4 @@
-"""A third trajectory beside style and preference: what has been on the user's mind lately."""
+"""Add a third trajectory to style and preference: what the user was busy with lately."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATELY = ReasonerText(
 
 
 async def retrieve(turn: Turn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Take the user's latest texts, whatever they are about."""
+    """Take the user's latest texts on any topic."""
     request, context = turn.request, turn.context
     history = await turn.parts.store.history(
         context.namespace, request.user_id, topic_id=request.topic_id
@@ -38,7 +38,7 @@ def build_retrieve(provide: ProvideParts) -> Node:
 
 
 async def main() -> None:
-    """Run the loop with three trajectories: each is a name, its words, a retriever, a reasoner."""
+    """Run the loop with three trajectories: name, prompts, retriever, reasoner."""
     lately = Trajectory(
         "lately", LATELY, build_retrieve, lambda p, words: build_reason(p, "lately", words)
     )

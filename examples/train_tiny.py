@@ -1,7 +1,7 @@
-"""From traces to weights in a minute: episodes, DPO, an adapter in a registry, other answers.
+"""Train an adapter in a minute: episodes, DPO, an adapter in a registry, changed answers.
 
-The model is a random one of 24 words, so nothing is downloaded. A style summary is *good* here
-where it begins with a warm word; `patlm collect` would measure what integrate writes from it.
+The model is random with a vocabulary of 24 words, so nothing is downloaded. Here a style summary is
+*good* if it begins with a warm word; `patlm collect` would measure what integrate writes from it.
 """
 
 import random
@@ -27,7 +27,7 @@ draw = random.Random(0)
 
 
 def save_model(folder: Path) -> PreTrainedTokenizerFast:
-    """Save a random model and its tokenizer of words."""
+    """Save a random model and its word tokenizer."""
     words = Tokenizer(models.WordLevel({w: n for n, w in enumerate(VOCABULARY)}, "<unk>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
@@ -44,7 +44,7 @@ def save_model(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def answers(model, tokenizer, asked: str, number: int) -> list[list[int]]:
-    """Return answers to a prompt, drawn from the model itself."""
+    """Return answers to a prompt, sampled from the model."""
     ids = torch.tensor([prompt_ids(tokenizer, [("user", asked)])] * number)
     written = model.generate(ids, attention_mask=torch.ones_like(ids), **DRAWN)
     return [
@@ -53,7 +53,7 @@ def answers(model, tokenizer, asked: str, number: int) -> list[list[int]]:
 
 
 def episode_of(number: int, model, tokenizer, base: str) -> Episode:
-    """Return an episode with one group: six summaries of one prompt, and what each is worth."""
+    """Return an episode with one group: six summaries of one prompt with their rewards."""
     asked = " ".join(draw.choices(WORDS, k=6))
     group = Group(id=f"run{number}/style-reason@1", role="style", iteration=1, held={})
     samples = []
@@ -78,7 +78,7 @@ def episode_of(number: int, model, tokenizer, base: str) -> Episode:
 
 
 def warm_share(model, tokenizer) -> float:
-    """Return the share of warm answers to prompts that no episode has."""
+    """Return the share of warm answers to unseen prompts."""
     asked = [" ".join(draw.choices(WORDS, k=6)) for _ in range(50)]
     found = [tokenizer.decode(ids) for one in asked for ids in answers(model, tokenizer, one, 4)]
     return sum(text.startswith("warm") for text in found) / len(found)

@@ -1,4 +1,4 @@
-"""`patlm bench ...`: is it true, is it fast?"""
+"""`patlm bench ...`: measure quality and speed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import typer
 
 from . import personalization, quality, speed
 
-app = typer.Typer(help="Measure how good and how fast it is.", no_args_is_help=True)
+app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure how good and how fast it is."""
+    """Measure quality and speed."""
 
 
 for command in (quality, speed, personalization):

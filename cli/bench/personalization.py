@@ -1,7 +1,4 @@
-"""`patlm bench personalization`: is it true? Arms, controls and floors, and a report to look at.
-
-`patlm bench report`: write the report of a benchmark's results again.
-"""
+"""`patlm bench personalization` runs arms, controls and floors; `bench report` renders results."""
 
 from __future__ import annotations
 
@@ -34,61 +31,65 @@ class PersonalizationOptions:
     """Options of `patlm bench personalization`."""
 
     data: DataOption
-    out: Annotated[Path, typer.Option("--out", help="Folder of results and report.")]
+    out: Annotated[Path, typer.Option("--out", help="Folder for results and report.")]
     task: Annotated[
         str | None,
         typer.Option(
             "--task",
-            help="long, short, rating or free; several with commas.",
+            help="long, short, rating or free; comma-separated.",
             show_default="long; free for LaMP and LongLaMP",
         ),
     ] = None
     arms: Annotated[
-        str, typer.Option("--arms", help="all, main, controls, floors or names, with commas.")
+        str, typer.Option("--arms", help="all, main, controls, floors or names; comma-separated.")
     ] = "all"
-    against: Annotated[
-        str, typer.Option("--against", help="The arm that gains are measured against.")
-    ] = "no_context"
+    against: Annotated[str, typer.Option("--against", help="Baseline arm of gains.")] = "no_context"
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Targets of a file and task at most.")
+        int | None,
+        typer.Option("--limit", min=1, help="Maximum number of targets per file and task."),
     ] = None
     history: Annotated[
-        str, typer.Option("--history", help="Own texts that are known: all, or numbers.")
+        str, typer.Option("--history", help="Own texts to use: all or numbers, comma-separated.")
     ] = "all"
     split: Annotated[
-        str, typer.Option("--split", help="Whose targets: train, gate, report or all.")
+        str, typer.Option("--split", help="Split of the targets: train, gate, report or all.")
     ] = "report"
     least_own: Annotated[
-        int, typer.Option("--least-own", min=0, help="Only people with so many own texts.")
+        int,
+        typer.Option("--least-own", min=0, help="Only people with at least this many own texts."),
     ] = 0
     inductive: Annotated[
         bool,
-        typer.Option("--inductive", help="Texts of people who are measured are no evidence."),
+        typer.Option("--inductive", help="Do not use texts of measured people as evidence."),
     ] = False
     clean: Annotated[
-        str, typer.Option("--clean", help="more, replies, promotions, duplicates; with commas.")
+        str,
+        typer.Option(
+            "--clean", help="Cleaning: more, replies, promotions, duplicates; comma-separated."
+        ),
     ] = ""
-    seeds: Annotated[str, typer.Option("--seeds", help="Of what is drawn, with commas.")] = "0"
+    seeds: Annotated[str, typer.Option("--seeds", help="Random seeds, comma-separated.")] = "0"
     adapters: Annotated[
-        str, typer.Option("--adapters", help="none, promoted, or role@step with commas.")
+        str, typer.Option("--adapters", help="none, promoted, or role@step names, comma-separated.")
     ] = "none"
     judge: Annotated[
-        str | None, typer.Option("--judge", help="A chat model that judges drafts, as --model.")
+        str | None,
+        typer.Option("--judge", help="Chat model that judges drafts, named as for --model."),
     ] = None
     model: ModelOption = None
     base_url: BaseUrlOption = None
     dtype: Annotated[
-        str, typer.Option("--dtype", help="Number format of a model loaded here: fp32 or bf16.")
+        str, typer.Option("--dtype", help="Number format of a local model: fp32 or bf16.")
     ] = "fp32"
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder of stores and answers.", show_default="the user's"),
+        typer.Option("--cache", help="Folder for stores and answers.", show_default="the user's"),
     ] = None
     json: JsonOption = False
 
 
 def personalization(options: PersonalizationOptions) -> None:
-    """Compare arms, controls and floors on a benchmark, and say which claims hold."""
+    """Compare arms, controls and floors on a benchmark, and decide which claims hold."""
     from ...evaluation.arms.registry import arms_named
     from ...evaluation.benchmark import Plan
     from ..output import emit_json, errors_as_lines
@@ -187,12 +188,12 @@ def _figures(row: Mapping[str, Any], metric: str) -> list[str]:
 def report(
     folder: Annotated[
         Path,
-        typer.Argument(help="Where `bench personalization --out` wrote.", show_default=False),
+        typer.Argument(help="Folder written by `bench personalization --out`.", show_default=False),
     ],
     markdown: Annotated[
         bool,
         typer.Option(
-            "--markdown", help="Print the tables as Markdown; also of a results file alone."
+            "--markdown", help="Print the tables as Markdown; also works on a results file."
         ),
     ] = False,
     plots: Annotated[
@@ -203,7 +204,7 @@ def report(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Write report.html again from results.json and examples.json."""
+    """Render report.html from results.json and examples.json."""
     from ...evaluation.report.markdown import results_tables
     from ...evaluation.report.page import write_plots, write_report
     from ...evaluation.report.records import read_results

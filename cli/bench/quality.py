@@ -1,9 +1,4 @@
-"""`patlm bench encoder`: who wrote what, with the topic held fixed.
-
-`patlm bench evidence`: which evidence is taken, and its weights and threshold.
-
-`patlm bench graph`: which topics people write on, and whom the graph aligns.
-"""
+"""`patlm bench encoder`, `bench evidence` and `bench graph`: quality of retrieval parts."""
 
 from __future__ import annotations
 
@@ -22,7 +17,7 @@ def encoder(
     plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask the style encoder and its rivals who wrote what, with the topic held fixed."""
+    """Compare the style encoder with rivals on authorship, with the topic held fixed."""
     from ...bench.encoder import measure_encoder
     from ...bench.plots import plot_intervals
     from ...models.encoders.sentence import open_topic_encoder
@@ -69,7 +64,7 @@ def evidence(
     plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure which evidence is taken, and choose its weights and its threshold."""
+    """Measure the selected evidence, and choose its weights and threshold."""
     from ...bench.evidence.run import measure_evidence
     from ...bench.plots import plot_intervals
     from ...models.encoders.sentence import open_topic_encoder
@@ -93,7 +88,7 @@ def evidence(
 
 
 def _show_evidence(found: Mapping[str, Any]) -> None:
-    """Print what `report` says, and what `gate` chose."""
+    """Print the results on `report`, and the choices made on `gate`."""
     from ..output import stdout
 
     def lead(row: Mapping[str, Any]) -> str:
@@ -113,7 +108,7 @@ def _show_evidence(found: Mapping[str, Any]) -> None:
     for row in of_report(found["lengths"]):
         forms = [f"{name} {row[name]:.2f}" for name in row if name not in _LENGTH_LABELS]
         known = f"history {row['history']:>4}"
-        stdout.print(f"{row['data']:>16}  {known}  lengths go together: {', '.join(forms)}")
+        stdout.print(f"{row['data']:>16}  {known}  length correlation: {', '.join(forms)}")
     for row in of_report(found["unknown"]):
         stdout.print(f"{row['data']:>16}  known: {row['kind']:>30}  {lead(row)}")
     for name, chosen in found["chosen"].items():
@@ -128,7 +123,7 @@ def graph(
     plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask the user-topic graph, trained and training-free, which topic a person writes on."""
+    """Measure link prediction of the user-topic graph, trained and training-free."""
     from ...bench.graph import measure_graph
     from ...bench.plots import plot_intervals
     from ...models.encoders.sentence import open_topic_encoder

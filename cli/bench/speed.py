@@ -1,11 +1,4 @@
-"""`patlm bench loop`: the framework's own share of an iteration.
-
-`patlm bench retrieval`: both retrievals over the number of texts.
-
-`patlm bench serving`: one model with many callers.
-
-`patlm bench training`: what our wiring costs, and how full collection keeps the batches.
-"""
+"""`patlm bench loop`, `bench retrieval`, `bench serving` and `bench training`: speed."""
 
 from __future__ import annotations
 
@@ -24,7 +17,7 @@ def loop(
     runs: Annotated[int, typer.Option(min=10, help="Measured runs of each graph.")] = 200,
     json: JsonOption = False,
 ) -> None:
-    """Time the framework's own share of an iteration, beside six empty nodes."""
+    """Time the framework's overhead per iteration, against a graph of six empty nodes."""
     from ...bench.loop import measure_loop
     from ..output import emit_json, stdout
 
@@ -52,24 +45,24 @@ def loop(
 
 
 LEAST_TEXTS = 200
-"""Of the smallest store: a corpus with fewer has too few people and topics to search in."""
+"""Minimum store size: fewer texts have too few people and topics to search."""
 
 
 def retrieval(
     texts: Annotated[
-        str, typer.Option(help="Sizes of the stores, in texts, with commas.")
+        str, typer.Option(help="Store sizes in texts, comma-separated.")
     ] = "10000,100000,1000000",
     queries: Annotated[
-        int, typer.Option(min=20, help="Measured searches of each trajectory and size.")
+        int, typer.Option(min=20, help="Measured searches per trajectory and size.")
     ] = 1_000,
     store_folder: Annotated[
         Path | None,
-        typer.Option(help="Where the stores are made, and kept; none: they are removed."),
+        typer.Option(help="Folder to keep the stores in. Default: temporary."),
     ] = None,
     plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Time both retrievals over the number of texts, beside exact search and LangGraph's store."""
+    """Time both retrievals by store size, against exact search and LangGraph's store."""
     from ...bench.plots import plot_latency
     from ..output import emit_json, errors_as_lines, stdout
 
@@ -127,21 +120,24 @@ def _sizes(texts: str) -> list[int]:
         sizes = []
     if not sizes or sizes[0] < LEAST_TEXTS:
         raise typer.BadParameter(
-            f"expected numbers from {LEAST_TEXTS} on with commas, got {texts!r}"
+            f"expected comma-separated numbers of at least {LEAST_TEXTS}, got {texts!r}"
         )
     return sizes
 
 
 def serving(
     model: Annotated[str, typer.Option(help="bundled, or a model's folder or hub id.")] = "bundled",
-    dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16, for all systems alike.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Number format of all systems: auto, fp32 or bf16.")
+    ] = "auto",
     data: Annotated[
-        Path | None, typer.Option(help="File whose texts make the requests; none: the sample.")
+        Path | None,
+        typer.Option(help="File of texts for the requests. Default: the sample corpus."),
     ] = None,
-    quick: Annotated[bool, typer.Option(help="A smaller form of all of it.")] = False,
+    quick: Annotated[bool, typer.Option(help="Run a smaller version.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Time one model with many callers, beside raw `generate` and a sequential model."""
+    """Time one model with many callers, against raw `generate` and sequential calls."""
     from ...bench.serving.run import QUICK, Size, measure_serving
     from ...models.bundled import chat_model_path
     from ..output import emit_json, errors_as_lines, stdout
@@ -168,19 +164,21 @@ def serving(
 
 def training(
     model: Annotated[str, typer.Option(help="bundled, or a model's folder or hub id.")] = "bundled",
-    dtype: Annotated[str, typer.Option(help="Of the timed runs: auto, fp32 or bf16.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Number format of the timed runs: auto, fp32 or bf16.")
+    ] = "auto",
     episodes: Annotated[
-        Path | None, typer.Option(help="Episodes that pairs are made of; none: the sample corpus.")
+        Path | None, typer.Option(help="Episodes to build pairs from. Default: the sample corpus.")
     ] = None,
     collected: Annotated[
         Path | None,
-        typer.Option(help="What `patlm collect --json` printed: its batch_fill is reported."),
+        typer.Option(help="Output of `patlm collect --json`, to report its batch_fill."),
     ] = None,
-    pairs: Annotated[int, typer.Option(min=4, help="Pairs that both learn from.")] = 32,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each, in turn.")] = 3,
+    pairs: Annotated[int, typer.Option(min=4, help="Number of training pairs.")] = 32,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each.")] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Time our DPO run beside a bare TRL trainer on the same pairs, and compare their losses."""
+    """Time our DPO run against a bare TRL trainer on the same pairs; compare losses."""
     from ...bench.training import TrainingSize, measure_training
     from ...models.bundled import chat_model_path
     from ..output import emit_json, errors_as_lines, stdout
@@ -197,14 +195,14 @@ def training(
     stdout.print(f"steps/s against a bare DPOTrainer: {found['ratio_vs_bare']:.3f}")
     stdout.print(f"largest difference of the losses (fp32): {found['loss_max_abs_diff']:.2g}")
     said = "not measured (--collected)" if fill is None else f"{fill:.0%}"
-    stdout.print(f"batches of the collection were full to: {said}")
+    stdout.print(f"batch fill of the collection: {said}")
 
 
 def _batch_fill(path: Path) -> float | None:
-    """Return how full a collection kept the batches.
+    """Return the batch fill of a collection.
 
     Raises:
-        TrainingError: The file is no report of a collection.
+        TrainingError: The file is not a report of a collection.
     """
     from ...training.errors import TrainingError
 
@@ -214,7 +212,7 @@ def _batch_fill(path: Path) -> float | None:
         report = None
     if not isinstance(report, dict) or "batch_fill" not in report:
         raise TrainingError(
-            f"{path}: expected what `patlm collect --json` printed, with batch_fill"
+            f"{path}: expected the output of `patlm collect --json` with batch_fill"
         )
     return None if report["batch_fill"] is None else float(report["batch_fill"])
 

@@ -1,4 +1,4 @@
-"""`patlm demo`: watch the loop write for three people of the sample corpus."""
+"""`patlm demo`: write for three people of the sample corpus and show each step."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def _play(personalizer: Personalizer, scene: Scene, *, silent: bool) -> Re
 
 
 def _tell(node: str, update: Mapping[str, Any]) -> None:
-    """Say in a line what a node did."""
+    """Print what a node did."""
     from ..output import shorten, stdout
 
     for side, pieces in update.get("evidence", {}).items():

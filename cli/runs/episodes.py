@@ -1,7 +1,4 @@
-"""`patlm episodes`: check, look into, count and export what runs and collecting left behind.
-
-Groups of candidates as people read them in a terminal.
-"""
+"""`patlm episodes`: check, show, count and export records of runs."""
 
 from __future__ import annotations
 
@@ -23,16 +20,16 @@ if TYPE_CHECKING:
     from ...stores.episodes.schema import Episode, Group, Sample
     from ...stores.episodes.stats import EpisodeCounts
 
-app = typer.Typer(help="The records of runs that models learn from.", no_args_is_help=True)
+app = typer.Typer(help="Check, show, count and export records of runs.", no_args_is_help=True)
 
 PathArgument = Annotated[
-    Path, typer.Argument(help="A shard, or a folder of them.", show_default=False)
+    Path, typer.Argument(help="Shard, or folder of shards.", show_default=False)
 ]
 
 
 @app.command("check")
 def check(path: PathArgument, json: JsonOption = False) -> None:
-    """Read every line; tell those that are no records, and exit with 1 where there are any."""
+    """Read every line, print invalid ones, and exit with 1 if there are any."""
     from ...stores.episodes.stats import check_episodes
 
     episodes = 0
@@ -60,7 +57,7 @@ def show(
     path: PathArgument,
     run: Annotated[
         str | None,
-        typer.Option(help="Beginning of a run's id. Default: the latest with candidates."),
+        typer.Option(help="Beginning of a run id. Default: the latest run with candidates."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -82,7 +79,7 @@ def show(
 
 @app.command("stats")
 def stats(path: PathArgument, json: JsonOption = False) -> None:
-    """Count episodes, samples and groups, and what of them teaches nothing, by role."""
+    """Count episodes, samples and groups by role, and how many cannot be learned from."""
     from ...stores.episodes.stats import count_episodes
 
     with errors_as_lines():
@@ -99,7 +96,7 @@ def export(
     to: Annotated[
         Path,
         typer.Option(
-            help="A file that ends in .parquet, or a folder for Dataset.load_from_disk.",
+            help="File ending in .parquet, or folder for Dataset.load_from_disk.",
             show_default=False,
         ),
     ],
@@ -110,7 +107,7 @@ def export(
 ) -> None:
     """Write all samples as a table: a Parquet file, or a Hugging Face Dataset.
 
-    It holds what people wrote, as the episodes do: `patlm forget` does not find it.
+    It contains what people wrote, and `patlm forget` does not find it.
     """
     from ...training.data.export import export_samples
 
@@ -168,7 +165,7 @@ def show_groups(episode: Episode) -> None:
         if value is not None:
             stdout.print(f"[bold]{escape(name)}[/bold]: {escape(shorten(str(value)))}")
     if episode.target is not None:
-        stdout.print(f"[bold]really written[/bold]: {escape(shorten(episode.target.real))}")
+        stdout.print(f"[bold]real text[/bold]: {escape(shorten(episode.target.real))}")
     for group in episode.groups:
         _show_group(group, episode.candidates(group.id))
     if not episode.groups:
@@ -198,10 +195,10 @@ def _show_group(group: Group, candidates: Sequence[Sample]) -> None:
 
 
 def _show_candidate(sample: Sample) -> None:
-    """Print what it is worth on a line, then what was written, which has the whole width."""
+    """Print the rewards on one line, then summary and draft in full width."""
     made = "" if sample.trainable else f" [dim]({escape(sample.model)})[/dim]"
-    worth = f"reward {_figure(sample.reward)}, differential {_figure(sample.differential, '+')}"
-    stdout.print(f"[bold]{worth}[/bold]{made}")
+    rewards = f"reward {_figure(sample.reward)}, differential {_figure(sample.differential, '+')}"
+    stdout.print(f"[bold]{rewards}[/bold]{made}")
     if sample.error is not None:
         stdout.print(f"  [red]failed: {escape(sample.error)}[/red]")
         return

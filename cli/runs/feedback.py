@@ -1,4 +1,4 @@
-"""`patlm feedback`: keep what somebody said of a draft, beside the record of its run."""
+"""`patlm feedback`: store feedback on a draft beside the record of its run."""
 
 from __future__ import annotations
 
@@ -15,30 +15,29 @@ def register(app: typer.Typer) -> None:
 
 
 def feedback(
-    trace: Annotated[Path, typer.Argument(help="Folder of the records of runs.")],
-    run: Annotated[
-        str, typer.Option(help="Beginning of the run's id, as `write --json` tells it.")
-    ],
+    trace: Annotated[Path, typer.Argument(help="Folder of records of runs.")],
+    run: Annotated[str, typer.Option(help="Beginning of the run id that `patlm write` printed.")],
     accepted: Annotated[
-        bool, typer.Option("--accepted", help="The draft was taken as it is.")
+        bool, typer.Option("--accepted", help="The draft was used unchanged.")
     ] = False,
     rejected: Annotated[
-        bool, typer.Option("--rejected", help="It was not, or not as it is.")
+        bool, typer.Option("--rejected", help="The draft was rejected or changed.")
     ] = False,
     edited: Annotated[
         str | None,
         typer.Option(
-            help="File with the draft as it was corrected; - reads it from stdin.",
+            help="File with the corrected draft; - reads stdin.",
             show_default=False,
         ),
     ] = None,
     rating: Annotated[
-        float | None, typer.Option(min=1, max=5, help="How good it was.", show_default=False)
+        float | None,
+        typer.Option(min=1, max=5, help="Rating of the draft, 1 to 5.", show_default=False),
     ] = None,
 ) -> None:
-    """Say of a draft whether it was accepted, how it was corrected, or how good it was.
+    """Record whether a draft was accepted, how it was corrected, or how good it was.
 
-    Models may learn from it later: see `patlm episodes`.
+    Training can use it later: see `patlm episodes`.
     """
     from ...graph.feedback import give_feedback_on
     from ...stores.episodes.feedback import find_run
@@ -56,6 +55,6 @@ def feedback(
 
 
 def _read(file: str) -> str:
-    """Return a text without the end of its last line, which editors and `echo` add."""
+    """Return a text without the final newline that editors and `echo` add."""
     text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     return text.removesuffix("\n")

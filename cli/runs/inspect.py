@@ -1,7 +1,4 @@
-"""`patlm show`: the way of a run through the loop, in the terminal.
-
-`patlm view`: recorded runs as a page, in a file or on this machine's own address.
-"""
+"""`patlm show` prints a recorded run; `patlm view` shows recorded runs as a page."""
 
 from __future__ import annotations
 
@@ -23,10 +20,10 @@ if TYPE_CHECKING:
 
 def show(
     trace: Annotated[
-        Path, typer.Argument(help="A trace file, or a folder of them.", show_default=False)
+        Path, typer.Argument(help="Trace file, or folder of traces.", show_default=False)
     ],
     run: Annotated[
-        str | None, typer.Option(help="Beginning of a run's id. Default: the latest run.")
+        str | None, typer.Option(help="Beginning of a run id. Default: the latest run.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show all runs.")] = False,
     json: JsonOption = False,
@@ -107,33 +104,34 @@ def _show_iteration(iteration: IterationRecord) -> None:
 
 
 _LATEST = 20
-_NOTED = 10  # lines that are no records, of which is told where they stand
+_NOTED = 10  # invalid lines that are listed with their place
 
 
 def view(
     trace: Annotated[
-        Path, typer.Argument(help="A trace file, or a folder of them.", show_default=False)
+        Path, typer.Argument(help="Trace file, or folder of traces.", show_default=False)
     ],
     html: Annotated[
         Path | None,
-        typer.Option("--html", help="File to write the page to.", show_default=False),
+        typer.Option("--html", help="Write the page to this file.", show_default=False),
     ] = None,
     serve: Annotated[
         bool, typer.Option("--serve", help="Serve the page on 127.0.0.1 until Ctrl-C.")
     ] = False,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of --serve; 0: any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port of --serve; 0: any free port.")
     ] = 0,
     run: Annotated[
-        str | None, typer.Option(help="Beginning of a run's id: only this one.", show_default=False)
+        str | None,
+        typer.Option(help="Beginning of a run id: show only this run.", show_default=False),
     ] = None,
-    latest: Annotated[int, typer.Option(min=1, help="How many runs, the latest ones.")] = _LATEST,
-    every: Annotated[bool, typer.Option("--all", help="All runs.")] = False,
+    latest: Annotated[int, typer.Option(min=1, help="Number of latest runs to show.")] = _LATEST,
+    every: Annotated[bool, typer.Option("--all", help="Show all runs.")] = False,
 ) -> None:
-    """Show recorded runs as a page: the loop, evidence, what changed, times, why it stopped.
+    """Show recorded runs as a page: the loop, evidence, changes, times, why it stopped.
 
-    The page is one file without scripts that asks for nothing from a network. It holds what people
-    wrote, as the trace does: `patlm forget` does not find it.
+    The page is one file without scripts or network access. It contains what people wrote, and
+    `patlm forget` does not find it.
     """
     from ..output import errors_as_lines, fail, warn
 
@@ -149,7 +147,7 @@ def view(
                 f"no run{f' {run}' if run else ''} in {trace}: write one with `patlm write --trace`"
             )
         if html is not None:
-            # As the server does: a lone surrogate, which UTF-8 has no place for, becomes `?`.
+            # As the server does: a lone surrogate, which UTF-8 cannot encode, becomes `?`.
             html.write_text(page, encoding="utf-8", errors="replace")
             typer.echo(f"{html}: {shown} run{'s' if shown != 1 else ''}")
         if serve:
@@ -165,17 +163,17 @@ def _serve(trace: Path, run: str | None, number: int | None, port: int) -> None:
         suppress(KeyboardInterrupt),
         serving(lambda: _make(trace, run, number)[0], port) as url,
     ):
-        typer.echo(f"{url} shows {trace}, read anew at each reload; Ctrl-C ends it")
+        typer.echo(f"{url} shows {trace}, updated at each reload; Ctrl-C stops it")
         Event().wait()
     typer.echo("stopped", err=True)
 
 
 def _make(trace: Path, run: str | None, number: int | None) -> tuple[str, int, list[str]]:
-    """Return the page, how many runs it shows, and what was odd about the file.
+    """Return the page, how many runs it shows, and what was wrong with the file.
 
     Raises:
         OSError: The trace cannot be read.
-        UnknownEpisodeVersion: A record is of a version that is not known here.
+        UnknownEpisodeVersion: A record has an unknown version.
     """
     from ...evaluation.report.trace import began, render_view
     from ...stores.episodes.shards import read_episodes
@@ -191,7 +189,7 @@ def _make(trace: Path, run: str | None, number: int | None) -> tuple[str, int, l
                 found += 1
                 yield record
 
-    # The heap holds the latest ones alone: a folder of traces may be larger than the memory.
+    # The heap holds only the latest ones: a folder of traces may be larger than memory.
     records = (
         nlargest(number, wanted(), key=began)
         if number is not None
@@ -199,7 +197,7 @@ def _make(trace: Path, run: str | None, number: int | None) -> tuple[str, int, l
     )
     notes = [f"{line.path.name}:{line.line}: {line.reason}" for line in damaged[:_NOTED]]
     if len(damaged) > _NOTED:
-        notes.append(f"{len(damaged) - _NOTED} more lines are no records")
+        notes.append(f"{len(damaged) - _NOTED} more lines are invalid")
     fewer = f"the latest {len(records)} of {found} runs: --latest N or --all shows more"
     shown = [*notes, fewer] if len(records) < found else notes
     return render_view(records, source=trace.resolve().name, notes=shown), len(records), notes

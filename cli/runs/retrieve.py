@@ -1,4 +1,4 @@
-"""`patlm retrieve`: whom the loop would bring in for a request, and why, without a model."""
+"""`patlm retrieve`: the evidence for a request, and why, without a language model."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def retrieve(
     k: KOption = 4,
     style: Annotated[str, typer.Option(help="Strategy of the style side.")] = "aligned",
     preference: Annotated[str, typer.Option(help="Strategy of the preference side.")] = "aligned",
-    seed: Annotated[int, typer.Option(help="Seed of what a strategy draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of strategies that sample.")] = 0,
     store: StoreOption = None,
     namespace: NamespaceOption = "default",
     json: JsonOption = False,
 ) -> None:
-    """Show the evidence that both sides would read for USER, and the users behind it."""
+    """Show the evidence that both sides would read for USER, and its authors."""
     from ...graph import retrieve as retrieving
     from ...graph.request import read_context_fields, read_fields
     from ...graph.settings import Settings
@@ -84,7 +84,7 @@ def retrieve(
 
 
 def show(found: Retrieved) -> None:
-    """Print the evidence of both sides, and how sure they are."""
+    """Print the evidence and confidence of both sides."""
     from ..output import show_evidence, stdout
 
     if found.own:
@@ -98,4 +98,4 @@ def show(found: Retrieved) -> None:
     ]
     stdout.print(f"[dim]history: {found.cold_start}; confidence: {', '.join(sides)}[/dim]")
     for side in found.abstains:
-        stdout.print(f"[yellow]{side}: too little to go by, this side would abstain[/yellow]")
+        stdout.print(f"[yellow]{side}: confidence too low, this side would abstain[/yellow]")

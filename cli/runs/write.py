@@ -41,8 +41,8 @@ def write(
     instruction: InstructionOption = None,
     language: Annotated[str, typer.Option(help="Language of the draft.")] = "en",
     k: KOption = 4,
-    iterations: Annotated[int, typer.Option(help="Rounds of the loop at most.")] = 2,
-    deadline: Annotated[float, typer.Option(help="Seconds after which it must end.")] = 120.0,
+    iterations: Annotated[int, typer.Option(help="Maximum number of iterations.")] = 2,
+    deadline: Annotated[float, typer.Option(help="Time limit in seconds.")] = 120.0,
     store: StoreOption = None,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
@@ -50,7 +50,7 @@ def write(
     namespace: NamespaceOption = "default",
     json: JsonOption = False,
 ) -> None:
-    """Write for USER, in the user's style, about what the user cares about."""
+    """Write a text for USER in the user's style."""
     from ...graph.personalizer import Personalizer
     from ...graph.request import read_context_fields, read_fields
     from ..output import emit_json, errors_as_lines, run, show_result
@@ -85,10 +85,10 @@ def write(
 
 
 def opened(personalizer: Personalizer) -> Personalizer:
-    """Return the personalizer, its bundled weights converted under a progress bar if need be.
+    """Return the personalizer; convert the bundled weights first if needed.
 
     Raises:
-        NoSuchStore: The store named is not there; a mistyped name shall not make an empty one.
+        NoSuchStore: The store does not exist; a mistyped name must not create an empty one.
     """
     from ...stores.texts.connection import check_exists
     from ..models import convert_bundled

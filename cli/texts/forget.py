@@ -24,17 +24,17 @@ def register(app: typer.Typer) -> None:
 
 
 def forget(
-    user: Annotated[str, typer.Option(help="Whom to forget.", show_default=False)],
+    user: Annotated[str, typer.Option(help="Id of the person to forget.", show_default=False)],
     store: NeededStoreOption,
     namespace: NamespaceOption = "default",
     trace: TraceOption = None,
     episodes: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of collected episodes; may be given several times."),
+        typer.Option(help="Folder of collected episodes; repeatable."),
     ] = None,
     adapters: AdaptersOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only print what would be removed.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -77,22 +77,22 @@ def _what_went(receipt: Receipt) -> Iterator[str]:
     yield f"{receipt.user_id}: {counts} {verb} in {receipt.seconds:.2f} s"
     if receipt.bytes_found_after is not None:
         yield (
-            f"proof: {receipt.bytes_found_before:,} of {receipt.pieces:,} pieces of the texts "
-            f"stood in the store's files before, {receipt.bytes_found_after:,} do now"
+            f"proof: of {receipt.pieces:,} pieces of the texts the store's files contained "
+            f"{receipt.bytes_found_before:,} before and contain {receipt.bytes_found_after:,} now"
         )
     elif not receipt.dry_run:
-        yield "no proof: the store's files can't be read from here (object store)"
+        yield "no proof: the files of an object store cannot be searched"
 
 
 def _what_stays(receipt: Receipt, folder: Path) -> Iterator[str]:
-    """Say which adapters hold what was learnt from the person, and what can be done."""
+    """Name the adapters that learned from the person, and what can be done."""
     from ...stores.adapters.registry import AdapterRegistry
 
     if receipt.adapters:
         yield f"trained on texts of {receipt.user_id}: {', '.join(receipt.adapters)}"
         yield (
-            "nothing can be taken out of weights: train others on episodes that this person is "
-            f"gone from, without these as parents, and delete the folders of these in {folder}"
+            "nothing can be removed from weights: train other adapters on episodes without this "
+            f"person, not with these as parents, and delete the folders of these in {folder}"
         )
     registry = AdapterRegistry(folder)
     for name in registry.promoted().values():
@@ -100,11 +100,11 @@ def _what_stays(receipt: Receipt, folder: Path) -> Iterator[str]:
             yield f"{name} is in use: {_way_out(name, receipt, registry)}"
     if receipt.adapters_without_record:
         names = ", ".join(receipt.adapters_without_record)
-        yield f"nobody can tell whose texts trained {names}: there is no record of it"
+        yield f"it is not recorded whose texts trained {names}"
 
 
 def _way_out(name: str, receipt: Receipt, registry: AdapterRegistry) -> str:
-    """Return how a role leaves an adapter for the latest one that the person did not train."""
+    """Return the command that replaces an adapter by the latest one without the person."""
     kept = {adapter.name: adapter for adapter in registry.adapters()}
     here = kept.get(name)
     others = [
@@ -115,5 +115,5 @@ def _way_out(name: str, receipt: Receipt, registry: AdapterRegistry) -> str:
         and (other.role, other.manifest.base) == (here.role, here.manifest.base)
     ]
     if others:
-        return f"`patlm adapters promote {others[-1]}` puts one in its place that is not among them"
-    return f"`patlm adapters rollback {name.partition('@')[0]}`, until the base model is in use"
+        return f"`patlm adapters promote {others[-1]}` replaces it by one that is not among them"
+    return f"`patlm adapters rollback {name.partition('@')[0]}` until the base model is used"

@@ -26,14 +26,16 @@ def register(app: typer.Typer) -> None:
 def index(
     store: NeededStoreOption,
     train: Annotated[
-        bool, typer.Option("--train", help="Train the user-topic graph and measure it.")
+        bool, typer.Option("--train", help="Train the user-topic graph and measure it on gate.")
     ] = False,
     namespace: NamespaceOption = "default",
-    epochs: Annotated[int | None, typer.Option(min=1, help="At most; default: 80.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of epochs. Default: 80.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Say which form of the user-topic graph serves in STORE and why; with --train, train one."""
+    """Show which form of the user-topic graph STORE uses and why; with --train, train one."""
     from ..output import emit_json, run, stdout
 
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""`patlm ingest`: put a file of texts into a store."""
+"""`patlm ingest`: add a file of texts to a store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    file: Annotated[Path, typer.Argument(help="The file to read.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="File to read.", show_default=False)],
     store: NeededStoreOption,
     format: Annotated[
         str, typer.Option(help="auto, jsonl, csv, pgraphrag, amazon, lamp or longlamp.")
@@ -33,20 +33,22 @@ def ingest(
     namespace: NamespaceOption = "default",
     language: Annotated[
         str | None,
-        typer.Option(help="Language of texts that name none. Default: en, pt for PGraphRAG's b2w."),
+        typer.Option(help="Language of texts without one. Default: en, pt for PGraphRAG's b2w."),
     ] = None,
     rejects: Annotated[
-        Path | None, typer.Option(help="Where rejected rows are listed. Default: beside the store.")
+        Path | None, typer.Option(help="File that lists rejected rows. Default: beside the store.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a row is rejected.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if a row is rejected.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put the texts of FILE into a store. Safe to repeat, and to run again after a stop."""
+    """Add the texts of FILE to a store. Safe to repeat or to resume after a stop."""
     from ...stores.datasets.formats import read_texts
     from ..output import emit_json, errors_as_lines, fail, run, stdout, warn
 
     if rejects is not None and rejects.resolve() == file.resolve():
-        fail(f"--rejects names the file that is read ({file}): name another")
+        fail(f"--rejects names the input file ({file}): choose another")
     began = time.perf_counter()
     with errors_as_lines():
         rows = read_texts(file, format=format, namespace=namespace, language=language)
@@ -97,7 +99,7 @@ async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
 
 @contextmanager
 def _bar(rows: RowFile) -> Iterator[Callable[[int], None]]:
-    """Show how far into the file the ingest is, on stderr, where somebody looks at it."""
+    """Show the position in the file on stderr if it is a terminal."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from ..output import stderr
@@ -112,14 +114,14 @@ def _bar(rows: RowFile) -> Iterator[Callable[[int], None]]:
         task = bar.add_task(rows.path.name, total=rows.size, rows=0)
 
         def show(read: int) -> None:
-            # Rows are not counted beforehand; how far the file has been read is known.
+            # The number of rows is unknown beforehand; the position in the file is known.
             bar.update(task, completed=rows.position, total=rows.size, rows=read)
 
         yield show
 
 
 def _outcome(done: Ingested, rows: RowFile, seconds: float) -> dict[str, Any]:
-    """Return what `--json` prints: `rows` is `added`, `duplicates` and `rejected` added up."""
+    """Return what `--json` prints: `rows` is the sum of `added`, `duplicates` and `rejected`."""
     return {
         "rows": done.rows,
         "added": done.added,

@@ -1,4 +1,4 @@
-"""`patlm stats`: what is in a store."""
+"""`patlm stats`: count what a store contains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def stats(store: StoreOption = None, json: JsonOption = False) -> None:
-    """Count texts, users and topics of a store, and say how it lies on the disk."""
+    """Count texts, users and topics of a store, and show its size and indexes."""
     from ...graph.open import look_into_store
     from ..output import emit_json, run, stdout
 

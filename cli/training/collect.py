@@ -1,4 +1,4 @@
-"""`patlm collect`: episodes with drawn candidates, replays and rewards, to train on."""
+"""`patlm collect`: episodes with candidates, replays and rewards, to train on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CollectOptions:
     """Options of `patlm collect`."""
 
     data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")]
-    out: Annotated[Path, typer.Option("--out", help="Folder of the episodes.")]
+    out: Annotated[Path, typer.Option("--out", help="Folder for the episodes.")]
     task: Annotated[
         str | None,
         typer.Option(
@@ -45,40 +45,44 @@ class CollectOptions:
         ),
     ] = None
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Targets at most.", show_default="all")
+        int | None,
+        typer.Option("--limit", min=1, help="Maximum number of targets.", show_default="all"),
     ] = None
     candidates: Annotated[
         int | None,
         typer.Option(
             "--candidates",
             min=0,
-            help="Summaries that each reasoner draws for a target.",
-            show_default="4; 0 where they are extractive",
+            help="Summaries drawn per target and reasoner.",
+            show_default="4; 0 with --reasoner extractive",
         ),
     ] = None
-    temperature: Annotated[float, typer.Option("--temperature", help="Of what is drawn.")] = 0.8
+    temperature: Annotated[float, typer.Option("--temperature", help="Sampling temperature.")] = 0.8
     sides: Annotated[
-        str, typer.Option("--sides", help="Whose reasoners draw: style, preference; with commas.")
+        str, typer.Option("--sides", help="Sides to draw for: style, preference; comma-separated.")
     ] = "style,preference"
     reasoner: Annotated[
         str,
         typer.Option(
             "--reasoner",
-            help="model, or extractive: summaries made without a model, which is not called.",
+            help="model, or extractive: model-free summaries, without any call.",
         ),
     ] = "model"
     history: Annotated[
-        str, typer.Option("--history", help="Own texts that are known: all, or a number.")
+        str, typer.Option("--history", help="Own texts to use: all, or a number.")
     ] = "all"
     split: Annotated[
-        str, typer.Option("--split", help="Whose targets; nothing but train may be learnt from.")
+        str, typer.Option("--split", help="Split of the targets; only train may be learned from.")
     ] = "train"
     clean: Annotated[
-        str, typer.Option("--clean", help="more, replies, promotions, duplicates; with commas.")
+        str,
+        typer.Option(
+            "--clean", help="Cleaning: more, replies, promotions, duplicates; comma-separated."
+        ),
     ] = ""
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0
     adapters: Annotated[
-        str, typer.Option("--adapters", help="none, promoted, or role@step with commas.")
+        str, typer.Option("--adapters", help="none, promoted, or role@step names, comma-separated.")
     ] = "promoted"
     model: ModelOption = None
     base_url: BaseUrlOption = None
@@ -87,7 +91,7 @@ class CollectOptions:
         typer.Option(
             "--dtype",
             envvar="PATLM_DTYPE",
-            help="Number format of a model loaded here: auto, fp32 or bf16.",
+            help="Number format of a local model: auto, fp32 or bf16.",
             show_default="auto",
         ),
     ] = None
@@ -95,19 +99,19 @@ class CollectOptions:
         Path | None,
         typer.Option(
             "--store",
-            help="Folder in which the store of the file's texts of train is made, and kept.",
+            help="Folder for the store of the file's train texts.",
             show_default="the user's cache",
         ),
     ] = None
     ray: Annotated[
         int,
-        typer.Option("--ray", min=0, help="Workers of Ray that it is spread over; 0: without Ray."),
+        typer.Option("--ray", min=0, help="Number of Ray workers; 0: without Ray."),
     ] = 0
     json: JsonOption = False
 
 
 def collect(options: CollectOptions) -> None:
-    """Draw summaries for targets whose real text is known, and reward what comes of them."""
+    """Draw summaries for targets with a known real text, and compute their rewards."""
     from ..output import emit_json, errors_as_lines
 
     with errors_as_lines():
@@ -165,8 +169,9 @@ def _show(report: CollectReport, out: Path) -> None:
     from ..output import stdout, warn
 
     stdout.print(
-        f"{report.episodes} episodes of {report.targets} targets ({report.resumed} were there), "
-        f"{report.samples} samples, {report.failed} failed, {report.seconds:.0f} s"
+        f"{report.episodes} episodes of {report.targets} targets "
+        f"({report.resumed} existed before), {report.samples} samples, "
+        f"{report.failed} failed, {report.seconds:.0f} s"
     )
     if report.batch_fill is not None:
         stdout.print(f"the model's batches were {report.batch_fill:.0%} full")
@@ -177,4 +182,4 @@ def _show(report: CollectReport, out: Path) -> None:
         )
     stdout.print(f"{', '.join(report.shards)} in {out}")
     if report.why is not None:
-        warn(f"some runs came to nothing and are kept as failed; the first: {report.why}")
+        warn(f"some runs failed and are stored as failed; the first: {report.why}")

@@ -34,45 +34,49 @@ class RoundsOptions:
 
     data: Annotated[Path, typer.Option("--data", help="File of texts with targets.")]
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of figures, adapters and curves; no texts.")
+        Path,
+        typer.Option("--out", help="Folder for figures, adapters and curves; contains no texts."),
     ]
     task: Annotated[str, typer.Option("--task", help="long, short, rating or free.")] = "long"
     stages: Annotated[
         str,
         typer.Option(
             "--stages",
-            help="Some of untrained, warm_up, style, preference, final; with commas. A reasoner's "
-            "may stand several times, or by its number: style_2.",
+            help="Some of untrained, warm_up, style, preference, final; comma-separated. style and "
+            "preference may be repeated or numbered: style_2.",
         ),
     ] = _STAGES
     history: Annotated[
-        str, typer.Option("--history", help="Own texts that are known when measuring.")
+        str,
+        typer.Option(
+            "--history", help="Own texts to use when measuring: all or numbers, comma-separated."
+        ),
     ] = "all"
     warm_up_targets: Annotated[
-        int, typer.Option("--warm-up-targets", min=1, help="Of train, for integrate's warm-up.")
+        int,
+        typer.Option("--warm-up-targets", min=1, help="Targets of train for integrate's warm-up."),
     ] = 800
     reasoner_examples: Annotated[
         int,
-        typer.Option(
-            "--reasoner-examples", min=1, help="Summaries that each reasoner's warm-up learns from."
-        ),
+        typer.Option("--reasoner-examples", min=1, help="Summaries for each reasoner's warm-up."),
     ] = 400
     targets: Annotated[
-        int, typer.Option("--targets", min=1, help="Of train, whose summaries are drawn.")
+        int, typer.Option("--targets", min=1, help="Targets of train to draw summaries for.")
     ] = 160
     candidates: Annotated[
-        int, typer.Option("--candidates", min=2, help="Summaries drawn for each and each side.")
+        int, typer.Option("--candidates", min=2, help="Summaries drawn per target and side.")
     ] = 4
     gate_targets: Annotated[
-        int, typer.Option("--gate-targets", min=2, help="Of gate, which decides.")
+        int,
+        typer.Option("--gate-targets", min=2, help="Targets of gate, which decides on promotion."),
     ] = 240
     report_targets: Annotated[
-        int, typer.Option("--report-targets", min=2, help="Of report, which is reported.")
+        int, typer.Option("--report-targets", min=2, help="Targets of report, which is reported.")
     ] = 240
-    method: Annotated[str, typer.Option("--method", help="How reasoners learn: dpo or grpo.")] = (
-        "dpo"
-    )
-    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn.")] = 0
+    method: Annotated[
+        str, typer.Option("--method", help="Training method of reasoners: dpo or grpo.")
+    ] = "dpo"
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0
     model: ModelOption = None
     dtype: Annotated[
         str, typer.Option("--dtype", help="Number format of the model: auto, fp32 or bf16.")
@@ -81,21 +85,19 @@ class RoundsOptions:
         Path | None,
         typer.Option(
             "--work",
-            help="Folder of stores, episodes and checkpoints, which hold texts.",
+            help="Folder for stores, episodes and checkpoints, which contain texts.",
             show_default="the user's cache",
         ),
     ] = None
     ray: Annotated[
         int,
-        typer.Option(
-            "--ray", min=0, help="Workers of Ray that collecting is spread over; 0: without Ray."
-        ),
+        typer.Option("--ray", min=0, help="Number of Ray workers for collecting; 0: without Ray."),
     ] = 0
     json: JsonOption = False
 
 
 def rounds(options: RoundsOptions) -> None:
-    """Train all roles in rounds; what the gate refuses is reported and not promoted."""
+    """Train all roles in rounds; refused stages are reported but not promoted."""
     from ...models.bundled import cache_folder
     from ...training.rounds.plan import RoundsPlan
     from ...training.rounds.stages import run_whole_rounds
@@ -190,7 +192,9 @@ def _show_rounds(results: Mapping[str, Any]) -> None:
             f"{each['against']} on {each['n']} targets of gate"
         )
     if results["left_out"]:
-        stdout.print(f"left out, for rounds had ceased to pay: {', '.join(results['left_out'])}")
+        stdout.print(
+            f"skipped, because earlier rounds were refused: {', '.join(results['left_out'])}"
+        )
     used = ", ".join(results["promoted"].values()) or "none: the base model stays"
     stdout.print(f"promoted: {used}")
 

@@ -1,4 +1,4 @@
-"""`patlm train`: one role's adapter from episodes. Its flags are the fields of `TrainConfig`."""
+"""`patlm train`: train one role's adapter. The flags are the fields of `TrainConfig`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..options import JsonOption, with_parameters
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file of these settings; flags win.", show_default=False),
+    typer.Option("--config", help="YAML file with these settings; flags win.", show_default=False),
 ]
 
 _FROM_ENVIRONMENT = {"adapters": "PATLM_ADAPTERS", "model": "PATLM_MODEL", "store": "PATLM_STORE"}
@@ -28,9 +28,9 @@ def register(app: typer.Typer) -> None:
 
 
 def train(config: Path | None, json: bool, **flags: Any) -> None:
-    """Train one role's adapter on episodes with TRL, and add it to the registry, not promoted.
+    """Train one role's adapter on episodes with TRL and add it to the registry, not promoted.
 
-    Runs as it is under `torchrun` and `accelerate launch`; the first process prints.
+    Also runs under `torchrun` and `accelerate launch`; the first process prints.
     """
     from ...training.trainer.config import described
     from ...training.trainer.train import settle_here

@@ -1,4 +1,4 @@
-"""`patlm train-encoder`: a style encoder that has learnt who writes alike, from one store."""
+"""`patlm train-encoder`: train a style encoder on the texts of one store."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def register(app: typer.Typer) -> None:
 
 def train_encoder(
     store: NeededStoreOption,
-    out: Annotated[Path, typer.Option(help="Folder the encoder is written to.")],
+    out: Annotated[Path, typer.Option(help="Folder for the encoder.")],
     namespace: NamespaceOption = "default",
-    epochs: Annotated[int, typer.Option(min=0, help="At most.")] = 30,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    epochs: Annotated[int, typer.Option(min=0, help="Maximum number of epochs.")] = 30,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Train a style encoder on the texts of STORE's train split."""
@@ -51,11 +51,11 @@ def train_encoder(
     stdout.print(f"{fit.pairs} positives of {fit.authors} people; the encoder is in {out}")
     if fit.gate:
         stdout.print(
-            f"triplets right on people of the gate: {fit.gate[0]:.3f} before training, "
+            f"triplet accuracy on people of gate: {fit.gate[0]:.3f} before training, "
             f"{fit.gate[fit.kept]:.3f} after"
         )
     else:
-        stdout.print("the gate has nobody to measure on: all epochs were run")
+        stdout.print("gate has nobody to measure on: all epochs were run")
 
 
 async def _read(store: str, namespace: str) -> tuple[list[Text], Splits]:

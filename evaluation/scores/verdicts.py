@@ -2,7 +2,7 @@
 
 *Holds*: the paired 95% intervals (Holm-corrected over the four) of aligned - random, random - anti,
 aligned - constant and aligned - no_context all lie above zero. *Does not hold*: one of them lies
-below zero, or inside +-.01. Otherwise *cannot tell*, as always where one of the four was not run:
+below zero, or inside +-.01. Otherwise *inconclusive*, as always where one of the four was not run:
 the correction is for all four. The paper's settling test stands beside: do random and anti-aligned
 people fall below no context at all?
 """
@@ -36,7 +36,7 @@ def say(intervals: list[list[float]]) -> str:
         return "holds"
     if any(high < 0 or (low > -NOTHING and high < NOTHING) for low, high in intervals):
         return "does not hold"
-    return "cannot tell"
+    return "inconclusive"
 
 
 def _verdict(cell: Cell, side: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _verdict(cell: Cell, side: str) -> dict[str, Any]:
         "history": cell.history,
         "side": side,
         "metric": cell.metric,
-        "verdict": say(intervals) if len(there) == len(pairs) else "cannot tell",
+        "verdict": say(intervals) if len(there) == len(pairs) else "inconclusive",
         "tests": tests,
         "below_no_context": {
             "random": _below(cell, random),

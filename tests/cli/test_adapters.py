@@ -113,7 +113,7 @@ def test_show_names_the_parents_and_counts_the_people(root: Path) -> None:
         line.split() for line in call("show", "style@2", "--adapters", root).stdout.split("\n")
     ]
     assert ["chain", "style@2,", "style@1"] in lines and ["people", "2"] in lines
-    assert "people  not on record" in call("show", "preference@1", "--adapters", root).stdout
+    assert "people  not recorded" in call("show", "preference@1", "--adapters", root).stdout
     shutil.rmtree(root / "style@1")
     found = output("show", "style@2", "--adapters", root)
     assert (found["chain"], found["missing"], found["people"]) == (["style@2"], "style@1", None)

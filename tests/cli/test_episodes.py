@@ -82,7 +82,7 @@ def test_check_fails_where_a_line_is_damaged(folder: Path) -> None:
 
 def test_show_has_the_candidates_best_first(folder: Path) -> None:
     shown = call("episodes", "show", folder).stdout  # the latest with candidates
-    assert RUN in shown and "really written: What ana really wrote." in shown
+    assert RUN in shown and "real text: What ana really wrote." in shown
     assert "draft without style (0.200): A plain draft." in shown
     lines = [line.strip() for line in shown.splitlines()]
     told = [line for line in lines if line.startswith(("reward", "Summary", "failed"))]

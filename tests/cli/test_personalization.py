@@ -66,7 +66,7 @@ def test_people_get_a_table_and_verdicts(planted: Path, tmp_path: Path) -> None:
     done = call(tmp_path, planted, "--arms", "no_context,both")
     assert done.exit_code == 0, done.output
     assert "planted, long, history all, 8 targets" in done.stdout
-    assert "both: cannot tell" in done.stdout and "report.html" in done.stdout
+    assert "both: inconclusive" in done.stdout and "report.html" in done.stdout
 
 
 def test_a_judge_reads_the_drafts_and_is_measured(planted: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ def test_lines_tell_of_the_start_and_of_every_tenth_of_all(capsys: pytest.Captur
             watch.advance(target)
     told = [line.split("  ", 1)[1] for line in capsys.readouterr().err.splitlines()]
     assert told == [
-        "40 targets, 28 of them done before",
+        "40 targets, 28 already done",
         "8 targets left",
         "4 targets left",
         "0 targets left",

@@ -56,5 +56,5 @@ def test_a_killed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
     again = subprocess.run(
         command(data, killed, cache), env=environment(), check=True, capture_output=True, text=True
     )
-    assert f"36 items, {done} of them done before" in again.stderr
+    assert f"36 items, {done} already done" in again.stderr
     assert results(killed) == results(whole)

@@ -127,16 +127,13 @@ def test_people_are_told_what_to_do(store: Path, family: AdapterRegistry) -> Non
     words = ("--user", "ann", "--adapters", family.root)
     family.promote("style@3")
     lines = call(store, *words).stdout.splitlines()
-    assert lines[2:] == [
-        "trained on texts of ann: style@2, style@3",
-        "nothing can be taken out of weights: train others on episodes that this person is gone "
-        f"from, without these as parents, and delete the folders of these in {family.root}",
-        "style@3 is in use: `patlm adapters promote style@1` puts one in its place that is not "
-        "among them",
-        "nobody can tell whose texts trained preference@1: there is no record of it",
-    ]
+    trained, delete, replace, unknown = lines[2:]
+    assert {"ann:", "style@2,", "style@3"} <= set(trained.split())
+    assert str(family.root) in delete
+    assert replace.startswith("style@3 ") and "`patlm adapters promote style@1`" in replace
+    assert "preference@1" in unknown
     said = call(store, "--user", "bob", "--adapters", family.root).stdout
-    assert "style@3 is in use: `patlm adapters rollback style`, until the base model is" in said
+    assert "style@3 " in said and "`patlm adapters rollback style`" in said
     family.promote("style@1")
     assert "is in use" not in call(store, *words).stdout
 

@@ -136,7 +136,7 @@ def results() -> dict[str, Any]:
             verdict("both", "holds", (0.012, 0.010, 0.018, 0.019)),
             verdict("style", "does not hold", (0.0005, 0.007, 0.018, -0.019),
                     adds_to_the_other={"over": "preference_only", **figure(0.004, 0.008)}),
-            verdict("preference", "cannot tell", (0.003, 0.004), missing=["constant"]),
+            verdict("preference", "inconclusive", (0.003, 0.004), missing=["constant"]),
         ],
         "curves": {},
     }  # fmt: skip

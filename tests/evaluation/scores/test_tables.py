@@ -124,7 +124,7 @@ def test_ratings_have_errors_and_a_share_of_answers_without_a_number() -> None:
         ([[0.001, 0.009]] * 4, "holds"),  # small, and surely above zero
         ([[0.001, 0.2]] * 3 + [[-0.2, -0.001]], "does not hold"),
         ([[0.001, 0.2]] * 3 + [[-0.009, 0.009]], "does not hold"),
-        ([[0.001, 0.2]] * 3 + [[-0.02, 0.2]], "cannot tell"),
+        ([[0.001, 0.2]] * 3 + [[-0.02, 0.2]], "inconclusive"),
     ],
 )
 def test_verdicts_follow_from_the_four_intervals(
@@ -136,7 +136,7 @@ def test_verdicts_follow_from_the_four_intervals(
 def test_a_verdict_without_all_its_arms_cannot_tell_and_says_which_are_missing() -> None:
     of = cell(items("no_context", [0.1, 0.2]), items("both", [0.5, 0.7]))
     both, style, preference = verdicts(of)
-    assert both["verdict"] == style["verdict"] == preference["verdict"] == "cannot tell"
+    assert both["verdict"] == style["verdict"] == preference["verdict"] == "inconclusive"
     assert both["missing"] == ["anti_users", "constant", "random_users"]
     assert [test["what"] for test in both["tests"]] == ["aligned - no_context"]
     assert both["below_no_context"] == {"random": None, "anti": None}
