@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from fakes import ScriptedChat, fails
 from patlm.cli.main import app
 from patlm.graph import open as opening
 from patlm.stores.episodes.shards import read_episodes
@@ -27,16 +26,6 @@ ROWS = [
     ("cy", "hut", "Oh my! A stove! Go!", 4),
     ("ana", "hut", "Lovely!! Slept like a log [bold]here[/bold].", 5),
 ]
-
-
-def working() -> ScriptedChat:
-    """A factory for `--model python:test_cli:working`."""
-    return ScriptedChat()
-
-
-def broken() -> ScriptedChat:
-    """A factory of a model that refuses every call."""
-    return ScriptedChat(fault=fails(ValueError("out of\nwords")))
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +60,8 @@ def output(*arguments: object) -> dict[str, Any]:
     return found
 
 
-def write(store: str, *more: object, model: str = "working") -> tuple[object, ...]:
-    where = ("--store", store, "--model", f"python:test_cli:{model}")
+def write(store: str, *more: object, model: str = "scripted") -> tuple[object, ...]:
+    where = ("--store", store, "--model", f"python:fake_models:{model}")
     return ("write", *where, "--user", "ana", *more)
 
 
@@ -150,7 +139,7 @@ def test_a_wrong_request_is_one_line(store: str, more: list[str], says: str) -> 
 
 
 def test_a_model_that_fails_is_one_line(store: str) -> None:
-    result = call(*write(store, "--title", "T", model="broken"))
+    result = call(*write(store, "--title", "T", model="refusing"))
     assert_one_line(result, "failed: ValueError: out of words")
 
 
@@ -158,7 +147,7 @@ def test_a_model_that_fails_is_one_line(store: str) -> None:
     ("model", "says"),
     [
         ("python:no_such_module:model", "no_such_module"),
-        ("python:test_cli:no_such_factory", "no_such_factory"),
+        ("python:fake_models:no_such_factory", "no_such_factory"),
         ("python:json:dumps", "python:json:dumps"),
         ("nonsense", "nonsense"),
     ],
@@ -254,7 +243,7 @@ def test_show_draws_the_latest_run_or_the_one_that_is_named(store: str, tmp_path
 
 def test_show_draws_a_run_that_failed(store: str, tmp_path: Path) -> None:
     trace = tmp_path / "traces"
-    call(*write(store, "--title", "T", "--trace", trace, model="broken"))
+    call(*write(store, "--title", "T", "--trace", trace, model="refusing"))
     result = call("show", trace)
     assert result.exit_code == 0 and "out of" in result.stdout
 
@@ -290,10 +279,10 @@ def test_traces_that_are_not_there_are_told(
 
 
 def test_demo_writes_for_three_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = output("demo", "--model", "python:test_cli:working")
+    found = output("demo", "--model", "python:fake_models:scripted")
     assert [run["cold_start"] for run in found["runs"]] == ["zero", "few", "known"]
     assert all(run["text"] and set(run) >= WRITE for run in found["runs"])
-    shown = call("demo", "--model", "python:test_cli:working")
+    shown = call("demo", "--model", "python:fake_models:scripted")
     assert shown.exit_code == 0 and shown.stdout.count("A fine view.") >= 3
 
 

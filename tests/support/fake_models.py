@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from fakes import Asked, ScriptedChat
+from fakes import Asked, ScriptedChat, fails
 from patlm.nodes.dependencies import PromptBudget
 
 NAME = "word-by-word"
@@ -53,6 +53,16 @@ def _draft(asked: Asked) -> str:
 
 def _refusal(asked: Asked) -> ValueError | None:
     return ValueError(f"no answer to {BROKEN}") if BROKEN in asked.user else None
+
+
+def scripted() -> ScriptedChat:
+    """Return a model with the usual answers of each role."""
+    return ScriptedChat()
+
+
+def refusing() -> ScriptedChat:
+    """Return a model that refuses every call."""
+    return ScriptedChat(fault=fails(ValueError("out of\nwords")))
 
 
 def parrot() -> ScriptedChat:
