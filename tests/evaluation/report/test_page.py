@@ -106,7 +106,7 @@ def test_verdicts_in_words_with_why(plain: Read) -> None:
         "Does not hold aligned − random lies within ±0.01 of zero; "
         "aligned − no_context lies below zero." in text
     )
-    assert "Cannot tell Not run: constant." in text
+    assert "Inconclusive Not run: constant." in text
     assert "Random people: above no context, +0.013 [+0.002, +0.024]." in text
     assert "Anti-aligned people: can't be told from no context" in text
     assert "Added to preference_only: +0.004 [−0.004, +0.012]." in text
