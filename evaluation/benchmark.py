@@ -256,7 +256,6 @@ async def measure_personalization(
             failed.append(item)
 
     async with AsyncExitStack() as opened:
-        opened.callback(kept.close)
         jobs: list[tuple[Cell, list[Unit]]] = []
         for each in asked:
             material = await _open(plan, each, model, cache, watch, encoder, opened)

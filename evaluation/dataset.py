@@ -29,6 +29,7 @@ from ..stores.datasets.cleaning import check_cleanings, clean_texts
 from ..stores.datasets.formats import read_texts
 from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
 from ..stores.datasets.validation import FormatError
+from ..stores.files import put_folder
 from ..stores.texts.schema import SCHEMA_VERSION
 from ..stores.texts.store import TextStore
 from ..stores.types import Found, History, Text
@@ -167,17 +168,9 @@ async def _fill(
                 if progress is not None:
                     progress(min(begin + BATCH, len(texts)), len(texts))
             await store.compact(threshold=0)
-        await asyncio.to_thread(_put, fresh, place)
+        await asyncio.to_thread(put_folder, fresh, place)
     finally:
         await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
-
-
-def _put(fresh: Path, place: Path) -> None:
-    try:
-        fresh.rename(place)
-    except OSError:  # another process was quicker; its store is the same
-        if not place.exists():
-            raise
 
 
 def store_fingerprint(

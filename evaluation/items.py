@@ -1,16 +1,14 @@
-"""Results of single targets on disk: written as they come, found again after a kill at any byte."""
+"""Crash-safe JSON lines of per-target results."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..stores.files import append_line, read_lines
 from .errors import EvaluationError
 
 VERSION = 1
@@ -89,8 +87,7 @@ class Item:
 class ItemFile:
     """Items in a file of JSON lines; the later of two with one key counts.
 
-    A line that a kill has torn is left where it is and read over; what is written next begins on a
-    line of its own.
+    A line torn by a kill stays and is skipped; the next item begins on a line of its own.
 
     Args:
         file: Made with the first item.
@@ -101,24 +98,19 @@ class ItemFile:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._out: FileIO | None = None
         self.items: dict[ItemKey, Item] = {}
         if file.exists():
             self._read()
 
     def append(self, item: Item) -> None:
-        """Keep an item, on disk when this returns.
+        """Keep an item; it survives a kill of the process when this returns.
 
         Raises:
             ItemsLost: It can't be written.
         """
         fields = {"version": VERSION, **asdict(item), "key": item.key._asdict()}
-        line = (json.dumps(fields) + "\n").encode()
         try:
-            if self._out is None:
-                self._out = self._open()
-            if self._out.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            append_line(self._file, json.dumps(fields), sync=False)
         except OSError as error:
             raise ItemsLost(
                 f"{self._file} can't be written: {error.strerror or error}; make room and run "
@@ -127,29 +119,14 @@ class ItemFile:
         if item.failed is None:
             self.items[item.key] = item
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._out is not None:
-            self._out.close()
-            self._out = None
-
-    def _open(self) -> FileIO:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        torn = self._file.exists() and not _ends_line(self._file)
-        out = self._file.open("ab", buffering=0)  # nothing waits in memory for a full disc
-        if torn:
-            out.write(b"\n")
-        return out
-
     def _read(self) -> None:
-        with self._file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                item = read_item(line)
-                if item is not None and item.failed is None:
-                    self.items[item.key] = item
+        for _, line in read_lines(self._file):
+            item = read_item(line)
+            if item is not None and item.failed is None:
+                self.items[item.key] = item
 
 
-def read_item(line: str) -> Item | None:
+def read_item(line: bytes) -> Item | None:
     """Return the item of a line; None for a torn one, or one of another version."""
     try:
         fields: dict[str, Any] = json.loads(line)
@@ -166,11 +143,3 @@ def read_item(line: str) -> Item | None:
         return Item(**fields)
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _ends_line(file: Path) -> bool:
-    with file.open("rb") as content:
-        if content.seek(0, os.SEEK_END) == 0:
-            return True
-        content.seek(-1, os.SEEK_END)
-        return content.read(1) == b"\n"

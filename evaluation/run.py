@@ -297,7 +297,7 @@ def run_personalization(
     results = results_of(plan, measured, about)
     if reliability is not None:
         results["judge"] = reliability
-    write_json(results, out / RESULTS)
-    write_json(examples_of(measured), out / EXAMPLES_FILE)
+    write_json(out / RESULTS, results)
+    write_json(out / EXAMPLES_FILE, examples_of(measured))
     write_report(out)
     return results

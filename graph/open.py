@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -269,12 +268,13 @@ async def _fill(path: Path, topic: str, style: str) -> None:
     """Fill a temporary folder, then rename it: a killed process leaves no partial store."""
     rows = await asyncio.to_thread(_rows)
     from ..stores.datasets.ingest import ingest
+    from ..stores.files import put_folder
 
     await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     fresh = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=path.parent, prefix="sample-"))
     async with open_store(str(fresh), encoder=topic, style_encoder=style) as store:
         await ingest(store, rows)
-    await asyncio.to_thread(_put, fresh, path)
+    await asyncio.to_thread(put_folder, fresh, path)
 
 
 def _rows() -> RowFile:
@@ -285,12 +285,3 @@ def _rows() -> RowFile:
     from ..stores.texts import store as text_store  # noqa: F401 - so that they are loaded for the caller
 
     return read_texts(sample_corpus())
-
-
-def _put(fresh: Path, path: Path) -> None:
-    try:
-        fresh.rename(path)
-    except OSError:  # another process was faster; its store is the same
-        shutil.rmtree(fresh)
-        if not path.exists():
-            raise

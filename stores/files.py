@@ -1,11 +1,9 @@
-"""Lines of JSON in the shards of a folder: appended whole, read past damage, replaced as wholes.
+"""Write files whole or not at all, and lines of JSON that survive a kill.
 
-A line is written with one call under a lock shared by all processes, so lines never mix; a writer
-that is killed inside that call leaves at most one torn line, which readers pass over and tell of,
-and which the next line does not continue. All functions block: in an event loop they belong in
-`asyncio.to_thread`.
-
-Files that are written whole, or not at all.
+`write_atomic` and `write_json` replace a file at once: readers see the one before or the one after.
+`append_line` writes a line with one call; a writer that is killed inside that call leaves at most
+one torn line, which readers skip and report, and which the next line does not continue. All
+functions block: in an event loop they belong in `asyncio.to_thread`.
 """
 
 from __future__ import annotations
@@ -13,25 +11,90 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock
 
 _log = logging.getLogger(__name__)
 _LOCK = ".traces.lock"
-_REPLACING = ".tmp"
 
 SHARDS = "*.jsonl"
 FEEDBACK = "feedback-"
-"""What the names of files begin with whose lines are feedback, not episodes."""
+"""Files whose names begin so hold feedback, not episodes."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a draft in the same folder to write; it replaces the file when the block ends.
+
+    The draft is on the disk before it replaces the file. Where the block fails, the draft is
+    removed and the file is as it was. The folder is made where there is none.
+
+    Raises:
+        OSError: The draft cannot be written; it names the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: two writers without a lock must not share a draft.
+    draft = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        with _naming(path):
+            yield draft
+            with draft.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | Iterable[bytes]) -> None:
+    """Replace a file by text, or by pieces of bytes, as `replacing` does."""
+    with replacing(path) as draft:
+        if isinstance(content, str):
+            draft.write_text(content, encoding="utf-8")
+        else:
+            with draft.open("wb") as file:
+                file.writelines(content)
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, sort_keys: bool = False) -> None:
+    """Replace a file by one JSON object, as `replacing` does."""
+    write_atomic(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=sort_keys) + "\n")
+
+
+def put_folder(fresh: Path, path: Path) -> None:
+    """Rename a finished folder; it is dropped where another process has put one there before.
+
+    Raises:
+        OSError: It cannot be renamed, and nothing is there.
+    """
+    try:
+        fresh.rename(path)
+    except OSError:
+        shutil.rmtree(fresh)
+        if not path.exists():
+            raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Give errors of writing the name of the file: those of a full disk have none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise type(error)(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
 
 
 @dataclass(frozen=True)
 class DamagedLine:
-    """A line of a shard that is no record."""
+    """A line of a file of JSON lines that is no record."""
 
     path: Path
     line: int
@@ -47,51 +110,34 @@ def warn_of(damaged: DamagedLine) -> None:
     _log.warning("%s", damaged)
 
 
-def locked(folder: Path) -> FileLock:
-    """Return the lock of a folder, which is made where there is none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / _LOCK)
+def append_line(path: Path, content: str, *, sync: bool = True) -> None:
+    """Write a line at the end of a file, made where there is none.
 
+    Where several write, call it under a lock.
 
-def append_line(path: Path, content: str) -> None:
-    """Write a line at the end of a file; it is on the disk when this returns.
+    Args:
+        path: The file.
+        content: The line without its end.
+        sync: Wait until the line is on the disk; otherwise it survives a kill of the process, but
+            not of the machine.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written; it names the file.
     """
-    with locked(path.parent):
-        append_under_lock(path, content)
-
-
-def append_under_lock(path: Path, content: str) -> None:
-    """Write a line at the end of a file, as `append_line` does, under the lock that is held."""
     line = content.encode() + b"\n"
-    with path.open("a+b", buffering=0) as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _naming(path), path.open("a+b", buffering=0) as file:
         _write_whole(file.fileno(), (b"\n" if _is_torn(path) else b"") + line)
-        os.fsync(file.fileno())
+        if sync:
+            os.fsync(file.fileno())
 
 
-def replace_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Put lines in the place of a file's, at once; call it under the folder's lock.
-
-    Raises:
-        OSError: The disk is full, or the folder cannot be written; the file is as it was.
-    """
-    draft = path.with_name(path.name + _REPLACING)
-    try:
-        with draft.open("wb") as new:
-            new.writelines(lines)
-            new.flush()
-            os.fsync(new.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a replacing that was killed has left; call it under the folder's lock."""
-    for remains in folder.glob(f"{SHARDS}{_REPLACING}"):
-        remains.unlink()
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file that are not blank, with their numbers from 1."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, line
 
 
 def load_object(line: bytes) -> dict[str, Any] | None:
@@ -104,9 +150,36 @@ def load_object(line: bytes) -> dict[str, Any] | None:
 
 
 def no_object(path: Path, number: int, line: bytes) -> DamagedLine:
-    """Return what is told of a line that holds no JSON object."""
+    """Return the report of a line that holds no JSON object."""
     torn = "" if line.endswith(b"\n") else ", torn off at the end of the file"
     return DamagedLine(path, number, f"not a JSON object{torn}")
+
+
+def _is_torn(path: Path) -> bool:
+    """Say whether a file ends inside a line."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    """Write all of the bytes: one call, and more only where the system takes part of them."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def locked(folder: Path) -> FileLock:
+    """Return the lock of a folder of episodes, which is made where there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / _LOCK)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove drafts of shards that a kill has left; call it under the folder's lock."""
+    for remains in folder.glob(f"{SHARDS}*.tmp"):
+        remains.unlink()
 
 
 def episode_shards(path: Path) -> list[Path]:
@@ -126,35 +199,3 @@ def feedback_shards(path: Path) -> list[Path]:
     """Return the files of feedback in a folder, or beside a shard."""
     folder = path if path.is_dir() else path.parent
     return sorted(folder.glob(f"{FEEDBACK}{SHARDS}"))
-
-
-def _is_torn(path: Path) -> bool:
-    """Say whether a shard ends inside a line."""
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return False
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
-
-
-def _write_whole(descriptor: int, data: bytes) -> None:
-    """Write all of the bytes: one call, and more only where the system takes part of them."""
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def write_json(value: Mapping[str, Any], file: Path) -> None:
-    """Write a file of JSON whole, or leave the one before."""
-    write_lines([json.dumps(value, ensure_ascii=False, indent=1)], file)
-
-
-def write_lines(lines: Iterable[str], file: Path) -> None:
-    """Write a file of lines whole, or leave the one before."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}-{os.getpid()}")
-    try:
-        with fresh.open("w", encoding="utf-8") as out:
-            out.writelines(f"{line}\n" for line in lines)
-        fresh.replace(file)
-    finally:
-        fresh.unlink(missing_ok=True)

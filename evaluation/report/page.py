@@ -6,13 +6,12 @@ of them at any time; without the examples it can be published.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...stores.files import write_atomic
 from ..arms.registry import ARMS
 from . import text as words
 from .html import render
@@ -111,15 +110,7 @@ def write_report(folder: Path) -> Path:
         BrokenResults: A file is missing, or is not what the bench writes.
     """
     page = report_page(read_results(folder), read_examples(folder))
-    handle, draft = tempfile.mkstemp(dir=folder, prefix=f".{REPORT}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        # A file of mkstemp's is its owner's alone; a report is like the files beside it.
-        os.chmod(draft, (folder / "results.json").stat().st_mode & 0o666)
-        os.replace(draft, folder / REPORT)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    write_atomic(folder / REPORT, page)
     return folder / REPORT
 
 

@@ -20,6 +20,7 @@ from filelock import BaseFileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import AdapterDamaged, AdapterNotFound
+from ..files import replacing
 from .manifest import Name
 
 _Stamp = tuple[int, int, int]
@@ -143,16 +144,12 @@ class Promotions:
 
     def _write(self, histories: _Histories) -> None:
         content = {"version": 1, "history": {role: ns for role, ns in histories.items() if ns}}
-        draft = self._path.with_name(self._path.name + ".tmp")
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        # Two writes can fall into one tick of the file system's clock and get the same inode in
-        # turn: a time that always grows keeps readers from taking one for the other.
-        newer = max(time.time_ns(), self._written() + 1)
-        os.utime(draft, ns=(newer, newer))
-        os.replace(draft, self._path)
+        with replacing(self._path) as draft:
+            draft.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+            # Two writes can fall into one tick of the file system's clock and get the same inode
+            # in turn: a time that always grows keeps readers from taking one for the other.
+            newer = max(time.time_ns(), self._written() + 1)
+            os.utime(draft, ns=(newer, newer))
 
     def _written(self) -> int:
         try:

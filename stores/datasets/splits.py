@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -34,6 +33,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from filelock import FileLock
 
 from ..errors import StoreError
+from ..files import write_json
 from ..texts.connection import local_root
 from ..types import Text
 
@@ -313,12 +313,7 @@ def _parse(kept: object, path: Path) -> Splits:
 def _write(path: Path, namespace: str, splits: Splits) -> None:
     kept = {"topics": dict(splits.topics), "users": dict(splits.users)}
     content = {"version": _VERSION, "namespaces": {**_read(path), namespace: kept}}
-    draft = path.with_name(path.name + ".tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    write_json(path, content, sort_keys=True)
 
 
 def _damaged(path: Path) -> SplitsError:

@@ -18,12 +18,13 @@ from ..errors import StoreError
 from ..files import (
     FEEDBACK,
     DamagedLine,
-    append_under_lock,
+    append_line,
     episode_shards,
     feedback_shards,
     load_object,
     locked,
     no_object,
+    read_lines,
     warn_of,
 )
 from .schema import Feedback
@@ -65,7 +66,7 @@ def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = N
         runs = (run for run in _runs(folder, feedback.run_id) if run["run_id"] == feedback.run_id)
         run = next((run for run in runs if namespace in (None, run.get("namespace"))), None)
         _check_there(run, folder, feedback.run_id)
-        append_under_lock(folder / name, feedback.model_dump_json())
+        append_line(folder / name, feedback.model_dump_json())
 
 
 def find_run(folder: Path, beginning: str) -> str:
@@ -130,10 +131,8 @@ def read_feedback(
 def scan_feedback(path: Path) -> Iterator[Feedback | DamagedLine]:
     """Yield each line of the files of feedback in a folder, or beside a shard."""
     for shard in feedback_shards(path):
-        with shard.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _parse(shard, number, line)
+        for number, line in read_lines(shard):
+            yield _parse(shard, number, line)
 
 
 def _parse(shard: Path, number: int, line: bytes) -> Feedback | DamagedLine:

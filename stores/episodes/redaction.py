@@ -21,7 +21,7 @@ from ..files import (
     load_object,
     locked,
     remove_unfinished,
-    replace_lines,
+    write_atomic,
 )
 
 _KEPT = ("version", "run_id", "created", "namespace")
@@ -58,7 +58,7 @@ def forget_episodes(folder: Path, namespace: str, user_id: str, *, dry_run: bool
             _forget_feedback(folder, {run for each in found for run in (*each.runs, *each.emptied)})
             for each in found:
                 if each.runs or each.damaged:
-                    replace_lines(each.shard, _lines_left(each.shard, namespace, user_id))
+                    write_atomic(each.shard, _lines_left(each.shard, namespace, user_id))
         return sum(len(each.runs) for each in found)
 
 
@@ -131,6 +131,6 @@ def _forget_feedback(folder: Path, runs: set[str]) -> None:
         if len(kept) == len(lines):
             continue
         if kept:
-            replace_lines(shard, kept)
+            write_atomic(shard, kept)
         else:
             shard.unlink()

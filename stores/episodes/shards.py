@@ -19,7 +19,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import StoreError
-from ..files import DamagedLine, append_line, episode_shards, load_object, no_object, warn_of
+from ..files import (
+    DamagedLine,
+    append_line,
+    episode_shards,
+    load_object,
+    locked,
+    no_object,
+    read_lines,
+    warn_of,
+)
 from .feedback import read_feedback
 from .redaction import forget_episodes
 from .schema import VERSION, Episode, upgraded
@@ -86,7 +95,8 @@ class EpisodeWriter:
             OSError: The folder cannot be written.
         """
         name = f"{self.prefix}-{record.created:%Y%m%d}.jsonl"
-        append_line(self.folder / name, record.model_dump_json())
+        with locked(self.folder):
+            append_line(self.folder / name, record.model_dump_json())
 
 
 def read_episodes(
@@ -131,10 +141,8 @@ def scan_episodes(path: Path) -> Iterator[ReadLine]:
 
 
 def _scan(shard: Path) -> Iterator[ReadLine]:
-    with shard.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield _parse(shard, number, line)
+    for number, line in read_lines(shard):
+        yield _parse(shard, number, line)
 
 
 def _parse(shard: Path, number: int, line: bytes) -> ReadLine:

@@ -26,7 +26,6 @@ def test_items_come_back_as_they_were(tmp_path: Path) -> None:
     )
     file.append(full)
     file.append(item("b", failed="no weights"))
-    file.close()
     again = ItemFile(tmp_path / "items.jsonl")
     assert list(again.items.values()) == [full]  # a failed one is tried again
 
@@ -36,12 +35,10 @@ def test_a_torn_line_costs_that_item_alone(tmp_path: Path) -> None:
     file = ItemFile(place)
     for name in "abc":
         file.append(item(name))
-    file.close()
     place.write_bytes(place.read_bytes()[:-40])
     torn = ItemFile(place)
     assert [key.target for key in torn.items] == ["a", "b"]
     torn.append(item("d"))
-    torn.close()
     assert [key.target for key in ItemFile(place).items] == ["a", "b", "d"]
 
 
@@ -49,7 +46,6 @@ def test_a_line_of_another_version_is_no_item(tmp_path: Path) -> None:
     place = tmp_path / "items.jsonl"
     file = ItemFile(place)
     file.append(item("a"))
-    file.close()
     place.write_text(place.read_text().replace('"version": 1', '"version": 99'))
     assert ItemFile(place).items == {}
 
@@ -59,7 +55,7 @@ def test_a_full_disc_is_told_of() -> None:
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     file = ItemFile.__new__(ItemFile)
-    file._file, file._out, file.items = full, full.open("wb", buffering=0), {}
+    file._file, file.items = full, {}
     with pytest.raises(ItemsLost, match="No space left on device; make room and run again: the 0"):
         file.append(item("a"))
     assert file.items == {}

@@ -60,7 +60,6 @@ async def lent(evaluator: Lends, folder: Path) -> tuple[Item | None, Any]:
     told: list[Item] = []
     units = [Unit(ANA, "shuffled", SHUFFLED, donors=(BO, CY))]
     await run_units(cell, units, kept, told=told.append)
-    kept.close()
     return told[0], evaluator.given
 
 

@@ -26,7 +26,7 @@ from ...evaluation.scores.statistics import (
     mean_of,
     resampled,
 )
-from ...stores.files import write_lines
+from ...stores.files import write_atomic
 from ..errors import TrainingError
 from .plan import FINAL, FINAL_TWICE, FLOORS, NO_CONTEXT, UNTRAINED, WARM_UP
 
@@ -132,7 +132,8 @@ class StageItems:
     def save(self) -> None:
         """Write the file whole, or leave the one before."""
         assert self._file is not None, "made for a moment only"
-        write_lines((json.dumps(row) for _, row in sorted(self._rows.items())), self._file)
+        rows = (row for _, row in sorted(self._rows.items()))
+        write_atomic(self._file, (json.dumps(row).encode() + b"\n" for row in rows))
 
     def _of(self, history: str) -> list[Row]:
         return [row for (_, known), row in sorted(self._rows.items()) if known == history]

@@ -137,19 +137,16 @@ class RealSteps:
         model: AskedModel,
     ) -> Sequence[Item]:
         kept = ItemFile(self.work / "items.jsonl")
-        try:
-            async with open_benchmark(self.data, self._stores, encoder=self.settings.encoder) as (
-                store,
-                encoders,
-            ):
-                material = Material.of(self.data, store, encoders, model.chat)
-                cell = cell_of(material, targets, history)
-                units = [Unit(each, arm, configuration, self.plan.seed) for each in targets]
-                keys = [cell.key(unit) for unit in units]
-                self.watch.begin(len(keys), sum(key in kept.items for key in keys), "targets")
-                await run_units(cell, units, kept, told=self.watch.advance)
-        finally:
-            kept.close()
+        async with open_benchmark(self.data, self._stores, encoder=self.settings.encoder) as (
+            store,
+            encoders,
+        ):
+            material = Material.of(self.data, store, encoders, model.chat)
+            cell = cell_of(material, targets, history)
+            units = [Unit(each, arm, configuration, self.plan.seed) for each in targets]
+            keys = [cell.key(unit) for unit in units]
+            self.watch.begin(len(keys), sum(key in kept.items for key in keys), "targets")
+            await run_units(cell, units, kept, told=self.watch.advance)
         found = [kept.items[key] for key in keys if key in kept.items]
         if not found:
             raise TrainingError(f"all {len(keys)} runs of {arm} failed: look into {self.work}")

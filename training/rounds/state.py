@@ -139,7 +139,7 @@ class RoundsState:
         kept["comparisons"] = comparisons(self.items, plan.history, pairs)
         kept["final"] = final_figures(self.items, plan.history[0], plan.metric)
         self.items.save()
-        write_json(kept, self.file)
+        write_json(self.file, kept)
 
 
 def _read(file: Path, split: str) -> dict[str, Any]:

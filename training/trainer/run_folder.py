@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...stores.files import write_json
 from ..errors import OtherRun
 from ..methods.arguments import CHECKPOINTS
 from .config import TrainConfig
@@ -111,10 +112,7 @@ class RunFolder:
         Raises:
             OSError: It cannot be written.
         """
-        partial = self.path / f".{REPORT}.partial"
-        text = json.dumps({**report, "run": self.key}, indent=1)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(self.path / REPORT)
+        write_json(self.path / REPORT, {**report, "run": self.key})
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
 
