@@ -8,7 +8,6 @@ from .adapters.registry import AdapterRegistry as AdapterRegistry
 from .adapters.registry import Pruned as Pruned
 from .datasets.formats import FORMATS as FORMATS
 from .datasets.formats import RowFile as RowFile
-from .datasets.formats import detect as detect
 from .datasets.formats import read_texts as read_texts
 from .datasets.sample import sample_corpus as sample_corpus
 from .datasets.splits import Place as Place

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...stores.datasets.formats import FORMATS
 from ..options import JsonOption, NamespaceOption, NeededStoreOption
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def ingest(
     file: Annotated[Path, typer.Argument(help="File to read.", show_default=False)],
     store: NeededStoreOption,
     format: Annotated[
-        str, typer.Option(help="auto, jsonl, csv, pgraphrag, amazon, lamp or longlamp.")
+        str, typer.Option(help=f"Format of the file: auto, {', '.join(FORMATS)}.")
     ] = "auto",
     namespace: NamespaceOption = "default",
     language: Annotated[

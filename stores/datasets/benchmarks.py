@@ -21,8 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from ..types import Text
-from .tables import Advance
-from .validation import BadRow, Defaults, FormatError, Reject, Row, build_text, first_of
+from .tables import read_json_lines
+from .validation import (
+    Advance,
+    BadRow,
+    Defaults,
+    Format,
+    FormatError,
+    Head,
+    Reject,
+    Row,
+    build_text,
+    first_of,
+)
 
 Item = tuple[int, str, dict[str, Any] | Reject]
 """Line, place (`.[3]`) and the object of one person."""
@@ -46,7 +57,7 @@ def read_items(content: str, advance: Advance | None = None) -> Iterator[Item]:
 
     Args:
         content: The list as JSON.
-        advance: Told the characters read so far.
+        advance: Called with the characters read so far.
     """
     decoder = json.JSONDecoder()
     start = _skip_space(content, content.index("[") + 1)
@@ -73,6 +84,25 @@ def read_items(content: str, advance: Advance | None = None) -> Iterator[Item]:
         following = _skip_space(content, end + 1)
         line += content.count("\n", start, following)
         start = following
+
+
+def load_list(path: Path) -> str | None:
+    """Return the content of a file that holds one JSON list, or None for any other."""
+    with path.open("rb") as file:
+        if not file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+            return None
+    # Bad bytes become lone surrogates: the text they stand in is rejected, not the whole file.
+    return path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+
+
+def _items_of(path: Path, advance: Advance) -> Iterator[Item]:
+    """Yield the objects of a JSON list, or of JSON lines."""
+    content = load_list(path)
+    if content is None:
+        yield from ((line, "", row) for line, row in read_json_lines(path, advance))
+        return
+    bytes_each = path.stat().st_size / len(content)
+    yield from read_items(content, lambda characters: advance(round(characters * bytes_each)))
 
 
 def read_pgraphrag(items: Iterable[Item], defaults: Defaults) -> Iterator[Row]:
@@ -226,3 +256,41 @@ def _build_target(
 def _skip_space(content: str, position: int) -> int:
     match = _SPACE.match(content, position)
     return match.end() if match else position
+
+
+def _is_person(head: Head, *names: str) -> bool:
+    row = head.row or {}
+    return isinstance(row.get("profile"), list) and set(names) <= set(row)
+
+
+def _read_lamp_file(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
+    return read_lamp(_items_of(path, advance), defaults, _lamp_outputs_of(path))
+
+
+def _lamp_outputs_of(path: Path) -> dict[str, Any] | None:
+    outputs = find_lamp_outputs(path)
+    return None if outputs is None else read_lamp_outputs(outputs)
+
+
+BENCHMARKS = (
+    Format(
+        "pgraphrag",
+        'a JSON list of {"id", "profile": [{"rating", "title", "text", "pid"}]}',
+        lambda head: head.listed and _is_person(head, "id") and "input" not in (head.row or {}),
+        lambda path, defaults, advance: read_pgraphrag(_items_of(path, advance), defaults),
+        language=lambda path: "pt" if path.name.startswith("b2w") else "en",
+    ),
+    Format(
+        "lamp",
+        'a JSON list of {"id", "input", "profile": [...]}, a *_questions.json',
+        lambda head: head.listed and _is_person(head, "input"),
+        _read_lamp_file,
+        check=_lamp_outputs_of,
+    ),
+    Format(
+        "longlamp",
+        'a JSON list, or a line each, of {"input", "output", "profile": [...]}',
+        lambda head: _is_person(head, "input", "output"),
+        lambda path, defaults, advance: read_longlamp(_items_of(path, advance), defaults),
+    ),
+)

@@ -18,20 +18,28 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..types import Text
-from .validation import BadRow, Defaults, FormatError, Reject, Row, build_text, first_of
+from .validation import (
+    Advance,
+    BadRow,
+    Defaults,
+    Format,
+    FormatError,
+    Head,
+    Reject,
+    Row,
+    build_text,
+    first_of,
+)
 
 USER = ("user_id", "user", "author")
 BODY = ("text", "body")
 TOPIC = ("topic_id", "topic", "product", "parent_asin", "asin")
-AMAZON_TOPIC = ("parent_asin", "asin")
-
-Advance = Callable[[int], None]
-"""Told after each row how far into the file the reader is (bytes, or characters of a list)."""
+AMAZON_TOPIC = frozenset({"parent_asin", "asin"})
 
 _LONGEST_LINE = 4_000_000  # bytes; 100,000 characters take 1.2 million at the most, as \ud83d\ude00
 _DELIMITERS = ",;\t"
@@ -76,7 +84,7 @@ def read_table(
 def read_json_lines(
     path: Path, advance: Advance | None = None
 ) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
-    """Yield the number and the object of each line; blank lines are passed over.
+    """Yield the number and the object of each line; blank lines are skipped.
 
     Args:
         path: The file.
@@ -123,7 +131,7 @@ def read_csv(
 
 
 def read_csv_header(path: Path) -> tuple[list[str], str]:
-    """Return the names of the columns and what parts them (comma, semicolon or tab).
+    """Return the names of the columns and the delimiter (comma, semicolon or tab).
 
     Raises:
         FormatError: The first record names no user or no text.
@@ -175,3 +183,59 @@ def _read_lines(path: Path, advance: Advance | None) -> Iterator[tuple[int, byte
             yield number, data.removeprefix(_MARK) if number == 1 else data, whole
             if advance is not None:
                 advance(file.tell())
+
+
+def _read_lines_as_table(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
+    return read_table(read_json_lines(path, advance), defaults)
+
+
+def _read_csv_as_table(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
+    return read_table(read_csv(path, advance), defaults)
+
+
+def is_text_row(row: Mapping[str, Any] | None) -> bool:
+    """Say whether a JSON object names a user and a text, and is no person with a profile."""
+    return (
+        row is not None
+        and bool(set(row) & set(USER) and set(row) & set(BODY))
+        and not isinstance(row.get("profile"), list)
+    )
+
+
+def _is_csv(head: Head) -> bool:
+    if head.listed or head.row is not None:
+        return False
+    try:
+        read_csv_header(head.path)
+    except FormatError:
+        return False
+    return True
+
+
+def _is_amazon(head: Head) -> bool:
+    row = head.row or {}
+    if head.listed or not is_text_row(row):
+        return False
+    return "user_id" in row and not AMAZON_TOPIC.isdisjoint(row)
+
+
+TABLES = (
+    Format(
+        "jsonl",
+        "one JSON object a line with user_id and text",
+        lambda head: not head.listed and is_text_row(head.row),
+        _read_lines_as_table,
+    ),
+    Format(
+        "csv",
+        "a first line that names the columns, user_id and text among them",
+        _is_csv,
+        _read_csv_as_table,
+    ),
+    Format(
+        "amazon",
+        "one JSON object a line with user_id, text and parent_asin or asin",
+        _is_amazon,
+        _read_lines_as_table,
+    ),
+)

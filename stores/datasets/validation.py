@@ -1,23 +1,23 @@
-"""What a reader yields, a text or a reject, and the checks that tell one from the other.
+"""What a reader is and yields: a text or a reject for each row, and the checks that decide.
 
 A reject says where its row stands and what is wrong with it, but does not hold the row: it goes
 to a file that `forget` does not know, and the row still stands in the file that was read.
 
-Which user ids are display names that several people may bear.
-
-Two of the PGraphRAG sets have display names for ids: `Anonymous` wrote 113 texts there and `John`
-49. An id counts as a display name where it is one plain word (`John`, `dave`, `PAM`) or a first
-name and an initial (`Angela H`, `Kristy H.`); such ids hold 97% of the same-author pairs of the
-`gap` set. Digits, underscores, inner capitals (`Natalie1021`, `BestBuyFan`) and the length of a
-hash speak for an account. Longer display names (`Tamara Anderson`) are rare and seldom shared, so
-they are taken for one person.
+User ids can be display names, which several people may bear. Two of the PGraphRAG sets have them:
+`Anonymous` wrote 113 texts there and `John` 49. An id counts as a display name where it is one
+plain word (`John`, `dave`, `PAM`) or a first name and an initial (`Angela H`, `Kristy H.`); such
+ids hold 97% of the same-author pairs of the `gap` set. Digits, underscores, inner capitals
+(`Natalie1021`, `BestBuyFan`) and the length of a hash speak for an account. Longer display names
+(`Tamara Anderson`) are rare and seldom shared, so they are taken for one person.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
@@ -89,6 +89,9 @@ class Reject:
 
 Row = Text | Reject
 
+Advance = Callable[[int], None]
+"""Called after each row with the position in the file, in bytes."""
+
 
 @dataclass(frozen=True)
 class Defaults:
@@ -96,6 +99,50 @@ class Defaults:
 
     namespace: str = "default"
     language: str = "en"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning of a file, by which its format is recognised.
+
+    Attributes:
+        path: The file.
+        listed: Whether it is one JSON list; otherwise it is looked at line by line.
+        row: One of its first JSON objects; None where there is none.
+    """
+
+    path: Path
+    listed: bool
+    row: Mapping[str, Any] | None
+
+
+def _always_english(path: Path) -> str:
+    return "en"
+
+
+def _no_check(path: Path) -> None:
+    """Most formats are one file, which reading checks."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files of texts: all that the program knows of it.
+
+    Attributes:
+        name: As `--format` takes it.
+        expected: What a file of it holds, for messages.
+        fits: Says whether a file is of the format.
+        read: Yields a text or a reject for each row, and calls back after each.
+        language: Returns the language of texts that name none.
+        check: Raises `FormatError` where a file that belongs to this one can't be read.
+    """
+
+    name: str
+    expected: str
+    fits: Callable[[Head], bool]
+    read: Callable[[Path, Defaults, Advance], Iterator[Row]]
+    language: Callable[[Path], str] = _always_english
+    check: Callable[[Path], object] = _no_check
 
 
 def build_text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 import typer
 from click.testing import Result
 from patlm.cli.texts import ingest
+from patlm.stores.datasets.formats import FORMATS
+from patlm.stores.datasets.validation import Advance, Defaults, Format, Row, build_text
 from patlm.stores.texts.store import TextStore
 from store_fixtures import style_encoder, topic_encoder
 from typer.testing import CliRunner
@@ -139,3 +141,22 @@ def test_damaged_splits_are_one_line(tmp_path: Path, people: Path) -> None:
     assert result.exit_code == 1
     assert "splits.json is damaged" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_an_added_format_is_recognised_ingested_and_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
+        for number, line in enumerate(path.read_text().splitlines()):
+            author, body = line.split(">", 1)
+            yield build_text(defaults, user_id=author, body=body, position=number)
+
+    mail = Format("mail", "lines of author>text", lambda head: head.path.suffix == ".mail", read)
+    monkeypatch.setitem(FORMATS, "mail", mail)
+    (tmp_path / "a.mail").write_text("ana>A grand view.\nbo>A small one.\n")
+    result = run(tmp_path / "a.mail", "--store", tmp_path / "store", "--json")
+    found = json.loads(result.stdout)
+    assert (found["format"], found["added"], found["language"]) == ("mail", 2, "en")
+    (tmp_path / "b.txt").write_text("nothing of the kind")
+    result = run(tmp_path / "b.txt", "--store", tmp_path / "store")
+    assert result.exit_code == 1 and "mail: lines of author>text" in " ".join(result.stderr.split())

@@ -11,6 +11,7 @@ import patlm.graph
 import typer.main
 from patlm.cli.main import app
 from patlm.graph import Settings
+from patlm.stores.datasets.formats import FORMATS
 from typer.core import TyperGroup, TyperOption
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,11 @@ def test_every_command_and_option_is_mentioned() -> None:
         if not mentions(option)
     ]
     assert not missing, f"not in README.md or docs/: {', '.join(missing)}"
+
+
+def test_every_file_format_is_described() -> None:
+    missing = [name for name in FORMATS if f"| `{name}` |" not in PAGES["data.md"]]
+    assert not missing, f"not in docs/data.md: {', '.join(missing)}"
 
 
 def test_no_option_is_mentioned_that_is_not_there() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patlm.stores.datasets.formats import detect, read_texts
+from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.datasets.validation import FormatError, Reject, is_display_name
 from patlm.stores.types import Text
@@ -125,7 +125,7 @@ def test_csv_with_any_usual_delimiter_and_a_byte_order_mark(tmp_path: Path) -> N
         ]
         content = "\r\n".join(delimiter.join(line) for line in lines)
         path = write(tmp_path / "a.csv", b"\xef\xbb\xbf" + content.encode())
-        assert detect(path) == "csv"
+        assert read_texts(path).format == "csv"
         (first, second), rejects = read(path)
         assert not rejects
         assert first.body == 'Two\nlines, and "quotes"'
@@ -174,7 +174,7 @@ PEOPLE = [
 
 def test_pgraphrag_marks_the_first_text_as_target(tmp_path: Path) -> None:
     path = write(tmp_path / "gap.json", json.dumps(PEOPLE, indent=4))
-    assert detect(path) == "pgraphrag"
+    assert read_texts(path).format == "pgraphrag"
     texts, rejects = read(path)
     assert not rejects
     assert [(t.user_id, t.topic_id, t.target, t.shared_id) for t in texts] == [
@@ -243,7 +243,7 @@ def test_amazon_takes_the_parent_product(tmp_path: Path) -> None:
         "timestamp": 1_393_545_600_000,
     }
     path = write_lines(tmp_path / "a.jsonl", row, {**row, "parent_asin": None})
-    assert detect(path) == "amazon"
+    assert read_texts(path).format == "amazon"
     (first, second), _ = read(path)
     assert (first.topic_id, second.topic_id) == ("B01", "B02")
     assert (first.timestamp, first.shared_id, first.target) == (1_393_545_600_000, False, False)
@@ -269,7 +269,7 @@ def test_lamp_profiles_are_history_and_outputs_targets(
     assert [text.target for text in texts] == [False, False]  # no outputs, no targets
     golds = [{"id": 10, "output": "Written."}]
     write(tmp_path / "dev_outputs.json", json.dumps({"task": "LaMP_4", "golds": golds}))
-    assert detect(path) == "lamp"
+    assert read_texts(path).format == "lamp"
     (own, target, other), (reject,) = read(path)
     assert (own.title, own.body, own.rating) == expected
     assert (own.user_id, own.target, other.user_id) == ("10", False, "11")
@@ -299,7 +299,7 @@ def test_longlamp_in_a_list_or_in_lines(tmp_path: Path, listed: bool) -> None:
     ]
     path = tmp_path / "longlamp.json"
     path = write(path, json.dumps(items)) if listed else write_lines(path, *items)
-    assert detect(path) == "longlamp"
+    assert read_texts(path).format == "longlamp"
     (own, target, unnamed), (reject,) = read(path)
     assert (own.user_id, own.title, own.body, own.rating) == ("A1B2", "Yes", "Loved it.", 5.0)
     assert (target.user_id, target.title, target.body) == ("A1B2", "Write", "Long text.")
