@@ -90,7 +90,19 @@ def _models() -> list[Finding]:
             findings.append(Finding(model.name, True, "installed, converted on first use (20 s)"))
         else:
             findings.append(Finding(model.name, True, f"{model.bytes / 1e6:.0f} MB, {model.path}"))
-    return findings
+    return [*findings, _named_model()]
+
+
+def _named_model() -> Finding:
+    from ..graph.settings import Settings
+    from ..models.errors import ModelNotFound
+    from ..models.open import provider_of
+
+    name = Settings().model
+    try:
+        return Finding("PATLM_MODEL", True, f"{name} ({provider_of(name).name})")
+    except ModelNotFound as error:
+        return Finding("PATLM_MODEL", False, str(error))
 
 
 def _cache() -> Finding:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from ..models.open import forms_of_names
+
 if TYPE_CHECKING:
     from ..graph.settings import Settings
 
@@ -32,7 +34,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         envvar="PATLM_MODEL",
-        help="bundled, a path, a hub id, provider:model or python:package.module:factory.",
+        help=f"{forms_of_names()}.",
         show_default="bundled",
     ),
 ]

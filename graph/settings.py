@@ -9,6 +9,7 @@ import platformdirs
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ..models.open import forms_of_names
 from .encoders import OWN
 
 
@@ -22,7 +23,7 @@ class Settings(BaseSettings):
     )
     model: str = Field(
         "bundled",
-        description="bundled, a path, a hub id, provider:model, or python:package.module:factory.",
+        description=f"{forms_of_names()}.",
     )
     base_url: str | None = Field(
         None,

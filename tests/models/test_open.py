@@ -12,7 +12,15 @@ from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from patlm.models import bundled, device
 from patlm.models.errors import CallRefused, ModelError, ModelNotFound, ModelUnusable
 from patlm.models.local.chat_model import LocalChatModel
-from patlm.models.open import model_name, open_chat_model, token_counter
+from patlm.models.open import (
+    PROVIDERS,
+    Provider,
+    forms_of_names,
+    model_name,
+    open_chat_model,
+    provider_of,
+    token_counter,
+)
 from tiny_models import tiny_chat
 
 
@@ -32,10 +40,27 @@ def test_a_dotted_path_gives_a_model() -> None:
     assert open_chat_model(f"python:{__name__}:fake").invoke("hi").content == "ok"
 
 
+def test_an_added_provider_opens_a_model_and_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    canned = Provider(
+        "canned",
+        "canned:ANSWER",
+        "'canned:ANSWER'",
+        lambda name: name.startswith("canned:"),
+        lambda name, how: FakeListChatModel(responses=[name.removeprefix("canned:")]),
+    )
+    monkeypatch.setitem(PROVIDERS, "canned", canned)
+    assert open_chat_model("canned:yes").invoke("hi").content == "yes"
+    assert provider_of("canned:yes") is canned and "canned:ANSWER" in forms_of_names()
+    with pytest.raises(ModelNotFound, match="'canned:ANSWER'"):
+        open_chat_model("no-such-model")
+    with pytest.raises(ModelUnusable, match="base URL"):
+        open_chat_model("canned:yes", base_url="http://here/v1")
+
+
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
-        ("no-such-model", ModelNotFound, "four ways.*bundled.*local.*python.*patlm.remote"),
+        ("no-such-model", ModelNotFound, "bundled.*local.*python.*patlm.remote"),
         ("./nowhere", ModelNotFound, "no chat model './nowhere'"),
         ("local:/nowhere/at/all", ModelNotFound, "no model at '/nowhere/at/all'"),
         ("python:no.such.module:x", ModelNotFound, "no.such"),
