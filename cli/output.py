@@ -64,16 +64,15 @@ def errors_as_lines() -> Iterator[None]:
     from ..models.errors import ModelError
     from ..nodes.errors import LoopError
     from ..stores.datasets.validation import FormatError
-    from ..stores.errors import StoreError
+    from ..stores.errors import InvalidField, StoreError
 
     try:
         yield
     except (LoopError, ModelError, StoreError, FormatError, EvaluationError) as error:
         fail(str(error))
     except ValidationError as error:  # settings from the environment
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        fail(f"PATLM_{name}: {first['msg'].lower()}, got {first['input']!r}")
+        field = InvalidField.of(error)
+        fail(field.with_value(f"PATLM_{field.place.replace('.', '_').upper()}"))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         fail(f"{place}{error.strerror or error}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..nodes.errors import RequestError
+from ..stores.errors import InvalidField
 
 
 def give_feedback_on(
@@ -37,7 +38,5 @@ def give_feedback_on(
     try:
         feedback = Feedback(run_id=run_id, **said)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RequestError(f"{place}: {first['msg'].lower()}, got {first['input']!r}") from None
+        raise RequestError(InvalidField.of(error).with_value()) from None
     give_feedback(trace, feedback, namespace=namespace)

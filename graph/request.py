@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ..nodes.errors import RequestError
 from ..nodes.state import Request, RunContext, validate_request
+from ..stores.errors import InvalidField
 
 
 def read_fields(fields: Mapping[str, Any]) -> Request:
@@ -51,9 +52,7 @@ def read_context_fields(fields: Mapping[str, Any]) -> RunContext:
     try:
         return RunContext(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
         raise RequestError(
-            f"{name}: {first['msg'].lower()}, got {first['input']!r}; "
+            f"{InvalidField.of(error).with_value()}; "
             f"a run may set {', '.join(RunContext.model_fields)}"
         ) from None

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from langgraph.channels import EphemeralValue
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..stores.errors import InvalidField
 from .errors import RequestError
 
 Task = Literal["long", "short", "rating", "free"]
@@ -263,12 +264,11 @@ def validate_request(fields: dict[str, Any]) -> Request:
 
 
 def _say(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("missing", "string_too_short") or first["input"] is None:
+    field = InvalidField.of(error)
+    if field.kind in ("missing", "string_too_short") or field.value is None:
         hint = {
             "user_id": "say whom to write for",
             "task": "one of long, short, rating, free",
-        }.get(name, "add it to the input")
-        return f"{name} is missing: {hint}"
-    return f"{name}: {first['msg'].lower()}, got {first['input']!r}"
+        }.get(field.place, "add it to the input")
+        return f"{field.place} is missing: {hint}"
+    return field.with_value()

@@ -1,4 +1,4 @@
-"""What can go wrong in a store, and how it is told.
+"""Errors of stores and of kept adapters, and how invalid fields are reported.
 
 Every error a store raises on purpose is a `StoreError`; its message says what was expected, what
 came, and what to do next, in one line, so that a command can print it as it is.
@@ -12,18 +12,51 @@ came, and what to do next, in one line, so that a command can print it as it is.
 What LanceDB or the file system raises otherwise (no space, no permission) passes unchanged: the
 store knows no better message for it.
 
-What can go wrong with a kept adapter, and how it is told.
-
-Each is a `StoreError` and says in one line what was expected, what came and what to do. All but
-`AdapterExists` mean that the adapter asked for can't be used; the base model still can.
+Of the errors of kept adapters all but `AdapterExists` mean that the adapter can't be used; the base
+model still can.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from .types import Receipt
+
+
+@dataclass(frozen=True)
+class InvalidField:
+    """The first field that a pydantic model refuses.
+
+    Attributes:
+        place: Its path, with dots; "" for the whole.
+        reason: What is wrong with it, in pydantic's words.
+        value: What was given.
+        kind: Pydantic's name of the error, such as `missing`.
+    """
+
+    place: str
+    reason: str
+    value: object
+    kind: str
+
+    @staticmethod
+    def of(error: ValidationError) -> InvalidField:
+        """Return the first field of an error."""
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return InvalidField(place, first["msg"], first["input"], first["type"])
+
+    def __str__(self) -> str:
+        """Return place and reason."""
+        return f"{self.place or 'the whole'}: {self.reason}"
+
+    def with_value(self, place: str | None = None) -> str:
+        """Return place, reason and value: `k: input should be a valid integer, got 'a'`."""
+        return f"{place or self.place}: {self.reason.lower()}, got {self.value!r}"
 
 
 class StoreError(RuntimeError):

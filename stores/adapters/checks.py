@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from ..errors import AdapterDamaged, AdapterUnfit
+from ..errors import AdapterDamaged, AdapterUnfit, InvalidField
 from .manifest import CONFIG, FILES, MANIFEST, PEOPLE, WEIGHTS, Manifest
 
 _AGAIN = "add it again from where it was trained"
@@ -47,11 +47,10 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(_read(name, folder / MANIFEST))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
+        field = InvalidField.of(error)
         raise AdapterDamaged(
-            f"adapter {name}: {MANIFEST} is none that this patlm reads: {place}: {first['msg']}, "
-            f"got {_shorten(first['input'])}: {_AGAIN}"
+            f"adapter {name}: {MANIFEST} is none that this patlm reads: {field}, "
+            f"got {_shorten(field.value)}: {_AGAIN}"
         ) from None
     if manifest.name != name:
         raise AdapterDamaged(

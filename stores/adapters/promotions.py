@@ -19,7 +19,7 @@ from typing import Literal
 from filelock import BaseFileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import AdapterDamaged, AdapterNotFound
+from ..errors import AdapterDamaged, AdapterNotFound, InvalidField
 from ..files import replacing
 from .manifest import Name
 
@@ -76,10 +76,8 @@ class Promotions:
         except FileNotFoundError:
             return {}
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
             raise AdapterDamaged(
-                f"{self._path} is none that this patlm reads: {place}: {first['msg']}: remove it, "
+                f"{self._path} is none that this patlm reads: {InvalidField.of(error)}: remove it, "
                 "so that all roles run on the base model, and promote again"
             ) from None
         return {role: names for role, names in kept.history.items() if names}

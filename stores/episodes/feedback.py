@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import StoreError
+from ..errors import InvalidField, StoreError
 from ..files import (
     FEEDBACK,
     DamagedLine,
@@ -141,6 +141,4 @@ def _parse(shard: Path, number: int, line: bytes) -> Feedback | DamagedLine:
     try:
         return Feedback.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        return DamagedLine(shard, number, f"no feedback: {place}: {first['msg']}")
+        return DamagedLine(shard, number, f"no feedback: {InvalidField.of(error)}")

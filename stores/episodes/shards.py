@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import StoreError
+from ..errors import InvalidField, StoreError
 from ..files import (
     DamagedLine,
     append_line,
@@ -159,9 +159,7 @@ def _parse(shard: Path, number: int, line: bytes) -> ReadLine:
     try:
         return ReadLine(shard, number, _validated(content, line))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        why = f"no record of version {version}: {place}: {first['msg']}"
+        why = f"no record of version {version}: {InvalidField.of(error)}"
         return ReadLine(shard, number, reason=why)
 
 

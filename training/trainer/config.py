@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
+from ...stores.errors import InvalidField
 from ..errors import ConfigRefused
 
 Method = Literal["dpo", "grpo", "sft"]
@@ -176,13 +177,12 @@ def read_config(path: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
     try:
         return TrainConfig(**{**({} if path is None else _read_yaml(path)), **given})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        if name not in NAMES:
-            raise ConfigRefused(f"no setting {name}: expected some of {', '.join(NAMES)}") from None
-        raise ConfigRefused(
-            f"setting {name}: {first['msg'].lower()}, got {first['input']!r}"
-        ) from None
+        field = InvalidField.of(error)
+        if field.place not in NAMES:
+            raise ConfigRefused(
+                f"no setting {field.place}: expected some of {', '.join(NAMES)}"
+            ) from None
+        raise ConfigRefused(f"setting {field.with_value()}") from None
 
 
 def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
