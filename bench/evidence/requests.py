@@ -49,11 +49,6 @@ class Material:
     splits: Splits
     store: TextStore
 
-    @property
-    def learnt_from(self) -> list[Text]:
-        """Texts whose user and topic are in `train`."""
-        return [t for t in self.texts if self.splits.may_train(t.user_id, t.topic_id)]
-
 
 @asynccontextmanager
 async def filled(
