@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP
 export PIP_EXTRA
 export LANGSMITH_TRACING := false
 
-.PHONY: setup demo test lint typecheck wheel dev clean
+.PHONY: setup demo test test-all test-changed lint typecheck wheel dev clean
 
 setup: $(VENV)/.ready
 
@@ -23,8 +23,21 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/patlm demo
 
+# Two processes of one thread each: torch's own threads gain nothing on small tests.
+WORKERS ?= 2
+PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
 test: setup
-	$(BIN)/pytest
+	$(PYTEST)
+
+# With the slow tests, all of them or those below some folders: make test-all TESTS=tests/training
+test-all: setup
+	$(PYTEST) -m '' $(TESTS)
+
+# The slow tests of packages that changed since the commit BASE.
+test-changed: setup
+	$(BIN)/python tools/changed_tests.py $(BASE) | \
+		xargs -r sh -c '$(PYTEST) -m slow "$$@" || [ $$? = 5 ]' slow  # 5: no slow test there
 
 lint: setup
 	$(BIN)/ruff check .

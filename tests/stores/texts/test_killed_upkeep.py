@@ -97,6 +97,7 @@ async def check_whole(uri: Path, indexes: set[str]) -> None:
         assert {f"Text number {number}." for number in range(TEXTS)} <= found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [merge_until_killed, index_until_killed])
 async def test_a_killed_process_leaves_a_whole_store(target: Target, tmp_path: Path) -> None:
     uri = tmp_path / "texts"

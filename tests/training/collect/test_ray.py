@@ -78,6 +78,7 @@ def test_a_killed_collection_goes_on_and_equals_an_unbroken_one(
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_workers_make_the_same_shards_whatever_their_number(
     data: Path, whole: list[dict[str, Any]], tmp_path: Path, workers: str
@@ -88,6 +89,7 @@ def test_workers_make_the_same_shards_whatever_their_number(
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+@pytest.mark.slow
 def test_a_worker_that_cannot_work_is_told_of_in_a_line(data: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         command(data, tmp_path, "--ray", "1", "--model", "python:planted:nobody"),

@@ -23,6 +23,9 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "grpo-logged": {"method": "grpo", "rollouts": "logged"},
 }
+ALL_BUT_ONE_SLOW = [
+    pytest.param(name, marks=[] if name == "dpo" else [pytest.mark.slow]) for name in METHODS
+]
 GROUPS = {"dpo": 600, "grpo": 64, "grpo-logged": 600}
 
 
@@ -46,7 +49,7 @@ def test_at_first_the_property_is_chance() -> None:
     assert 0.3 < share_warm(word_llama()) < 0.7
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL_BUT_ONE_SLOW)
 def test_the_property_is_learnt(name: str, tmp_path: Path) -> None:
     episodes = planted_episodes(GROUPS[name])
     report = run_training(tmp_path, episodes, reward=warm_reward, **METHODS[name])
@@ -54,7 +57,7 @@ def test_the_property_is_learnt(name: str, tmp_path: Path) -> None:
     assert share_warm(with_trained(tmp_path / "adapters" / "style@1")) >= 0.9
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL_BUT_ONE_SLOW)
 def test_from_shuffled_rewards_nothing_is_learnt(name: str, tmp_path: Path) -> None:
     episodes = planted_episodes(GROUPS[name], shuffled=True)
     report = run_training(tmp_path, episodes, reward=shuffled_reward(), **METHODS[name])

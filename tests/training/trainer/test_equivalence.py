@@ -54,6 +54,7 @@ def test_resumed_equals_unbroken(name: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_batches_added_up_equal_one_batch(name: str, tmp_path: Path) -> None:
     episodes = planted_episodes(40)
@@ -69,6 +70,7 @@ def test_batches_added_up_equal_one_batch(name: str, tmp_path: Path) -> None:
     assert curves[1] == pytest.approx(curves[2], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_two_processes_equal_one(name: str, tmp_path: Path) -> None:
     episodes = planted_episodes(40)

@@ -18,6 +18,8 @@ from planted_episodes import planted_episodes
 from processes import ROOT, TESTS, environment, free_port
 from training_runs import curve, run_config, run_training, weights
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / "examples" / "fsdp" / "accelerate.yaml"
 COMMON = {"accumulation": 1, "learning_rate": 2e-3, "epochs": 4.0}
 
