@@ -1,4 +1,4 @@
-"""Dress what generation gave as LangChain's answers: whole, or in chunks as it comes."""
+"""Convert completions into LangChain's answers: whole, or in chunks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def piece_of_answer(text: str) -> ChatGenerationChunk:
 
 
 def end_of_answer(completion: Completion, model_name: str) -> ChatGenerationChunk:
-    """Return the last, empty chunk of a streamed answer; it carries what `whole_answer` would.
+    """Return the last, empty chunk of a streamed answer, with the metadata of `whole_answer`.
 
-    Only the last one: LangChain adds chunks up, and names would be joined to one long name.
+    Only the last chunk has it: LangChain adds chunks up, and would join names to one long name.
     """
     message = AIMessageChunk(content="", usage_metadata=_usage(completion), chunk_position="last")
     return ChatGenerationChunk(message=message, generation_info=_info(completion, model_name))

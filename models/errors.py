@@ -1,15 +1,17 @@
-"""What can go wrong in `models`, and what each error means for the caller.
+"""The errors of `models`, and what each means for the caller.
 
 - `ModelError` is the base: catch it to catch all of them.
-- `ModelNotFound`, `ModelUnusable`: the model itself; nothing changes by asking again. Install,
-  or name another model.
-- `CallRefused`: this call can't be answered as it was asked (prompt too long, unknown option,
-  adapter not installed); other calls are not touched. Change the call.
-- `AdapterRefused`: of these, the adapter: missing, damaged, or not made for this model.
-- `GenerationFailed`: the batch that held this call broke; the same call may work again.
-- `WorkerDied`: the thread that generates ended; the next call starts a new one.
-- `RemoteFailed`: a server gave no answer, and was asked several times; ask again later.
-- `ModelBusy`: too many calls wait, or a server asks to be left alone; ask again later.
+- `ModelNotFound`, `ModelUnusable`: the model itself; retrying does not help. Install or name
+another
+  model.
+- `CallRefused`: this call can't be answered (prompt too long, unknown option, adapter not
+installed);
+  other calls are not affected. Change the call.
+- `AdapterRefused`: a `CallRefused` for the adapter: missing, damaged, or not made for this model.
+- `GenerationFailed`: the batch of this call broke; the same call may work again.
+- `WorkerDied`: the generating thread ended; the next call starts a new one.
+- `RemoteFailed`: a server gave no answer in several attempts; try again later.
+- `ModelBusy`: too many calls wait, or the server asks for a pause; try again later.
 - `ModelClosed`: the model was closed; open it again.
 
 Messages say what was expected, what came and what to do next.
@@ -21,21 +23,20 @@ from __future__ import annotations
 class ModelError(RuntimeError):
     """Base of all errors of this package.
 
-    A RuntimeError, because LangGraph's server tells its clients the messages of built-in kinds of
-    error only.
+    A RuntimeError, because LangGraph's server passes on the messages of built-in error types only.
     """
 
 
 class ModelNotFound(ModelError):
-    """A model, package or name that is not there."""
+    """A model, package or name that does not exist here."""
 
 
 class ModelUnusable(ModelError):
-    """A model that is there but can't be loaded or converted."""
+    """A model that can't be loaded or converted."""
 
 
 class CallRefused(ModelError):
-    """A call that can't be answered as it was asked; never worth a retry."""
+    """A call that can't be answered; never worth a retry."""
 
 
 class AdapterRefused(CallRefused):
@@ -51,11 +52,11 @@ class WorkerDied(GenerationFailed):
 
 
 class RemoteFailed(GenerationFailed):
-    """A server gave no whole answer in any attempt: no connection, silence, a fault of its own."""
+    """A server gave no whole answer in any attempt: no connection, a timeout, a server error."""
 
 
 class ModelBusy(ModelError):
-    """More calls wait than the queue takes, or a server has too much to do or rests."""
+    """The queue is full, or the server is overloaded or paused."""
 
 
 class ModelClosed(ModelError):

@@ -57,7 +57,7 @@ class Provider:
     """A kind of chat models, known by how they are named.
 
     Attributes:
-        name: Of the provider.
+        name: Name of the provider.
         forms: How its models are named, in short: for help texts.
         how: The same in full: for errors.
         fits: Says whether a name is one of its models'.

@@ -1,4 +1,4 @@
-"""Keep transformers' bars and advice off stderr while *we* load or convert, and only then."""
+"""Silence transformers' progress bars and advice while we load or convert a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOADING = threading.RLock()
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Load models one at a time, without bars and below errors; settings come back after."""
+    """Load models one at a time, without bars and warnings; restores the settings afterwards."""
     from transformers.utils import logging as hf_logging
 
     with _LOADING:

@@ -1,11 +1,8 @@
-"""Take the power out of a chat format's control tokens where they stand in text.
+"""Make the texts of users harmless before they are put into a prompt.
 
-A tokenizer reads "<|im_end|>" inside a review as the end of the turn. Text that people wrote is
-data: such a string is broken by a space, so that it is read as the characters it is made of.
-
-Texts that users wrote are data: make them harmless before they stand in a prompt.
-
-A text must not open or close a turn of the chat, and must not close the delimiters around it.
+A tokenizer reads "<|im_end|>" inside a review as the end of the turn. Texts of users are data: they
+must not open or close a turn, nor close the delimiters around them. Such strings are broken by a
+space, so that the tokenizer reads plain characters.
 """
 
 from __future__ import annotations
@@ -40,8 +37,8 @@ def neutralise(text: str, control: Sequence[str]) -> str:
 
 
 # ChatML and Llama 3 (<|...|>), DeepSeek (<｜...｜>), Gemma (<start_of_turn>), Llama 2 (<<SYS>>,
-# </s>), Mistral ([INST], [TOOL_CALLS]), file marks of code models (<filename>): whatever looks like
-# one of them is broken by a space after its first bracket, known today or not.
+# </s>), Mistral ([INST], [TOOL_CALLS]), file marks of code models (<filename>): anything of these
+# shapes is broken by a space after its first bracket, so that unknown tokens are covered too.
 _CONTROL = re.compile(r"<(?=[|｜]|/?\w+>)|(?<=[|｜])>|\[(?=/?[A-Z_]+\])")
 _FENCE = re.compile(r'"{3,}')
 

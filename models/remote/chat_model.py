@@ -3,16 +3,10 @@
     model = open_chat_model("openai:base", base_url="http://127.0.0.1:8000/v1")
     answer = await model.ainvoke("Hello", max_tokens=40, adapter="style@3")
 
-Retries, time limits and the circuit are in `remote_attempts`. All calls run in one event loop of
-the model's own, whichever loop or thread they come from (see `loop_thread`).
-
-What one call of a remote model asks for, in the words of its server.
-
-An event loop in a thread of its own, for what must not move from one loop to another.
-
-Connections of an async HTTP client belong to the loop that opened them: a program that calls
-`asyncio.run` twice, or that has a loop in each of several threads, gets "Event loop is closed" from
-a client that is shared. Here all of them hand their work to one loop that outlives theirs.
+Retries, time limits and the circuit breaker are in `retries`. All calls run in one event loop in a
+thread of the model's own: connections of an async HTTP client belong to the loop that opened them,
+so a program that calls `asyncio.run` twice, or runs a loop in each of several threads, would get
+"Event loop is closed" from a shared client.
 """
 
 from __future__ import annotations
@@ -54,9 +48,9 @@ class RemoteOptions:
     """The options of one call.
 
     Attributes:
-        sampling: All of them, checked as a local model checks them.
-        given: Names of those that the call set. The others are not sent, so that the server's own
-            defaults hold: some models take no temperature but their own.
+        sampling: All options, checked as a local model checks them.
+        given: Names of those that the call set. The others are not sent, so that the server's
+            defaults apply: some models take no temperature but their own.
     """
 
     sampling: Sampling
@@ -69,8 +63,8 @@ class RemoteOptions:
         """Check the keyword arguments of a call.
 
         Raises:
-            CallRefused: An option that no model of ours has, or a bad value.
-            AdapterRefused: The server is not one that takes adapters.
+            CallRefused: An unknown option, or a bad value.
+            AdapterRefused: The server takes no adapters.
         """
         sampling = Sampling().for_call(options, stop)
         given = {name for name, value in options.items() if value is not None}
@@ -87,11 +81,11 @@ class RemoteOptions:
         return cls(sampling, frozenset(given))
 
     def on_base(self) -> RemoteOptions:
-        """Return the same call of the base model."""
+        """Return the same options with the base model."""
         return replace(self, sampling=replace(self.sampling, adapter=None))
 
     def for_server(self, server: Server) -> dict[str, Any]:
-        """Return what the provider's class takes; `no_repeat_ngram_size` has no word there."""
+        """Return the arguments of the provider's class, which has no `no_repeat_ngram_size`."""
         wanted = self.sampling
         known: dict[str, Any] = {
             "max_tokens": wanted.max_tokens,
@@ -115,7 +109,7 @@ class LoopThread:
     """Runs coroutines for callers in any thread or loop.
 
     Args:
-        name: Of the thread. It is a daemon: a forgotten `close` keeps no program alive.
+        name: Of the thread; a daemon, so that a forgotten `close` keeps no program alive.
     """
 
     def __init__(self, name: str) -> None:
@@ -138,12 +132,12 @@ class LoopThread:
         raise ModelClosed("this model was closed; open it again")
 
     def close(self) -> None:
-        """End the loop; work under way ends with `ModelClosed`. Blocks."""
+        """End the loop; running work ends with `ModelClosed`. Blocks."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            # One turn later: what was submitted just before has then begun, and can be told.
+            # One turn later: work submitted just before has then begun and can be cancelled.
             self._loop.call_soon_threadsafe(self._loop.call_soon, self._loop.stop)
         self._thread.join()
 
@@ -162,17 +156,16 @@ class LoopThread:
 
 
 _UNSEEN = RunnableConfig(callbacks=[])
-"""Callbacks hear of this model's calls, not a second time of those of the model inside."""
+"""Callbacks are called for this model, not a second time for the model inside."""
 
 
 class RemoteChatModel(BaseChatModel):
     """A chat model whose answers come from a server.
 
-    Every call takes the options of `LocalChatModel`, as keyword arguments or by `bind`; those that
-    it leaves out are the server's to choose. `adapter` is sent as the model's name and `capture`
-    asks for log-probabilities, both by OpenAI's API only; `no_repeat_ngram_size` is not sent, since
-    no such API has it. `response_metadata["logprobs"]` are what the server calls so, and are
-    missing where it gives none.
+    Calls take the options of `LocalChatModel`, as keyword arguments or by `bind`; the server
+    chooses those that are left out. `adapter` is sent as the model's name and `capture` asks for
+    log-probabilities, both with OpenAI's API only; `no_repeat_ngram_size` is not sent, since no API
+    has it. `response_metadata["logprobs"]` is missing where the server gives none.
     """
 
     _inner: BaseChatModel = PrivateAttr()
@@ -192,9 +185,9 @@ class RemoteChatModel(BaseChatModel):
         """Take a live model of a provider, opened with the options of its server.
 
         Args:
-            inner: What `init_chat_model` gave; its own retries must be off.
-            server: Where it is.
-            limits: Patience; defaults where None.
+            inner: The model of `init_chat_model`; its own retries must be off.
+            server: Its server.
+            limits: Time limits and retries; defaults where None.
             **kwargs: Fields of `BaseChatModel`.
         """
         super().__init__(**kwargs)
@@ -206,12 +199,12 @@ class RemoteChatModel(BaseChatModel):
 
     @property
     def model_name(self) -> str:
-        """Name of the base model, as answers carry it."""
+        """Name of the base model in answers."""
         return self._server.model
 
     @property
     def server(self) -> Server:
-        """Where calls go."""
+        """The server that answers calls."""
         return self._server
 
     @property
@@ -219,7 +212,7 @@ class RemoteChatModel(BaseChatModel):
         return "patlm-remote"
 
     def close(self) -> None:
-        """End calls under way, with `ModelClosed`, and take no more. Blocks."""
+        """End running calls with `ModelClosed`, and take no more. Blocks."""
         self._thread.close()
 
     def _generate(
@@ -279,7 +272,7 @@ class RemoteChatModel(BaseChatModel):
         loop = asyncio.get_running_loop()
 
         def put(piece: str | None) -> None:
-            with suppress(RuntimeError):  # the loop was closed: nobody listens any more
+            with suppress(RuntimeError):  # the caller's loop was closed
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
         future = self._thread.submit(self._ask_for_stream(messages, call, put))
@@ -309,7 +302,7 @@ class RemoteChatModel(BaseChatModel):
     async def _ask_for_stream(
         self, messages: Sequence[BaseMessage], call: RemoteOptions, show: Callable[[str], None]
     ) -> ChatGenerationChunk:
-        """Show the pieces of an answer as they come, and return its last chunk."""
+        """Pass on the pieces of an answer as they come, and return its last chunk."""
 
         async def once(call: RemoteOptions) -> ChatGenerationChunk:
             attempts = self._attempts(call)
@@ -335,11 +328,11 @@ class RemoteChatModel(BaseChatModel):
 
 
 async def _or_base(once: Callable[[RemoteOptions], Awaitable[T]], call: RemoteOptions) -> T:
-    """Ask with the adapter, or without it where the server has none and the call allows that."""
+    """Call with the adapter, or without where the server lacks it and the call allows that."""
     try:
         return await once(call)
     except AdapterRefused:
         if not call.sampling.adapter_fallback:
             raise
-    # Not in the handler: what fails here is not to be read as caused by the refusal.
+    # Not in the handler: an error here must not be chained to the refusal.
     return await once(call.on_base())

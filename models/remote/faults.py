@@ -1,7 +1,4 @@
-"""What went wrong at a remote server: read from whatever its SDK raised.
-
-Dress what a remote server gave as the answers of a local model are dressed.
-"""
+"""Read the faults and the answers of remote servers, whatever their SDK."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ _LONGEST_MESSAGE = 300
 
 
 class CutOffError(Exception):
-    """A stream that ended in good order before the answer did."""
+    """A stream that ended without an error before the answer was complete."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,9 @@ class Fault:
     """One failed attempt.
 
     Attributes:
-        says: What came, in a line.
+        says: The error in one line.
         status: HTTP status; None where there was no whole answer.
-        retry_after_s: Seconds that the server asks to be left alone; None: it does not say.
+        retry_after_s: Pause that the server asks for, in seconds; None: none.
     """
 
     says: str
@@ -47,12 +44,12 @@ class Fault:
 
     @property
     def transient(self) -> bool:
-        """Whether the same request may be answered later."""
+        """Whether the same request may succeed later."""
         return self.status is None or self.status in _MAY_PASS or self.status >= 500
 
     @property
     def busy(self) -> bool:
-        """Whether the server is well and has too much to do."""
+        """Whether the server is healthy but overloaded."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
     def denies(self, model: str) -> bool:
@@ -63,10 +60,10 @@ class Fault:
 
 
 def read_fault(error: Exception) -> Fault:
-    """Return what an SDK's error tells.
+    """Read the fault from an SDK's error.
 
-    What holds no HTTP status (no connection, a reset, half an answer, one that can't be read)
-    counts as transient: SDKs raise all kinds there, and asking again does no harm.
+    Errors without an HTTP status (no connection, a reset, half an answer, an unreadable one) count
+    as transient: SDKs raise all kinds of them, and a retry does no harm.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -95,7 +92,7 @@ class _Answered(Protocol):
 
 def _words(error: _Answered) -> str:
     said = str(error)
-    if " - " not in said and error.body:  # an answer not laid out as OpenAI's: FastAPI's, a proxy's
+    if " - " not in said and error.body:  # an error body unlike OpenAI's: FastAPI's, a proxy's
         said = f"{said} - {error.body}"
     return _one_line(said)
 
@@ -103,7 +100,7 @@ def _words(error: _Answered) -> str:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__  # HTTP clients hide what the system said
+        error = error.__cause__ or error.__context__  # HTTP clients hide the cause
 
 
 def _one_line(text: str) -> str:
@@ -121,13 +118,13 @@ def _seconds(retry_after: str | None) -> float | None:
         pass
     try:
         until = parsedate_to_datetime(retry_after)
-    except ValueError:  # neither: as good as none
+    except ValueError:  # neither: ignored
         return None
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def whole_answer(message: AIMessage, sampling: Sampling, model_name: str) -> ChatResult:
-    """Return an answer with its text, token counts, and who gave it."""
+    """Return an answer with its text, token counts, model and adapter."""
     plain = AIMessage(str(message.text), usage_metadata=message.usage_metadata)
     info = _info(message.response_metadata, sampling, model_name)
     return ChatResult(generations=[ChatGeneration(message=plain, generation_info=info)])
@@ -136,7 +133,7 @@ def whole_answer(message: AIMessage, sampling: Sampling, model_name: str) -> Cha
 def end_of_answer(
     chunks: Sequence[AIMessageChunk], sampling: Sampling, model_name: str
 ) -> ChatGenerationChunk:
-    """Return the last, empty chunk of a streamed answer; it carries what `whole_answer` would."""
+    """Return the last, empty chunk of a streamed answer, with the metadata of `whole_answer`."""
     whole = _joined(chunks)
     end = AIMessageChunk(content="", usage_metadata=whole.usage_metadata, chunk_position="last")
     info = _info(whole.response_metadata, sampling, model_name)
@@ -144,12 +141,12 @@ def end_of_answer(
 
 
 def check_ended(chunks: Sequence[AIMessageChunk], server: Server) -> None:
-    """See to it that a stream of OpenAI's API came to its end.
+    """Check that a stream of OpenAI's API is complete.
 
-    A connection that is closed in good order looks like an end, and half an answer like a whole.
+    A connection that is closed without an error looks like the end of the answer.
 
     Raises:
-        CutOffError: No chunk says why the answer is finished.
+        CutOffError: No chunk has a finish reason.
     """
     ended = any(chunk.response_metadata.get("finish_reason") for chunk in chunks)
     if server.speaks_openai and not ended:

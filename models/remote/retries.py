@@ -1,10 +1,9 @@
-"""The attempts of one remote call: their time limit, what is tried again, and when.
+"""Retries, time limits and the circuit breaker of remote calls.
 
-Leave a server alone for a while that fails again and again.
-
-The library is `circuitbreaker`: one file without requirements, kept up, and its one state serves
-sync and async callers and says how long it stays open. `aiobreaker` was last released in 2021,
-`pybreaker` knows no asyncio (its issue 7), `purgatory` keeps sync and async circuits apart.
+The breaker is the library `circuitbreaker`: one maintained file without requirements, whose one
+state serves sync and async callers and says how long it stays open. `aiobreaker` was last released
+in 2021, `pybreaker` knows no asyncio (its issue 7), `purgatory` keeps sync and async circuits
+apart.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ from .server import Server
 
 
 class Circuit:
-    """Counts attempts that failed in a row.
+    """Stops calls for a while after several attempts failed in a row.
 
     Args:
         server: Named in errors.
-        failures: So many in a row open the circuit.
-        rest_s: Seconds until the server is tried again; one more failure opens it again.
+        failures: This many in a row open the circuit.
+        rest_s: Seconds until the server is tried again; one more failure reopens the circuit.
     """
 
     def __init__(self, server: Server, *, failures: int, rest_s: float) -> None:
-        # Here, because the extra [remote] brings it.
+        # Imported here: only the extra [remote] installs it.
         from circuitbreaker import CircuitBreaker  # type: ignore[import-untyped]
 
         self._server = server
@@ -54,7 +53,7 @@ class Circuit:
         self._counted = 0.0
 
     def check(self) -> None:
-        """Let a call pass.
+        """Raise where the circuit is open.
 
         Raises:
             ModelBusy: The circuit is open.
@@ -67,14 +66,14 @@ class Circuit:
             )
 
     def succeeded(self) -> None:
-        """Note that the server answered, be it with a refusal."""
+        """Record that the server answered, even with a refusal."""
         self._breaker.reset()
 
     def failed(self, says: str, began: float) -> None:
-        """Note that an attempt failed.
+        """Record that an attempt failed.
 
-        Attempts that were under way together count once: a connection that breaks under fifty
-        callers is one hiccup, and all of them shall get their second attempt.
+        Attempts that ran at the same time count once: a connection that breaks under fifty callers
+        is one fault, and each of them gets its second attempt.
 
         Args:
             says: What went wrong.
@@ -83,25 +82,25 @@ class Circuit:
         if began < self._counted:
             return
         self._counted = time.monotonic()
-        # The library's own way to report what was not run under it. A cancelled call is reported
-        # neither way, where its decorator would take that for a success.
+        # The library's way to report a call that did not run under it. A cancelled call is not
+        # reported at all, where its decorator would count it as a success.
         with suppress(RuntimeError), self._breaker:
             raise RuntimeError(says)
 
 
 @dataclass(frozen=True)
 class RemoteLimits:
-    """How patient a remote model is.
+    """Time limits and retries of a remote model.
 
     Attributes:
-        attempts: At a call, the first one included.
-        timeout_s: Seconds that a server may be silent: until the whole answer, or between two
-            pieces of a stream.
+        attempts: Per call, the first one included.
+        timeout_s: Longest silence of the server in seconds: until the whole answer, or between
+            two pieces of a stream.
         wait_s: Seconds before the second attempt; doubled before each further one, with jitter.
-        longest_wait_s: The longest wait between attempts. A server that asks for more (Retry-After)
-            is not asked again by this call.
-        failures: Attempts that fail in a row before the server is left alone.
-        rest_s: Seconds for which it is.
+        longest_wait_s: The longest wait between attempts. Where the server asks for more
+            (Retry-After), the call is not retried.
+        failures: Attempts that fail in a row before the circuit opens.
+        rest_s: Seconds for which it stays open.
     """
 
     attempts: int = 3
@@ -122,8 +121,8 @@ class Attempts:
 
     Args:
         server: Named in errors.
-        adapter: What the call asks for, for the error where the server has none of that name.
-        limits: How often and how long.
+        adapter: The adapter of the call, for the error where the server lacks it.
+        limits: Number and length of attempts.
         circuit: The server's, shared by all calls.
     """
 
@@ -138,16 +137,16 @@ class Attempts:
         self._backoff = wait_exponential(limits.wait_s, limits.longest_wait_s) + self._jitter
         self._begun = 0
         self.shown = 0
-        """Pieces of a stream that the caller has seen; after the first one nothing is repeated."""
+        """Pieces of a stream that the caller has received; after the first there is no retry."""
 
     def retrying(self) -> AsyncRetrying:
-        """Return what yields attempts until one succeeds.
+        """Return an iterator over attempts until one succeeds.
 
         Raises (from the loop):
-            CallRefused: The server will not answer this call; never repeated.
+            CallRefused: The server refuses this call; never retried.
             AdapterRefused: It has no such adapter.
-            ModelBusy: It has too much to do, or its circuit is open.
-            GenerationFailed: It broke a stream off that had begun.
+            ModelBusy: It is overloaded, or its circuit is open.
+            GenerationFailed: It broke off a stream.
             RemoteFailed: It gave no answer in any attempt.
         """
         return AsyncRetrying(
@@ -159,9 +158,9 @@ class Attempts:
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[asyncio.Timeout]:
-        """Bound one attempt in time, and turn what goes wrong in it into errors of ours.
+        """Limit one attempt in time, and turn its errors into ours.
 
-        Yields the timer, which `more_time` sets anew.
+        Yields the timer, which `more_time` restarts.
         """
         self._circuit.check()
         self._begun += 1
@@ -179,7 +178,7 @@ class Attempts:
         self._circuit.succeeded()
 
     def more_time(self, timer: asyncio.Timeout) -> None:
-        """Let the server be silent anew: a piece has come."""
+        """Restart the timer after a piece of a stream."""
         timer.reschedule(asyncio.get_running_loop().time() + self._limits.timeout_s)
 
     def _error(self, fault: Fault, began: float) -> Exception:
@@ -218,16 +217,16 @@ class Attempts:
         error = _failed_with(state)
         if error.wait_s is None:
             return self._backoff(state)
-        # At least what was asked for; not all at the same moment.
+        # At least as long as asked for, with jitter so that callers do not return all at once.
         return error.wait_s + self._jitter(state)
 
 
-class _Again(Exception):  # noqa: N818 - no error, but a wish
+class _Again(Exception):  # noqa: N818 - a signal, not an error
     """An attempt that may be repeated.
 
     Attributes:
-        final: What the caller hears if it is not.
-        wait_s: What the server asked for.
+        final: The error for the caller if it is not repeated.
+        wait_s: Pause that the server asked for.
     """
 
     def __init__(self, final: ModelError, wait_s: float | None) -> None:

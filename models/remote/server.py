@@ -1,4 +1,4 @@
-"""Which server a remote model is at, and how it wants to be opened."""
+"""The server of a remote model, and the options to open it with."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _NO_KEY = "none"
 
 @dataclass(frozen=True)
 class Server:
-    """Where calls go.
+    """The server that answers calls.
 
     Attributes:
-        provider: As `init_chat_model` names it; "openai" speaks OpenAI's API, whoever serves it.
-        model: What the provider calls the base model.
-        base_url: Address of a server of one's own; None: the provider's.
+        provider: As `init_chat_model` names it; "openai" is any server of OpenAI's API.
+        model: The provider's name of the base model.
+        base_url: Address of one's own server; None: the provider's.
     """
 
     provider: str
@@ -39,17 +39,17 @@ class Server:
 
     @property
     def speaks_openai(self) -> bool:
-        """Whether it takes an adapter as model name, and gives log-probabilities OpenAI's way."""
+        """Whether it takes an adapter as model name and gives log-probabilities as OpenAI does."""
         return self.provider == "openai"
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of `init_chat_model`."""
-        # Ours are the only retries: those of an SDK inside them would multiply.
+        # Retries of an SDK inside ours would multiply.
         options: dict[str, Any] = {"max_retries": 0}
         if self.base_url is not None:
             options["base_url"] = self.base_url
             if self.speaks_openai and not os.environ.get("OPENAI_API_KEY"):
-                options["api_key"] = _NO_KEY  # the SDK insists on one, a server of one's own not
+                options["api_key"] = _NO_KEY  # the SDK requires one, one's own server does not
         return options
 
     def __str__(self) -> str:
