@@ -1,12 +1,10 @@
 """The errors of `models`, and what each means for the caller.
 
 - `ModelError` is the base: catch it to catch all of them.
-- `ModelNotFound`, `ModelUnusable`: the model itself; retrying does not help. Install or name
-another
-  model.
+- `ModelNotFound`, `ModelUnusable`: the model itself; retrying does not help. Install
+  or name another model.
 - `CallRefused`: this call can't be answered (prompt too long, unknown option, adapter not
-installed);
-  other calls are not affected. Change the call.
+  installed); other calls are not affected. Change the call.
 - `AdapterRefused`: a `CallRefused` for the adapter: missing, damaged, or not made for this model.
 - `GenerationFailed`: the batch of this call broke; the same call may work again.
 - `WorkerDied`: the generating thread ended; the next call starts a new one.

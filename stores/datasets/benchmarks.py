@@ -1,14 +1,14 @@
 """Read the benchmarks that keep one person a row: PGraphRAG, LaMP and LongLaMP.
 
-Each has its own idea of what has to be written, which becomes the *target* here:
+Each has its own *target*, the text that has to be written:
 
     pgraphrag  list of {id, profile: [{rating, title, text, pid}]}; target: the profile's first
     lamp       list of {id, input, profile}; target: the output of that id in *_outputs.json
     longlamp   list or lines of {input, output, profile}; target: the output
 
-The rest of a profile is the person's own history. A LaMP or LongLaMP target has its row's input
-for a title, for that is what the text has to be written from. A bad entry of a profile is left out
-alone: where it is the target the person simply has none, and the rest stays history.
+The rest of a profile is the person's own history. The title of a LaMP or LongLaMP target is its
+row's input, from which the text has to be written. A bad entry of a profile is rejected alone: if
+it is the target, the person has none, and the rest stays history.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from .validation import (
 Item = tuple[int, str, dict[str, Any] | Reject]
 """Line, place (`.[3]`) and the object of one person."""
 
-# By what LaMP's tasks (1 and 5: title and abstract; 2: description and tag; 3: text and score;
-# 4: title and text; 6 and 7: text) and LongLaMP's (reviews, abstracts, posts) call them.
+# Names of the columns in LaMP's tasks (1 and 5: title and abstract; 2: description and tag; 3: text
+# and score; 4: title and text; 6 and 7: text) and LongLaMP's (reviews, abstracts, posts).
 _BODY = ("reviewText", "abstract", "content", "text", "description")
 _TITLE = ("title", "summary", "tag")
 _RATING = ("score", "overall")
@@ -53,7 +53,7 @@ _SPACE = re.compile(r"\s*")
 def read_items(content: str, advance: Advance | None = None) -> Iterator[Item]:
     """Yield the objects of a JSON list, one at a time, with the lines they begin on.
 
-    One at a time so that a file that breaks off keeps all before the break.
+    One at a time, so that a truncated file keeps all objects before the end.
 
     Args:
         content: The list as JSON.
@@ -121,7 +121,7 @@ def read_pgraphrag(items: Iterable[Item], defaults: Defaults) -> Iterator[Row]:
         )
 
     def read_target(item: dict[str, Any], place: int) -> None:
-        if not item["profile"]:  # the target stands in the profile and was read there
+        if not item["profile"]:  # the target is in the profile and was read there
             raise BadRow("the profile is empty")
 
     yield from _read_people(items, read_entry, read_target)
@@ -130,10 +130,10 @@ def read_pgraphrag(items: Iterable[Item], defaults: Defaults) -> Iterator[Row]:
 def read_lamp(
     items: Iterable[Item], defaults: Defaults, outputs: dict[str, Any] | None = None
 ) -> Iterator[Row]:
-    """Yield the texts and rejects of LaMP's people (an id is a row's, for LaMP names nobody).
+    """Yield the texts and rejects of LaMP's people (ids are those of rows: LaMP has no users).
 
     Args:
-        items: What `read_items` yields.
+        items: The items of `read_items`.
         defaults: Namespace and language.
         outputs: The output of each id, from `read_lamp_outputs`; None: there are no targets.
     """
@@ -172,7 +172,7 @@ def read_longlamp(items: Iterable[Item], defaults: Defaults) -> Iterator[Row]:
 
 
 def find_lamp_outputs(path: Path) -> Path | None:
-    """Return the `*_outputs.json` beside a `*_questions.json`, or None where there is none."""
+    """Return the `*_outputs.json` next to a `*_questions.json`, or None."""
     outputs = path.with_name(path.name.replace("questions", "outputs"))
     return outputs if outputs != path and outputs.is_file() else None
 
@@ -198,7 +198,7 @@ def _read_people(
     read_entry: Callable[[dict[str, Any], int, dict[str, Any], int], Text],
     read_target: Callable[[dict[str, Any], int], Text | None],
 ) -> Iterator[Row]:
-    """Yield each person's target, where it stands apart, and the entries of the profile."""
+    """Yield the entries of each person's profile, and a target outside it."""
     places = count()
     for line, where, item in items:
         if isinstance(item, Reject):

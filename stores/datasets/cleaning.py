@@ -1,8 +1,8 @@
-"""Clean known hazards out of a benchmark's texts; everything here is off unless asked for.
+"""Remove known artefacts from a benchmark's texts; every step is off by default.
 
-Each of them makes a text longer or more alike than its author did: a site's "... More" where the
-text was cut, a manager's reply glued to a review, a site's note about a promotion. `duplicates`
-changes no text: a target that another text says word for word is no target any more.
+They make texts longer or more similar than their authors did: a site's "... More" where the text
+was cut, a manager's reply glued to a review, a note about a promotion. `duplicates` changes no
+text: a target with the same words as another text is no longer a target.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ _PROMOTION = re.compile(r"\[?This review was collected as part of a promotion\.?
 # Behind "...More" nobody but the management goes on without a space.
 _BEHIND_MORE = re.compile(r"(?:\.\.\.|…)More(?=[^\W\d_a-z])")
 
-# Elsewhere a reply stands behind the review without a space; it opens with a greeting or thanks,
-# and thanks or signs as managers do. Only where both are so is it taken for one: authors glue their
-# own paragraphs too.
+# Otherwise a reply follows the review without a space, opens with a greeting or thanks, and thanks
+# or signs as managers do. Both are required: authors glue their own paragraphs too.
 _OPENING = re.compile(
     r"(?<=[.!?)\"])(?=(?:Dear|Hello|Hi|Aloha|Greetings|Good (?:morning|afternoon|evening|day)"
     r"|[Tt]hank(?:s| you)|We (?:appreciate|thank)"
@@ -40,7 +39,7 @@ _REPLY = re.compile(
 
 
 class UnknownCleaning(StoreError):
-    """A cleaning that is asked for by a name it does not have."""
+    """An unknown name of a cleaning step."""
 
 
 def without_more(body: str) -> str:
@@ -51,9 +50,9 @@ def without_more(body: str) -> str:
 def without_reply(body: str) -> str:
     """Return a review without the management's reply that is glued to it.
 
-    It begins behind "...More", which stays for `without_more`, or at the first place where a
-    greeting or thanks follow a sentence without a space, and what follows speaks as a manager does.
-    A reply that opens otherwise (with a name and a dash, say) is not found.
+    It begins after "...More", which stays for `without_more`, or where a greeting or thanks follow
+    a sentence without a space and the rest reads like a manager's. A reply that opens otherwise
+    (with a name and a dash, say) is not found.
     """
     if more := _BEHIND_MORE.search(body):
         body = body[: more.end()]
@@ -68,7 +67,7 @@ def without_promotion(body: str) -> str:
     return _PROMOTION.sub("", body).strip() if _PROMOTION.search(body) else body
 
 
-# Replies come first: what they hide is a "...More" at the end.
+# Replies first: they can hide a "...More" at the end.
 _OF_BODIES: Mapping[str, Callable[[str], str]] = {
     "replies": without_reply,
     "more": without_more,
@@ -79,10 +78,10 @@ CLEANINGS = (*_OF_BODIES, DUPLICATES)
 
 
 def check_cleanings(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names, each once, in the order in which they are done.
+    """Return the names, each once, in the order of application.
 
     Raises:
-        UnknownCleaning: One is none.
+        UnknownCleaning: One is unknown.
     """
     asked = set(names)
     if unknown := sorted(asked - set(CLEANINGS)):
@@ -93,14 +92,14 @@ def check_cleanings(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def clean_texts(texts: Iterable[Text], names: Iterable[str]) -> list[Text]:
-    """Return texts cleaned; one of which nothing is left is left out.
+    """Return cleaned texts; those that become empty are dropped.
 
     Args:
-        texts: Of one data set.
-        names: What is to be done, of `CLEANINGS`.
+        texts: The texts of one data set.
+        names: Steps of `CLEANINGS`.
 
     Raises:
-        UnknownCleaning: A name is none of them.
+        UnknownCleaning: A name is unknown.
     """
     asked = check_cleanings(names)
     cleaned = list(texts)
@@ -113,7 +112,7 @@ def clean_texts(texts: Iterable[Text], names: Iterable[str]) -> list[Text]:
 
 
 def _without_said_again(texts: list[Text]) -> list[Text]:
-    # By id: a row that stands twice in a file is one text.
+    # By id: a row that appears twice in a file is one text.
     said = Counter(bare(body) for body in {text.text_id: text.body for text in texts}.values())
     return [
         replace(text, target=False) if text.target and said[bare(text.body)] > 1 else text

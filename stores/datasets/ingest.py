@@ -1,9 +1,9 @@
-"""Put the rows of a file into a store: streamed, with rejects, safe to repeat.
+"""Add the rows of a file to a store: streamed, with rejects, safe to repeat.
 
-All texts go through one `add` of the store, which batches them: so a user who is forgotten while a
-file is read does not come back with its next rows. A store tells texts apart by their content, so
-an ingest that was killed is resumed by running it again: what is there counts as duplicates and
-nothing is added twice. The rejects and the splits are written in the end, whole.
+All texts go through one `add` of the store, which batches them, so a user who is forgotten during
+the ingest does not come back with the next rows. A store identifies texts by their content: to
+resume a killed ingest, run it again; stored texts count as duplicates. Rejects and splits are
+written at the end, as whole files.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from ..types import Added, Text
 from .splits import Place, extend_splits, load_splits
 from .validation import Reject, Row
 
-_TELL_EVERY = 64  # rows: often enough for a progress bar, too seldom to cost anything
+_TELL_EVERY = 64  # rows: often enough for a progress bar, at no cost
 
 
 class TextSink(Protocol):
     """The part of a `TextStore` that an ingest needs."""
 
     async def add(self, texts: Iterable[Text]) -> Added:
-        """Keep the texts that are not there yet; they are iterated in a thread."""
+        """Add the texts that are not stored yet; they are iterated in a thread."""
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of the rows; `rows` is the next three added up.
+    """Counts of an ingest.
 
     Attributes:
         added: Texts that are new in the store.
-        duplicates: Texts that were in the store or stood in the file before.
+        duplicates: Texts that were in the store or earlier in the file.
         rejected: Rows that are no texts.
-        forgotten: Texts of users who were forgotten meanwhile: not kept, and not among `rows`.
-        targets: How many of the texts are targets.
-        shared_ids: How many of the texts bear an id that several people may bear.
-        rejects_file: Where the rejects are listed; None where there are none, or no place for them.
-        first_reject: The first of them, for the warning.
+        forgotten: Texts of users who were forgotten meanwhile: not stored, and not in `rows`.
+        targets: Texts that are targets.
+        shared_ids: Texts whose user id may belong to several people.
+        rejects_file: File of the rejects; None where there are none, or no file was given.
+        first_reject: The first reject, for the warning.
     """
 
     added: int
@@ -57,7 +57,7 @@ class Ingested:
 
     @property
     def rows(self) -> int:
-        """Rows that were dealt with."""
+        """Added, duplicate and rejected rows."""
         return self.added + self.duplicates + self.rejected
 
 
@@ -73,12 +73,11 @@ async def ingest(
 
     Args:
         store: Where the texts go.
-        rows: What a reader yields; read in a thread.
-        progress: Told in that thread, now and then, how many rows have been read.
-        rejects_file: Where the rejects are listed, one JSON object a line, if there are any; a
-            file of that name is replaced.
-        splits_file: Where the splits are kept; the topics of these rows are dealt as one data set
-            if there are targets among them (see `splits`).
+        rows: The rows of a reader; read in a thread.
+        progress: Called in that thread with the number of rows read so far.
+        rejects_file: File for the rejects, one JSON object a line; an existing one is replaced.
+        splits_file: File of the splits; the topics of these rows are assigned as one data set if
+            there are targets among them (see `splits`).
 
     Returns:
         The counts.
@@ -87,7 +86,7 @@ async def ingest(
         StoreError: The store cannot be written, or the splits in the file are damaged.
         OSError: The rejects or the splits cannot be written.
     """
-    if splits_file is not None:  # a damaged one has to be known before anything is written
+    if splits_file is not None:  # a damaged file must be found before anything is written
         await asyncio.to_thread(load_splits, splits_file)
     sieve = _Sieve(rows, progress, rejects_file, deals=splits_file is not None)
     added = await store.add(iter(sieve))
@@ -109,10 +108,11 @@ async def ingest(
 
 
 def place_rejects_file(uri: str, source: Path) -> Path:
-    """Return where the rejects of a file go by default: beside the store, named after both.
+    """Return the default file of the rejects: next to the store, named after both.
 
     Args:
-        uri: The store; one that is no folder (`s3://...`) has its rejects in the working folder.
+        uri: The store; for one that is no folder (`s3://...`), the rejects go to the working
+            folder.
         source: The file that is read.
     """
     store = local_root(uri)
@@ -121,7 +121,7 @@ def place_rejects_file(uri: str, source: Path) -> Path:
 
 
 class _Sieve:
-    """Lets texts through, and keeps count of what goes by and a list of what does not."""
+    """Passes texts on, counts them, and lists the rejects."""
 
     def __init__(
         self,

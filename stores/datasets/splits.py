@@ -1,21 +1,19 @@
-"""The one place that divides people for learning and measuring.
+"""Divide users and topics into splits for training and evaluation, and keep the assignment.
 
-Targets go to `train`, `gate` and `report` as 12 : 3 : 5, whole topics at a time, so that nothing is
-learnt about a topic that is measured on. The topics of one data set are dealt like cards, those
-with the most targets first, each to the split that is farthest below its share. (A plain hash of
-the topic gave `report` between 99 and 1,043 of 2,500 targets on a set whose largest topic holds
-704.) Topics without targets go by hash. A user goes where the topic of the user's target went, one
-without a target where most of the user's texts went, and in a store without targets by hash.
+Targets go to `train`, `gate` and `report` as 12 : 3 : 5, by whole topics, so that nothing is
+trained on a topic that is evaluated. The topics of a data set are assigned in order of their
+targets, each to the split that is farthest below its share. (A plain hash of the topic gave
+`report` between 99 and 1,043 of 2,500 targets on a set whose largest topic holds 704.) Topics
+without targets go by hash. A user belongs to the split of the target's topic, one without a target
+to that of most of their texts; in a store without targets all go by hash.
 
-What was dealt is kept (`split_files`) and never moves; a user or topic that is not in it goes by
-hash.
-
-Keep what was dealt: one JSON file a store, beside its tables, with the splits by namespace.
+The assignment is kept in one JSON file a store and never changes; a user or topic that is not in it
+goes by hash.
 
     {"version": 1, "namespaces": {"default": {"topics": {...}, "users": {...}}}}
 
-Users stand there as hashes of their ids. The file is replaced as a whole under a lock, so that it
-is never half written and two writers never lose each other's part.
+Users are stored as hashes of their ids. The file is replaced atomically under a lock, so that two
+writers never lose each other's part.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ SHARES: Mapping[Split, int] = {"train": 12, "gate": 3, "report": 5}
 
 
 class Place(NamedTuple):
-    """What dealing has to know of a text."""
+    """The part of a text that decides its split."""
 
     user_id: str
     topic_id: str
@@ -51,42 +49,42 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, text: Text) -> Place:
-        """Return a text's place; ids are interned, for a file names each many times."""
+        """Return a text's place; ids are interned, since a file repeats each many times."""
         return cls(sys.intern(text.user_id), sys.intern(text.topic_id), text.target)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Who and what belongs to which split, in one namespace of one store.
+    """The splits of one namespace of one store.
 
     Attributes:
-        topics: The split of each topic that was dealt.
-        users: The split of each user of the texts that were dealt, by `user_key`.
+        topics: The split of each assigned topic.
+        users: The split of each assigned user, by `user_key`.
     """
 
     topics: Mapping[str, Split] = field(default_factory=dict)
     users: Mapping[str, Split] = field(default_factory=dict)
 
     def of_topic(self, topic_id: str) -> Split:
-        """Return the split of a topic; one that was not dealt goes by hash."""
+        """Return the split of a topic; an unassigned one goes by hash."""
         return self.topics.get(topic_id) or split_by_hash(topic_id)
 
     def of_user(self, user_id: str) -> Split:
-        """Return the split of a user; one who was not there at the dealing goes by hash."""
+        """Return the split of a user; an unassigned one goes by hash."""
         return self.users.get(user_key(user_id)) or split_by_hash(user_id)
 
     def may_train(self, user_id: str, topic_id: str) -> bool:
-        """Say whether a text may train something: only if its user *and* its topic may.
+        """Return whether a text may be trained on: only if its user *and* its topic are in `train`.
 
         Args:
-            user_id: Who wrote it.
-            topic_id: What it is about; "" (not known) leaves it to the user alone.
+            user_id: The author.
+            topic_id: The topic; "" (unknown) lets the user decide.
         """
         by_topic = "train" if topic_id == "" else self.of_topic(topic_id)
         return by_topic == "train" and self.of_user(user_id) == "train"
 
     def without_user(self, user_id: str) -> Splits:
-        """Return the same splits without a user who is to be forgotten."""
+        """Return the splits without a forgotten user."""
         key = user_key(user_id)
         return replace(self, users={user: s for user, s in self.users.items() if user != key})
 
@@ -94,23 +92,23 @@ class Splits:
     def fingerprint(self) -> str:
         """Twelve hex digits for artefacts, so that a bench can refuse those of another split.
 
-        The topics alone decide it: users follow from them, and one who is forgotten must not
-        make every artefact unfit.
+        Only the topics count: users follow from them, and forgetting one must not make every
+        artefact unfit.
         """
         lines = "\n".join(f"{topic}\x1f{split}" for topic, split in sorted(self.topics.items()))
         return hashlib.sha1(lines.encode()).hexdigest()[:12]
 
 
 def deal(places: Iterable[Place], earlier: Splits | None = None) -> Splits:
-    """Deal the topics and users of one data set.
+    """Assign the topics and users of one data set.
 
     Args:
         places: The texts of the data set.
-        earlier: What was dealt before; nothing in it moves.
+        earlier: The splits so far; nothing in them changes.
 
     Returns:
-        The earlier splits with what is new. Where neither has a target it is the earlier one: all
-        goes by hash then, and there is nothing to keep.
+        The earlier splits with new topics and users. Where neither has a target, the earlier ones:
+        then all go by hash, and there is nothing to keep.
     """
     known = earlier or Splits()
     found = list(places)
@@ -134,7 +132,7 @@ def latest_as_targets(texts: Iterable[Text]) -> list[Text]:
 
     Returns:
         The same texts in the same order; by time, then by position in the file, then by content.
-        A marked one has another `text_id`, for a target is another thing than history.
+        A target has another `text_id` than the same text as history.
     """
     kept = list(texts)
     latest: dict[tuple[str, str], Text] = {}
@@ -156,12 +154,12 @@ def split_by_hash(name: str) -> Split:
 
 
 def user_key(user_id: str) -> str:
-    """Return what a user is called in the splits, so that a file of them names nobody."""
+    """Return the key of a user in the splits: a hash, so that the file names nobody."""
     return hash_of(user_id)[:16]
 
 
 def hash_of(name: str) -> str:
-    """Return the sha1 of an id in hex: the order that ties are broken by."""
+    """Return the sha1 of an id in hex, which also breaks ties."""
     return hashlib.sha1(name.encode()).hexdigest()
 
 
@@ -180,7 +178,7 @@ def _deal_topics(targets: Counter[str], known: Mapping[str, Split]) -> dict[str,
     for topic in sorted(targets, key=lambda topic: (-targets[topic], hash_of(topic))):
         if topic in known:
             continue
-        # Multiplied out to whole numbers: a tie must not hang on the last bit of a fraction.
+        # In whole numbers: a tie must not depend on rounding.
         parts = sum(SHARES.values())
         split = max(SPLITS, key=lambda split: whole * SHARES[split] - held[split] * parts)
         dealt[topic] = split
@@ -228,7 +226,7 @@ class SplitsError(StoreError):
 
 
 def find_splits_file(uri: str) -> Path | None:
-    """Return where the splits of a store are kept, or None for one that is no folder (`s3://`).
+    """Return the file of a store's splits; None for a store that is no folder (`s3://`).
 
     Args:
         uri: The store.
@@ -238,7 +236,7 @@ def find_splits_file(uri: str) -> Path | None:
 
 
 def load_splits(path: Path, namespace: str = "default") -> Splits:
-    """Return the splits of a namespace; empty ones (all goes by hash) where nothing was dealt.
+    """Return the splits of a namespace; empty ones (all by hash) where there are none.
 
     Raises:
         SplitsError: The file is damaged or of another version.
@@ -247,7 +245,7 @@ def load_splits(path: Path, namespace: str = "default") -> Splits:
 
 
 def extend_splits(path: Path, namespace: str, places: Iterable[Place]) -> Splits:
-    """Deal one data set on top of what is kept, keep the outcome and return it.
+    """Assign one data set in addition to the kept splits, keep the result and return it.
 
     Raises:
         SplitsError: The file is damaged or of another version.
@@ -261,9 +259,9 @@ def extend_splits(path: Path, namespace: str, places: Iterable[Place]) -> Splits
 
 
 def forget_split(path: Path, namespace: str, user_id: str) -> bool:
-    """Remove a user from the splits; say whether there was something to remove.
+    """Remove a user from the splits; return whether the user was in them.
 
-    A user who comes back is dealt again by the topics of what comes back.
+    A user who comes back is assigned again by the topics of the new texts.
 
     Raises:
         SplitsError: The file is damaged or of another version.
@@ -319,5 +317,5 @@ def _write(path: Path, namespace: str, splits: Splits) -> None:
 def _damaged(path: Path) -> SplitsError:
     return SplitsError(
         f"{path} is damaged: expected the splits that patlm wrote; "
-        "bring it back from a copy (another dealing would not fit what was trained)"
+        "restore it from a copy (another assignment would not fit what was trained)"
     )

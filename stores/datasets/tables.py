@@ -1,7 +1,7 @@
 """Read files of one text a row: JSON lines (our own and Amazon's) and CSV.
 
-Rows are streamed, a file of any size takes the memory of one. The first column found of each
-line below is read, whatever else a row holds is left alone:
+Rows are streamed, so a file of any size takes the memory of one row. The first column found of each
+line below is read, other columns are ignored:
 
     user       user_id, user, author                  needed
     text       text, body                             needed
@@ -10,8 +10,8 @@ line below is read, whatever else a row holds is left alone:
     rating     rating                                 1 to 5
     time       timestamp, time                        seconds or milliseconds since 1970, ISO date
     language   language                               ISO 639-1 code
-    target     target                                 whether a benchmark wants it written
-    shared id  shared_id                              whether several people bear the user's id
+    target     target                                 whether a benchmark has to write it
+    shared id  shared_id                              whether several people share the user's id
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ AMAZON_TOPIC = frozenset({"parent_asin", "asin"})
 
 _LONGEST_LINE = 4_000_000  # bytes; 100,000 characters take 1.2 million at the most, as \ud83d\ude00
 _DELIMITERS = ",;\t"
-_MARK = b"\xef\xbb\xbf"  # the byte order mark that spreadsheets put before a table
+_MARK = b"\xef\xbb\xbf"  # the byte order mark of spreadsheets
 
 
 def read_table_row(row: dict[str, Any], defaults: Defaults, position: int) -> Text:
@@ -88,7 +88,7 @@ def read_json_lines(
 
     Args:
         path: The file.
-        advance: Told the bytes read so far.
+        advance: Called with the bytes read so far.
     """
     for line, data, whole in _read_lines(path, advance):
         if not data.strip():
@@ -106,7 +106,7 @@ def read_csv(
 
     Args:
         path: The file; its first record names the columns.
-        advance: Told the bytes read so far.
+        advance: Called with the bytes read so far.
     """
     header, delimiter = read_csv_header(path)
     # strict: a lost quote is an error, instead of one long text out of several people's.
@@ -166,7 +166,7 @@ def _parse_line(line: int, data: bytes) -> dict[str, Any] | Reject:
 
 def _decode(path: Path, advance: Advance | None) -> Iterator[str]:
     for _, data, _ in _read_lines(path, advance):
-        # Bad bytes become lone surrogates, which `build_text` rejects where they stand.
+        # Bad bytes become lone surrogates, which `build_text` rejects.
         yield data.decode(errors="surrogateescape")
 
 
