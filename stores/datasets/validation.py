@@ -1,7 +1,7 @@
-"""What a reader is and yields: a text or a reject for each row, and the checks that decide.
+"""Formats, and the validation of rows: each becomes a text or a reject.
 
-A reject says where its row stands and what is wrong with it, but does not hold the row: it goes
-to a file that `forget` does not know, and the row still stands in the file that was read.
+A reject names the place of its row and the fault, but does not hold the row: rejects go to a file
+that `forget` does not know, and the row is still in the source file.
 
 User ids can be display names, which several people may bear. Two of the PGraphRAG sets have them:
 `Anonymous` wrote 113 texts there and `John` 49. An id counts as a display name where it is one
@@ -61,7 +61,7 @@ _KINDS = {bool: "a truth value", int: "a number", float: "a number", list: "a li
 
 
 class FormatError(StoreError):
-    """A file that cannot be read at all: not there, empty, or of another format."""
+    """A file that cannot be read at all: missing, empty, or of another format."""
 
 
 class BadRow(ValueError):
@@ -70,12 +70,12 @@ class BadRow(ValueError):
 
 @dataclass(frozen=True)
 class Reject:
-    """A row that was not taken.
+    """A rejected row.
 
     Attributes:
-        line: Where it begins in the file, counted from 1.
-        reason: What is wrong with it.
-        place: Its path inside a JSON list as `jq` would take it (`.[3].profile[0]`), else "".
+        line: Its first line in the file, from 1.
+        reason: The fault.
+        place: Its path inside a JSON list in the syntax of `jq` (`.[3].profile[0]`), else "".
     """
 
     line: int
@@ -95,7 +95,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the rows of a file do not say themselves."""
+    """Values for rows that do not have their own."""
 
     namespace: str = "default"
     language: str = "en"
@@ -107,7 +107,7 @@ class Head:
 
     Attributes:
         path: The file.
-        listed: Whether it is one JSON list; otherwise it is looked at line by line.
+        listed: Whether it is one JSON list; otherwise it is read line by line.
         row: One of its first JSON objects; None where there is none.
     """
 
@@ -126,7 +126,7 @@ def _no_check(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Format:
-    """A format of files of texts: all that the program knows of it.
+    """A format of files of texts; the one place for all facts about it.
 
     Attributes:
         name: As `--format` takes it.
@@ -164,14 +164,14 @@ def build_text(
     Args:
         defaults: The namespace, and the language where the row has none.
         user_id: A string or an integer.
-        body: The text; kept with the white space that it was written with.
+        body: The text; its white space is kept.
         topic_id: A string, an integer or nothing.
         title: A string or nothing.
         rating: From 1 to 5, as a number or its digits, or nothing.
         timestamp: Seconds or milliseconds since 1970, an ISO date or time, or nothing.
         language: An ISO 639-1 code or nothing.
         target: Whether it is a benchmark's target: a truth value or nothing.
-        shared_id: Whether several people bear the id; nothing: as the id looks.
+        shared_id: Whether several people share the id; nothing: decided by `is_display_name`.
         position: Its place in the file.
 
     Raises:
@@ -256,7 +256,7 @@ def _read_date(value: object) -> int | None:
         moment = datetime.fromisoformat(value.strip())
     except ValueError:
         return None
-    if moment.tzinfo is None:  # local time would give the same file other times elsewhere
+    if moment.tzinfo is None:  # local time would depend on the machine
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)
 
