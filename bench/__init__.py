@@ -1,1 +1,1 @@
-"""Is it true, is it fast: what measures the system (see `bench/loop.py`)."""
+"""Benches: how fast the system is, and how good its encoders, graph and evidence are."""

@@ -1,13 +1,9 @@
-"""Does the style encoder tell people apart? Every figure of `patlm bench encoder`.
+"""Does the style encoder recognise people? Every figure of `patlm bench encoder`.
 
 Cross-fitted: people in two halves x topics in two halves, each triplet scored by a model that saw
-neither its people nor its topics. Rivals see all texts of a file at once (who wrote them they never
-see), and each stands with the setting that does best: what they gain by it makes the encoder's lead
-the smaller.
-
-How many texts a second the style encoder reads, beside MiniLM on the same texts.
-
-Vectors and counts of certain texts, made once: a bench goes over the same texts many times.
+neither its people nor its topics. The rivals (`encoder_rivals`) see all texts of a file at once
+(never their authors), each with its best setting, which makes the encoder's lead a lower bound.
+Its speed is compared with MiniLM's on the same texts.
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
-from ..evaluation.scores.statistics import interval
+from ..evaluation.scores.statistics import ci95
 from ..models.encoders.style import Count, StyleEncoder, count_texts
 from ..stores.datasets.formats import read_texts
 from ..stores.datasets.sample import sample_corpus
@@ -38,95 +34,17 @@ from ..training.style_encoder.train import StyleSettings, train_style
 from ..training.style_encoder.triplets import Halves, Rows, Triplets, make_triplets
 from .encoder_rivals import COMPONENTS, Rival, char_tfidf, measure_neighbours, rivals
 
-TEXTS = 256
-REPEATS = 3
-"""Turns of each encoder, one after the other, so that both meet the same hours of the machine."""
-
-
-def measure_speed(
-    data: str, bodies: Sequence[str], ours: Encoder, minilm: Encoder
-) -> dict[str, Any]:
-    """Encode the same texts by turns.
-
-    Args:
-        data: What the texts are of.
-        bodies: The first `TEXTS` are taken.
-        ours: The style encoder; trained and untrained form do the same work.
-        minilm: The reference.
-
-    Returns:
-        `data`, `texts`, `patlm_per_s` and `minilm_per_s` (medians, texts a second), and `ratio`,
-        the median of patlm / minilm over the turns.
-    """
-    chosen = list(bodies[:TEXTS])
-    ours.encode(chosen[:8])  # what is loaded at the first call is no part of the speed
-    minilm.encode(chosen[:8])
-    turns = [(_per_second(ours, chosen), _per_second(minilm, chosen)) for _ in range(REPEATS)]
-    return {
-        "data": data,
-        "texts": len(chosen),
-        "patlm_per_s": round(statistics.median(mine for mine, _ in turns), 1),
-        "minilm_per_s": round(statistics.median(theirs for _, theirs in turns), 1),
-        "ratio": round(statistics.median(mine / theirs for mine, theirs in turns), 2),
-    }
-
-
-def _per_second(encoder: Encoder, bodies: Sequence[str]) -> float:
-    started = time.perf_counter()
-    encoder.encode(bodies)
-    return len(bodies) / (time.perf_counter() - started)
-
-
-class KnownVectors:
-    """A `stores.records.Encoder` of certain texts only, which other processes can be handed."""
-
-    def __init__(self, encoder: Encoder, texts: Sequence[str]) -> None:
-        """Embed the texts by an encoder that stays here."""
-        self.version, self.dimension = encoder.version, encoder.dimension
-        self._place = {text: at for at, text in enumerate(dict.fromkeys(texts))}
-        self._rows = encoder.encode(list(self._place))
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit row a text, shape (len(texts), dimension).
-
-        Raises:
-            KeyError: A text is none of those that were embedded.
-        """
-        return self._rows[[self._place[text] for text in texts]]
-
-
-class RememberedCounts:
-    """A `models.style_modules.Count` that has counted some texts; others it counts as they come."""
-
-    def __init__(self, texts: Iterable[str], *, jobs: int = 1) -> None:
-        """Count texts, in as many processes as there are jobs."""
-        every = list(dict.fromkeys(texts))
-        parts = [every[begin : begin + PART] for begin in range(0, len(every), PART)]
-        counted = Parallel(n_jobs=jobs)(delayed(_counted)(part) for part in parts)
-        self._place = {text: at for at, text in enumerate(every)}
-        # Not tensors: joblib hands large arrays to other processes without copying them.
-        self._rows = {name: np.concatenate([part[name] for part in counted]) for name in counted[0]}
-
-    def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Return a row of counts a text."""
-        if not all(text in self._place for text in texts):
-            return count_texts(texts)
-        at = [self._place[text] for text in texts]
-        return {name: torch.from_numpy(rows[at]) for name, rows in self._rows.items()}
-
-
-PART = 1_000
-
-
-def _counted(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-    return {name: rows.numpy() for name, rows in count_texts(texts).items()}
-
-
 Say = Callable[[str], None]
 
 SEEDS = (0, 1, 2)
 SETTINGS = StyleSettings(epochs=20)
-"""All epochs are run: a fold has no people to spare for a gate."""
+"""All epochs are run: a fold has too few people for a gate."""
+
+PART = 1_000
+
+SPEED_TEXTS = 256
+SPEED_REPEATS = 3
+"""Turns of each encoder, alternating, so that a drift of the machine affects both."""
 
 OURS = "patlm"
 UNTRAINED = "patlm_untrained"
@@ -137,19 +55,19 @@ Means = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class DataSet:
+class FileTexts:
     """One file.
 
     Attributes:
-        name: The file's name less `_dev` or `_test`.
-        texts: What can be read of it.
-        elsewhere: Texts of the other files and of the sample corpus by other people on other
-            topics, for folds whose own people are too few to learn from.
+        name: The file's name without `_dev` or `_test`.
+        texts: Its valid texts.
+        other_texts: Texts of the other files and of the sample corpus by other people on other
+            topics, for folds with too few people to train on.
     """
 
     name: str
     texts: Sequence[Text]
-    elsewhere: Sequence[Text]
+    other_texts: Sequence[Text]
 
 
 def measure_encoder(
@@ -164,10 +82,10 @@ def measure_encoder(
 
     Args:
         files: Of any format that is ingested.
-        topic: MiniLM, the rival that goes by what texts are about, and the stores' topic encoder.
-        seeds: Of what is drawn and trained; an author's accuracies are averaged over them.
-        jobs: Processes that train side by side.
-        say: Told of each part.
+        topic: MiniLM: the rival by subject, and the stores' topic encoder.
+        seeds: Random seeds of sampling and training; an author's accuracies are averaged over them.
+        jobs: Processes that train in parallel.
+        say: Called with each step.
 
     Raises:
         FormatError: A file is of no known format.
@@ -202,8 +120,8 @@ def measure_encoder(
     }
 
 
-def read_data_sets(files: Sequence[Path]) -> list[DataSet]:
-    """Read files, each with what the others and the sample corpus hold of other people.
+def read_data_sets(files: Sequence[Path]) -> list[FileTexts]:
+    """Read files, each with the texts of other people in the others and the sample corpus.
 
     Raises:
         FormatError: A file is of no known format.
@@ -213,17 +131,17 @@ def read_data_sets(files: Sequence[Path]) -> list[DataSet]:
     for name, texts in read.items():
         users, topics = {text.user_id for text in texts}, {text.topic_id for text in texts}
         others = [each for other, each in read.items() if other != name]
-        elsewhere = [
+        other_texts = [
             text
             for text in chain(*others, _texts_of(sample_corpus()))
             if text.user_id not in users and text.topic_id not in topics
         ]
-        found.append(DataSet(name, texts, elsewhere))
+        found.append(FileTexts(name, texts, other_texts))
     return found
 
 
 def without_spacing(text: str) -> str:
-    """Return a text with one space after each word and mark, none before a mark, and no lines."""
+    """Return a text on one line, with one space after each word and mark, none before a mark."""
     return " ".join(re.sub(r"\s*([,;:.!?]+)\s*", r"\1 ", text).split())
 
 
@@ -232,7 +150,7 @@ def _texts_of(file: Path) -> list[Text]:
 
 
 def _measure(
-    data: DataSet, minilm: Rival, seeds: Sequence[int], count: Count, jobs: int, say: Say
+    data: FileTexts, minilm: Rival, seeds: Sequence[int], count: Count, jobs: int, say: Say
 ) -> tuple[dict[str, Means], Counter[str]]:
     """Return each encoder's accuracy by author, and each author's triplets in all seeds."""
     halves = Halves.of(data.texts)
@@ -243,12 +161,12 @@ def _measure(
         f"{counts.total()} triplets of {len(seeds)} seeds"
     )
     found: dict[str, Means] = {}
-    plain = replace(data, texts=_plain(data.texts), elsewhere=_plain(data.elsewhere))
+    plain = replace(data, texts=_plain(data.texts), other_texts=_plain(data.other_texts))
     ours = ((OURS, data, _trained), (UNTRAINED, data, _untrained), (NO_SPACING, plain, _trained))
     with parallel_config("loky", inner_max_num_threads=1):
         right = Parallel(n_jobs=jobs)(
             delayed(_cross_fitted)(
-                each.texts, halves, triplets, partial(fit, count, each.elsewhere, seed)
+                each.texts, halves, triplets, partial(fit, count, each.other_texts, seed)
             )
             for _, each, fit in ours
             for triplets, seed in zip(drawn, seeds, strict=True)
@@ -264,39 +182,41 @@ def _measure(
 
 
 def _neighbours(
-    data: DataSet, topic: Encoder, seed: int, count: Count, jobs: int, say: Say
+    data: FileTexts, topic: Encoder, seed: int, count: Count, jobs: int, say: Say
 ) -> dict[str, list[dict[str, Any]]]:
     say(f"{data.name}: style neighbours of held-out people")
     bodies = [text.body for text in data.texts]
     judge = char_tfidf(bodies, longest=4, components=min(COMPONENTS, len(bodies) - 1))
-    fit = partial(_trained, count, data.elsewhere, seed)
+    fit = partial(_trained, count, data.other_texts, seed)
     return measure_neighbours(data.name, data.texts, fit, topic, np.asarray(judge), jobs=jobs)
 
 
-def _speed(data: DataSet, topic: Encoder, say: Say) -> dict[str, Any]:
+def _speed(data: FileTexts, topic: Encoder, say: Say) -> dict[str, Any]:
     bodies = [text.body for text in data.texts]
     found = measure_speed(data.name, bodies, StyleEncoder.untrained(bodies), topic)
     say(f"{data.name}: patlm {found['patlm_per_s']:.0f} texts/s, {found['ratio']:.1f} x minilm")
     return found
 
 
-def _counted_triplets(sets: Sequence[DataSet], jobs: int, say: Say) -> RememberedCounts:
+def _counted_triplets(sets: Sequence[FileTexts], jobs: int, say: Say) -> RememberedCounts:
     """Count each text once, with and without its spacing."""
-    texts = [text for data in sets for text in (*data.texts, *data.elsewhere)]
+    texts = [text for data in sets for text in (*data.texts, *data.other_texts)]
     found = RememberedCounts((each.body for each in (*texts, *_plain(texts))), jobs=jobs)
     say(f"{len(texts)} texts are counted")
     return found
 
 
-def _trained(count: Count, elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
+def _trained(count: Count, other_texts: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
     settings = replace(SETTINGS, seed=seed)
     try:
         return train_style(seen, [], settings, count=count).encoder
     except TooFewAuthors:
-        return train_style([*seen, *elsewhere], [], settings, count=count).encoder
+        return train_style([*seen, *other_texts], [], settings, count=count).encoder
 
 
-def _untrained(count: Count, elsewhere: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
+def _untrained(
+    count: Count, other_texts: Sequence[Text], seed: int, seen: Sequence[Text]
+) -> Encoder:
     return StyleEncoder.untrained([text.body for text in seen], count)
 
 
@@ -310,13 +230,13 @@ def _cross_fitted(
     triplets: Triplets,
     fit: Callable[[Sequence[Text]], Encoder],
 ) -> NDArray[np.float64]:
-    """Return what is right of each triplet, each by the model of the opposite fold.
+    """Score each triplet (1 right, 0 wrong) with the model of the opposite fold.
 
     Args:
-        texts: All.
+        texts: All texts.
         halves: Of people and topics.
-        triplets: To be scored.
-        fit: Makes a model of the texts of one fold.
+        triplets: To score.
+        fit: Fits a model on the texts of one fold.
     """
     folds = np.array([halves.fold(text) for text in texts])
     right = np.zeros(len(triplets))
@@ -347,14 +267,13 @@ def _mean(means: Means) -> float:
 
 
 def _row(data: str, encoder: str, means: Means, triplets: int) -> dict[str, Any]:
-    low, high = interval(np.array(list(means.values())))
     return {
         "data": data,
         "encoder": encoder,
         "authors": len(means),
         "triplets": triplets,
         "accuracy": round(_mean(means), 4),
-        "ci95": [round(low, 4), round(high, 4)],
+        "ci95": ci95(list(means.values())),
     }
 
 
@@ -362,16 +281,84 @@ def _paired(data: str, means: Mapping[str, Means]) -> list[dict[str, Any]]:
     """Return the lead over each rival, author by author."""
     found = []
     for rival in means:
-        if rival in (OURS, NO_SPACING):
-            continue
-        gains = np.array([means[OURS][a] - means[rival][a] for a in sorted(means[OURS])])
-        low, high = interval(gains)
-        found.append(
-            {
-                "data": data,
-                "against": rival,
-                "gain": round(float(gains.mean()), 4),
-                "ci95": [round(low, 4), round(high, 4)],
-            }
-        )
+        if rival not in (OURS, NO_SPACING):
+            gains = np.array([means[OURS][a] - means[rival][a] for a in sorted(means[OURS])])
+            gain = round(float(gains.mean()), 4)
+            found.append({"data": data, "against": rival, "gain": gain, "ci95": ci95(gains)})
     return found
+
+
+class KnownVectors:
+    """A `stores.types.Encoder` of given texts only, which can be sent to other processes."""
+
+    def __init__(self, encoder: Encoder, texts: Sequence[str]) -> None:
+        """Embed the texts with an encoder that stays in this process."""
+        self.version, self.dimension = encoder.version, encoder.dimension
+        self._place = {text: at for at, text in enumerate(dict.fromkeys(texts))}
+        self._rows = encoder.encode(list(self._place))
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit row a text, shape (len(texts), dimension).
+
+        Raises:
+            KeyError: A text was not embedded.
+        """
+        return self._rows[[self._place[text] for text in texts]]
+
+
+class RememberedCounts:
+    """A `models.encoders.style.Count` with the counts of some texts; counts others on demand."""
+
+    def __init__(self, texts: Iterable[str], *, jobs: int = 1) -> None:
+        """Count texts, in one process for each job."""
+        every = list(dict.fromkeys(texts))
+        parts = [every[begin : begin + PART] for begin in range(0, len(every), PART)]
+        counted = Parallel(n_jobs=jobs)(delayed(_counted)(part) for part in parts)
+        self._place = {text: at for at, text in enumerate(every)}
+        # Arrays, not tensors: joblib shares large arrays with other processes without a copy.
+        self._rows = {name: np.concatenate([part[name] for part in counted]) for name in counted[0]}
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Return a row of counts a text."""
+        if not all(text in self._place for text in texts):
+            return count_texts(texts)
+        at = [self._place[text] for text in texts]
+        return {name: torch.from_numpy(rows[at]) for name, rows in self._rows.items()}
+
+
+def _counted(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    return {name: rows.numpy() for name, rows in count_texts(texts).items()}
+
+
+def measure_speed(
+    data: str, bodies: Sequence[str], ours: Encoder, minilm: Encoder
+) -> dict[str, Any]:
+    """Encode the same texts with both encoders in turn.
+
+    Args:
+        data: Name of the data set.
+        bodies: The first `SPEED_TEXTS` are taken.
+        ours: The style encoder; trained and untrained forms do the same work.
+        minilm: The reference.
+
+    Returns:
+        `data`, `texts`, `patlm_per_s` and `minilm_per_s` (medians, texts a second), and `ratio`,
+        the median of patlm / minilm over the turns.
+    """
+    chosen = list(bodies[:SPEED_TEXTS])
+    ours.encode(chosen[:8])  # lazy loading is not part of the speed
+    minilm.encode(chosen[:8])
+    turns = [(_per_second(ours, chosen), _per_second(minilm, chosen)) for _ in range(SPEED_REPEATS)]
+    return {
+        "data": data,
+        "texts": len(chosen),
+        "patlm_per_s": round(statistics.median(mine for mine, _ in turns), 1),
+        "minilm_per_s": round(statistics.median(theirs for _, theirs in turns), 1),
+        "ratio": round(statistics.median(mine / theirs for mine, theirs in turns), 2),
+    }
+
+
+def _per_second(encoder: Encoder, bodies: Sequence[str]) -> float:
+    started = time.perf_counter()
+    encoder.encode(bodies)
+    return len(bodies) / (time.perf_counter() - started)

@@ -1,14 +1,12 @@
-"""What a style encoder is measured against: subject, character n-grams, stylometry, length.
+"""What the style encoder is compared with, and whether its neighbours write alike.
 
-Each makes unit rows of texts, so that a cosine compares two; where a rival has settings, the bench
-takes the one that does best.
+Rivals are subject (MiniLM), character n-grams, stylometry and length; each makes unit rows of
+texts, and the bench takes the best of its settings.
 
-Do people who write alike, as the encoder has it, write like what a person writes next?
-
-Everybody's latest text (or the benchmark's target) is hidden; the store is asked for people who
-write like the rest of that person's texts, and what it brings is compared with the hidden text by
-a judge that retrieves nothing. Each person is asked for with an encoder that saw neither the person
-nor the topic.
+Neighbours: everybody's latest text (or the benchmark's target) is hidden, the store is searched for
+people who write like the rest of that person's texts, and their texts are compared with the hidden
+one by a judge that plays no part in the search. The encoder of a search saw neither the person nor
+the topic.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from tempfile import TemporaryDirectory
@@ -29,15 +26,16 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from ..evaluation.scores.statistics import interval
+from ..evaluation.scores.statistics import ci95
 from ..models.encoders.style import LEAST_SPREAD
 from ..models.encoders.style_features import count_style
 from ..stores.datasets.splits import latest_as_targets
 from ..stores.search.request import Choice, Take
 from ..stores.texts.arrow import unit
 from ..stores.texts.store import TextStore
-from ..stores.types import Embedded, Encoder, History, Text, Vectors
+from ..stores.types import Embedded, Encoder, Text, Vectors
 from ..training.style_encoder.triplets import FOLDS, Halves, Rows
+from .evidence.requests import cut
 
 Rival = Callable[[Sequence[str]], Rows]
 
@@ -50,7 +48,7 @@ def char_tfidf(bodies: Sequence[str], *, longest: int, components: int | None = 
     Args:
         bodies: The texts.
         longest: Characters of the longest n-grams; the shortest have one.
-        components: Dimensions they are brought down to (truncated SVD); None: as they are, sparse.
+        components: Dimensions of the truncated SVD; None: sparse rows without it.
     """
     tfidf = TfidfVectorizer(
         analyzer="char", ngram_range=(1, longest), lowercase=False, sublinear_tf=True, min_df=2
@@ -79,10 +77,10 @@ def length(bodies: Sequence[str]) -> Vectors:
 
 
 def rivals(minilm: Rival) -> Mapping[str, Sequence[Rival]]:
-    """Return the settings of each rival by its name.
+    """Return the settings of each rival by name.
 
     Args:
-        minilm: Makes unit rows of what texts are about.
+        minilm: Makes unit rows of the texts' subjects.
     """
     return {
         "minilm": [minilm],
@@ -103,10 +101,10 @@ def _unit(rows: NDArray[np.floating]) -> Vectors:
 
 TAKES: tuple[Take, ...] = ("aligned", "random", "anti_aligned")
 CUTS: Mapping[str, int | None] = {"0": 0, "1": 1, "3": 3, "all": None}
-"""Own texts that are known, the latest first; None: all."""
+"""Number of own texts known, the latest first; None: all."""
 
 K = 4
-"""Texts that are brought in, as in the loop."""
+"""Texts that are retrieved, as in the loop."""
 
 Fit = Callable[[Sequence[Text]], Encoder]
 Key = tuple[str, Take]
@@ -124,16 +122,15 @@ def measure_neighbours(
     """Measure one file.
 
     Args:
-        name: What the rows are called; those of display names get `-shared_id` after it.
-        texts: All of it.
-        fit: Makes a style encoder of the texts of one fold.
-        topic: The store's topic encoder. It is asked for the bodies alone: a search by style goes
-            by topics' names.
+        name: Of the rows; those of display names get the suffix `-shared_id`.
+        texts: All texts of the file.
+        fit: Fits a style encoder on the texts of one fold.
+        topic: The store's topic encoder; embeds bodies only, because style search uses topic ids.
         judge: Unit rows of the texts by another encoder, shape (texts, dimension).
-        jobs: Processes that ask side by side; with several, `fit` and `topic` are handed to them.
+        jobs: Processes in parallel; with several, `fit` and `topic` are sent to them.
 
     Returns:
-        `rows` (mean cosine of what was brought in to the hidden text) and `paired` (differences
+        `rows` (mean cosine of the retrieved texts to the hidden text) and `paired` (differences
         of the same people).
     """
     marked = list(texts) if any(text.target for text in texts) else latest_as_targets(texts)
@@ -188,11 +185,11 @@ async def _ask_all(
 async def _ask(
     store: TextStore, style: Encoder, text: Text, vector_of: Mapping[str, NDArray[np.float32]]
 ) -> dict[Key, float]:
-    """Return the mean cosine to the hidden text of what each strategy brings, by cut and take."""
+    """Return the mean cosine of the retrieved texts to the hidden text, by cut and take."""
     whole = await store.history(text.namespace, text.user_id, topic_id=text.topic_id)
     found = {}
-    for cut, known in CUTS.items():
-        history = _cut(whole, known)
+    for kind, known in CUTS.items():
+        history = cut(whole, range(len(whole.texts))[:known])
         if history.texts:
             query = unit(history.style.mean(axis=0))
         elif known == 0 and text.title:
@@ -205,31 +202,21 @@ async def _ask(
             )
             near = [vector_of[hit.text.text_id] @ vector_of[text.text_id] for hit in hits.hits]
             if near:
-                found[cut, take] = float(np.mean(near))
+                found[kind, take] = float(np.mean(near))
     return found
-
-
-def _cut(history: History, known: int | None) -> History:
-    return replace(
-        history,
-        texts=history.texts[:known],
-        style=history.style[:known],
-        topic_vectors=history.topic_vectors[:known],
-    )
 
 
 def _rows(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
     rows = []
-    for (cut, take), cosines in sorted(found.items()):
-        low, high = interval(np.array(list(cosines.values())))
+    for (kind, take), cosines in sorted(found.items()):
         rows.append(
             {
                 "data": name,
-                "history": cut,
+                "history": kind,
                 "strategy": take,
                 "people": len(cosines),
                 "cosine": round(float(np.mean(list(cosines.values()))), 4),
-                "ci95": [round(low, 4), round(high, 4)],
+                "ci95": ci95(list(cosines.values())),
             }
         )
     return rows
@@ -238,23 +225,22 @@ def _rows(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str,
 def _paired(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
     pairs: tuple[tuple[Take, Take], ...] = (("aligned", "random"), ("random", "anti_aligned"))
     rows = []
-    for cut in CUTS:
+    for kind in CUTS:
         for one, other in pairs:
-            first, second = found.get((cut, one), {}), found.get((cut, other), {})
+            first, second = found.get((kind, one), {}), found.get((kind, other), {})
             both = sorted(first.keys() & second.keys())
             if not both:
                 continue
             gains = np.array([first[person] - second[person] for person in both])
-            low, high = interval(gains)
             rows.append(
                 {
                     "data": name,
-                    "history": cut,
+                    "history": kind,
                     "strategy": one,
                     "against": other,
                     "people": len(both),
                     "gain": round(float(gains.mean()), 4),
-                    "ci95": [round(low, 4), round(high, 4)],
+                    "ci95": ci95(gains),
                 }
             )
     return rows

@@ -203,7 +203,7 @@ def _random_scores(seed: int, links: Links) -> tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RatingQuestion:
     """One person's text on one topic, and the others who wrote on it.
 
     Attributes:
@@ -266,8 +266,8 @@ class People:
                 on = self._on_topic.setdefault(text.topic_id, {})
                 on.setdefault(text.user_id, []).append(place)
 
-    def ask(self, user_id: str, topic_id: str, least: int) -> Comparison | None:
-        """Return a comparison, or None where nothing can be compared.
+    def ask(self, user_id: str, topic_id: str, least: int) -> RatingQuestion | None:
+        """Return a question, or None where nothing can be compared.
 
         That is: the person did not rate the topic or has no other history, or fewer than `least`
         others rated it who also wrote on other topics.
@@ -285,7 +285,7 @@ class People:
             return None
         ratings = np.array([rated[user] for user in others])
         wrote = np.array([self._vectors[on[user]].sum(axis=0) for user in others])
-        return Comparison(
+        return RatingQuestion(
             user_id,
             {
                 name: [align(history, others, self._users, each, [topic_id]) for each in own]
@@ -296,15 +296,15 @@ class People:
             np.array([len(self._users.edges(user)) for user in others], np.float64),
         )
 
-    def ask_all(self, splits: Splits, least: int) -> list[Comparison]:
-        """Return the comparisons of the people of `report`, on any topic."""
+    def ask_all(self, splits: Splits, least: int) -> list[RatingQuestion]:
+        """Return the questions of the people of `report`, on any topic."""
         asked = [
             self.ask(user, topic, least)
             for topic, on in sorted(self._on_topic.items())
             for user in sorted(on)
             if splits.of_user(user) == "report"
         ]
-        return [comparison for comparison in asked if comparison is not None]
+        return [question for question in asked if question is not None]
 
     def _rating(self, places: Sequence[int]) -> float:
         given = [self._texts[place].rating for place in places]
@@ -323,26 +323,26 @@ class People:
 
 
 def nearest(
-    comparisons: Sequence[Comparison], scores: Sequence[Means] | None, count: int, seed: int
+    questions: Sequence[RatingQuestion], scores: Sequence[Means] | None, count: int, seed: int
 ) -> Found:
     """Return the mean `rating` and `wording` of the others with the highest scores, by person.
 
     Args:
-        comparisons: At least one.
-        scores: Of the others, one array a comparison; NaN counts as the mean of what is known.
+        questions: At least one.
+        scores: Of the others, one array a question; NaN counts as the mean of what is known.
             None: everybody on the topic, which is the expectation of a random choice.
         count: How many are taken.
         seed: Random seed of the order of ties.
     """
     random = np.random.default_rng(seed)
-    taken = [np.arange(len(comparison.rating)) for comparison in comparisons]
+    taken = [np.arange(len(question.rating)) for question in questions]
     for at, given in enumerate(scores or ()):
         known = given[~np.isnan(given)]
         filled = np.nan_to_num(given, nan=known.mean() if len(known) else 0.0)
         order = random.permutation(len(given))
         taken[at] = order[np.argsort(-filled[order], kind="stable")][:count]
-    people = [comparison.user_id for comparison in comparisons]
-    pairs = list(zip(comparisons, taken, strict=True))
+    people = [question.user_id for question in questions]
+    pairs = list(zip(questions, taken, strict=True))
     return {
         "rating": person_means(people, [each.rating[rows].mean() for each, rows in pairs]),
         "wording": person_means(people, [each.wording[rows].mean() for each, rows in pairs]),
@@ -353,26 +353,26 @@ def _aligned(
     data: _Data, topic: Encoder, forms: Mapping[str, Sequence[GraphForm]], seeds: Sequence[int]
 ) -> Rows:
     """Return how near the ten most aligned are, by what aligns them, against everybody there."""
-    comparisons = People(data.texts, data.vectors, topic, forms).ask_all(data.splits, NEAREST + 1)
-    if not comparisons:
+    questions = People(data.texts, data.vectors, topic, forms).ask_all(data.splits, NEAREST + 1)
+    if not questions:
         return []
-    everybody = nearest(comparisons, None, NEAREST, seeds[0])
+    everybody = nearest(questions, None, NEAREST, seeds[0])
     found = {"random": everybody}
-    for by in comparisons[0].scores(0):
-        by_seed = [[each.scores(at)[by] for each in comparisons] for at in range(len(seeds))]
+    for by in questions[0].scores(0):
+        by_seed = [[each.scores(at)[by] for each in questions] for at in range(len(seeds))]
         found[by] = _mean(
             [
-                nearest(comparisons, scores, NEAREST, seed)
+                nearest(questions, scores, NEAREST, seed)
                 for scores, seed in zip(by_seed, seeds, strict=True)
             ]
         )
-    pool = float(np.median([len(comparison.rating) for comparison in comparisons]))
+    pool = float(np.median([len(question.rating) for question in questions]))
     return [
         {
             "data": data.name,
             "by": by,
             "people": len(near["rating"]),
-            "questions": len(comparisons),
+            "questions": len(questions),
             "pool": pool,
             "rating_agreement": _rounded(near["rating"]),
             "ci95": ci95(near["rating"]),

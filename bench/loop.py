@@ -1,9 +1,7 @@
-"""What the framework itself costs: the loop with instant models and stores, beside empty nodes.
+"""Cost of the framework: the loop with instant models and stores, against empty nodes.
 
-    patlm bench loop --json
-
-All of it runs alternately in one process, so that their ratio holds when the machine's speed
-drifts. Times are per iteration: one pass of six nodes.
+Both run alternately in one process, so that their ratio holds when the machine's speed drifts.
+Times are per iteration: one pass of six nodes.
 """
 
 from __future__ import annotations
@@ -36,11 +34,11 @@ class LoopTimes:
     """Milliseconds per iteration.
 
     Attributes:
-        framework_ms: p50 and p95 of the loop with instant models and stores, calls of models
-            excluded.
+        framework_ms: p50 and p95 of the loop with instant models and stores, without calls of
+            models.
         empty_graph_ms: The same of six empty nodes in the loop's shape.
-        model_calls_ms: What langchain-core adds to them: three calls of a model that generates
-            at once, one an iteration and role.
+        model_calls_ms: Overhead of langchain-core: three calls of an instant model, one for each
+            role.
         runs: Measured runs of each.
     """
 
@@ -56,7 +54,7 @@ class LoopTimes:
 
 
 def measure_loop(runs: int = 200) -> LoopTimes:
-    """Time the loop and the empty graph, run by run in turn.
+    """Time the loop and the empty graph alternately.
 
     Args:
         runs: Runs of each, after a warm-up.
@@ -104,7 +102,7 @@ def _p50_p95(values: Sequence[float]) -> dict[str, float]:
 
 
 class _PlainModel(BaseChatModel):
-    """Generates at once; all that a call takes is LangChain's own."""
+    """Answers instantly; the time of a call is LangChain's own."""
 
     @property
     def _llm_type(self) -> str:
@@ -130,7 +128,7 @@ class _PlainModel(BaseChatModel):
 
 
 class _InstantModel(_PlainModel):
-    """Answers at once, LangChain's part left out, and never the same: the loop must not settle."""
+    """Answers instantly without LangChain, never twice the same: the loop must not settle."""
 
     calls: int = 0
 
@@ -183,7 +181,7 @@ class _EmptyState(TypedDict):
 
 
 def _empty_graph() -> Any:
-    """Six nodes that do nothing, in the loop's shape, twice round."""
+    """Return a graph of six empty nodes in the loop's shape, two iterations."""
 
     async def nothing(state: _EmptyState) -> None:
         return None

@@ -1,7 +1,4 @@
-"""Draw what a bench found: a dot and its 95% interval for each row.
-
-Draw how long searches take over the number of texts.
-"""
+"""Plots of the benches: figures with their 95% intervals, and latencies of searches."""
 
 from __future__ import annotations
 
@@ -19,15 +16,15 @@ def plot_intervals(
     axis: str,
     chance: float | None = None,
 ) -> None:
-    """Write the picture; the ending of the file's name says in which format.
+    """Write a plot of a dot and its 95% interval for each row.
 
     Args:
         rows: Each with `data` (one group of dots each), the two keys below and `ci95`.
-        file: Where to.
-        series: The key that says what a dot is of; each has a colour.
+        file: To write; its suffix decides the format.
+        series: The key of the series; each has a colour.
         value: The key of the figure.
-        axis: What the figure is, with its unit.
-        chance: Where guessing would be, as a line.
+        axis: Label of the figure, with its unit.
+        chance: Value of guessing, drawn as a line.
     """
     from matplotlib.figure import Figure
 
@@ -59,12 +56,12 @@ MARKERS = {"style": "o", "preference": "s", "both": "D"}
 def plot_latency(
     rows: Sequence[Mapping[str, Any]], baselines: Sequence[Mapping[str, Any]], file: Path
 ) -> None:
-    """Write the picture: medians as lines, up to the 95th percentile as bands; both axes log.
+    """Write a plot of latency by number of texts: medians as lines, bands up to p95; log axes.
 
     Args:
-        rows: Of `bench retrieval`, of which those over all queries are drawn.
+        rows: Of `bench retrieval`; those over all queries are drawn.
         baselines: Of the same run.
-        file: Where to; the ending of its name says in which format.
+        file: To write; its suffix decides the format.
     """
     from matplotlib.figure import Figure
 

@@ -1,12 +1,12 @@
-"""Does our wiring cost anything? Our DPO run beside a bare TRL trainer, on the same pairs.
+"""Cost of our wiring of the trainer: our DPO run against a bare TRL trainer, on the same pairs.
 
 Both get the same `DPOConfig`, base model and new LoRA weights of one shape and seed. The bare one
-is what TRL's documentation shows: a base model, a `peft_config` and text columns. Ours has token
-ids, guards and checkpoints. They run in turn; the ratio is that of the medians. Their loss curves
-are compared in fp32, from runs of their own where the timed ones are in bf16.
+follows TRL's documentation: a base model, a `peft_config` and text columns. Ours has token ids,
+guards and checkpoints. They run alternately; the ratio is that of the medians. Their loss curves
+are compared in fp32, from separate runs where the timed ones are in bf16.
 
-The pairs are made of episodes, or of texts of the sample corpus where none are given; pairs whose
-text TRL would tokenise to other ids are left out, for both have to learn from the same ids.
+The pairs come from episodes, or from texts of the sample corpus; pairs whose text TRL would
+tokenise to other ids are left out, because both must learn from the same ids.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trl import DPOConfig, DPOTrainer
 
 Say = Callable[[str], None]
-"""Told what is being measured, and what was found."""
+"""Called with what is being measured, and what was found."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class TrainingSize:
     """How much is measured.
 
     Attributes:
-        pairs: That both learn from.
-        batch: Pairs at once.
+        pairs: Number of pairs that both learn from.
+        batch: Pairs of a batch.
         accumulation: Batches of a step.
-        repeats: Timed runs of each, in turn.
+        repeats: Timed runs of each, alternating.
     """
 
     pairs: int = 32
@@ -76,9 +76,9 @@ def measure_training(
     Args:
         model: A model's folder or hub id.
         dtype: "auto", "fp32" or "bf16", of the timed runs.
-        episodes: Shard or folder that pairs are made of; None: the sample corpus.
-        size: How much.
-        say: Told how far it is.
+        episodes: Shard or folder of the pairs' episodes; None: the sample corpus.
+        size: How much to measure.
+        say: Called with each step.
 
     Raises:
         TrainingError: There are too few pairs.
@@ -88,21 +88,21 @@ def measure_training(
     pairs = bench_pairs(open_base(model, dtype="fp32", device=device), episodes, size.pairs)
     with TemporaryDirectory() as folder:
         config = _config(size, device, chosen, Path(folder))
-        one = _Measured(model, device, pairs, Path(folder), say)
+        runner = _Runner(model, device, pairs, Path(folder), say)
         runs: dict[str, list[_Timed]] = {"bare": [], "ours": []}
         for repeat in range(size.repeats):
             for system in ("bare", "ours"):
-                runs[system].append(one.run(system, config, f"{repeat + 1} of {size.repeats}"))
+                runs[system].append(runner.run(system, config, f"{repeat + 1} of {size.repeats}"))
         exact = replace(config, dtype="fp32")
         first = {
-            system: found[0] if chosen == "fp32" else one.run(system, exact, "curve in fp32")
+            system: found[0] if chosen == "fp32" else runner.run(system, exact, "curve in fp32")
             for system, found in runs.items()
         }
     return _summary(runs, first, chosen, device, len(pairs), size)
 
 
-class _Measured:
-    """What both systems run on."""
+class _Runner:
+    """Runs either system on the same pairs."""
 
     def __init__(
         self, model: str, device: str, pairs: Sequence[Pair], folder: Path, say: Say
@@ -112,7 +112,7 @@ class _Measured:
         self._runs = 0
 
     def run(self, system: str, config: TrainConfig, what: str) -> _Timed:
-        """Run one system, and tell what came of it."""
+        """Run one system and report it."""
         from ..training.methods.dpo import dpo_arguments
         from ..training.trainer.quiet import quiet_training, silence
 
@@ -161,13 +161,13 @@ def _build_bare(base: Base, pairs: Sequence[Pair], arguments: DPOConfig, place: 
 
 
 def bench_pairs(base: Base, episodes: Path | None, number: int) -> list[Pair]:
-    """Return pairs whose text TRL tokenises to the ids that they have.
+    """Return pairs whose text TRL tokenises to their own ids.
 
     Raises:
         TrainingError: There are fewer than `number`.
     """
     found = _sample_pairs(base, number) if episodes is None else _episode_pairs(base, episodes)
-    same = [pair for pair in found if _comes_back(pair, base)][:number]
+    same = [pair for pair in found if _same_ids(pair, base)][:number]
     if len(same) < number:
         raise TrainingError(
             f"expected {number} pairs that are the same tokens after decoding and encoding, got "
@@ -177,7 +177,7 @@ def bench_pairs(base: Base, episodes: Path | None, number: int) -> list[Pair]:
 
 
 def _episode_pairs(base: Base, path: Path) -> list[Pair]:
-    """Return pairs of both reasoners; any gap will do to be timed."""
+    """Return pairs of both reasoners, with any gap."""
     settings = PairSettings(margin=0.0, length_ratio=4.0)
     skipped = Skipped()
     episodes = load_episodes(path, skipped)
@@ -190,7 +190,7 @@ def _episode_pairs(base: Base, path: Path) -> list[Pair]:
 
 
 def _ends(pair: Pair, base: Base) -> bool:
-    """Say whether both answers end: TRL ends them all."""
+    """Tell whether both answers end: TRL ends all of them."""
     end = base.tokenizer.eos_token_id
     return (pair.chosen_ids[-1], pair.rejected_ids[-1]) == (end, end)
 
@@ -227,7 +227,7 @@ def _as_text(pair: Pair, base: Base) -> dict[str, str]:
     return {name: str(base.tokenizer.decode(list(found))) for name, found in ids.items()}
 
 
-def _comes_back(pair: Pair, base: Base) -> bool:
+def _same_ids(pair: Pair, base: Base) -> bool:
     text = _as_text(pair, base)
     whole = [base.tokenizer(text["prompt"] + text[name])["input_ids"] for name in _SIDES]
     return whole == [

@@ -1,1 +1,1 @@
-"""Is the right evidence taken: `patlm bench evidence`."""
+"""Quality of retrieved evidence: `patlm bench evidence`."""

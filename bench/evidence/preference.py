@@ -1,9 +1,9 @@
-"""Which ranking of a topic's texts brings what the person will really write?
+"""Which ranking of a topic's texts retrieves what the person will really write?
 
-Likeness of the k pieces to the hidden text: mean ROUGE-1, mean topic cosine, and agreement of
-ratings (1 - |difference| / 4). Their mean is the objective that the weight of alignment is chosen
-by. Whether the pieces say one thing is measured by coverage: the share of the hidden text's words
-(ROUGE-1 recall) that stand in the pieces as a prompt shows them, 35 words of each.
+Similarity of the k pieces to the hidden text: mean ROUGE-1, mean topic cosine, and agreement of
+ratings (1 - |difference| / 4). Their mean is the objective that chooses the weight of alignment.
+Diversity is measured by coverage: the share of the hidden text's words (ROUGE-1 recall) that occur
+in the pieces as a prompt shows them, 35 words of each.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
 from ...stores.search.request import Choice, Weights
 from ...stores.types import Encoder, Text
-from .requests import Asked, Material
+from .requests import EvidenceCorpus, HiddenText
 
 K = 4
 SHOWN_WORDS = 35
-"""Of each piece: what a prompt of 300 tokens has room for."""
+"""Words of a piece that fit into a prompt of 300 tokens."""
 
 ALIGNMENT_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 APART_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
 
 MARGIN = 0.005
-"""Of coverage that standing apart may cost: half a hundredth."""
+"""Coverage that diversity may cost."""
 
 ALIGNMENT = "alignment="
-"""What the arms of these weights are called by."""
+"""Begins the names of the arms of these weights."""
 
 Measured = dict[str, float]
 
 
 def arms() -> dict[str, Choice]:
-    """Return what is compared: the ranking in use, its parts alone, and every weight tried."""
+    """Return the rankings that are compared: the default, its parts alone, each weight tried."""
     used = Weights()
     plain = {"alignment": 0.0, "apart": 0.0}
     found = {
@@ -58,13 +58,13 @@ def arms() -> dict[str, Choice]:
 
 
 async def measure_preference(
-    material: Material, asked: Sequence[Asked], topic: Encoder
+    corpus: EvidenceCorpus, asked: Sequence[HiddenText], topic: Encoder
 ) -> dict[str, list[Measured | None]]:
-    """Measure each arm on each request; None where the topic holds too few texts to choose from.
+    """Measure each arm on each request; None where the topic has too few texts to choose from.
 
     Args:
-        material: The file.
-        asked: Its requests; what is asked with is the title.
+        corpus: The file.
+        asked: Its requests, each searched by its title.
         topic: The store's topic encoder.
     """
     titles = topic.encode([each.text.title for each in asked])
@@ -74,9 +74,9 @@ async def measure_preference(
         rows: list[Measured | None] = []
         for each, query, vector in zip(asked, titles, real, strict=True):
             if name.startswith(ALIGNMENT) and not each.history.texts:
-                rows.append(None)  # nobody to be aligned with
+                rows.append(None)  # alignment needs a history
                 continue
-            brought = await material.store.search_by_preference(
+            brought = await corpus.store.search_by_preference(
                 each.history,
                 query,
                 each.text.title,
@@ -84,7 +84,7 @@ async def measure_preference(
                 k=K,
                 choice=choice,
             )
-            # Fewer than two for each piece: all rankings bring nearly the same.
+            # Fewer than two texts for each piece: all rankings return nearly the same.
             if not brought.topic_known or brought.pool_size < 2 * K:
                 rows.append(None)
                 continue
@@ -96,14 +96,14 @@ async def measure_preference(
 
 
 def whole(text: Text) -> str:
-    """Return what the store's topic encoder is given of a text."""
+    """Return the input of the store's topic encoder for a text."""
     return f"{text.title}\n{text.body}".strip()
 
 
 def likeness(
     real: Text, pieces: Sequence[Text], cosines: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]
 ) -> Measured:
-    """Return how like the pieces are to the real text, and to each other."""
+    """Return the similarity of the pieces to the real text and to each other."""
     scorer = _scorer()
     rouge = [scorer.score(real.body, piece.body)["rouge1"].fmeasure for piece in pieces]
     shown = " ".join(" ".join(piece.body.split()[:SHOWN_WORDS]) for piece in pieces)
@@ -122,7 +122,7 @@ def likeness(
 
 
 def best_weight(tried: Mapping[str, Mapping[str, Any]]) -> float:
-    """Return the weight that gains most over 0; ties: the smallest.
+    """Return the weight with the largest gain over 0; ties: the smallest.
 
     Args:
         tried: By `name=weight`, the gain with its interval.
@@ -132,10 +132,10 @@ def best_weight(tried: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def harmless_weight(tried: Mapping[str, Mapping[str, Any]]) -> float:
-    """Return the largest weight that costs less than `MARGIN`, by the whole of its interval.
+    """Return the largest weight whose cost is below `MARGIN` over its whole interval.
 
-    What pieces that differ are good for is no reader's likeness to one text, so they need not gain
-    in it: they must not lose.
+    Diversity helps a reader in ways that similarity to one text does not measure, so it need not
+    improve coverage: it must not reduce it.
 
     Args:
         tried: As above; 0 is among them.
@@ -147,8 +147,8 @@ def _weight(arm: str) -> float:
     return float(arm.split("=")[1])
 
 
-class _Remembering(Tokenizer):  # type: ignore[misc]  # rouge-score has no types
-    """rouge-score's own tokens, each text's once."""
+class _CachedTokenizer(Tokenizer):  # type: ignore[misc]  # rouge-score has no types
+    """rouge-score's tokens, computed once for each text."""
 
     def __init__(self) -> None:
         self._tokenizer = DefaultTokenizer(use_stemmer=False)
@@ -162,4 +162,4 @@ class _Remembering(Tokenizer):  # type: ignore[misc]  # rouge-score has no types
 
 @lru_cache(maxsize=1)
 def _scorer() -> RougeScorer:
-    return RougeScorer(["rouge1"], tokenizer=_Remembering())
+    return RougeScorer(["rouge1"], tokenizer=_CachedTokenizer())

@@ -1,8 +1,8 @@
-"""The requests that evidence is measured on: every text of a person, hidden in its turn.
+"""Requests that evidence is measured on: each text of a person, hidden in turn.
 
-The store hides it already: own history leaves out what is on the requested topic, nobody is shown
-their own texts, and a copy of the hidden text is left out as for a target. People with one text
-stand for zero history.
+The store already hides it: own history leaves out texts on the requested topic, people never get
+their own texts as evidence, and copies of the hidden text are left out as for a target. People with
+one text represent zero history.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ...stores.types import Encoder, History, Text
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request, and what was really written.
+class HiddenText:
+    """One request and the text that its person really wrote.
 
     Attributes:
         text: The hidden text.
-        split: The person's, see `requests`.
-        history: What is known of the person then.
+        split: Of the person, see `requests`.
+        history: What is known of the person without it.
     """
 
     text: Text
@@ -34,12 +34,12 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Material:
-    """One file.
+class EvidenceCorpus:
+    """The texts of one file in a store.
 
     Attributes:
-        name: What its rows are called.
-        texts: All of it, targets marked.
+        name: Of the file, for its rows.
+        texts: All texts, targets marked.
         splits: Of these texts.
         store: Filled with them.
     """
@@ -53,46 +53,46 @@ class Material:
 @asynccontextmanager
 async def filled(
     name: str, texts: Sequence[Text], style: Encoder, topic: Encoder
-) -> AsyncIterator[Material]:
-    """Open a store of one file's texts, in a folder that goes with it."""
+) -> AsyncIterator[EvidenceCorpus]:
+    """Open a store of one file's texts in a temporary folder."""
     marked, splits = divided(texts)
     with TemporaryDirectory() as folder:
         opened = TextStore.open(folder, style_encoder=style, topic_encoder=topic)
         async with opened as store:
             await store.add(marked)
-            yield Material(name, marked, splits, store)
+            yield EvidenceCorpus(name, marked, splits, store)
 
 
 def divided(texts: Sequence[Text]) -> tuple[list[Text], Splits]:
-    """Return texts with their targets marked, and the splits that they are dealt to."""
+    """Return texts with their targets marked, and their splits."""
     marked = list(texts) if any(text.target for text in texts) else latest_as_targets(texts)
     return marked, deal(Place.of(text) for text in marked)
 
 
-async def requests(material: Material, splits: Sequence[Split]) -> list[Asked]:
+async def requests(corpus: EvidenceCorpus, splits: Sequence[Split]) -> list[HiddenText]:
     """Return the requests of some splits, each person's texts that have a title and a topic.
 
     A request of `report` has its person and its topic there, one of `gate` has its person there
     and its topic not in `report`.
     """
     found = []
-    for text in material.texts:
-        split = material.splits.of_user(text.user_id)
-        held_out = material.splits.of_topic(text.topic_id) == "report"
+    for text in corpus.texts:
+        split = corpus.splits.of_user(text.user_id)
+        held_out = corpus.splits.of_topic(text.topic_id) == "report"
         if split not in splits or held_out != (split == "report"):
             continue
         if not text.title.strip() or not text.body.strip() or not text.topic_id:
             continue
-        history = await material.store.history(text.namespace, text.user_id, topic_id=text.topic_id)
+        history = await corpus.store.history(text.namespace, text.user_id, topic_id=text.topic_id)
         hidden = history.hidden_bodies | {bare(text.body)}
         own = [at for at, each in enumerate(history.texts) if bare(each.body) != bare(text.body)]
         history = replace(cut(history, own), hidden_bodies=hidden)
-        found.append(Asked(text, split, history))
+        found.append(HiddenText(text, split, history))
     return found
 
 
 def cut(history: History, kept: Sequence[int] | range) -> History:
-    """Return a history of which only some own texts are known."""
+    """Return a history with some of its own texts only."""
     places = list(kept)
     return replace(
         history,

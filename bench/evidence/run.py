@@ -1,8 +1,8 @@
-"""Is the right evidence taken? Every figure of `patlm bench evidence`.
+"""Is the right evidence retrieved? Every figure of `patlm bench evidence`.
 
-Weights and thresholds are decided on `gate` (what the reliability of a style score rests on, on
-`train`); what is quoted is `report`. Each figure is a mean over people of the mean of their
-requests, with a bootstrap interval over people.
+Weights and thresholds are chosen on `gate` (the reliability of style scores is measured on
+`train`); reported figures come from `report`. Each figure is a mean over people of the mean of
+their requests, with a bootstrap interval over people.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.cache import RememberedEncoder
-from ...evaluation.scores.statistics import interval
+from ...evaluation.scores.statistics import ci95
 from ...models.encoders.style import StyleEncoder
 from ...stores.datasets.splits import Split
 from ...stores.types import Encoder, Text
 from ..encoder import read_data_sets
 from ..encoder_rivals import COMPONENTS, char_tfidf
 from .preference import Measured, best_weight, harmless_weight, measure_preference
-from .requests import Asked, divided, filled, requests
-from .style import FORMS, Gain, best_threshold, measure_known, measure_unknown, within_authors
+from .requests import HiddenText, divided, filled, requests
+from .style import FORMS, StyleGain, best_threshold, measure_known, measure_unknown, within_authors
 
 Say = Callable[[str], None]
 Fit = Callable[[Sequence[str]], Encoder]
@@ -35,7 +35,7 @@ MEASURED: tuple[Split, ...] = ("gate", "report")
 METRICS = ("objective", "rouge1", "topic_cosine", "rating_agreement", "coverage")
 AGAINST = ("bm25", "vectors", "rrf", "random", "anti_aligned")
 BINS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 1.0)
-"""Edges of confidence that gains are shown by."""
+"""Edges of the bins of confidence."""
 
 
 def measure_evidence(
@@ -46,8 +46,8 @@ def measure_evidence(
     Args:
         files: Of any format that is ingested.
         topic: The stores' topic encoder.
-        fit: Makes the style encoder of the texts of the `train` split.
-        say: Told of each part.
+        fit: Fits the style encoder on the texts of the `train` split.
+        say: Called with each step.
 
     Raises:
         FormatError: A file is of no known format.
@@ -55,7 +55,7 @@ def measure_evidence(
     remembered = topic if isinstance(topic, RememberedEncoder) else RememberedEncoder(topic)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     pooled: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    gains: list[Gain] = []
+    gains: list[StyleGain] = []
     for data in read_data_sets(files):
         measured = asyncio.run(_measure(data.name, data.texts, remembered, fit, say))
         for key, rows in measured.items():
@@ -88,15 +88,15 @@ async def _measure(
     vector_of = {text.text_id: row for text, row in zip(marked, np.asarray(rows), strict=True)}
     found: dict[str, list[Any]] = defaultdict(list)
     found["reliability"] = [{"data": name, **within_authors(train, style)}]
-    async with filled(name, texts, style, topic) as material:
-        asked = await requests(material, MEASURED)
+    async with filled(name, texts, style, topic) as corpus:
+        asked = await requests(corpus, MEASURED)
         say(f"{name}: {len(asked)} requests of preference")
-        measured = await measure_preference(material, asked, topic)
+        measured = await measure_preference(corpus, asked, topic)
         _preference_rows(name, asked, measured, found)
         known = [each for each in asked if each.history.texts]
         say(f"{name}: {len(known)} requests of style")
-        gains = await measure_known(material, known, vector_of)
-        unknown = await measure_unknown(material, known, style, vector_of)
+        gains = await measure_known(corpus, known, vector_of)
+        unknown = await measure_unknown(corpus, known, style, vector_of)
     for label in dict.fromkeys(_label(name, gain.asked) for gain in gains):
         own = [gain for gain in gains if _label(name, gain.asked) == label]
         nothing = [gain for gain in unknown if _label(name, gain.asked) == label]
@@ -108,22 +108,22 @@ async def _measure(
     return found
 
 
-def _label(name: str, asked: Asked) -> str:
+def _label(name: str, asked: HiddenText) -> str:
     return f"{name}-shared_id" if asked.text.shared_id else name
 
 
 def _preference_rows(
     name: str,
-    asked: Sequence[Asked],
+    asked: Sequence[HiddenText],
     measured: Mapping[str, Sequence[Measured | None]],
     found: dict[str, list[Any]],
 ) -> None:
-    """Add rows of each split and history, and what the weights are chosen by."""
+    """Add rows by split and history, and the gains on `gate` that decide the weights."""
     groups: dict[tuple[str, Split, str], list[int]] = defaultdict(list)
     for at, each in enumerate(asked):
         if measured["used"][at] is not None:
             own = "own" if each.history.texts else "none"
-            # Own texts of a display name are those of several people.
+            # The own texts of a display name come from several people.
             data = _label(name, each) if each.history.texts else name
             groups[data, each.split, own].append(at)
     for (data, split, own), places in sorted(groups.items()):
@@ -140,7 +140,7 @@ def _preference_rows(
         for one, other in pairs:
             for metric in METRICS:
                 gains = _gains(asked, places, measured[one], measured[other], metric)
-                if gains:  # of people without history none is weighed by alignment
+                if gains:  # without history no ranking uses alignment
                     row = {**label, "arm": one, "against": other, "metric": metric}
                     found["preference_paired"].append({**row, **_summed(gains)})
         if split == "gate":
@@ -156,7 +156,7 @@ def _preference_rows(
 
 
 def _means(
-    asked: Sequence[Asked], places: Sequence[int], values: Sequence[Measured | None]
+    asked: Sequence[HiddenText], places: Sequence[int], values: Sequence[Measured | None]
 ) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for metric in (*METRICS, "among", "words"):
@@ -168,13 +168,12 @@ def _means(
         if each:
             row[metric] = round(float(_by_person(each).mean()), 4)
         if metric == "objective":
-            low, high = interval(_by_person(each))
-            row["ci95"] = [round(low, 4), round(high, 4)]
+            row["ci95"] = ci95(_by_person(each))
     return row
 
 
 def _gains(
-    asked: Sequence[Asked],
+    asked: Sequence[HiddenText],
     places: Sequence[int],
     one: Sequence[Measured | None],
     other: Sequence[Measured | None],
@@ -189,13 +188,13 @@ def _gains(
 
 
 def _chosen(pooled: Mapping[str, list[tuple[str, float]]], prefix: str) -> dict[str, Any]:
-    """Return the weight that the gate requests of all files choose, and all that were tried."""
+    """Return the weight that the gate requests of all files choose, and the figures of each."""
     tried = {arm: _summed(gains) for arm, gains in pooled.items() if arm.startswith(f"{prefix}=")}
     choose = best_weight if prefix == "alignment" else harmless_weight
     return {"weight": choose(tried) if tried else None, "tried": tried}
 
 
-def _threshold(gains: Sequence[Gain]) -> dict[str, Any]:
+def _threshold(gains: Sequence[StyleGain]) -> dict[str, Any]:
     threshold = best_threshold(gains)
     parts = {
         "below": [gain for gain in gains if gain.confidence < threshold],
@@ -205,7 +204,7 @@ def _threshold(gains: Sequence[Gain]) -> dict[str, Any]:
     return {"confidence": round(threshold, 4), **sums}
 
 
-def _style_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
+def _style_rows(name: str, gains: Sequence[StyleGain]) -> list[dict[str, Any]]:
     rows = []
     for split, kind, form in product(MEASURED, ("1", "3", "all"), FORMS):
         own = _select(gains, split, kind, form)
@@ -217,8 +216,8 @@ def _style_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     return rows
 
 
-def _length_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
-    """Return how lengths go together: of the neighbours' texts and the own ones, by form."""
+def _length_rows(name: str, gains: Sequence[StyleGain]) -> list[dict[str, Any]]:
+    """Return correlations of the lengths of neighbours' and own texts, by form."""
     rows = []
     for split in MEASURED:
         row: dict[str, Any] = {"data": name, "split": split, "history": "all"}
@@ -235,7 +234,7 @@ def _length_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     return rows
 
 
-def _unknown_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
+def _unknown_rows(name: str, gains: Sequence[StyleGain]) -> list[dict[str, Any]]:
     """Return gains by kind of request, and by confidence."""
     rows = []
     for split in MEASURED:
@@ -254,7 +253,7 @@ def _unknown_rows(name: str, gains: Sequence[Gain]) -> list[dict[str, Any]]:
     return rows
 
 
-def _select(gains: Iterable[Gain], split: Split, kind: str, form: str) -> list[Gain]:
+def _select(gains: Iterable[StyleGain], split: Split, kind: str, form: str) -> list[StyleGain]:
     return [
         gain
         for gain in gains
@@ -262,7 +261,7 @@ def _select(gains: Iterable[Gain], split: Split, kind: str, form: str) -> list[G
     ]
 
 
-def _people(gains: Iterable[Gain]) -> list[tuple[str, float]]:
+def _people(gains: Iterable[StyleGain]) -> list[tuple[str, float]]:
     return [(gain.asked.text.user_id, gain.gain) for gain in gains]
 
 
@@ -282,10 +281,9 @@ def _summed(values: Sequence[tuple[str, float]]) -> dict[str, Any]:
     people = _by_person(values)
     if not len(people):
         return {"people": 0, "gain": 0.0, "ci95": [0.0, 0.0]}
-    low, high = interval(people)
     return {
         "requests_counted": len(values),
         "people": len(people),
         "gain": round(float(people.mean()), 4),
-        "ci95": [round(low, 4), round(high, 4)],
+        "ci95": ci95(people),
     }

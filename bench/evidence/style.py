@@ -1,7 +1,7 @@
-"""Do people who write alike write like this person, and from which confidence on?
+"""Do style neighbours write like the person, and from which confidence on?
 
-Every figure is a mean cosine to what the person really wrote, by character n-grams, which retrieve
-nothing here. Gains are over random people, matched in length and rating.
+Every figure is a mean cosine to what the person really wrote, by character n-grams, which play no
+part in the retrieval. Gains are over random people, matched in length and rating.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...nodes.style_retrieve import style_confidence
 from ...stores.search.request import Choice, Weights
 from ...stores.texts.arrow import unit
 from ...stores.types import Encoder, Found, History, Text, Vectors
-from .requests import Asked, Material, cut
+from .requests import EvidenceCorpus, HiddenText, cut
 
 K = 4
 FORMS: Mapping[str, Weights] = {
@@ -26,29 +26,29 @@ FORMS: Mapping[str, Weights] = {
     "without_length": Weights(half=0.0),
     "used": Weights(),
 }
-"""Scores as they were, with the length left out, and shrunk by the number of texts too."""
+"""Plain scores; without the length axis; and also shrunk by the number of texts."""
 
 CUTS: Mapping[str, int | None] = {"1": 1, "3": 3, "all": None}
 KINDS = ("title", "short", "rating")
-"""What a request without history holds: a title, a whole text, or both."""
+"""Words of a request without history: a title, a whole text, or both."""
 
 
 @dataclass(frozen=True)
-class Gain:
-    """What one request's aligned neighbours are worth.
+class StyleGain:
+    """How much one request's aligned neighbours gain over random people.
 
     Attributes:
         asked: The request.
-        kind: Own texts that are known, or for zero history the kind of request.
-        form: Of scoring.
-        aligned: Mean cosine of their texts to what the person wrote.
-        random: That of random people's.
+        kind: Number of own texts known, or for zero history the kind of request.
+        form: Form of the scores, see `FORMS`.
+        aligned: Mean cosine of the neighbours' texts to what the person wrote.
+        random: The same of random people's texts.
         confidence: Of the style side.
-        own_words: Mean log length of what is asked with.
+        own_words: Mean log length of the texts of the query.
         found_words: Mean log length of the neighbours' texts.
     """
 
-    asked: Asked
+    asked: HiddenText
     kind: str
     form: str
     aligned: float
@@ -64,10 +64,10 @@ class Gain:
 
 
 def within_authors(texts: Sequence[Text], style: Encoder) -> dict[str, Any]:
-    """Return how alike one author's texts on different topics are, and what c that makes.
+    """Return how similar one author's texts on different topics are, and the shrinkage from it.
 
     Args:
-        texts: Of the `train` split; those of display names are left out.
+        texts: Of the `train` split; display names are left out.
         style: The encoder.
     """
     real = [text for text in texts if not text.shared_id]
@@ -93,10 +93,10 @@ def within_authors(texts: Sequence[Text], style: Encoder) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Question:
-    """What is asked with, and what the answer is held against."""
+class _StyleQuery:
+    """A search and the vectors of what the person really wrote."""
 
-    asked: Asked
+    hidden: HiddenText
     kind: str
     history: History
     query: Vectors
@@ -106,14 +106,14 @@ class _Question:
 
 
 async def measure_known(
-    material: Material, asked: Sequence[Asked], vector_of: Mapping[str, Vectors]
-) -> list[Gain]:
-    """Measure people with own history, whole by each form of scoring, and cut to some length.
+    corpus: EvidenceCorpus, asked: Sequence[HiddenText], vector_of: Mapping[str, Vectors]
+) -> list[StyleGain]:
+    """Measure people with own history: whole by each form of scores, and cut short.
 
     Args:
-        material: The file.
+        corpus: The file.
         asked: Requests of people with own history.
-        vector_of: By text id, what likeness is measured by.
+        vector_of: By text id, the vectors that measure similarity.
     """
     found = []
     for each in asked:
@@ -121,7 +121,7 @@ async def measure_known(
             if len(each.history.texts) < (known or 1):
                 continue
             history = cut(each.history, range(len(each.history.texts))[:known])
-            question = _Question(
+            search = _StyleQuery(
                 each,
                 kind,
                 history,
@@ -131,30 +131,33 @@ async def measure_known(
                 real=[vector_of[each.text.text_id]],
             )
             for form in FORMS if known is None else ("used",):
-                found += await _gain(material, question, form, vector_of)
+                found += await _gain(corpus, search, form, vector_of)
     return found
 
 
 async def measure_unknown(
-    material: Material, asked: Sequence[Asked], style: Encoder, vector_of: Mapping[str, Vectors]
-) -> list[Gain]:
-    """Measure the same people as if nothing were known of them but the request's own words.
+    corpus: EvidenceCorpus,
+    asked: Sequence[HiddenText],
+    style: Encoder,
+    vector_of: Mapping[str, Vectors],
+) -> list[StyleGain]:
+    """Measure the same people as if only the words of the request were known.
 
-    What the person really wrote are then the texts on other topics, and for a request that holds
-    a title alone the hidden text besides.
+    The texts on other topics are then what the person really wrote, and for a request with only a
+    title also the hidden text.
 
     Args:
-        material: The file.
+        corpus: The file.
         asked: Requests of people with own history, which is hidden here.
         style: The store's style encoder.
-        vector_of: By text id, what likeness is measured by.
+        vector_of: By text id, the vectors that measure similarity.
     """
     found = []
     for each in asked:
         others = [vector_of[text.text_id] for text in each.history.texts]
         title, body = each.text.title, each.text.body
         for kind, words in zip(KINDS, (title, body, f"{title}\n{body}"), strict=True):
-            question = _Question(
+            search = _StyleQuery(
                 each,
                 kind,
                 cut(each.history, []),
@@ -163,29 +166,29 @@ async def measure_unknown(
                 lengths=[len(words.split())],
                 real=[*others, vector_of[each.text.text_id]] if kind == "title" else others,
             )
-            found += await _gain(material, question, "used", vector_of)
+            found += await _gain(corpus, search, "used", vector_of)
     return found
 
 
 async def _gain(
-    material: Material, question: _Question, form: str, vector_of: Mapping[str, Vectors]
-) -> list[Gain]:
-    """Return what the neighbours are worth; nothing where nobody is found."""
-    text = question.asked.text
+    corpus: EvidenceCorpus, search: _StyleQuery, form: str, vector_of: Mapping[str, Vectors]
+) -> list[StyleGain]:
+    """Return the gain of the neighbours; empty where nobody is found."""
+    text = search.hidden.text
 
     async def ask(choice: Choice) -> Found:
-        return await material.store.search_by_style(
-            question.history,
-            question.query,
+        return await corpus.store.search_by_style(
+            search.history,
+            search.query,
             topic_id=text.topic_id,
             k=K,
             choice=choice,
-            request_text=text.body if question.kind in ("short", "rating") else "",
+            request_text=text.body if search.kind in ("short", "rating") else "",
         )
 
     def cosine(found: Found) -> float:
         rows = np.array([vector_of[hit.text.text_id] for hit in found.hits])
-        return float((rows @ np.array(question.real).T).mean())
+        return float((rows @ np.array(search.real).T).mean())
 
     aligned = await ask(Choice("aligned", weights=FORMS[form]))
     drawn = await ask(Choice("random", weights=FORMS[form]))
@@ -193,21 +196,21 @@ async def _gain(
         return []
     found_words = [len(hit.text.body.split()) for hit in aligned.hits]
     return [
-        Gain(
-            question.asked,
-            question.kind,
+        StyleGain(
+            search.hidden,
+            search.kind,
             form,
             aligned=cosine(aligned),
             random=cosine(drawn),
-            confidence=style_confidence(question.history, question.words, aligned),
-            own_words=float(np.mean(np.log1p(question.lengths))),
+            confidence=style_confidence(search.history, search.words, aligned),
+            own_words=float(np.mean(np.log1p(search.lengths))),
             found_words=float(np.mean(np.log1p(found_words))),
         )
     ]
 
 
-def best_threshold(gains: Sequence[Gain]) -> float:
-    """Return the confidence from which on the sum of gains is greatest; below it a side abstains.
+def best_threshold(gains: Sequence[StyleGain]) -> float:
+    """Return the threshold of confidence with the largest sum of gains; below it a side abstains.
 
     An abstaining side gains nothing. Each person counts alike. 0 where every request gains.
     """

@@ -1,1 +1,1 @@
-"""Is retrieval fast and right: `patlm bench retrieval`."""
+"""Retrieval speed and recall: `patlm bench retrieval`."""

@@ -1,7 +1,7 @@
-"""What else one could search a million texts with: numpy over all vectors, LangGraph's store.
+"""Baselines of a search over a million texts: numpy over all vectors, LangGraph's store.
 
-Both search both kinds of vectors over all texts, and know nothing of users, topics or targets. One
-that takes longer than a limit is stopped, which is said.
+Both search both kinds of vectors over all texts, without users, topics or targets. A baseline that
+exceeds its time limit is stopped and reported so.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from langgraph.store.memory import InMemoryStore
 
 LIMIT_S = 90.0
-"""Seconds a baseline may take for all of one size."""
+"""Seconds that a baseline may take for one size."""
 
 LEAST_QUERIES = 20
-"""Searches without which a percentile says nothing."""
+"""Least searches for a percentile."""
 
 WARM_UPS = 3
 PUT_AT_ONCE = 1_024
@@ -34,7 +34,7 @@ NUMPY, LANGGRAPH = "numpy_exact", "langgraph_in_memory"
 
 @dataclass(frozen=True)
 class BaselineTimes:
-    """What a baseline took.
+    """Times of a baseline.
 
     Attributes:
         system: Its name.

@@ -2,8 +2,8 @@
 
 Each text is by one of n/10 users about one of n/20 topics, a quarter of all about the first.
 A user stands for a real person and a topic for a real one: a text joins sentences of that person
-with sentences on that topic, so that both encoders see what they would see of real texts. No two
-bodies are equal, case and spacing apart.
+with sentences on that topic, so that both encoders get realistic input. No two bodies are equal
+after normalising case and spacing.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ LARGE_SHARE = 0.25
 LARGE_TOPIC = "topic-000000"
 
 USER_SPREAD, TOPIC_SPREAD = 0.9, 1.0
-"""Standard deviations of the logarithm of how much users write and topics draw: as in the files,
-a tenth of the people write some four tenths of the texts."""
+"""Standard deviations of the log number of texts of users and of topics: as in the files, a tenth
+of the people write about four tenths of the texts."""
 
 LEAST_SENTENCES = 3
-"""Sentences from which a real person, or a real topic, can stand for others."""
+"""Least sentences of a real person, or a real topic, that stands for others."""
 
 TRIES = 20
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -54,8 +54,8 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Source:
-    """What texts are made of.
+class SentencePool:
+    """Real sentences that texts are made of.
 
     Attributes:
         of_person: Sentences of each real person.
@@ -70,11 +70,11 @@ class Source:
     ratings: Sequence[float]
 
 
-def read_source(folder: str | None) -> Source:
-    """Read the sentences of the files that are measured on.
+def read_source(folder: str | None) -> SentencePool:
+    """Read the sentences of the benchmark files.
 
     Args:
-        folder: Where the files lie, as the variable `PATLM_DATA` names it.
+        folder: Of the files, from the variable `PATLM_DATA`.
 
     Raises:
         FormatError: The variable is not set, or a file is missing or of another format.
@@ -88,8 +88,8 @@ def read_source(folder: str | None) -> Source:
     return make_source([row for row in rows if isinstance(row, Text)])
 
 
-def make_source(texts: Sequence[Text]) -> Source:
-    """Take texts apart into sentences.
+def make_source(texts: Sequence[Text]) -> SentencePool:
+    """Split texts into sentences.
 
     Raises:
         FormatError: They hold too few sentences by one person or on one topic.
@@ -110,7 +110,7 @@ def make_source(texts: Sequence[Text]) -> Source:
             f"expected texts of people and on topics with {LEAST_SENTENCES} sentences each, got "
             f"{len(of_person)} such people and {len(named)} such topics: name larger files"
         )
-    return Source(
+    return SentencePool(
         of_person=of_person,
         on_topic=[topics[topic] for topic in named],
         titles=[titles[topic] or [_first_words(topics[topic][0])] for topic in named],
@@ -126,13 +126,13 @@ class Corpus:
         topic: Topic of each text, in [0, n/20), each at least once, 0 the large one; shape (n,).
     """
 
-    def __init__(self, source: Source, texts: int, *, seed: int = 0) -> None:
-        """Deal authors and topics; the texts are made when looped over.
+    def __init__(self, source: SentencePool, texts: int, *, seed: int = 0) -> None:
+        """Assign authors and topics; texts are made on iteration.
 
         Args:
-            source: What they are made of.
-            texts: How many, at least 40.
-            seed: Of all that is drawn.
+            source: Sentences they are made of.
+            texts: Number of texts, at least 40.
+            seed: Random seed.
         """
         self.source, self.seed = source, seed
         rng = np.random.default_rng(seed)
@@ -141,7 +141,7 @@ class Corpus:
         self.author = rng.permutation(_dealt(rng, users, texts, USER_SPREAD))
         others = 1 + _dealt(rng, topics - 1, texts - large, TOPIC_SPREAD)
         self.topic = rng.permutation(np.concatenate([np.zeros(large, np.int32), others]))
-        # Who stands for whom: real topics in turn, the one with the most sentences for the large.
+        # Real topics in turn; the one with the most sentences stands for the large topic.
         self._person = rng.integers(len(source.of_person), size=users)
         self._real_topic = np.arange(topics)
         self._real_topic[1:] = 1 + (self._real_topic[1:] - 1) % (len(source.on_topic) - 1)
@@ -150,7 +150,7 @@ class Corpus:
         return len(self.author)
 
     def __iter__(self) -> Iterator[Text]:
-        """Make the texts one by one; what is kept is a number of 8 bytes a text."""
+        """Make the texts one by one; memory is 8 bytes a text."""
         rng = np.random.default_rng([self.seed, 1])
         made: set[int] = set()
         for place, (author, topic) in enumerate(

@@ -1,7 +1,7 @@
-"""A corpus on disk with its vectors: written once, then read as a stream by whoever fills a store.
+"""A corpus on disk with its vectors: written once, then streamed into a store.
 
 Three files in a folder: `texts.jsonl`, and raw float32 rows in `style.f32` and `topic.f32`. They
-are read and never mapped into memory, so that the peak memory of a build is the store's own.
+are read, not memory-mapped, so that the peak memory of a build is the store's own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEXTS_FILE, STYLE_FILE, TOPIC_FILE = "texts.jsonl", "style.f32", "topic.f32"
 
 @dataclass(frozen=True)
 class CorpusFiles:
-    """Where a corpus lies.
+    """The files of a corpus.
 
     Attributes:
         folder: Of the three files.
@@ -70,7 +70,7 @@ def write_corpus(
         corpus: The texts.
         style: Rows of style vectors, in batches of any size.
         topic: The same of topic vectors.
-        folder: Where to; made if there is none.
+        folder: Made if missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / TEXTS_FILE).open("w", encoding="utf-8") as lines:
@@ -92,7 +92,7 @@ def synthetic_files(
 
 
 def timed(batches: Iterable[Embedded], spend: Callable[[float], None]) -> Iterator[Embedded]:
-    """Yield batches and tell how many seconds each took to come."""
+    """Yield batches and report the seconds that each took to arrive."""
     source = iter(batches)
     while True:
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Searches as a request makes them, timed one by one, beside the same without approximations."""
+"""Searches as a request makes them, timed one by one, and the same without approximation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TRAJECTORIES: tuple[Trajectory, ...] = get_args(Trajectory)
 K = 10
 WARM_UPS = 50
 TIED = 1e-6
-"""Scores nearer than this are one: vectors are float32."""
+"""Scores closer than this count as equal: vectors are float32."""
 
 DEEPER = 3
-"""How many times k are looked at for what ties with the last of the k best."""
+"""Multiple of k that is searched for ties with the last of the k best."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one search took, and what it found on each side.
+    """Time and results of one search.
 
     Attributes:
-        milliseconds: From the question to the evidence, embedding excluded.
+        milliseconds: From the query to the evidence, without embedding.
         found: By side.
     """
 
@@ -69,9 +69,9 @@ def draw_queries(batches: Iterator[Embedded], texts: int, wanted: int, seed: int
 
     Args:
         batches: All texts with their vectors.
-        texts: How many these are.
-        wanted: How many to draw.
-        seed: Of what is drawn.
+        texts: Number of texts.
+        wanted: Number to draw.
+        seed: Random seed.
     """
     rng = np.random.default_rng(seed)
     places = rng.choice(texts, size=wanted, replace=wanted > texts)
@@ -104,11 +104,11 @@ async def ask_in_turn(
 ) -> dict[Trajectory, list[tuple[Query, Answer]]]:
     """Ask every third query of each trajectory, in turn, so that a drift of the machine hits all.
 
-    No query is asked twice: what one brings into memory is no help to another but by its topic.
+    No query is asked twice, so that caches help only through a shared topic.
 
     Args:
-        store: Which is asked.
-        queries: Three for each to be measured, the first `3 * WARM_UPS` not counted.
+        store: To search.
+        queries: Three for each measurement; the first `3 * WARM_UPS` are not counted.
     """
     answers: dict[Trajectory, list[tuple[Query, Answer]]] = {name: [] for name in TRAJECTORIES}
     for place, query in enumerate(queries):
@@ -121,12 +121,12 @@ async def ask_in_turn(
 
 @dataclass(frozen=True)
 class Checked:
-    """An answer beside the exact one.
+    """An answer compared with the exact one.
 
     Attributes:
         query: What was asked.
-        recall: Share of the exact evidence that was found, over the sides asked.
-        exact_ms: What the exact search took.
+        recall: Share of the exact evidence that was found, over the sides.
+        exact_ms: Time of the exact search.
     """
 
     query: Query
@@ -150,12 +150,12 @@ async def check(
 
 
 def recall_at(found: Found, best: Found, deeper: Found) -> float:
-    """Return the share of the best hits that was found; what ties with the last counts as well.
+    """Return the share of the best hits that was found; ties with the last count as well.
 
     Args:
-        found: What is judged.
+        found: Hits to judge.
         best: The k best hits.
-        deeper: More of them, with what ties with the last.
+        deeper: More of them, with ties of the last.
     """
     if not best.hits:
         return 1.0

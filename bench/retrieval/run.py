@@ -1,13 +1,11 @@
 """Is retrieval fast and right up to a million texts? Every figure of `patlm bench retrieval`.
 
-Each size has a corpus of its own (`corpus`), a store that is filled in a process of its own
-(`retrieval_build`), searches one by one (`retrieval_queries`) and what else one could search with
-(`retrieval_baselines`), all in one run, so that their ratios hold on any machine.
+Each size has its own corpus (`corpus`), store, searches one by one (`queries`) and baselines
+(`baselines`), all in one run, so that their ratios hold on any machine. A store is filled in a
+process of its own, whose peak memory is that of the build:
 
-Fill a store with a corpus in a process of its own, whose peak memory is then the build's.
-
-python -m patlm.bench.retrieval.run FOLDER URI STYLE_VERSION STYLE_DIMENSION TOPIC_VERSION
-    TOPIC_DIMENSION
+    python -m patlm.bench.retrieval.run FOLDER URI STYLE_VERSION STYLE_DIMENSION TOPIC_VERSION
+        TOPIC_DIMENSION
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ from ...stores.texts.schema import RecordedEncoder
 from ...stores.texts.store import TextStore
 from ...stores.types import Encoder, Text, Vectors
 from .baselines import BaselineTimes, measure_langgraph, measure_numpy
-from .corpus import TEXTS_PER_TOPIC, TEXTS_PER_USER, Corpus, Source
+from .corpus import TEXTS_PER_TOPIC, TEXTS_PER_USER, Corpus, SentencePool
 from .corpus_files import CorpusFiles, synthetic_files, timed, write_corpus
 from .queries import (
     TRAJECTORIES,
@@ -47,115 +45,28 @@ from .queries import (
 )
 from .vector_model import VectorModel, compare
 
+Say = Callable[[str], None]
+
+REAL_TEXTS = 10_000
+"""Texts that are really embedded; corpora of other sizes have synthetic vectors like theirs."""
+
+STATISTICS_TEXTS = 5_000
+"""Texts that a store's own style encoder takes its statistics from."""
+
+EXACT_QUERIES = 200
+"""Of each trajectory, repeated without approximation: seconds each where a topic is large."""
+
+INGESTED = 512
+"""Texts of a round of ingest: one embedding batch of the store."""
+
+ROUNDS = 2
+
 STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
-class Built:
-    """What a build took.
-
-    Attributes:
-        build_s: Seconds of loading, indexes and compaction; without reading the corpus.
-        load_s: Of these until the last text was kept.
-        source_s: Seconds of reading the corpus.
-        peak_mb: Most memory that the process held, in 2²⁰ bytes.
-        texts: Kept.
-    """
-
-    build_s: float
-    load_s: float
-    source_s: float
-    peak_mb: float
-    texts: int
-
-
-def build(files: CorpusFiles, uri: str, style: Encoder, topic: Encoder) -> Built:
-    """Fill a store in a process of its own.
-
-    Args:
-        files: The corpus.
-        uri: Where the store is made.
-        style: The encoder whose vectors they are, or are like.
-        topic: The same.
-
-    Raises:
-        RuntimeError: The process failed; holds the end of what it said.
-    """
-    command = [sys.executable, "-m", "patlm.bench.retrieval.run", str(files.folder), uri]
-    for encoder in (style, topic):
-        command += [encoder.version, str(encoder.dimension)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"the build of {uri} failed: {done.stderr[-2_000:]}")
-    return Built(**json.loads(done.stdout.splitlines()[-1]))
-
-
-def peak_megabytes() -> float:
-    """Return the most memory this process has held.
-
-    What `getrusage` tells covers the parent too, from between fork and exec; where Linux says what
-    the program alone has held, that counts.
-    """
-    if STATUS.exists():
-        for line in STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-async def _fill(files: CorpusFiles, uri: str, style: Encoder, topic: Encoder) -> Built:
-    began = time.perf_counter()
-    waited: list[float] = []
-    async with TextStore.open(uri, style_encoder=style, topic_encoder=topic) as store:
-        added = await store.load(timed(files.batches(), waited.append))
-        loaded = time.perf_counter()
-        await store.compact(threshold=0)
-    source = sum(waited)
-    return Built(
-        build_s=round(time.perf_counter() - began - source, 2),
-        load_s=round(loaded - began - source, 2),
-        source_s=round(source, 2),
-        peak_mb=round(peak_megabytes(), 1),
-        texts=added.added,
-    )
-
-
-def _main(arguments: Sequence[str]) -> None:
-    folder, uri, style, style_dimension, topic, topic_dimension = arguments
-    encoders = [
-        RecordedEncoder(style, int(style_dimension)),
-        RecordedEncoder(topic, int(topic_dimension)),
-    ]
-    files = CorpusFiles(Path(folder), *(encoder.dimension for encoder in encoders))
-    built = asyncio.run(_fill(files, uri, *encoders))
-    sys.stdout.write(json.dumps(asdict(built)) + "\n")
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1:])
-
-
-Say = Callable[[str], None]
-
-REAL_TEXTS = 10_000
-"""Texts that are embedded for real; corpora of another size have synthetic vectors like theirs."""
-
-STATISTICS_TEXTS = 5_000
-"""Texts of which a store's own style encoder takes its statistics."""
-
-EXACT_QUERIES = 200
-"""Of each trajectory, asked again without approximation: seconds each where a topic is large."""
-
-INGESTED = 512
-"""Texts of a round of ingest, which is what the store embeds at once."""
-
-ROUNDS = 2
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Real vectors, and models of them.
+class RealVectors:
+    """Real vectors of some texts, and models of them.
 
     Attributes:
         corpus: The texts they are of.
@@ -175,7 +86,7 @@ class Sample:
         return style, about
 
     def compared(self) -> dict[str, object]:
-        """Return how alike real vectors and synthetic ones of the same texts are."""
+        """Return statistics of the real and of synthetic vectors of the same texts."""
         author, topic = self.corpus.author, self.corpus.topic
         kinds = zip(("style", "topic"), (self.style, self.topic), self.models, strict=True)
         return {
@@ -189,8 +100,8 @@ class Sample:
         }
 
 
-def open_bench_encoders(source: Source) -> tuple[Encoder, Encoder]:
-    """Return the encoders a new store has by default: its own statistics of style, and MiniLM."""
+def open_bench_encoders(source: SentencePool) -> tuple[Encoder, Encoder]:
+    """Return the default encoders of a new store: untrained style encoder, and MiniLM."""
     from ...models.encoders.sentence import open_topic_encoder
     from ...models.encoders.style import StyleEncoder
 
@@ -200,7 +111,7 @@ def open_bench_encoders(source: Source) -> tuple[Encoder, Encoder]:
 
 async def measure_retrieval(
     sizes: Sequence[int],
-    source: Source,
+    source: SentencePool,
     style: Encoder,
     topic: Encoder,
     folder: Path,
@@ -212,12 +123,12 @@ async def measure_retrieval(
 
     Args:
         sizes: Texts of each, smallest first.
-        source: What texts are made of.
+        source: Sentences that texts are made of.
         style: The stores' style encoder.
         topic: The stores' topic encoder.
-        folder: Where corpora and stores are made; a corpus is removed when it has been used.
+        folder: For corpora and stores; a corpus is removed after use.
         queries: Measured searches of each trajectory and size, after warm-ups.
-        say: Told of each part.
+        say: Called with each step.
     """
     sample = _embed(Corpus(source, min(REAL_TEXTS, max(sizes))), style, topic, say)
     found: dict[str, Any] = {
@@ -239,7 +150,7 @@ async def measure_retrieval(
 
 async def _measure_size(
     texts: int,
-    sample: Sample,
+    sample: RealVectors,
     style: Encoder,
     topic: Encoder,
     folder: Path,
@@ -286,24 +197,24 @@ async def _measure_size(
     shutil.rmtree(files.folder)
 
 
-def _embed(corpus: Corpus, style: Encoder, topic: Encoder, say: Say) -> Sample:
+def _embed(corpus: Corpus, style: Encoder, topic: Encoder, say: Say) -> RealVectors:
     texts = list(corpus)
     say(f"{len(texts):,} texts are embedded")
     began = time.perf_counter()
     vectors = [encoder.encode(parts) for encoder, parts in _inputs(texts, style, topic)]
     say(f"embedded {len(texts) / (time.perf_counter() - began):.0f} texts/s, both encoders")
-    return Sample(corpus, *vectors)
+    return RealVectors(corpus, *vectors)
 
 
 def _inputs(
     texts: Sequence[Text], style: Encoder, topic: Encoder
 ) -> list[tuple[Encoder, list[str]]]:
-    """Return what each encoder is given of some texts, as the store does."""
+    """Return the input of each encoder for some texts, as in the store."""
     whole = [f"{text.title}\n{text.body}".strip() for text in texts]
     return [(style, [text.body for text in texts]), (topic, whole)]
 
 
-def _write(texts: int, sample: Sample, folder: Path) -> CorpusFiles:
+def _write(texts: int, sample: RealVectors, folder: Path) -> CorpusFiles:
     if texts == len(sample.corpus):
         return write_corpus(sample.corpus, [sample.style], [sample.topic], folder)
     return synthetic_files(Corpus(sample.corpus.source, texts), *sample.models, folder)
@@ -314,7 +225,7 @@ async def _ingest(
 ) -> dict[str, float]:
     """Return the store's ingest rate over that of the bare encoders, one after the other.
 
-    New texts of the same kind go through both in rounds, the one first that was last before.
+    New texts of the same kind go through both in rounds, in alternating order.
     """
     texts, spent = iter(fresh), {"raw": 0.0, "ingest": 0.0}
     for turn in range(ROUNDS):
@@ -336,7 +247,7 @@ async def _ingest(
 
 
 def _embedding(queries: Sequence[Query], style: Encoder, topic: Encoder) -> dict[str, Any]:
-    """Return what embedding one request takes, which the rows leave out."""
+    """Return the time of embedding one request, which the rows leave out."""
     times: dict[str, list[float]] = {"style": [], "topic": []}
     for query in queries:
         for name, (encoder, part) in zip(times, _inputs([query.text], style, topic), strict=True):
@@ -403,3 +314,89 @@ def _percentiles(values: Sequence[float], *at: int) -> list[float]:
     if not values:
         return [float("nan")] * len(at)
     return [round(float(cut), 3) for cut in np.percentile(values, at)]
+
+
+@dataclass(frozen=True)
+class Built:
+    """Time and memory of a build.
+
+    Attributes:
+        build_s: Seconds of loading, indexes and compaction; without reading the corpus.
+        load_s: Of these until the last text was stored.
+        source_s: Seconds of reading the corpus.
+        peak_mb: Peak memory of the process, in 2²⁰ bytes.
+        texts: Number of texts stored.
+    """
+
+    build_s: float
+    load_s: float
+    source_s: float
+    peak_mb: float
+    texts: int
+
+
+def build(files: CorpusFiles, uri: str, style: Encoder, topic: Encoder) -> Built:
+    """Fill a store in a process of its own.
+
+    Args:
+        files: The corpus.
+        uri: Of the new store.
+        style: The encoder that made the style vectors, or that they imitate.
+        topic: The same of the topic vectors.
+
+    Raises:
+        RuntimeError: The process failed; holds the end of its output.
+    """
+    command = [sys.executable, "-m", "patlm.bench.retrieval.run", str(files.folder), uri]
+    for encoder in (style, topic):
+        command += [encoder.version, str(encoder.dimension)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the build of {uri} failed: {done.stderr[-2_000:]}")
+    return Built(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def peak_megabytes() -> float:
+    """Return the peak memory of this process, in 2²⁰ bytes.
+
+    `getrusage` includes the parent between fork and exec, so Linux' figure of the program alone is
+    preferred where there is one.
+    """
+    if STATUS.exists():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+async def _fill(files: CorpusFiles, uri: str, style: Encoder, topic: Encoder) -> Built:
+    began = time.perf_counter()
+    waited: list[float] = []
+    async with TextStore.open(uri, style_encoder=style, topic_encoder=topic) as store:
+        added = await store.load(timed(files.batches(), waited.append))
+        loaded = time.perf_counter()
+        await store.compact(threshold=0)
+    source = sum(waited)
+    return Built(
+        build_s=round(time.perf_counter() - began - source, 2),
+        load_s=round(loaded - began - source, 2),
+        source_s=round(source, 2),
+        peak_mb=round(peak_megabytes(), 1),
+        texts=added.added,
+    )
+
+
+def _main(arguments: Sequence[str]) -> None:
+    folder, uri, style, style_dimension, topic, topic_dimension = arguments
+    encoders = [
+        RecordedEncoder(style, int(style_dimension)),
+        RecordedEncoder(topic, int(topic_dimension)),
+    ]
+    files = CorpusFiles(Path(folder), *(encoder.dimension for encoder in encoders))
+    built = asyncio.run(_fill(files, uri, *encoders))
+    sys.stdout.write(json.dumps(asdict(built)) + "\n")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

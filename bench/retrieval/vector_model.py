@@ -1,11 +1,11 @@
-"""Vectors that cluster as real ones do, for more texts than can be embedded in a bench.
+"""Synthetic vectors that cluster like real ones, for more texts than a bench can embed.
 
 The vector of a text is that of its author, of its topic and of neither: x = μ + a + b + r, each
 part normal with a covariance measured on real vectors, then scaled to unit length (a two-way random
 effects model). Of r, a share s is not the text's alone: half of that goes with one of the author's
 other texts, half with one on the topic, as where people repeat themselves and each other; s is what
-brings the nearest texts as near as they really are. `compare` prints what of the real vectors is
-kept and what not.
+brings the nearest texts as near as they really are. `compare` shows which properties of real
+vectors are kept.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ QUANTILES = (5, 50, 95)
 
 @dataclass(frozen=True)
 class VectorModel:
-    """Real vectors summed up.
+    """Covariances of real vectors.
 
     Attributes:
         mean: μ, shape (dimension,).
@@ -50,7 +50,7 @@ class VectorModel:
             shape (dimension, dimension).
         topic: The same of the topics' parts b.
         rest: The same of what is left, r.
-        repeated: Share s of r that a text has in common with others.
+        repeated: Share s of r that a text shares with others.
     """
 
     mean: Vectors
@@ -104,7 +104,7 @@ class VectorModel:
             author: Who wrote each, numbered from 0, shape (n,).
             topic: What each is about, numbered from 0, shape (n,).
             rows: Of a batch.
-            seed: Of what is drawn.
+            seed: Random seed.
         """
         rng = np.random.default_rng(seed)
         authors = self._normal(rng, int(author.max()) + 1, self.author)
@@ -126,7 +126,7 @@ class VectorModel:
 
 
 def compare(real: Vectors, synthetic: Vectors, author: Codes, topic: Codes) -> dict[str, object]:
-    """Return what can be told of both kinds of vectors of the same texts.
+    """Return statistics of both kinds of vectors of the same texts.
 
     Cosines (mean and standard deviation) of pairs of texts by one author on different topics, on
     one topic by different authors, and of neither; quantiles of the cosine to the nearest other

@@ -1,1 +1,1 @@
-"""Is serving fast, and is no answer lost: `patlm bench serving`."""
+"""Serving speed: `patlm bench serving`."""

@@ -1,4 +1,4 @@
-"""Single calls: through the queue and beside other adapters, against raw `generate`."""
+"""Single calls: through the queue and with mixed adapters, against raw `generate`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...models.telemetry import BatchReport
 from .inputs import ADAPTERS, BareModel, Messages
 
 MAX_TOKENS = 48
-"""New tokens of a call at most: those of a summary."""
+"""Most new tokens of a call: the length of a summary."""
 
 Settings = dict[str, Any]
 
@@ -69,9 +69,9 @@ async def measure_batches(
     for _ in range(repeats):
         raw = Speed(*await asyncio.to_thread(bare.generate, ids, MAX_TOKENS))
         ours, _ = await call_all(chat, prompts, plain)
-        beside, _ = await call_all(chat, prompts, mixed)
+        mixed_adapters, _ = await call_all(chat, prompts, mixed)
         calls.append(ours.tokens_per_s / raw.tokens_per_s)
-        mixes.append(beside.tokens_per_s / raw.tokens_per_s)
+        mixes.append(mixed_adapters.tokens_per_s / raw.tokens_per_s)
     return {f"calls{count}_vs_raw": median(calls), f"mixed{count}_vs_raw": median(mixes)}
 
 
@@ -84,7 +84,7 @@ async def measure_lone(
 ) -> float:
     """Return the speed of lone calls over that of bare ones, median of the repeats.
 
-    Both take every prompt in turn, one of them first and then the other.
+    Both answer every prompt; the order alternates.
     """
     given = [{"max_tokens": MAX_TOKENS, **settings}]
     ratios = []
@@ -104,19 +104,19 @@ async def measure_lone(
 async def measure_capture(
     chat: LocalChatModel, bare: BareModel, reports: list[BatchReport], prompts: Sequence[Messages]
 ) -> dict[str, float]:
-    """Return what capturing costs, and how far it is from a teacher-forced pass at most."""
+    """Return the cost of capturing and its largest difference to a teacher-forced pass."""
     reports.clear()
     settings = {"max_tokens": MAX_TOKENS, "capture": True, "temperature": 1.0}
     seeded = [{**settings, "seed": place} for place in range(len(prompts))]
     _, answers = await call_all(chat, prompts, seeded)
     while sum(len(report.calls) for report in reports) < len(prompts):
-        await asyncio.sleep(0.01)  # a batch is told of just after its calls are answered
+        await asyncio.sleep(0.01)  # a batch is reported just after its calls are answered
     cost = sum(report.capture_seconds for report in reports) / sum(r.seconds for r in reports)
-    apart = max(_apart_from_teacher(bare, answer.response_metadata) for answer in answers[:4])
-    return {"capture_cost": cost, "capture_max_abs_diff": apart}
+    difference = max(_teacher_difference(bare, answer.response_metadata) for answer in answers[:4])
+    return {"capture_cost": cost, "capture_max_abs_diff": difference}
 
 
-def _apart_from_teacher(bare: BareModel, info: dict[str, Any]) -> float:
+def _teacher_difference(bare: BareModel, info: dict[str, Any]) -> float:
     prompt, new = info["prompt_token_ids"], info["token_ids"]
     forced = bare.logits(prompt + new).log_softmax(-1)[len(prompt) - 1 : -1]
     chosen = forced.gather(1, torch.tensor(new).unsqueeze(1)).squeeze(1)

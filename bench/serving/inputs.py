@@ -1,6 +1,7 @@
-"""What the serving benches work on: requests, prompts of the loop, random adapters.
+"""Inputs and references of the serving bench.
 
-What serving is measured against: raw `generate`, and `ChatHuggingFace` as it comes.
+Inputs are requests, prompts of the loop and random adapters; references are raw `generate` and an
+unchanged `ChatHuggingFace`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
-from peft import PeftModel
+from peft import PeftModel, get_peft_model
 from pydantic import PrivateAttr
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -31,7 +32,7 @@ from ...stores.datasets.sample import sample_corpus
 from ...stores.types import Text
 
 if TYPE_CHECKING:
-    from ...models.local.adapters import AdapterFiles, FindAdapter
+    from ...models.local.adapters import FindAdapter
     from ...models.local.chat_model import LocalChatModel
 
 ADAPTERS = ("style@1", "preference@1", "integrate@1")
@@ -42,7 +43,7 @@ Messages = list[tuple[str, str]]
 
 
 def texts_of(data: Path | None) -> list[Text]:
-    """Return the texts of a file, of the sample corpus where None; those with a title and a topic.
+    """Return the texts of a file (None: the sample corpus) that have a title and a topic.
 
     Raises:
         FormatError: The file is of no known format.
@@ -90,16 +91,11 @@ def save_random_adapters(folder: Path, model: str, names: Sequence[str]) -> None
     """Save adapters of the default shape with random weights. Blocks for seconds.
 
     Args:
-        folder: Each goes to a folder below it, by its name.
+        folder: Each adapter gets a folder in it, by its name.
         model: Path or hub id of the base model.
-        names: How the adapters are called.
+        names: Names of the adapters.
     """
-    import torch
-    from peft import get_peft_model
-    from transformers import AutoModelForCausalLM
-
     from ...models.local.adapters import lora_config
-    from ...models.quiet import quiet_loading
 
     with quiet_loading():
         base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
@@ -113,23 +109,19 @@ def save_random_adapters(folder: Path, model: str, names: Sequence[str]) -> None
 
 
 def finder(folder: Path) -> FindAdapter:
-    """Return what finds these adapters for a model."""
+    """Return the lookup of these adapters for a model."""
+    from ...models.local.adapters import AdapterFiles
 
-    def find(name: str) -> AdapterFiles:
-        from ...models.local.adapters import AdapterFiles
-
-        return AdapterFiles(folder / name)
-
-    return find
+    return lambda name: AdapterFiles(folder / name)
 
 
 class BareModel:
-    """transformers' `generate` on prompts that are tokenised already: no queue, no hooks.
+    """transformers' `generate` on tokenised prompts: no queue, no hooks.
 
     Args:
         path: The model's folder.
         dtype: Number format of its weights.
-        adapter: Folder of a LoRA adapter that is switched on by `set_adapter` for all calls.
+        adapter: Folder of a LoRA adapter that `set_adapter` activates for all calls.
     """
 
     def __init__(self, path: str, dtype: torch.dtype, adapter: Path | None = None) -> None:
@@ -168,7 +160,7 @@ class BareModel:
         return sum(self._length(row) for row in new), seconds
 
     def logits(self, ids: Sequence[int]) -> torch.Tensor:
-        """Return what the model makes of a whole text in one pass, shape (tokens, vocabulary)."""
+        """Return the logits of a whole text in one pass, shape (tokens, vocabulary)."""
         with torch.inference_mode():
             logits: torch.Tensor = self._model(torch.tensor([list(ids)])).logits[0].float()
         return logits
@@ -178,10 +170,10 @@ class BareModel:
 
 
 class SequentialChat(BaseChatModel):
-    """`ChatHuggingFace` over a local pipeline, one call after the other, as it comes.
+    """An unchanged `ChatHuggingFace` over a local pipeline, one call after the other.
 
-    Its `ainvoke` raises, so that calls go through a thread; a lock keeps them in sequence, for
-    two at once in one pipeline only fight over the same cores.
+    Its `ainvoke` raises, so calls go through a thread; a lock keeps them in sequence, because two
+    concurrent calls of one pipeline compete for the same cores.
     """
 
     _chat: ChatHuggingFace = PrivateAttr()

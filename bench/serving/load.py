@@ -1,6 +1,7 @@
-"""Many callers at once: how long each waits, and whether anything is lost or crossed.
+"""Load: many concurrent callers, and the whole loop for many requests.
 
-The whole loop for many at once, against the same loop over a sequential model.
+Measured are how long each caller waits, whether answers are lost or mixed up, and the loop against
+the same loop over a sequential model.
 """
 
 from __future__ import annotations
@@ -75,13 +76,13 @@ async def count_lost_and_crossed(
     calls: int,
     callers: int,
 ) -> dict[str, int]:
-    """Ask many short questions, each with a marker of its own, and look what comes back.
+    """Ask many short questions with a marker each, and count lost and mixed-up answers.
 
     Args:
         chat: The model.
         prompt_ids: Templates a prompt by the tokenizer alone, to compare with what was read.
-        calls: How many.
-        callers: How many at a time.
+        calls: Number of calls.
+        callers: Concurrent calls.
     """
     turns = asyncio.Semaphore(callers)
     lost = crossed = 0
@@ -116,17 +117,17 @@ async def measure_loop_against(
 ) -> dict[str, Any]:
     """Return `loop_vs_sequential` and `loop_mixed_vs_sequential`, medians of interleaved repeats.
 
-    Also the seconds of the last repeat, and the share of texts that are the same batched and in
+    Also the seconds of the last repeat, and the share of texts that are equal batched and in
     sequence.
 
     Args:
         chat: The model that batches, with the adapters of `ADAPTERS`.
         sequential: The same weights, one call after the other.
-        requests: All are asked at once.
-        data: Where the evidence comes from; the sample corpus where None.
-        iterations: Rounds of the loop.
-        repeats: How often each is measured, in turn.
-        say: Told of each repeat.
+        requests: Sent concurrently.
+        data: The file of the evidence; None: the sample corpus.
+        iterations: Iterations of the loop.
+        repeats: Repeats of each, interleaved.
+        say: Called after each repeat.
     """
     with TemporaryDirectory() as folder:
         store = await _filled(data, f"{folder}/store")
@@ -164,9 +165,9 @@ async def _filled(data: Path | None, uri: str) -> str | None:
 
 
 def _with_model(parts: Parts, model: BaseChatModel) -> Parts:
-    # Without a ban on repeats, which the two would count differently: the texts are to be equal.
+    # No ban on repeated n-grams, which the two count differently: the texts must be equal.
     role = ChatRole(model, "bench", {}, takes_adapters=True)
-    # Nor may a side abstain for want of confidence: every request is to make the same calls.
+    # No abstention for low confidence: every request must make the same calls.
     return replace(parts, chat=dict.fromkeys(ROLES, role), trace=None, least_confidence={})
 
 

@@ -1,11 +1,9 @@
-"""Is serving fast, and does nothing get lost? Every figure of `patlm bench serving`.
+"""Is serving fast, and is no answer lost? Every figure of `patlm bench serving`.
 
-Ratios are medians of repeats that alternate with what they are measured against, in one process,
-on the same prompts, number format and answers. Figures that need a fresh process start one.
+Ratios are medians of repeats that alternate with their reference, in one process, on the same
+prompts, number format and answers. Memory is measured in fresh processes, one batch each:
 
-Resident memory after one batch, in a process of its own.
-
-python -m patlm.bench.serving.run MODEL DTYPE FOLDER [ADAPTER ...]
+    python -m patlm.bench.serving.run MODEL DTYPE FOLDER [ADAPTER ...]
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from ...models.telemetry import BatchReport
 
 Say = Callable[[str], None]
-"""Told what is being measured, and what was found."""
+"""Called with what is being measured, and what was found."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,13 @@ class Size:
     """How much is measured.
 
     Attributes:
-        repeats: Of each ratio, in turn with its reference.
-        requests: Of the whole loop, at once.
-        iterations: Rounds of the loop.
+        repeats: Repeats of each ratio, alternating with its reference.
+        requests: Concurrent requests of the whole loop.
+        iterations: Iterations of the loop.
         batches: Sizes of batches of single calls.
         lone: Lone calls in a repeat.
-        callers: Numbers of callers that stream at once.
-        marked: Short calls with a marker each, and how many callers ask them.
+        callers: Numbers of concurrent callers that stream.
+        marked: Short calls with a marker each, and the number of callers.
         identical: Answers that are compared, in a batch and alone.
     """
 
@@ -87,7 +85,7 @@ async def measure_serving(
         dtype: "auto", "fp32" or "bf16", for all systems alike.
         data: File whose texts make the requests; the sample corpus where None.
         size: How much is measured.
-        say: Told of each part.
+        say: Called with each step.
 
     Raises:
         ModelError: The model can't be loaded.
@@ -117,13 +115,9 @@ async def measure_serving(
         finally:
             await asyncio.to_thread(chat.close)
         say("memory, in processes of their own")
-        found["memory_ratio"] = await asyncio.to_thread(_memory, model, name, adapters)
+        ratio = await asyncio.to_thread(memory_ratio, model, name, adapters, MORE_ADAPTERS)
+        found["memory_ratio"] = round(ratio, 4)
     return {"dtype": name, **found}
-
-
-def _memory(model: str, dtype: str, adapters: Path) -> float:
-
-    return round(memory_ratio(model, dtype, adapters, MORE_ADAPTERS), 4)
 
 
 @dataclass(frozen=True)
@@ -147,7 +141,7 @@ class _Bench:
         bare = await asyncio.to_thread(BareModel, self.model, self.dtype)
         lengths = [len(bare.prompt_ids(prompt)) for prompt in prompts]
         ratios = await self._calls(bare, prompts)
-        self.say(str(ratios))  # what has been found is not lost if the rest is
+        self.say(str(ratios))  # keeps these figures if a later part fails
         rows, marked = await self._load(bare, prompts)
         self.say(f"{rows} {marked}")
         identical = await self._identical(prompts[: self.size.identical])
@@ -176,7 +170,7 @@ class _Bench:
         ratios: dict[str, float] = {}
         self.say("lone calls")
         lone = prompts[: self.size.lone]
-        # Before the first adapter wraps the model's layers, as a process without adapters has it.
+        # Before the first adapter wraps the model's layers, as in a process without adapters.
         ratios["lone_vs_bare"] = await measure_lone(self.chat, bare, lone, self.size.repeats)
         for count in self.size.batches:
             self.say(f"{count} calls at once")
@@ -227,7 +221,7 @@ class _Bench:
         return rows, marked
 
     async def _identical(self, prompts: list[Any]) -> dict[str, float]:
-        """Return the share of greedy answers that batching leaves as they are, by format."""
+        """Return the share of greedy answers that batching does not change, by number format."""
         from ...models.open import open_local_chat
         from .calls import share_identical
 
@@ -251,8 +245,8 @@ def memory_ratio(model: str, dtype: str, adapters: Path, names: Sequence[str]) -
     Args:
         model: The model's folder.
         dtype: "fp32" or "bf16".
-        adapters: Where the adapters lie.
-        names: Which are mixed.
+        adapters: The folder of the adapters.
+        names: The adapters to mix.
     """
     base, mixed = (_measure(model, dtype, adapters, some) for some in ((), names))
     return mixed / base

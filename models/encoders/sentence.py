@@ -1,4 +1,4 @@
-"""Encode what a text is about: all-MiniLM-L6-v2, or any sentence-transformers model."""
+"""Topic encoders: all-MiniLM-L6-v2, or any sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..quiet import quiet_loading
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-#: Longer texts are cut: what a review is about is said by then, and attention is quadratic.
 MAX_TOKENS = 256
+"""Longer texts are cut: their subject is clear by then, and attention is quadratic."""
 
 
 class SentenceEncoder:
-    """A `stores.records.Encoder` over a loaded sentence-transformers model."""
+    """A `stores.types.Encoder` over a loaded sentence-transformers model."""
 
     def __init__(
         self,
@@ -37,11 +37,10 @@ class SentenceEncoder:
         """Take a live model.
 
         Args:
-            model: What encodes.
-            name: Goes into `version`, for people.
-            max_tokens: The model's own maximum length is lowered to it where it is higher; None
-                leaves the model as it is.
-            batch_size: Texts read at once; texts of like length come together.
+            model: The loaded model.
+            name: Part of `version`, for people.
+            max_tokens: Upper limit of the model's own maximum length; None: no other limit.
+            batch_size: Texts of a batch; texts of similar length are batched together.
         """
         if max_tokens is not None:
             model.max_seq_length = min(model.max_seq_length or max_tokens, max_tokens)
@@ -80,9 +79,27 @@ class SentenceEncoder:
                 show_progress_bar=False,
                 convert_to_tensor=True,
             )
-        # Normalised here and not by the model: in bf16 its rows are only nearly of length one.
-        rows = vectors.float().cpu().numpy()
-        return _unit_rows(rows)
+        # Normalised here, not by the model: in bf16 its rows are only nearly of length one.
+        rows: NDArray[np.float32] = vectors.float().cpu().numpy()
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def open_topic_encoder(name: str = "bundled", *, dtype: str = "auto") -> SentenceEncoder:
+    """Load a topic encoder. Blocks for seconds: call it in a thread.
+
+    Args:
+        name: "bundled", a folder, or a hub id of a sentence-transformers model. Only a hub id may
+            reach a hub.
+        dtype: See `device.choose_dtype`.
+
+    Raises:
+        ModelNotFound: Nothing is there under this name.
+    """
+    if name == "bundled":
+        path = str(topic_model_path())
+        return load_sentence_encoder(path, name="all-MiniLM-L6-v2", local=True, dtype=dtype)
+    return load_sentence_encoder(name, name=name, local=Path(name).is_dir(), dtype=dtype)
 
 
 def load_sentence_encoder(
@@ -92,9 +109,9 @@ def load_sentence_encoder(
 
     Args:
         path: A folder or a hub id.
-        name: Goes into `version`, and into what is said when nothing is there.
-        local: Whether no hub may be asked.
-        dtype: See `device.choose_dtype`; the CPU gains as much here as the chat model does.
+        name: Part of `version` and of error messages.
+        local: Whether only local files are used.
+        dtype: See `device.choose_dtype`; the gain on a CPU is that of the chat model.
 
     Raises:
         ModelNotFound: Nothing is there under this name.
@@ -137,26 +154,3 @@ def _fingerprint(model: SentenceTransformer) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit
-
-
-def open_topic_encoder(name: str = "bundled", *, dtype: str = "auto") -> SentenceEncoder:
-    """Load a topic encoder. Blocks for seconds: call it in a thread.
-
-    Args:
-        name: "bundled", a folder, or a hub id of a sentence-transformers model. Only a hub id
-            may reach a hub.
-        dtype: See `device.choose_dtype`.
-
-    Raises:
-        ModelNotFound: Nothing is there under this name.
-    """
-    if name == "bundled":
-        path = str(topic_model_path())
-        return load_sentence_encoder(path, name="all-MiniLM-L6-v2", local=True, dtype=dtype)
-    return load_sentence_encoder(name, name=name, local=Path(name).is_dir(), dtype=dtype)

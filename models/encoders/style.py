@@ -1,14 +1,10 @@
-"""A style encoder as a sentence-transformers model: ours, or a published one.
+"""The style encoder as a sentence-transformers model: ours, or a published one.
 
-Ours is `StyleFeatures` and `FeatureWeights` in a row (`style_modules`). A folder that
-`StyleEncoder.save` wrote is put together here by hand: sentence-transformers itself would ask for
-`trust_remote_code` before it imports modules that are not its own.
-
-The style encoder's modules, in the form that sentence-transformers puts in a row.
-
-`StyleFeatures` counts how texts are written and centres the counts on what is ordinary in their
-language; `FeatureWeights` says how much each feature tells of a person. Before any training the
-weights are those of the feature groups, so that both forms are one model.
+Ours has two modules: `StyleFeatures` counts how texts are written and centres the counts by
+language; `FeatureWeights` weighs each feature. Untrained, the weights are those of the feature
+groups, so that both forms are one model. A folder that `StyleEncoder.save` wrote is loaded here by
+hand, because sentence-transformers would ask for `trust_remote_code` before it imports modules of
+others.
 """
 
 from __future__ import annotations
@@ -40,25 +36,34 @@ from .style_features import (
 )
 
 SHAPE_BINS = 174
-"""Dimensions of the hashed n-grams; with the counted features they make 256."""
+"""Dimensions of the hashed n-grams; 256 with the counted features."""
 
 LEAST_TEXTS = 200
-"""A language with fewer texts is centred on what is ordinary in all of them together."""
+"""A language with fewer texts is centred on the statistics of all languages."""
 
 LEAST_SPREAD = 0.02
-"""Least spread of a feature: rare traits would otherwise outweigh all others where they occur."""
+"""Least spread of a feature: otherwise rare traits would outweigh all others."""
 
 CLIP = 4.0
-"""Features further from the mean than this many spreads count as this far."""
+"""Features are clipped at this many spreads from the mean."""
 
 SHAPE_WEIGHT = 0.25
-"""Of a bin of the n-grams, beside about 1 for a counted feature, before training."""
+"""Untrained weight of a bin of the n-grams; a counted feature has about 1."""
+
+ABOUT_FILE = "patlm_style.json"
+"""Marks a folder of ours, and holds what it was trained on."""
+
+BATCH_SIZE = 256
+
+_DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+FEATURES = hashlib.sha256("\n".join((*NAMES, str(SHAPE_BINS))).encode()).hexdigest()[:12]
+"""Fingerprint of the features that this version counts."""
 
 _LANGUAGES = 2  # Portuguese, and all others
 
 
-class _Kept(Module):
-    """A module that all of its tensors make: what it is saved as and loaded from."""
+class _SavedModule(Module):
+    """A module that is saved as its tensors."""
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Write the tensors as safetensors."""
@@ -66,7 +71,7 @@ class _Kept(Module):
         self.save_torch_weights(output_path)
 
     @classmethod
-    def load(  # type: ignore[override]  # a folder is all that it is read from
+    def load(  # type: ignore[override]  # only loads from a folder
         cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
     ) -> Self:
         """Read what `save` wrote."""
@@ -78,7 +83,7 @@ class _Kept(Module):
 
 
 def count_texts(texts: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Count the features of texts, one row each, without looking at any statistics.
+    """Count the features of texts, one row each, without statistics.
 
     Returns:
         `shares` (n, shares), `counted` and `seen` (n, counted features), `shapes` (n, bins),
@@ -95,21 +100,21 @@ def count_texts(texts: Sequence[str]) -> dict[str, torch.Tensor]:
 
 
 Count = Callable[[Sequence[str]], dict[str, torch.Tensor]]
-"""Does what `count_texts` does."""
+"""A function like `count_texts`, for example with a cache."""
 
 
-class StyleFeatures(_Kept, InputModule):
-    """Count and centre.
+class StyleFeatures(_SavedModule, InputModule):
+    """Count features and centre them.
 
-    Its statistics are buffers, measured once on some texts and frozen, one row a language:
+    Its statistics are buffers, measured once on some texts and frozen, one row for each language:
     `usual` (2, counted features), `mean` and `spread` (2, features).
     """
 
     def __init__(self, count: Count = count_texts) -> None:
-        """Make one whose statistics are still to be measured or loaded.
+        """Make one without statistics; `measure` or `load` sets them.
 
         Args:
-            count: Counts texts; may be one that remembers what it has counted.
+            count: Counts texts; may have a cache.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._count = count
@@ -120,7 +125,7 @@ class StyleFeatures(_Kept, InputModule):
 
     @classmethod
     def measure(cls, texts: Sequence[str], count: Count = count_texts) -> StyleFeatures:
-        """Take the statistics from some texts; who wrote them is not looked at.
+        """Take the statistics from some texts, whoever wrote them.
 
         Args:
             texts: Some thousands; see `LEAST_TEXTS`.
@@ -145,15 +150,15 @@ class StyleFeatures(_Kept, InputModule):
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, torch.Tensor]:
-        """Count, without looking at any statistics.
+        """Count, without statistics.
 
         Args:
             inputs: Texts.
-            prompt: Not used: what a prompt says is nobody's style.
+            prompt: Not used: a prompt has no author.
             kwargs: Not used.
 
         Returns:
-            What `count_texts` does.
+            The counts, see `count_texts`.
         """
         return self._count(inputs)
 
@@ -165,11 +170,10 @@ class StyleFeatures(_Kept, InputModule):
         return {**features, "features": distances.clamp(-CLIP, CLIP)}
 
 
-class FeatureWeights(_Kept):
+class FeatureWeights(_SavedModule):
     """Weigh each feature and scale the rows to length one.
 
-    The weight of feature i is exp(log_weights[i]): always positive, and a step of training is a
-    share of it.
+    The weight of feature i is exp(log_weights[i]): always positive, with relative training steps.
     """
 
     def __init__(self) -> None:
@@ -202,26 +206,16 @@ def _float32(rows: Sequence[NDArray[np.float64]]) -> torch.Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.float32))
 
 
-ABOUT_FILE = "patlm_style.json"
-"""Tells a folder of ours from others, and what it was trained on."""
-
-BATCH_SIZE = 256
-
-_DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
-FEATURES = hashlib.sha256("\n".join((*NAMES, str(SHAPE_BINS))).encode()).hexdigest()[:12]
-"""Tells encoders apart that count other things."""
-
-
 class StyleEncoder(SentenceEncoder):
-    """Our model as a `stores.records.Encoder`.
+    """Our model as a `stores.types.Encoder`.
 
     Attributes:
-        features: What is counted, and centred on what is ordinary.
-        weights: What each feature counts for.
+        features: Counts and centres features.
+        weights: Weighs them.
     """
 
     def __init__(self, features: StyleFeatures, weights: FeatureWeights) -> None:
-        """Put the modules in a row, on the CPU: they count characters."""
+        """Join the modules, on the CPU: they count characters."""
         self.features, self.weights = features, weights
         model = SentenceTransformer(modules=[features, weights], device="cpu")
         super().__init__(model, name="patlm-style", max_tokens=None, batch_size=BATCH_SIZE)
@@ -256,7 +250,7 @@ class StyleEncoder(SentenceEncoder):
         """Write the model in the layout of sentence-transformers.
 
         Args:
-            folder: Made where it is missing.
+            folder: Made if missing.
             about: What it was trained on, for people and `patlm doctor`.
         """
         self._model.save(str(folder), create_model_card=False)
@@ -264,7 +258,7 @@ class StyleEncoder(SentenceEncoder):
         (folder / ABOUT_FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
     def files(self, about: Mapping[str, Any] | None = None) -> dict[str, bytes]:
-        """Return what `save` would write, by relative path: to be kept elsewhere than in a folder.
+        """Return the files of `save` by relative path, to store them elsewhere.
 
         Args:
             about: As for `save`.
@@ -276,10 +270,10 @@ class StyleEncoder(SentenceEncoder):
 
     @staticmethod
     def from_files(files: Mapping[str, bytes]) -> StyleEncoder:
-        """Return the encoder that `files` were of.
+        """Return the encoder of these `files`.
 
         Raises:
-            ModelNotFound: They are not whole.
+            ModelNotFound: They are incomplete.
             ModelUnusable: It counts other features than this version of patlm does.
         """
         with TemporaryDirectory() as folder:

@@ -1,23 +1,16 @@
-"""Measure how a text is written: stylometry, free of any fitting.
+"""Features of style: counts of how a text is written, and hashed character n-grams of its shape.
 
-Every feature is a rate or a share of one text: punctuation, case, spacing, line breaks, word and
-sentence lengths, function words of English and Portuguese. Rates are shrunk towards what is usual
-by a few pseudo-observations, because one exclamation mark in six words says little; what is usual
-is measured by `style_modules`.
+Every counted feature is a rate or a share of one text: punctuation, case, spacing, line breaks,
+word and sentence lengths, function words of English and Portuguese. Rates are shrunk towards usual
+ones (`style.StyleFeatures` measures them) by a few pseudo-observations, because one exclamation
+mark in six words says little. The strongest single feature on real accounts is two spaces after a
+full stop, so texts need their original white space.
 
-The strongest single feature on real accounts is two spaces after a full stop, so texts must come
-with their white space as it was written.
-
-Hash character n-grams into a few dimensions, the same on every machine and in every process.
-
-Python's `hash` is salted per process, so the rolling hash is our own: little-endian code points,
-64-bit arithmetic that wraps, a finaliser of SplitMix64. Feature hashing with signs keeps inner
-products right in expectation (Weinberger et al. 2009).
-
-The shape of a text: what is left of it when words and numbers are blotted out.
-
-"I paid $20 -- not  bad." becomes "A a $9 -- a  a." Its character n-grams tell habits of spacing,
-case and punctuation in their surroundings, and hardly anything of the subject.
+The shape of a text replaces words and numbers: "I paid $20 -- not  bad." becomes
+"A a $9 -- a  a.". Its character n-grams describe habits of spacing, case and punctuation, and
+hardly the subject. They are hashed into a few dimensions with signs, which keeps inner products
+right in expectation (Weinberger et al. 2009). Python's `hash` is salted per process, so the rolling
+hash is our own: little-endian code points, wrapping 64-bit arithmetic, SplitMix64's finaliser.
 """
 
 from __future__ import annotations
@@ -30,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Longer texts are cut: their style is clear by then, and time stays bounded.
+# Longer texts are cut: their style is clear by then, and time stays bounded.
 MAX_CHARACTERS = 20_000
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")

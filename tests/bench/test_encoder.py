@@ -158,10 +158,10 @@ def test_nobody_is_both_in_a_file_and_elsewhere(file: Path, tmp_path: Path) -> N
     other.write_text("\n".join(map(json.dumps, strangers)))
     ours, theirs = read_data_sets([file, other])
     assert (ours.name, theirs.name) == ("habits", "other")
-    assert len(ours.elsewhere) == 1 + len(sample())
-    assert len(theirs.elsewhere) > len(sample())
+    assert len(ours.other_texts) == 1 + len(sample())
+    assert len(theirs.other_texts) > len(sample())
     users = {text.user_id for text in ours.texts}
-    assert not users & {text.user_id for text in ours.elsewhere}
+    assert not users & {text.user_id for text in ours.other_texts}
 
 
 def test_spacing_is_gone() -> None:

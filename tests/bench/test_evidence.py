@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from habits import people
 from patlm.bench.evidence.preference import best_weight, harmless_weight, likeness
-from patlm.bench.evidence.requests import Asked, divided, filled, requests
+from patlm.bench.evidence.requests import HiddenText, divided, filled, requests
 from patlm.bench.evidence.run import measure_evidence
-from patlm.bench.evidence.style import Gain, best_threshold, within_authors
+from patlm.bench.evidence.style import StyleGain, best_threshold, within_authors
 from patlm.stores.types import History, Text
 from store_fixtures import style_encoder, text, topic_encoder
 
 
-def gain(user: str, confidence: float, value: float) -> Gain:
+def gain(user: str, confidence: float, value: float) -> StyleGain:
     none = np.zeros((0, 2), np.float32)
     history = History("default", user, (), none, none, {}, frozenset())
-    asked = Asked(Text(user, "x"), "gate", history)
-    return Gain(asked, "title", "used", value, 0.0, confidence, 0.0, 0.0)
+    asked = HiddenText(Text(user, "x"), "gate", history)
+    return StyleGain(asked, "title", "used", value, 0.0, confidence, 0.0, 0.0)
 
 
 def test_the_threshold_keeps_what_gains() -> None:
@@ -78,8 +78,8 @@ def test_one_authors_texts_by_hand() -> None:
 async def test_a_request_hides_its_text_and_knows_its_split() -> None:
     texts = [replace(each, title=each.topic_id, position=at) for at, each in enumerate(people())]
     marked, splits = divided(texts)
-    async with filled("habits", texts, style_encoder(), topic_encoder()) as material:
-        asked = await requests(material, ("gate", "report"))
+    async with filled("habits", texts, style_encoder(), topic_encoder()) as corpus:
+        asked = await requests(corpus, ("gate", "report"))
     assert {each.split for each in asked} == {"gate", "report"}
     for each in asked:
         assert splits.of_user(each.text.user_id) == each.split

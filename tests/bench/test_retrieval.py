@@ -15,7 +15,7 @@ from patlm.bench.retrieval import run as bench
 from patlm.bench.retrieval.corpus import (
     LARGE_TOPIC,
     Corpus,
-    Source,
+    SentencePool,
     body_hash,
     make_source,
     read_source,
@@ -31,7 +31,7 @@ TEXTS = 600
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
+def source() -> SentencePool:
     """Return sentences of made-up people: three to a text."""
     texts = people(texts=8)
     some = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def source() -> Source:
     )
 
 
-def test_no_two_texts_are_equal_and_one_topic_holds_a_quarter(source: Source) -> None:
+def test_no_two_texts_are_equal_and_one_topic_holds_a_quarter(source: SentencePool) -> None:
     texts = list(Corpus(source, TEXTS))
     assert len(texts) == TEXTS == len({body_hash(each.body) for each in texts})
     assert len({each.user_id for each in texts}) == TEXTS // 10
@@ -62,7 +62,7 @@ def test_no_two_texts_are_equal_and_one_topic_holds_a_quarter(source: Source) ->
     assert max(users.values()) > 20 and min(users.values()) < 5
 
 
-def test_a_corpus_is_the_same_again_and_another_with_another_seed(source: Source) -> None:
+def test_a_corpus_is_the_same_again_and_another_with_another_seed(source: SentencePool) -> None:
     first, again, other = (list(Corpus(source, TEXTS, seed=seed)) for seed in (0, 0, 1))
     assert first == again
     assert not {each.body for each in first} & {each.body for each in other[:50]}
@@ -125,7 +125,7 @@ def test_recall_counts_ties_by_score() -> None:
 
 
 @pytest.fixture
-def toy(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def toy(source: SentencePool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command measure made-up people with encoders that count."""
     monkeypatch.setattr("patlm.bench.retrieval.corpus.read_source", lambda folder: source)
     monkeypatch.setattr(bench, "open_bench_encoders", lambda _: (style_encoder(), topic_encoder()))

@@ -1,4 +1,4 @@
-"""The parts of the serving bench that count: lost and crossed answers, prompts, callers."""
+"""The serving bench: its prompts, lost or mixed-up answers, times of callers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Train the style encoder on who wrote what."""
+"""Training of the style encoder on authorship verification."""

@@ -1,10 +1,8 @@
-"""What a style encoder learns from: an author's texts, one more of theirs, and look-alikes.
+"""What a style encoder learns from: an author's texts, one more of theirs, and hard negatives.
 
 Authorship verification with topic control (Wegmann et al. 2022): the positive is a text of the
 anchor's author on another topic, the negatives are others' texts on the *positive's* topic. The
-anchor is up to a few texts pooled as one episode (LUAR, Rivera-Soto et al. 2021).
-
-Which texts of a store a style encoder learns from, and which decide when it stops.
+anchor is up to `LONGEST` texts pooled as one episode (LUAR, Rivera-Soto et al. 2021).
 """
 
 from __future__ import annotations
@@ -23,22 +21,22 @@ from ...stores.texts.arrow import Places
 from ...stores.types import Text
 
 LONGEST = 3
-"""Texts of an episode at most."""
+"""Most texts of an episode."""
 
 NEGATIVES = 3
-"""Of each positive; the hardest."""
+"""Hardest negatives of each positive."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One positive and what may stand beside it; places in a list of texts.
+class Positive:
+    """One positive with its episodes and negatives; places in a list of texts.
 
     Attributes:
-        author: Who wrote it.
+        author: Its author.
         episode: Other texts of the author, none on the positive's topic.
-        positive: The text that is to be near.
-        topic: The positive's.
-        rivals: Texts of others on it, in ascending order.
+        positive: The text that should be near.
+        topic: Of the positive.
+        rivals: Texts of others on this topic, ascending.
     """
 
     author: str
@@ -56,7 +54,7 @@ class Batch:
         episode: Places, shape (comparisons, LONGEST); repeated where an episode is shorter.
         positive: Places.
         negative: Places.
-        weight: 1 / the author's positives, so that who wrote much counts no more; scaled to mean 1.
+        weight: 1 / the author's positives, so that all authors count alike; scaled to mean 1.
     """
 
     episode: torch.Tensor
@@ -65,11 +63,11 @@ class Batch:
     weight: torch.Tensor
 
 
-def find_pairs(texts: Sequence[Text]) -> list[Pair]:
-    """Return every positive that has an author's other texts and look-alikes.
+def find_pairs(texts: Sequence[Text]) -> list[Positive]:
+    """Return every positive with other texts of its author and texts of others on its topic.
 
-    A display name that several people use (`shared_id`) is no author; its texts may stand as
-    others' texts all the same.
+    A display name that several people use (`shared_id`) is not an author, but its texts may be
+    negatives.
     """
     of_author: dict[str, list[int]] = defaultdict(list)
     on_topic: dict[str, list[int]] = defaultdict(list)
@@ -94,25 +92,25 @@ def find_pairs(texts: Sequence[Text]) -> list[Pair]:
                 if texts[place].user_id != author and bodies[place] != body
             )
             if episode and rivals:
-                pairs.append(Pair(author, episode, positive, topic, np.array(rivals)))
+                pairs.append(Positive(author, episode, positive, topic, np.array(rivals)))
     return pairs
 
 
 def draw_batch(
-    pairs: Sequence[Pair], rows: torch.Tensor, random: np.random.Generator, *, of_each: int
+    pairs: Sequence[Positive], rows: torch.Tensor, random: np.random.Generator, *, of_each: int
 ) -> Batch:
-    """Draw one epoch: episodes at random, negatives the nearest ones to the episode.
+    """Sample one epoch: random episodes, and the negatives nearest to them.
 
     Args:
-        pairs: What may be drawn.
-        rows: Unit vectors of all texts by the model as it is, shape (texts, dimension).
-        random: Draws.
-        of_each: Positives of an author at most.
+        pairs: Positives to sample from.
+        rows: Unit vectors of all texts by the current model, shape (texts, dimension).
+        random: Random generator.
+        of_each: Most positives of an author.
     """
-    by_author: dict[str, list[Pair]] = defaultdict(list)
+    by_author: dict[str, list[Positive]] = defaultdict(list)
     for pair in pairs:
         by_author[pair.author].append(pair)
-    drawn: list[Pair] = []
+    drawn: list[Positive] = []
     episodes, sizes, weights = [], [], []
     for own in by_author.values():
         chosen = [own[at] for at in random.permutation(len(own))[:of_each]]
@@ -140,15 +138,15 @@ _CYCLE = np.arange(LONGEST)
 
 
 def _hardest(
-    pairs: Sequence[Pair], means: NDArray[np.float32], rows: NDArray[np.float32]
+    pairs: Sequence[Positive], means: NDArray[np.float32], rows: NDArray[np.float32]
 ) -> tuple[Places, Places]:
     """Return up to `NEGATIVES` rivals of each pair, those nearest to its episode.
 
-    Topic by topic, so that a topic of hundreds of texts is one product and not one a pair.
+    By topic, so that a topic of hundreds of texts is one matrix product.
 
     Args:
-        pairs: What was drawn.
-        means: Of each one's episode, shape (pairs, dimension).
+        pairs: The sampled positives.
+        means: Of their episodes, shape (pairs, dimension).
         rows: Unit vectors of all texts.
 
     Returns:
@@ -171,13 +169,13 @@ def _hardest(
 
 
 def split_for_style(texts: Iterable[Text], splits: Splits) -> tuple[list[Text], list[Text]]:
-    """Return the texts to learn from and those that decide.
+    """Return the texts to train on and those of the gate.
 
-    Learning: user and topic in `train`. Deciding: users of `gate`, on any topic but those of
-    `report`; texts on gate topics alone would be too few to hear anything.
+    Training: user and topic in `train`. Gate: users of `gate` on any topic outside `report`; texts
+    on gate topics alone would be too few to measure with.
 
     Args:
-        texts: Of one namespace; texts that are not shared are to be left out by the caller.
+        texts: Shared texts of one namespace.
         splits: Of the same namespace.
     """
     train, gate = [], []

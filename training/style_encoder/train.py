@@ -1,10 +1,10 @@
-"""Train the style encoder's weights on who wrote what.
+"""Train the style encoder's weights on authorship verification.
 
-Two steps. First a start that is no search: the weight of feature i is sqrt(b / t) / sqrt(w) with w
-its variance within authors, t in all and b = t - w (a Fisher ratio, damped); it is far above the
-weights of feature groups already. Then contrastive learning from there: softplus(-tau (cos(e, p) -
-cos(e, n))) over episodes e, positives p and hard negatives n mined again each epoch, with a pull
-back to the start; what is best on the gate's authors is kept.
+Two steps. First a closed-form start: the weight of feature i is sqrt(b / t) / sqrt(w) with w its
+variance within authors, t in all and b = t - w (a damped Fisher ratio); it already beats the
+weights of feature groups by far. Then contrastive learning: softplus(-tau (cos(e, p) - cos(e, n)))
+over episodes e, positives p and hard negatives n, mined again each epoch, with a pull back to the
+start; the weights with the best accuracy on the gate are kept.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class StyleSettings:
 
     Attributes:
         epochs: At most.
-        patience: Epochs without a better gate before it stops.
+        patience: Epochs without a better gate before training stops.
         of_each: Positives of an author in an epoch.
         batch: Comparisons of a step.
         learning_rate: Of Adam.
         sharpness: tau; cosines of texts differ by tenths.
-        pull: Times the mean square by which log weights differ from the start.
-        seed: Of what is drawn.
+        pull: Weight of the mean squared distance of the log weights from the start.
+        seed: Random seed.
     """
 
     epochs: int = 30
@@ -52,15 +52,15 @@ class StyleSettings:
 
 @dataclass(frozen=True)
 class StyleFit:
-    """A trained encoder and how it came to be.
+    """A trained encoder and its training.
 
     Attributes:
         encoder: The best epoch's.
-        authors: Who had positives in training.
-        pairs: Positives in training.
+        authors: Number of authors with positives in training.
+        pairs: Number of positives in training.
         gate: Accuracy on the gate's triplets (mean over authors) before training, after the start
             and after each epoch; empty where the gate had no triplets, and all epochs were run.
-        kept: Which of them the encoder is.
+        kept: Index of the kept weights in `gate`.
     """
 
     encoder: StyleEncoder
@@ -81,15 +81,15 @@ def train_style(
     """Train an encoder.
 
     Args:
-        train: Texts of any number of people; display names serve as others' texts alone.
-        gate: Texts of other people on other topics, which decide when to stop.
-        settings: How.
+        train: Texts of any number of people; texts of display names are negatives only.
+        gate: Texts of other people on other topics, for early stopping.
+        settings: How to train.
         count: As for `StyleFeatures`.
-        progress: Told of each epoch and of its accuracy on the gate.
+        progress: Called after each epoch with its number and the accuracy on the gate.
 
     Raises:
-        TooFewAuthors: Fewer than `LEAST_AUTHORS` people have texts on two topics with a text of
-            somebody else beside one.
+        TooFewAuthors: Fewer than `LEAST_AUTHORS` people have texts on two topics, one of them
+            shared with somebody else.
     """
     pairs = find_pairs(train)
     authors = len({pair.author for pair in pairs})
@@ -106,17 +106,17 @@ def train_style(
     weights = FeatureWeights()
     rows = centred(features, [text.body for text in train])
     watch = _Gate(features, [text for text in gate if not text.shared_id], settings.seed)
-    watch.look(weights)
+    watch.measure(weights)
     with torch.no_grad():
         weights.log_weights.copy_(start_weights(rows, train).log())
-    watch.look(weights)
+    watch.measure(weights)
     start = weights.log_weights.detach().clone()
     optimizer = torch.optim.Adam(weights.parameters(), lr=settings.learning_rate)
     for epoch in range(1, settings.epochs + 1):
         with torch.no_grad():
             batch = draw_batch(pairs, weights.weigh(rows), random, of_each=settings.of_each)
         _run_epoch(weights, rows, batch, start, optimizer, settings)
-        progress(epoch, watch.look(weights))
+        progress(epoch, watch.measure(weights))
         if watch.since_best >= settings.patience:
             break
     watch.restore(weights)
@@ -132,11 +132,11 @@ def centred(features: StyleFeatures, bodies: Sequence[str]) -> torch.Tensor:
 
 
 def start_weights(rows: torch.Tensor, texts: Sequence[Text]) -> torch.Tensor:
-    """Return the start's weight of each feature, shape (features,).
+    """Return the closed-form weight of each feature, shape (features,).
 
     Args:
         rows: Centred features of the texts, shape (texts, features).
-        texts: Whose authors are compared; those who are display names are left out.
+        texts: Texts of the authors; display names are left out.
     """
     places: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
@@ -152,7 +152,7 @@ def start_weights(rows: torch.Tensor, texts: Sequence[Text]) -> torch.Tensor:
 
 _LEAST_RATIO = 0.02
 _LEAST_VARIANCE = 0.05
-"""A feature that hardly ever varies must not weigh without bounds."""
+"""Bounds the weights of features that hardly vary."""
 
 
 def _run_epoch(
@@ -180,7 +180,7 @@ def _run_epoch(
 
 
 class _Gate:
-    """Watches the gate's accuracy and keeps the best weights."""
+    """Early stopping: measures the gate's accuracy and keeps the best weights."""
 
     def __init__(self, features: StyleFeatures, texts: Sequence[Text], seed: int) -> None:
         self._triplets: Triplets = make_triplets(texts, seed=seed, folds=None)
@@ -193,8 +193,8 @@ class _Gate:
     def since_best(self) -> int:
         return len(self.seen) - 1 - self.best if self.seen else 0
 
-    def look(self, weights: FeatureWeights) -> float | None:
-        """Measure the weights; None where there is nothing to measure on."""
+    def measure(self, weights: FeatureWeights) -> float | None:
+        """Return the accuracy of the weights; None where the gate has no triplets."""
         if self._rows is None or not len(self._triplets):
             return None
         with torch.no_grad():

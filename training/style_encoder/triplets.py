@@ -1,8 +1,8 @@
-"""Triplets that ask an encoder who wrote what, with the topic held fixed.
+"""Triplets for authorship verification with the topic held fixed.
 
 Anchor and positive are two texts of one author on different topics; the negative is another
-author's text on the *positive's* topic. An encoder that goes by the subject can't tell them apart
-(Wegmann et al. 2022).
+author's text on the *positive's* topic. An encoder of the subject fails on them (Wegmann et al.
+2022).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ...stores.search.words import bare
 from ...stores.types import Text, Vectors
 
 PAIRS = 20
-"""Ordered pairs of an author at most."""
+"""Most ordered pairs of an author."""
 
 NEGATIVES = 3
-"""Of each pair."""
+"""Negatives of each pair."""
 
 FOLDS = 4
 """Users in two halves x topics in two halves."""
@@ -44,7 +44,7 @@ class Triplets:
         positive: Another one of its author, on another topic.
         negative: One by another author, on the positive's topic.
         author: The anchor's author, an index into `authors`.
-        fold: Where all of a triplet's authors and topics lie, see `Halves`.
+        fold: The fold of all authors and topics of the triplet, see `Halves`.
         authors: Their ids.
     """
 
@@ -89,7 +89,7 @@ class Halves:
 
     @classmethod
     def of(cls, texts: Iterable[Text]) -> Halves:
-        """Part the users and the topics of some texts, so that both halves hold as many texts."""
+        """Split the users and the topics of some texts into halves with equally many texts."""
         texts = list(texts)
         return cls(
             _halved(Counter(text.user_id for text in texts)),
@@ -114,16 +114,16 @@ def make_triplets(
     pairs: int = PAIRS,
     negatives: int = NEGATIVES,
 ) -> Triplets:
-    """Draw triplets, all of whose authors and topics lie in one fold.
+    """Sample triplets whose authors and topics lie in one fold.
 
-    Texts without a topic serve in none, and no text is held against its own copy.
+    Texts without a topic are left out, and no text is compared with its own copy.
 
     Args:
-        texts: Of which each is one place.
-        seed: Of what is drawn.
-        folds: Parts people and topics; None takes all as fold 0.
-        pairs: Ordered pairs of an author at most.
-        negatives: Of each pair at most.
+        texts: The texts; triplets hold places in them.
+        seed: Random seed.
+        folds: Halves of people and topics; None: all are fold 0.
+        pairs: Most ordered pairs of an author.
+        negatives: Most negatives of each pair.
     """
 
     def fold_of(text: Text) -> int:
@@ -180,7 +180,7 @@ def _pairs(
 def _others(
     positive: int, places: Sequence[int], texts: Sequence[Text], bodies: Sequence[str]
 ) -> list[int]:
-    """Return the texts of other authors that are no copy of the positive."""
+    """Return the texts of other authors that are not copies of the positive."""
     return [
         place
         for place in places
