@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from ..evaluation.scores.statistics import ci95
 from ..models.encoders.style import Count, StyleEncoder, count_texts
-from ..stores.datasets.formats import read_texts
 from ..stores.datasets.sample import sample_corpus
 from ..stores.types import Encoder, Text, Vectors
 from ..training.errors import TooFewAuthors
 from ..training.style_encoder.train import StyleSettings, train_style
 from ..training.style_encoder.triplets import Halves, Rows, Triplets, make_triplets
+from .data import data_name, valid_texts
 from .encoder_rivals import COMPONENTS, Rival, char_tfidf, measure_neighbours, rivals
 
 Say = Callable[[str], None]
@@ -126,14 +126,14 @@ def read_data_sets(files: Sequence[Path]) -> list[FileTexts]:
     Raises:
         FormatError: A file is of no known format.
     """
-    read = {re.sub(r"_(dev|test)$", "", file.stem): _texts_of(file) for file in files}
+    read = {data_name(file): valid_texts(file) for file in files}
     found = []
     for name, texts in read.items():
         users, topics = {text.user_id for text in texts}, {text.topic_id for text in texts}
         others = [each for other, each in read.items() if other != name]
         other_texts = [
             text
-            for text in chain(*others, _texts_of(sample_corpus()))
+            for text in chain(*others, valid_texts(sample_corpus()))
             if text.user_id not in users and text.topic_id not in topics
         ]
         found.append(FileTexts(name, texts, other_texts))
@@ -143,10 +143,6 @@ def read_data_sets(files: Sequence[Path]) -> list[FileTexts]:
 def without_spacing(text: str) -> str:
     """Return a text on one line, with one space after each word and mark, none before a mark."""
     return " ".join(re.sub(r"\s*([,;:.!?]+)\s*", r"\1 ", text).split())
-
-
-def _texts_of(file: Path) -> list[Text]:
-    return [text for text in read_texts(file) if isinstance(text, Text) and text.body.strip()]
 
 
 def _measure(

@@ -29,13 +29,12 @@ from sklearn.preprocessing import normalize
 from ..evaluation.scores.statistics import ci95
 from ..models.encoders.style import LEAST_SPREAD
 from ..models.encoders.style_features import count_style
-from ..stores.datasets.splits import latest_as_targets
 from ..stores.search.request import Choice, Take
 from ..stores.texts.arrow import unit
 from ..stores.texts.store import TextStore
 from ..stores.types import Embedded, Encoder, Text, Vectors
 from ..training.style_encoder.triplets import FOLDS, Halves, Rows
-from .evidence.requests import cut
+from .data import cut, mark_targets
 
 Rival = Callable[[Sequence[str]], Rows]
 
@@ -133,7 +132,7 @@ def measure_neighbours(
         `rows` (mean cosine of the retrieved texts to the hidden text) and `paired` (differences
         of the same people).
     """
-    marked = list(texts) if any(text.target for text in texts) else latest_as_targets(texts)
+    marked = mark_targets(texts)
     with parallel_config("loky", inner_max_num_threads=1):
         folds = Parallel(n_jobs=jobs)(
             delayed(_ask_fold)(fold, marked, fit, topic, judge) for fold in range(FOLDS)

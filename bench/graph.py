@@ -12,7 +12,6 @@ left out of both embeddings and of the ratings compared, and no topic's vector c
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,7 @@ import torch
 from ..evaluation.scores.statistics import ci95
 from ..graph.graph_artefact import GraphWeights
 from ..models.encoders.graphsage import GraphSage
-from ..stores.datasets.formats import read_texts
-from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
+from ..stores.datasets.splits import Splits
 from ..stores.search.alignment import RATING_RANGE, Alignment, align
 from ..stores.search.request import history_of_rows
 from ..stores.texts.arrow import on_grid, rows_of_texts, unit
@@ -50,6 +48,7 @@ from ..training.user_topic_graph.train import (
     paired_gain,
     person_means,
 )
+from .data import data_name, split_texts, topic_input, valid_texts
 
 Say = Callable[[str], None]
 Rows = list[dict[str, Any]]
@@ -92,13 +91,11 @@ def measure_graph(
 
 
 def _read(file: Path, topic: Encoder, say: Say) -> _Data:
-    name = re.sub(r"_(dev|test)$", "", file.stem)
-    texts = [text for text in read_texts(file) if isinstance(text, Text) and text.body.strip()]
-    if not any(text.target for text in texts):
-        texts = latest_as_targets(texts)
+    name = data_name(file)
+    texts, splits = split_texts(valid_texts(file))
     say(f"{name}: embedding {len(texts)} texts")
-    vectors = topic.encode([f"{text.title}\n{text.body}".strip() for text in texts])
-    return _Data(name, texts, vectors, deal(Place.of(text) for text in texts))
+    vectors = topic.encode([topic_input(text) for text in texts])
+    return _Data(name, texts, vectors, splits)
 
 
 def _measure(data: _Data, topic: Encoder, seeds: Sequence[int], say: Say) -> dict[str, Rows]:

@@ -18,7 +18,7 @@ from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
 from ...stores.search.request import Choice, Weights
 from ...stores.types import Encoder, Text
-from .requests import EvidenceCorpus, HiddenText
+from ..data import EvidenceCorpus, HiddenText, topic_input
 
 K = 4
 SHOWN_WORDS = 35
@@ -68,7 +68,7 @@ async def measure_preference(
         topic: The store's topic encoder.
     """
     titles = topic.encode([each.text.title for each in asked])
-    real = topic.encode([whole(each.text) for each in asked])
+    real = topic.encode([topic_input(each.text) for each in asked])
     found: dict[str, list[Measured | None]] = {}
     for name, choice in arms().items():
         rows: list[Measured | None] = []
@@ -89,15 +89,10 @@ async def measure_preference(
                 rows.append(None)
                 continue
             texts = [hit.text for hit in brought.hits]
-            near = topic.encode([whole(text) for text in texts])
+            near = topic.encode([topic_input(text) for text in texts])
             rows.append(likeness(each.text, texts, near @ vector, near))
         found[name] = rows
     return found
-
-
-def whole(text: Text) -> str:
-    """Return the input of the store's topic encoder for a text."""
-    return f"{text.title}\n{text.body}".strip()
 
 
 def likeness(

@@ -22,10 +22,10 @@ from ...evaluation.scores.statistics import ci95
 from ...models.encoders.style import StyleEncoder
 from ...stores.datasets.splits import Split
 from ...stores.types import Encoder, Text
+from ..data import HiddenText, hidden_texts, open_corpus, split_texts
 from ..encoder import read_data_sets
 from ..encoder_rivals import COMPONENTS, char_tfidf
 from .preference import Measured, best_weight, harmless_weight, measure_preference
-from .requests import HiddenText, divided, filled, requests
 from .style import FORMS, StyleGain, best_threshold, measure_known, measure_unknown, within_authors
 
 Say = Callable[[str], None]
@@ -79,7 +79,7 @@ def measure_evidence(
 async def _measure(
     name: str, texts: Sequence[Text], topic: Encoder, fit: Fit, say: Say
 ) -> dict[str, list[Any]]:
-    marked, splits = divided(texts)
+    marked, splits = split_texts(texts)
     train = [text for text in marked if splits.may_train(text.user_id, text.topic_id)]
     style = RememberedEncoder(fit([text.body for text in train]))
     say(f"{name}: {len(texts)} texts, style encoder {style.version} of {len(train)}")
@@ -88,8 +88,8 @@ async def _measure(
     vector_of = {text.text_id: row for text, row in zip(marked, np.asarray(rows), strict=True)}
     found: dict[str, list[Any]] = defaultdict(list)
     found["reliability"] = [{"data": name, **within_authors(train, style)}]
-    async with filled(name, texts, style, topic) as corpus:
-        asked = await requests(corpus, MEASURED)
+    async with open_corpus(name, texts, style, topic) as corpus:
+        asked = await hidden_texts(corpus, MEASURED)
         say(f"{name}: {len(asked)} requests of preference")
         measured = await measure_preference(corpus, asked, topic)
         _preference_rows(name, asked, measured, found)

@@ -18,7 +18,7 @@ from ...nodes.style_retrieve import style_confidence
 from ...stores.search.request import Choice, Weights
 from ...stores.texts.arrow import unit
 from ...stores.types import Encoder, Found, History, Text, Vectors
-from .requests import EvidenceCorpus, HiddenText, cut
+from ..data import EvidenceCorpus, HiddenText, cut
 
 K = 4
 FORMS: Mapping[str, Weights] = {

@@ -29,6 +29,7 @@ import numpy as np
 from ...stores.texts.schema import RecordedEncoder
 from ...stores.texts.store import TextStore
 from ...stores.types import Encoder, Text, Vectors
+from ..data import topic_input
 from .baselines import BaselineTimes, measure_langgraph, measure_numpy
 from .corpus import TEXTS_PER_TOPIC, TEXTS_PER_USER, Corpus, SentencePool
 from .corpus_files import CorpusFiles, synthetic_files, timed, write_corpus
@@ -210,8 +211,7 @@ def _inputs(
     texts: Sequence[Text], style: Encoder, topic: Encoder
 ) -> list[tuple[Encoder, list[str]]]:
     """Return the input of each encoder for some texts, as in the store."""
-    whole = [f"{text.title}\n{text.body}".strip() for text in texts]
-    return [(style, [text.body for text in texts]), (topic, whole)]
+    return [(style, [text.body for text in texts]), (topic, [topic_input(text) for text in texts])]
 
 
 def _write(texts: int, sample: RealVectors, folder: Path) -> CorpusFiles:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from habits import people
+from patlm.bench.data import HiddenText, hidden_texts, open_corpus, split_texts
 from patlm.bench.evidence.preference import best_weight, harmless_weight, likeness
-from patlm.bench.evidence.requests import HiddenText, divided, filled, requests
 from patlm.bench.evidence.run import measure_evidence
 from patlm.bench.evidence.style import StyleGain, best_threshold, within_authors
 from patlm.stores.types import History, Text
@@ -77,9 +77,9 @@ def test_one_authors_texts_by_hand() -> None:
 
 async def test_a_request_hides_its_text_and_knows_its_split() -> None:
     texts = [replace(each, title=each.topic_id, position=at) for at, each in enumerate(people())]
-    marked, splits = divided(texts)
-    async with filled("habits", texts, style_encoder(), topic_encoder()) as corpus:
-        asked = await requests(corpus, ("gate", "report"))
+    marked, splits = split_texts(texts)
+    async with open_corpus("habits", texts, style_encoder(), topic_encoder()) as corpus:
+        asked = await hidden_texts(corpus, ("gate", "report"))
     assert {each.split for each in asked} == {"gate", "report"}
     for each in asked:
         assert splits.of_user(each.text.user_id) == each.split

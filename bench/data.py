@@ -1,21 +1,54 @@
-"""Requests that evidence is measured on: each text of a person, hidden in turn.
+"""Data of the benches: files with marked targets and splits, and requests for hidden texts.
 
-The store already hides it: own history leaves out texts on the requested topic, people never get
-their own texts as evidence, and copies of the hidden text are left out as for a target. People with
-one text represent zero history.
+Evidence is measured on each text of a person, hidden in turn. The store already hides it: own
+history leaves out texts on the requested topic, people never get their own texts as evidence, and
+copies of the hidden text are left out as for a target. People with one text represent zero history.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...stores.datasets.splits import Place, Split, Splits, deal, latest_as_targets
-from ...stores.search.words import bare
-from ...stores.texts.store import TextStore
-from ...stores.types import Encoder, History, Text
+from ..stores.datasets.formats import read_texts
+from ..stores.datasets.splits import Place, Split, Splits, deal, latest_as_targets
+from ..stores.search.words import bare
+from ..stores.texts.store import TextStore
+from ..stores.types import Encoder, History, Text
+
+
+def data_name(file: Path) -> str:
+    """Return the name of a data set: the file's name without `_dev` or `_test`."""
+    return re.sub(r"_(dev|test)$", "", file.stem)
+
+
+def valid_texts(file: Path) -> list[Text]:
+    """Return the valid texts of a file that have a body.
+
+    Raises:
+        FormatError: The file is of no known format.
+    """
+    return [text for text in read_texts(file) if isinstance(text, Text) and text.body.strip()]
+
+
+def topic_input(text: Text) -> str:
+    """Return what a store's topic encoder embeds of a text."""
+    return f"{text.title}\n{text.body}".strip()
+
+
+def mark_targets(texts: Sequence[Text]) -> list[Text]:
+    """Return the texts; where none is a target, each person's latest one becomes one."""
+    return list(texts) if any(text.target for text in texts) else latest_as_targets(texts)
+
+
+def split_texts(texts: Sequence[Text]) -> tuple[list[Text], Splits]:
+    """Return texts with their targets marked, and their splits."""
+    marked = mark_targets(texts)
+    return marked, deal(Place.of(text) for text in marked)
 
 
 @dataclass(frozen=True)
@@ -24,7 +57,7 @@ class HiddenText:
 
     Attributes:
         text: The hidden text.
-        split: Of the person, see `requests`.
+        split: Of the person, see `hidden_texts`.
         history: What is known of the person without it.
     """
 
@@ -51,11 +84,11 @@ class EvidenceCorpus:
 
 
 @asynccontextmanager
-async def filled(
+async def open_corpus(
     name: str, texts: Sequence[Text], style: Encoder, topic: Encoder
 ) -> AsyncIterator[EvidenceCorpus]:
     """Open a store of one file's texts in a temporary folder."""
-    marked, splits = divided(texts)
+    marked, splits = split_texts(texts)
     with TemporaryDirectory() as folder:
         opened = TextStore.open(folder, style_encoder=style, topic_encoder=topic)
         async with opened as store:
@@ -63,14 +96,8 @@ async def filled(
             yield EvidenceCorpus(name, marked, splits, store)
 
 
-def divided(texts: Sequence[Text]) -> tuple[list[Text], Splits]:
-    """Return texts with their targets marked, and their splits."""
-    marked = list(texts) if any(text.target for text in texts) else latest_as_targets(texts)
-    return marked, deal(Place.of(text) for text in marked)
-
-
-async def requests(corpus: EvidenceCorpus, splits: Sequence[Split]) -> list[HiddenText]:
-    """Return the requests of some splits, each person's texts that have a title and a topic.
+async def hidden_texts(corpus: EvidenceCorpus, splits: Sequence[Split]) -> list[HiddenText]:
+    """Return the requests of some splits: all texts with a title and a topic.
 
     A request of `report` has its person and its topic there, one of `gate` has its person there
     and its topic not in `report`.
