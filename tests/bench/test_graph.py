@@ -1,4 +1,4 @@
-"""The graph's bench: rows, leads and alignments on a small made-up file."""
+"""The graph bench: rows, gains and alignments on a small synthetic file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From `patlm index --train` to the alignment of a request: what is kept, what serves, who says."""
+"""`patlm index --train` to the alignment of a request: the artefact, and which form serves."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fill(uri: str, people: int) -> None:
     extend_splits(place, "default", map(Place.of, texts))
 
 
-def test_index_says_trains_and_keeps(tmp_path: Path) -> None:
+def test_index_shows_trains_and_stores(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     fill(uri, 160)
     assert "no trained form is kept" in output("index", "--store", uri)["why"]
@@ -69,7 +69,7 @@ def test_index_says_trains_and_keeps(tmp_path: Path) -> None:
     assert line["ok"] is True and made["why"] in line["says"]
 
 
-def test_index_tells_what_is_missing(tmp_path: Path) -> None:
+def test_index_names_what_is_missing(tmp_path: Path) -> None:
     for more in ((), ("--train",)):
         result = call("index", "--store", tmp_path / "none", *more)
         assert result.exit_code == 1 and "patlm ingest FILE" in result.stderr
@@ -120,7 +120,7 @@ async def test_the_trained_form_aligns_where_it_is_said_to_serve(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("small_encoders")
-async def test_a_damaged_artefact_is_told(tmp_path: Path) -> None:
+async def test_a_damaged_artefact_raises(tmp_path: Path) -> None:
     whole = with_graph(None, "default", {"serves": "trained", "why": "measured"}, weights())
     damaged: list[tuple[Artefact, type[Exception]]] = [
         (Artefact(GRAPH, whole.about, {}), StoreError),

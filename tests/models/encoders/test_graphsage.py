@@ -1,4 +1,4 @@
-"""The aggregators by hand, and the same embedding from the weights that are kept."""
+"""Aggregators computed by hand, and the same embedding from the stored weights."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def test_a_store_serves_by_the_weights_that_were_kept() -> None:
     assert not weights.embed(np.zeros((1, 24), np.float32)).any()
 
 
-def test_damaged_weights_are_told() -> None:
+def test_damaged_weights_raise() -> None:
     with pytest.raises(ModelUnusable, match="patlm index --train"):
         GraphWeights.of(b"not weights")

@@ -1,4 +1,4 @@
-"""Hidden links stay hidden, from both ends and around the corner."""
+"""Hidden links are hidden from both ends and do not show through third parties."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_link_competes_with_topics_that_its_user_did_not_write_on() -> None:
             assert competes == ((user, topic) not in wrote)
 
 
-def test_train_people_and_topics_alone_are_learnt_from() -> None:
+def test_training_links_are_of_train_people_and_topics() -> None:
     texts, vectors = random_texts()
     users = {user_key(f"u{user}"): ("train", "gate", "report")[user % 3] for user in range(12)}
     topics = {f"t{topic}": ("train", "gate", "report")[topic % 3] for topic in range(7)}

@@ -1,4 +1,4 @@
-"""What can be learnt of a graph is learnt for people and topics never seen, and decided by gate."""
+"""Training generalises to new people and topics, and the gate decides which form serves."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_without_a_gate_all_epochs_are_run() -> None:
     assert measure_gate(fit.model, nobody) is None
 
 
-def test_too_little_is_told() -> None:
+def test_too_few_links_raise() -> None:
     with pytest.raises(TooFewLinks, match="at least 20 links"):
         train_graph(links(5, 0), links(5, 1))
 
@@ -104,7 +104,7 @@ def test_what_decides(measured: dict[str, object] | None, serves: str, why: str)
     assert why in decided["why"]
 
 
-def test_people_of_other_splits_are_not_learnt_from() -> None:
+def test_other_splits_do_not_change_the_training_links() -> None:
     """Other texts of gate and report change nothing of what is learnt from."""
     texts, vectors = communities(200)
     splits = deal(Place.of(text) for text in texts)
