@@ -82,7 +82,8 @@ class SentenceEncoder:
         # Normalised here, not by the model: in bf16 its rows are only nearly of length one.
         rows: NDArray[np.float32] = vectors.float().cpu().numpy()
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+        units: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+        return units
 
 
 def open_topic_encoder(name: str = "bundled", *, dtype: str = "auto") -> SentenceEncoder:
