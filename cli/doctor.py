@@ -171,31 +171,8 @@ def _store(uri: str | None) -> list[Finding]:
     )
     graph = found["graph"]
     serves = f"the {graph['serves'].replace('_', '-')} form serves: {graph['why']}"
-    encoders = [] if uri is None else _style_encoders(uri)
-    return [Finding(name, True, says), *encoders, Finding("graph", True, serves)]
-
-
-def _style_encoders(uri: str) -> list[Finding]:
-    from ..stores.texts.generations import current_generation
-    from ..stores.texts.reembed import style_generations
-
-    generations = asyncio.run(style_generations(uri))
-    current = current_generation(generations)
-    findings = []
-    for each in generations:
-        says = f"{each.encoder}, {each.dimension} dimensions"
-        if each == current:
-            findings.append(Finding("style encoder", True, f"{says}, in use"))
-        elif each.filled:
-            findings.append(
-                Finding(
-                    "style encoder", True, f"{says}, kept for processes that have the store open"
-                )
-            )
-        else:
-            says += f": in progress or interrupted; `patlm refit --store {uri}` finishes it"
-            findings.append(Finding("style encoder", None, says))
-    return findings
+    encoder = Finding("style encoder", True, found["style_encoder"])
+    return [Finding(name, True, says), encoder, Finding("graph", True, serves)]
 
 
 def _run(main: Callable[[], Any]) -> dict[str, Any]:

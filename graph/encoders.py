@@ -1,9 +1,7 @@
-"""The two encoders that a store is filled and searched with: which they are, and loaded.
+"""Load the two encoders of a store, and embed a store again with another style encoder.
 
-A store's style encoder is its own: statistics of its first texts, or weights learnt from it, kept
-with it as an artefact. So a store that is there says by which encoder it is to be opened.
-
-Embed a store again: with statistics of its own first texts, or with an encoder by name.
+A store keeps its style encoder as an artefact: statistics of its first texts, or trained weights.
+So an existing store decides which encoder it is opened with.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from ..stores.errors import StoreError
 
 if TYPE_CHECKING:
     from ..stores.texts.artefacts import Artefact
-    from ..stores.texts.reembed import Progress, Refitted
+    from ..stores.texts.reembed import Progress, Reembedded
     from ..stores.texts.schema import RecordedEncoder
     from ..stores.types import Encoder
 
@@ -29,7 +27,7 @@ SAMPLE_TEXTS = 5_000
 """First texts of a store that its style encoder's statistics are taken from."""
 
 LEAST_SAMPLE = 500
-"""With fewer, those of the sample corpus serve, until `patlm refit`."""
+"""With fewer, those of the sample corpus serve, until `patlm reembed`."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,9 @@ async def open_encoders(
         StoreError: The store can't be read, or does not keep its style encoder.
     """
     from ..models.encoders.sentence import number_format, open_topic_encoder
-    from ..stores.texts.reembed import recorded_pair
+    from ..stores.texts.reembed import recorded_encoders
 
-    recorded = await recorded_pair(uri)
+    recorded = await recorded_encoders(uri)
     # In the format that the store was filled in: which is the faster one depends on the CPU, and
     # a store may be opened on another than it was made on.
     if recorded is not None:
@@ -77,7 +75,7 @@ async def open_encoders(
 
 
 async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Encoder:
-    from ..stores.texts.reembed import find_artefact
+    from ..stores.texts.artefacts import find_artefact
 
     if named != OWN:
         return await asyncio.to_thread(_load, named)
@@ -86,7 +84,7 @@ async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Enc
         raise StoreError(
             f"the store at {uri} is filled with the style encoder {recorded.version!r}, which is "
             "not kept with it: name the encoder by PATLM_STYLE_ENCODER, or embed the store again "
-            f"by one of ours: `patlm refit --store {uri}`"
+            f"by one of ours: `patlm reembed --store {uri}`"
         )
     return await asyncio.to_thread(_loaded, artefact)
 
@@ -102,7 +100,7 @@ async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encod
     Raises:
         ModelError: Nothing is there under a name, or it can't be used.
     """
-    from ..stores.texts.reembed import keep_artefact
+    from ..stores.texts.artefacts import keep_artefact
 
     if named == OWN:
         encoder = await asyncio.to_thread(_untrained, first)
@@ -151,24 +149,22 @@ def _loaded(artefact: Artefact) -> Encoder:
     return StyleEncoder.load(str(artefact.about["named"]))
 
 
-async def refit(uri: str, style: str = OWN, progress: Progress | None = None) -> Refitted:
-    """Embed a store by another style encoder, without stopping those who use it.
-
-    A store that an older version of patlm wrote is brought up to date first.
+async def reembed(uri: str, style: str = OWN, progress: Progress | None = None) -> Reembedded:
+    """Embed a store again with another style encoder; see `stores.texts.reembed`.
 
     Args:
         uri: Where it lies.
         style: `OWN`: the training-free encoder with statistics of the store's first texts; else a
             folder of `patlm train-encoder`, or a published encoder by path or hub id.
-        progress: Told how many texts are embedded, and of how many.
+        progress: Called with how many texts are embedded, and of how many.
 
     Raises:
-        StoreError: There is no store, or other writers kept getting in the way.
+        StoreError: There is no store, or another process kept writing into it.
         ModelError: The encoder can't be loaded.
     """
     await asyncio.to_thread(import_module, "..stores.texts.reembed", __package__)
-    from ..stores.texts.reembed import first_bodies, refit_store
+    from ..stores.texts.reembed import first_bodies, reembed_store
 
     first = await first_bodies(uri, SAMPLE_TEXTS)
     encoder = await new_style_encoder(uri, style, first)
-    return await refit_store(uri, encoder, progress)
+    return await reembed_store(uri, encoder, progress)

@@ -114,6 +114,8 @@ class History:
             texts on it and their number. A topic's vector leaves them out for this requester.
         hidden_bodies: Normalised bodies of the user's targets: a text that equals one of them is
             never evidence in this user's requests, whoever wrote it.
+        version: The store's version that the history was read at: searches for this history read
+            the same one. 0: they ask for the newest.
     """
 
     namespace: str
@@ -123,6 +125,7 @@ class History:
     topic_vectors: Vectors
     contributed: Mapping[str, tuple[Sums, int]]
     hidden_bodies: frozenset[str]
+    version: int = 0
 
 
 @dataclass(frozen=True)

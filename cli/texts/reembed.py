@@ -1,4 +1,4 @@
-"""`patlm refit`: embed a store again with another style encoder, while others use it."""
+"""`patlm reembed`: embed a store again with another style encoder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..options import JsonOption, NeededStoreOption
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("refit")(refit)
+    app.command("reembed")(reembed)
 
 
-def refit(
+def reembed(
     store: NeededStoreOption,
     style_encoder: Annotated[
         str,
@@ -25,8 +25,8 @@ def refit(
     ] = "store",
     json: JsonOption = False,
 ) -> None:
-    """Embed STORE again by another style encoder; brings one of an older version up to date."""
-    from ...graph.encoders import refit as embed_again
+    """Embed STORE again with another style encoder; programs that use it must open it again."""
+    from ...graph.encoders import reembed as embed_again
     from ..models import progress_bar
     from ..output import emit_json, run, stdout
 
@@ -38,13 +38,10 @@ def refit(
         done = run(lambda: embed_again(store, style_encoder, progress))
     if json:
         emit_json(done.as_dict())
-        return
-    if done.upgraded:
-        stdout.print("the store was of an older version and is up to date now")
-    if not done.texts and done.former == done.encoder:
+    elif not done.texts:
         stdout.print(f"the store's style vectors are those of {done.encoder} already")
-        return
-    stdout.print(
-        f"{done.texts:,} texts embedded by {done.encoder} in {done.seconds:.1f} s; who opens the "
-        f"store from now on uses it, who has it open goes on with {done.former}"
-    )
+    else:
+        stdout.print(
+            f"{done.texts:,} texts embedded by {done.encoder} in {done.seconds:.1f} s; programs "
+            f"that opened the store with {done.former} must open it again"
+        )

@@ -1,7 +1,7 @@
 """What is learnt from a store's texts and kept with them: encoders, the graph's weights.
 
-They lie in a table of their own, so that a store in a bucket has them too. An artefact is one row:
-whoever reads one never sees half of it.
+Artefacts lie in a table of the store, so that a store in a bucket has them too. Each is one row, so
+a reader never sees half of one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import StoreError
+from .connection import WriteLock, connected, local_root
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -35,8 +36,8 @@ class Artefact:
     """Something learnt, in files.
 
     Attributes:
-        name: What it goes by in its store.
-        about: What it was made from and how good it is, as JSON takes it.
+        name: Its name in the store.
+        about: What it was made from and how good it is; plain data for JSON.
         files: Contents by relative path.
     """
 
@@ -67,7 +68,7 @@ class Artefacts:
         return None
 
     async def keep(self, artefact: Artefact) -> None:
-        """Keep an artefact, in place of one of the same name."""
+        """Keep an artefact; it replaces one of the same name."""
         row = {
             "name": artefact.name,
             "about": json.dumps(dict(artefact.about), sort_keys=True),
@@ -77,6 +78,18 @@ class Artefacts:
         table = await self._connection.create_table(ARTEFACTS, schema=_SCHEMA, exist_ok=True)
         merge = table.merge_insert(["name"]).when_matched_update_all()
         await merge.when_not_matched_insert_all().execute(pa.Table.from_pylist([row], _SCHEMA))
+
+
+async def find_artefact(uri: str, name: str) -> Artefact | None:
+    """Return an artefact of the store at a place, without opening that store."""
+    async with connected(uri) as connection:
+        return await Artefacts(connection).find(name)
+
+
+async def keep_artefact(uri: str, artefact: Artefact) -> None:
+    """Keep an artefact at a place where there may be no store yet."""
+    async with connected(uri) as connection, WriteLock(local_root(uri)).held():
+        await Artefacts(connection).keep(artefact)
 
 
 def _artefact(row: Mapping[str, Any]) -> Artefact:

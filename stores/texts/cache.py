@@ -1,8 +1,8 @@
-"""What is kept in memory between requests, each at the version of the table it was read from.
+"""What is kept in memory between requests.
 
-A request asks for the table's version first (half a millisecond) and reads again only where it
-has changed, also by another process. Snapshots are frozen: a request that works on one is not
-disturbed by a write.
+A request asks for the store's version once (`SnapshotCache.latest`, half a millisecond) and works
+on the `Snapshots` of that version; what has changed since it was read is read again, also after
+another process's write. Values are frozen: a request that works on one is not disturbed by a write.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import aiologic
@@ -27,7 +28,6 @@ from .resident import RESIDENT_TEXTS, Resident, ResidentBuilder
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 from .topics import TWO_HOP, GraphForm, Topics, topics_of_rows
-from .unembedded import sum_missing
 from .users import Users, users_of_rows
 
 Key = TypeVar("Key", bound=Hashable)
@@ -54,56 +54,78 @@ ENTRY_COST = 16
 """What an entry weighs beside its texts, so that empty ones count too."""
 
 
-Kept = tuple[int, Value]
-"""What is in memory, after the version that it was read at."""
+@dataclass(frozen=True)
+class Kept(Generic[Value]):
+    """What is in memory.
+
+    Attributes:
+        version: Of the store, asked for before the read.
+        read_at: Of the table, asked for before the read.
+    """
+
+    version: int
+    read_at: int
+    value: Value
 
 
-class _Latest(Generic[Key, Value]):
-    """Values by key, read anew when the version has changed, the least used dropped first."""
+class _Cache(Generic[Key, Value]):
+    """Values by key, read again when the version has changed; the least used are dropped first.
+
+    Args:
+        tables: Of which one is read.
+        table: Its name.
+        read: Reads a value, or brings the kept one up to date.
+        weight: Returns what a value weighs.
+        limit: What all values may weigh together.
+    """
 
     def __init__(
         self,
-        version: Callable[[], Awaitable[int]],
-        read: Callable[[Key, int, Kept[Value] | None], Awaitable[Value]],
+        tables: Tables,
+        table: str,
+        read: Callable[[Snapshots, Key, Kept[Value] | None], Awaitable[Value]],
         weight: Callable[[Value], int],
         limit: int,
     ) -> None:
-        self._version, self._read, self._weight, self._limit = version, read, weight, limit
-        self._kept: OrderedDict[Key, tuple[int, Value]] = OrderedDict()
+        self._tables, self._table = tables, table
+        self._read, self._weight, self._limit = read, weight, limit
+        self._kept: OrderedDict[Key, Kept[Value]] = OrderedDict()
         self._total = 0
         self._locks: dict[Key, aiologic.Lock] = {}
         self._cleared = 0
 
-    async def get(self, key: Key, version: int | None = None) -> Value:
-        """Return the value at the newest version, or at `version` where the caller just asked."""
-        # The version is asked for before the read: a write in between makes one read too many,
-        # never a stale value.
-        if version is None:
-            version = await self._version()
-        kept = self._kept.get(key)
-        if kept is not None and kept[0] >= version:
-            self._kept.move_to_end(key)
-            return kept[1]
+    async def get(self, key: Key, snapshots: Snapshots) -> Value:
+        """Return the value at the version of the snapshots, or at a newer one."""
+        if (kept := self._find(key, snapshots.version)) is not None:
+            return kept.value
         async with self._locks.setdefault(key, aiologic.Lock()):
-            kept = self._kept.get(key)
-            if kept is not None and kept[0] >= version:
-                self._kept.move_to_end(key)
-                return kept[1]
+            if (kept := self._find(key, snapshots.version)) is not None:
+                return kept.value
             cleared = self._cleared
-            value = await self._read(key, version, kept)
+            # Asked for before the read: a write in between makes one read too many, never a stale
+            # value.
+            read_at = await self._tables.version(self._table)
+            value = await self._read(snapshots, key, self._kept.get(key))
             if cleared == self._cleared:  # else it may hold what was to be dropped
-                self._keep(key, version, value)
+                self._keep(key, Kept(snapshots.version, read_at, value))
         self._locks.pop(key, None)
         return value
 
-    def _keep(self, key: Key, version: int, value: Value) -> None:
+    def _find(self, key: Key, version: int) -> Kept[Value] | None:
+        kept = self._kept.get(key)
+        if kept is None or kept.version < version:
+            return None
+        self._kept.move_to_end(key)
+        return kept
+
+    def _keep(self, key: Key, kept: Kept[Value]) -> None:
         if key in self._kept:
-            self._total -= self._weight(self._kept.pop(key)[1])
-        self._kept[key] = (version, value)
-        self._total += self._weight(value)
+            self._total -= self._weight(self._kept.pop(key).value)
+        self._kept[key] = kept
+        self._total += self._weight(kept.value)
         while self._total > self._limit and len(self._kept) > 1:
-            _, (_, dropped) = self._kept.popitem(last=False)
-            self._total -= self._weight(dropped)
+            _, dropped = self._kept.popitem(last=False)
+            self._total -= self._weight(dropped.value)
 
     def clear(self) -> None:
         self._kept.clear()
@@ -111,66 +133,99 @@ class _Latest(Generic[Key, Value]):
         self._cleared += 1
 
 
-class Snapshots:
-    """The users, topics and pools in memory; all can be dropped at any time."""
+class SnapshotCache:
+    """Histories, users, topics and texts in memory; all can be dropped at any time."""
 
     def __init__(self, tables: Tables) -> None:
-        self._tables = tables
-        self._graph_forms: Mapping[str, GraphForm] = {}
-        self._users = _Latest(lambda: tables.version(USERS), self._read_users, lambda _: 1, 64)
-        self._topics = _Latest(lambda: tables.version(TOPICS), self._read_topics, lambda _: 1, 64)
-        self._pools = _Latest(
-            lambda: tables.version(TEXTS),
-            self._read_pool,
-            lambda pool: len(pool) + ENTRY_COST,
-            POOLED_TEXTS,
+        self.tables = tables
+        self.graph_forms: Mapping[str, GraphForm] = {}
+        self.users = _Cache(tables, USERS, Snapshots.read_users, lambda _: 1, 64)
+        self.topics = _Cache(tables, TOPICS, Snapshots.read_topics, lambda _: 1, 64)
+        self.pools = _Cache(
+            tables, TEXTS, Snapshots.read_pool, lambda pool: len(pool) + ENTRY_COST, POOLED_TEXTS
         )
-        self._histories = _Latest(
-            lambda: tables.version(TEXTS),
-            self._read_history,
+        self.histories = _Cache(
+            tables,
+            TEXTS,
+            Snapshots.read_history,
             lambda history: len(history.texts) + ENTRY_COST,
             REMEMBERED_HISTORIES,
         )
-        self._residents = _Latest(
-            lambda: tables.version(TEXTS),
-            self._read_resident,
+        self.residents = _Cache(
+            tables,
+            TEXTS,
+            Snapshots.read_resident,
             lambda resident: len(resident or ()) + ENTRY_COST,
             ALL_RESIDENT_TEXTS,
         )
+        self.large_topics = _Cache(tables, TEXTS, Snapshots.read_large_topic, len, ALL_LARGE_TEXTS)
 
-        self._large_topics = _Latest(
-            lambda: tables.version(TEXTS), self._read_large_topic, len, ALL_LARGE_TEXTS
-        )
+    async def latest(self) -> Snapshots:
+        """Return snapshots of the store as it is now.
+
+        Raises:
+            EncoderMismatch: If the store was embedded again since it was opened.
+        """
+        return self.at(await self.tables.store_version())
+
+    def at(self, version: int) -> Snapshots:
+        """Return snapshots of a version of the store that was asked for before."""
+        return Snapshots(self, version)
+
+    def use_graph(self, forms: Mapping[str, GraphForm]) -> None:
+        """Make users' embeddings by these forms from now on, by namespace."""
+        self.graph_forms = dict(forms)
+        self.topics.clear()
+
+    def clear(self) -> None:
+        """Drop everything: nothing of a forgotten user may stay in memory."""
+        for cache in (self.users, self.topics, self.pools, self.histories):
+            cache.clear()
+        self.residents.clear()
+        self.large_topics.clear()
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """What one request reads: everything as of one version of the store, or newer."""
+
+    cache: SnapshotCache
+    version: int
+
+    @property
+    def _tables(self) -> Tables:
+        return self.cache.tables
 
     async def history(self, namespace: str, user_id: str, topic_id: str | None) -> History:
-        """Return a requester's side as it is now; both retrievals of a request ask for it."""
-        return await self._histories.get((namespace, user_id, topic_id))
+        """Return a requester's side, which remembers the version for the searches to come."""
+        history = await self.cache.histories.get((namespace, user_id, topic_id), self)
+        return replace(history, version=self.version)
 
     async def users(self, namespace: str) -> Users:
-        """Return the users of a namespace as they are now."""
-        return await self._users.get(namespace)
+        """Return the users of a namespace."""
+        return await self.cache.users.get(namespace, self)
 
     async def topics(self, namespace: str) -> Topics:
-        """Return the topics of a namespace as they are now."""
-        return await self._topics.get(namespace)
+        """Return the topics of a namespace."""
+        return await self.cache.topics.get(namespace, self)
 
     async def pool(self, namespace: str, topics: tuple[str, ...]) -> Pool:
-        """Return the shared texts of some topics as they are now."""
-        return await self._pools.get((namespace, topics))
+        """Return the shared texts of some topics."""
+        return await self.cache.pools.get((namespace, topics), self)
 
     async def large_topic(self, namespace: str, topic_id: str) -> LargeTopic:
-        """Return the shared texts of a topic of very many as they are now."""
-        return await self._large_topics.get((namespace, topic_id))
+        """Return the shared texts of a topic of very many."""
+        return await self.cache.large_topics.get((namespace, topic_id), self)
 
     async def resident(self, namespace: str) -> Resident | None:
-        """Return all texts of a namespace as they are now; None: they are too many for memory."""
-        return await self._residents.get(namespace)
+        """Return all texts of a namespace; None: they are too many for memory."""
+        return await self.cache.residents.get(namespace, self)
 
     async def texts(
         self, namespace: str, text_ids: Sequence[str], columns: Sequence[str]
     ) -> pa.Table:
-        """Return the rows of some texts as they are now."""
-        resident = await self._residents.get(namespace)
+        """Return the rows of some texts."""
+        resident = await self.resident(namespace)
         if resident is not None:
             return resident.by_ids(text_ids, columns)
         return await self._tables.read(TEXTS, within(namespace, text_ids=text_ids), columns)
@@ -178,31 +233,30 @@ class Snapshots:
     async def shared_texts(
         self, namespace: str, users: Sequence[str], columns: Sequence[str]
     ) -> pa.Table:
-        """Return the rows of some users' shared texts as they are now."""
-        resident = await self._residents.get(namespace)
+        """Return the rows of some users' shared texts."""
+        resident = await self.resident(namespace)
         if resident is not None:
             return resident.by_users(users, columns, shared=True)
         return await self._tables.read(TEXTS, within(namespace, users=users, shared=True), columns)
 
-    def use_graph(self, forms: Mapping[str, GraphForm]) -> None:
-        """Make users' embeddings by these forms from now on, by namespace."""
-        self._graph_forms = dict(forms)
-        self._topics.clear()
+    async def on_topics(
+        self, namespace: str, topics: Sequence[str], columns: Sequence[str]
+    ) -> pa.Table:
+        """Return the rows of the shared texts on some topics."""
+        resident = await self.resident(namespace)
+        if resident is not None:
+            return resident.by_topics(topics, columns)
+        where = within(namespace, topics=topics, shared=True)
+        return await self._tables.read(TEXTS, where, columns)
 
-    def clear(self) -> None:
-        """Drop everything: nothing of a forgotten user may stay in memory."""
-        self._users.clear()
-        self._topics.clear()
-        self._pools.clear()
-        self._histories.clear()
-        self._residents.clear()
-        self._large_topics.clear()
+    # From here on: what the caches read. `kept` is what has to be brought up to date, if anything.
 
-    async def _read_history(
-        self, key: tuple[str, str, str | None], version: int, _: Kept[History] | None
+    async def read_history(
+        self, key: tuple[str, str, str | None], kept: Kept[History] | None
     ) -> History:
+        """Read a requester's side."""
         namespace, user_id, topic_id = key
-        resident = await self._residents.get(namespace, version)
+        resident = await self.resident(namespace)
         if resident is not None:
             rows = resident.by_users([user_id], HISTORY_COLUMNS)
         else:
@@ -210,72 +264,57 @@ class Snapshots:
         many = len(rows) > MANY_ROWS
         return await beside(many, history_of_rows, rows, namespace, user_id, topic_id)
 
-    async def _read_users(self, namespace: str, _: int, kept: Kept[Users] | None) -> Users:
+    async def read_users(self, namespace: str, kept: Kept[Users] | None) -> Users:
+        """Read the users of a namespace."""
         changed = await self._changed(USERS, namespace, kept)
         if kept is not None and changed is not None:
-            rows = await sum_missing(self._tables, changed)
-            return await asyncio.to_thread(kept[1].updated, rows) if rows.num_rows else kept[1]
-        rows = await sum_missing(self._tables, await self._tables.read(USERS, within(namespace)))
+            return (
+                await asyncio.to_thread(kept.value.updated, changed) if len(changed) else kept.value
+            )
+        rows = await self._tables.read(USERS, within(namespace))
         return await asyncio.to_thread(users_of_rows, rows)
 
-    async def _read_topics(self, namespace: str, _: int, kept: Kept[Topics] | None) -> Topics:
+    async def read_topics(self, namespace: str, kept: Kept[Topics] | None) -> Topics:
+        """Read the topics of a namespace."""
         changed = await self._changed(TOPICS, namespace, kept)
         if kept is not None and changed is not None:
-            return await asyncio.to_thread(kept[1].updated, changed) if len(changed) else kept[1]
+            return (
+                await asyncio.to_thread(kept.value.updated, changed) if len(changed) else kept.value
+            )
         rows = await self._tables.read(TOPICS, within(namespace))
-        form = self._graph_forms.get(namespace, TWO_HOP)
+        form = self.cache.graph_forms.get(namespace, TWO_HOP)
         return await asyncio.to_thread(topics_of_rows, rows, form)
 
-    async def _changed(
-        self, name: str, namespace: str, kept: tuple[int, object] | None
-    ) -> pa.Table | None:
-        """Return the rows that are newer than what is kept; None: all have to be read."""
-        if kept is None:
-            return None
-        return await self._tables.read_changed(name, namespace, kept[0])
-
-    async def on_topics(
-        self, namespace: str, topics: Sequence[str], columns: Sequence[str]
-    ) -> pa.Table:
-        """Return the rows of the shared texts on some topics as they are now."""
-        resident = await self._residents.get(namespace)
-        if resident is not None:
-            return resident.by_topics(topics, columns)
-        where = within(namespace, topics=topics, shared=True)
-        return await self._tables.read(TEXTS, where, columns)
-
-    async def _read_pool(
-        self, key: tuple[str, tuple[str, ...]], _: int, kept: Kept[Pool] | None
-    ) -> Pool:
+    async def read_pool(self, key: tuple[str, tuple[str, ...]], kept: Kept[Pool] | None) -> Pool:
+        """Read the shared texts of some topics."""
         namespace, topics = key
         rows = await self.on_topics(namespace, topics, POOL_COLUMNS)
         return await beside(len(rows) > MANY_ROWS, pool_of_rows, rows)
 
-    async def _read_large_topic(
-        self, key: tuple[str, str], _: int, kept: Kept[LargeTopic] | None
+    async def read_large_topic(
+        self, key: tuple[str, str], kept: Kept[LargeTopic] | None
     ) -> LargeTopic:
+        """Read the shared texts of a topic of very many."""
         namespace, topic = key
-        if kept is not None:
-            since = kept[0]
-            changed = await self._tables.read_changed(TEXTS, namespace, since, LARGE_COLUMNS)
-            if changed is not None:
-                here = pc.and_(pc.equal(changed["topic_id"], topic), changed["shared"])
-                new = changed.filter(here)
-                return await asyncio.to_thread(kept[1].with_new, new) if len(new) else kept[1]
+        changed = await self._changed(TEXTS, namespace, kept, LARGE_COLUMNS)
+        if kept is not None and changed is not None:
+            here = pc.and_(pc.equal(changed["topic_id"], topic), changed["shared"])
+            new = changed.filter(here)
+            return await asyncio.to_thread(kept.value.with_new, new) if len(new) else kept.value
         rows = await self.on_topics(namespace, [topic], LARGE_COLUMNS)
         return await asyncio.to_thread(LargeTopic.build, rows)
 
-    async def _read_resident(
-        self, namespace: str, _: int, kept: Kept[Resident | None] | None
+    async def read_resident(
+        self, namespace: str, kept: Kept[Resident | None] | None
     ) -> Resident | None:
-        """Return all texts of a namespace; None where there are none, or too many."""
+        """Read all texts of a namespace; None where there are none, or too many."""
         if not 0 < await self._tables.count(TEXTS, within(namespace)) <= RESIDENT_TEXTS:
             return None
-        if kept is not None and kept[1] is not None:
-            changed = await self._tables.read_changed(TEXTS, namespace, kept[0])
+        if kept is not None and kept.value is not None:
+            changed = await self._changed(TEXTS, namespace, kept)
             if changed is not None:
-                return await asyncio.to_thread(kept[1].with_new, changed)
-        # Of one version from the first row to the last; a clean-up may take its files away.
+                return await asyncio.to_thread(kept.value.with_new, changed)
+        # All rows of one version; where a clean-up removes its files meanwhile, all are read again.
         return await bounded(lambda: self._read_all(namespace))
 
     async def _read_all(self, namespace: str) -> Resident:
@@ -286,3 +325,15 @@ class Snapshots:
             taken = asyncio.ensure_future(asyncio.to_thread(texts.take, batch))
         await taken
         return await asyncio.to_thread(texts.build)
+
+    async def _changed(
+        self,
+        name: str,
+        namespace: str,
+        kept: Kept[Value] | None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table | None:
+        """Return the rows that are newer than what is kept; None: all have to be read."""
+        if kept is None:
+            return None
+        return await self._tables.read_changed(name, namespace, kept.read_at, columns)

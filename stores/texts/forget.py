@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from ..errors import NotForgotten
 from ..types import Receipt
 from .arrow import Places
-from .cache import Snapshots
+from .cache import SnapshotCache
 from .filters import all_but_user, within
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables, store_files
@@ -258,7 +258,7 @@ class Forgetting:
     """Removes users from one store."""
 
     tables: Tables
-    snapshots: Snapshots
+    cache: SnapshotCache
     writer: Writer
     tally: Tally
 
@@ -271,7 +271,7 @@ class Forgetting:
                 self.writer.note_forgotten(namespace, user_id)
             async with self.tally.step():
                 receipt = await self._remove(namespace, user_id, dry_run)
-            self.snapshots.clear()
+            self.cache.clear()
         receipt = replace(receipt, seconds=time.perf_counter() - begin)
         if receipt.bytes_found_after:
             raise NotForgotten(
@@ -329,7 +329,7 @@ class Forgetting:
 
     async def _erase(self, finder: PieceFinder) -> int | None:
         """Rewrite the tables without the deleted rows; return how many pieces are left."""
-        for name in (TEXTS, USERS, TOPICS):
+        for name in (TEXTS, TOPICS, USERS):  # users last: see `Tables.store_version`
             await self.tables.mark_removed(name)
             for _ in range(ROUNDS):
                 if not await self.tables.erase_old(name):

@@ -1,33 +1,19 @@
-"""The three tables, and which encoders a store was filled with.
+"""The three tables, their columns as callers see them and as they lie on disk, their encoders.
 
-`texts` holds what was written, `users` and `topics` what is summed up from it: both follow from
-`texts` and are rebuilt from it where they do not add up. Sums are float64 and exact (see `sums`).
+`texts` holds what was written; `users` and `topics` hold sums over it and are counted again where
+they do not add up. Sums are float64 and exact (see `arrow`). On disk the column of style vectors
+bears a number (`StyleColumn`), the small fields of a text are packed into one column (each column
+that a search reads costs a third of a millisecond), and every row has the number of the write that
+last changed it (`stamp`). `Columns` translates.
 
-Title and body are kept uncompressed, so that a proof of forgetting can look into the files:
-compressed, a search finds nothing even before the removal and proves nothing.
-
-The columns that a store's opener sees, and those that lie on disk.
-
-On disk a style vector's column bears the number of its encoder (see `generations`), a text's small
-facts are one column (see `details`), and every row has the number of the write that last changed
-it. Nobody else needs to know.
-
-The small facts of a text, in one column.
-
-A search reads few columns: each costs a third of a millisecond, however small it is. 48 bytes a
-text, little-endian: rating (float64, NaN for none), timestamp (int64, the least for none), position
-(int64), flags (1 byte), language (23 bytes of UTF-8).
-
-The encoders that a store remembers having been filled with.
-
-What counts, compacts or forgets needs to know their names and dimensions only, and does not have to
-load a model for seconds.
+Title and body are kept uncompressed, so that a proof of forgetting can search the files: in
+compressed ones it finds nothing even before the removal.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +24,11 @@ from numpy.typing import NDArray
 
 from ..errors import EncoderMismatch, SchemaMismatch, StoreError
 from ..types import Encoder, Vectors
-from .generations import Generation, current_generation, generations_of
 
 LANGUAGE_BYTES = 23
 FLAGS = ("target", "shared", "shared_id")
 DETAILS = ("rating", "timestamp", "position", *FLAGS, "language")
-"""The columns that are kept so."""
+"""Fields of a text that are packed into the column `details`."""
 
 LAYOUT = np.dtype(
     [
@@ -59,7 +44,7 @@ _NO_TIME = np.iinfo(np.int64).min
 
 
 def pack(rows: pa.Table) -> pa.Array:
-    """Return the columns `DETAILS` of some texts as one."""
+    """Return the columns `DETAILS` of some texts as one: 48 bytes a text, little-endian."""
     packed = np.zeros(rows.num_rows, LAYOUT)
     packed["rating"] = _numbers(rows, "rating", np.nan)
     packed["timestamp"] = _numbers(rows, "timestamp", _NO_TIME)
@@ -73,7 +58,7 @@ def pack(rows: pa.Table) -> pa.Array:
 
 
 def unpack(column: pa.ChunkedArray) -> dict[str, pa.Array]:
-    """Return the columns `DETAILS` that `pack` made one of."""
+    """Return the columns `DETAILS` of a column that `pack` made."""
     whole = column.combine_chunks()
     if whole.null_count:  # the store's own marker rows
         whole = whole.fill_null(b"\0" * LAYOUT.itemsize)
@@ -108,8 +93,12 @@ def _numbers(rows: pa.Table, name: str, missing: float | bool) -> NDArray[np.gen
 SCHEMA_VERSION = 2
 TEXTS, USERS, TOPICS = "texts", "users", "topics"
 METADATA_KEY = b"patlm"
+ENCODER_KEY = b"patlm-encoder"
 STAMP = "stamp"
 """Number of the write that last changed a row."""
+
+STYLE, STYLE_SUM = "style", "style_sum"
+_NAMESPACE, _DETAILS = "namespace", "details"
 
 READABLE = {b"lance-encoding:compression": b"none"}
 
@@ -127,23 +116,198 @@ NAMESPACE_INDEX = "namespace"
 """Has a bitmap in every table: a namespace may hold all rows, and a B-tree would list them."""
 
 
-def first_generation(style: Encoder) -> Generation:
-    """Return the generation that a new store begins with: nothing is there yet to be embedded."""
-    return Generation(1, style.version, style.dimension, filled=True)
+@dataclass(frozen=True)
+class RecordedEncoder:
+    """Name and dimension of an encoder as a store records them; can't encode."""
+
+    version: str
+    dimension: int
+
+    def __str__(self) -> str:
+        """Return name and dimension."""
+        return f"{self.version!r} ({self.dimension} dimensions)"
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Refuse.
+
+        Raises:
+            StoreError: Always: the store was opened without its models.
+        """
+        raise StoreError(
+            f"the store was opened without its encoder {self.version!r}, for reading only: "
+            "open it with `TextStore.open` to add or search"
+        )
 
 
-def table_schemas(topic: Encoder, generation: Generation) -> dict[str, pa.Schema]:
-    """Return the arrow schema of each table by name, as one style encoder's opener sees it."""
-    about = {"schema": SCHEMA_VERSION, "encoder": topic.version, "dimension": topic.dimension}
-    namespace = pa.field(
-        "namespace", pa.string(), metadata={METADATA_KEY: json.dumps(about, sort_keys=True)}
+@dataclass(frozen=True)
+class StyleColumn:
+    """The columns of a style encoder's vectors (`style_3`) and of their sums (`style_sum_3`).
+
+    The number goes up whenever the store is embedded again: a process that opened it before then
+    asks for a column that is gone and fails, instead of reading another encoder's vectors.
+
+    Attributes:
+        number: From 1.
+        encoder: Which encoder made the vectors.
+    """
+
+    number: int
+    encoder: RecordedEncoder
+
+    @property
+    def in_texts(self) -> str:
+        """Name of the column in the table `texts`."""
+        return f"{STYLE}_{self.number}"
+
+    @property
+    def in_users(self) -> str:
+        """Name of the column in the table `users`."""
+        return f"{STYLE_SUM}_{self.number}"
+
+    def texts_field(self) -> pa.Field:
+        """Return the column in the table `texts`, whose metadata names the encoder."""
+        metadata = {ENCODER_KEY: json.dumps({"encoder": self.encoder.version}).encode()}
+        kind = pa.list_(pa.float32(), self.encoder.dimension)
+        return pa.field(self.in_texts, kind, metadata=metadata)
+
+    def users_field(self) -> pa.Field:
+        """Return the column in the table `users`."""
+        return pa.field(self.in_users, pa.list_(pa.float64(), self.encoder.dimension))
+
+
+def style_columns(schemas: Mapping[str, pa.Schema]) -> list[StyleColumn]:
+    """Return the style columns of a store's tables, usually one.
+
+    Stores of patlm 0.1 named their encoders in the table `users`, and could have several.
+
+    Args:
+        schemas: Of the tables that are there, by name.
+    """
+    for table, prefix in ((TEXTS, f"{STYLE}_"), (USERS, f"{STYLE_SUM}_")):
+        found = []
+        for field in schemas.get(table, ()):
+            about = json.loads((field.metadata or {}).get(ENCODER_KEY, b"{}"))
+            if field.name.startswith(prefix) and about:
+                encoder = RecordedEncoder(about["encoder"], field.type.list_size)
+                found.append(StyleColumn(int(field.name.removeprefix(prefix)), encoder))
+        if found:
+            return sorted(found, key=lambda column: column.number)
+    return []
+
+
+def recorded_topic(schemas: Mapping[str, pa.Schema]) -> RecordedEncoder:
+    """Return the topic encoder that a store's tables name.
+
+    Args:
+        schemas: Of the tables that are there, by name.
+
+    Raises:
+        SchemaMismatch: One of them is not a table of this store, or of another schema version.
+    """
+    about: dict[str, Any] = {}
+    for name, schema in schemas.items():
+        about = _about_table(schema)
+        if about.get("schema") != SCHEMA_VERSION:
+            raise SchemaMismatch(
+                f"table {name!r}: expected schema version {SCHEMA_VERSION}, found "
+                f"{about.get('schema', 'none')}: name a store made by `patlm ingest`, or ingest "
+                "the texts again into a new one"
+            )
+    return RecordedEncoder(about["encoder"], about["dimension"])
+
+
+def recorded_style(schemas: Mapping[str, pa.Schema], uri: str) -> StyleColumn:
+    """Return the style column of a store.
+
+    Args:
+        schemas: Of the tables that are there, by name.
+        uri: Where the store lies, for the command that repairs it.
+
+    Raises:
+        SchemaMismatch: There is none, or vectors of several encoders.
+    """
+    columns = style_columns(schemas)
+    if len(columns) == 1:
+        return columns[0]
+    if columns:
+        raise SchemaMismatch(
+            f"the store at {uri} holds style vectors of {len(columns)} encoders, as an earlier "
+            f"version of patlm kept them: `patlm reembed --store {uri}` brings it up to date"
+        )
+    raise SchemaMismatch(
+        f"the tables at {uri} name no style encoder: name a store made by `patlm ingest`, or put "
+        "back the table that is missing"
     )
+
+
+def check_encoders(
+    schemas: Mapping[str, pa.Schema], style: Encoder, topic: Encoder, uri: str
+) -> StyleColumn:
+    """Return the style column of a store that is opened with two encoders.
+
+    Args:
+        schemas: Of the tables that are there, by name; none: a new store.
+        style: The style encoder that the store is opened with.
+        topic: The topic encoder.
+        uri: Where it lies, for the command that repairs it.
+
+    Raises:
+        SchemaMismatch: If a table was not written by this version of the store.
+        EncoderMismatch: If the vectors were made by other encoders.
+    """
+    asked = RecordedEncoder(style.version, style.dimension)
+    if not schemas:
+        return StyleColumn(1, asked)
+    recorded, wanted = recorded_topic(schemas), RecordedEncoder(topic.version, topic.dimension)
+    column = recorded_style(schemas, uri)
+    if recorded != wanted:
+        raise EncoderMismatch(
+            f"this store's topic vectors were made by {recorded}, but it was opened with "
+            f"{wanted}: open it with the former (PATLM_ENCODER), or ingest the texts again into a "
+            "new store"
+        )
+    if column.encoder != asked:
+        raise EncoderMismatch(
+            f"this store's style vectors were made by {column.encoder}, but it was opened with "
+            f"{asked}: open it with the former, or `patlm reembed --store {uri}` embeds it again"
+        )
+    return column
+
+
+def _about_table(schema: pa.Schema) -> dict[str, Any]:
+    """Return what a table records: schema version, topic encoder, dimension; or nothing."""
+    if _NAMESPACE not in schema.names:
+        return {}
+    about = (schema.field(_NAMESPACE).metadata or {}).get(METADATA_KEY, b"{}")
+    found: dict[str, Any] = json.loads(about)
+    return found
+
+
+def _table_schemas(topic: Encoder, style: StyleColumn) -> dict[str, pa.Schema]:
+    """Return the arrow schema of each table on disk by name."""
+    about = {"schema": SCHEMA_VERSION, "encoder": topic.version, "dimension": topic.dimension}
+    metadata = {METADATA_KEY: json.dumps(about, sort_keys=True)}
+    namespace = pa.field(_NAMESPACE, pa.string(), metadata=metadata)
+    texts = [
+        namespace,
+        pa.field("text_id", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("topic_id", pa.string()),
+        pa.field("title", pa.string(), metadata=READABLE),
+        pa.field("body", pa.string(), metadata=READABLE),
+        pa.field("shared", pa.bool_()),
+        pa.field(_DETAILS, TYPE),
+        pa.field("terms", pa.list_(pa.uint32())),
+        style.texts_field(),
+        pa.field("topic", pa.list_(pa.float32(), topic.dimension)),
+        pa.field(STAMP, pa.int64()),
+    ]
     users = [
         namespace,
         pa.field("user_id", pa.string()),
         pa.field("texts", pa.int64()),
         pa.field("shared", pa.int64()),
-        generation.users_field(),
+        style.users_field(),
         pa.field("edge_topics", pa.list_(pa.string())),
         pa.field("edge_texts", pa.list_(pa.int64())),
         pa.field("edge_rating_sums", pa.list_(pa.float64())),
@@ -157,205 +321,7 @@ def table_schemas(topic: Encoder, generation: Generation) -> dict[str, pa.Schema
         pa.field("vector_sum", pa.list_(pa.float64(), topic.dimension)),
         pa.field(STAMP, pa.int64()),
     ]
-    texts = [namespace, *_text_fields(topic, generation)]
     return {TEXTS: pa.schema(texts), USERS: pa.schema(users), TOPICS: pa.schema(topics)}
-
-
-def _text_fields(topic: Encoder, generation: Generation) -> list[pa.Field]:
-    return [
-        pa.field("text_id", pa.string()),
-        pa.field("user_id", pa.string()),
-        pa.field("topic_id", pa.string()),
-        pa.field("title", pa.string(), metadata=READABLE),
-        pa.field("body", pa.string(), metadata=READABLE),
-        pa.field("shared", pa.bool_()),
-        pa.field("details", TYPE),
-        pa.field("terms", pa.list_(pa.uint32())),
-        generation.texts_field(),
-        pa.field("topic", pa.list_(pa.float32(), topic.dimension)),
-        pa.field(STAMP, pa.int64()),
-    ]
-
-
-def check_schema(name: str, found: pa.Schema, expected: pa.Schema, uri: str) -> None:
-    """Raise unless a table that exists was written by this store with this topic encoder.
-
-    Args:
-        name: The table's.
-        found: Its schema.
-        expected: What `table_schemas` says.
-        uri: Where the store lies, for the command that mends it.
-
-    Raises:
-        SchemaMismatch: If it is not a table of this store, or of another schema version.
-        EncoderMismatch: If its topic vectors were made by another encoder.
-    """
-    written, wanted = about_table(found), about_table(expected)
-    if written.get("schema") != SCHEMA_VERSION:
-        raise other_version(name, written.get("schema"), uri)
-    keys = ("encoder", "dimension")
-    if [written[key] for key in keys] != [wanted[key] for key in keys]:
-        raise EncoderMismatch(
-            f"this store's topic vectors were made by {_named(written)}, but it was opened with "
-            f"{_named(wanted)}: open it with the former (PATLM_ENCODER), or ingest the texts "
-            "again into a new store"
-        )
-
-
-def other_version(name: str, version: int | None, uri: str) -> SchemaMismatch:
-    """Return the error of a table that another version of the store wrote, or somebody else."""
-    repair = "open another place, or use the version of patlm that wrote it"
-    if version is not None and version < SCHEMA_VERSION:
-        repair = f"`patlm refit --store {uri}` brings it up to date where it lies, nothing is lost"
-    return SchemaMismatch(
-        f"table {name!r}: expected schema version {SCHEMA_VERSION}, found {version or 'none'}: "
-        f"{repair}"
-    )
-
-
-def find_generation(users: pa.Schema, style: Encoder, uri: str) -> Generation:
-    """Return the columns of a style encoder.
-
-    Args:
-        users: Schema of the table `users`.
-        style: The encoder that the store is opened with.
-        uri: Where it lies, for the command that mends it.
-
-    Raises:
-        EncoderMismatch: If the store has no vectors of this encoder, or not all of them yet.
-    """
-    generations = generations_of(users)
-    asked = f"{style.version!r} ({style.dimension} dimensions)"
-    for generation in generations:
-        if (generation.encoder, generation.dimension) == (style.version, style.dimension):
-            if generation.filled:
-                return generation
-            raise EncoderMismatch(
-                f"embedding this store again by {asked} is under way or was cut off: "
-                f"`patlm refit --store {uri}` finishes it, and the former encoder still serves"
-            )
-    filled = ", ".join(
-        f"{each.encoder!r} ({each.dimension} dimensions)" for each in generations if each.filled
-    )
-    raise EncoderMismatch(
-        f"this store's style vectors were made by {filled or 'nobody'}, but it was opened with "
-        f"{asked}: open it with the former, or `patlm refit --store {uri}` embeds it again"
-    )
-
-
-def about_table(schema: pa.Schema) -> dict[str, Any]:
-    """Return what a table says of itself: schema version, topic encoder, dimension.
-
-    Empty where it says nothing; of schema version 1 only the version is told.
-    """
-    if "namespace" not in schema.names:
-        return {}
-    about = (schema.field("namespace").metadata or {}).get(METADATA_KEY)
-    if about is not None:
-        found: dict[str, Any] = json.loads(about)
-        return found
-    first = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    return {key: first[key] for key in ("schema",) if key in first}
-
-
-def _named(about: dict[str, Any]) -> str:
-    return f"{about['encoder']!r} ({about['dimension']} dimensions)"
-
-
-STYLE, STYLE_SUM = "style", "style_sum"
-_NAMESPACE, _DETAILS = "namespace", "details"
-
-
-class Columns:
-    """Translates columns for one style encoder.
-
-    Args:
-        topic: The topic encoder.
-        generation: The style encoder's columns.
-    """
-
-    def __init__(self, topic: Encoder, generation: Generation) -> None:
-        self.generation = generation
-        self.on_disk = table_schemas(topic, generation)
-        self._disk_names = {
-            TEXTS: {STYLE: generation.texts_column},
-            USERS: {STYLE_SUM: generation.users_column},
-            TOPICS: {},
-        }
-        self.seen = {name: self._seen(name, schema) for name, schema in self.on_disk.items()}
-
-    def asked(self, name: str, columns: Sequence[str] | None, namespace: str | None) -> list[str]:
-        """Return what has to be read from disk.
-
-        Args:
-            name: The table's.
-            columns: Those that are wanted; None: all that are seen.
-            namespace: Which is then not read.
-        """
-        wanted = self.seen[name].names if columns is None else list(columns)
-        if name == TEXTS and any(column in DETAILS for column in wanted):
-            wanted = [*(column for column in wanted if column not in DETAILS), _DETAILS]
-        if namespace is not None and len(wanted) > 1:
-            wanted = [column for column in wanted if column != _NAMESPACE]
-        renamed = self._disk_names[name]
-        return [renamed.get(column, column) for column in wanted]
-
-    def read(
-        self, name: str, rows: pa.Table, columns: Sequence[str] | None, namespace: str | None
-    ) -> pa.Table:
-        """Return rows from disk as the columns that were wanted."""
-        found = dict(zip(rows.column_names, rows.columns, strict=True))
-        for own, disk in self._disk_names[name].items():
-            if disk in found:
-                found[own] = found[disk]
-        if _DETAILS in found:
-            found |= unpack(found[_DETAILS])
-        if _NAMESPACE not in found and namespace is not None:
-            found[_NAMESPACE] = pa.array([namespace] * rows.num_rows, pa.string())
-        seen = self.seen[name]
-        wanted = seen.names if columns is None else list(columns)
-        schema = pa.schema([seen.field(column) for column in wanted])
-        return pa.table([found[column] for column in wanted], schema=schema)
-
-    def written(self, name: str, rows: pa.Table, stamp: int, live: pa.Schema) -> pa.Table:
-        """Return rows as they go to disk.
-
-        Args:
-            name: The table's.
-            rows: All columns that are seen.
-            stamp: Number of this write.
-            live: The table's schema as it is now: a refit may have added columns, whose cells in
-                these rows are no longer what they were.
-        """
-        found = dict(zip(rows.column_names, rows.columns, strict=True))
-        for own, disk in self._disk_names[name].items():
-            found[disk] = found.pop(own)
-        if name == TEXTS:
-            found[_DETAILS] = pack(rows)
-        found[STAMP] = pa.array([stamp] * rows.num_rows, pa.int64())
-        schema = self.on_disk[name]
-        written = pa.table([found[column] for column in schema.names], names=schema.names)
-        if name == USERS:
-            for other in generations_of(live):
-                if other.number != self.generation.number:
-                    empty = pa.nulls(rows.num_rows, pa.list_(pa.float64(), other.dimension))
-                    written = written.append_column(other.users_column, empty)
-        return written
-
-    def _seen(self, name: str, schema: pa.Schema) -> pa.Schema:
-        seen = {disk: own for own, disk in self._disk_names[name].items()}
-        fields = []
-        for field in schema:
-            if field.name == _DETAILS:
-                fields += _DETAIL_FIELDS
-            elif field.name != STAMP and not (name == TEXTS and field.name == "shared"):
-                fields.append(field.with_name(seen.get(field.name, field.name)).remove_metadata())
-        return pa.schema(fields)
-
-
-def seen_schemas(style: Encoder, topic: Encoder) -> dict[str, pa.Schema]:
-    """Return the arrow schema of each table by name, as whoever opens a new store sees it."""
-    return Columns(topic, first_generation(style)).seen
 
 
 _DETAIL_FIELDS = [
@@ -369,42 +335,89 @@ _DETAIL_FIELDS = [
 ]
 
 
-@dataclass(frozen=True)
-class RecordedEncoder:
-    """Name and dimension of an encoder; can't encode."""
-
-    version: str
-    dimension: int
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Refuse.
-
-        Raises:
-            StoreError: Always: the store was opened without its models.
-        """
-        raise StoreError(
-            f"the store was opened without its encoder {self.version!r}, to look at only: "
-            "open it with `TextStore.open` to add or search"
-        )
-
-
-def recorded_encoders(users: pa.Schema, uri: str) -> tuple[RecordedEncoder, RecordedEncoder]:
-    """Return the style encoder in use and the topic encoder that the table `users` names.
+class Columns:
+    """Translates between the columns that callers see and those on disk.
 
     Args:
-        users: The table's schema.
-        uri: Where the store lies, for the command that mends it.
+        topic: The topic encoder.
+        style: The column of the style encoder.
 
-    Raises:
-        SchemaMismatch: It is not a table of this store, or of another version.
+    Attributes:
+        on_disk: Schema of each table as it lies on disk.
+        seen: Schema of each table as callers see it.
     """
-    about = about_table(users)
-    current = current_generation(generations_of(users))
-    if about.get("schema") != SCHEMA_VERSION or current is None:
-        if "schema" in about:
-            raise other_version(USERS, about["schema"], uri)
-        raise SchemaMismatch(
-            "the tables there were not written by patlm: name a store made by `patlm ingest`"
-        )
-    style = RecordedEncoder(current.encoder, current.dimension)
-    return style, RecordedEncoder(about["encoder"], about["dimension"])
+
+    def __init__(self, topic: Encoder, style: StyleColumn) -> None:
+        self.style = style
+        self.on_disk = _table_schemas(topic, style)
+        self._disk_names = {
+            TEXTS: {STYLE: style.in_texts},
+            USERS: {STYLE_SUM: style.in_users},
+            TOPICS: {},
+        }
+        self.seen = {name: self._seen(name, schema) for name, schema in self.on_disk.items()}
+
+    def asked(self, name: str, columns: Sequence[str] | None, namespace: str | None) -> list[str]:
+        """Return the columns that have to be read from disk.
+
+        Args:
+            name: The table's.
+            columns: Those that are wanted; None: all that are seen.
+            namespace: All rows' namespace, which is then not read; None: several.
+        """
+        wanted = self.seen[name].names if columns is None else list(columns)
+        if name == TEXTS and any(column in DETAILS for column in wanted):
+            wanted = [*(column for column in wanted if column not in DETAILS), _DETAILS]
+        if namespace is not None and len(wanted) > 1:
+            wanted = [column for column in wanted if column != _NAMESPACE]
+        renamed = self._disk_names[name]
+        return [renamed.get(column, column) for column in wanted]
+
+    def read(
+        self, name: str, rows: pa.Table, columns: Sequence[str] | None, namespace: str | None
+    ) -> pa.Table:
+        """Return rows from disk with the columns that were wanted."""
+        found = dict(zip(rows.column_names, rows.columns, strict=True))
+        for seen, disk in self._disk_names[name].items():
+            if disk in found:
+                found[seen] = found[disk]
+        if _DETAILS in found:
+            found |= unpack(found[_DETAILS])
+        if _NAMESPACE not in found and namespace is not None:
+            found[_NAMESPACE] = pa.array([namespace] * rows.num_rows, pa.string())
+        schema = self.seen[name]
+        wanted = schema.names if columns is None else list(columns)
+        schema = pa.schema([schema.field(column) for column in wanted])
+        return pa.table([found[column] for column in wanted], schema=schema)
+
+    def written(self, name: str, rows: pa.Table, stamp: int) -> pa.Table:
+        """Return rows with all columns that are seen as they go to disk.
+
+        Args:
+            name: The table's.
+            rows: All columns that are seen.
+            stamp: Number of this write.
+        """
+        found = dict(zip(rows.column_names, rows.columns, strict=True))
+        for seen, disk in self._disk_names[name].items():
+            found[disk] = found.pop(seen)
+        if name == TEXTS:
+            found[_DETAILS] = pack(rows)
+        found[STAMP] = pa.array([stamp] * rows.num_rows, pa.int64())
+        names = self.on_disk[name].names
+        return pa.table([found[column] for column in names], names=names)
+
+    def _seen(self, name: str, schema: pa.Schema) -> pa.Schema:
+        seen = {disk: own for own, disk in self._disk_names[name].items()}
+        fields = []
+        for field in schema:
+            if field.name == _DETAILS:
+                fields += _DETAIL_FIELDS
+            elif field.name != STAMP and not (name == TEXTS and field.name == "shared"):
+                fields.append(field.with_name(seen.get(field.name, field.name)).remove_metadata())
+        return pa.schema(fields)
+
+
+def seen_schemas(style: Encoder, topic: Encoder) -> dict[str, pa.Schema]:
+    """Return the arrow schema of each table by name, as callers see it in a new store."""
+    return Columns(topic, StyleColumn(1, RecordedEncoder(style.version, style.dimension))).seen

@@ -35,12 +35,12 @@ from ..types import (
 )
 from .arrow import PLAIN_COLUMNS, texts_of_rows, vectors_of
 from .artefacts import Artefact, Artefacts
-from .cache import Snapshots
+from .cache import SnapshotCache, Snapshots
 from .connection import check_exists, connected, missing
 from .filters import within
 from .forget import Forgetting
-from .schema import TEXTS, USERS, recorded_encoders
-from .tables import THRESHOLD, Compactor, Tables, gather_stats
+from .schema import TEXTS, recorded_style, recorded_topic
+from .tables import THRESHOLD, Compactor, Tables, gather_stats, read_schemas
 from .topics import GraphForm
 from .writer import Tally, Writer, adds_up, recount
 
@@ -53,15 +53,15 @@ class StoreReader:
 
     Args:
         tables: Open, once something is read.
-        snapshots: What of them is in memory.
+        cache: What of them is in memory.
         style_encoder: What the style vectors were made with.
         topic_encoder: What the topic vectors were made with.
     """
 
     def __init__(
-        self, tables: Tables, snapshots: Snapshots, style_encoder: Encoder, topic_encoder: Encoder
+        self, tables: Tables, cache: SnapshotCache, style_encoder: Encoder, topic_encoder: Encoder
     ) -> None:
-        self._tables, self._snapshots = tables, snapshots
+        self._tables, self._cache = tables, cache
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
         self._length = LengthAxis(style_encoder)
 
@@ -71,14 +71,19 @@ class StoreReader:
         """Return the requester's side of a user: own history, latest first.
 
         Own history is the user's texts less targets, less those on the requested topic, less
-        exact duplicates of a target; unshared texts are in it. A stranger's is empty.
+        exact duplicates of a target; unshared texts are in it. A stranger's is empty. Searches for
+        it read the store as of this moment.
 
         Args:
             namespace: The tenant.
             user_id: The requester.
             topic_id: What the request is about, where that is known.
         """
-        return await self._snapshots.history(namespace, user_id, topic_id)
+        snapshots = await self._cache.latest()
+        return await snapshots.history(namespace, user_id, topic_id)
+
+    async def _snapshots_for(self, history: History) -> Snapshots:
+        return self._cache.at(history.version) if history.version else await self._cache.latest()
 
     async def search_by_style(
         self,
@@ -110,8 +115,9 @@ class StoreReader:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._style_encoder, k)
+        snapshots = await self._snapshots_for(history)
         return await style_search.search_by_style(
-            self._snapshots, history, query, topic_id, k, choice, request_text, self._length, exact
+            snapshots, history, query, topic_id, k, choice, request_text, self._length, exact
         )
 
     async def search_by_preference(
@@ -150,8 +156,9 @@ class StoreReader:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
         _check_query(query, self._topic_encoder, k)
+        snapshots = await self._snapshots_for(history)
         return await preference_search.search_by_preference(
-            self._snapshots,
+            snapshots,
             history,
             query,
             query_text,
@@ -188,7 +195,7 @@ class StoreReader:
         Args:
             forms: By namespace.
         """
-        self._snapshots.use_graph(forms)
+        self._cache.use_graph(forms)
 
 
 def _check_query(query: Vectors, encoder: Encoder, k: int) -> None:
@@ -215,7 +222,7 @@ class TextStore(StoreReader):
         self, connection: AsyncConnection, *, style_encoder: Encoder, topic_encoder: Encoder
     ) -> None:
         tables = Tables(connection, style_encoder, topic_encoder)
-        super().__init__(tables, Snapshots(tables), style_encoder, topic_encoder)
+        super().__init__(tables, SnapshotCache(tables), style_encoder, topic_encoder)
         self._artefacts = Artefacts(connection)
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables)
@@ -255,10 +262,10 @@ class TextStore(StoreReader):
         """
         await asyncio.to_thread(check_exists, uri)
         async with connected(uri) as connection:
-            if not {TEXTS, USERS} <= set((await connection.list_tables()).tables):
+            schemas = await read_schemas(connection)
+            if TEXTS not in schemas:
                 raise missing(uri)
-            table = await connection.open_table(USERS)
-            style, topic = recorded_encoders(await table.schema(), uri)
+            topic, style = recorded_topic(schemas), recorded_style(schemas, uri).encoder
             store = cls(connection, style_encoder=style, topic_encoder=topic)
             await store.setup()
             yield store
@@ -274,14 +281,6 @@ class TextStore(StoreReader):
         if not await adds_up(self._tables):
             async with self._tables.writing():
                 await recount(self._tables)
-
-    @property
-    def version(self) -> int:
-        """A number that changes with every write, for caches.
-
-        Another process's writes show from the next search on, which asks for them.
-        """
-        return self._tables.last_version(TEXTS)
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts that are new, by content: adding the same again changes nothing.
@@ -358,5 +357,5 @@ class TextStore(StoreReader):
             NotForgotten: If bytes of the user's texts are left; bears the receipt.
             StoreBusy: If other writers kept getting in the way.
         """
-        forgetting = Forgetting(self._tables, self._snapshots, self._writer, self._tally)
+        forgetting = Forgetting(self._tables, self._cache, self._writer, self._tally)
         return await forgetting.forget(namespace, user_id, dry_run=dry_run)

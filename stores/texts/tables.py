@@ -1,15 +1,7 @@
-"""The tables on disk: opened or made, read and changed, with one writer at a time.
+"""The tables on disk: opened or made, read, changed by one writer at a time, compacted, counted.
 
-Everything goes through `Filter`s (see `filters`). Readers need no lock: where a clean-up takes a
-file from under a read, the read is done again on the newest version.
-
-Fragments are merged when there are too many: nothing in LanceDB does it by itself.
-
-Every write leaves a fragment behind, and every search looks into each: 200 one-row writes make
-a query five times slower. Merging rewrites the small fragments, so after a write it waits until
-that pays: a quarter of the texts is new, or the fragments are very many.
-
-What is in a store: counts, sizes, indexes.
+Everything goes through `Filter`s (see `filters`). Readers need no lock: where a clean-up removes a
+file during a read, the read is repeated on the newest version.
 """
 
 from __future__ import annotations
@@ -26,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import EncoderMismatch, SchemaMismatch, StoreBusy
+from ..errors import EncoderMismatch, StoreBusy
 from ..retry import bounded
 from ..types import Compacted, Encoder, StoreStats
 from .connection import WriteLock, local_root
@@ -35,17 +27,12 @@ from .schema import (
     KEYS,
     NAMESPACE_INDEX,
     SCALAR_INDEXES,
-    STYLE,
     TEXTS,
     TOPICS,
     USERS,
     Columns,
-    check_schema,
-    find_generation,
-    first_generation,
+    check_encoders,
 )
-from .unembedded import embed_missing
-from .versions import Versions
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
@@ -71,11 +58,10 @@ class Tables:
     ) -> None:
         self._connection = connection
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
-        self._columns = Columns(topic_encoder, first_generation(style_encoder))
+        self._columns = self._find_columns({})
         self._tables: dict[str, AsyncTable] = {}
-        self._seen: dict[str, int] = {}
+        self._checked_at = 0
         self.root = local_root(connection.uri)
-        self._versions = Versions(self.root)
         self._lock = WriteLock(self.root)
 
     @property
@@ -87,39 +73,28 @@ class Tables:
         """Open the tables, and make those that are not there yet, with their indexes.
 
         Raises:
-            SchemaMismatch: If a table is of another schema version.
+            SchemaMismatch: If a table was not written by this version of the store.
             EncoderMismatch: If its vectors were made by other encoders.
         """
         async with self.writing():
-            names = set((await self._connection.list_tables()).tables)
-            await self._find_columns(names)
-            # Users first: their schema says whose style vectors the texts have.
-            for name in (USERS, TOPICS, TEXTS):
-                schema = self._columns.on_disk[name]
-                if name in names:
-                    self._tables[name] = await self._connection.open_table(name)
-                else:
+            found = await read_schemas(self._connection)
+            self._columns = self._find_columns(found)
+            for name, schema in self._columns.on_disk.items():
+                if name not in found:
                     self._tables[name] = await self._connection.create_table(name, schema=schema)
+                elif name == USERS and self._columns.style.in_users not in found[name].names:
+                    # A re-embedding was cut off: users are counted again (see `reembed`).
+                    self._tables[name] = await self._connection.create_table(
+                        name, schema=schema, mode="overwrite"
+                    )
+                else:
+                    self._tables[name] = await self._connection.open_table(name)
                 await self._make_indexes(name)
 
-    async def _find_columns(self, names: set[str]) -> None:
-        """Check the tables that are there, before anything is written, and find our columns."""
+    def _find_columns(self, schemas: dict[str, pa.Schema]) -> Columns:
         uri = self._connection.uri
-        found = {
-            name: await (await self._connection.open_table(name)).schema()
-            for name in (TEXTS, TOPICS, USERS)
-            if name in names
-        }
-        for name, schema in found.items():
-            check_schema(name, schema, self._columns.on_disk[name], uri)
-        if USERS in found:
-            generation = find_generation(found[USERS], self._style_encoder, uri)
-            self._columns = Columns(self._topic_encoder, generation)
-        elif found:
-            raise SchemaMismatch(
-                f"expected a table 'users' beside {', '.join(found)} at {uri}, found none: put it "
-                "back, or ingest the texts again into a new store"
-            )
+        style = check_encoders(schemas, self._style_encoder, self._topic_encoder, uri)
+        return Columns(self._topic_encoder, style)
 
     async def _make_indexes(self, name: str) -> None:
         """Make the indexes that are missing: a kill may have come between two of them."""
@@ -135,20 +110,42 @@ class Tables:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
-        """Hold the right to write, see `WriteLock`."""
+        """Hold the right to write, see `WriteLock`.
+
+        Raises:
+            EncoderMismatch: If the store was embedded again since it was opened.
+        """
         async with self._lock.held():
-            yield
             if TEXTS in self._tables:
-                await self.version(TEXTS)
+                await self._check_style_column()
+            yield
 
     async def version(self, name: str) -> int:
         """Return a table's version, which changes with every write, also another process's."""
-        self._seen[name] = await self._versions.of(name, self._tables[name])
-        return self._seen[name]
+        return await bounded(self._tables[name].version)
 
-    def last_version(self, name: str) -> int:
-        """Return the version that `version` saw last; it asks after every write of our own."""
-        return self._seen.get(name, 0)
+    async def store_version(self) -> int:
+        """Return the store's version: a request asks once, and caches are compared with it.
+
+        It is the version of `users`: every write commits that table last, so whoever sees the new
+        version sees the whole write.
+
+        Raises:
+            EncoderMismatch: If the store was embedded again since it was opened.
+        """
+        version = await self.version(USERS)
+        if version != self._checked_at:
+            await self._check_style_column()
+            self._checked_at = version
+        return version
+
+    async def _check_style_column(self) -> None:
+        style = self._columns.style
+        if style.in_texts not in (await self._tables[TEXTS].schema()).names:
+            raise EncoderMismatch(
+                f"this store's style vectors were made by {style.encoder} when it was opened, and "
+                "it has been embedded again since: open it again"
+            )
 
     async def count(self, name: str, where: Filter) -> int:
         """Return how many rows meet the filter."""
@@ -168,9 +165,9 @@ class Tables:
             query = query.select(self._columns.asked(name, columns, where.namespace))
             return await (query if limit is None else query.limit(limit)).to_arrow()
 
-        async with self._our_columns():
+        async with self._checked_if_failed():
             found = await bounded(run)
-        return await self._seen_rows(name, found, columns, where)
+        return self._columns.read(name, found, columns, where.namespace)
 
     async def read_batches(
         self, name: str, where: Filter, columns: Sequence[str] | None, rows: int
@@ -178,50 +175,37 @@ class Tables:
         """Yield the rows that meet the filter, `rows` at a time; all of one version."""
         query = self._tables[name].query().where(where.sql)
         query = query.select(self._columns.asked(name, columns, where.namespace))
-        async with self._our_columns():
+        async with self._checked_if_failed():
             async for batch in await query.to_batches(max_batch_length=rows):
                 part = pa.Table.from_batches([batch])
-                yield await self._seen_rows(name, part, columns, where)
+                yield self._columns.read(name, part, columns, where.namespace)
 
     async def read_changed(
         self, name: str, namespace: str, since: int, columns: Sequence[str] | None = None
     ) -> pa.Table | None:
-        """Return the rows that were written after a version; None: some were taken away."""
+        """Return the rows that were written after a table's version; None: some were removed."""
         where = changed(namespace, since)
         rows = await self.read(name, where, None if columns is None else ["namespace", *columns])
         own = rows.filter(pc.field("namespace") == namespace)
         return own if own.num_rows == rows.num_rows else None
 
     async def mark_removed(self, name: str) -> None:
-        """Leave a sign that rows were deleted, for those who read what has changed."""
+        """Write a row by which `read_changed` sees that rows were deleted."""
         await self.delete(name, markers())
         await self.append(name, _marker(self.schemas[name]))
 
     @asynccontextmanager
-    async def _our_columns(self) -> AsyncIterator[None]:
-        """Say what it means when the vectors that are asked for are gone."""
+    async def _checked_if_failed(self) -> AsyncIterator[None]:
+        """Say so where a read failed because the store was embedded again meanwhile."""
         try:
             yield
-        except (ValueError, RuntimeError) as error:
-            generation = self._columns.generation
-            if generation.users_column in (await self._tables[USERS].schema()).names:
-                raise
-            raise EncoderMismatch(
-                f"the vectors of {generation.encoder!r} are no longer kept: the store has been "
-                "embedded again more than once since it was opened here: open it again"
-            ) from error
-
-    async def _seen_rows(
-        self, name: str, rows: pa.Table, columns: Sequence[str] | None, where: Filter
-    ) -> pa.Table:
-        rows = self._columns.read(name, rows, columns, where.namespace)
-        if STYLE in rows.column_names and rows.column(STYLE).null_count:
-            return await asyncio.to_thread(embed_missing, rows, self._style_encoder)
-        return rows
+        except (ValueError, RuntimeError):
+            await self._check_style_column()
+            raise
 
     async def _disk_rows(self, name: str, rows: pa.Table) -> pa.Table:
         stamp = await bounded(self._tables[name].version) + 1
-        return self._columns.written(name, rows, stamp, await self._tables[name].schema())
+        return self._columns.written(name, rows, stamp)
 
     async def append(self, name: str, rows: pa.Table) -> None:
         """Add rows."""
@@ -232,19 +216,17 @@ class Tables:
         """Add rows, in place of those with the same key."""
         if not rows.num_rows:
             return
-
         written = await self._disk_rows(name, rows)
 
         async def run() -> object:
             merge = self._tables[name].merge_insert(KEYS[name])
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            # Cells left empty for another encoder pass for bad vectors otherwise.
-            return await merge.execute(written, on_bad_vectors="null")
+            return await merge.execute(written)
 
         await bounded(run)
 
     async def delete(self, name: str, where: Filter) -> None:
-        """Remove the rows that meet the filter; their bytes stay until `rewrite`."""
+        """Remove the rows that meet the filter; their bytes stay until `erase_old`."""
         await bounded(lambda: self._tables[name].delete(where.sql))
 
     async def optimize(self, name: str) -> int:
@@ -254,7 +236,7 @@ class Tables:
         return int(done.prune.bytes_removed)
 
     async def erase_old(self, name: str) -> bool:
-        """Optimize, and take away every old version at once; return whether anything changed.
+        """Optimize, and remove every old version at once; return whether anything changed.
 
         Only while `writing`: another writer's unfinished files go too.
         """
@@ -288,8 +270,18 @@ class Tables:
         return tuple(sorted(names))
 
 
+async def read_schemas(connection: AsyncConnection) -> dict[str, pa.Schema]:
+    """Return the schema of each of our tables that is there, by name."""
+    names = (await connection.list_tables()).tables
+    return {
+        name: await (await connection.open_table(name)).schema()
+        for name in (TEXTS, USERS, TOPICS)
+        if name in names
+    }
+
+
 def _marker(schema: pa.Schema) -> pa.Table:
-    """Return one row of the store's own that any table takes."""
+    """Return a row of the store's own namespace."""
     columns = []
     for field in schema:
         if field.name == "namespace":
@@ -309,11 +301,16 @@ THRESHOLD = 16
 
 MANY, VERY_MANY = 100, 300
 CHECK_EVERY = 8
-"""Writes between two looks at the number of fragments."""
+"""Writes after which fragments are counted."""
 
 
 class Compactor:
-    """Merges fragments of a store's tables; all of it only while `Tables.writing`."""
+    """Merges fragments of a store's tables; only while `Tables.writing`.
+
+    Every write leaves a fragment, every search looks into each, and LanceDB merges none by itself:
+    after 200 one-row writes a query is five times slower. Merging rewrites the small fragments, so
+    it waits until that pays: a quarter of the texts is new, or the fragments are very many.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -334,7 +331,7 @@ class Compactor:
         return Compacted(before >= threshold, threshold, before, after, pruned, seconds)
 
     async def after_write(self, texts: int) -> None:
-        """Compact after a write where it pays; a failure is told and leaves the write as is."""
+        """Compact after a write where it pays; a failure is logged, the texts are kept."""
         self._writes += 1
         self._new_texts += texts
         if self._writes % CHECK_EVERY:

@@ -1,11 +1,7 @@
-"""Adding texts: checked, embedded in batches beside the event loop, kept once each.
+"""Write texts, and keep users and topics in step with them.
 
-Keeps users and topics in step with the texts, write by write.
-
-Users and topics follow from texts: where they do not add up, they are counted anew.
-
-A batch is written in three commits: texts, users, topics. A kill between them leaves sums that
-do not add up with the texts; `recount` sees that when the store is opened and counts again.
+A batch is written in three commits: texts, topics, users. A kill in between leaves sums that do not
+add up with the texts; `recount` finds that when the store is opened, and counts again.
 """
 
 from __future__ import annotations
@@ -28,14 +24,13 @@ from .schema import LANGUAGE_BYTES, TEXTS, TOPICS, USERS
 from .tables import Compactor, Tables
 from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
 from .topics import totals_of_rows as topic_totals
-from .unembedded import sum_missing
 from .users import UserKey, UserTotals, count_users, rows_of_users
 from .users import totals_of_rows as user_totals
 
 logger = logging.getLogger(__name__)
 
 RECOUNT_BATCH_TEXTS = 16_384
-"""Texts counted at once: so much is in memory beside the sums."""
+"""Texts in memory at once while they are counted."""
 
 COUNTED_COLUMNS = (*PLAIN_COLUMNS, "style", "topic")
 
@@ -74,8 +69,8 @@ async def recount(tables: Tables) -> bool:
         await asyncio.to_thread(_count, rows, users, topics)
     schemas = tables.schemas
     for name, made in (
-        (USERS, rows_of_users(users, schemas[USERS])),
         (TOPICS, rows_of_topics(topics, schemas[TOPICS])),
+        (USERS, rows_of_users(users, schemas[USERS])),
     ):
         await tables.delete(name, every_namespace())
         await tables.put(name, made)
@@ -93,10 +88,7 @@ def _count(
 
 
 class Tally:
-    """Counts texts into, and out of, the tables `users` and `topics`.
-
-    All of it only while `Tables.writing`.
-    """
+    """Counts texts into and out of the tables `users` and `topics`; only while `Tables.writing`."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -104,7 +96,7 @@ class Tally:
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[None]:
-        """Frame the commits that belong together; one that is cut off is mended by the next."""
+        """Frame the commits of one write; the next one repairs what a failed one left."""
         if self._cut_off:
             await recount(self._tables)
         self._cut_off = True
@@ -118,14 +110,12 @@ class Tally:
             here = [text for text in texts if text.namespace == namespace]
             of = within(namespace, users=sorted({text.user_id for text in here}))
             on = within(namespace, topics=sorted({text.topic_id for text in here}))
-            users = await self._tables.read(USERS, of)
-            new = [text.text_id for text in here]
-            known[USERS].append(await sum_missing(self._tables, users, without=new))
+            known[USERS].append(await self._tables.read(USERS, of))
             known[TOPICS].append(await self._tables.read(TOPICS, on))
         rows = {name: pa.concat_tables(tables) for name, tables in known.items()}
-        counted, topics = await asyncio.to_thread(self._counted, rows, texts, style, topic)
-        await self._tables.put(USERS, counted)
+        users, topics = await asyncio.to_thread(self._counted, rows, texts, style, topic)
         await self._tables.put(TOPICS, topics)
+        await self._tables.put(USERS, users)  # last: see `Tables.store_version`
 
     def _counted(
         self, known: dict[str, pa.Table], texts: Sequence[Text], style: Vectors, topic: Vectors
@@ -190,7 +180,7 @@ class Writer:
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
         self._running = 0
         self._clock = 0
-        self._left_at: dict[tuple[str, str], int] = {}
+        self._forgotten_at: dict[tuple[str, str], int] = {}
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts, batch by batch; see `TextStore.add`."""
@@ -218,14 +208,14 @@ class Writer:
         finally:
             self._running -= 1
             if not self._running:
-                self._left_at.clear()
+                self._forgotten_at.clear()
         return total
 
     def note_forgotten(self, namespace: str, user_id: str) -> None:
-        """Let running calls drop what they still hold of a user who has just left."""
+        """Let running calls drop what they still hold of a user who was just forgotten."""
         self._clock += 1
         if self._running:
-            self._left_at[namespace, user_id] = self._clock
+            self._forgotten_at[namespace, user_id] = self._clock
 
     async def _add_texts(self, batch: Sequence[Text], since: int) -> Added:
         await asyncio.to_thread(_check_all, batch)
@@ -246,7 +236,7 @@ class Writer:
         return added + Added(duplicates=len(batch.texts) - len(new.texts))
 
     async def _keep(self, new: Embedded, version: int, since: int) -> Added:
-        """Write what is still new, and not of somebody who has left since."""
+        """Write what is still new, and not of a user who was forgotten since."""
         async with self._tables.writing():
             kept: Sequence[int] = range(len(new.texts))
             if await self._tables.version(TEXTS) != version:
@@ -254,7 +244,7 @@ class Writer:
             here = [
                 place
                 for place in kept
-                if self._left_at.get((new.texts[place].namespace, new.texts[place].user_id), 0)
+                if self._forgotten_at.get((new.texts[place].namespace, new.texts[place].user_id), 0)
                 <= since
             ]
             await self._write(_at(new, here))
@@ -285,9 +275,9 @@ class Writer:
         return Embedded(batch.texts, on_grid(batch.style), on_grid(batch.topic))
 
     def _embed(self, texts: Sequence[Text]) -> tuple[Vectors, Vectors]:
-        style = _encoded(self._style_encoder, [text.body for text in texts])
+        style = encode(self._style_encoder, [text.body for text in texts])
         whole = [f"{text.title}\n{text.body}".strip() for text in texts]
-        return style, _encoded(self._topic_encoder, whole)
+        return style, encode(self._topic_encoder, whole)
 
     async def _write(self, new: Embedded) -> None:
         if not new.texts:
@@ -341,7 +331,12 @@ def _check(text: Text) -> None:
         ) from error
 
 
-def _encoded(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Return texts' vectors as they are stored, shape (texts, dimension); may block for long.
+
+    Raises:
+        EncoderMismatch: The encoder returned another shape.
+    """
     vectors = encoder.encode(texts)
     _check_shape(encoder, vectors, len(texts))
     return on_grid(vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import zlib
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from patlm.graph.encoders import Encoders
-from patlm.stores import Found, Text, TextStore, Vectors
+from patlm.stores import EncoderMismatch, Found, Text, TextStore, Vectors
 from patlm.stores.search.request import ALIGNED, Choice
 
 
@@ -114,3 +115,19 @@ async def by_preference(
     return await store.search_by_preference(
         history, query, words, topic_id=topic, k=k, choice=choice
     )
+
+
+def write_until_refused(uri: Path, kept: Path) -> None:
+    """Add text after text in a process of its own, noting each that was kept, until refused."""
+
+    async def write() -> None:
+        async with opened(uri) as store:
+            with kept.open("w", buffering=1) as notes:
+                for number in range(100_000):
+                    try:
+                        await store.add([text(f"writer{number % 5}", "tea", f"Note {number}!")])
+                    except EncoderMismatch:
+                        return
+                    notes.write(f"Note {number}!\n")
+
+    asyncio.run(write())

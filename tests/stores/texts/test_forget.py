@@ -133,8 +133,8 @@ async def test_searches_are_as_if_the_user_had_never_been(tmp_path: Path) -> Non
         receipt = await store.forget("default", "ann")
         assert receipt.removed["topics"] == 1
         assert await ask(store) == await ask(never)
-        kept = await store._snapshots.topics("default")
-        fresh = await never._snapshots.topics("default")
+        kept = await (await store._cache.latest()).topics("default")
+        fresh = await (await never._cache.latest()).topics("default")
         assert kept.ids == fresh.ids
         assert np.array_equal(kept.sums, fresh.sums)
 
@@ -266,7 +266,7 @@ async def test_who_reads_all_begins_again_when_forgetting_takes_the_files_away(
             return batches
 
         monkeypatch.setattr(AsyncStandardQuery, "to_batches", overtaken)
-        resident = await other._snapshots.resident("default")
+        resident = await (await other._cache.latest()).resident("default")
         assert not waiting
         assert resident is not None and len(resident) == len(CROWD)
 
@@ -287,9 +287,9 @@ async def test_caches_are_dropped(tmp_path: Path) -> None:
         stranger = await store.history("default", "nobody")
         query = TOPIC.encode(["quiet lamp"])[0]
         await store.search_by_preference(stranger, query, "lamp", topic_id="t1", k=99)
-        assert "ann" in (await store._snapshots.pool("default", ("t1",))).users
+        assert "ann" in (await (await store._cache.latest()).pool("default", ("t1",))).users
         await store.forget("default", "ann")
-        caches = [one for one in vars(store._snapshots).values() if hasattr(one, "_kept")]
+        caches = [one for one in vars(store._cache).values() if hasattr(one, "_kept")]
         assert len(caches) == 6
         assert not any(cache._kept for cache in caches)
 

@@ -8,8 +8,18 @@ from pathlib import Path
 import pytest
 from patlm.stores import StoreStats, TextStore
 from patlm.stores.errors import EncoderMismatch
+from patlm.stores.texts.reembed import reembed_store
 from s3_server import BUCKET, s3_bucket
-from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, topic_encoder
+from store_fixtures import (
+    STYLE,
+    TEXTS,
+    TOPIC,
+    by_preference,
+    by_style,
+    opened,
+    style_encoder,
+    topic_encoder,
+)
 
 pytestmark = pytest.mark.server
 
@@ -70,6 +80,17 @@ async def test_a_user_is_forgotten(uri: str) -> None:
         assert receipt.bytes_found_before is None is receipt.bytes_found_after
         assert not (await store.history("default", "bob")).texts
         assert (await store.add(TEXTS)).added == 2
+
+
+async def test_it_is_embedded_again(uri: str, tmp_path: Path) -> None:
+    new = style_encoder("signs-2", dimension=40)
+    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
+        await store.add(TEXTS)
+    assert (await reembed_store(uri, new)).texts == len(TEXTS)
+    async with TextStore.open(uri, style_encoder=new, topic_encoder=TOPIC) as store:
+        assert (await store.stats()).users == len({one.user_id for one in TEXTS})
+        found = await by_preference(store, "ann", "warm tea", "tea")
+        assert {hit.text.user_id for hit in found.hits} == {"bob", "cat", "dan"}
 
 
 async def test_other_encoders_are_refused(uri: str) -> None:

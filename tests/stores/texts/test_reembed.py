@@ -1,33 +1,35 @@
-"""A store is embedded again by another style encoder while others read and write it."""
+"""A store is embedded again with another style encoder while others read and write it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 from collections.abc import Sequence
 from pathlib import Path
 
 import lancedb
-import numpy as np
 import pyarrow as pa
 import pytest
-from patlm.stores import EncoderMismatch, SchemaMismatch, Text, TextStore, Vectors
-from patlm.stores.texts import schema as details
-from patlm.stores.texts.reembed import recorded_style, refit_store
+from lancedb.db import AsyncConnection
+from patlm.stores import EncoderMismatch, NoSuchStore, SchemaMismatch, Text, TextStore, Vectors
+from patlm.stores.texts import reembed
+from patlm.stores.texts.reembed import recorded_encoders, reembed_store
 from patlm.stores.texts.schema import TEXTS as TEXTS_TABLE
-from patlm.stores.texts.schema import TOPICS, USERS
+from patlm.stores.texts.schema import USERS
 from store_fixtures import (
     STYLE,
     TEXTS,
     TOPIC,
     HashedEncoder,
-    by_preference,
     opened,
     style_encoder,
     text,
+    write_until_refused,
 )
 
 NEW = style_encoder("signs-2", dimension=40)
+SAME_SHAPE = style_encoder("signs-3", dimension=STYLE.dimension)
 
 
 def opened_new(path: Path, encoder: HashedEncoder = NEW):
@@ -41,162 +43,207 @@ async def styles_of(store: TextStore, encoder: HashedEncoder, words: str, k: int
     return {hit.text.user_id: (hit.text.text_id, round(hit.score, 5)) for hit in found.hits}
 
 
-class Slow(HashedEncoder):
-    """Encodes a few texts, then waits until it is let go."""
-
-    def __init__(self, stop_after: int) -> None:
-        super().__init__(NEW.version, NEW.dimension, NEW._tokens)
-        self.stop_after = stop_after
+class CutOff(HashedEncoder):
+    """Encodes one batch, then is interrupted."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        if self.encoded >= self.stop_after:
+        if self.encoded:
             raise KeyboardInterrupt
         return super().encode(texts)
 
 
-async def test_a_store_embedded_again_is_as_one_filled_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", [NEW, SAME_SHAPE])
+async def test_the_store_is_as_one_filled_with_that_encoder(
+    tmp_path: Path, encoder: HashedEncoder
+) -> None:
     async with opened(tmp_path / "old") as store:
         await store.add(TEXTS)
-    done = await refit_store(str(tmp_path / "old"), NEW)
-    assert (done.texts, done.former, done.encoder) == (len(TEXTS), STYLE.version, NEW.version)
+        before = await store.stats()
+    told: list[tuple[int, int]] = []
+    done = await reembed_store(str(tmp_path / "old"), encoder, lambda *at: told.append(at))
+    assert (done.texts, done.former, done.encoder) == (len(TEXTS), STYLE.version, encoder.version)
+    assert told == [(len(TEXTS), len(TEXTS))]
 
-    async with opened_new(tmp_path / "fresh") as fresh, opened_new(tmp_path / "old") as again:
-        await fresh.add(TEXTS)
+    fresh, again = tmp_path / "fresh", tmp_path / "old"
+    async with opened_new(fresh, encoder) as one, opened_new(again, encoder) as other:
+        await one.add(TEXTS)
         words = "Cold milk, plain!!!"
-        expected = await styles_of(fresh, NEW, words)
+        expected = await styles_of(one, encoder, words)
         assert len(expected) == 5
-        assert await styles_of(again, NEW, words) == expected
-        assert (await again.history("default", "ann")).style.shape == (2, 40)
-    recorded = await recorded_style(str(tmp_path / "old"))
-    assert recorded is not None and recorded.version == NEW.version
+        assert await styles_of(other, encoder, words) == expected
+        assert (await other.history("default", "ann")).texts == (
+            await one.history("default", "ann")
+        ).texts
+        after = await other.stats()
+        assert (after.texts, after.users, after.topics) == (9, before.users, before.topics)
+        assert set(after.indexes) == set(before.indexes)
+        assert (await other.add([*TEXTS, text("hal", "tea", "Late but here.")])).added == 1
+        assert (await other.forget("default", "bob")).bytes_found_after == 0
+    recorded = await recorded_encoders(str(again))
+    assert recorded is not None and recorded[0].version == encoder.version
 
 
-async def test_each_side_finds_what_the_other_writes_afterwards(tmp_path: Path) -> None:
-    async with opened(tmp_path) as before:
-        await before.add(TEXTS)
-        await styles_of(before, STYLE, "warm up")
-        await refit_store(str(tmp_path), NEW)
-        async with opened_new(tmp_path) as after:
-            await before.add([text("fay", "tea", "HOT!!! HOT!!! 7"), text("bob", "tea", "AND 8!")])
-            await after.add([text("gus", "tea", "oh, so so; quiet"), text("cat", "milk", "mild")])
-            async with opened(tmp_path / "one") as one:  # filled by one encoder alone
-                await one.add(TEXTS)
-                await one.add([text("fay", "tea", "HOT!!! HOT!!! 7"), text("bob", "tea", "AND 8!")])
-                await one.add([text("gus", "tea", "oh, so so; quiet"), text("cat", "milk", "mild")])
-                expected = await styles_of(one, STYLE, "HOT!!! 1")
-            assert {"fay", "gus"} <= expected.keys()
-            assert await styles_of(before, STYLE, "HOT!!! 1") == expected
-            assert expected.keys() == (await styles_of(after, NEW, "HOT!!! 1")).keys()
-            found = await by_preference(before, "ann", "quiet tea", "tea", k=9)
-            assert {"fay", "gus", "bob"} <= {hit.text.user_id for hit in found.hits}
+async def test_with_the_encoder_it_has_nothing_is_done(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.add(TEXTS)
+        done = await reembed_store(str(tmp_path), STYLE)
+        assert (done.texts, done.former) == (0, STYLE.version)
+        assert len(await styles_of(store, STYLE, "Cold milk")) == 5
+    with pytest.raises(NoSuchStore):
+        await reembed_store(str(tmp_path / "none"), STYLE)
 
 
-async def test_readers_go_on_while_it_is_embedded_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", [NEW, SAME_SHAPE])
+async def test_readers_go_on_until_the_swap_and_then_get_an_error(
+    tmp_path: Path, encoder: HashedEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reembed, "BATCH_TEXTS", 64)
     many = [
         text(f"user{n % 50}", f"topic{n % 9}", f"{'Well! ' * (n % 5)}text {n}") for n in range(600)
     ]
     async with opened(tmp_path) as store:
         await store.add(many)
         expected = await styles_of(store, STYLE, "Well! text 3", k=50)
-        assert len(expected) == 50
-        refitting = asyncio.create_task(refit_store(str(tmp_path), NEW))
+        history = await store.history("default", "nobody", topic_id=None)
+        running = asyncio.create_task(reembed_store(str(tmp_path), encoder))
         searches = 0
-        while not refitting.done() or searches < 20:
-            assert await styles_of(store, STYLE, "Well! text 3", k=50) == expected
-            searches += 1
-        assert (await refitting).texts == 600
+        with pytest.raises(EncoderMismatch, match="open it again"):
+            while True:
+                assert await styles_of(store, STYLE, "Well! text 3", k=50) == expected
+                searches += 1
+        assert searches
+        await running
+        with pytest.raises(EncoderMismatch):
+            await store.add([text("late", "tea", "Written with the former encoder.")])
+        with pytest.raises(EncoderMismatch):
+            await store.history("default", "nobody")
+        # A request that was under way, and has to read from disk.
+        store._cache.clear()
+        with pytest.raises(EncoderMismatch):
+            query = STYLE.encode(["Well! text 3"])[0]
+            await store.search_by_style(history, query, topic_id=None, k=3)
+    async with opened_new(tmp_path, encoder) as store:
+        assert (await store.stats()).texts == 600
 
 
-async def test_one_that_was_cut_off_is_finished_and_nothing_is_lost(
+async def test_no_text_of_another_process_is_lost(tmp_path: Path) -> None:
+    uri, kept = tmp_path / "store", tmp_path / "kept"
+    async with opened(uri) as store:
+        await store.add(TEXTS)
+    worker = multiprocessing.get_context("spawn").Process(
+        target=write_until_refused, args=(uri, kept)
+    )
+    worker.start()
+    while not kept.exists() or kept.read_text().count("\n") < 5:
+        assert worker.is_alive()
+        await asyncio.sleep(0.01)
+    done = await reembed_store(str(uri), NEW)
+    await asyncio.to_thread(worker.join, 60)
+    assert worker.exitcode == 0
+    written = kept.read_text().split("\n")[:-1]
+    assert done.texts == len(TEXTS) + len(written)
+    async with opened_new(uri) as store:
+        histories = [await store.history("default", f"writer{each}") for each in range(5)]
+        found = {one.body for history in histories for one in history.texts}
+        assert found == set(written)
+        assert set(await styles_of(store, NEW, "Note 3!", k=20)) >= {"ann", "writer0"}
+
+
+async def test_one_that_is_cut_off_leaves_the_store_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patlm.stores.texts.reembed.REEMBED_BATCH_TEXTS", 4)
+    monkeypatch.setattr(reembed, "BATCH_TEXTS", 4)
     async with opened(tmp_path) as store:
         await store.add(TEXTS)
-    with pytest.raises(KeyboardInterrupt):
-        await refit_store(str(tmp_path), Slow(4))
-    with pytest.raises(EncoderMismatch, match="cut off: `patlm refit"):
+        files = sorted(tmp_path.rglob("*"))
+        with pytest.raises(KeyboardInterrupt):
+            await reembed_store(str(tmp_path), CutOff(NEW.version, NEW.dimension, NEW._tokens))
+        assert sorted(tmp_path.rglob("*")) == files
+        assert len(await styles_of(store, STYLE, "Cold milk")) == 5
+    assert (await reembed_store(str(tmp_path), NEW)).texts == len(TEXTS)
+
+
+async def test_after_a_kill_between_texts_and_users_the_users_are_counted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        await store.add(TEXTS)
+    create = AsyncConnection.create_table
+
+    async def killed(connection: AsyncConnection, name: str, *given: object, **named: object):
+        if name == USERS:
+            raise KeyboardInterrupt
+        return await create(connection, name, *given, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(AsyncConnection, "create_table", killed)
+        await reembed_store(str(tmp_path), NEW)
+    with pytest.raises(EncoderMismatch):
+        async with opened(tmp_path):
+            pass
+    async with opened_new(tmp_path) as store, opened_new(tmp_path / "fresh") as fresh:
+        await fresh.add(TEXTS)
+        expected = await styles_of(fresh, NEW, "Cold milk")
+        assert await styles_of(store, NEW, "Cold milk") == expected
+
+
+async def test_a_store_of_another_encoder_names_the_command(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.add(TEXTS)
+    with pytest.raises(EncoderMismatch, match=r"signs-1.*24 dim.*signs-2.*40 dim.*patlm reembed"):
         async with opened_new(tmp_path):
             pass
-    async with opened(tmp_path) as store:  # the former still serves
-        assert len(await styles_of(store, STYLE, "Cold milk")) == 5
-    encoded = NEW.encoded
-    assert (await refit_store(str(tmp_path), NEW)).texts == len(TEXTS) - 4
-    assert NEW.encoded == encoded + len(TEXTS) - 4
-    async with opened_new(tmp_path) as store:
-        assert len(await styles_of(store, NEW, "Cold milk")) == 5
-
-
-async def test_with_the_encoder_it_has_nothing_is_done(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        await store.add(TEXTS)
-        done = await refit_store(str(tmp_path), STYLE)
-        assert (done.texts, done.former, done.upgraded) == (0, STYLE.version, False)
-        for _ in range(2):  # the second has nothing to do, and takes nobody's vectors away
-            await refit_store(str(tmp_path), NEW)
-        assert len(await styles_of(store, STYLE, "Cold milk")) == 5
-
-
-async def test_who_is_two_encoders_behind_is_told_to_open_again(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        await store.add(TEXTS)
-        await refit_store(str(tmp_path), NEW)
-        await refit_store(str(tmp_path), style_encoder("signs-3"))
-        with pytest.raises(EncoderMismatch, match="open it again"):
-            await styles_of(store, STYLE, "Cold milk")
-
-
-async def test_a_store_of_another_encoder_says_what_repairs_it(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        await store.add(TEXTS)
-    with pytest.raises(EncoderMismatch, match=r"signs-1.*24 dim.*signs-2.*40 dim.*patlm refit"):
-        async with opened_new(tmp_path):
-            pass
-    same_name = style_encoder(STYLE.version, dimension=12)
     with pytest.raises(EncoderMismatch, match="12 dimensions"):
-        async with opened_new(tmp_path, same_name):
+        async with opened_new(tmp_path, style_encoder(STYLE.version, dimension=12)):
             pass
 
 
-async def make_old(path: Path) -> None:
-    """Turn a store into one of schema version 1, as patlm 0.0 wrote it."""
+async def as_version_0_1(path: Path, *, reembedded: bool) -> None:
+    """Rewrite a store as patlm 0.1 did: users name the encoders, of which there may be several."""
     connection = await lancedb.connect_async(str(path))
-    about = {
-        "schema": 1,
-        "style": {"version": STYLE.version, "dimension": STYLE.dimension},
-        "topic": {"version": TOPIC.version, "dimension": TOPIC.dimension},
-    }
-    for name in (TEXTS_TABLE, USERS, TOPICS):
-        rows = await (await connection.open_table(name)).to_arrow()
-        if "details" in rows.column_names:
-            for column, values in details.unpack(rows.column("details")).items():
-                if column not in rows.column_names:
-                    rows = rows.append_column(column, values)
-            rows = rows.drop_columns(["details"])
-        names = {"style_1": "style", "style_sum_1": "style_sum"}
-        rows = rows.drop_columns([each for each in rows.column_names if each == "stamp"])
-        rows = rows.rename_columns([names.get(each, each) for each in rows.column_names])
-        fields = [field.with_metadata({}) for field in rows.schema]
-        schema = pa.schema(fields, {"patlm": json.dumps(about)})
-        await connection.create_table(name, rows.cast(schema), schema=schema, mode="overwrite")
+    texts = await (await connection.open_table(TEXTS_TABLE)).to_arrow()
+    users = await (await connection.open_table(USERS)).to_arrow()
+    plain = texts.schema.field("style_1").remove_metadata()
+    texts = texts.set_column(texts.column_names.index("style_1"), plain, texts["style_1"])
+    encoders = [STYLE, NEW] if reembedded else [STYLE]
+    for number, encoder in enumerate(encoders, 1):
+        name, about = f"style_sum_{number}", {"encoder": encoder.version, "filled": True}
+        kind = pa.list_(pa.float64(), encoder.dimension)
+        field = pa.field(name, kind, metadata={"patlm-encoder": json.dumps(about)})
+        sums = users[name] if name in users.column_names else pa.nulls(len(users), kind)
+        if name in users.column_names:
+            users = users.drop_columns([name])
+        users = users.append_column(field, sums)
+    if reembedded:
+        texts = texts.append_column(
+            "style_2", pa.nulls(len(texts), pa.list_(pa.float32(), NEW.dimension))
+        )
+    for name, rows in ((TEXTS_TABLE, texts), (USERS, users)):
+        await connection.create_table(
+            name, rows, schema=rows.schema, mode="overwrite", on_bad_vectors="null"
+        )
 
 
-async def test_a_store_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+async def test_a_store_of_version_0_1_opens(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.add(TEXTS)
         expected = await styles_of(store, STYLE, "Cold milk")
-        history = await store.history("default", "ann", topic_id="tea")
-    await make_old(tmp_path)
-    for opening in (opened(tmp_path), TextStore.open_existing(str(tmp_path))):
-        with pytest.raises(SchemaMismatch, match="found 1: `patlm refit .* nothing is lost"):
-            async with opening:
-                pass
-    done = await refit_store(str(tmp_path), STYLE)
-    assert (done.upgraded, done.texts) == (True, 0)
+    await as_version_0_1(tmp_path, reembedded=False)
     async with opened(tmp_path) as store:
         assert await styles_of(store, STYLE, "Cold milk") == expected
-        again = await store.history("default", "ann", topic_id="tea")
-        assert again.texts == history.texts
-        np.testing.assert_array_equal(again.style, history.style)
         await store.add([Text("hal", "Late but here.", "tea")])
         assert len(await styles_of(store, STYLE, "Cold milk")) == 6
+
+
+async def test_one_that_was_embedded_by_several_encoders_names_the_command(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.add(TEXTS)
+        expected = await styles_of(store, STYLE, "Cold milk")
+    await as_version_0_1(tmp_path, reembedded=True)
+    for opening in (opened(tmp_path), opened_new(tmp_path), TextStore.open_existing(str(tmp_path))):
+        with pytest.raises(SchemaMismatch, match=f"patlm reembed --store {tmp_path}"):
+            async with opening:
+                pass
+    assert (await reembed_store(str(tmp_path), STYLE)).texts == len(TEXTS)
+    async with opened(tmp_path) as store:
+        assert await styles_of(store, STYLE, "Cold milk") == expected

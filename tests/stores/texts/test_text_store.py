@@ -37,12 +37,12 @@ from store_fixtures import (
 
 async def test_adding_the_same_again_changes_nothing(store: TextStore) -> None:
     assert await store.add([*TEXTS, TEXTS[0]]) == Added(added=9, duplicates=1)
-    version, encoded = store.version, TOPIC.encoded
+    version, encoded = await store._tables.store_version(), TOPIC.encoded
     assert await store.add(iter(TEXTS)) == Added(added=0, duplicates=9)
-    assert store.version == version
+    assert await store._tables.store_version() == version
     assert TOPIC.encoded == encoded, "what is known is not embedded again"
     assert await store.add([text("fay", "tea", "New.")]) == Added(added=1)
-    assert store.version > version
+    assert await store._tables.store_version() > version
 
 
 async def test_a_text_comes_back_as_it_was_written(store: TextStore) -> None:
@@ -95,7 +95,7 @@ async def test_two_openings_write_at_once(tmp_path: Path) -> None:
             one.add(parts[1]),
         )
         assert (await one.stats()).texts == 60
-        users = await one._snapshots.users("default")
+        users = await (await one._cache.latest()).users("default")
         assert int(users.shared.sum()) == 60
 
 
@@ -137,13 +137,16 @@ async def test_a_write_that_is_cut_off_is_mended(
 ) -> None:
     async with opened(tmp_path) as store:
         await store.add(TEXTS)
-        whole = await store._snapshots.users("default"), await store._snapshots.topics("default")
+        whole = (
+            await (await store._cache.latest()).users("default"),
+            await (await store._cache.latest()).topics("default"),
+        )
         # As a kill between the commits would leave it.
         await store._tables._tables[cut].delete("namespace = 'default' AND shared > 1")
     with caplog.at_level(logging.WARNING, logger="patlm.stores"):
         async with opened(tmp_path) as store:
-            users = await store._snapshots.users("default")
-            topics = await store._snapshots.topics("default")
+            users = await (await store._cache.latest()).users("default")
+            topics = await (await store._cache.latest()).topics("default")
     assert "counting again" in caplog.text
     assert users.ids == whole[0].ids
     assert np.array_equal(users.style, whole[0].style)
@@ -168,7 +171,7 @@ async def test_a_fault_within_a_write_is_mended_by_the_next(
             await store.add(TEXTS[3:])
     await store.add([text("gil", "tea", "Fresh tea.")])
     assert (await by_preference(store, "nobody", "tea", "tea")).pool_size == 5
-    assert int((await store._snapshots.users("default")).shared.sum()) == 10
+    assert int((await (await store._cache.latest()).users("default")).shared.sum()) == 10
 
 
 async def test_compaction_waits_for_its_threshold(store: TextStore) -> None:
