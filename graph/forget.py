@@ -1,7 +1,12 @@
-"""Forget a person everywhere that one process knows of: store, splits, traces, episodes.
+"""Forget a person everywhere that one process knows of.
+
+- Texts, vectors, sums, indexes, caches, with proof: `stores/texts/` (`forget`, `writer`, `tables`)
+- Traces and episodes: `stores/episodes/redaction`
+- Splits: `stores/datasets/splits`
+- Adapters are named, not removed: `stores/adapters/` (`registry`, `lineage`)
 
 What was learnt from the person's texts can't be taken out of weights: the receipt names the
-adapters that were trained on them, and those of which nobody can tell.
+adapters that were trained on them, and those without a record of whose texts they saw.
 """
 
 from __future__ import annotations
@@ -32,21 +37,21 @@ async def forget_user(
     """Remove a person from a store and from the records of runs.
 
     Args:
-        store: Where the texts are.
+        store: Holds the texts.
         namespace: The tenant.
-        user_id: Whom to forget.
-        uri: Where the store lies; the splits that are kept beside it forget the user too.
+        user_id: The person to forget.
+        uri: Where the store lies; the splits that are kept with it forget the user too.
         trace: Folder of the records of runs, if any are kept.
         episodes: Folders of collected episodes.
-        adapters: Folder of the adapters, to look for those that were trained on the person.
+        adapters: Folder of the adapters, to find those that were trained on the person.
         dry_run: Only say what would be removed.
 
     Returns:
-        The store's receipt, with the records and adapters that were found besides.
+        The store's receipt, with the records and adapters added.
 
     Raises:
         StoreError: The store could not remove all of it.
-        NotADirectoryError: One of the folders of episodes is none; nothing was removed.
+        NotADirectoryError: One of the folders of episodes does not exist; nothing was removed.
     """
     from ..stores.datasets.splits import find_splits_file, forget_split
 
@@ -68,7 +73,7 @@ async def forget_user(
 def _forget_records(
     trace: Path | None, episodes: Sequence[Path], namespace: str, user_id: str, dry_run: bool
 ) -> dict[str, int]:
-    """Empty what the folders hold of a person; one that is named twice counts once, as traces."""
+    """Empty a person's records in the folders; a folder given twice counts once, as traces."""
     from ..stores.episodes.redaction import forget_episodes
 
     kinds = {} if trace is None else {trace.resolve(): "traces"}

@@ -1,52 +1,73 @@
-"""Calls that are tried again a bounded number of times after a transient fault."""
+"""Repeat a call a bounded number of times after a transient fault."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import (
-    AsyncRetrying,
-    RetryError,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from .errors import StoreBusy
+
+if TYPE_CHECKING:
+    from tenacity.wait import wait_base
 
 Result = TypeVar("Result")
 
 ATTEMPTS = 8
 
 
-async def bounded(call: Callable[[], Awaitable[Result]]) -> Result:
-    """Await a call, again a bounded number of times after a transient fault.
+async def with_retries(
+    call: Callable[[], Awaitable[Result]],
+    is_transient: Callable[[Exception], bool],
+    *,
+    attempts: int,
+    wait: wait_base,
+) -> Result:
+    """Await a call, and again after a transient fault; the last fault is raised as it is.
 
-    Raises:
-        StoreBusy: If the fault stayed.
+    Args:
+        call: Makes a new awaitable each time.
+        is_transient: Whether a fault may pass.
+        attempts: Calls at most.
+        wait: How long to wait between two.
     """
+
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, Exception) and is_transient(error)
+
     retrying = AsyncRetrying(
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.05, max=1.0),
-        retry=retry_if_exception(_is_transient),
+        stop=stop_after_attempt(attempts),
+        wait=wait,
+        retry=retry_if_exception(may_pass),
+        reraise=True,
     )
 
-    async def run() -> Result:
+    async def attempt() -> Result:  # tenacity awaits coroutine functions only, no lambdas
         return await call()
 
+    return await retrying(attempt)
+
+
+async def bounded(call: Callable[[], Awaitable[Result]]) -> Result:
+    """Await a call of LanceDB with retries.
+
+    Raises:
+        StoreBusy: If a transient fault (a commit conflict, a file that a clean-up removed) stayed.
+    """
+    wait = wait_random_exponential(multiplier=0.05, max=1.0)
     try:
-        # tenacity awaits only what it knows for a coroutine function, no lambda.
-        return await retrying(run)
-    except RetryError as error:
-        cause = error.last_attempt.exception()
+        return await with_retries(call, _is_transient, attempts=ATTEMPTS, wait=wait)
+    except (RuntimeError, OSError) as error:
+        if not _is_transient(error):
+            raise
         raise StoreBusy(
             f"gave up after {ATTEMPTS} attempts, other writers kept getting in the way "
-            f"({cause}): try again when they are done"
-        ) from cause
+            f"({error}): try again when they are done"
+        ) from error
 
 
-def _is_transient(error: BaseException) -> bool:
+def _is_transient(error: Exception) -> bool:
     # LanceDB raises bare RuntimeError and OSError; only the message tells what happened.
     message = str(error).lower()
     return isinstance(error, (RuntimeError, OSError)) and any(

@@ -1,31 +1,24 @@
-"""Texts as rows of a table, and back.
+"""Rows of the tables as `Text`s and arrays, exact sums of vectors, and merges of sorted rows.
 
-Sums of vectors that are exact, so that a share can be taken out of them without a trace.
-
-A topic's vector must leave out what the requester wrote on it. In floating point (S + u) - u
-differs from S in its last bits, in a way that depends on u: the requester's target would show
-through the scores. So every vector is rounded to half precision when it is stored, all of whose
-values below 1 lie on a grid of 2⁻²⁴, and summed in float64: sums of up to 2²⁸ texts are then
-exact, the same in every order, and (S + u) - u = S bit for bit.
-
-What is stored is the vector, for everything that is computed with it: in memory it takes two bytes
-a number without any loss. Cosines differ from those of the encoder's own vectors by 10⁻⁵ usually
-and by 2⁻¹¹ at most.
-
-Rows of unequal length kept in one flat array: row i is `flat[starts[i]:starts[i + 1]]`.
-
-Rows that have changed put among those that have not, in the order of their ids.
+Sums are exact so that a share can be taken out of them without a trace. A topic's vector must leave
+out what the requester wrote on it; in floating point (S + u) - u differs from S in its last bits,
+in a way that depends on u: the requester's target would show through the scores. So vectors are
+rounded to half precision when they are stored, whose values below 1 are multiples of 2⁻²⁴, and
+summed in float64: sums of up to 2²⁸ texts are exact, the same in every order, and (S + u) - u = S
+bit for bit. Cosines differ from those of the encoder's own vectors by 10⁻⁵ usually and by 2⁻¹¹ at
+most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..search.words import Terms, terms_of
@@ -35,7 +28,10 @@ Places = NDArray[np.int64]
 
 
 def starts_of(lengths: NDArray[np.integer]) -> Places:
-    """Return where each row begins, and the end of the last, shape (rows + 1,)."""
+    """Return where each row of a flat array begins, and the end of the last, shape (rows + 1,).
+
+    Row i of unequal lengths is `flat[starts[i]:starts[i + 1]]`.
+    """
     starts = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
     return starts
@@ -63,7 +59,7 @@ PLAIN_COLUMNS = (
     "shared",
     "shared_id",
 )
-"""The columns that make a `Text`."""
+"""The columns of a `Text`."""
 
 
 def vector_column(vectors: NDArray[np.floating]) -> pa.FixedSizeListArray:
@@ -96,14 +92,17 @@ def rows_of_texts(
     )
     columns["style"] = vector_column(style)
     columns["topic"] = vector_column(topic)
+    return cast_columns(columns, schema)
+
+
+def cast_columns(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.Table:
+    """Return columns by name as a table of a schema."""
     arrays = [columns[field.name].cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def terms_of_rows(rows: pa.Table) -> tuple[Terms, Places]:
     """Return the terms of some texts one after another, and where each text's begin."""
-    import pyarrow.compute as pc
-
     lists = rows.column("terms").combine_chunks()
     return lists.flatten().to_numpy(), starts_of(pc.list_value_length(lists).to_numpy())
 
@@ -118,12 +117,12 @@ def texts_of_rows(rows: pa.Table) -> list[Text]:
 
 
 def on_grid(vectors: NDArray[np.floating]) -> Vectors:
-    """Return the vectors rounded to half precision, as float32, same shape."""
+    """Return vectors rounded to half precision, as float32, same shape."""
     return vectors.astype(np.float16).astype(np.float32)
 
 
 def exact_sum(vectors: Vectors) -> Sums:
-    """Return the sum over rows of vectors on the grid, shape (dimension,)."""
+    """Return the sum over rows of rounded vectors, shape (dimension,)."""
     total: Sums = vectors.sum(axis=0, dtype=np.float64)
     return total
 
@@ -138,7 +137,7 @@ def unit(sums: NDArray[np.floating]) -> Vectors:
 
 @dataclass(frozen=True)
 class Merge:
-    """Which rows to take, of the old ones and then of the fresh ones, and in which order.
+    """How changed rows replace old ones in arrays that are sorted by id.
 
     Attributes:
         ids: Of the merged rows, sorted.
@@ -157,7 +156,7 @@ class Merge:
         Args:
             old: Ids of the old rows.
             changed: Ids of which an old row is out of date.
-            fresh: Ids of the rows in their place; one that changed may have none.
+            fresh: Ids of the rows that replace them; one that changed may have none.
         """
         gone = set(changed)
         kept = [row for row, name in enumerate(old) if name not in gone]

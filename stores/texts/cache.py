@@ -55,7 +55,7 @@ ENTRY_COST = 16
 
 
 @dataclass(frozen=True)
-class Kept(Generic[Value]):
+class Cached(Generic[Value]):
     """What is in memory.
 
     Attributes:
@@ -83,13 +83,13 @@ class _Cache(Generic[Key, Value]):
         self,
         tables: Tables,
         table: str,
-        read: Callable[[Snapshots, Key, Kept[Value] | None], Awaitable[Value]],
+        read: Callable[[Snapshots, Key, Cached[Value] | None], Awaitable[Value]],
         weight: Callable[[Value], int],
         limit: int,
     ) -> None:
         self._tables, self._table = tables, table
         self._read, self._weight, self._limit = read, weight, limit
-        self._kept: OrderedDict[Key, Kept[Value]] = OrderedDict()
+        self._kept: OrderedDict[Key, Cached[Value]] = OrderedDict()
         self._total = 0
         self._locks: dict[Key, aiologic.Lock] = {}
         self._cleared = 0
@@ -107,18 +107,18 @@ class _Cache(Generic[Key, Value]):
             read_at = await self._tables.version(self._table)
             value = await self._read(snapshots, key, self._kept.get(key))
             if cleared == self._cleared:  # else it may hold what was to be dropped
-                self._keep(key, Kept(snapshots.version, read_at, value))
+                self._keep(key, Cached(snapshots.version, read_at, value))
         self._locks.pop(key, None)
         return value
 
-    def _find(self, key: Key, version: int) -> Kept[Value] | None:
+    def _find(self, key: Key, version: int) -> Cached[Value] | None:
         kept = self._kept.get(key)
         if kept is None or kept.version < version:
             return None
         self._kept.move_to_end(key)
         return kept
 
-    def _keep(self, key: Key, kept: Kept[Value]) -> None:
+    def _keep(self, key: Key, kept: Cached[Value]) -> None:
         if key in self._kept:
             self._total -= self._weight(self._kept.pop(key).value)
         self._kept[key] = kept
@@ -252,7 +252,7 @@ class Snapshots:
     # From here on: what the caches read. `kept` is what has to be brought up to date, if anything.
 
     async def read_history(
-        self, key: tuple[str, str, str | None], kept: Kept[History] | None
+        self, key: tuple[str, str, str | None], kept: Cached[History] | None
     ) -> History:
         """Read a requester's side."""
         namespace, user_id, topic_id = key
@@ -264,7 +264,7 @@ class Snapshots:
         many = len(rows) > MANY_ROWS
         return await beside(many, history_of_rows, rows, namespace, user_id, topic_id)
 
-    async def read_users(self, namespace: str, kept: Kept[Users] | None) -> Users:
+    async def read_users(self, namespace: str, kept: Cached[Users] | None) -> Users:
         """Read the users of a namespace."""
         changed = await self._changed(USERS, namespace, kept)
         if kept is not None and changed is not None:
@@ -274,7 +274,7 @@ class Snapshots:
         rows = await self._tables.read(USERS, within(namespace))
         return await asyncio.to_thread(users_of_rows, rows)
 
-    async def read_topics(self, namespace: str, kept: Kept[Topics] | None) -> Topics:
+    async def read_topics(self, namespace: str, kept: Cached[Topics] | None) -> Topics:
         """Read the topics of a namespace."""
         changed = await self._changed(TOPICS, namespace, kept)
         if kept is not None and changed is not None:
@@ -285,14 +285,14 @@ class Snapshots:
         form = self.cache.graph_forms.get(namespace, TWO_HOP)
         return await asyncio.to_thread(topics_of_rows, rows, form)
 
-    async def read_pool(self, key: tuple[str, tuple[str, ...]], kept: Kept[Pool] | None) -> Pool:
+    async def read_pool(self, key: tuple[str, tuple[str, ...]], kept: Cached[Pool] | None) -> Pool:
         """Read the shared texts of some topics."""
         namespace, topics = key
         rows = await self.on_topics(namespace, topics, POOL_COLUMNS)
         return await beside(len(rows) > MANY_ROWS, pool_of_rows, rows)
 
     async def read_large_topic(
-        self, key: tuple[str, str], kept: Kept[LargeTopic] | None
+        self, key: tuple[str, str], kept: Cached[LargeTopic] | None
     ) -> LargeTopic:
         """Read the shared texts of a topic of very many."""
         namespace, topic = key
@@ -305,7 +305,7 @@ class Snapshots:
         return await asyncio.to_thread(LargeTopic.build, rows)
 
     async def read_resident(
-        self, namespace: str, kept: Kept[Resident | None] | None
+        self, namespace: str, kept: Cached[Resident | None] | None
     ) -> Resident | None:
         """Read all texts of a namespace; None where there are none, or too many."""
         if not 0 < await self._tables.count(TEXTS, within(namespace)) <= RESIDENT_TEXTS:
@@ -330,7 +330,7 @@ class Snapshots:
         self,
         name: str,
         namespace: str,
-        kept: Kept[Value] | None,
+        kept: Cached[Value] | None,
         columns: Sequence[str] | None = None,
     ) -> pa.Table | None:
         """Return the rows that are newer than what is kept; None: all have to be read."""

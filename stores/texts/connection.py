@@ -1,11 +1,8 @@
-"""Connections to the place where a store lies.
+"""Where a store lies, connections to that place, and the lock that lets one writer in at a time.
 
-Where a store lies: a directory, or a place in an object store.
-
-One writer at a time, within a process and (in a local store) across processes.
-
-Appends retry by themselves, but deletes and merges conflict, and a clean-up takes away the files
-that another writer has not committed yet.
+Appends retry by themselves, but deletes and merges conflict, and a clean-up removes files that
+another writer has not committed yet. So there is one writer at a time: within a process and, in a
+local store, across processes.
 """
 
 from __future__ import annotations
@@ -35,11 +32,11 @@ def local_root(uri: str) -> Path | None:
 
 
 REMOTE_CONSISTENCY = timedelta(seconds=5)
-"""How old a read from an object store may be: asking it for news costs a round trip."""
+"""How old a read from an object store may be: asking for the newest version is a round trip."""
 
 
 def check_exists(uri: str) -> None:
-    """Make sure that there is a folder for a store; an object store is asked when it is opened.
+    """Check that a store's folder exists; an object store is asked when it is opened.
 
     Raises:
         NoSuchStore: There is none.
@@ -50,16 +47,16 @@ def check_exists(uri: str) -> None:
 
 
 def missing(uri: str) -> NoSuchStore:
-    """Return the error of a place where no store is."""
+    """Return the error that there is no store at a place."""
     return NoSuchStore(f"there is no store at {uri}: `patlm ingest FILE --store {uri}` makes one")
 
 
 @asynccontextmanager
 async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
-    """Connect to a place, and let go of it in the end.
+    """Connect to a place, and close the connection in the end.
 
     Raises:
-        StoreError: No object store goes by its scheme.
+        StoreError: The scheme of the URI is unknown.
     """
     # In a thread: the first import takes seconds, and would block every other request.
     lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
@@ -68,7 +65,7 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
         connection: AsyncConnection = await lancedb.connect_async(
             uri, read_consistency_interval=interval
         )
-    except ValueError as error:  # a scheme that no object store goes by
+    except ValueError as error:  # an unknown scheme
         raise StoreError(f"no store can be opened at {uri}: {error}") from error
     try:
         yield connection
@@ -93,7 +90,7 @@ class WriteLock:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Hold it.
+        """Hold the lock.
 
         Raises:
             StoreBusy: If another process held it for ten minutes.

@@ -1,9 +1,9 @@
-"""The one place that makes a filter: it always names a namespace and escapes every value.
+"""The one place that makes a filter: each names a namespace and escapes every value.
 
-Tables are read and changed through `Tables`, which takes a `Filter` and nothing else, and only
-this module makes one. So no read can mix tenants by forgetting a condition. The exceptions have
-names of their own: `every_namespace` (upkeep and statistics), `markers` (the rows that the store
-itself keeps) and `changed` (one tenant's rows and those).
+`Tables` takes nothing but `Filter`s, and only this module makes them, so no read can mix tenants by
+forgetting a condition. The exceptions are named: `every_namespace` (upkeep and statistics),
+`all_but_user` (the proof of forgetting), `markers` (the store's own rows) and `changed` (one
+tenant's rows and those).
 """
 
 from __future__ import annotations

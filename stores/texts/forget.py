@@ -1,25 +1,13 @@
-"""Forgets a user down to the bytes in the files, and proves it.
+"""Forget a user down to the bytes in the files, and prove it.
 
-LanceDB keeps deleted rows: in the old version for seven days, and in the file itself where they
-are a small share of a lone fragment, which no optimisation rewrites. So after the removal a
-marker row is added: it makes a second fragment, merging the two rewrites the first, and then
-every old version and index is erased.
+LanceDB keeps deleted rows: in the old version for seven days, and in the file itself where they are
+a small share of a lone fragment, which no optimisation rewrites. So after the removal a marker row
+is added: it makes a second fragment, merging the two rewrites the first, and then every old version
+and index is erased.
 
 The proof: every 20-character piece of the user's titles and bodies that no other text holds is
-looked for in every byte of every file, before (where all must be found, or the search would
-prove nothing) and after (where none may be).
-
-Finds pieces of text in files and tables: the eyes of the proof of forgetting.
-
-A piece is 20 characters, in UTF-8 at least 20 bytes. Looking for hundreds of thousands of them
-one by one, or by an automaton over them, takes minutes or gigabytes; this takes a pass over the
-data with array arithmetic, and is exact:
-
-1. Wherever a piece stands, its first 20 bytes (its head) cover a run of 16 bytes that begins at
-   a multiple of 4. So only those runs are looked at: each is hashed and looked up in two tables
-   of the hashes of all runs that occur in heads (a Bloom filter). Almost all of a file ends here.
-2. Where one is met, the four windows of 20 bytes that hold it are compared with the heads, and
-   what is longer than its head is compared byte by byte.
+searched for in every byte of every file, before (all must be found, or the search would prove
+nothing) and after (none may be).
 """
 
 from __future__ import annotations
@@ -78,7 +66,17 @@ def pieces_of(texts: Iterable[str]) -> set[bytes]:
 
 
 class PieceFinder:
-    """Looks for a set of pieces.
+    """Finds pieces of text in files and columns, exactly.
+
+    A piece is 20 characters, in UTF-8 at least 20 bytes. Searching for hundreds of thousands of
+    them one by one, or by an automaton, takes minutes or gigabytes; this is one pass over the data
+    with array arithmetic:
+
+    1. Wherever a piece stands, its first 20 bytes (its head) cover a run of 16 bytes that begins at
+       a multiple of 4. Each such run is hashed and looked up in two tables of the hashes of all
+       runs that occur in heads (a Bloom filter), which rules out almost all of a file.
+    2. For the others, the four windows of 20 bytes around the run are compared with the heads, and
+       what is longer than its head is compared byte by byte.
 
     Attributes:
         pieces: The pieces in the order of the masks that searches return.
@@ -116,7 +114,7 @@ class PieceFinder:
         return PieceFinder(list(compress(self.pieces, ~found)))
 
     def in_files(self, paths: Iterable[Path]) -> Mask:
-        """Return which pieces stand in any of the files, shape (pieces,)."""
+        """Return which pieces occur in any of the files, shape (pieces,)."""
         found = np.zeros(len(self), np.bool_)
         for path in paths if len(self) else ():
             if path.stat().st_size < PIECE:
@@ -129,7 +127,7 @@ class PieceFinder:
         return found
 
     def in_column(self, column: pa.ChunkedArray) -> Mask:
-        """Return which pieces stand within one value of a column of strings, shape (pieces,)."""
+        """Return which pieces occur within one value of a column of strings, shape (pieces,)."""
         found = np.zeros(len(self), np.bool_)
         for chunk in column.chunks if len(self) else ():
             _, offsets, data = chunk.buffers()
@@ -143,7 +141,7 @@ class PieceFinder:
         return found
 
     def _look(self, data: bytes | mmap.mmap, ends: NDArray[np.int32] | None, found: Mask) -> None:
-        """Mark what stands in the data, within one of the values that end at `ends`."""
+        """Mark the pieces that occur in the data, within one of the values that end at `ends`."""
         view = np.frombuffer(data, np.uint8)
         waiting: list[Places] = []
         for begin in range(0, len(view), 8 * CHUNK):
@@ -159,7 +157,7 @@ class PieceFinder:
                 waiting.clear()
         if waiting:
             self._compare(view, np.concatenate(waiting), ends, found)
-        # A mapped file can't be closed while an array still looks at it.
+        # A mapped file can't be closed while an array refers to it.
         del view, part
 
     def _candidates(self, words: NDArray[np.uint64]) -> Places:
@@ -250,7 +248,7 @@ merged, so the first indexes the marker, the second merges, the third finds noth
 
 PROVEN_COLUMNS = ("title", "body")
 OTHER_COLUMNS = (*PROVEN_COLUMNS, "user_id", "topic_id")
-"""Where a piece may stand for another reason than the user's texts."""
+"""Where a piece may occur for another reason than the user's texts."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +318,7 @@ class Forgetting:
         return await asyncio.to_thread(find_own)
 
     async def _found(self, finder: PieceFinder) -> int | None:
-        """Return how many pieces stand in the store's files; None where there are no files."""
+        """Return how many pieces occur in the store's files; None where there are no files."""
         root = self.tables.root
         if root is None:
             return None

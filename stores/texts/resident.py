@@ -1,7 +1,7 @@
-"""All texts of a namespace in memory: disk costs more than search.
+"""All texts of a namespace in memory.
 
-An indexed read of a few rows takes 4-12 ms however small the table is. What others write is taken
-in as it comes: after the first request nothing is read twice.
+An indexed read of a few rows takes 4-12 ms however small the table is, more than the search itself.
+Only what has been written since is read again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESIDENT_TEXTS = 1_500_000
 """Texts up to which a namespace is kept in memory whole (about 2 KB each)."""
 
 RATIO = 4
-"""Rows of a part at least, over those of the next; below, both are copied into one."""
+"""A part has at least this many times the rows of the next; otherwise both are copied into one."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ _NONE = np.zeros(0, np.int64)
 
 @dataclass(frozen=True)
 class _Part:
-    """Texts that came together; each column lies in one piece.
+    """Some of the texts; each column is contiguous.
 
     Attributes:
         rows: All columns of the table `texts`, vectors in half precision.
@@ -78,12 +78,12 @@ class _Part:
 
     @cached_property
     def of_user(self) -> _Coded:
-        """Whose each row is."""
+        """The user of each row."""
         return _Coded.of(self.rows.column("user_id"))
 
     @cached_property
     def of_topic(self) -> _Coded:
-        """What each row is about."""
+        """The topic of each row."""
         return _Coded.of(self.rows.column("topic_id"))
 
     @cached_property
@@ -106,7 +106,7 @@ class _Part:
         return ids[order], order
 
     def places_of(self, text_ids: Sequence[str]) -> Places:
-        """Return the places of those texts that are here."""
+        """Return the places of the texts that are in this part."""
         ids, places = self._by_id
         wanted = np.array(text_ids, np.bytes_)
         at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
@@ -128,7 +128,7 @@ class Resident:
         return sum(map(len, self.parts))
 
     def with_new(self, rows: pa.Table) -> Resident:
-        """Return these texts and new ones; a text that is here already may come again."""
+        """Return these texts and new ones; known texts among the new ones are ignored."""
         ids: list[str] = rows.column("text_id").to_pylist()
         known: set[str] = set()
         for part in self.parts:
@@ -142,10 +142,10 @@ class Resident:
             parts[-1] = _Part(joined([parts[-1].rows, last.rows]))
         return Resident(tuple(parts))
 
-    # None of these is worth a thread: they copy what a request is about, a few rows of many.
+    # None of these is worth a thread: they copy the few rows that a request needs.
 
     def by_ids(self, text_ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """Return the rows of some texts, those that are here."""
+        """Return the rows of some texts, less those that are unknown."""
         return self._taken(columns, lambda part: part.places_of(text_ids))
 
     def by_users(
@@ -221,22 +221,22 @@ class Resident:
 
 
 class ResidentBuilder:
-    """Makes a `Resident` of batches of rows of the table `texts`, all columns."""
+    """Builds a `Resident` from batches of rows of the table `texts`, all columns."""
 
     def __init__(self) -> None:
         self._batches: list[pa.Table] = []
 
     def take(self, rows: pa.Table) -> None:
-        """Take in a batch, of which half the vectors' bytes are kept."""
+        """Add a batch; its vectors are kept in half precision."""
         self._batches.append(halved(rows))
 
     def build(self) -> Resident:
-        """Return what all batches make; they are let go of as it is made."""
+        """Return the texts of all batches, which are released."""
         return Resident((_Part(joined(self._batches)),))
 
 
 def halved(rows: pa.Table) -> pa.Table:
-    """Return rows with vectors in half precision, where that is all that they hold (`sums`)."""
+    """Return rows with vectors in half precision, where that loses nothing (see `arrow`)."""
     for at, field in enumerate(rows.schema):
         if not pa.types.is_fixed_size_list(field.type):
             continue
@@ -250,7 +250,7 @@ def halved(rows: pa.Table) -> pa.Table:
 
 
 def joined(tables: list[pa.Table]) -> pa.Table:
-    """Return one table with each column in one piece, of tables that are emptied by it.
+    """Return one table with each column in one piece; the tables given are emptied.
 
     One column after the other, so that no more than one is held twice.
     """

@@ -1,12 +1,8 @@
-"""What is summed up of a topic: the vectors of the shared texts on it.
+"""Sums of the vectors of the shared texts on a topic, and users' preference embeddings.
 
-A topic's vector is asked for by a requester and leaves out what that requester wrote on it; the
-sums are exact (see `sums`), so nothing of it stays behind.
-
-How a user's preference embedding is made of the topics that the user wrote on.
-
-The training-free form is the two-hop mean. A trained one (`graph/graph_artefact.py`) is handed to
-the store by whoever opens it; this room knows of it only what stands here.
+A topic's vector leaves out what the requester wrote on it; the sums are exact (see `arrow`), so
+nothing of that remains. A user's preference embedding is made from the user's topics: by the
+two-hop mean, or by a trained form (see `graph`) that whoever opens the store hands to it.
 """
 
 from __future__ import annotations
@@ -21,17 +17,17 @@ from numpy.typing import NDArray
 
 from ..search.rotated_vectors import dots
 from ..types import Sums, Text, Vectors
-from .arrow import Merge, matrix, unit, vector_column
+from .arrow import Merge, cast_columns, matrix, unit, vector_column
 
 
 class GraphForm(Protocol):
-    """Turns what users' topics add up to into embeddings whose cosines say who is aligned."""
+    """Turns sums over users' topics into embeddings whose cosines measure alignment."""
 
     def embed(self, hop_sums: Vectors) -> Vectors:
         """Return the preference embeddings of users.
 
         Args:
-            hop_sums: For each user the sum (or mean: the length tells nothing) of the topics'
+            hop_sums: For each user the sum (or mean: only the direction counts) of the topics'
                 unit vectors, shape (users, topic dimension); zeros where nothing is known.
 
         Returns:
@@ -95,8 +91,7 @@ def rows_of_topics(totals: Mapping[TopicKey, TopicTotals], schema: pa.Schema) ->
         "shared": pa.array([total.shared for total in totals.values()]),
         "vector_sum": vector_column(sums),
     }
-    arrays = [columns[field.name].cast(field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return cast_columns(columns, schema)
 
 
 def totals_of_rows(rows: pa.Table) -> dict[TopicKey, TopicTotals]:
@@ -120,7 +115,7 @@ class Topics:
         shared: Shared texts on each, shape (topics,).
         sums: Exact sums of their vectors, shape (topics, topic dimension), float64.
         units: The same at unit length, float32.
-        form: How users' embeddings are made of them.
+        form: How users' embeddings are made.
     """
 
     ids: tuple[str, ...]
@@ -131,7 +126,7 @@ class Topics:
     form: GraphForm = TWO_HOP
 
     def updated(self, rows: pa.Table) -> Topics:
-        """Return these topics with some rows of the table `topics` in place of what they were."""
+        """Return these topics with changed rows of the table `topics`."""
         fresh = topics_of_rows(rows)
         merge = Merge.of(self.ids, fresh.ids, fresh.ids)
         return Topics(

@@ -1,7 +1,7 @@
-"""What is summed up of a user as a *candidate*, evidence for others: all shared texts count.
+"""Sums over a user's shared texts: the user as a *candidate*, whose texts are evidence for others.
 
-The other side of a user, the requester, is never read from here but from the user's own texts
-(`History`), so that a target can't show through a profile.
+A requester is never read from here but from their own texts (`History`), so that a target can't
+show through a sum.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ..search.rotated_vectors import CoarseVectors, dots
 from ..types import Sums, Text, Vectors
-from .arrow import Merge, matrix, unit, vector_column
+from .arrow import Merge, cast_columns, matrix, unit, vector_column
 
 EXACT_USERS = 20_000
-"""Users up to whom a search looks at the whole style vector of each."""
+"""Users up to which a search compares the whole style vector of each."""
 
 UserKey = tuple[str, str]
 """Namespace and user id."""
@@ -102,8 +102,7 @@ def rows_of_users(totals: Mapping[UserKey, UserTotals], schema: pa.Schema) -> pa
         "edge_rating_sums": pa.array([[edge.rating_sum for edge in of_one] for of_one in edges]),
         "edge_ratings": pa.array([[edge.ratings for edge in of_one] for of_one in edges]),
     }
-    arrays = [columns[field.name].cast(field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return cast_columns(columns, schema)
 
 
 def totals_of_rows(rows: pa.Table) -> dict[UserKey, UserTotals]:
@@ -169,8 +168,8 @@ class Users:
         code = None if not topic_id else self.topic_code.get(topic_id)
         if code is None:
             return np.ones(len(self.ids), np.bool_)
-        elsewhere: NDArray[np.bool_] = self.sole_topic != code
-        return elsewhere
+        outside: NDArray[np.bool_] = self.sole_topic != code
+        return outside
 
     @cached_property
     def coarse(self) -> CoarseVectors:
@@ -187,7 +186,7 @@ class Users:
         return self.coarse.cosines(self.style, query)
 
     def updated(self, rows: pa.Table) -> Users:
-        """Return these users with some rows of the table `users` in place of what they were."""
+        """Return these users with changed rows of the table `users`."""
         fresh = users_of_rows(rows)
         merge = Merge.of(self.ids, rows.column("user_id").to_pylist(), fresh.ids)
         topic_ids = list(dict.fromkeys([*self.topic_ids, *fresh.topic_ids]))

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity import wait_exponential
 
 from ...evaluation.arms.reasoners import extractive_summary
 from ...graph.builder import is_transient
@@ -34,6 +34,7 @@ from ...nodes.prompts import REASONERS, Prompt, ReasonerText
 from ...nodes.reason import TRAJECTORIES, Trajectory, reading, summarise
 from ...nodes.state import Request, RunContext, Update
 from ...stores.episodes.schema import EXTRACTIVE
+from ...stores.retry import with_retries
 
 T = TypeVar("T")
 
@@ -41,30 +42,11 @@ ATTEMPTS = 3
 FIRST_WAIT_S = 0.2
 
 
-async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
-    """Return the result of a call; retry transient errors up to three times, as the graph does.
-
-    Args:
-        call: Makes the call.
-
-    Raises:
-        ModelCallError: It failed permanently.
-    """
-    attempts = AsyncRetrying(
-        retry=retry_if_exception(_may_pass),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(FIRST_WAIT_S),
-        reraise=True,
+async def _retried(call: Callable[[], Awaitable[T]]) -> T:
+    """Await a model call outside of the graph with the retries of its nodes."""
+    return await with_retries(
+        call, is_transient, attempts=ATTEMPTS, wait=wait_exponential(FIRST_WAIT_S)
     )
-
-    async def attempt() -> T:  # tenacity awaits only what it recognises as a coroutine function
-        return await call()
-
-    return await attempts(attempt)
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, Exception) and is_transient(error)
 
 
 CANDIDATES = "candidates"
@@ -153,7 +135,7 @@ async def _draw_one(turn: Turn, name: str, prompt: Prompt, drawing: Drawing, see
         options["no_repeat_ngram_size"] = 0
     tokens = turn.parts.budget.summary
     try:
-        _, call = await with_retries(
+        _, call = await _retried(
             lambda: call_model(turn, name, prompt, max_tokens=tokens, **options)
         )
     except ModelCallError as error:
@@ -250,5 +232,5 @@ class Replay:
             started=time.time(),
             adapters=self._context.adapters or {},
         )
-        draft, entry = await with_retries(lambda: write_draft(turn, summaries, REASONERS))
+        draft, entry = await _retried(lambda: write_draft(turn, summaries, REASONERS))
         return draft, entry["call"]
