@@ -29,7 +29,7 @@ from sklearn.preprocessing import normalize
 from ..evaluation.scores.statistics import ci95
 from ..models.encoders.style import LEAST_SPREAD
 from ..models.encoders.style_features import count_style
-from ..stores.search.request import Choice, Take
+from ..stores.search.request import SearchRequest, Selection
 from ..stores.texts.arrow import unit
 from ..stores.texts.store import TextStore
 from ..stores.types import Embedded, Encoder, Text, Vectors
@@ -98,7 +98,7 @@ def _unit(rows: NDArray[np.floating]) -> Vectors:
     return unit
 
 
-TAKES: tuple[Take, ...] = ("aligned", "random", "anti_aligned")
+SELECTIONS: tuple[Selection, ...] = ("aligned", "random", "anti_aligned")
 CUTS: Mapping[str, int | None] = {"0": 0, "1": 1, "3": 3, "all": None}
 """Number of own texts known, the latest first; None: all."""
 
@@ -106,7 +106,7 @@ K = 4
 """Texts that are retrieved, as in the loop."""
 
 Fit = Callable[[Sequence[Text]], Encoder]
-Key = tuple[str, Take]
+Key = tuple[str, Selection]
 
 
 def measure_neighbours(
@@ -156,7 +156,7 @@ def measure_neighbours(
 def _ask_fold(
     fold: int, texts: Sequence[Text], fit: Fit, topic: Encoder, judge: Vectors
 ) -> dict[Key, dict[str, float]]:
-    """Return the cosines by cut, take and hidden text, asked by the model of the opposite fold."""
+    """Return the cosines by cut, selection and hidden text, by the model of the other fold."""
     halves = Halves.of(texts)
     asked = [text for text in texts if text.target and halves.fold(text) == fold]
     if not asked:
@@ -184,7 +184,7 @@ async def _ask_all(
 async def _ask(
     store: TextStore, style: Encoder, text: Text, vector_of: Mapping[str, NDArray[np.float32]]
 ) -> dict[Key, float]:
-    """Return the mean cosine of the retrieved texts to the hidden text, by cut and take."""
+    """Return the mean cosine of the retrieved texts to the hidden text, by cut and selection."""
     whole = await store.history(text.namespace, text.user_id, topic_id=text.topic_id)
     found = {}
     for kind, known in CUTS.items():
@@ -195,24 +195,25 @@ async def _ask(
             query = style.encode([text.title])[0]
         else:
             continue
-        for take in TAKES:
-            hits = await store.search_by_style(
-                history, query, topic_id=text.topic_id, k=K, choice=Choice(take)
+        for selection in SELECTIONS:
+            request = SearchRequest(
+                history, query, topic_id=text.topic_id, k=K, selection=selection
             )
-            near = [vector_of[hit.text.text_id] @ vector_of[text.text_id] for hit in hits.hits]
+            hits = (await store.search_by_style(request)).hits
+            near = [vector_of[hit.text.text_id] @ vector_of[text.text_id] for hit in hits]
             if near:
-                found[kind, take] = float(np.mean(near))
+                found[kind, selection] = float(np.mean(near))
     return found
 
 
 def _rows(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
     rows = []
-    for (kind, take), cosines in sorted(found.items()):
+    for (kind, selection), cosines in sorted(found.items()):
         rows.append(
             {
                 "data": name,
                 "history": kind,
-                "strategy": take,
+                "strategy": selection,
                 "people": len(cosines),
                 "cosine": round(float(np.mean(list(cosines.values()))), 4),
                 "ci95": ci95(list(cosines.values())),
@@ -222,7 +223,10 @@ def _rows(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str,
 
 
 def _paired(name: str, found: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
-    pairs: tuple[tuple[Take, Take], ...] = (("aligned", "random"), ("random", "anti_aligned"))
+    pairs: tuple[tuple[Selection, Selection], ...] = (
+        ("aligned", "random"),
+        ("random", "anti_aligned"),
+    )
     rows = []
     for kind in CUTS:
         for one, other in pairs:

@@ -27,8 +27,7 @@ from ..graph.graph_artefact import GraphWeights
 from ..models.encoders.graphsage import GraphSage
 from ..stores.datasets.splits import Splits
 from ..stores.search.alignment import RATING_RANGE, Alignment, align
-from ..stores.search.request import history_of_rows
-from ..stores.texts.arrow import on_grid, rows_of_texts, unit
+from ..stores.texts.arrow import history_of_rows, on_grid, rows_of_texts, unit
 from ..stores.texts.schema import TEXTS, TOPICS, USERS, seen_schemas
 from ..stores.texts.topics import TWO_HOP, GraphForm, count_topics, rows_of_topics, topics_of_rows
 from ..stores.texts.users import count_users, rows_of_users, users_of_rows

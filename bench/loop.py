@@ -24,6 +24,7 @@ from ..graph.builder import build_graph
 from ..nodes.dependencies import ChatRole, Parts
 from ..nodes.result import ROLES
 from ..nodes.state import Request, RunContext
+from ..stores.search.request import SearchRequest
 from ..stores.types import Found, History, Hit, Neighbour, Text, Vectors
 
 WARM_UP = 20
@@ -163,10 +164,10 @@ class _InstantStore:
         none = np.zeros((0, 8), np.float32)
         return History(namespace, user_id, (), none, none, {}, frozenset())
 
-    async def search_by_style(self, *_: Any, **__: Any) -> Found:
+    async def search_by_style(self, request: SearchRequest) -> Found:
         return self._found
 
-    async def search_by_preference(self, *_: Any, **__: Any) -> Found:
+    async def search_by_preference(self, request: SearchRequest) -> Found:
         return self._found
 
 

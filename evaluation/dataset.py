@@ -19,7 +19,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..graph.encoders import Encoders
 from ..graph.open import open_store_and_encoders
@@ -30,6 +29,7 @@ from ..stores.datasets.formats import read_texts
 from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
 from ..stores.datasets.validation import FormatError
 from ..stores.files import put_folder
+from ..stores.search.request import SearchRequest
 from ..stores.texts.schema import SCHEMA_VERSION
 from ..stores.texts.store import TextStore
 from ..stores.types import Found, History, Text
@@ -219,10 +219,10 @@ class HistoryCut:
             topic_vectors=whole.topic_vectors[: self._known],
         )
 
-    async def search_by_style(self, history: History, *given: Any, **options: Any) -> Found:
+    async def search_by_style(self, request: SearchRequest) -> Found:
         """Ask the store."""
-        return await self._store.search_by_style(history, *given, **options)
+        return await self._store.search_by_style(request)
 
-    async def search_by_preference(self, history: History, *given: Any, **options: Any) -> Found:
+    async def search_by_preference(self, request: SearchRequest) -> Found:
         """Ask the store."""
-        return await self._store.search_by_preference(history, *given, **options)
+        return await self._store.search_by_preference(request)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..graph.builder import build_graph
 from ..nodes.dependencies import Parts
+from ..nodes.reason import TRAJECTORIES
 from ..nodes.state import RunContext
 from .arms.configuration import SIDES, Configuration
 from .arms.extractive import most_central
@@ -148,6 +149,7 @@ def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome
     log = result["log"]
     order = sorted(log.values(), key=lambda entry: entry["began"])
     read = _sides_read(configuration)
+    read_own = any(each.reads_own_texts for each in TRAJECTORIES if each.name in read)
     first = {side: log.get(f"{side}-retrieve@1", {}) for side in SIDES}
     # Of evidence alone: what integrate cuts is its request and summaries.
     cut = [log[key]["cut_share"] for key in log if "-reason@" in key and "cut_share" in log[key]]
@@ -155,7 +157,7 @@ def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome
         draft=result["text"],
         summaries=result["summaries"],
         evidence={side: result["evidence"].get(side, []) for side in read},
-        own=result["own"] if _reads_own(configuration) else [],
+        own=result["own"] if read_own else [],
         cold_start=result["cold_start"],
         pool_size={side: first[side]["pool_size"] for side in read if "pool_size" in first[side]},
         cut_share=fmean(cut) if cut else None,
@@ -171,7 +173,3 @@ def _sides_read(configuration: Configuration) -> list[str]:
     if "merged" in reasoners.values() or "swapped" in reasoners.values():
         return list(SIDES)
     return [side for side in SIDES if reasoners[side] not in ("silent", "constant", "given")]
-
-
-def _reads_own(configuration: Configuration) -> bool:
-    return "style" in _sides_read(configuration)

@@ -6,10 +6,8 @@ import asyncio
 from typing import Any
 
 from patlm.graph import TRAJECTORIES, Parts, Request, Settings, Trajectory, build_graph, open_parts
-from patlm.nodes.dependencies import ProvideParts
-from patlm.nodes.node import Node, Turn, as_node
+from patlm.nodes.node import Turn
 from patlm.nodes.prompts import ReasonerText
-from patlm.nodes.reason import build_reason
 from patlm.nodes.trace import evidence_of_own
 
 LATELY = ReasonerText(
@@ -32,16 +30,9 @@ async def retrieve(turn: Turn) -> tuple[dict[str, Any], dict[str, Any]]:
     return update, {"evidence": evidence, "confidence": confidence}
 
 
-def build_retrieve(provide: ProvideParts) -> Node:
-    """Return the node `lately-retrieve`."""
-    return as_node("lately-retrieve", provide, retrieve)
-
-
 async def main() -> None:
-    """Run the loop with three trajectories: name, prompts, retriever, reasoner."""
-    lately = Trajectory(
-        "lately", LATELY, build_retrieve, lambda p, words: build_reason(p, "lately", words)
-    )
+    """Run the loop with three trajectories: name, prompts, retriever."""
+    lately = Trajectory("lately", LATELY, retrieve)
     async with open_parts(Settings()) as parts:
 
         async def provide() -> Parts:

@@ -86,6 +86,8 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
     state = await builder.compile().ainvoke(request, context=context)
     least = parts.least_confidence
     doubtful = [s for s, sure in state["confidence"].items() if sure < least.get(s, 0.0)]
+    # A side without confidence in its neighbours may still read the user's own texts.
+    reads_own = {each.name for each in TRAJECTORIES if each.reads_own_texts}
     logs = {side: state["log"][f"{node}@1"] for node, side in sides.items()}
     return Retrieved(
         evidence=state["evidence"],
@@ -96,7 +98,6 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
         pool_sizes={side: log["pool_size"] for side, log in logs.items()},
         cold_start=state["cold_start"],
         confidence=state["confidence"],
-        # A style side without confidence in its neighbours still reads the user's own texts.
-        abstains=[side for side in doubtful if side != "style" or not state["own"]],
+        abstains=[side for side in doubtful if not (side in reads_own and state["own"])],
         timings={side: log["seconds"] for side, log in logs.items()},
     )

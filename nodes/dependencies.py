@@ -85,7 +85,7 @@ class Parts:
         count: Counts the tokens of a text.
         least_confidence: A side abstains without a call if its retrieval has less confidence.
         promoted: Returns the promoted adapter of each role; called once a run, in a thread.
-        strategies: Retrieval strategies by side and name.
+        strategies: Retrieval strategies by name.
         trace: Stores the record of each run, or None.
         capture: Whether calls keep token ids and log-probabilities, if the model returns them.
         namespace: Tenant of runs whose context names none.

@@ -53,10 +53,9 @@ class Turn:
         """Seconds until the deadline; negative when it has passed."""
         return self.started + self.context.deadline_s - time.time()
 
-    def strategy(self, side: str) -> tuple[str, Strategy]:
-        """Return the retrieval strategy of a side in this run: its name and function."""
-        name = self.context.strategies.get(side, "aligned")
-        return name, self.parts.strategies[side][name]
+    def strategy(self, side: str) -> Strategy:
+        """Return the retrieval strategy of a side in this run."""
+        return self.parts.strategies[self.context.strategies.get(side, "aligned")]
 
 
 Work = Callable[[Turn], Awaitable[tuple[Update, dict[str, Any]]]]
@@ -83,13 +82,14 @@ def check_strategies(context: RunContext, strategies: Strategies) -> None:
     Raises:
         RequestError: One does not exist.
     """
+    sides = {side: None for strategy in strategies.values() for side in strategy.sides}
     for side, name in context.strategies.items():
-        known = strategies.get(side)
-        if known is None:
+        if side not in sides:
             raise RequestError(
                 f"strategy {name!r} is named for {side!r}, which is no side that picks by "
-                f"strategy: name one for {', '.join(strategies)}"
+                f"strategy: name one for {', '.join(sides)}"
             )
+        known = [known for known, strategy in strategies.items() if side in strategy.sides]
         if name not in known:
             raise RequestError(
                 f"strategy {name!r} for {side} is not known: take one of {', '.join(known)}"

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ..stores.search.request import SearchRequest
 from ..stores.types import Found
-from .dependencies import ProvideParts
-from .node import Node, Turn, as_node
+from .node import Turn
 from .state import Update
-from .strategies import Question
 from .trace import evidence_of_hits, log_of_retrieval
 
 POOL_FOR_HALF = 4
@@ -20,11 +19,6 @@ POOL_FOR_HALF = 4
 
 NEAREST_TOPICS_FACTOR = 0.5
 """What evidence from other topics is worth beside evidence on the topic itself."""
-
-
-def build_preference_retrieve(provide: ProvideParts) -> Node:
-    """Return the node `preference-retrieve`."""
-    return as_node("preference-retrieve", provide, retrieve)
 
 
 async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
@@ -36,18 +30,18 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         parts.store.history(context.namespace, request.user_id, topic_id=request.topic_id),
         asyncio.to_thread(parts.topic_encoder.encode, [words]),
     )
-    name, strategy = turn.strategy("preference")
-    question = Question(
+    strategy = turn.strategy("preference")
+    search = SearchRequest(
         history,
         vectors[0],
-        words,
-        request.topic_id,
-        context.k,
-        context.seed,
+        words=words,
+        topic_id=request.topic_id,
+        k=context.k,
+        seed=context.seed,
         text=request.text or "",
     )
-    found = await strategy(parts.store, question)
-    evidence = evidence_of_hits(found, name, request)
+    found = await strategy.sides["preference"](parts.store, search)
+    evidence = evidence_of_hits(found, strategy.name, request)
     confidence = preference_confidence(found)
     update = {"evidence": {"preference": evidence}, "confidence": {"preference": confidence}}
     return update, log_of_retrieval(found, evidence, confidence)

@@ -1,52 +1,34 @@
-"""What every reasoner does: read its evidence, write a short summary, or abstain.
+"""Trajectories, and what every reasoner does: read its evidence, write a short summary, or abstain.
 
-style-reason: say how this person writes, from own texts first and borrowed ones after.
-
-preference-reason: say what aligned people hold about the topic.
-
-A trajectory: a retriever, a reasoner, and the name that their summary goes by.
+A trajectory is a retriever, a reasoner, and the name of their summary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .dependencies import ProvideParts
 from .model_call import call_model
-from .node import Node, Turn, as_node
-from .preference_retrieve import build_preference_retrieve
+from .node import Node, Turn, Work, as_node
+from .preference_retrieve import retrieve as retrieve_preference
 from .prompts import (
     LEAST_CUT_TO_SAY,
     PREFERENCE,
-    REASONERS,
     STYLE,
     Prompt,
     ReasonerText,
     reasoner_prompt,
 )
 from .state import Evidence, Update
-from .style_retrieve import build_style_retrieve
+from .style_retrieve import retrieve as retrieve_style
 
+Summarised = tuple[str | None, dict[str, Any]]
+"""A summary, None where the reasoner abstains, and the log of how it was made."""
 
-def build_reason(
-    provide: ProvideParts, name: str, words: Mapping[str, ReasonerText], *, reads_own: bool = False
-) -> Node:
-    """Return the node `{name}-reason`.
-
-    Args:
-        provide: Opens the parts.
-        name: The trajectory, its key in `summaries` and its role.
-        words: The prompt words of all trajectories, by name.
-        reads_own: Whether the user's own texts come before other people's.
-    """
-
-    async def reason(turn: Turn) -> tuple[Update, dict[str, Any]]:
-        summary, entry = await summarise(turn, name, words, reads_own=reads_own)
-        return {"summaries": {name: summary}}, {"summary": summary, **entry}
-
-    return as_node(f"{name}-reason", provide, reason)
+Reason = Callable[[Turn, "Trajectory", Mapping[str, ReasonerText]], Awaitable[Summarised]]
+"""Summarises a trajectory's evidence; the prompt words are those of all trajectories, by name."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +44,12 @@ class Reading:
     warnings: list[str] = field(default_factory=list)
 
 
-def reading(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText], *, reads_own: bool
-) -> Reading:
-    """Return what a trajectory's reasoner reads in a turn; arguments as those of `build_reason`."""
-    state = turn.state
+def reading(turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]) -> Reading:
+    """Return what a trajectory's reasoner reads in a turn."""
+    state, name = turn.state, trajectory.name
     evidence = [Evidence.model_validate(piece) for piece in state["evidence"][name]]
-    own = [Evidence.model_validate(piece) for piece in state["own"]] if reads_own else []
+    given = state["own"] if trajectory.reads_own_texts else []
+    own = [Evidence.model_validate(piece) for piece in given]
     confidence, least = state["confidence"][name], turn.parts.least_confidence.get(name, 0.0)
     warnings = []
     if not evidence and not own:
@@ -96,13 +77,15 @@ def reading(
 
 
 async def summarise(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText], *, reads_own: bool
-) -> tuple[str | None, dict[str, Any]]:
-    """Return a trajectory's summary (None: it abstains) and the log of how it came about."""
-    read = reading(turn, name, words, reads_own=reads_own)
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+) -> Summarised:
+    """Return a trajectory's summary (None: it abstains) and the log of how it was made."""
+    read = reading(turn, trajectory, words)
     if read.prompt is None:
         return None, {"warnings": read.warnings}
-    answer, call = await call_model(turn, name, read.prompt, max_tokens=turn.parts.budget.summary)
+    answer, call = await call_model(
+        turn, trajectory.name, read.prompt, max_tokens=turn.parts.budget.summary
+    )
     entry = {"call": call, "warnings": read.warnings, "cut_share": read.prompt.cut_share}
     return read_summary(answer), entry
 
@@ -121,44 +104,44 @@ def _partners(turn: Turn, name: str, words: Mapping[str, ReasonerText]) -> dict[
     }
 
 
-def build_style_reason(
-    provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS
-) -> Node:
-    """Return the node `style-reason`."""
-    return build_reason(provide, "style", words, reads_own=True)
-
-
-def build_preference_reason(
-    provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS
-) -> Node:
-    """Return the node `preference-reason`."""
-    return build_reason(provide, "preference", words)
-
-
-BuildRetrieve = Callable[[ProvideParts], Node]
-BuildReason = Callable[[ProvideParts, Mapping[str, ReasonerText]], Node]
-
-
 @dataclass(frozen=True)
 class Trajectory:
-    """One way of knowing the user.
+    """One source of knowledge about the user.
 
     Attributes:
         name: Key in `summaries`, `evidence` and `confidence`; its nodes are `{name}-retrieve` and
             `{name}-reason`.
-        words: What makes its reasoner, and the heading of its summary in other prompts.
-        build_retrieve: Makes the retriever, which writes `evidence[name]` and `confidence[name]`.
-        build_reason: Makes the reasoner, which writes `summaries[name]`.
+        words: Prompt words of its reasoner, and the heading of its summary in other prompts.
+        retrieve: Work of the retriever, which writes `evidence[name]` and `confidence[name]`.
+        reason: Makes the summary that becomes `summaries[name]`.
+        reads_own_texts: Whether the reasoner reads the user's own texts before other people's.
     """
 
     name: str
     words: ReasonerText
-    build_retrieve: BuildRetrieve
-    build_reason: BuildReason
+    retrieve: Work
+    reason: Reason = summarise
+    reads_own_texts: bool = False
+
+    def build_retrieve(self, provide: ProvideParts) -> Node:
+        """Return the node `{name}-retrieve`."""
+        return as_node(f"{self.name}-retrieve", provide, self.retrieve)
+
+    def build_reason(self, provide: ProvideParts, words: Mapping[str, ReasonerText]) -> Node:
+        """Return the node `{name}-reason`.
+
+        Args:
+            provide: Opens the parts.
+            words: Prompt words of all trajectories, by name.
+        """
+
+        async def work(turn: Turn) -> tuple[Update, dict[str, Any]]:
+            summary, entry = await self.reason(turn, self, words)
+            return {"summaries": {self.name: summary}}, {"summary": summary, **entry}
+
+        return as_node(f"{self.name}-reason", provide, work)
 
 
-STYLE_TRAJECTORY = Trajectory("style", STYLE, build_style_retrieve, build_style_reason)
-PREFERENCE_TRAJECTORY = Trajectory(
-    "preference", PREFERENCE, build_preference_retrieve, build_preference_reason
-)
+STYLE_TRAJECTORY = Trajectory("style", STYLE, retrieve_style, reads_own_texts=True)
+PREFERENCE_TRAJECTORY = Trajectory("preference", PREFERENCE, retrieve_preference)
 TRAJECTORIES = (STYLE_TRAJECTORY, PREFERENCE_TRAJECTORY)

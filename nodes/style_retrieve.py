@@ -10,21 +10,17 @@ import asyncio
 from statistics import fmean
 from typing import Any
 
-from ..stores.search.request import WORDS_OF_A_TEXT, reliability
+from ..stores.search.request import SearchRequest, reliability
 from ..stores.types import Found, History, Vectors
-from .dependencies import ProvideParts
-from .node import Node, Turn, as_node
+from .node import Turn
 from .state import ColdStart, Update
-from .strategies import OWN_HISTORY, Question
 from .trace import evidence_of_hits, evidence_of_own, log_of_retrieval
+
+WORDS_OF_A_TEXT = 46
+"""Words of a request that are worth one text: the median text of the data behind `reliability`."""
 
 KNOWN_FROM = 4
 """Own texts from which a user counts as known."""
-
-
-def build_style_retrieve(provide: ProvideParts) -> Node:
-    """Return the node `style-retrieve`."""
-    return as_node("style-retrieve", provide, retrieve)
 
 
 async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
@@ -39,24 +35,23 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         context.namespace, request.user_id, topic_id=request.topic_id
     )
     query = await style_query(turn, history)
-    name, strategy = turn.strategy("style")
-    question = Question(
+    strategy = turn.strategy("style")
+    search = SearchRequest(
         history,
         query,
-        request.words,
-        request.topic_id,
-        context.k,
-        context.seed,
+        words=request.words,
+        topic_id=request.topic_id,
+        k=context.k,
+        seed=context.seed,
         text=request.text or "",
     )
-    found = await strategy(parts.store, question)
-    evidence = evidence_of_hits(found, name, request)
+    found = await strategy.sides["style"](parts.store, search)
+    evidence = evidence_of_hits(found, strategy.name, request)
     confidence = style_confidence(history, request.words, found)
     update = {
         "evidence": {"style": evidence},
         "confidence": {"style": confidence},
-        # Own texts that are the evidence are not read a second time.
-        "own": [] if name == OWN_HISTORY else evidence_of_own(history, context.k, request),
+        "own": [] if strategy.own_texts else evidence_of_own(history, context.k, request),
         "cold_start": cold_start(len(history.texts)),
     }
     return update, log_of_retrieval(found, evidence, confidence)

@@ -54,6 +54,8 @@ from .errors import NotForgotten as NotForgotten
 from .errors import SchemaMismatch as SchemaMismatch
 from .errors import StoreBusy as StoreBusy
 from .errors import StoreError as StoreError
+from .search.request import SearchRequest as SearchRequest
+from .search.request import Weights as Weights
 from .texts.artefacts import Artefact as Artefact
 from .texts.store import TextStore as TextStore
 from .texts.topics import GraphForm as GraphForm

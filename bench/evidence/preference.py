@@ -9,6 +9,7 @@ in the pieces as a prompt shows them, 35 words of each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
-from ...stores.search.request import Choice, Weights
+from ...stores.search.request import SearchRequest, Selection, Weights
 from ...stores.types import Encoder, Text
 from ..data import EvidenceCorpus, HiddenText, topic_input
 
@@ -25,7 +26,7 @@ SHOWN_WORDS = 35
 """Words of a piece that fit into a prompt of 300 tokens."""
 
 ALIGNMENT_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
-APART_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
+DIVERSITY_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
 
 MARGIN = 0.005
 """Coverage that diversity may cost."""
@@ -36,24 +37,22 @@ ALIGNMENT = "alignment="
 Measured = dict[str, float]
 
 
-def arms() -> dict[str, Choice]:
+def arms() -> dict[str, tuple[Selection, Weights]]:
     """Return the rankings that are compared: the default, its parts alone, each weight tried."""
     used = Weights()
-    plain = {"alignment": 0.0, "apart": 0.0}
-    found = {
-        "used": Choice(),
-        "bm25": Choice("same_topic", weights=Weights(topic=0.0, **plain)),
-        "vectors": Choice("same_topic", weights=Weights(words=0.0, **plain)),
-        "rrf": Choice("same_topic", weights=Weights(**plain)),
-        "random": Choice("random"),
-        "anti_aligned": Choice("anti_aligned"),
+    plain = replace(used, alignment=0.0, diversity=0.0)
+    found: dict[str, tuple[Selection, Weights]] = {
+        "used": ("aligned", used),
+        "bm25": ("same_topic", replace(plain, topic=0.0)),
+        "vectors": ("same_topic", replace(plain, words=0.0)),
+        "rrf": ("same_topic", plain),
+        "random": ("random", used),
+        "anti_aligned": ("anti_aligned", used),
     }
     for weight in ALIGNMENT_WEIGHTS:
-        found[f"{ALIGNMENT}{weight:g}"] = Choice(weights=Weights(alignment=weight, apart=0.0))
-    for weight in APART_WEIGHTS:
-        found[f"apart={weight:g}"] = Choice(
-            weights=Weights(used.words, used.topic, used.alignment, weight)
-        )
+        found[f"{ALIGNMENT}{weight:g}"] = ("aligned", replace(plain, alignment=weight))
+    for weight in DIVERSITY_WEIGHTS:
+        found[f"apart={weight:g}"] = ("aligned", replace(used, diversity=weight))
     return found
 
 
@@ -70,20 +69,22 @@ async def measure_preference(
     titles = topic.encode([each.text.title for each in asked])
     real = topic.encode([topic_input(each.text) for each in asked])
     found: dict[str, list[Measured | None]] = {}
-    for name, choice in arms().items():
+    for name, (selection, weights) in arms().items():
         rows: list[Measured | None] = []
         for each, query, vector in zip(asked, titles, real, strict=True):
             if name.startswith(ALIGNMENT) and not each.history.texts:
                 rows.append(None)  # alignment needs a history
                 continue
-            brought = await corpus.store.search_by_preference(
+            request = SearchRequest(
                 each.history,
                 query,
-                each.text.title,
+                words=each.text.title,
                 topic_id=each.text.topic_id,
                 k=K,
-                choice=choice,
+                selection=selection,
+                weights=weights,
             )
+            brought = await corpus.store.search_by_preference(request)
             # Fewer than two texts for each piece: all rankings return nearly the same.
             if not brought.topic_known or brought.pool_size < 2 * K:
                 rows.append(None)

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from ...nodes.style_retrieve import style_confidence
-from ...stores.search.request import Choice, Weights
+from ...stores.search.request import SearchRequest, Weights
 from ...stores.texts.arrow import unit
 from ...stores.types import Encoder, Found, History, Text, Vectors
 from ..data import EvidenceCorpus, HiddenText, cut
 
 K = 4
 FORMS: Mapping[str, Weights] = {
-    "plain": Weights(length=0.0, half=0.0),
-    "without_length": Weights(half=0.0),
+    "plain": Weights(length=0.0, shrinkage=0.0),
+    "without_length": Weights(shrinkage=0.0),
     "used": Weights(),
 }
 """Plain scores; without the length axis; and also shrunk by the number of texts."""
@@ -176,22 +176,21 @@ async def _gain(
     """Return the gain of the neighbours; empty where nobody is found."""
     text = search.hidden.text
 
-    async def ask(choice: Choice) -> Found:
-        return await corpus.store.search_by_style(
-            search.history,
-            search.query,
-            topic_id=text.topic_id,
-            k=K,
-            choice=choice,
-            request_text=text.body if search.kind in ("short", "rating") else "",
-        )
+    request = SearchRequest(
+        search.history,
+        search.query,
+        topic_id=text.topic_id,
+        k=K,
+        weights=FORMS[form],
+        text=text.body if search.kind in ("short", "rating") else "",
+    )
 
     def cosine(found: Found) -> float:
         rows = np.array([vector_of[hit.text.text_id] for hit in found.hits])
         return float((rows @ np.array(search.real).T).mean())
 
-    aligned = await ask(Choice("aligned", weights=FORMS[form]))
-    drawn = await ask(Choice("random", weights=FORMS[form]))
+    aligned = await corpus.store.search_by_style(request)
+    drawn = await corpus.store.search_by_style(replace(request, selection="random"))
     if not aligned.hits or not drawn.hits:
         return []
     found_words = [len(hit.text.body.split()) for hit in aligned.hits]

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ...stores.search.request import SearchRequest
 from ...stores.texts.store import TextStore
 from ...stores.types import Embedded, Found, Text, Vectors
 from .corpus import LARGE_TOPIC, Codes
@@ -178,14 +179,14 @@ async def _recall(store: TextStore, query: Query, side: str, found: Found, best:
 async def _by_style(store: TextStore, query: Query, k: int, exact: bool) -> Found:
     text = query.text
     history = await store.history(text.namespace, text.user_id, topic_id=text.topic_id)
-    return await store.search_by_style(
-        history, query.style, topic_id=text.topic_id, k=k, exact=exact
-    )
+    request = SearchRequest(history, query.style, topic_id=text.topic_id, k=k, exact=exact)
+    return await store.search_by_style(request)
 
 
 async def _by_preference(store: TextStore, query: Query, k: int, exact: bool) -> Found:
     text = query.text
     history = await store.history(text.namespace, text.user_id, topic_id=text.topic_id)
-    return await store.search_by_preference(
-        history, query.topic, query.words, topic_id=text.topic_id, k=k, exact=exact
+    request = SearchRequest(
+        history, query.topic, words=query.words, topic_id=text.topic_id, k=k, exact=exact
     )
+    return await store.search_by_preference(request)

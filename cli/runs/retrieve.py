@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...nodes.strategies import STRATEGIES
 from ..options import (
     InstructionOption,
     JsonOption,
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from ...graph.retrieve import Retrieved
 
 
+def strategies_of(side: str) -> str:
+    """Return the names of a side's strategies, as they stand when the command is built."""
+    return "|".join(name for name, strategy in STRATEGIES.items() if side in strategy.sides)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command("retrieve")(retrieve)
@@ -36,8 +42,13 @@ def retrieve(
     text: TextOption = None,
     instruction: InstructionOption = None,
     k: KOption = 4,
-    style: Annotated[str, typer.Option(help="Strategy of the style side.")] = "aligned",
-    preference: Annotated[str, typer.Option(help="Strategy of the preference side.")] = "aligned",
+    style: Annotated[
+        str, typer.Option(help="Strategy of the style side.", metavar=strategies_of("style"))
+    ] = "aligned",
+    preference: Annotated[
+        str,
+        typer.Option(help="Strategy of the preference side.", metavar=strategies_of("preference")),
+    ] = "aligned",
     seed: Annotated[int, typer.Option(help="Random seed of strategies that sample.")] = 0,
     store: StoreOption = None,
     namespace: NamespaceOption = "default",

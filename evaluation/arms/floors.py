@@ -17,7 +17,7 @@ from statistics import median
 
 from ...nodes.dependencies import Parts
 from ...nodes.state import Request, Task
-from ...nodes.strategies import Question
+from ...stores.search.request import SearchRequest
 from ...stores.types import Text
 from ..targets import Target
 from .extractive import central_sentences, cut_words, most_central
@@ -149,14 +149,13 @@ class NeighbourTexts:
             parts.store.history(parts.namespace, request.user_id, topic_id=request.topic_id),
             asyncio.to_thread(parts.topic_encoder.encode, [request.words]),
         )
-        question = Question(
+        search = SearchRequest(
             history,
             vectors[0],
-            request.words,
-            request.topic_id,
-            MOST,
-            0,
+            words=request.words,
+            topic_id=request.topic_id,
+            k=MOST,
             text=request.text or "",
         )
-        found = await parts.strategies["preference"]["aligned"](parts.store, question)
+        found = await parts.strategies["aligned"].sides["preference"](parts.store, search)
         return [hit.text for hit in found.hits]

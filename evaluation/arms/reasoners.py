@@ -7,33 +7,28 @@ for a question. Is a summary worth its call (`quoted`, `extractive`)? Is it abou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any
 
 from ...models.sanitise import harmless_text as neutralise
 from ...nodes.budget import fit
-from ...nodes.dependencies import ProvideParts
-from ...nodes.node import Node, Turn, as_node
+from ...nodes.node import Turn
 from ...nodes.prompts import (
     ABSTENTION,
     LENGTH_TASKS,
-    REASONERS,
     TEMPLATE_TOKENS,
     ReasonerText,
     integrate_prompt,
 )
-from ...nodes.reason import TRAJECTORIES, Trajectory, summarise
-from ...nodes.state import Update
+from ...nodes.reason import TRAJECTORIES, Reason, Summarised, Trajectory, summarise
+from ...nodes.strategies import STRATEGIES
 from .configuration import Configuration, Reasoner
 from .extractive import preference_summary, style_summary
 
 Summaries = Mapping[str, Mapping[str, str | None]]
 """Summaries by user, then by side."""
-
-Sum = Callable[[Turn, str, Mapping[str, ReasonerText]], Any]
-"""Returns (in a coroutine) a side's summary, or None, and what is logged of it."""
 
 MERGED = ReasonerText(
     system="You describe how people write and what they think. If the texts show nothing, answer: "
@@ -45,12 +40,6 @@ MERGED = ReasonerText(
     "in one or two short sentences.",
     heading="Style and opinions",
 )
-
-QUOTED = {
-    "aligned": "Texts of others about it",
-    "own_history": "Earlier texts of the writer",
-}
-"""What quoted evidence is called in the prompt, by the strategy that found it."""
 
 CONSTANT = {
     "en": {
@@ -85,42 +74,34 @@ def _trajectory(
         return trajectory
     words = trajectory.words
     if side.reasoner == "quoted":
-        words = replace(words, heading=QUOTED[side.strategy])
+        words = replace(words, heading=STRATEGIES[side.strategy].heading)
     if side.reasoner == "merged":
         words = MERGED
-    sums = _SUMS[side.reasoner] if side.reasoner != "given" else _given(given)
-
-    def build(provide: ProvideParts, said: Mapping[str, ReasonerText] = REASONERS) -> Node:
-        async def reason(turn: Turn) -> tuple[Update, dict[str, Any]]:
-            summary, entry = await sums(turn, trajectory.name, said)
-            return {"summaries": {trajectory.name: summary}}, {"summary": summary, **entry}
-
-        return as_node(f"{trajectory.name}-reason", provide, reason)
-
-    return replace(trajectory, words=words, build_reason=build)
+    reason = _REASONERS[side.reasoner] if side.reasoner != "given" else _given(given)
+    return replace(trajectory, words=words, reason=reason)
 
 
 async def _silent(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText]
-) -> tuple[None, dict[str, Any]]:
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+) -> Summarised:
     return None, {}
 
 
 async def _quoted(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText]
-) -> tuple[str | None, dict[str, Any]]:
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+) -> Summarised:
     """Give the evidence itself, in equal shares of what integrate's prompt has room for."""
-    bodies = _bodies(turn.state["evidence"][name], turn)
+    bodies = _bodies(turn.state["evidence"][trajectory.name], turn)
     parts = turn.parts
     empty = integrate_prompt(
-        turn.request, {words[name].heading: ""}, budget=parts.budget, count=parts.count
+        turn.request, {words[trajectory.name].heading: ""}, budget=parts.budget, count=parts.count
     )
     room = parts.budget.first - TEMPLATE_TOKENS - parts.count(f"{empty.system}\n{empty.user}")
     fitted = fit(bodies, room, parts.budget.smallest_share, parts.count, around=2)
     return " / ".join(fitted.texts) or None, {"cut_share": fitted.cut_share}
 
 
-def extractive_summary(turn: Turn, name: str) -> str | None:
+def extractive_summary(turn: Turn, trajectory: Trajectory) -> str | None:
     """Return a side's summary made without a language model; None where there is nothing to say.
 
     Lengths are told as the reasoners' prompts tell them: of own texts (style), and of what others
@@ -128,15 +109,13 @@ def extractive_summary(turn: Turn, name: str) -> str | None:
 
     Args:
         turn: Of its reasoner.
-        name: The side, style or preference.
+        trajectory: The side, style or preference.
     """
-    state, parts = turn.state, turn.parts
+    state, parts, name = turn.state, turn.parts, trajectory.name
     limits: dict[str, Any] = {"count": parts.count, "tokens": parts.budget.summary}
     if name == "style":
-        own, others = (
-            [piece["body"] for piece in pieces]
-            for pieces in (state["own"], state["evidence"]["style"])
-        )
+        own = [piece["body"] for piece in (state["own"] if trajectory.reads_own_texts else [])]
+        others = [piece["body"] for piece in state["evidence"][name]]
         return style_summary([*own, *others], measured=own, **limits) or None
     bodies = _bodies(state["evidence"][name], turn)
     lengths = turn.request.task in LENGTH_TASKS
@@ -144,47 +123,48 @@ def extractive_summary(turn: Turn, name: str) -> str | None:
 
 
 async def _extractive(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText]
-) -> tuple[str | None, dict[str, Any]]:
-    return extractive_summary(turn, name), {}
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+) -> Summarised:
+    return extractive_summary(turn, trajectory), {}
 
 
 async def _constant(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText]
-) -> tuple[str | None, dict[str, Any]]:
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+) -> Summarised:
     said = CONSTANT.get(turn.request.language, CONSTANT["en"])
-    return said[name], {}
+    return said[trajectory.name], {}
 
 
 async def _swapped(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText]
-) -> tuple[str | None, dict[str, Any]]:
-    """Let a reasoner read the other's evidence; own texts go with that of style."""
-    other = {"style": "preference", "preference": "style"}[name]
-    turn = _reading(turn, name, turn.state["evidence"][other])
-    return await summarise(turn, name, words, reads_own=other == "style")
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+) -> Summarised:
+    """Let a reasoner read the other's evidence, own texts included."""
+    (other,) = (each for each in TRAJECTORIES if each.name != trajectory.name)
+    turn = _reading(turn, trajectory.name, turn.state["evidence"][other.name])
+    swapped = replace(trajectory, reads_own_texts=other.reads_own_texts)
+    return await summarise(turn, swapped, words)
 
 
 async def _merged(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText]
-) -> tuple[str | None, dict[str, Any]]:
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+) -> Summarised:
     """Let one reasoner read both sides' evidence, in a prompt and an answer twice as long."""
     found = turn.state["evidence"]
     pairs = zip_longest(found["style"], found["preference"])
-    turn = _reading(turn, name, [piece for piece in chain.from_iterable(pairs) if piece])
+    turn = _reading(turn, trajectory.name, [piece for piece in chain.from_iterable(pairs) if piece])
     budget = turn.parts.budget
     double = replace(
         budget, first=2 * budget.first, later=2 * budget.later, summary=2 * budget.summary
     )
     turn = replace(turn, parts=replace(turn.parts, budget=double))
-    return await summarise(turn, name, words, reads_own=True)
+    return await summarise(turn, replace(trajectory, reads_own_texts=True), words)
 
 
-def _given(given: Summaries) -> Sum:
+def _given(given: Summaries) -> Reason:
     async def give(
-        turn: Turn, name: str, words: Mapping[str, ReasonerText]
-    ) -> tuple[str | None, dict[str, Any]]:
-        return given[turn.request.user_id].get(name), {}
+        turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+    ) -> Summarised:
+        return given[turn.request.user_id].get(trajectory.name), {}
 
     return give
 
@@ -207,7 +187,7 @@ def _bodies(evidence: Sequence[Mapping[str, Any]], turn: Turn) -> list[str]:
     return texts
 
 
-_SUMS: Mapping[Reasoner, Sum] = {
+_REASONERS: Mapping[Reasoner, Reason] = {
     "silent": _silent,
     "quoted": _quoted,
     "extractive": _extractive,

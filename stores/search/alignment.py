@@ -1,11 +1,10 @@
-"""The user-topic graph: its edges are texts, its embedding says what people care about.
+"""Compute how aligned authors are with a requester on the user-topic graph, whose edges are texts.
 
 The preference embedding is that of a GraphSAGE mean aggregator: a topic is the mean of the texts
-on it, a user is made of the mean of the user's topics, without weights (the two-hop mean) or with
-trained ones (`graph_form`). It is inductive: a new user or topic gets one without a rebuild.
-Everything is computed for one
-requester, whose own texts are left out of the topics (see `topics`), and less the topics asked
-for: all candidates share those, so they tell nobody apart.
+on it, a user is computed from the mean of the user's topics, without weights (the two-hop mean) or
+with trained ones (`GraphForm`). It is inductive: a new user or topic gets one without a rebuild.
+Everything is computed for one requester, whose own texts are left out of the topics (see `topics`),
+and without the requested topics: all candidates share those, so they distinguish nobody.
 """
 
 from __future__ import annotations
@@ -21,21 +20,24 @@ from ..texts.arrow import take, unit
 from ..texts.topics import Topics
 from ..texts.users import Edge, Users
 from ..types import History, Vectors
-from .scores import NEUTRAL, Scores
+from .scores import Scores
 
 RATING_RANGE = 4.0
 """Ratings go from 1 to 5."""
 
+NEUTRAL = 0.5
+"""Alignment of an author of whom nothing is known."""
+
 
 @dataclass(frozen=True)
 class Alignment:
-    """How near some authors are to a requester; arrays of shape (authors,).
+    """How aligned some authors are with a requester; arrays of shape (authors,).
 
     Attributes:
-        score: Mean of what is known of the two below, in [0, 1]; NEUTRAL where nothing is.
+        score: Mean of those of the next two that are known, in [0, 1]; NEUTRAL where none is.
         graph: Cosine of the preference embeddings, NaN where one of them is missing.
-        agreement: 1 - mean |difference of ratings| / 4 on shared topics, NaN where none is.
-        rated: On how many topics `agreement` rests.
+        agreement: 1 - mean |difference of ratings| / 4 on shared topics, NaN without any.
+        rated: Number of topics behind `agreement`.
     """
 
     score: Scores
@@ -43,8 +45,15 @@ class Alignment:
     agreement: Scores
     rated: NDArray[np.int64]
 
-    def reason(self, author: int) -> str:
-        """Say in words what one author's score rests on."""
+    def factors(self, weight: float) -> Scores:
+        """Return what texts' relevance is multiplied by, shape (authors,): 1 if neutral.
+
+        1 + w·(a - ½): from 1 - w/2 to 1 + w/2.
+        """
+        return np.maximum(0.0, 1 + weight * (self.score - NEUTRAL))
+
+    def reason(self, author: int, weight: float) -> str:
+        """Say what one author's score rests on, and how it is weighted."""
         parts = []
         if not math.isnan(self.graph[author]):
             parts.append(f"interests cosine {self.graph[author]:.2f}")
@@ -52,7 +61,8 @@ class Alignment:
             topics = f"{self.rated[author]} shared topic{'s' if self.rated[author] > 1 else ''}"
             parts.append(f"ratings agree {self.agreement[author]:.2f} on {topics}")
         known = ", ".join(parts) or "nothing else known of the author"
-        return f"aligned {self.score[author]:.2f} ({known})"
+        weighted = f"x {self.factors(weight)[author]:.2f}" if weight else "not weighed"
+        return f"aligned {self.score[author]:.2f} ({known}), {weighted}"
 
 
 def requester_embedding(history: History, topics: Topics) -> Vectors:
@@ -86,7 +96,7 @@ def own_ratings(history: History) -> dict[str, float]:
 def align(
     history: History, authors: Sequence[str], users: Users, topics: Topics, asked: Sequence[str]
 ) -> Alignment:
-    """Return how near authors are to the requester on the user-topic graph.
+    """Return how aligned authors are with the requester on the user-topic graph.
 
     Args:
         history: The requester's side.
@@ -108,10 +118,10 @@ def align(
     for topic, rating in own_ratings(history).items():
         if topic in users.topic_code:
             mine[users.topic_code[topic]] = rating
-    apart = np.abs(mine[users.edge_topic[places]] - users.edge_rating[places]) / RATING_RANGE
-    both = ~np.isnan(apart)
+    difference = np.abs(mine[users.edge_topic[places]] - users.edge_rating[places]) / RATING_RANGE
+    both = ~np.isnan(difference)
     rated = np.bincount(owner[both], minlength=len(authors))
-    total = np.bincount(owner[both], weights=1 - apart[both], minlength=len(authors))
+    total = np.bincount(owner[both], weights=1 - difference[both], minlength=len(authors))
     agreement = np.divide(total, rated, out=np.full(len(authors), np.nan), where=rated > 0)
     return Alignment(_mean_known(np.clip(graph, 0, 1), agreement), graph, agreement, rated)
 

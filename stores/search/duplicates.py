@@ -1,33 +1,27 @@
-"""Texts that say one another again: near-copies, by the runs of words that they share.
+"""Find near-copies by shared runs of words, and filter out what a request must not be shown.
 
-A shingle is a run of three words (folded, as `words` has them). Two texts are near-copies if they
-share at least 60% of the different shingles of the one that has fewer, and at least twelve
-(containment: Broder 1997, "On the resemblance and containment of documents"). So a text that was
-cut or prolonged is still a copy, and a phrase that everybody uses makes none.
-
-What a request must not be shown: the requester's own texts, the target, the request's own text.
-
-In short and rating tasks the text itself stands in the request. Whoever else posted it again would
-hand back what is asked for, or give four pieces of evidence that say what is known already.
+A shingle is a run of three folded words (`words`). Two texts are near-copies if they share at least
+60% of the different shingles of the one that has fewer, and at least twelve (containment: Broder
+1997, "On the resemblance and containment of documents"). So a text that was cut or extended is
+still a copy, and a common phrase makes none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..texts.arrow import Places, take, terms_of_rows
-from ..types import History
+from .request import SearchRequest
 from .words import Terms, bare, terms_of
 
 Shingles = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
+ShinglesAndStarts = tuple[Shingles, Places]
 
 WORDS = 3
 """Words of a shingle."""
@@ -87,7 +81,7 @@ def copies_of(request: Terms, shingles: Shingles, starts: Places) -> Mask:
 
 
 def copies_among(shingles: Shingles, starts: Places, texts: Places, bodies: Sequence[str]) -> Mask:
-    """Return which of some texts say each other again, shape (n, n); of itself none does.
+    """Return which of some texts are near-copies of each other, shape (n, n); none of itself.
 
     Args:
         shingles: Of all texts, as `shingles_of` returns them.
@@ -106,12 +100,12 @@ def copies_among(shingles: Shingles, starts: Places, texts: Places, bodies: Sequ
     found, owner = found[first], owner[first]
     sizes = np.bincount(owner, minlength=len(texts))
     shared = np.zeros((len(texts), len(texts)), np.int64)
-    # Holders of one shingle stand side by side: only they can have it in common.
-    for apart in range(1, len(texts)):
-        same = np.flatnonzero(found[apart:] == found[:-apart])
+    # Texts with one shingle in common are neighbours here: only pairs among them are counted.
+    for distance in range(1, len(texts)):
+        same = np.flatnonzero(found[distance:] == found[:-distance])
         if not len(same):
             break
-        np.add.at(shared, (owner[same], owner[same + apart]), 1)
+        np.add.at(shared, (owner[same], owner[same + distance]), 1)
     shared += shared.T
     least = np.minimum(sizes[:, None], sizes[None, :])
     _, alike = np.unique(np.array(bodies), return_inverse=True)
@@ -132,47 +126,48 @@ def _bits(shingles: Shingles) -> NDArray[np.uint64]:
     return shingles >> np.uint64(64 - _TABLE_BITS)
 
 
-@dataclass(frozen=True)
-class Unseen:
-    """Tells for one request which texts may be shown.
+class EvidenceFilter:
+    """Filters out the requester's own texts, copies of a target, and copies of the request.
 
-    Attributes:
-        history: The requester, whose own texts are left out as are copies of their targets.
-        text: The request's own text; "" where it has none (a title is no text to be copied).
+    In short and rating tasks the text itself stands in the request: whoever posted it again would
+    hand back what is asked for.
     """
 
-    history: History
-    text: str = ""
+    def __init__(self, request: SearchRequest) -> None:
+        """Take the request; its `text` is "" where it has none (a title is not compared)."""
+        self._own = request.history.user_id
+        self._hidden = request.history.hidden_bodies | ({bare(request.text)} - {""})
+        self._text = terms_of(request.text)
 
-    @cached_property
-    def terms(self) -> Terms:
-        """Terms of the request's own text."""
-        return terms_of(self.text)
-
-    @cached_property
-    def _hidden(self) -> frozenset[str]:
-        return self.history.hidden_bodies | ({bare(self.text)} - {""})
-
-    def shown(self, users: Sequence[str], bodies: Sequence[str]) -> Mask:
-        """Return which texts are neither the requester's own nor the same as a hidden one.
+    def allowed(
+        self, users: Sequence[str], bodies: Sequence[str], shingles: Callable[[], ShinglesAndStarts]
+    ) -> Mask:
+        """Return which texts may be shown, shape (texts,).
 
         Args:
             users: Author of each text.
-            bodies: Bare body of each text.
+            bodies: Bare body of each text (see `words.bare`).
+            shingles: Returns the shingles of all texts, and where each text begins in them; called
+                where the request has a text.
         """
-        own, hidden = self.history.user_id, self._hidden
+        own, hidden = self._own, self._hidden
         pairs = zip(users, bodies, strict=True)
-        return np.fromiter((u != own and b not in hidden for u, b in pairs), bool, len(users))
+        allowed = np.fromiter((u != own and b not in hidden for u, b in pairs), bool, len(users))
+        if len(self._text) and len(users):
+            allowed &= ~copies_of(self._text, *shingles())
+        return allowed
 
-    def rows(self, rows: pa.Table) -> pa.Table:
+    def allowed_rows(self, rows: pa.Table) -> pa.Table:
         """Return those rows of the table `texts` that may be shown.
 
         Args:
             rows: With the columns `user_id`, `body` and `terms`.
         """
-        bodies = [bare(body) for body in rows.column("body").to_pylist()]
-        shown = self.shown(rows.column("user_id").to_pylist(), bodies)
-        if self.text and rows.num_rows:
+
+        def shingles() -> ShinglesAndStarts:
             terms, starts = terms_of_rows(rows)
-            shown &= ~copies_of(self.terms, shingles_of(terms, starts), starts)
-        return rows if shown.all() else rows.filter(pa.array(shown))
+            return shingles_of(terms, starts), starts
+
+        bodies = [bare(body) for body in rows.column("body").to_pylist()]
+        allowed = self.allowed(rows.column("user_id").to_pylist(), bodies, shingles)
+        return rows if allowed.all() else rows.filter(pa.array(allowed))

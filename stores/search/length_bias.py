@@ -1,10 +1,10 @@
-"""The direction in which a style vector moves with a text's length, to be left out of a search.
+"""Measure the direction in which a style vector moves with a text's length, and remove it.
 
-Style encoders hear length: in what is counted, and in how noisy a short text's counts are. People
-found by such vectors match the requester's length more closely than the requester's own next text
-does (docs/retrieval.md). The direction is measured for any encoder on texts of the bundled corpus
-that are cut after one, two and four sentences: who wrote them and what they are about stays the
-same, only the length differs. Nothing of a store goes into it, so no target can show through.
+Style encoders are sensitive to length: in what they count, and in how noisy a short text's counts
+are. People found by such vectors match the requester's length more closely than the requester's own
+next text does (docs/retrieval.md). The direction is measured for any encoder on texts of the
+bundled corpus cut after one, two and four sentences: author and subject stay the same, only the
+length differs. Nothing of a store is used, so no target can show through.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..texts.arrow import unit
 from ..types import Encoder, Text, Vectors
 
 SENTENCES = (1, 2, 4)
-"""After how many sentences a text is cut, beside the whole of it."""
+"""Numbers of sentences after which a text is cut; the whole text is used too."""
 
 EVERY = 3
 """Every third text of the corpus is enough: the direction's cosine to that of all is .97."""
@@ -31,7 +31,7 @@ _END = re.compile(r"[.!?]+(?=\s)")
 
 
 class LengthAxis:
-    """The length direction of one encoder, measured when it is first asked for."""
+    """The length direction of one encoder, measured on first use."""
 
     def __init__(self, encoder: Encoder) -> None:
         """Take the encoder that made the vectors."""
@@ -39,14 +39,14 @@ class LengthAxis:
         self._found: Vectors | None = None
 
     async def without_length(self, query: Vectors, share: float = 1.0) -> Vectors:
-        """Return a unit style vector less its length direction, at unit length.
+        """Return a unit style vector without its length direction, at unit length.
 
-        A cosine to it is a cosine with the length left out on both sides: what the other vector
-        has in that direction meets nothing.
+        A cosine to it leaves the length out on both sides: the other vector's component in that
+        direction is multiplied by zero.
 
         Args:
             query: Shape (style dimension,).
-            share: Of that direction to be left out, 0 to 1.
+            share: Share of that direction that is removed, 0 to 1.
         """
         if share == 0:
             return query
@@ -71,7 +71,7 @@ def measure_length_axis(encoder: Encoder) -> Vectors:
 
 
 def cut(body: str, sentences: Sequence[int] = SENTENCES) -> list[str]:
-    """Return a text's beginnings of so many sentences, and the whole of it; each once."""
+    """Return a text cut after each number of sentences, and the whole text; each once."""
     ends = [found.end() for found in _END.finditer(body)]
     parts = [body[: ends[count - 1]] for count in sentences if count <= len(ends)]
     return list(dict.fromkeys([*parts, body]))

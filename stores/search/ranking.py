@@ -1,32 +1,23 @@
-"""The texts of a topic in the order in which they serve one request.
-
-The texts of a topic, ready to be ranked: what a request picks its evidence from.
-
-Pieces of evidence that do not say one thing: maximal marginal relevance, near-copies once.
-
-Carbonell and Goldstein 1998: the next piece is the one whose score less w times its highest cosine
-to a piece already taken is the greatest. A near-copy of one already taken is passed over.
-"""
+"""Rank the texts of topics for one request, and select diverse ones without near-copies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
 from ..texts.arrow import PLAIN_COLUMNS, Places, take, terms_of_rows, texts_of_rows, vectors_of
-from ..texts.topics import Topics
-from ..texts.users import Users
-from ..types import History, Hit, Neighbour, Text, Vectors
-from .alignment import Alignment, align
-from .duplicates import Mask, Shingles, Unseen, copies_among, copies_of, shingles_of
+from ..types import Hit, Neighbour, Text, Vectors
+from .alignment import NEUTRAL, Alignment
+from .duplicates import EvidenceFilter, Mask, Shingles, copies_among, shingles_of
 from .large_topics import Candidates
-from .request import DRAWN_PER_TEXT, Choice, Take, Weights, matched
+from .request import SearchRequest, Selection
 from .rotated_vectors import all_dots, dots
-from .scores import NEUTRAL, Scores, bm25, factors, fuse, ranks
+from .scores import Scores, bm25, fuse, ranks
+from .selection import DRAWN_PER_TEXT, match_length_and_rating
 from .words import Terms, bare, terms_of
 
 POOL_COLUMNS = (*PLAIN_COLUMNS, "text_id", "terms", "topic")
@@ -57,18 +48,16 @@ class Pool:
 
     @cached_property
     def shingles(self) -> Shingles:
-        """Shingles of all texts, for near-copies; made for the first request that has a text."""
+        """Shingles of all texts, made when first asked for."""
         return shingles_of(self.terms, self.starts)
 
-    def for_requester(self, unseen: Unseen) -> Places:
-        """Return the places of the texts that this request may be shown."""
-        shown = unseen.shown(self.users, self.bodies)
-        if unseen.text:
-            shown &= ~copies_of(unseen.terms, self.shingles, self.starts)
+    def allowed(self, evidence: EvidenceFilter) -> Places:
+        """Return the places of the texts that a request may be shown."""
+        shown = evidence.allowed(self.users, self.bodies, lambda: (self.shingles, self.starts))
         return np.flatnonzero(shown)
 
     def copies_among(self, places: Places) -> Mask:
-        """Return which of some texts say each other again, shape (n, n)."""
+        """Return which of some texts are near-copies of each other, shape (n, n)."""
         bodies = [self.bodies[place] for place in places.tolist()]
         return copies_among(self.shingles, self.starts, places, bodies)
 
@@ -101,73 +90,17 @@ def pool_of_rows(rows: pa.Table) -> Pool:
     )
 
 
-LOOKED_AT = 32
-"""Candidates from the front of a ranking that a piece is picked among."""
+DIVERSIFIED = 32
+"""Candidates from the front of a ranking among which a text is selected."""
 
-
-def take_apart(
-    pool: Pool, places: Places, tiers: Sequence[Places], scores: Scores, k: int, weight: float
-) -> Places:
-    """Return up to k candidates, in the order in which they are taken.
-
-    Args:
-        pool: All texts.
-        places: The candidates' places in it.
-        tiers: Candidates, best first; one of a later tier is taken where the earlier ones have no
-            more to give.
-        scores: Of all candidates; those of a tier are in this order.
-        k: How many.
-        weight: What a cosine of 1 to a piece already taken costs.
-    """
-    taken = np.zeros(0, np.int64)
-    for window in _windows(tiers, k):
-        if len(taken) >= k:
-            break
-        taken = _extend(pool, places, taken, window, scores, k, weight)
-    return taken
-
-
-def _windows(tiers: Sequence[Places], k: int) -> Iterator[Places]:
-    for tier in tiers:
-        # Never beyond the better half: the ends of a ranking are to stay apart.
-        width = max(k, min(LOOKED_AT, len(tier) // 2))
-        for begin in range(0, len(tier), width):
-            yield tier[begin : begin + width]
-
-
-def _extend(
-    pool: Pool,
-    places: Places,
-    taken: Places,
-    window: Places,
-    scores: Scores,
-    k: int,
-    weight: float,
-) -> Places:
-    both = np.concatenate([taken, window])
-    vectors = pool.vectors[places[both]]
-    cosines = all_dots(vectors)
-    copies = pool.copies_among(places[both])
-    inside = list(range(len(taken)))
-    left = np.ones(len(both), np.bool_)
-    left[inside] = False
-    while len(inside) < k:
-        left &= ~copies[:, inside].any(axis=1)
-        open_ = np.flatnonzero(left)
-        if not len(open_):
-            break
-        cost = weight * cosines[open_][:, inside].max(axis=1) if inside else 0.0
-        best = int(open_[np.argmax(scores[both[open_]] - cost)])
-        inside.append(best)
-        left[best] = False
-    return both[inside]
-
-
-NOTES: dict[Take, tuple[str, ...]] = {
+NOTES: dict[Selection, tuple[str, ...]] = {
     "random": ("drawn among all who wrote on it",),
     "anti_aligned": ("ranked from the end",),
 }
 """What the reasons of controls begin with."""
+
+Align = Callable[[tuple[str, ...]], Alignment]
+"""Returns how aligned some authors are with the requester."""
 
 
 @dataclass(frozen=True)
@@ -175,18 +108,18 @@ class RankedPool:
     """What a requester may see of a pool, ranked by relevance and by author.
 
     Attributes:
+        request: Which texts are wanted.
         pool: All texts.
         places: Those that the requester may see; the arrays below are over these.
         among: How many texts were ranked; more than the pool has where it holds the best only.
         word_ranks: Rank by BM25, from 1.
         cosines: Of the topic vectors to the query.
         scores: What decides, higher is better.
-        authors: Whose each text is, by number.
-        align: Says how near some authors are to the requester; None: not asked, all count alike.
-        weighs: How much that counted in the scores.
-        request: Tells this request's draws from those of others.
+        authors: Author of each text, as a number.
+        align: None where alignment is not asked for.
     """
 
+    request: SearchRequest
     pool: Pool
     places: Places
     among: int
@@ -194,40 +127,34 @@ class RankedPool:
     cosines: Vectors
     scores: Scores
     authors: Places
-    align: Callable[[tuple[str, ...]], Alignment] | None
-    weighs: float
-    request: tuple[str, str]
+    align: Align | None
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def hits(self, k: int, choice: Choice, why: Mapping[str, str]) -> list[Hit]:
+    def hits(self, why: Mapping[str, str]) -> list[Hit]:
         """Return k texts, of k authors if there are.
 
         Args:
-            k: How many.
-            choice: Whose.
-            why: What to say of each topic.
+            why: Why each topic was searched.
         """
-        tiers, apart = self._by_author(), choice.weights.apart
-        if choice.take == "anti_aligned":
-            tiers = (tiers[0][::-1], tiers[1][::-1])
-            far = take_apart(self.pool, self.places, tiers, -self.scores, k, apart)
-            far = far[np.argsort(self.scores[far], kind="stable")]
-            return self._hits(far, choice, why)
-        best = take_apart(self.pool, self.places, tiers, self.scores, k, apart)
-        best = best[np.argsort(-self.scores[best], kind="stable")]
-        if choice.take != "random":
-            return self._hits(best, choice, why)
-        drawn = [part[choice.shuffled(len(part), *self.request)] for part in tiers]
-        some = np.concatenate(drawn)[: max(len(tiers[0]), k)][: k * DRAWN_PER_TEXT]
-        # The order of the draw decides, as if all had one score: near-copies drop out.
-        some = take_apart(self.pool, self.places, [some], np.zeros(len(self)), len(some), 0.0)
+        request, k = self.request, self.request.k
+        sign = -1 if request.selection == "anti_aligned" else 1
+        tiers = [tier[::sign] for tier in self._by_author()]
+        scores = sign * self.scores
+        best = self._diversified(tiers, scores, k, request.weights.diversity)
+        best = best[np.argsort(-scores[best], kind="stable")]
+        if request.selection != "random":
+            return self._hits(best, why)
+        drawn = [tier[request.shuffled(len(tier))] for tier in tiers]
+        random = np.concatenate(drawn)[: max(len(tiers[0]), k)][: k * DRAWN_PER_TEXT]
+        # With equal scores the order of the draw decides; near-copies drop out.
+        random = self._diversified([random], np.zeros(len(self)), len(random), 0.0)
         wanted = self.pool.texts_at(self.places[best].tolist())
-        return matched(wanted, self._hits(some, choice, why))
+        return match_length_and_rating(wanted, self._hits(random, why))
 
     def neighbours(self, users: Iterable[str]) -> tuple[Neighbour, ...]:
-        """Return how near some authors are, nearest first, ties by id."""
+        """Return how aligned some authors are, most aligned first, ties by id."""
         names = tuple(sorted(set(users)))
         near = [NEUTRAL] * len(names)
         if self.align is not None:
@@ -246,59 +173,91 @@ class RankedPool:
         leads[first] = True
         return order[leads], order[~leads]
 
-    def _hits(self, chosen: Places, choice: Choice, why: Mapping[str, str]) -> list[Hit]:
+    def _diversified(
+        self, tiers: Sequence[Places], scores: Scores, k: int, penalty: float
+    ) -> Places:
+        """Return up to k texts by maximal marginal relevance, without near-copies.
+
+        The next text is the one whose score less the penalty times its highest cosine to a
+        selected text is the greatest (Carbonell and Goldstein 1998).
+
+        Args:
+            tiers: Texts, best first; a later tier fills up what the earlier ones leave.
+            scores: Of all texts.
+            k: How many.
+            penalty: For a cosine of 1.
+        """
+        selected = np.zeros(0, np.int64)
+        for window in _windows(tiers, k):
+            if len(selected) >= k:
+                break
+            selected = self._extended(selected, window, scores, k, penalty)
+        return selected
+
+    def _extended(
+        self, selected: Places, window: Places, scores: Scores, k: int, penalty: float
+    ) -> Places:
+        both = np.concatenate([selected, window])
+        cosines = all_dots(self.pool.vectors[self.places[both]])
+        copies = self.pool.copies_among(self.places[both])
+        inside = list(range(len(selected)))
+        left = np.ones(len(both), np.bool_)
+        left[inside] = False
+        while len(inside) < k:
+            left &= ~copies[:, inside].any(axis=1)
+            open_ = np.flatnonzero(left)
+            if not len(open_):
+                break
+            cost = penalty * cosines[open_][:, inside].max(axis=1) if inside else 0.0
+            best = int(open_[np.argmax(scores[both[open_]] - cost)])
+            inside.append(best)
+            left[best] = False
+        return both[inside]
+
+    def _hits(self, chosen: Places, why: Mapping[str, str]) -> list[Hit]:
         texts = self.pool.texts_at(self.places[chosen].tolist())
-        aligned = self._aligned([text.user_id for text in texts])
+        notes, aligned = NOTES.get(self.request.selection, ()), self._alignment_reasons(texts)
         hits = []
         for at, text, known in zip(chosen.tolist(), texts, aligned, strict=True):
             rank = f"words rank {self.word_ranks[at]} of {self.among}"
             relevance = f"{rank}, topic cosine {self.cosines[at]:.2f}"
-            parts = [why[text.topic_id], *NOTES.get(choice.take, ()), relevance, *known]
+            parts = [why[text.topic_id], *notes, relevance, *known]
             hits.append(Hit(text, float(self.scores[at]), "; ".join(parts)))
         return hits
 
-    def _aligned(self, authors: Sequence[str]) -> list[list[str]]:
-        """Return what to say of each author's alignment."""
+    def _alignment_reasons(self, texts: Sequence[Text]) -> list[list[str]]:
         if self.align is None:
-            return [[] for _ in authors]
-        names = tuple(sorted(set(authors)))
-        alignment = self.align(names)
-        weighed = factors(alignment.score, self.weighs)
-        says = [f"x {factor:.2f}" if self.weighs else "not weighed" for factor in weighed]
-        places = [names.index(author) for author in authors]
-        return [[f"{alignment.reason(at)}, {says[at]}"] for at in places]
+            return [[] for _ in texts]
+        names = tuple(sorted({text.user_id for text in texts}))
+        alignment, weight = self.align(names), self.request.weights.alignment
+        return [[alignment.reason(names.index(text.user_id), weight)] for text in texts]
+
+
+def _windows(tiers: Sequence[Places], k: int) -> Iterator[Places]:
+    for tier in tiers:
+        # Never beyond the better half: the best and the worst of a ranking must not mix.
+        width = max(k, min(DIVERSIFIED, len(tier) // 2))
+        for begin in range(0, len(tier), width):
+            yield tier[begin : begin + width]
 
 
 def rank(
-    pool: Pool,
-    candidates: Candidates | None,
-    unseen: Unseen,
-    query: Vectors,
-    words: str,
-    users: Users | None,
-    topics: Topics,
-    about: Sequence[str],
-    weights: Weights,
+    request: SearchRequest, pool: Pool, candidates: Candidates | None, align: Align | None
 ) -> RankedPool:
-    """Rank a pool for a requester.
+    """Rank a pool for a request.
 
     Args:
-        pool: The candidates.
+        request: Who asks, and what.
+        pool: The texts.
         candidates: Their ranks in the whole topic, where the pool holds the best of it only; None:
             the pool is all there is.
-        unseen: Who asks, and what is left out for this request.
-        query: Unit topic vector of the request.
-        words: The request's words.
-        users: Whose alignment with the requester weighs; None: nobody's.
-        topics: All topics of the namespace.
-        about: Those that serve this request.
-        weights: What counts how much.
+        align: Returns authors' alignment with the requester; None: all count alike.
     """
-    history = unseen.history
-    places = pool.for_requester(unseen)
-    cosines = dots(pool.vectors[places], query)
+    weights = request.weights
+    places = pool.allowed(EvidenceFilter(request))
+    cosines = dots(pool.vectors[places], request.query)
     if candidates is None:
-        word_ranks = ranks(bm25(terms_of(words), *pool.terms_at(places)))
+        word_ranks = ranks(bm25(terms_of(request.words), *pool.terms_at(places)))
         vector_ranks, among = ranks(cosines), len(places)
     else:
         at = candidates.places_of(pool.text_ids(places))
@@ -306,28 +265,6 @@ def rank(
         among = candidates.among
     scores = fuse([word_ranks, vector_ranks], [weights.words, weights.topic])
     names, authors = np.unique([pool.users[place] for place in places], return_inverse=True)
-    aligned = None
-    if users is not None and len(places):
-        # Reasons and neighbours ask for the same authors.
-        aligned = cache(partial(_align, history, users, topics, about))
-        if weights.alignment:
-            weighed = factors(aligned(tuple(names.tolist())).score, weights.alignment)
-            scores = scores * weighed[authors]
-    return RankedPool(
-        pool,
-        places,
-        among,
-        word_ranks,
-        cosines,
-        scores,
-        authors,
-        aligned,
-        weights.alignment,
-        request=(history.namespace, history.user_id),
-    )
-
-
-def _align(
-    history: History, users: Users, topics: Topics, about: Sequence[str], authors: tuple[str, ...]
-) -> Alignment:
-    return align(history, authors, users, topics, about)
+    if align is not None and weights.alignment and len(places):
+        scores = scores * align(tuple(names.tolist())).factors(weights.alignment)[authors]
+    return RankedPool(request, pool, places, among, word_ranks, cosines, scores, authors, align)

@@ -1,7 +1,7 @@
-"""How the texts of a topic are ranked: BM25 and vectors, fused by reciprocal ranks.
+"""Rank documents: BM25, and fusion of rankings by reciprocal ranks.
 
-All figures come from the candidates alone. Corpus statistics over more (the whole topic, the
-full-text index) would hold the requester's own texts, and a target would show through them.
+All statistics come from the candidates alone. Those of more texts (the whole topic, a full-text
+index) would contain the requester's own texts, and a target would show through them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ Scores = NDArray[np.float64]
 
 K1, B = 1.5, 0.75
 RRF_K = 60
-NEUTRAL = 0.5
-"""Alignment of an author of whom nothing is known."""
 
 
 def bm25(query: Terms, terms: Terms, starts: Places) -> Scores:
@@ -71,11 +69,3 @@ def fuse(rankings: Sequence[NDArray[np.int64]], weights: Sequence[float]) -> Sco
     parts = [(RRF_K + 1) / (RRF_K + ranking) for ranking in rankings]
     fused: Scores = np.average(parts, axis=0, weights=weights)
     return fused
-
-
-def factors(alignment: Scores, weight: float) -> Scores:
-    """Return what authors' alignment in [0, 1] does to their texts' relevance: 1 if neutral.
-
-    1 + w·(a - ½): from x (1 - w/2) to x (1 + w/2).
-    """
-    return np.maximum(0.0, 1 + weight * (alignment - NEUTRAL))

@@ -1,9 +1,8 @@
-"""What two texts are compared by, apart from vectors: their terms, and their bare wording.
+"""Normalise texts for comparison: hashed terms, and bare bodies.
 
-Terms are 32-bit hashes (CRC-32) of folded words. They are made once, when a text is stored, so
-that BM25 over a topic is array work, and a request never splits a text. Neither stemmed nor
-stripped of stop words: a store may hold several languages, and BM25 gives common words little
-weight anyway.
+Terms are 32-bit hashes (CRC-32) of folded words. They are computed once, when a text is stored, so
+that BM25 over a topic is array work and a request never splits a text. There is no stemming and no
+stop-word list: a store may hold several languages, and BM25 gives common words little weight.
 """
 
 from __future__ import annotations

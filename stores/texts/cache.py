@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from ..retry import bounded
 from ..search.large_topics import LargeTopic
 from ..search.ranking import POOL_COLUMNS, Pool, pool_of_rows
-from ..search.request import HISTORY_COLUMNS, history_of_rows
-from ..search.threads import MANY_ROWS, beside
+from ..search.threads import MANY_ROWS, in_thread_if
 from ..types import History
+from .arrow import HISTORY_COLUMNS, history_of_rows
 from .filters import within
 from .resident import RESIDENT_TEXTS, Resident, ResidentBuilder
 from .schema import TEXTS, TOPICS, USERS
@@ -262,7 +262,7 @@ class Snapshots:
         else:
             rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
         many = len(rows) > MANY_ROWS
-        return await beside(many, history_of_rows, rows, namespace, user_id, topic_id)
+        return await in_thread_if(many, history_of_rows, rows, namespace, user_id, topic_id)
 
     async def read_users(self, namespace: str, kept: Cached[Users] | None) -> Users:
         """Read the users of a namespace."""
@@ -289,7 +289,7 @@ class Snapshots:
         """Read the shared texts of some topics."""
         namespace, topics = key
         rows = await self.on_topics(namespace, topics, POOL_COLUMNS)
-        return await beside(len(rows) > MANY_ROWS, pool_of_rows, rows)
+        return await in_thread_if(len(rows) > MANY_ROWS, pool_of_rows, rows)
 
     async def read_large_topic(
         self, key: tuple[str, str], kept: Cached[LargeTopic] | None

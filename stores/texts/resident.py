@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..types import Vectors
-from .arrow import Places, starts_of
+from .arrow import Places, matrix, starts_of
 
 RESIDENT_TEXTS = 1_500_000
 """Texts up to which a namespace is kept in memory whole (about 2 KB each)."""
@@ -96,8 +96,7 @@ class _Part:
     def style(self) -> NDArray[np.floating]:
         """Style vectors, shape (texts, dimension); a view."""
         column = self.rows.column("style")
-        flat: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy()
-        return flat.reshape(len(self), -1)
+        return matrix(column, column.type.list_size)
 
     @cached_property
     def _by_id(self) -> tuple[NDArray[np.bytes_], Places]:
@@ -123,6 +122,11 @@ class Resident:
     """
 
     parts: tuple[_Part, ...] = ()
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> Resident:
+        """Return texts that were read from the table, as they are."""
+        return cls((_Part(rows.combine_chunks()),))
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -175,7 +179,7 @@ class Resident:
         columns: Sequence[str],
         *,
         on_topic: bool,
-        each: int,
+        each: int | None,
     ) -> pa.Table:
         """Return the rows of some users' shared texts with the highest dot products.
 
@@ -186,7 +190,7 @@ class Resident:
             topic_id: A topic whose texts are left out; None: none is.
             columns: Of the rows, `text_id` among them.
             on_topic: Whether the topic's texts are the only ones instead.
-            each: Texts of each user in a part at most.
+            each: Texts of each user in a part at most; None: all.
         """
         users, directions = list(wanted), np.array(list(wanted.values()))
         tables, owners, products = [], [], []
@@ -202,7 +206,9 @@ class Resident:
             scores = np.einsum("ij,ij->i", part.style[at].astype(np.float32), directions[whose])
             order = np.lexsort((-scores, whose))
             # `whose` ascends as it is, so an owner's first row tells how far each is from it.
-            first = order[np.arange(len(order)) - np.searchsorted(whose, whose) < each]
+            first = order
+            if each is not None:
+                first = order[np.arange(len(order)) - np.searchsorted(whose, whose) < each]
             tables.append(part.rows.select(list(columns)).take(at[first]))
             owners.append(whose[first])
             products.append(scores[first])

@@ -1,12 +1,10 @@
-"""The one store of texts: open, add, look back, search across users, forget.
+"""The store of texts: open, add, read a user's history, search across users, forget.
 
 Example:
     async with TextStore.open("./store", style_encoder=style, topic_encoder=topic) as store:
         await store.add(texts)
         history = await store.history("default", "ann", topic_id="kettle")
-        found = await store.search_by_style(history, query, topic_id="kettle", k=4)
-
-What a request reads of a store: the requester's own history, and evidence of others.
+        found = await store.search_by_style(SearchRequest(history, query, topic_id="kettle"))
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidQuery
-from ..search import preference as preference_search
-from ..search import style as style_search
 from ..search.length_bias import LengthAxis
-from ..search.request import ALIGNED, Choice
+from ..search.preference import search_by_preference
+from ..search.request import SearchRequest
+from ..search.style import search_by_style
 from ..types import (
     Added,
     Compacted,
@@ -85,89 +83,42 @@ class StoreReader:
     async def _snapshots_for(self, history: History) -> Snapshots:
         return self._cache.at(history.version) if history.version else await self._cache.latest()
 
-    async def search_by_style(
-        self,
-        history: History,
-        query: Vectors,
-        *,
-        topic_id: str | None,
-        k: int,
-        choice: Choice = ALIGNED,
-        request_text: str = "",
-        exact: bool = False,
-    ) -> Found:
+    async def search_by_style(self, request: SearchRequest) -> Found:
         """Find users who write alike, and one telling text of each.
 
-        Candidates are other users with a shared text that is not on the topic. A hit's score
-        is its author's cosine to the query with the length left out, shrunk where the author has
-        few texts (`length_axis`, `reliability`).
+        Candidates are other users with a shared text that is not on the topic. A hit's score is its
+        author's cosine to the query without the length direction, shrunk where the author has few
+        texts.
 
         Args:
-            history: The requester, never found.
-            query: Unit style vector, shape (style dimension,).
-            topic_id: A topic whose texts are left out; None or "": none is.
-            k: How many users, one text each.
-            choice: Whose texts; those of the nearest users, or those of a control.
-            request_text: The request's own text, where it has one: its near-copies are left out.
-            exact: Look at all users in full, however many there are: to measure what is missed.
+            request: With a unit style vector as query.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
-        _check_query(query, self._style_encoder, k)
-        snapshots = await self._snapshots_for(history)
-        return await style_search.search_by_style(
-            snapshots, history, query, topic_id, k, choice, request_text, self._length, exact
-        )
+        _check_query(request, self._style_encoder)
+        snapshots = await self._snapshots_for(request.history)
+        return await search_by_style(snapshots, request, self._length)
 
-    async def search_by_preference(
-        self,
-        history: History,
-        query: Vectors,
-        query_text: str,
-        *,
-        topic_id: str | None,
-        k: int,
-        choice: Choice = ALIGNED,
-        request_text: str = "",
-        exact: bool = False,
-    ) -> Found:
+    async def search_by_preference(self, request: SearchRequest) -> Found:
         """Find what aligned people wrote on the topic.
 
-        Texts of others on the topic, ranked by BM25 and topic vectors (reciprocal rank fusion),
-        taken so that they do not say one thing (`apart`). An author's alignment with the requester
-        is told, and weighs where `choice.weights` says so. The best text of each author comes
-        first, second ones only fill up to k. A hit's score is in (0, 1], 1 for a text that is
-        first in both rankings, times what alignment makes of it. Without a topic, or with one that
-        nobody else wrote on, the nearest topics' texts serve.
+        Texts of others on the topic, ranked by BM25 and topic vectors (reciprocal rank fusion) and
+        diversified (maximal marginal relevance). An author's alignment with the requester is
+        reported, and weighs where the request's weights say so. The best text of each author comes
+        first, second ones only fill up to k. A hit's score is in (0, 1], 1 for a text that is first
+        in both rankings, times the factor of alignment. Without a topic, or with one that nobody
+        else wrote on, the texts of the nearest topics are searched.
 
         Args:
-            history: The requester, whose own texts weigh in nowhere.
-            query: Unit topic vector, shape (topic dimension,).
-            query_text: The request's words, for BM25.
-            topic_id: What the request is about; None or "" where that is not known.
-            k: How many texts.
-            choice: Whose texts; those that rank highest, or those of a control.
-            request_text: The request's own text, where it has one: its near-copies are left out.
-            exact: Read and rank all of the topic, however large it is: to measure what the fast
-                way misses.
+            request: With a unit topic vector as query.
 
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
-        _check_query(query, self._topic_encoder, k)
-        snapshots = await self._snapshots_for(history)
-        return await preference_search.search_by_preference(
-            snapshots,
-            history,
-            query,
-            query_text,
-            topic_id,
-            k,
-            choice,
-            request_text,
-            exact,
-        )
+        _check_query(request, self._topic_encoder)
+        snapshots = await self._snapshots_for(request.history)
+        return await search_by_preference(snapshots, request)
 
     async def shared_texts(self, namespace: str) -> list[Text]:
         """Return all texts of a tenant that may serve others, in no order; all are in memory then.
@@ -198,11 +149,12 @@ class StoreReader:
         self._cache.use_graph(forms)
 
 
-def _check_query(query: Vectors, encoder: Encoder, k: int) -> None:
-    if query.shape != (encoder.dimension,) or k < 1:
+def _check_query(request: SearchRequest, encoder: Encoder) -> None:
+    shape, k = request.query.shape, request.k
+    if shape != (encoder.dimension,) or k < 1:
         raise InvalidQuery(
-            f"expected a query of shape ({encoder.dimension},) and k >= 1, got shape "
-            f"{query.shape} and k = {k}: embed one text with {encoder.version!r} and take its row"
+            f"expected a query of shape ({encoder.dimension},) and k >= 1, got shape {shape} and "
+            f"k = {k}: embed one text with {encoder.version!r} and take its row"
         )
 
 

@@ -12,9 +12,9 @@ from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, loop_of, parts_of, run
 from patlm.nodes.errors import RequestError
-from patlm.nodes.node import Turn, as_node
+from patlm.nodes.node import Turn
 from patlm.nodes.prompts import ReasonerText
-from patlm.nodes.reason import TRAJECTORIES, Trajectory, build_reason
+from patlm.nodes.reason import TRAJECTORIES, Trajectory
 from patlm.nodes.state import Result
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Found, Text
@@ -257,23 +257,17 @@ FACTS = ReasonerText(
 
 
 def facts_trajectory() -> Trajectory:
-    def build_retrieve(provide: Any) -> Any:
-        async def work(turn: Turn) -> tuple[dict[str, Any], dict[str, Any]]:
-            pieces = [
-                {
-                    "text_id": "9", "user_id": "zoe", "topic_id": "t", "title": "", "score": 1.0,
-                    "body": f"Fact {turn.iteration}.", "strategy": "s", "reason": "r",
-                }
-            ]  # fmt: skip
-            return {"evidence": {"facts": pieces}, "confidence": {"facts": 1.0}}, {
-                "evidence": pieces
+    async def retrieve(turn: Turn) -> tuple[dict[str, Any], dict[str, Any]]:
+        pieces = [
+            {
+                "text_id": "9", "user_id": "zoe", "topic_id": "t", "title": "", "score": 1.0,
+                "body": f"Fact {turn.iteration}.", "strategy": "s", "reason": "r",
             }
+        ]  # fmt: skip
+        update = {"evidence": {"facts": pieces}, "confidence": {"facts": 1.0}}
+        return update, {"evidence": pieces}
 
-        return as_node("facts-retrieve", provide, work)
-
-    return Trajectory(
-        "facts", FACTS, build_retrieve, lambda provide, words: build_reason(provide, "facts", words)
-    )
+    return Trajectory("facts", FACTS, retrieve)
 
 
 async def test_a_third_trajectory_joins_and_the_loop_goes_back_to_all() -> None:

@@ -57,4 +57,4 @@ async def test_a_draft_is_no_text_of_the_request(model: ScriptedChat) -> None:
     request = {"user_id": "ana", "task": "short", "text": "We stayed."}
     await retrieve(turn_of(parts, request, iteration=2, state=draft))
     (asked,) = store.asked_of("preference")
-    assert (asked["words"], asked["request_text"]) == ("We stayed.\nWaves all night.", "We stayed.")
+    assert (asked["words"], asked["text"]) == ("We stayed.\nWaves all night.", "We stayed.")

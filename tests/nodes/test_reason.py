@@ -8,7 +8,7 @@ import pytest
 from fakes import ScriptedChat
 from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
 from patlm.nodes.prompts import REASONERS
-from patlm.nodes.reason import read_summary, summarise
+from patlm.nodes.reason import TRAJECTORIES, read_summary, summarise
 from patlm.nodes.state import Request
 from patlm.nodes.trace import evidence_of_hits
 
@@ -35,7 +35,8 @@ async def summary_of(
 ) -> tuple[str | None, dict[str, Any]]:
     parts = parts_of(model, least_confidence={"style": 0.1, "preference": 0.1})
     turn = turn_of(parts, iteration=iteration, state=state_of(**state))
-    return await summarise(turn, name, REASONERS, reads_own=name == "style")
+    (trajectory,) = (each for each in TRAJECTORIES if each.name == name)
+    return await summarise(turn, trajectory, REASONERS)
 
 
 @pytest.mark.parametrize(

@@ -118,4 +118,4 @@ async def test_the_requests_own_text_is_handed_on(
 ) -> None:
     store = GivenRetrieval()
     await retrieve(turn_of(parts_of(model, store), request_))
-    assert [asked["request_text"] for asked in store.asked_of("style")] == [text]
+    assert [asked["text"] for asked in store.asked_of("style")] == [text]

@@ -14,7 +14,7 @@ from patlm.nodes.dependencies import ChatRole, Parts
 from patlm.nodes.node import Turn
 from patlm.nodes.state import Request, RunContext
 from patlm.stores.episodes.schema import Episode
-from patlm.stores.search.request import Choice
+from patlm.stores.search.request import SearchRequest
 from patlm.stores.types import Found, History, Hit, Neighbour, Text, Vectors
 from store_fixtures import style_encoder, topic_encoder
 
@@ -71,48 +71,12 @@ class GivenRetrieval:
         style, topic = style_encoder().encode(bodies), topic_encoder().encode(bodies)
         return History(namespace, user_id, self.own, style, topic, {}, frozenset())
 
-    async def search_by_style(
-        self,
-        history: History,
-        query: Vectors,
-        *,
-        topic_id: str | None,
-        k: int,
-        choice: Choice,
-        request_text: str,
-    ) -> Found:
-        await self._note(
-            "style",
-            history=history,
-            query=query,
-            topic_id=topic_id,
-            k=k,
-            choice=choice,
-            request_text=request_text,
-        )
+    async def search_by_style(self, request: SearchRequest) -> Found:
+        await self._note("style", **vars(request))
         return self.style
 
-    async def search_by_preference(
-        self,
-        history: History,
-        query: Vectors,
-        query_text: str,
-        *,
-        topic_id: str | None,
-        k: int,
-        choice: Choice,
-        request_text: str,
-    ) -> Found:
-        await self._note(
-            "preference",
-            history=history,
-            query=query,
-            words=query_text,
-            topic_id=topic_id,
-            k=k,
-            choice=choice,
-            request_text=request_text,
-        )
+    async def search_by_preference(self, request: SearchRequest) -> Found:
+        await self._note("preference", **vars(request))
         return self.preference
 
 

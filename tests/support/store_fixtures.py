@@ -8,11 +8,12 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from patlm.graph.encoders import Encoders
 from patlm.stores import EncoderMismatch, Found, Text, TextStore, Vectors
-from patlm.stores.search.request import ALIGNED, Choice
+from patlm.stores.search.request import SearchRequest
 
 
 def hashed_vector(tokens: Sequence[str], dimension: int) -> Vectors:
@@ -95,11 +96,11 @@ async def by_style(
     words: str,
     topic: str | None,
     k: int = 4,
-    choice: Choice = ALIGNED,
+    **more: Any,
 ) -> Found:
     history = await store.history("default", user, topic_id=topic)
     query = STYLE.encode([words])[0]
-    return await store.search_by_style(history, query, topic_id=topic, k=k, choice=choice)
+    return await store.search_by_style(SearchRequest(history, query, words, topic, k, **more))
 
 
 async def by_preference(
@@ -108,13 +109,11 @@ async def by_preference(
     words: str,
     topic: str | None,
     k: int = 4,
-    choice: Choice = ALIGNED,
+    **more: Any,
 ) -> Found:
     history = await store.history("default", user, topic_id=topic)
     query = TOPIC.encode([words])[0]
-    return await store.search_by_preference(
-        history, query, words, topic_id=topic, k=k, choice=choice
-    )
+    return await store.search_by_preference(SearchRequest(history, query, words, topic, k, **more))
 
 
 def write_until_refused(uri: Path, kept: Path) -> None:

@@ -25,14 +25,14 @@ from tenacity import wait_exponential
 
 from ...evaluation.arms.reasoners import extractive_summary
 from ...graph.builder import is_transient
-from ...nodes.dependencies import Parts, ProvideParts
+from ...nodes.dependencies import Parts
 from ...nodes.errors import ModelCallError
 from ...nodes.integrate import write_draft
 from ...nodes.model_call import call_model
-from ...nodes.node import Node, Turn, as_node
+from ...nodes.node import Turn
 from ...nodes.prompts import REASONERS, Prompt, ReasonerText
-from ...nodes.reason import TRAJECTORIES, Trajectory, reading, summarise
-from ...nodes.state import Request, RunContext, Update
+from ...nodes.reason import TRAJECTORIES, Summarised, Trajectory, reading, summarise
+from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import EXTRACTIVE
 from ...stores.retry import with_retries
 
@@ -54,8 +54,6 @@ CANDIDATES = "candidates"
 
 Call = dict[str, Any]
 """Record of a call from `nodes.model_call`; a failed one has `error` and no text."""
-
-Reason = Callable[[Turn, str, Mapping[str, ReasonerText]], Awaitable[tuple[str | None, Any]]]
 
 
 @dataclass(frozen=True)
@@ -85,15 +83,15 @@ def drawing_trajectories(drawing: Drawing) -> tuple[Trajectory, ...]:
     """
 
     async def reason(
-        turn: Turn, name: str, words: Mapping[str, ReasonerText]
-    ) -> tuple[str | None, Any]:
-        served = summarise(turn, name, words, reads_own=_reads_own(name))
-        if name not in drawing.sides or turn.iteration != drawing.iteration:
+        turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+    ) -> Summarised:
+        served = summarise(turn, trajectory, words)
+        if trajectory.name not in drawing.sides or turn.iteration != drawing.iteration:
             return await served
-        (summary, entry), candidates = await _both(served, _draw(turn, name, words, drawing))
+        (summary, entry), candidates = await _both(served, _draw(turn, trajectory, words, drawing))
         return summary, {**entry, CANDIDATES: candidates}
 
-    return tuple(_with_reasoner(trajectory, reason) for trajectory in TRAJECTORIES)
+    return tuple(replace(trajectory, reason=reason) for trajectory in TRAJECTORIES)
 
 
 def extractive_trajectories() -> tuple[Trajectory, ...]:
@@ -103,28 +101,29 @@ def extractive_trajectories() -> tuple[Trajectory, ...]:
     """
 
     async def reason(
-        turn: Turn, name: str, words: Mapping[str, ReasonerText]
-    ) -> tuple[str | None, Any]:
-        read = reading(turn, name, words, reads_own=_reads_own(name))
-        made = _extract(turn, name, read.prompt)
+        turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
+    ) -> Summarised:
+        read = reading(turn, trajectory, words)
+        made = _extract(turn, trajectory, read.prompt)
         entry = {"warnings": read.warnings, **({} if made is None else {"call": made})}
         return None if made is None else made["text"], entry
 
-    return tuple(_with_reasoner(trajectory, reason) for trajectory in TRAJECTORIES)
+    return tuple(replace(trajectory, reason=reason) for trajectory in TRAJECTORIES)
 
 
 async def _draw(
-    turn: Turn, name: str, words: Mapping[str, ReasonerText], drawing: Drawing
+    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText], drawing: Drawing
 ) -> list[Call]:
     """Return the candidates of a side; none where it abstains without a call."""
-    prompt = reading(turn, name, words, reads_own=_reads_own(name)).prompt
+    name = trajectory.name
+    prompt = reading(turn, trajectory, words).prompt
     if prompt is None:
         return []
     drawn = [
         _draw_one(turn, name, prompt, drawing, drawing.seed_of(name, number))
         for number in range(drawing.number)
     ]
-    made = await asyncio.to_thread(_extract, turn, name, prompt)
+    made = await asyncio.to_thread(_extract, turn, trajectory, prompt)
     return [*await asyncio.gather(*drawn), *([] if made is None else [made])]
 
 
@@ -143,12 +142,12 @@ async def _draw_one(turn: Turn, name: str, prompt: Prompt, drawing: Drawing, see
     return {**call, "trainable": True}
 
 
-def _extract(turn: Turn, name: str, prompt: Prompt | None) -> Call | None:
-    summary = extractive_summary(turn, name)
+def _extract(turn: Turn, trajectory: Trajectory, prompt: Prompt | None) -> Call | None:
+    summary = extractive_summary(turn, trajectory)
     if prompt is None or summary is None:
         return None
     return {
-        "role": name,
+        "role": trajectory.name,
         "model": EXTRACTIVE,
         "messages": [{"role": who, "content": content} for who, content in prompt.messages],
         "text": summary,
@@ -162,23 +161,6 @@ async def _both(served: Awaitable[Any], drawn: Awaitable[Any]) -> tuple[Any, Any
         if isinstance(each, BaseException):
             raise each
     return found[0], found[1]
-
-
-def _with_reasoner(trajectory: Trajectory, reason: Reason) -> Trajectory:
-    name = trajectory.name
-
-    def build(provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS) -> Node:
-        async def work(turn: Turn) -> tuple[Update, dict[str, Any]]:
-            summary, entry = await reason(turn, name, words)
-            return {"summaries": {name: summary}}, {"summary": summary, **entry}
-
-        return as_node(f"{name}-reason", provide, work)
-
-    return replace(trajectory, build_reason=build)
-
-
-def _reads_own(name: str) -> bool:
-    return name == "style"
 
 
 Draft = tuple[str, dict[str, Any]]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from patlm.stores import History, Text
-from patlm.stores.search.alignment import align, requester_embedding
+from patlm.stores.search.alignment import Alignment, align, requester_embedding
 from patlm.stores.texts.schema import seen_schemas
 from patlm.stores.texts.topics import Topics, count_topics, rows_of_topics, topics_of_rows
 from patlm.stores.texts.users import Users, count_users, rows_of_users, users_of_rows
@@ -86,10 +86,19 @@ def test_alignment_by_hand() -> None:
     assert near.rated.tolist() == [1, 0, 0, 1, 0]
     # The mean of what is known, neutral where nothing is.
     assert near.score == pytest.approx([0.875, 0.0, 0.5, math.sqrt(0.5) / 2, 0.5])
-    assert near.reason(0) == (
-        "aligned 0.88 (interests cosine 1.00, ratings agree 0.75 on 1 shared topic)"
+    assert near.reason(0, 1.0) == (
+        "aligned 0.88 (interests cosine 1.00, ratings agree 0.75 on 1 shared topic), x 1.38"
     )
-    assert near.reason(2) == "aligned 0.50 (nothing else known of the author)"
+    assert near.reason(2, 0.0) == "aligned 0.50 (nothing else known of the author), not weighed"
+
+
+def test_a_neutral_alignment_changes_nothing() -> None:
+    none = np.full(3, np.nan)
+    alignment = Alignment(np.array([0.0, 0.5, 1.0]), none, none, np.zeros(3, np.int64))
+    assert alignment.factors(1.0) == pytest.approx([0.5, 1.0, 1.5])
+    assert alignment.factors(0.2) == pytest.approx([0.9, 1.0, 1.1])
+    assert alignment.factors(0.0) == pytest.approx([1.0, 1.0, 1.0])
+    assert alignment.factors(4.0) == pytest.approx([0.0, 1.0, 3.0])  # never negative
 
 
 def test_nearest_topics_leave_the_requester_out() -> None:

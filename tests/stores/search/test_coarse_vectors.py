@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from patlm.stores.search import rotated_vectors as coarse_vectors
-from patlm.stores.search.authors import HEAD, BestFirst
 from patlm.stores.search.rotated_vectors import CoarseVectors
+from patlm.stores.search.selection import SORTED_AT_FIRST, best_first
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -36,10 +36,7 @@ def test_few_vectors_are_all_exact() -> None:
 @pytest.mark.parametrize("values", [3, 1_000_000])
 def test_rows_come_best_first_and_equal_ones_in_their_order(values: int) -> None:
     rng = np.random.default_rng(2)
-    rows = np.sort(rng.choice(50_000, 4 * HEAD, replace=False))
+    rows = np.sort(rng.choice(50_000, 4 * SORTED_AT_FIRST, replace=False))
     scores = rng.integers(values, size=len(rows)).astype(np.float32)
     whole = rows[np.argsort(-scores, kind="stable")]
-    order = BestFirst(rows, scores)
-    for begin, end in ((0, 5), (5, 20), (20, HEAD + 30), (HEAD, 5 * HEAD), (0, 3)):
-        np.testing.assert_array_equal(order.between(begin, end), whole[begin:end])
-    assert len(order) == len(rows)
+    assert list(best_first(rows, scores)) == whole.tolist()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from patlm.stores.search.authors import Told, without_copies
 from patlm.stores.search.duplicates import (
     COPIED,
     LEAST_SHARED,
-    Unseen,
+    EvidenceFilter,
     copies_among,
     copies_of,
     shingles_of,
 )
+from patlm.stores.search.request import SearchRequest
+from patlm.stores.search.selection import without_copies
 from patlm.stores.search.words import bare, terms_of
 from patlm.stores.types import History, Hit
 from store_fixtures import text
@@ -89,10 +90,10 @@ def test_equal_short_texts_say_the_same() -> None:
 
 def test_the_first_of_near_copies_stays() -> None:
     hits = [
-        Told(Hit(text(user, "tea", body), 1.0, ""), terms_of(body))
+        (Hit(text(user, "tea", body), 1.0, ""), terms_of(body))
         for user, body in (("a", ASKED), ("b", "Bad."), ("c", ASKED + "."), ("d", " bad. "))
     ]
-    assert [told.hit.text.user_id for told in without_copies(hits)] == ["a", "b"]
+    assert [hit.text.user_id for hit, _ in without_copies(hits)] == ["a", "b"]
     assert without_copies([]) == []
 
 
@@ -101,5 +102,10 @@ def test_a_request_hides_own_texts_targets_and_its_own_text() -> None:
     history = History("default", "ann", (), none, none, {}, frozenset({"my target."}))
     users = ("ann", "bob", "cat", "dan")
     bodies = ("mine.", "my target.", "so so.", "fine.")
-    assert Unseen(history).shown(users, bodies).tolist() == [False, False, True, True]
-    assert Unseen(history, "So  SO.").shown(users, bodies).tolist() == [False, False, False, True]
+
+    def allowed(asked: str) -> list[bool]:
+        evidence = EvidenceFilter(SearchRequest(history, none[:, 0], text=asked))
+        return evidence.allowed(users, bodies, lambda: corpus(*bodies)).tolist()
+
+    assert allowed("") == [False, False, True, True]
+    assert allowed("So  SO.") == [False, False, False, True]

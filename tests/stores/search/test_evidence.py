@@ -3,13 +3,14 @@ scores that neither length nor a single lucky text decides."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from patlm.stores import Found, Text, TextStore
 from patlm.stores.search.length_bias import cut, measure_length_axis
-from patlm.stores.search.request import TAKES, Choice, Take, Weights
+from patlm.stores.search.request import SELECTIONS, SearchRequest, Selection, Weights
 from store_fixtures import STYLE, TOPIC, text
 
 ASKED = (
@@ -20,14 +21,14 @@ COPIES = [ASKED.lower(), f"I agree: {ASKED} Mine whistles, too.", " ".join(ASKED
 
 
 async def both(
-    store: TextStore, user: str, words: str, topic: str, choice: Choice, request_text: str, k: int
+    store: TextStore, user: str, words: str, topic: str, k: int, **more: object
 ) -> tuple[Found, Found]:
     history = await store.history("default", user, topic_id=topic)
     style, about = STYLE.encode([words])[0], TOPIC.encode([words])[0]
-    given = {"topic_id": topic, "k": k, "choice": choice, "request_text": request_text}
+    request = SearchRequest(history, style, words, topic, k, **more)  # type: ignore[arg-type]
     return (
-        await store.search_by_style(history, style, **given),  # type: ignore[arg-type]
-        await store.search_by_preference(history, about, words, **given),  # type: ignore[arg-type]
+        await store.search_by_style(request),
+        await store.search_by_preference(replace(request, query=about)),
     )
 
 
@@ -36,8 +37,10 @@ def bodies(found: Found) -> set[str]:
 
 
 @pytest.mark.usefixtures("read_from")
-@pytest.mark.parametrize("take", TAKES)
-async def test_the_requests_own_text_never_comes_back(store: TextStore, take: Take) -> None:
+@pytest.mark.parametrize("selection", SELECTIONS)
+async def test_the_requests_own_text_never_comes_back(
+    store: TextStore, selection: Selection
+) -> None:
     thieves = [
         text(f"thief{n}", topic, body)
         for n, body in enumerate(COPIES)
@@ -49,24 +52,24 @@ async def test_the_requests_own_text_never_comes_back(store: TextStore, take: Ta
         for topic in ("kettle", "pot")
     ]
     await store.add([*thieves, *honest])
-    for found in await both(store, "ann", ASKED, "kettle", Choice(take), ASKED, 20):
+    for found in await both(store, "ann", ASKED, "kettle", 20, selection=selection, text=ASKED):
         assert found.hits and not bodies(found) & set(COPIES)
         assert all(hit.text.user_id.startswith("user") for hit in found.hits)
     # With the words alone, as when they are a draft, they may.
-    seen = await both(store, "ann", ASKED, "kettle", Choice(take), "", 20)
+    seen = await both(store, "ann", ASKED, "kettle", 20, selection=selection)
     assert all(bodies(found) & set(COPIES) for found in seen)
 
 
 @pytest.mark.usefixtures("read_from")
-@pytest.mark.parametrize("take", TAKES)
-async def test_near_copies_are_evidence_once(store: TextStore, take: Take) -> None:
+@pytest.mark.parametrize("selection", SELECTIONS)
+async def test_near_copies_are_evidence_once(store: TextStore, selection: Selection) -> None:
     crowd = [
         text(f"user{n}", topic, body)
         for n, body in enumerate([*COPIES, "Plain.", "Fine, and cheap!", "plain."])
         for topic in ("kettle", "pot")
     ]
     await store.add(crowd)
-    for found in await both(store, "ann", "kettle", "kettle", Choice(take), "", 20):
+    for found in await both(store, "ann", "kettle", "kettle", 20, selection=selection):
         taken = [hit.text.body for hit in found.hits]
         assert sum(body in COPIES for body in taken) == 1
         assert sum(body.lower() == "plain." for body in taken) == 1
@@ -79,14 +82,16 @@ async def test_pieces_that_say_one_thing_make_room(store: TextStore) -> None:
     await store.add([*alike, other, *(text(f"c{n}", "tea", f"no {n}") for n in range(12))])
     query, history = TOPIC.encode(["warm calm tea"])[0], await store.history("default", "ann")
 
-    async def taken(apart: float) -> list[str]:
+    async def taken(diversity: float) -> list[str]:
         found = await store.search_by_preference(
-            history,
-            query,
-            "warm calm tea",
-            topic_id="tea",
-            k=3,
-            choice=Choice(weights=Weights(apart=apart)),
+            SearchRequest(
+                history,
+                query,
+                "warm calm tea",
+                topic_id="tea",
+                k=3,
+                weights=Weights(diversity=diversity),
+            )
         )
         scores = [hit.score for hit in found.hits]
         assert scores == sorted(scores, reverse=True)
@@ -100,11 +105,10 @@ async def test_of_two_at_one_cosine_the_one_with_more_texts_is_nearer(store: Tex
     signs, words = "So; it is: well - fine.", ("good", "nice", "cool", "calm", "warm")
     often = [text("often", f"t{n}", signs.replace("fine", word)) for n, word in enumerate(words)]
     await store.add([text("once", "tea", signs), *often])
-    found, _ = await both(store, "ann", signs, "rum", Choice(), "", 2)
+    found, _ = await both(store, "ann", signs, "rum", 2)
     assert [hit.text.user_id for hit in found.hits] == ["often", "once"]
     assert found.hits[0].score > 1.2 * found.hits[1].score
-    unshrunk = Choice(weights=Weights(half=0.0))
-    found, _ = await both(store, "ann", signs, "rum", unshrunk, "", 2)
+    found, _ = await both(store, "ann", signs, "rum", 2, weights=Weights(shrinkage=0.0))
     assert found.hits[0].score == pytest.approx(found.hits[1].score)
 
 
@@ -141,8 +145,10 @@ async def test_length_does_not_pass_for_style(tmp_path: Path) -> None:
         (query,) = LoudAndLong().encode(["yes! yes!"])  # loud and short
 
         async def nearest(length: float) -> str:
-            choice = Choice(weights=Weights(length=length))
-            found = await store.search_by_style(history, query, topic_id=None, k=1, choice=choice)
+            weights = Weights(length=length)
+            found = await store.search_by_style(
+                SearchRequest(history, query, topic_id=None, k=1, weights=weights)
+            )
             return found.hits[0].text.user_id
 
         assert (await nearest(0.0), await nearest(1.0)) == ("quiet", "loud")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from patlm.stores.search.scores import bm25, factors, fuse, ranks
+from patlm.stores.search.scores import bm25, fuse, ranks
 from patlm.stores.search.words import bare, terms_of
 
 
@@ -52,14 +52,6 @@ def test_fusion_is_one_for_the_first_in_both() -> None:
     assert fuse([first, second], [1, 1]) == pytest.approx([1.0, (1 + 61 / 62) / 2])
     assert fuse([first, second], [1, 3]) == pytest.approx([1.0, (1 + 3 * 61 / 62) / 4])
     assert fuse([first, second], [0, 1]) == pytest.approx([1.0, 61 / 62])
-
-
-def test_a_neutral_alignment_changes_nothing() -> None:
-    alignment = np.array([0.0, 0.5, 1.0])
-    assert factors(alignment, 1.0) == pytest.approx([0.5, 1.0, 1.5])
-    assert factors(alignment, 0.2) == pytest.approx([0.9, 1.0, 1.1])
-    assert factors(alignment, 0.0) == pytest.approx([1.0, 1.0, 1.0])
-    assert factors(alignment, 4.0) == pytest.approx([0.0, 1.0, 3.0])  # never below none
 
 
 def test_terms_know_no_case_and_no_accents() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from patlm.stores import Found, TextStore
-from patlm.stores.search.request import Choice, Take
+from patlm.stores.search.request import Selection
 from store_fixtures import TEXTS, by_preference, by_style, text
 
 pytestmark = pytest.mark.usefixtures("read_from")
@@ -25,10 +25,10 @@ CROWD = [
 Search = Callable[..., Awaitable[Found]]
 
 
-async def search_crowd(store: TextStore, by: Search, take: Take, seed: int = 0) -> Found:
+async def search_crowd(store: TextStore, by: Search, selection: Selection, seed: int = 0) -> Found:
     await store.add([*TEXTS, *CROWD])
-    choice = Choice(take, seed)
-    return await by(store, "ann", "Is it fine? Word by word?", "tea", k=4, choice=choice)
+    words = "Is it fine? Word by word?"
+    return await by(store, "ann", words, "tea", selection=selection, seed=seed)
 
 
 def users(found: Found) -> list[str]:
@@ -92,18 +92,19 @@ async def test_texts_of_anybody_on_other_topics(store: TextStore, by: Search) ->
 
 
 @both
-@pytest.mark.parametrize("take", ["random", "anti_aligned", "same_topic", "random_topic"])
-async def test_controls_never_show_the_target(store: TextStore, by: Search, take: Take) -> None:
+@pytest.mark.parametrize("selection", ["random", "anti_aligned", "same_topic", "random_topic"])
+async def test_controls_never_show_the_target(
+    store: TextStore, by: Search, selection: Selection
+) -> None:
     target = text("ann", "tea", "Green tea, warm and calm.", title="Calm", rating=5.0, target=True)
     copies = [text(f"thief{n}", topic, target.body) for n in range(3) for topic in ("tea", "rum")]
     await store.add([target, *copies, text("bob", "tea", "Tea!!!"), text("bob", "rum", "Rum!!!")])
-    found = await by(store, "ann", "calm", "tea", k=4, choice=Choice(take))
+    found = await by(store, "ann", "calm", "tea", selection=selection)
     assert users(found) == ["bob"]
 
 
 @both
 async def test_where_nobody_else_is_nothing_is_found(store: TextStore, by: Search) -> None:
     await store.add([text("ann", "tea", "Only mine.")])
-    for take in ("random", "anti_aligned", "same_topic", "random_topic"):
-        choice = Choice(take)  # type: ignore[arg-type]
-        assert (await by(store, "ann", "x", "tea", choice=choice)).hits == ()
+    for selection in ("random", "anti_aligned", "same_topic", "random_topic"):
+        assert (await by(store, "ann", "x", "tea", selection=selection)).hits == ()

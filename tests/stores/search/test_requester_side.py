@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from patlm.graph.graph_artefact import GraphWeights
 from patlm.stores import Found, Text, TextStore
+from patlm.stores.search.request import SearchRequest
 from patlm.stores.search.words import bare
 from patlm.stores.texts.topics import GraphForm
 from store_fixtures import style_encoder, text, topic_encoder
@@ -50,8 +51,14 @@ async def answer(store: TextStore, request: Text) -> tuple[Found, ...]:
     for topic in (request.topic_id, None, "never seen"):
         history = await store.history(request.namespace, request.user_id, topic_id=topic)
         style = history.style.mean(axis=0) if len(history.texts) else STYLE.encode([words])[0]
-        found.append(await store.search_by_style(history, style, topic_id=topic, k=6))
-        found.append(await store.search_by_preference(history, query, words, topic_id=topic, k=6))
+        found.append(
+            await store.search_by_style(SearchRequest(history, style, topic_id=topic, k=6))
+        )
+        found.append(
+            await store.search_by_preference(
+                SearchRequest(history, query, words, topic_id=topic, k=6)
+            )
+        )
     assert request.user_id not in {hit.text.user_id for one in found for hit in one.hits}
     return tuple(found)
 
@@ -126,13 +133,15 @@ async def test_a_copy_of_the_target_is_no_evidence_for_its_author(tmp_path: Path
         for user, seen in (("ann", {"cat"}), ("dan", {"bob", "cat"})):
             history = await store.history("default", user)
             found = await store.search_by_preference(
-                history, TOPIC.encode(["lovely tea"])[0], "lovely tea", topic_id="tea", k=9
+                SearchRequest(
+                    history, TOPIC.encode(["lovely tea"])[0], "lovely tea", topic_id="tea", k=9
+                )
             )
             # Copies of each other are evidence once: of ann's and bob's, one.
             taken = [hit.text.user_id.replace("ann", "bob") for hit in found.hits]
             assert sorted(taken) == sorted(seen)
             found = await store.search_by_style(
-                history, STYLE.encode(["Lovely tea, would"])[0], topic_id="tea", k=9
+                SearchRequest(history, STYLE.encode(["Lovely tea, would"])[0], topic_id="tea", k=9)
             )
             assert {hit.text.user_id for hit in found.hits} == seen
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import Added, InvalidQuery, TextStore
-from patlm.stores.search.request import TEXTS_FOR_HALF, Choice, Weights
+from patlm.stores.search.request import TEXTS_FOR_HALF, SearchRequest, Weights
 from patlm.stores.texts.tables import Tables
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
 
@@ -99,8 +99,8 @@ async def test_preference_prefers_the_aligned(store: TextStore) -> None:
             text("friend", "tea", f"{same}!"),
         ]
     )
-    weighed = Choice(weights=Weights(alignment=1.0))
-    found = await by_preference(store, "ann", "same words", "tea", choice=weighed)
+    weights = Weights(alignment=1.0)
+    found = await by_preference(store, "ann", "same words", "tea", weights=weights)
     assert [hit.text.user_id for hit in found.hits] == ["friend", "foe"]
     assert [near.user_id for near in found.neighbours] == ["friend", "foe"]
     # Both share ann's one topic (cosine 1); ratings agree wholly and not at all.
@@ -188,12 +188,12 @@ async def test_namespaces_never_mix(store: TextStore) -> None:
         query = TOPIC.encode([f"{word} there here"])[0]
         for topic in ("tea", None):
             found = await store.search_by_preference(
-                stranger, query, "there here", topic_id=topic, k=50
+                SearchRequest(stranger, query, "there here", topic_id=topic, k=50)
             )
             assert {hit.text.namespace for hit in found.hits} == {namespace}
             assert {hit.text.body.split()[0].rstrip(".") for hit in found.hits} <= {word, "Z"}
         found = await store.search_by_style(
-            stranger, STYLE.encode(["Here."])[0], topic_id=None, k=50
+            SearchRequest(stranger, STYLE.encode(["Here."])[0], topic_id=None, k=50)
         )
         assert {hit.text.namespace for hit in found.hits} == {namespace}
     stats = await store.stats()
@@ -203,9 +203,13 @@ async def test_namespaces_never_mix(store: TextStore) -> None:
 async def test_a_query_has_a_shape(store: TextStore) -> None:
     history = await store.history("default", "ann")
     with pytest.raises(InvalidQuery, match=r"\(24,\).*\(32,\)"):
-        await store.search_by_style(history, TOPIC.encode(["x"])[0], topic_id=None, k=1)
+        await store.search_by_style(
+            SearchRequest(history, TOPIC.encode(["x"])[0], topic_id=None, k=1)
+        )
     with pytest.raises(InvalidQuery, match="k >= 1"):
-        await store.search_by_preference(history, TOPIC.encode(["x"])[0], "x", topic_id=None, k=0)
+        await store.search_by_preference(
+            SearchRequest(history, TOPIC.encode(["x"])[0], "x", topic_id=None, k=0)
+        )
 
 
 async def test_new_rows_are_found_at_once(store: TextStore) -> None:
@@ -238,7 +242,7 @@ async def test_a_large_topic_is_ranked_by_its_best(
         found = await by_preference(store, user, words, "tea")
         history = await store.history("default", user, topic_id="tea")
         exact = await store.search_by_preference(
-            history, TOPIC.encode([words])[0], words, topic_id="tea", k=4, exact=True
+            SearchRequest(history, TOPIC.encode([words])[0], words, topic_id="tea", k=4, exact=True)
         )
         assert found == exact
         assert (found.pool_size, len(found.hits)) == (40, 4)
@@ -246,7 +250,7 @@ async def test_a_large_topic_is_ranked_by_its_best(
     assert found.hits[0].text.user_id == "zed"
     # A control draws among all of them.
     monkeypatch.setattr("patlm.stores.search.preference.PICKED_TEXTS", 1)
-    control = await by_preference(store, "u01", "exquisite", "tea", choice=Choice("random", seed=1))
+    control = await by_preference(store, "u01", "exquisite", "tea", selection="random", seed=1)
     assert (len(control.hits), control.pool_size) == (4, 40)
 
 

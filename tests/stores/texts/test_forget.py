@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from lancedb.query import AsyncStandardQuery
 from patlm.stores import NotForgotten, Text, TextStore
+from patlm.stores.search.request import SearchRequest
 from patlm.stores.texts.forget import PIECE
 from store_fixtures import style_encoder, text, topic_encoder
 
@@ -119,9 +120,13 @@ async def test_searches_are_as_if_the_user_had_never_been(tmp_path: Path) -> Non
         style, topic = STYLE.encode(["a quiet Lamp."])[0], TOPIC.encode(["quiet marble lamp"])[0]
         found: list[object] = []
         for on in ("t1", None, "private"):
-            found.append(await store.search_by_style(history, style, topic_id=on, k=9))
             found.append(
-                await store.search_by_preference(history, topic, "quiet lamp", topic_id=on, k=9)
+                await store.search_by_style(SearchRequest(history, style, topic_id=on, k=9))
+            )
+            found.append(
+                await store.search_by_preference(
+                    SearchRequest(history, topic, "quiet lamp", topic_id=on, k=9)
+                )
             )
         return found
 
@@ -237,7 +242,7 @@ async def test_forgetting_beside_writers_and_readers(tmp_path: Path) -> None:
         async def read() -> None:
             for _ in range(40):
                 found = await other.search_by_preference(
-                    stranger, query, "quiet lamp", topic_id="t1", k=4
+                    SearchRequest(stranger, query, "quiet lamp", topic_id="t1", k=4)
                 )
                 assert len(found.hits) == 4
                 assert len((await other.history("default", "user1")).texts) == 10
@@ -286,7 +291,9 @@ async def test_caches_are_dropped(tmp_path: Path) -> None:
         await store.add([*CROWD[:50], *MINE])
         stranger = await store.history("default", "nobody")
         query = TOPIC.encode(["quiet lamp"])[0]
-        await store.search_by_preference(stranger, query, "lamp", topic_id="t1", k=99)
+        await store.search_by_preference(
+            SearchRequest(stranger, query, "lamp", topic_id="t1", k=99)
+        )
         assert "ann" in (await (await store._cache.latest()).pool("default", ("t1",))).users
         await store.forget("default", "ann")
         caches = [one for one in vars(store._cache).values() if hasattr(one, "_kept")]

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from patlm.stores import Text, TextStore
+from patlm.stores.search.request import SearchRequest
 from store_fixtures import STYLE, TOPIC, opened, text
 
 SEARCHES = 1_000
@@ -41,13 +42,13 @@ class Known:
             history = await store.history("default", "nobody", topic_id=wanted.topic_id)
             query = TOPIC.encode([wanted.body])[0]
             found = await store.search_by_preference(
-                history, query, wanted.body, topic_id=wanted.topic_id, k=5
+                SearchRequest(history, query, wanted.body, topic_id=wanted.topic_id, k=5)
             )
             assert wanted in [hit.text for hit in found.hits]
             query = STYLE.encode([wanted.body])[0]
             everybody = self.searches % 10 == 0
             found = await store.search_by_style(
-                history, query, topic_id=None, k=50 if everybody else 5
+                SearchRequest(history, query, topic_id=None, k=50 if everybody else 5)
             )
             assert (len(found.hits), found.pool_size) == (40 if everybody else 5, 40)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from lancedb.db import AsyncConnection
 from patlm.stores import EncoderMismatch, NoSuchStore, SchemaMismatch, Text, TextStore, Vectors
+from patlm.stores.search.request import SearchRequest
 from patlm.stores.texts import reembed
 from patlm.stores.texts.reembed import recorded_encoders, reembed_store
 from patlm.stores.texts.schema import TEXTS as TEXTS_TABLE
@@ -39,7 +40,7 @@ def opened_new(path: Path, encoder: HashedEncoder = NEW):
 async def styles_of(store: TextStore, encoder: HashedEncoder, words: str, k: int = 8) -> dict:
     history = await store.history("default", "nobody", topic_id=None)
     query = encoder.encode([words])[0]
-    found = await store.search_by_style(history, query, topic_id=None, k=k)
+    found = await store.search_by_style(SearchRequest(history, query, topic_id=None, k=k))
     return {hit.text.user_id: (hit.text.text_id, round(hit.score, 5)) for hit in found.hits}
 
 
@@ -121,7 +122,7 @@ async def test_readers_go_on_until_the_swap_and_then_get_an_error(
         store._cache.clear()
         with pytest.raises(EncoderMismatch):
             query = STYLE.encode(["Well! text 3"])[0]
-            await store.search_by_style(history, query, topic_id=None, k=3)
+            await store.search_by_style(SearchRequest(history, query, k=3))
     async with opened_new(tmp_path, encoder) as store:
         assert (await store.stats()).texts == 600
 
