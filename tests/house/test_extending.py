@@ -16,6 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding=
 RECIPES: dict[str, tuple[str, tuple[str, str]]] = {
     "A provider of models": ("models.open", ("models.open", "PROVIDERS")),
     "A file format": ("stores.datasets.tables", ("stores.datasets.formats", "FORMATS")),
+    "A strategy": ("nodes.strategies", ("nodes.strategies", "STRATEGIES")),
 }
 """The module that each recipe's entry is written in, and the registry that holds it."""
 
