@@ -1,19 +1,18 @@
-"""Errors of stores and of kept adapters, and how invalid fields are reported.
+"""Errors of text stores and of the adapter registry, and reports of invalid fields.
 
-Every error a store raises on purpose is a `StoreError`; its message says what was expected, what
-came, and what to do next, in one line, so that a command can print it as it is.
+A store raises `StoreError` and its subclasses. A message says in one line what was expected, what
+was found, and what to do next; commands print it unchanged.
 
-- The caller's mistake is raised at once, before anything is written: `InvalidText`,
-  `InvalidFilter`, `InvalidQuery`, `EncoderMismatch`, `SchemaMismatch`, `NoSuchStore`.
-- A transient fault (a commit conflict, a file that a concurrent clean-up took away) is tried
-  again a bounded number of times; if it stays it becomes `StoreBusy`.
+- A caller's mistake is raised before anything is written: `InvalidText`, `InvalidFilter`,
+  `InvalidQuery`, `EncoderMismatch`, `SchemaMismatch`, `NoSuchStore`.
+- A transient fault (a commit conflict, a file deleted by a concurrent clean-up) is retried a
+  bounded number of times; if it persists, `StoreBusy` is raised.
 - `NotForgotten` carries the receipt of a removal that left bytes behind.
 
-What LanceDB or the file system raises otherwise (no space, no permission) passes unchanged: the
-store knows no better message for it.
+Other errors of LanceDB and the file system (no space, no permission) pass through unchanged.
 
-Of the errors of kept adapters all but `AdapterExists` mean that the adapter can't be used; the base
-model still can.
+All adapter errors but `AdapterExists` mean that the adapter can't be used; the base model still
+can.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InvalidField:
-    """The first field that a pydantic model refuses.
+    """The first field that fails validation by a pydantic model.
 
     Attributes:
-        place: Its path, with dots; "" for the whole.
-        reason: What is wrong with it, in pydantic's words.
-        value: What was given.
-        kind: Pydantic's name of the error, such as `missing`.
+        place: Dotted path of the field; "" for the whole object.
+        reason: Pydantic's message.
+        value: The invalid value.
+        kind: Pydantic's error type, such as `missing`.
     """
 
     place: str
@@ -45,7 +44,7 @@ class InvalidField:
 
     @staticmethod
     def of(error: ValidationError) -> InvalidField:
-        """Return the first field of an error."""
+        """Return the first invalid field of an error."""
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         return InvalidField(place, first["msg"], first["input"], first["type"])
@@ -60,43 +59,43 @@ class InvalidField:
 
 
 class StoreError(RuntimeError):
-    """Base of everything a store raises on purpose.
+    """Base class of store errors.
 
-    A RuntimeError, because LangGraph's server tells its clients the messages of built-in kinds of
-    error only.
+    A RuntimeError, because LangGraph's server sends its clients only the messages of built-in
+    exceptions.
     """
 
 
 class InvalidText(StoreError):
-    """A text that can't be kept: no user, no namespace, a reserved one, or broken characters."""
+    """A text that can't be stored: user or namespace missing or reserved, or broken characters."""
 
 
 class InvalidFilter(StoreError):
-    """A read or write that names no namespace, or a reserved one."""
+    """A read or write without a namespace, or with a reserved one."""
 
 
 class InvalidQuery(StoreError):
-    """A query of the wrong shape, or `k` below one."""
+    """A query vector of the wrong shape, or `k` below 1."""
 
 
 class EncoderMismatch(StoreError):
-    """The store was filled with another encoder than the one it is opened with."""
+    """The store was filled with a different encoder from the one it is opened with."""
 
 
 class NoSuchStore(StoreError):
-    """There is no store at a place that was to be looked at only."""
+    """A store that is to be read only does not exist."""
 
 
 class SchemaMismatch(StoreError):
-    """The tables at this place were written by another version of the store, or by others."""
+    """The tables were written by another version of the store, or by another program."""
 
 
 class StoreBusy(StoreError):
-    """Another writer kept getting in the way for longer than the bounded retry lasts."""
+    """Conflicts with other writers persisted through all retries."""
 
 
 class NotForgotten(StoreError):
-    """Bytes of a forgotten user's texts are still in the store's files."""
+    """The store's files still contain bytes of a forgotten user's texts."""
 
     def __init__(self, message: str, receipt: Receipt) -> None:
         super().__init__(message)
@@ -104,20 +103,20 @@ class NotForgotten(StoreError):
 
 
 class AdapterError(StoreError):
-    """Base of everything the registry of adapters raises on purpose."""
+    """Base class of the adapter registry's errors."""
 
 
 class AdapterNotFound(AdapterError):
-    """No adapter of this name is kept, the name is none, or there is none to go back to."""
+    """No such adapter, an invalid name, or no promotion to roll back."""
 
 
 class AdapterDamaged(AdapterError):
-    """A file is missing, can't be read, or is not the one that was added."""
+    """A file is missing, unreadable, or changed since it was added."""
 
 
 class AdapterUnfit(AdapterError):
-    """An adapter that can't share a batch with others, or was made for another base model."""
+    """An adapter that can't share a batch with others, or that needs another base model."""
 
 
 class AdapterExists(AdapterError):
-    """An adapter of this name is kept already; what is kept never changes."""
+    """An adapter of this name exists already; adapters never change."""

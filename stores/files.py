@@ -1,9 +1,9 @@
-"""Write files whole or not at all, and lines of JSON that survive a kill.
+"""Atomic file replacement, and crash-safe JSONL.
 
-`write_atomic` and `write_json` replace a file at once: readers see the one before or the one after.
-`append_line` writes a line with one call; a writer that is killed inside that call leaves at most
-one torn line, which readers skip and report, and which the next line does not continue. All
-functions block: in an event loop they belong in `asyncio.to_thread`.
+`write_atomic` and `write_json` replace a file atomically: readers see the old or the new content.
+`append_line` writes a line with one system call; a killed writer leaves at most one torn line,
+which readers skip and report, and which the next append does not continue. All functions block:
+call them through `asyncio.to_thread` in an event loop.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _LOCK = ".traces.lock"
 
 SHARDS = "*.jsonl"
 FEEDBACK = "feedback-"
-"""Files whose names begin so hold feedback, not episodes."""
+"""File name prefix of feedback shards."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a draft in the same folder to write; it replaces the file when the block ends.
+    """Yield a draft in the same folder, which replaces the file when the block ends.
 
-    The draft is on the disk before it replaces the file. Where the block fails, the draft is
-    removed and the file is as it was. The folder is made where there is none.
+    The draft is synced to disk before it replaces the file. If the block fails, the draft is
+    removed and the file stays unchanged. A missing folder is created.
 
     Raises:
-        OSError: The draft cannot be written; it names the file.
+        OSError: The draft can't be written; the error names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: two writers without a lock must not share a draft.
+    # A unique name: two writers without a lock must not share a draft.
     draft = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         with _naming(path):
@@ -53,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: str | Iterable[bytes]) -> None:
-    """Replace a file by text, or by pieces of bytes, as `replacing` does."""
+    """Replace a file atomically by a text or by chunks of bytes (see `replacing`)."""
     with replacing(path) as draft:
         if isinstance(content, str):
             draft.write_text(content, encoding="utf-8")
@@ -63,15 +63,15 @@ def write_atomic(path: Path, content: str | Iterable[bytes]) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, sort_keys: bool = False) -> None:
-    """Replace a file by one JSON object, as `replacing` does."""
+    """Replace a file atomically by one JSON object (see `replacing`)."""
     write_atomic(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=sort_keys) + "\n")
 
 
 def put_folder(fresh: Path, path: Path) -> None:
-    """Rename a finished folder; it is dropped where another process has put one there before.
+    """Rename a finished folder; delete it if another process has already put one at `path`.
 
     Raises:
-        OSError: It cannot be renamed, and nothing is there.
+        OSError: The folder can't be renamed, and `path` does not exist.
     """
     try:
         fresh.rename(path)
@@ -83,7 +83,7 @@ def put_folder(fresh: Path, path: Path) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Give errors of writing the name of the file: those of a full disk have none."""
+    """Add the file name to write errors: those of a full disk have none."""
     try:
         yield
     except OSError as error:
@@ -94,35 +94,35 @@ def _naming(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class DamagedLine:
-    """A line of a file of JSON lines that is no record."""
+    """A line of a JSONL file that is not a valid record."""
 
     path: Path
     line: int
     reason: str
 
     def __str__(self) -> str:
-        """Return it as people read it: `file:line: reason`."""
+        """Return `file:line: reason`."""
         return f"{self.path}:{self.line}: {self.reason}"
 
 
 def warn_of(damaged: DamagedLine) -> None:
-    """Log a line that is no record."""
+    """Log a damaged line as a warning."""
     _log.warning("%s", damaged)
 
 
 def append_line(path: Path, content: str, *, sync: bool = True) -> None:
-    """Write a line at the end of a file, made where there is none.
+    """Append a line to a file; create the file if missing.
 
-    Where several write, call it under a lock.
+    Several writers need a lock.
 
     Args:
         path: The file.
         content: The line without its end.
-        sync: Wait until the line is on the disk; otherwise it survives a kill of the process, but
-            not of the machine.
+        sync: Wait until the line is on disk; otherwise it survives a crash of the process, but not
+            of the machine.
 
     Raises:
-        OSError: The file cannot be written; it names the file.
+        OSError: The file can't be written; the error names the file.
     """
     line = content.encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def append_line(path: Path, content: str, *, sync: bool = True) -> None:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file that are not blank, with their numbers from 1."""
+    """Yield the non-blank lines of a file with their numbers, from 1."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
@@ -141,22 +141,22 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def load_object(line: bytes) -> dict[str, Any] | None:
-    """Return the JSON object of a line, or None where it is none."""
+    """Return the JSON object on a line, or None if it holds none."""
     try:
         content = json.loads(line)
-    except (ValueError, RecursionError):  # bytes that are no UTF-8 are a ValueError too
+    except (ValueError, RecursionError):  # invalid UTF-8 is a ValueError too
         return None
     return content if isinstance(content, dict) else None
 
 
 def no_object(path: Path, number: int, line: bytes) -> DamagedLine:
-    """Return the report of a line that holds no JSON object."""
+    """Return the report of a line without a JSON object."""
     torn = "" if line.endswith(b"\n") else ", torn off at the end of the file"
     return DamagedLine(path, number, f"not a JSON object{torn}")
 
 
 def _is_torn(path: Path) -> bool:
-    """Say whether a file ends inside a line."""
+    """Return whether a file ends inside a line."""
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False
@@ -165,28 +165,28 @@ def _is_torn(path: Path) -> bool:
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:
-    """Write all of the bytes: one call, and more only where the system takes part of them."""
+    """Write all bytes: with one call, unless the system accepts only a part."""
     while data:
         data = data[os.write(descriptor, data) :]
 
 
 def locked(folder: Path) -> FileLock:
-    """Return the lock of a folder of episodes, which is made where there is none."""
+    """Return the lock of an episode folder; create the folder if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / _LOCK)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove drafts of shards that a kill has left; call it under the folder's lock."""
+    """Remove drafts of shards left by killed processes; call it under the folder's lock."""
     for remains in folder.glob(f"{SHARDS}*.tmp"):
         remains.unlink()
 
 
 def episode_shards(path: Path) -> list[Path]:
-    """Return the shards of episodes that a path names, itself or in it, by the order of names.
+    """Return the episode shards of a folder sorted by name, or the path itself if it is a shard.
 
     Raises:
-        FileNotFoundError: There is nothing of that name.
+        FileNotFoundError: The path does not exist.
     """
     if path.is_dir():
         return sorted(p for p in path.glob(SHARDS) if not p.name.startswith(FEEDBACK))
@@ -196,6 +196,6 @@ def episode_shards(path: Path) -> list[Path]:
 
 
 def feedback_shards(path: Path) -> list[Path]:
-    """Return the files of feedback in a folder, or beside a shard."""
+    """Return the feedback shards of a folder, or of a shard's folder."""
     folder = path if path.is_dir() else path.parent
     return sorted(folder.glob(f"{FEEDBACK}{SHARDS}"))

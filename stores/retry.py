@@ -1,4 +1,4 @@
-"""Repeat a call a bounded number of times after a transient fault."""
+"""Retry calls a bounded number of times after transient faults."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ async def with_retries(
     attempts: int,
     wait: wait_base,
 ) -> Result:
-    """Await a call, and again after a transient fault; the last fault is raised as it is.
+    """Await a call, and retry it after transient faults; the last fault is raised unchanged.
 
     Args:
-        call: Makes a new awaitable each time.
-        is_transient: Whether a fault may pass.
-        attempts: Calls at most.
-        wait: How long to wait between two.
+        call: Returns a new awaitable for each attempt.
+        is_transient: Returns whether a fault is worth a retry.
+        attempts: Maximum number of attempts.
+        wait: Waiting time between attempts.
     """
 
     def may_pass(error: BaseException) -> bool:
@@ -53,7 +53,7 @@ async def bounded(call: Callable[[], Awaitable[Result]]) -> Result:
     """Await a call of LanceDB with retries.
 
     Raises:
-        StoreBusy: If a transient fault (a commit conflict, a file that a clean-up removed) stayed.
+        StoreBusy: A transient fault (a commit conflict, a file deleted by a clean-up) persisted.
     """
     wait = wait_random_exponential(multiplier=0.05, max=1.0)
     try:
@@ -62,13 +62,13 @@ async def bounded(call: Callable[[], Awaitable[Result]]) -> Result:
         if not _is_transient(error):
             raise
         raise StoreBusy(
-            f"gave up after {ATTEMPTS} attempts, other writers kept getting in the way "
+            f"gave up after {ATTEMPTS} attempts because of conflicts with other writers "
             f"({error}): try again when they are done"
         ) from error
 
 
 def _is_transient(error: Exception) -> bool:
-    # LanceDB raises bare RuntimeError and OSError; only the message tells what happened.
+    # LanceDB raises bare RuntimeError and OSError; only the message identifies the fault.
     message = str(error).lower()
     return isinstance(error, (RuntimeError, OSError)) and any(
         sign in message for sign in ("conflict", "not found", "no such file", "concurrent")

@@ -1,8 +1,6 @@
-"""What a store keeps and gives back: texts, an encoder's contract, histories and hits.
+"""Data types of a text store: texts, vectors, search results, and reports of its operations.
 
-Frozen data without behaviour, apart from values that follow from it.
-
-What a store reports of its own work: added, compacted, counted, forgotten.
+Frozen dataclasses without behaviour, except for derived values.
 """
 
 from __future__ import annotations
@@ -24,32 +22,32 @@ Sums: TypeAlias = "NDArray[np.float64]"
 
 
 class Encoder(Protocol):
-    """Turns texts into unit vectors; a store is handed two of them (style and topic)."""
+    """Embeds texts as unit vectors; a store takes two encoders (style and topic)."""
 
     @property
     def version(self) -> str:
-        """A name that changes whenever the same text would get another vector."""
+        """A name that changes whenever the vectors of texts change."""
 
     @property
     def dimension(self) -> int:
-        """Length of one vector."""
+        """Dimension of the vectors."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit row a text, shape (len(texts), dimension), float32. May block."""
+        """Return one unit vector per text, shape (len(texts), dimension), float32. May block."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """One piece that somebody wrote.
+    """One text of a user.
 
     Attributes:
-        user_id: Who wrote it.
-        topic_id: What it is about; "" where that is not known.
-        body: The text itself, white space as it was written.
+        user_id: The author.
+        topic_id: The topic; "" if unknown.
+        body: The text itself, with its original white space.
         rating: 1 to 5, or None.
         timestamp: Milliseconds since 1970, or None.
-        position: Its place in the file it came from; orders texts that have no time.
-        target: A benchmark's text that has to be written: evidence for others, never own history.
+        position: Position in the source file; orders texts without a timestamp.
+        target: Whether a benchmark asks for this text: evidence for others, never own history.
         shared: Whether it may serve as evidence for others.
         shared_id: Whether `user_id` is a display name that several people use.
     """
@@ -71,7 +69,7 @@ class Text:
     def text_id(self) -> str:
         """Content hash (20 hex digits): adding the same text twice keeps one.
 
-        The time is no content: an app that adds a text again gives it a later one.
+        The timestamp is not hashed: an app that adds a text again gives it a later one.
         """
         rating = "" if self.rating is None else f"{self.rating:g}"
         parts = (
@@ -88,10 +86,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Texts whose vectors were made elsewhere, by the encoders that the store is opened with.
+    """Texts embedded outside the store, by the encoders that the store is opened with.
 
     Attributes:
-        texts: What was written.
+        texts: The texts.
         style: Unit style vectors, shape (texts, style dimension).
         topic: Unit topic vectors, shape (texts, topic dimension).
     """
@@ -103,19 +101,20 @@ class Embedded:
 
 @dataclass(frozen=True)
 class History:
-    """The requester's side of a user: own history, and what has to be left out for this user.
+    """A requester's own texts, and what to filter out of the requester's searches.
 
     Attributes:
-        texts: Own history, latest first: the user's texts less targets, less those on the
-            requested topic, less exact duplicates of a target.
+        texts: Own history, latest first, without targets, texts on the requested topic, and exact
+            duplicates of a target.
         style: Style vectors of `texts`, shape (len(texts), style dimension).
         topic_vectors: Topic vectors of `texts`, shape (len(texts), topic dimension).
         contributed: For each topic, the exact sum of the topic vectors of *all* the user's shared
-            texts on it and their number. A topic's vector leaves them out for this requester.
+            texts on it, and their number. They are subtracted from a topic's vector for this
+            requester.
         hidden_bodies: Normalised bodies of the user's targets: a text that equals one of them is
             never evidence in this user's requests, whoever wrote it.
-        version: The store's version that the history was read at: searches for this history read
-            the same one. 0: they ask for the newest.
+        version: Version of the store that the history was read from; searches for this history
+            read the same one. 0: searches read the newest.
     """
 
     namespace: str
@@ -130,7 +129,7 @@ class History:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Another user and how near they are, in [-1, 1] for cosines."""
+    """Another user and their similarity, in [-1, 1] for cosines."""
 
     user_id: str
     score: float
@@ -138,11 +137,11 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Hit:
-    """A text found for a request.
+    """A text retrieved for a request.
 
     Attributes:
-        score: What it was ranked by, higher is better.
-        reason: Why it was taken, for people, with the figures that decided.
+        score: Ranking score, higher is better.
+        reason: Human-readable explanation, with the figures that decided.
     """
 
     text: Text
@@ -152,13 +151,13 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """What one search brought back.
+    """The result of one search.
 
     Attributes:
-        hits: Best first.
-        neighbours: The users behind it, nearest first.
-        pool_size: How many candidates were ranked (users for style, texts for preference).
-        topic_known: Preference only: whether the store holds others' texts on the topic itself.
+        hits: Hits, best first.
+        neighbours: Neighbours that the hits come from, nearest first.
+        pool_size: Number of candidates ranked (users for style, texts for preference).
+        topic_known: Whether the store holds others' texts on the topic itself (preference only).
         topics: The topics whose texts were searched (preference only).
     """
 
@@ -171,13 +170,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Added:
-    """How many texts one `add` kept.
+    """Counts of one `add`.
 
     Attributes:
         added: New texts.
-        duplicates: Texts the store, or an earlier place in the same call, already held.
-        forgotten: Texts of users who were forgotten while the call was under way: they were
-            handed in before the user left, so they are not kept.
+        duplicates: Texts already in the store, or earlier in the same call.
+        forgotten: Texts dropped because their users were forgotten during the call.
     """
 
     added: int = 0
@@ -194,15 +192,15 @@ class Added:
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction did.
+    """The result of a compaction.
 
     Attributes:
-        compacted: Whether it ran; False where the store was below the threshold.
-        threshold: The number of fragments from which it runs.
-        fragments_before: Fragments of all tables before it.
-        fragments_after: Fragments of all tables after it.
-        bytes_removed: Bytes of old versions that were pruned.
-        seconds: How long it took.
+        compacted: Whether it ran; False if the store was below the threshold.
+        threshold: Number of fragments from which it runs.
+        fragments_before: Fragments of all tables before.
+        fragments_after: Fragments of all tables after.
+        bytes_removed: Bytes of pruned old versions.
+        seconds: Duration.
     """
 
     compacted: bool
@@ -219,14 +217,14 @@ class Compacted:
 
 @dataclass(frozen=True)
 class StoreStats:
-    """What is in a store, over all namespaces.
+    """Statistics of a store, over all namespaces.
 
     Attributes:
         shared: Texts that may serve as evidence for others.
-        bytes: Size of the store's files (live data only where it is not a local directory).
+        bytes: Size of the store's files (live data only if it is not a local directory).
         indexes: Names as `table.index`, sorted.
-        style_encoder: Version of the encoder the style vectors were made with.
-        topic_encoder: Version of the encoder the topic vectors were made with.
+        style_encoder: Version of the style vectors' encoder.
+        topic_encoder: Version of the topic vectors' encoder.
     """
 
     texts: int
@@ -247,19 +245,19 @@ class StoreStats:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is left to say of a forgotten user; holds none of the content.
+    """The receipt of forgetting a user, without any of the content.
 
     Attributes:
-        removed: How many of each kind were removed (with `dry_run`: would be).
-        pieces: 20-character pieces of the user's titles and bodies that no other text holds.
-        bytes_found_before: How many of the pieces stood in the store's files before; equal to
-            `pieces`, or the count afterwards would prove nothing. None where the files can't be
+        removed: Number of removed records by kind (with `dry_run`: that would be removed).
+        pieces: Number of 20-character pieces of the user's titles and bodies that occur in no
+            other text.
+        bytes_found_before: Number of the pieces found in the store's files before; equal to
+            `pieces`, else the count afterwards would prove nothing. None if the files can't be
             read (an object store).
-        bytes_found_after: How many of them still do; 0. None with `dry_run` and where the files
-            can't be read.
-        adapters: Names of adapters that were trained on the user's texts, themselves or through
-            one that they went on from.
-        adapters_without_record: Names of further adapters of which nobody can tell.
+        bytes_found_after: Number of the pieces found afterwards; 0. None with `dry_run` or if the
+            files can't be read.
+        adapters: Names of adapters trained on the user's texts, directly or through an ancestor.
+        adapters_without_record: Names of other adapters without a complete training record.
     """
 
     user_id: str
