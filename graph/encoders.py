@@ -57,7 +57,7 @@ async def open_encoders(
             a vector's last digits depend on what shared its batch.
 
     Raises:
-        ModelError: Nothing is there under a name, or it can't be used.
+        ModelError: There is no encoder of that name, or it can't be used.
         StoreError: The store can't be read, or does not keep its style encoder.
     """
     from ..models.encoders.sentence import number_format, open_topic_encoder
@@ -90,7 +90,7 @@ async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Enc
 
 
 async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encoder:
-    """Make or load an encoder, and keep it at a place: whoever opens the store then has it.
+    """Make or load a style encoder, and keep it with the store.
 
     Args:
         uri: Where the store lies, or will.
@@ -98,7 +98,7 @@ async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encod
         first: Its first texts; where they are few, those of the sample corpus serve.
 
     Raises:
-        ModelError: Nothing is there under a name, or it can't be used.
+        ModelError: There is no encoder of that name, or it can't be used.
     """
     from ..stores.texts.artefacts import keep_artefact
 

@@ -51,7 +51,7 @@ BATCH_ROWS = 16_384
 LARGE_COLUMNS = ("text_id", "user_id", "topic_id", "shared", "terms", "topic")
 
 ENTRY_COST = 16
-"""What an entry weighs beside its texts, so that empty ones count too."""
+"""Weight of an entry without its texts, so that empty ones count too."""
 
 
 @dataclass(frozen=True)

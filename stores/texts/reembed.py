@@ -34,9 +34,8 @@ from .schema import (
     recorded_topic,
     style_columns,
 )
-from .store import TextStore
-from .tables import read_schemas
-from .writer import encode
+from .tables import Compactor, Tables, read_schemas
+from .writer import encode, recount
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -78,7 +77,7 @@ async def reembed_store(uri: str, encoder: Encoder, progress: Progress | None = 
 
     Raises:
         NoSuchStore: There is none.
-        SchemaMismatch: What is there was not written by patlm.
+        SchemaMismatch: The tables there were not written by patlm.
         StoreBusy: Another process held the write lock for ten minutes.
     """
     began = time.perf_counter()
@@ -99,10 +98,12 @@ async def reembed_store(uri: str, encoder: Encoder, progress: Progress | None = 
                 await connection.create_table(
                     USERS, schema=columns.on_disk[USERS], mode="overwrite"
                 )
-        store = TextStore(connection, style_encoder=encoder, topic_encoder=topic)
-        await store.setup()  # makes the indexes, and counts users and topics again
         if embedded:
-            await store.compact(threshold=0)  # removes the old files
+            tables = Tables(connection, encoder, topic)
+            await tables.open()  # makes the indexes
+            async with tables.writing():
+                await recount(tables)
+                await Compactor(tables).compact(threshold=0)  # removes the old files
     former = present[-1].encoder.version
     return Reembedded(embedded, former, encoder.version, time.perf_counter() - began)
 
@@ -134,7 +135,7 @@ async def _replace_texts(
 
 
 async def recorded_encoders(uri: str) -> tuple[RecordedEncoder, RecordedEncoder] | None:
-    """Return the style and the topic encoder of a store; None: no store is there yet.
+    """Return the style and the topic encoder of a store; None: there is no store yet.
 
     Raises:
         SchemaMismatch: An older version wrote it, or it is no store of ours.

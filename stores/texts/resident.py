@@ -205,7 +205,7 @@ class Resident:
             at, whose = at[kept], whose[kept]
             scores = np.einsum("ij,ij->i", part.style[at].astype(np.float32), directions[whose])
             order = np.lexsort((-scores, whose))
-            # `whose` ascends as it is, so an owner's first row tells how far each is from it.
+            # `whose` is sorted, so a row's distance to its owner's first row is its rank.
             first = order
             if each is not None:
                 first = order[np.arange(len(order)) - np.searchsorted(whose, whose) < each]

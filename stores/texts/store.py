@@ -40,7 +40,7 @@ from .forget import Forgetting
 from .schema import TEXTS, recorded_style, recorded_topic
 from .tables import THRESHOLD, Compactor, Tables, gather_stats, read_schemas
 from .topics import GraphForm
-from .writer import Tally, Writer, adds_up, recount
+from .writer import Tally, Writer, repair
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -165,7 +165,7 @@ class TextStore(StoreReader):
     namespace, itself or by the history it is given; namespaces never mix.
 
     Args:
-        connection: An open LanceDB connection; whoever opened it closes it.
+        connection: An open LanceDB connection; the caller closes it.
         style_encoder: Embeds how a text is written.
         topic_encoder: Embeds what it is about.
     """
@@ -206,11 +206,11 @@ class TextStore(StoreReader):
     @classmethod
     @asynccontextmanager
     async def open_existing(cls, uri: str) -> AsyncIterator[TextStore]:
-        """Open a store that is there to count, compact or forget: without loading an encoder.
+        """Open an existing store to count, compact or forget, without loading an encoder.
 
         Raises:
             NoSuchStore: There is none.
-            SchemaMismatch: What is there is of another version, or no store of ours.
+            SchemaMismatch: It was written by another version of patlm, or by others.
         """
         await asyncio.to_thread(check_exists, uri)
         async with connected(uri) as connection:
@@ -230,9 +230,7 @@ class TextStore(StoreReader):
             EncoderMismatch: If they were filled with other encoders.
         """
         await self._tables.open()
-        if not await adds_up(self._tables):
-            async with self._tables.writing():
-                await recount(self._tables)
+        await repair(self._tables)
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts that are new, by content: adding the same again changes nothing.

@@ -48,7 +48,7 @@ class Tables:
     """The tables `texts`, `users` and `topics` of one store.
 
     Args:
-        connection: An open LanceDB connection; whoever opened it closes it.
+        connection: An open LanceDB connection; the caller closes it.
         style_encoder: Gives the style vectors' version and dimension.
         topic_encoder: Gives the topic vectors' version and dimension.
     """
@@ -127,7 +127,7 @@ class Tables:
     async def store_version(self) -> int:
         """Return the store's version: a request asks once, and caches are compared with it.
 
-        It is the version of `users`: every write commits that table last, so whoever sees the new
+        It is the version of `users`: every write commits that table last, so a reader of the new
         version sees the whole write.
 
         Raises:
@@ -271,7 +271,7 @@ class Tables:
 
 
 async def read_schemas(connection: AsyncConnection) -> dict[str, pa.Schema]:
-    """Return the schema of each of our tables that is there, by name."""
+    """Return the schemas of the tables that exist, by name."""
     names = (await connection.list_tables()).tables
     return {
         name: await (await connection.open_table(name)).schema()

@@ -2,7 +2,7 @@
 
 A topic's vector leaves out what the requester wrote on it; the sums are exact (see `arrow`), so
 nothing of that remains. A user's preference embedding is made from the user's topics: by the
-two-hop mean, or by a trained form (see `graph`) that whoever opens the store hands to it.
+two-hop mean, or by a trained form (see `graph`) that the caller hands to the store.
 """
 
 from __future__ import annotations

@@ -51,16 +51,25 @@ async def adds_up(tables: Tables) -> bool:
     )
 
 
-async def recount(tables: Tables) -> bool:
-    """Make users and topics anew if they do not add up with the texts; return whether so.
-
-    Only while `Tables.writing`.
-    """
+async def repair(tables: Tables) -> None:
+    """Count users and topics again if they do not add up with the texts."""
     if await adds_up(tables):
-        return False
+        return
+    async with tables.writing():
+        await _repair(tables)
+
+
+async def _repair(tables: Tables) -> None:
+    if await adds_up(tables):
+        return
     logger.warning(
         "users and topics do not add up with the texts (a write was cut off): counting again"
     )
+    await recount(tables)
+
+
+async def recount(tables: Tables) -> None:
+    """Make users and topics anew from the texts; only while `Tables.writing`."""
     users: dict[UserKey, UserTotals] = {}
     topics: dict[TopicKey, TopicTotals] = {}
     async for rows in tables.read_batches(
@@ -75,8 +84,7 @@ async def recount(tables: Tables) -> bool:
         await tables.delete(name, every_namespace())
         await tables.put(name, made)
         await tables.mark_removed(name)
-    logger.warning("counted again: %d users, %d topics", len(users), len(topics))
-    return True
+    logger.info("counted again: %d users, %d topics", len(users), len(topics))
 
 
 def _count(
@@ -98,7 +106,7 @@ class Tally:
     async def step(self) -> AsyncIterator[None]:
         """Frame the commits of one write; the next one repairs what a failed one left."""
         if self._cut_off:
-            await recount(self._tables)
+            await _repair(self._tables)
         self._cut_off = True
         yield
         self._cut_off = False
