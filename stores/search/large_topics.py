@@ -1,113 +1,90 @@
-"""A topic of very many texts in memory: the candidates of its exact ranking in milliseconds.
+"""Hybrid search in a topic of very many texts: the candidates of its exact ranking.
 
-What `ranked_pool.rank` does with all texts of a small topic (BM25 and cosines over the whole, less
-the requester's own texts, fused by reciprocal ranks) is done here with arrays made once: an
-inverted index for the words (`word_index`) and rotated vectors (`rotated_vectors`). Word ranks
-are exact. Cosines are estimated for all texts and completed for the likely ones.
-
-About 0.9 KB a text. Nothing is changed after it was made, so any number of threads may search.
-
-The upper end of a long list of scores: exact ranks down to some depth without sorting it all.
-
-A sample guesses a score that about `DEPTH` others exceed; only those above it are sorted. The
-guess is checked, so what comes out doesn't depend on it: at 250,000 scores 0.6 ms for 2.2.
+What `ranking.rank` computes over all texts of a small topic: BM25, over a sparse matrix of term
+counts, and cosines, estimated by the first principal components and computed in full for the
+highest estimates. The first `DEPTH` of both rankings are fused by reciprocal ranks. Nothing changes
+after it was built, so any number of threads may search.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import InvalidQuery
-from ..texts.arrow import Places
+from ..texts.arrow import Places, matrix, starts_of
 from ..types import Vectors
-from .rotated_vectors import Rotation
-from .scores import RRF_K, Scores, fuse, ranks
-from .topic_segments import Segment, merged, topic_vectors
-from .word_index import weights_of
+from .scores import K1, RRF_K, B, fuse
 from .words import Terms
 
-DEPTH = 16_384
-"""Ranks are exact down to here; below, all share DEPTH + 1 (61/(60 + DEPTH) = 0.004)."""
+DEPTH = 6_000
+"""Ranks down to which both rankings are fused, lower ones counting as DEPTH + 1, and texts whose
+cosine is computed in full. 2,000 lose 6% of the first ten of 25,000 texts, 6,000 lose 1%."""
 
-_STEP = 16
-"""One in so many scores is in the sample."""
+COMPONENTS = 48
+"""Principal components by which cosines are estimated."""
+
+FRESH_SHARE = 1 / 16
+"""Share of a topic that may be added before all of it is built again."""
+
+_SAMPLE, _STEP = 4_096, 16
+_CHUNK = 512
+"""Vectors worked on at once, of the size of a core's cache."""
 
 
 @dataclass(frozen=True)
-class TopRanks:
-    """Scores, and their upper end.
+class CoarseVectors:
+    """The first principal components of vectors.
 
     Attributes:
-        scores: All, float32, shape (texts,); -inf: out of the ranking.
-        least: At least `DEPTH` scores are as great as this.
-        places: Where those above it lie, ascending, shape (some,).
-        top: The scores there, in ascending order.
+        axes: As columns, shape (d, components).
+        head: The vectors along these axes, one row a component, shape (components, n).
     """
 
-    scores: Vectors
-    least: np.float32
-    places: Places
-    top: NDArray[np.float32]
+    axes: Vectors
+    head: Vectors
 
     @classmethod
-    def of(cls, scores: Vectors, depth: int = DEPTH) -> TopRanks:
-        """Return the ranks of some scores.
+    def of(cls, vectors: NDArray[np.floating], axes: Vectors | None = None) -> CoarseVectors:
+        """Return the components of vectors, shape (n, d), along given axes or their own."""
+        if axes is None:
+            sample = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
+            _, found = np.linalg.eigh(sample.T @ sample)
+            axes = np.ascontiguousarray(found[:, ::-1][:, :COMPONENTS], np.float32)
+        head = np.empty((axes.shape[1], len(vectors)), np.float32)
+        for begin in range(0, len(vectors), _CHUNK):
+            at = slice(begin, begin + _CHUNK)
+            head[:, at] = (vectors[at].astype(np.float32, copy=False) @ axes).T
+        return cls(axes, head)
 
-        Args:
-            scores: Shape (texts,).
-            depth: How far down the order is to be known, `DEPTH` or more.
-        """
-        least, places = _above_a_sampled(scores, depth)
-        return cls(scores, least, places, np.sort(scores[places]))
-
-    def at(self, places: Places) -> Places:
-        """Return ranks from 1, equal scores sharing one, no more than DEPTH + 1."""
-        scores = self.scores[places]
-        found = len(self.top) - np.searchsorted(self.top, scores, side="right") + 1
-        found[scores < self.least] = DEPTH + 1
-        return np.minimum(found, DEPTH + 1)
-
-    def down_to(self, rank: int) -> tuple[Places, Places]:
-        """Return the places of scores above that of some rank, and of those that equal it.
-
-        All places, and none, if there are fewer.
-        """
-        if rank <= len(self.top):
-            some = self.scores[self.places]
-            last = self.top[-rank]
-            return self.places[some > last], self.places[some == last]
-        if self.least > -np.inf:
-            return self.places, np.flatnonzero(self.scores == self.least)
-        return self.places, self.places[:0]
+    def cosines(self, query: Vectors) -> Vectors:
+        """Return the estimated cosine of each vector to a query, shape (n,)."""
+        # Not `@`: BLAS threads go on spinning for some 25 ms on the cores that a request needs.
+        found: Vectors = np.einsum("i,ij->j", np.vecdot(self.axes.T, query), self.head)
+        return found
 
 
-def _above_a_sampled(scores: Vectors, depth: int) -> tuple[np.float32, Places]:
-    """Return a score that `depth` or more reach, and the places of those above it.
-
-    Those that equal it are left out of the sort: where few texts have a word, most are 0.
-    """
-    if len(scores) > 2 * depth:
-        sample = np.sort(scores[::_STEP])
-        least = sample[-(depth // _STEP * 5 // 4)]
-        above = np.flatnonzero(scores > least)
-        enough = len(above) >= depth or len(above) + np.count_nonzero(scores == least) >= depth
-        if least > -np.inf and enough:
-            return least, above
-    nothing = np.float32(-np.inf)
-    return nothing, np.flatnonzero(scores > nothing)
-
-
-CORRECTED = 8_000
-"""Texts whose estimated cosine is corrected: those with the highest estimates."""
-
-COMPLETED = 2_500
-"""Of these, texts whose cosine is completed."""
+def first_places(scores: Vectors, count: int) -> Places:
+    """Return the places of the highest scores, ascending; of equal ones the first."""
+    if not 0 < count < len(scores):
+        return np.arange(min(max(count, 0), len(scores)))
+    places = np.arange(len(scores))
+    if len(scores) > 4 * count:
+        # Fewer have to be partitioned above a score that enough of a sample exceed.
+        sample, rank = scores[::_STEP], count * 5 // (4 * _STEP) + 2
+        likely = np.flatnonzero(scores > np.partition(sample, -rank)[-rank])
+        places = likely if len(likely) >= count else places
+    some = scores[places]
+    least = np.partition(some, -count)[-count]
+    above, equal = places[some > least], places[some == least]
+    return np.sort(np.concatenate([above, equal[: count - len(above)]]))
 
 
 @dataclass(frozen=True)
@@ -117,16 +94,14 @@ class Candidates:
     Attributes:
         text_ids: Which.
         word_ranks: By BM25, from 1 in the whole topic less the requester's own texts; equal scores
-            share one. Below `top_ranks.DEPTH` a lower bound.
-        vector_ranks: By cosine, likewise; exact among the texts whose cosine was completed.
-        cosines: Of the topic vectors to the query, within about 10⁻⁴.
+            share one.
+        vector_ranks: By cosine, likewise.
         among: Texts that were ranked: those of the topic less the requester's own.
     """
 
     text_ids: tuple[str, ...]
     word_ranks: Places
     vector_ranks: Places
-    cosines: Vectors
     among: int
 
     def __len__(self) -> int:
@@ -139,43 +114,111 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """Texts that were indexed together.
+
+    `codes`, in units of `scale`, are what the components leave of each vector, in bytes.
+    """
+
+    begin: int  # texts of the topic before these
+    ids: pa.StringArray
+    author: Mapping[str, int]  # a number for each, which `authors` has for each text
+    authors: NDArray[np.int32]
+    vocabulary: Terms  # ascending
+    counts: Any  # csc_array, shape (texts, terms + 1), the last column empty
+    lengths: Vectors
+    coarse: CoarseVectors
+    codes: NDArray[np.int8]
+    scale: Vectors
+
+    @classmethod
+    def build(cls, rows: pa.Table, begin: int = 0, axes: Vectors | None = None) -> _Part:
+        from scipy.sparse import csr_array
+
+        rows = rows.combine_chunks()
+        terms = rows.column("terms").combine_chunks()
+        starts = starts_of(pc.list_value_length(terms).to_numpy())
+        coded = terms.flatten().dictionary_encode()
+        order = pc.array_sort_indices(coded.dictionary).to_numpy()
+        columns = np.argsort(order).astype(np.int32)[coded.indices.to_numpy()]
+        ones = np.ones(len(columns), np.float32)
+        counts = csr_array((ones, columns, starts), (len(rows), len(order) + 1)).tocsc()
+        counts.sum_duplicates()
+        users = rows.column("user_id").combine_chunks().dictionary_encode()
+        vectors = matrix(rows.column("topic"), rows.schema.field("topic").type.list_size)
+        coarse = CoarseVectors.of(vectors, axes)
+        codes, scale = np.empty(vectors.shape, np.int8), np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            at = slice(start, start + _CHUNK)
+            rest = vectors[at] - coarse.head[:, at].T @ coarse.axes.T
+            scale[at] = np.maximum(np.abs(rest).max(axis=1), 1e-6) / 127
+            codes[at] = np.rint(rest / scale[at, None])
+        return cls(
+            begin=begin,
+            ids=rows.column("text_id").combine_chunks(),
+            author={user: code for code, user in enumerate(users.dictionary.to_pylist())},
+            authors=users.indices.to_numpy(),
+            vocabulary=coded.dictionary.to_numpy()[order],
+            counts=counts,
+            lengths=np.diff(starts).astype(np.float32),
+            coarse=coarse,
+            codes=codes,
+            scale=scale,
+        )
+
+    def places_of(self, user: str) -> Places:
+        return np.flatnonzero(self.authors == self.author.get(user, -1))
+
+    def counts_of(self, wanted: Terms) -> Any:
+        """Return the columns of some terms, a matrix of its own."""
+        places = np.searchsorted(self.vocabulary, wanted)
+        known = np.append(self.vocabulary, 0)[places] == wanted
+        return self.counts[:, np.where(known, places, len(self.vocabulary))]
+
+    def complete(self, cosines: Vectors, places: Places, query: Vectors) -> None:
+        """Write the full cosines of those of some texts of the topic that lie here."""
+        here = places[(places >= self.begin) & (places < self.begin + len(self.ids))]
+        for start in range(0, len(here), _CHUNK):
+            at = here[start : start + _CHUNK]
+            rows = self.codes.take(at - self.begin, axis=0).astype(np.float32)
+            # Rounded: a sum's last bits depend on where a vector lies, and equal ones are to tie.
+            rest = np.vecdot(rows, query) * self.scale[at - self.begin]
+            cosines[at] = np.round(cosines[at] + rest, 6)
+
+
+@dataclass(frozen=True)
 class LargeTopic:
     """The shared texts of one topic.
 
     Attributes:
-        rotation: Axes of all vectors; those of the first texts, later ones take them over.
-        segments: The texts, the most and oldest first.
+        parts: Most of them, and those that were added since.
+        fresh: Rows of the latter.
     """
 
-    rotation: Rotation
-    segments: tuple[Segment, ...]
+    parts: tuple[_Part, ...]
+    fresh: tuple[pa.Table, ...] = ()
 
     @classmethod
     def build(cls, rows: pa.Table) -> LargeTopic:
-        """Return the topic that rows of the table `texts` make.
+        """Return the topic of rows with `text_id`, `user_id`, `terms` and `topic`, no id twice."""
+        return cls((_Part.build(rows),))
 
-        Args:
-            rows: Columns `text_id`, `user_id`, `terms` and `topic`; no id twice.
-        """
-        rows = rows.combine_chunks()
-        rotation = Rotation.of(topic_vectors(rows))
-        return cls(rotation, (Segment.build(rows, rotation),))
-
-    def with_new(self, rows: pa.Table) -> LargeTopic:
+    def with_new(self, rows: pa.Table) -> LargeTopic | None:
         """Return the topic with more texts; what it has by the same id already stays.
 
-        New texts lie in segments of their own, which are merged as they grow. The axes stay: build
-        anew when the topic has become several times as large, or the first pass loses its aim.
+        None: so many are new that the topic is to be built again of all its texts.
         """
-        for segment in self.segments:
-            rows = segment.unknown(rows)
+        for part in self.parts:
+            rows = rows.filter(pc.invert(pc.is_in(rows.column("text_id"), value_set=part.ids)))
         if not rows.num_rows:
             return self
-        new = Segment.build(rows, self.rotation)
-        return LargeTopic(self.rotation, merged((*self.segments, new)))
+        main, fresh = self.parts[0], pa.concat_tables([*self.fresh, rows])
+        if len(fresh) > FRESH_SHARE * len(main.ids):
+            return None
+        return LargeTopic((main, _Part.build(fresh, len(main.ids), main.coarse.axes)), (fresh,))
 
     def __len__(self) -> int:
-        return sum(map(len, self.segments))
+        return sum(len(part.ids) for part in self.parts)
 
     def candidates(
         self,
@@ -186,11 +229,7 @@ class LargeTopic:
         limit: int,
         weights: Sequence[float] = (1.0, 1.0),
     ) -> Candidates:
-        """Return the texts with the highest fused score (`ranking.fuse` of both rankings).
-
-        A text below rank R in both rankings scores less than 61/(60 + R). With R = (60 + limit)/w
-        - 60, w being the greater share of the weights, each of the first `limit` of that ranking
-        exceeds this by it alone: only texts that reach R in one are looked at.
+        """Return the texts with the highest fused score (`scores.fuse` of both rankings).
 
         Args:
             query: Unit topic vector, shape (d,).
@@ -202,131 +241,67 @@ class LargeTopic:
         Raises:
             InvalidQuery: `query` has another shape, or `limit` is below one.
         """
-        self._check(query, limit)
-        reach = math.ceil((RRF_K + limit) * sum(weights) / max(weights)) - RRF_K
-        turned = self.rotation.turned(query)
-        own = [segment.places_of(without_user) for segment in self.segments]
-        depth = max(DEPTH, RRF_K + reach + limit)
-        by_word = TopRanks.of(self._leave_out(self._word_scores(words, own), own), depth)
-        near = [segment.vectors.estimates(turned) for segment in self.segments]
-        by_estimate = TopRanks.of(self._leave_out(np.concatenate(near), own), depth)
-        likely = self._nearest(by_estimate, turned, limit, reach)
-        either = likely.copy()
-        either[self._worded(by_word, by_estimate.scores, limit, reach)] = True
-        chosen = np.flatnonzero(either)
-        rests = [part.vectors.rests(at, turned) for _, part, at in self._by_segment(chosen)]
-        # Rounded: a sum's last bits depend on where a vector lies, and equal ones are to tie.
-        cosines = np.round(by_estimate.scores[chosen] + np.concatenate(rests), 6)
-        vector_ranks = ranks(cosines)
-        # A text of the other ranking: who stands between it and the likely ones was not completed.
-        others = np.flatnonzero(~likely[chosen])
-        vector_ranks[others] = np.maximum(vector_ranks[others], by_estimate.at(chosen[others]))
-        among = len(self) - sum(map(len, own))
-        fused = fuse([by_word.at(chosen), vector_ranks], weights)
-        return self._best(chosen, by_word.at(chosen), vector_ranks, cosines, fused, limit, among)
-
-    def _check(self, query: Vectors, limit: int) -> None:
-        if query.shape != self.rotation.basis.shape[:1] or limit < 1:
+        dimension = len(self.parts[0].coarse.axes)
+        if query.shape != (dimension,) or limit < 1:
             raise InvalidQuery(
-                f"expected a vector of {len(self.rotation.basis)} numbers and a limit of 1 or "
-                f"more, got shape {query.shape} and {limit}: embed by the store's topic encoder"
+                f"expected a vector of {dimension} numbers and a limit of 1 or more, got shape "
+                f"{query.shape} and {limit}: embed by the store's topic encoder"
             )
+        own = [part.places_of(without_user) for part in self.parts]
+        among = len(self) - sum(map(len, own))
+        depth = min(max(DEPTH, limit), among)
+        by_word = self._word_scores(words, own, among)
+        by_vector = np.concatenate([part.coarse.cosines(query) for part in self.parts])
+        for part, at in zip(self.parts, own, strict=True):
+            by_word[part.begin + at] = by_vector[part.begin + at] = -np.inf
+        near, worded = first_places(by_vector, depth), first_places(by_word, depth)
+        for part in self.parts:
+            part.complete(by_vector, near, query)
+        # Below this rank in both rankings a text scores less than the first `limit` of either.
+        reach = math.ceil((RRF_K + limit) * sum(weights) / max(weights)) - RRF_K
+        # A text without any of the words is no find of the ranking by words.
+        found = worded[by_word[worded] > 0]
+        chosen = np.union1d(_best(by_vector, near, reach), _best(by_word, found, reach))
+        word_ranks = _ranks_among(by_word[chosen], by_word[worded])
+        vector_ranks = _ranks_among(by_vector[chosen], by_vector[near])
+        fused = fuse([word_ranks, vector_ranks], weights)
+        best = np.flatnonzero(fused >= np.sort(fused)[-limit:][:1])
+        ids = pa.chunked_array([part.ids for part in self.parts]).take(pa.array(chosen[best]))
+        names = np.array(ids.to_pylist(), np.str_)
+        order = np.lexsort((names, -fused[best]))[:limit]
+        best = best[order]
+        return Candidates(tuple(names[order].tolist()), word_ranks[best], vector_ranks[best], among)
 
-    def _word_scores(self, words: Terms, own: list[Places]) -> Vectors:
-        """Return BM25 of all texts; the requester's are no part of its statistics."""
-        scores = np.zeros(len(self), np.float32)
-        wanted, times = np.unique(words, return_counts=True)
-        indexes = [segment.words for segment in self.segments]
-        texts = len(self) - sum(map(len, own))
-        length = sum(
-            index.words - int(index.lengths[out].sum())
-            for index, out in zip(indexes, own, strict=True)
-        )
-        if not length or not len(wanted):
-            return scores
-        holders = [index.holders(wanted, out) for index, out in zip(indexes, own, strict=True)]
-        weights = weights_of(times, np.sum(holders, axis=0), texts)
-        for index, part in zip(indexes, self._split(scores), strict=True):
-            index.add_scores(wanted, weights, length / texts, part)
-        return scores
+    def _word_scores(self, words: Terms, own: list[Places], texts: int) -> Vectors:
+        """Return BM25 of all texts (see `scores.bm25`).
 
-    def _split(self, values: Vectors) -> list[Vectors]:
-        """Return the part of each segment, as views."""
-        return np.split(values, np.cumsum([len(segment) for segment in self.segments[:-1]]))
-
-    def _leave_out(self, scores: Vectors, own: list[Places]) -> Vectors:
-        for part, out in zip(self._split(scores), own, strict=True):
-            part[out] = -np.inf
-        return scores
-
-    def _nearest(
-        self, by_estimate: TopRanks, turned: Vectors, limit: int, reach: int
-    ) -> NDArray[np.bool_]:
-        """Return which texts are to be looked at for their vectors."""
-        likely = np.zeros(len(self), np.bool_)
-        # And `limit`: fewer than R texts have a word where the others tie for the last word rank.
-        count = max(COMPLETED, RRF_K + reach + limit)
-        above, equal = by_estimate.down_to(max(CORRECTED, count))
-        likely[above] = likely[self._earliest(equal, limit)] = True
-        places = np.flatnonzero(likely)
-        if len(places) <= count + limit:
-            return likely
-        parts = [part.vectors.corrections(at, turned) for _, part, at in self._by_segment(places)]
-        corrected = by_estimate.scores[places] + np.concatenate(parts)
-        likely[places] = corrected >= np.partition(corrected, -count)[-count]
-        return likely
-
-    def _worded(self, by_word: TopRanks, estimates: Vectors, limit: int, reach: int) -> Places:
-        """Return the texts that reach rank R by words.
-
-        Of those that tie for the last rank only the nearest can come in: `limit` of them.
+        The requester's own texts are no part of its statistics: a target would show through them.
         """
-        above, equal = by_word.down_to(reach)
-        if len(equal) <= limit:
-            return np.concatenate([above, equal])
-        if by_word.scores[equal[0]] == 0:
-            return above  # Texts without any of the words: the nearest of all texts hold them.
-        near = estimates[equal]
-        least = np.partition(near, -limit)[-limit]
-        tied = self._earliest(equal[near == least], limit)
-        return np.concatenate([above, equal[near > least], tied])
+        wanted, times = np.unique(words, return_counts=True)
+        length = sum(
+            part.lengths.sum(dtype=np.float64) - part.lengths[at].sum(dtype=np.float64)
+            for part, at in zip(self.parts, own, strict=True)
+        )
+        average = max(1.0, length) / max(1, texts)
+        holders, saturated = np.zeros(len(wanted)), []
+        for part, at in zip(self.parts, own, strict=True):
+            norm = np.float32(K1 * (1 - B)) + np.float32(K1 * B / average) * part.lengths
+            norm[at] = np.inf
+            counts = part.counts_of(wanted)
+            counts.data /= counts.data + norm[counts.indices]
+            holders += counts.count_nonzero(axis=0)
+            saturated.append(counts)
+        idf = np.log1p((texts - holders + 0.5) / (holders + 0.5))
+        weights = (idf * (K1 + 1) * times).astype(np.float32)
+        return np.concatenate([counts @ weights for counts in saturated])
 
-    def _earliest(self, places: Places, limit: int) -> Places:
-        """Return the texts that come first by id, at least `limit` if there are."""
-        if len(places) <= limit:
-            return places
-        found = []
-        for begin, segment, some in self._by_segment(places):
-            first = np.argsort(segment.order[some], kind="stable")[:limit]
-            found.append(begin + some[first])
-        return np.concatenate(found)
 
-    def _by_segment(self, places: Places) -> list[tuple[int, Segment, Places]]:
-        """Return where each segment begins, and which of its own places are among these."""
-        found, begin = [], 0
-        for segment in self.segments:
-            end = begin + len(segment)
-            found.append((begin, segment, places[(begin <= places) & (places < end)] - begin))
-            begin = end
-        return found
+def _best(scores: Vectors, places: Places, count: int) -> Places:
+    """Return the places of the highest scores among some, and of all that equal the last."""
+    some = scores[places]
+    return places[some >= np.sort(some)[-count:][:1]]
 
-    def _best(
-        self,
-        chosen: Places,
-        by_word: Places,
-        by_vector: Places,
-        cosines: Vectors,
-        fused: Scores,
-        limit: int,
-        among: int,
-    ) -> Candidates:
-        """Return the best of some texts at ascending places."""
-        if len(chosen) > limit:
-            kept = np.flatnonzero(fused >= np.partition(fused, -limit)[-limit])
-            chosen, by_word, by_vector = chosen[kept], by_word[kept], by_vector[kept]
-            cosines, fused = cosines[kept], fused[kept]
-        parts = [segment.ids.take(pa.array(some)) for _, segment, some in self._by_segment(chosen)]
-        names = np.array(pa.concat_arrays(parts).to_pylist(), np.str_)
-        order = np.lexsort((names, -fused))[:limit]
-        ids = tuple(names[order].tolist())
-        return Candidates(ids, by_word[order], by_vector[order], cosines[order], among)
+
+def _ranks_among(scores: Vectors, top: Vectors) -> Places:
+    """Return the rank of some scores among the highest ones, from 1; equal ones share one."""
+    return len(top) - np.searchsorted(np.sort(top), scores, side="right") + 1

@@ -15,7 +15,6 @@ from .alignment import NEUTRAL, Alignment
 from .duplicates import EvidenceFilter, Mask, Shingles, copies_among, shingles_of
 from .large_topics import Candidates
 from .request import SearchRequest, Selection
-from .rotated_vectors import all_dots, dots
 from .scores import Scores, bm25, fuse, ranks
 from .selection import DRAWN_PER_TEXT, match_length_and_rating
 from .words import Terms, bare, terms_of
@@ -198,7 +197,8 @@ class RankedPool:
         self, selected: Places, window: Places, scores: Scores, k: int, penalty: float
     ) -> Places:
         both = np.concatenate([selected, window])
-        cosines = all_dots(self.pool.vectors[self.places[both]])
+        vectors = self.pool.vectors[self.places[both]]
+        cosines = np.vecdot(vectors[:, None], vectors)
         copies = self.pool.copies_among(self.places[both])
         inside = list(range(len(selected)))
         left = np.ones(len(both), np.bool_)
@@ -255,7 +255,7 @@ def rank(
     """
     weights = request.weights
     places = pool.allowed(EvidenceFilter(request))
-    cosines = dots(pool.vectors[places], request.query)
+    cosines = np.vecdot(pool.vectors[places], request.query)
     if candidates is None:
         word_ranks = ranks(bm25(terms_of(request.words), *pool.terms_at(places)))
         vector_ranks, among = ranks(cosines), len(places)

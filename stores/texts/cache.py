@@ -43,7 +43,7 @@ ALL_RESIDENT_TEXTS = 1_500_000
 """Texts that all namespaces kept in memory may hold together (about 2 KB each)."""
 
 ALL_LARGE_TEXTS = 2_000_000
-"""Texts that all large topics in memory may hold together (about 0.9 KB each)."""
+"""Texts that all large topics in memory may hold together (about 1 KB each)."""
 
 BATCH_ROWS = 16_384
 """Rows read at once of a table that is too large to be read whole."""
@@ -299,8 +299,9 @@ class Snapshots:
         changed = await self._changed(TEXTS, namespace, kept, LARGE_COLUMNS)
         if kept is not None and changed is not None:
             here = pc.and_(pc.equal(changed["topic_id"], topic), changed["shared"])
-            new = changed.filter(here)
-            return await asyncio.to_thread(kept.value.with_new, new) if len(new) else kept.value
+            grown = await asyncio.to_thread(kept.value.with_new, changed.filter(here))
+            if grown is not None:
+                return grown
         rows = await self.on_topics(namespace, [topic], LARGE_COLUMNS)
         return await asyncio.to_thread(LargeTopic.build, rows)
 

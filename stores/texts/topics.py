@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..search.rotated_vectors import dots
 from ..types import Sums, Text, Vectors
 from .arrow import Merge, cast_columns, matrix, unit, vector_column
 
@@ -163,7 +162,7 @@ class Topics:
         self, query: Vectors, contributed: Contributed, limit: int
     ) -> list[tuple[str, float]]:
         """Return others' topics and their cosines to the query, nearest first, ties by id."""
-        cosines = dots(self.units, query)
+        cosines = np.vecdot(self.units, query)
         others = self.shared.copy()
         for topic, (own, texts) in contributed.items():
             row = self.row.get(topic)

@@ -14,12 +14,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..search.rotated_vectors import CoarseVectors, dots
+from ..search.large_topics import CoarseVectors, first_places
 from ..types import Sums, Text, Vectors
 from .arrow import Merge, cast_columns, matrix, unit, vector_column
 
 EXACT_USERS = 20_000
 """Users up to which a search compares the whole style vector of each."""
+
+NEAREST_USERS = 2_048
+"""Of more users, those whose cosine is computed in full."""
 
 UserKey = tuple[str, str]
 """Namespace and user id."""
@@ -182,8 +185,12 @@ class Users:
         Of more than `EXACT_USERS` users only the nearest have it in full, unless `exact`.
         """
         if exact or len(self.ids) <= EXACT_USERS:
-            return dots(self.style, query)
-        return self.coarse.cosines(self.style, query)
+            cosines: Vectors = np.vecdot(self.style, query)
+            return cosines
+        cosines = self.coarse.cosines(query)
+        nearest = first_places(cosines, NEAREST_USERS)
+        cosines[nearest] = np.vecdot(self.style[nearest], query)
+        return cosines
 
     def updated(self, rows: pa.Table) -> Users:
         """Return these users with changed rows of the table `users`."""
