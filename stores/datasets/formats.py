@@ -109,7 +109,7 @@ def _find_formats(path: Path) -> list[Format]:
 
 def _fitting(path: Path, rows: list[dict[str, Any]], *, listed: bool) -> list[Format]:
     """Return the formats of the first row that is of any."""
-    for row in rows or [None]:
+    for row in rows or (None,):
         head = Head(path, listed, row)
         found = [each for each in reversed(FORMATS.values()) if each.fits(head)]
         if found:
