@@ -23,7 +23,7 @@ from ..models.device import choose_device, choose_dtype, dtype_name
 from ..stores.datasets.formats import read_texts
 from ..stores.datasets.sample import sample_corpus
 from ..stores.types import Text
-from ..training.data.pairs import Pair, PairSettings, make_pairs
+from ..training.data.pairs import PairSettings, PreferencePair, make_pairs
 from ..training.data.samples import Needs, Skipped, load_episodes
 from ..training.data.token_ids import answer_ids, prompt_ids
 from ..training.errors import TrainingError
@@ -105,7 +105,7 @@ class _Runner:
     """Runs either system on the same pairs."""
 
     def __init__(
-        self, model: str, device: str, pairs: Sequence[Pair], folder: Path, say: Say
+        self, model: str, device: str, pairs: Sequence[PreferencePair], folder: Path, say: Say
     ) -> None:
         self._model, self._device, self._pairs = model, device, pairs
         self._folder, self._say = folder, say
@@ -134,17 +134,28 @@ class _Runner:
         return found
 
 
-def _build_ours(base: Base, pairs: Sequence[Pair], arguments: DPOConfig, place: Path) -> DPOTrainer:
-    from ..training.methods.dpo import build_dpo_trainer
+def _build_ours(
+    base: Base, pairs: Sequence[PreferencePair], arguments: DPOConfig, place: Path
+) -> DPOTrainer:
+    from ..training.methods.dpo import dpo_trainer, pair_rows
     from ..training.trainer.guards import Guards
+    from ..training.trainer.method import build_trainer
 
     model = with_adapter(base, None, seed=arguments.seed)
-    return build_dpo_trainer(
-        model, base.tokenizer, pairs, arguments, folder=place / "rows", callbacks=[Guards(model)]
+    return build_trainer(
+        dpo_trainer,
+        model,
+        base.tokenizer,
+        pair_rows(pairs),
+        arguments,
+        folder=place / "rows",
+        callbacks=[Guards(model)],
     )
 
 
-def _build_bare(base: Base, pairs: Sequence[Pair], arguments: DPOConfig, place: Path) -> DPOTrainer:
+def _build_bare(
+    base: Base, pairs: Sequence[PreferencePair], arguments: DPOConfig, place: Path
+) -> DPOTrainer:
     from datasets import Dataset
     from trl import DPOTrainer
 
@@ -160,7 +171,7 @@ def _build_bare(base: Base, pairs: Sequence[Pair], arguments: DPOConfig, place: 
     )
 
 
-def bench_pairs(base: Base, episodes: Path | None, number: int) -> list[Pair]:
+def bench_pairs(base: Base, episodes: Path | None, number: int) -> list[PreferencePair]:
     """Return pairs whose text TRL tokenises to their own ids.
 
     Raises:
@@ -176,7 +187,7 @@ def bench_pairs(base: Base, episodes: Path | None, number: int) -> list[Pair]:
     return same
 
 
-def _episode_pairs(base: Base, path: Path) -> list[Pair]:
+def _episode_pairs(base: Base, path: Path) -> list[PreferencePair]:
     """Return pairs of both reasoners, with any gap."""
     settings = PairSettings(margin=0.0, length_ratio=4.0)
     skipped = Skipped()
@@ -189,13 +200,13 @@ def _episode_pairs(base: Base, path: Path) -> list[Pair]:
     ]
 
 
-def _ends(pair: Pair, base: Base) -> bool:
+def _ends(pair: PreferencePair, base: Base) -> bool:
     """Tell whether both answers end: TRL ends all of them."""
     end = base.tokenizer.eos_token_id
     return (pair.chosen_ids[-1], pair.rejected_ids[-1]) == (end, end)
 
 
-def _sample_pairs(base: Base, number: int) -> list[Pair]:
+def _sample_pairs(base: Base, number: int) -> list[PreferencePair]:
     """Return pairs of a title and two texts of the sample corpus."""
     from ..stores.episodes.schema import Episode
 
@@ -206,7 +217,7 @@ def _sample_pairs(base: Base, number: int) -> list[Pair]:
         one, other = texts[place % len(texts)], texts[(place * 7 + 3) % len(texts)]
         asked = f"{one.body}\nDescribe how this is written: {other.title}"
         pairs.append(
-            Pair(
+            PreferencePair(
                 prompt_ids=tuple(prompt_ids(base.tokenizer, [("user", asked)])),
                 chosen_ids=tuple(answer_ids(base.tokenizer, one.body)),
                 rejected_ids=tuple(answer_ids(base.tokenizer, other.body)),
@@ -218,7 +229,7 @@ def _sample_pairs(base: Base, number: int) -> list[Pair]:
     return pairs
 
 
-def _as_text(pair: Pair, base: Base) -> dict[str, str]:
+def _as_text(pair: PreferencePair, base: Base) -> dict[str, str]:
     ids = {
         "prompt": pair.prompt_ids,
         "chosen": pair.chosen_ids,
@@ -227,7 +238,7 @@ def _as_text(pair: Pair, base: Base) -> dict[str, str]:
     return {name: str(base.tokenizer.decode(list(found))) for name, found in ids.items()}
 
 
-def _same_ids(pair: Pair, base: Base) -> bool:
+def _same_ids(pair: PreferencePair, base: Base) -> bool:
     text = _as_text(pair, base)
     whole = [base.tokenizer(text["prompt"] + text[name])["input_ids"] for name in _SIDES]
     return whole == [

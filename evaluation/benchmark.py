@@ -1,10 +1,8 @@
-"""Is it true? Arms, controls and floors over benchmarks: every figure of `bench personalization`.
+"""Run arms, controls and floors over benchmarks: every figure of `bench personalization`.
 
-Items go to `items.jsonl` as they come, answers of the language model to a cache, so that a run that
-was killed goes on where it was and a second one with one more arm runs that arm alone. What is read
-from them (`results.json`, the report) is made anew in the end.
-
-What one data set, task and history are run with: a store, an evaluator, floors, metrics.
+Each item is written to `items.jsonl` when it is done, and answers of the language model are cached:
+a run that was killed resumes, and a second run with one more arm runs that arm alone. The results
+and the report are made from the items at the end.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,16 +25,18 @@ from ..nodes.state import Task
 from ..nodes.strategies import STRATEGIES, with_oracle
 from ..stores.datasets.splits import Split
 from ..stores.texts.store import TextStore
-from .arms.floors import NeighbourTexts, floors_of
-from .arms.registry import BASELINE, SHUFFLED, Arm
+from .arms.configuration import Arm
+from .arms.floors import NeighbourTexts
+from .arms.registry import BASELINE
 from .cache import RememberedChat, RememberedEncoder
 from .dataset import BenchmarkData, HistoryCut, open_benchmark, read_benchmark
 from .errors import EvaluationError
 from .evaluator import Evaluator
 from .items import Item, ItemFile
 from .progress import Watch
-from .runner import Cell, Scorer, Unit, run_units
+from .runner import RunSetup, Unit, run_units
 from .scores.leakage import LeakCheck
+from .scores.metrics import Draft
 from .targets import ONE_INPUT, Target, targets_of
 
 if TYPE_CHECKING:
@@ -46,16 +47,16 @@ WHOLE = "all"
 
 
 @dataclass(frozen=True)
-class Material:
-    """What the cells of one data set share.
+class DataSetup:
+    """What all runs on one data set share.
 
     Attributes:
         data: The file.
         store: Filled with it.
         style: The store's style encoder.
         topic: The store's topic encoder.
-        model: The language model, in front of whatever answers.
-        made_of: What decides the results of this data set and model.
+        model: The language model, with a cache of its answers.
+        made_of: Versions of all that determines the results: data, encoders, model.
     """
 
     data: BenchmarkData
@@ -74,15 +75,15 @@ class Material:
         model: RememberedChat,
         *,
         about: Sequence[str] = (),
-    ) -> Material:
-        """Put the material of a data set together.
+    ) -> DataSetup:
+        """Collect what the runs on a data set share.
 
         Args:
             data: The file.
             store: Filled with it.
             encoders: Of the store.
             model: The language model.
-            about: What else decides the results, such as users whose texts are not shared.
+            about: What else determines the results, such as users whose texts are not shared.
         """
         versions = (encoders.style.version, encoders.topic.version)
         made_of = (data.sha1, *data.cleanings, *versions, model.identity, *about)
@@ -96,7 +97,7 @@ class Material:
         )
 
 
-def cell_of(material: Material, targets: Sequence[Target], history: str) -> Cell:
+def setup_of(material: DataSetup, targets: Sequence[Target], history: str) -> RunSetup:
     """Return what the items of one task and history are run with.
 
     Args:
@@ -116,11 +117,16 @@ def cell_of(material: Material, targets: Sequence[Target], history: str) -> Cell
         strategies=with_oracle(STRATEGIES, encoders, real),
     )
     wordnet = os.environ.get("PATLM_WORDNET")
-    return Cell(
+    return RunSetup(
         history=history,
         evaluator=Evaluator(parts),
         neighbours=NeighbourTexts(parts),
-        scorer=Scorer(material.style, material.topic, Path(wordnet) if wordnet else None),
+        draft=partial(
+            Draft,
+            style=material.style,
+            topic=material.topic,
+            wordnet=Path(wordnet) if wordnet else None,
+        ),
         leaks=LeakCheck(material.data.texts),
         made_of="\x1f".join([material.made_of, wordnet or ""]),
     )
@@ -135,7 +141,7 @@ def _chat(model: RememberedChat) -> Mapping[str, ChatRole]:
 ITEMS = "items.jsonl"
 
 DONORS = 4
-"""Targets that are asked in turn to lend their summaries."""
+"""Targets that may lend their summaries; the first suitable one does."""
 
 Place = tuple[str, str, str]
 """Data set, task and history."""
@@ -153,10 +159,10 @@ class Plan:
         history: Own texts that are known: `all` or numbers.
         split: Whose targets; None: all.
         least_own: Only people with so many own texts on other topics.
-        inductive: Whether texts of people who are measured are nobody's evidence.
+        inductive: Whether texts of the measured users are excluded from evidence.
         cleaning: Names of cleanings.
         limit: Targets of a file and task at most; None: all.
-        seeds: Of what is drawn.
+        seeds: Random seeds; each runs every item once.
         adapters: LoRA adapter of each role, in all arms.
     """
 
@@ -175,7 +181,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TaskTargets:
     """The targets of one file and task."""
 
     data: BenchmarkData
@@ -185,24 +191,24 @@ class Asked:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run has brought.
+    """Results of a run.
 
     Attributes:
         asked: Files, tasks and their targets.
         items: Every item of these, by file, task and history.
         failed: How many have failed, by file, task, history and arm.
-        why: Why the first of them failed, or None.
+        why: Error of the first failed item, or None.
         seconds: How long it took.
     """
 
-    asked: Sequence[Asked]
+    asked: Sequence[TaskTargets]
     items: Mapping[Place, Sequence[Item]]
     failed: Mapping[tuple[str, str, str, str], int]
     why: str | None
     seconds: float
 
 
-def read_targets(plan: Plan) -> list[Asked]:
+def read_targets(plan: Plan) -> list[TaskTargets]:
     """Read the files and choose the targets, before anything is loaded.
 
     Raises:
@@ -213,9 +219,9 @@ def read_targets(plan: Plan) -> list[Asked]:
     files = [read_benchmark(path, plan.cleaning) for path in plan.data]
     names = [data.name for data in files]
     if len(set(names)) < len(names):
-        raise EvaluationError(f"two files go by one name among {', '.join(names)}: rename one")
+        raise EvaluationError(f"two files have the same name among {', '.join(names)}: rename one")
     return [
-        Asked(data, task, _chosen(plan, data, task))
+        TaskTargets(data, task, _chosen(plan, data, task))
         for data in files
         for task in plan.tasks or (_usual_task(data),)
     ]
@@ -223,7 +229,7 @@ def read_targets(plan: Plan) -> list[Asked]:
 
 async def measure_personalization(
     plan: Plan,
-    asked: Sequence[Asked],
+    asked: Sequence[TaskTargets],
     model: RememberedChat,
     out: Path,
     cache: Path,
@@ -239,7 +245,7 @@ async def measure_personalization(
         model: Answers in all roles.
         out: Folder of the items.
         cache: Folder of stores.
-        watch: Told how far it is.
+        watch: Receives progress.
         encoder: The topic encoder.
 
     Raises:
@@ -250,34 +256,34 @@ async def measure_personalization(
     kept = ItemFile(out / ITEMS)
     failed: list[Item] = []
 
-    def told(item: Item) -> None:
+    def on_item(item: Item) -> None:
         watch.advance(item)
         if item.failed is not None:
             failed.append(item)
 
     async with AsyncExitStack() as opened:
-        jobs: list[tuple[Cell, list[Unit]]] = []
+        jobs: list[tuple[RunSetup, list[Unit]]] = []
         for each in asked:
             material = await _open(plan, each, model, cache, watch, encoder, opened)
             for history in plan.history:
-                cell = cell_of(material, each.targets, history)
-                jobs.append((cell, list(_units(plan, each))))
-        keys = {cell.key(unit) for cell, units in jobs for unit in units}
+                setup = setup_of(material, each.targets, history)
+                jobs.append((setup, list(_units(plan, each))))
+        keys = {setup.key(unit) for setup, units in jobs for unit in units}
         watch.begin(len(keys), len(keys & kept.items.keys()), "items")
-        for cell, units in jobs:
-            await run_units(cell, units, kept, told=told)
+        for setup, units in jobs:
+            await run_units(setup, units, kept, on_item=on_item)
     return _measured(asked, plan, jobs, kept, failed, time.perf_counter() - began)
 
 
 async def _open(
     plan: Plan,
-    asked: Asked,
+    asked: TaskTargets,
     model: RememberedChat,
     cache: Path,
     watch: Watch,
     encoder: str,
     opened: AsyncExitStack,
-) -> Material:
+) -> DataSetup:
     """Open the store of a file; the inductive one hides whom a task measures."""
     hidden = sorted({t.text.user_id for t in asked.targets}) if plan.inductive else []
 
@@ -290,7 +296,7 @@ async def _open(
         )
     )
     watch.say(f"{asked.data.name} {asked.task}: {len(asked.targets)} targets")
-    return Material.of(asked.data, store, encoders, model, about=hidden)
+    return DataSetup.of(asked.data, store, encoders, model, about=hidden)
 
 
 def _usual_task(data: BenchmarkData) -> Task:
@@ -310,18 +316,17 @@ def _chosen(plan: Plan, data: BenchmarkData, task: Task) -> list[Target]:
     return found[: plan.limit]
 
 
-def _units(plan: Plan, asked: Asked) -> Iterator[Unit]:
-    """Yield the wanted items, target by target: so what arms have in common is at hand."""
-    floors = floors_of(asked.task)
-    arms = [arm for arm in plan.arms if arm.kind != "floor" or arm.name in floors]
+def _units(plan: Plan, asked: TaskTargets) -> Iterator[Unit]:
+    """Yield the wanted items, target by target, so that arms share cached answers."""
+    arms = [arm for arm in plan.arms if asked.task in arm.tasks]
     for seed in plan.seeds:
         donors = _donors(asked.targets, seed)
         for target in asked.targets:
             for arm in arms:
-                lenders = donors[target.id] if arm.name == SHUFFLED else ()
-                if arm.name == SHUFFLED and not lenders:
+                borrows = arm.configuration is not None and arm.configuration.borrows_summaries
+                if borrows and not donors[target.id]:
                     continue  # a lone target has nobody to swap with
-                yield Unit(target, arm.name, arm.configuration, seed, lenders)
+                yield Unit(target, arm, seed, donors[target.id] if borrows else ())
 
 
 def _donors(targets: Sequence[Target], seed: int) -> dict[str, tuple[Target, ...]]:
@@ -335,17 +340,17 @@ def _donors(targets: Sequence[Target], seed: int) -> dict[str, tuple[Target, ...
 
 
 def _measured(
-    asked: Sequence[Asked],
+    asked: Sequence[TaskTargets],
     plan: Plan,
-    jobs: Sequence[tuple[Cell, list[Unit]]],
+    jobs: Sequence[tuple[RunSetup, list[Unit]]],
     kept: ItemFile,
     failed: Sequence[Item],
     seconds: float,
 ) -> Measured:
     items: dict[Place, list[Item]] = {}
-    for cell, units in jobs:
-        place = (units[0].target.data, units[0].target.task, cell.history)
-        wanted = [cell.key(unit) for unit in units]
+    for setup, units in jobs:
+        place = (units[0].target.data, units[0].target.task, setup.history)
+        wanted = [setup.key(unit) for unit in units]
         items[place] = [kept.items[key] for key in wanted if key in kept.items]
     lost: dict[tuple[str, str, str, str], int] = {}
     for item in failed:

@@ -1,11 +1,7 @@
-"""Answers of language models, kept on disk: none is paid for twice.
+"""Caches of a benchmark: answers of language models on disk, vectors of encoders in memory.
 
-A chat model in front of another that asks it nothing twice.
-
-An encoder that embeds no text twice, and each by itself.
-
-The last digits of a vector depend on what shares its batch, and after a kill other texts come
-together than before: embedded alone, a text has the same vector in every run.
+The encoder embeds each text alone: the last digits of a vector depend on the other texts of its
+batch, and a resumed run has other batches.
 """
 
 from __future__ import annotations
@@ -93,19 +89,19 @@ class Answers:
         )
 
 
-_NO_MATTER = ("role",)
-"""Options that change no answer."""
+_IGNORED = ("role",)
+"""Options that do not change the answer."""
 
 _KEPT_METADATA = ("adapter", "finish_reason", "prompt_token_ids", "token_ids", "logprobs")
 
 
 class RememberedChat(BaseChatModel):
-    """Answers from what was answered before; calls that are alike and under way share one.
+    """A chat model that caches the answers of another; equal concurrent calls share one.
 
     Only for models whose answer follows from messages and options: greedy, or with a seed.
 
     Attributes:
-        inner: The model that is asked where nothing is remembered.
+        inner: The model that is asked for answers that are not cached.
         identity: Its weights and number format, and those of its adapters: where any of them
             changes, so does this.
     """
@@ -156,7 +152,7 @@ class RememberedChat(BaseChatModel):
     async def _shared(
         self, key: str, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any
     ) -> dict[str, Any]:
-        """Ask the model, or wait for who asks the same; a call that fails does for all of them."""
+        """Ask the model, or wait for an equal call; when it fails, it fails for all of them."""
         if (waiting := self._under_way.get(key)) is not None:
             return await asyncio.shield(waiting)
         waiting = self._under_way[key] = asyncio.get_running_loop().create_future()
@@ -165,7 +161,7 @@ class RememberedChat(BaseChatModel):
             self._answers.put(key, answer)
         except BaseException as error:
             waiting.set_exception(error)
-            waiting.exception()  # so that nobody is warned where nobody waits
+            waiting.exception()  # or asyncio warns of an exception that was never retrieved
             raise
         finally:
             del self._under_way[key]
@@ -183,19 +179,19 @@ class RememberedChat(BaseChatModel):
 
     def _key(self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any) -> str:
         said = [[message.type, str(message.text)] for message in messages]
-        chosen = {name: options[name] for name in sorted(options) if name not in _NO_MATTER}
+        chosen = {name: options[name] for name in sorted(options) if name not in _IGNORED}
         whole = json.dumps([self.identity, said, stop, chosen], default=str)
         return hashlib.sha256(whole.encode()).hexdigest()
 
 
 class RememberedEncoder:
-    """A `stores.records.Encoder` in front of another; keeps every vector as long as it lives."""
+    """An encoder that caches the vectors of another one in memory."""
 
     def __init__(self, encoder: Encoder) -> None:
-        """Take the encoder that is asked where a text is new."""
+        """Take the encoder for texts that are new."""
         self._encoder = encoder
         self._known: dict[str, Vectors] = {}
-        # One at a time: encoders use all cores, and threads beside each other would only wait.
+        # One at a time: an encoder uses all cores, so parallel threads would only wait.
         self._lock = threading.Lock()
 
     @property

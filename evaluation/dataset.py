@@ -1,10 +1,8 @@
 """A benchmark's file as a store: read, cleaned, its targets marked, embedded once and kept.
 
-The store lies in a cache folder under a name that says all that it was made of (the file's content,
-the cleanings, whose texts may serve as evidence, the encoders), so what is found there fits. It is
-filled in a folder of its own and put in place whole: a process that is killed leaves no half.
-
-A store that remembers less of each user: only so many of the latest own texts.
+Its name in the cache folder is a hash of all that it was made of (the file's content, cleanings,
+whose texts may serve as evidence, encoders), so a store that is found there fits. It is filled
+in a temporary folder and then renamed, so a killed process leaves no partial store.
 """
 
 from __future__ import annotations
@@ -38,10 +36,10 @@ ENCODER_FORMAT = "fp32"
 """Of topic vectors: the same text has the same vector then, whatever shared its batch."""
 
 BATCH = 256
-"""Texts that are embedded between two words of progress."""
+"""Texts that are added between two calls of `progress`."""
 
 Progress = Callable[[int, int], None]
-"""Told how many texts of how many are in the store."""
+"""Called with the texts in the store and the texts of the file."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def read_benchmark(path: Path, cleanings: Collection[str] = ()) -> BenchmarkData
 
 
 def data_name(path: Path) -> str:
-    """Return what a file's figures go by: `gap` for gap_dev.json, say."""
+    """Return the name of a data set: `gap` for gap_dev.json."""
     name = path.name.partition(".")[0]
     return re.sub(r"_(dev|test|train|questions)$", "", name)
 
@@ -124,12 +122,12 @@ async def open_benchmark(
     Args:
         data: The file.
         cache: Folder of such stores.
-        unshared: Users whose texts are nobody else's evidence (the inductive variant).
+        unshared: Users whose texts are no evidence for others (the inductive variant).
         train_only: Whether it holds only what may train something, texts whose user and topic are
             in `train`: evidence counts as training.
         encoder: The topic encoder. The style encoder is the store's own, training-free, its
             statistics taken from texts of the split `train`.
-        progress: Told how far the filling is.
+        progress: Called while it is filled.
 
     Raises:
         StoreError: The store can't be written or opened.
@@ -196,7 +194,7 @@ def store_fingerprint(
 
 
 class HistoryCut:
-    """A `nodes.parts.Retrieval` in front of another.
+    """A store that knows only the latest own texts of each user.
 
     Args:
         store: What is asked.

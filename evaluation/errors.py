@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class EvaluationError(RuntimeError):
-    """What can go wrong when drafts are measured; told in one line, with what to do."""
+    """A failure that the command line shows in one line: what was expected, what to do."""

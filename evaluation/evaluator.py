@@ -1,10 +1,10 @@
-"""Run a configuration of the loop over targets: what was written for each, and how it came about.
+"""Run a configuration of the loop on a target, and return the draft and how it was made.
 
     evaluator = Evaluator(parts)
     outcome = await evaluator.run(Configuration(), target)
 
-The same compiled graph as in serving, with the parts that it is handed. Many targets in flight keep
-the model's batches full; what is asked twice is the model's to remember (`RememberedChat`).
+It is the same compiled graph as in serving. Many targets in flight keep the model's batches full;
+`RememberedChat` caches answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .arms.reasoners import Summaries, trajectories_of
 from .targets import Target
 
 ENDLESS_S = 7 * 86_400.0
-"""Deadline of a run: how long a target waits for its turn says nothing of it."""
+"""Deadline of a run; most of its time it waits for other targets."""
 
 _OUTPUTS = [
     *("text", "summaries", "evidence", "own", "cold_start", "iterations", "stop_reason", "log"),
@@ -34,17 +34,17 @@ _OUTPUTS = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one configuration gave for one target.
+    """Result of one configuration for one target.
 
     Attributes:
         draft: What was written.
         summaries: By side; None where it abstained or was left out.
         evidence: By side, as results show it, best first; of sides that were read.
         own: The user's own texts that were read.
-        cold_start: How much is known: zero, few or known.
+        cold_start: How much is known of the user: zero, few or known.
         pool_size: Candidates that each side's evidence was taken from.
-        cut_share: Share of the evidence (and the request beside it) that was cut to fit the prompts
-            of those who read it, their mean; None where nobody read any.
+        cut_share: Mean share of evidence and request that was cut to fit the reasoners' prompts;
+            None where no reasoner read any.
         iterations: Rounds that were run.
         stop_reason: Why the loop ended.
         calls: Every prompt (its turns) and its answer, in order, by role.
@@ -87,7 +87,7 @@ class Evaluator:
         Args:
             configuration: How.
             target: For whom and what.
-            seed: Of what is drawn.
+            seed: Random seed.
             given: Summaries by user and side, for `given` reasoners.
 
         Raises:
@@ -168,7 +168,7 @@ def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome
 
 
 def _sides_read(configuration: Configuration) -> list[str]:
-    """Return the sides whose evidence somebody reads."""
+    """Return the sides whose evidence a reasoner reads."""
     reasoners = {side: configuration.side(side).reasoner for side in SIDES}
     if "merged" in reasoners.values() or "swapped" in reasoners.values():
         return list(SIDES)

@@ -19,14 +19,14 @@ class ItemsLost(EvaluationError):
 
 
 class ItemKey(NamedTuple):
-    """What tells items apart.
+    """Key of an item.
 
     Attributes:
         target: `Target.id`.
         arm: Name of the configuration or floor.
-        made_of: Hash of all else that decides the result.
+        made_of: Hash of everything else that determines the result.
         history: Own texts that were known, as asked for: `all` or a number.
-        seed: Of what was drawn.
+        seed: Random seed.
     """
 
     target: str
@@ -38,7 +38,7 @@ class ItemKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """What came of one target in one arm.
+    """Result of one target in one arm.
 
     Attributes:
         data: Name of the data set.
@@ -46,10 +46,10 @@ class Item:
         user: Hash of the user's id.
         topic: Hash of the topic's id.
         own: Own texts that were known.
-        failed: Why there is no draft, or None.
+        failed: Error message where there is no draft, else None.
         draft: What was written.
-        metrics: By name; None where there is none, such as the error of an answer that is no
-            rating.
+        metrics: By name; one without a value, such as the error of an answer that is no rating, is
+            left out.
         summaries: By side.
         evidence: Ids and scores of each side's evidence, best first.
         own_read: Ids of the own texts that were read.
@@ -59,8 +59,8 @@ class Item:
         iterations: Rounds that were run.
         stop_reason: Why the loop ended.
         calls: How many calls of a model it took.
-        leaks: Runs of the real text in prompts: those that nobody else wrote, and the others; None
-            where the real text is too short to tell.
+        leaks: Number of runs of the real text in prompts: those that no other user wrote, and the
+            others; None where the real text is too short.
     """
 
     key: ItemKey
@@ -71,7 +71,7 @@ class Item:
     own: int
     failed: str | None = None
     draft: str = ""
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     summaries: Mapping[str, str | None] = field(default_factory=dict)
     evidence: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
     own_read: Sequence[str] = ()

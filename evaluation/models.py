@@ -1,6 +1,6 @@
-"""The language model of a measurement: opened by name, remembered by what decides its answers.
+"""Open the language model and the adapters of a measurement, with a cache of answers.
 
-The adapters that a command's `--adapters` names, and what tells models with them apart.
+The cache key holds everything that determines an answer: weights, number format and adapters.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def named_adapters(asked: str, settings: Settings, model: BaseChatModel) -> dict
     Args:
         asked: `none`, `promoted`, or `role@step` with commas between.
         settings: Where adapters are.
-        model: The language model: promoted ones that were made for another are left aside.
+        model: The language model: promoted ones for other models are ignored.
 
     Raises:
         UnfitAdapter: Two are named for one role, or one for a role that is not there.
@@ -77,16 +77,16 @@ def check_splits(
     for name in adapters.values():
         made = registry.get(name).manifest.split
         if made is not None and made not in splits.values():
-            told = ", ".join(f"{data} {split}" for data, split in splits.items())
+            known = ", ".join(f"{data} {split}" for data, split in splits.items())
             raise UnfitAdapter(
                 f"adapter {name} was trained under the splits {made}, and what is to be measured "
-                f"has others ({told}): it may have seen the targets; measure it on the data that "
+                f"has others ({known}): it may have seen the targets; measure it on the data that "
                 "it was trained for"
             )
 
 
 def identity_of(model: BaseChatModel, settings: Settings, adapters: Mapping[str, str]) -> str:
-    """Return what decides a model's answers: weights, number format, and those of its adapters.
+    """Return what determines a model's answers: its weights, number format and adapters.
 
     Args:
         model: The language model.
@@ -110,7 +110,7 @@ def number_format_of(model: BaseChatModel) -> str | None:
 
 
 def _weights(settings: Settings, adapters: Mapping[str, str]) -> list[str]:
-    """Return what tells the weights of adapters apart from others of their names."""
+    """Return a hash of the weights of each adapter: a name alone may have meant others."""
     registry = AdapterRegistry(adapters_folder(settings.adapters))
     said = []
     for role, name in sorted(adapters.items()):
@@ -128,7 +128,7 @@ class AskedModel:
     """The language model of a run.
 
     Attributes:
-        chat: Answers in all roles, and remembers.
+        chat: Answers in all roles, with a cache.
         name: What it is called.
         dtype: Its number format; None where it is not loaded here.
         adapters: In use, by role.
@@ -142,9 +142,9 @@ class AskedModel:
 
 @contextmanager
 def open_asked_model(settings: Settings, adapters: str, cache: Path) -> Iterator[AskedModel]:
-    """Open a language model with its answers of earlier runs. Blocks.
+    """Open a language model with its cached answers. Blocks.
 
-    Those of a `python:` factory are remembered for one run only: its code may change.
+    Answers of a `python:` factory are cached for one run only: its code may change.
 
     Args:
         settings: Which model, its number format, where adapters are.

@@ -1,4 +1,4 @@
-"""Who is told how far long work is: a bar of a command, or nobody."""
+"""Receivers of the progress of long work."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from typing import Protocol
 
 
 class Counting(Protocol):
-    """Told of things that are done one by one."""
+    """Receives the progress of a list of items."""
 
     def begin(self, items: int, done: int, things: str) -> None:
-        """Tell how many there are to do, how many were done before, and what they are."""
+        """Start: how many items there are, how many are done, and what they are called."""
 
     def advance(self, item: object) -> None:
-        """Tell of one more that is done."""
+        """Report one more item as done."""
 
 
 class Watch(Counting, Protocol):
-    """Told of parts, and of the things in each."""
+    """Receives the names of stages, and the progress in each."""
 
     def say(self, part: str) -> None:
-        """Tell what is done next."""
+        """Report what is done next."""
 
 
 class Unwatched:
-    """A `Watch` that tells nobody."""
+    """A `Watch` that ignores everything."""
 
     def say(self, part: str) -> None:
-        """Pass it over."""
+        """Ignore it."""
 
     def begin(self, items: int, done: int, things: str) -> None:
-        """Pass it over."""
+        """Ignore it."""
 
     def advance(self, item: object) -> None:
-        """Pass it over."""
+        """Ignore it."""

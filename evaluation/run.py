@@ -1,10 +1,7 @@
 """One run of `patlm bench personalization` from the model's name to the report.
 
-Let a judge read the drafts of a run, and say what the judge is worth.
-
-`examples.json`: some targets side by side in all arms, with texts. Not for publishing.
-
-`results.json`: every figure of a run, numbers and hashed ids only.
+It writes `results.json` (figures and hashed ids), `examples.json` (some targets in all arms, with
+texts, not for publishing) and the report.
 """
 
 from __future__ import annotations
@@ -31,6 +28,7 @@ from .models import NONE, check_splits, open_asked_model
 from .progress import Watch
 from .report.page import write_report
 from .scores.judge import JudgeModel, Pair, Reliability, judge_all, reliability
+from .scores.metrics import metrics_of
 from .scores.tables import Cell, table
 from .scores.verdicts import verdicts
 from .targets import Target
@@ -49,9 +47,9 @@ def judged(
     Ratings are not judged. Answers are remembered as those of the language model are.
 
     Args:
-        measured: What a run has brought.
+        measured: Results of a run.
         judge: Name of a chat model.
-        settings: Of the run; the model's name apart.
+        settings: Of the run; its model is replaced by the judge.
         cache: Folder of answers.
 
     Raises:
@@ -77,7 +75,7 @@ async def _judge(measured: Measured, model: JudgeModel) -> tuple[Measured, dict[
         sample += pairs
         points = [each.points for each in await judge_all(model, pairs)]
         found[place] = [
-            replace(item, metrics={**item.metrics, "judge": said})
+            item if said is None else replace(item, metrics={**item.metrics, "judge": said})
             for item, said in zip(items, points, strict=True)
         ]
     step = max(1, len(sample) // PAIRS_FOR_RELIABILITY)
@@ -99,8 +97,6 @@ EXAMPLES_FILE = "examples.json"
 
 EXAMPLES = 10
 """Targets that are shown of each data set and task."""
-
-_METRICS = ("quality", "rouge1", "agreement")
 
 
 def examples_of(measured: Measured) -> dict[str, Any]:
@@ -138,7 +134,11 @@ def _arm(item: Item, texts: Mapping[str, Text]) -> dict[str, Any]:
     return {
         "arm": item.key.arm,
         "draft": item.draft,
-        "metrics": {name: item.metrics[name] for name in _METRICS if name in item.metrics},
+        "metrics": {
+            metric.name: item.metrics[metric.name]
+            for metric in metrics_of(item.task, "main", "headline")
+            if metric.name in item.metrics
+        },
         "summaries": dict(item.summaries),
         "evidence": {side: _pieces(found, texts) for side, found in item.evidence.items()},
         "own": _pieces(own, texts),
@@ -173,7 +173,7 @@ def results_of(plan: Plan, measured: Measured, settings: Mapping[str, Any]) -> d
 
     Args:
         plan: What was measured.
-        measured: What came of it.
+        measured: Its results.
         settings: What else the run was set up with, such as the model's name.
     """
     arms: list[dict[str, Any]] = []
@@ -241,7 +241,7 @@ def _settings(plan: Plan, measured: Measured) -> dict[str, Any]:
 
 
 class NothingDone(EvaluationError):
-    """Not one item could be had."""
+    """Every item failed."""
 
 
 def run_personalization(
@@ -260,17 +260,17 @@ def run_personalization(
         plan: What is measured; its `adapters` are set here.
         settings: Which language model.
         adapters: `none`, `promoted`, or `role@step` with commas.
-        judge: Name of the judge's chat model; None: nobody judges.
+        judge: Name of the judge's chat model; None: no judge.
         out: Folder of what is written.
         cache: Folder of stores and answers.
-        watch: Told how far it is.
+        watch: Receives progress.
 
     Raises:
         FormatError: A file can't be read.
         ModelError: A model can't be opened.
         EvaluationError: There is nothing to measure, or results can't be kept.
     """
-    asked = read_targets(plan)  # what can't be measured is said before anything is loaded
+    asked = read_targets(plan)  # fails before a model is loaded
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with open_asked_model(settings, adapters, cache) as model:
         splits = {each.data.name: each.data.splits.fingerprint for each in asked}

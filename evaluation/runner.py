@@ -1,8 +1,6 @@
-"""From targets to items: many runs in flight, each item measured and on disk before the next.
+"""Run arms on targets, many in flight, and write each item to disk once it is measured.
 
-What is on disk already is not run again, so a run that was killed goes on where it was.
-
-How near a draft came: every metric of one item.
+Items that are on disk are not run again, so a run that was killed resumes.
 """
 
 from __future__ import annotations
@@ -11,79 +9,27 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..nodes.errors import LoopError
 from ..nodes.state import Request
 from ..stores.search.words import bare
-from ..stores.types import Encoder
-from .arms.configuration import Configuration
-from .arms.floors import FLOORS, NeighbourTexts, neighbours_of
+from .arms.configuration import Arm, Configuration
+from .arms.floors import Neighbours, NeighbourTexts, neighbours_of
 from .errors import EvaluationError
 from .evaluator import Evaluator, Outcome
 from .items import Item, ItemFile, ItemKey
 from .scores.leakage import LeakCheck, shown
-from .scores.metrics import copy_rate, exact, length, meteor, rating_metrics, text_metrics
+from .scores.metrics import Draft, measure, metrics_version
 from .targets import Target
 
-
-class Scorer:
-    """Measures drafts against what was really written.
-
-    Args:
-        style: The style encoder, for `style_cos`.
-        topic: The topic encoder, for `topic_cos`.
-        wordnet: Folder of WordNet's files, for `meteor`; None: it is left out.
-    """
-
-    def __init__(self, style: Encoder, topic: Encoder, wordnet: Path | None = None) -> None:
-        self._style = style
-        self._topic = topic
-        self._wordnet = wordnet
-
-    def score(
-        self, target: Target, draft: str, evidence: Sequence[str] = ()
-    ) -> Mapping[str, float | None]:
-        """Return the metrics of a draft by name. Blocks.
-
-        Texts: `rouge1 rougeL meteor_es quality style_cos topic_cos copy_rate length exact` (and
-        `meteor`), shares and cosines but for `length` in words. Ratings: `error squared_error
-        agreement unparsable`.
-
-        Args:
-            target: What was to be written.
-            draft: What was written.
-            evidence: All texts that anybody read for it.
-        """
-        if target.task == "rating":
-            return rating_metrics(float(target.real), draft)
-        scores: dict[str, float | None] = {**text_metrics(target.real, draft)}
-        if self._wordnet is not None:
-            scores["meteor"] = meteor(target.real, draft, self._wordnet)
-        scores["style_cos"] = _cosine(self._style, target.real, draft)
-        scores["topic_cos"] = _cosine(self._topic, target.real, draft)
-        scores["copy_rate"] = copy_rate(draft, evidence)
-        scores["length"] = float(length(draft))
-        scores["exact"] = exact(target.real, draft)
-        return scores
-
-
-def _cosine(encoder: Encoder, real: str, draft: str) -> float:
-    """Return the cosine of two texts in four digits; an empty draft is like nothing, so 0."""
-    if not draft.strip():
-        return 0.0
-    a, b = encoder.encode([real, draft])
-    return round(float(a @ b), 4)
-
-
 IN_FLIGHT = 48
-"""Runs at once: one and a half of the largest batch, so that it is full while others retrieve."""
+"""Runs at once: 1.5 times the largest batch, so that it is full while other runs retrieve."""
 
-RESULTS_VERSION = 2
-"""Raised where the same target, arm and model would get another item."""
+RUN_VERSION = 3
+"""Raise it when the same target, arm and model get another item, but for its metrics."""
 
-Told = Callable[[Item], None]
+OnItem = Callable[[Item], None]
 
 
 class NothingToLend(LoopError):
@@ -96,47 +42,45 @@ class Unit:
 
     Attributes:
         target: For whom and what.
-        arm: The arm's name; that of a floor where there is no configuration.
-        configuration: How the loop is run.
-        seed: Of what is drawn.
-        donors: Whose summaries a `given` reasoner gives: of other targets the first whose evidence
-            does not hold what this one's user really wrote.
+        arm: How it is written.
+        seed: Random seed.
+        donors: Targets whose summaries a `given` reasoner may use; the first is taken whose
+            evidence does not hold the text that is to be written.
     """
 
     target: Target
-    arm: str
-    configuration: Configuration | None
+    arm: Arm
     seed: int = 0
     donors: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunSetup:
     """What all items of one data set, task and history are run with.
 
     Attributes:
         history: Own texts that are known: `all` or a number.
         evaluator: Runs the loop.
         neighbours: Finds the texts that floors copy.
-        scorer: Measures drafts.
+        draft: Makes what metrics are computed from: of the real text, a draft and the evidence.
         leaks: Looks for the real text in prompts.
-        made_of: What decides the results beside target, arm and seed: data, encoders, model.
+        made_of: What else determines the results: data, encoders, model.
     """
 
     history: str
     evaluator: Evaluator
     neighbours: NeighbourTexts
-    scorer: Scorer
+    draft: Callable[..., Draft]
     leaks: LeakCheck
     made_of: str
 
     def key(self, unit: Unit) -> ItemKey:
         """Return what an item is found by."""
-        how = unit.configuration.fingerprint if unit.configuration else unit.arm
         donors = [donor.id for donor in unit.donors]
-        parts = "\x1f".join((str(RESULTS_VERSION), self.made_of, how, *donors))
+        version = f"{RUN_VERSION} {metrics_version(unit.target.task)}"
+        parts = "\x1f".join((version, self.made_of, unit.arm.fingerprint, *donors))
         made_of = hashlib.sha1(parts.encode()).hexdigest()[:12]
-        return ItemKey(unit.target.id, unit.arm, made_of, self.history, unit.seed)
+        return ItemKey(unit.target.id, unit.arm.name, made_of, self.history, unit.seed)
 
     def known(self, target: Target) -> int:
         """Return how many own texts of a target's user are known."""
@@ -144,34 +88,34 @@ class Cell:
 
 
 async def run_units(
-    cell: Cell,
+    setup: RunSetup,
     units: Sequence[Unit],
     kept: ItemFile,
     *,
     in_flight: int = IN_FLIGHT,
-    told: Told | None = None,
+    on_item: OnItem | None = None,
 ) -> None:
     """Run what is not there yet; a run that fails is kept as failed.
 
     Args:
-        cell: What they are run with.
+        setup: What they are run with.
         units: What is wanted.
         kept: Where items are, and go.
         in_flight: Runs at once.
-        told: Called with each new item.
+        on_item: Called with each new item.
 
     Raises:
         EvaluationError: Items or answers can't be kept.
     """
-    missing = [unit for unit in units if cell.key(unit) not in kept.items]
+    missing = [unit for unit in units if setup.key(unit) not in kept.items]
     waiting = iter(missing)
 
     async def work() -> None:
         for unit in waiting:  # one iterator for all workers: each takes the next
-            item = await _run(cell, unit)
+            item = await _run(setup, unit)
             kept.append(item)
-            if told is not None:
-                told(item)
+            if on_item is not None:
+                on_item(item)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -181,40 +125,39 @@ async def run_units(
         raise errors.exceptions[0] from None
 
 
-async def _run(cell: Cell, unit: Unit) -> Item:
+async def _run(setup: RunSetup, unit: Unit) -> Item:
     target = unit.target
     about: dict[str, Any] = {
-        "key": cell.key(unit),
+        "key": setup.key(unit),
         "data": target.data,
         "task": target.task,
         "user": target.user,
         "topic": target.topic,
-        "own": cell.known(target),
+        "own": setup.known(target),
     }
     try:
-        if unit.configuration is None:
-            return await _floor(cell, unit, about)
-        return await _draft(cell, unit, unit.configuration, about)
+        if unit.arm.write is not None:
+            return await _floor(setup, unit, unit.arm.write, about)
+        return await _draft(setup, unit, about)
     except LoopError as error:
         if (lost := _training_error(error)) is not None:
             raise lost from error
         return Item(**about, failed=str(error))
 
 
-async def _draft(
-    cell: Cell, unit: Unit, configuration: Configuration, about: Mapping[str, Any]
-) -> Item:
+async def _draft(setup: RunSetup, unit: Unit, about: Mapping[str, Any]) -> Item:
     target, given = unit.target, None
+    configuration = unit.arm.configuration or Configuration()
     if unit.donors:
-        given = {target.text.user_id: await _lent(cell, unit)}
-    outcome = await cell.evaluator.run(configuration, target, seed=unit.seed, given=given)
+        given = {target.text.user_id: await _lent(setup, unit)}
+    outcome = await setup.evaluator.run(configuration, target, seed=unit.seed, given=given)
     read = [piece["body"] for found in outcome.evidence.values() for piece in found]
     read += [piece["body"] for piece in outcome.own]
-    leaks = await asyncio.to_thread(_leaks, cell, target, outcome)
+    leaks = await asyncio.to_thread(_leaks, setup, target, outcome)
     return Item(
         **about,
         draft=outcome.draft,
-        metrics=await _measure(cell, target, outcome.draft, read),
+        metrics=await _measure(setup, target, outcome.draft, read),
         summaries=outcome.summaries,
         evidence={
             side: [(piece["text_id"], round(piece["score"], 4)) for piece in found]
@@ -231,7 +174,7 @@ async def _draft(
     )
 
 
-async def _lent(cell: Cell, unit: Unit) -> Mapping[str, str | None]:
+async def _lent(setup: RunSetup, unit: Unit) -> Mapping[str, str | None]:
     """Return the summaries of the first donor who was not shown what is to be written.
 
     Raises:
@@ -239,40 +182,41 @@ async def _lent(cell: Cell, unit: Unit) -> Mapping[str, str | None]:
     """
     hidden = bare(unit.target.text.body)
     for donor in unit.donors:
-        lent = await cell.evaluator.run(Configuration(), donor, seed=unit.seed)
+        lent = await setup.evaluator.run(Configuration(), donor, seed=unit.seed)
         read = [*lent.own, *(piece for found in lent.evidence.values() for piece in found)]
         if all(bare(piece["body"]) != hidden for piece in read):
             return lent.summaries
     raise NothingToLend(f"what is to be written is evidence of all {len(unit.donors)} lenders")
 
 
-async def _floor(cell: Cell, unit: Unit, about: Mapping[str, Any]) -> Item:
+async def _floor(
+    setup: RunSetup, unit: Unit, write: Callable[[Neighbours], str], about: Mapping[str, Any]
+) -> Item:
     target = unit.target
-    others = await cell.neighbours.of(target)
+    others = await setup.neighbours.of(target)
     request = Request.model_validate(dict(target.request))
     given = neighbours_of(request, others, seed=unit.seed)
-    draft = await asyncio.to_thread(FLOORS[unit.arm], given)
-    metrics = await _measure(cell, target, draft, [text.body for text in others])
+    draft = await asyncio.to_thread(write, given)
+    metrics = await _measure(setup, target, draft, [text.body for text in others])
     return Item(**about, draft=draft, metrics=metrics)
 
 
 async def _measure(
-    cell: Cell, target: Target, draft: str, read: Sequence[str]
-) -> dict[str, float | None]:
-    scores = await asyncio.to_thread(cell.scorer.score, target, draft, read)
-    return {name: None if s is None else round(s, 6) for name, s in scores.items()}
+    setup: RunSetup, target: Target, draft: str, read: Sequence[str]
+) -> Mapping[str, float]:
+    return await asyncio.to_thread(measure, target.task, setup.draft(target.real, draft, read))
 
 
-def _leaks(cell: Cell, target: Target, outcome: Outcome) -> tuple[int, int] | None:
+def _leaks(setup: RunSetup, target: Target, outcome: Outcome) -> tuple[int, int] | None:
     if target.task == "rating":
         return None
     asked = Request.model_validate(dict(target.request)).words
-    found = cell.leaks.look(target.real, asked, target.text.user_id, shown(outcome.calls))
+    found = setup.leaks.look(target.real, asked, target.text.user_id, shown(outcome.calls))
     return None if found is None else (found.runs, found.shared_runs)
 
 
 def _training_error(error: BaseException) -> EvaluationError | None:
-    """Return the error of ours that a model's call met, such as answers that can't be kept."""
+    """Return the evaluation error that caused another, such as answers that can't be kept."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, EvaluationError):

@@ -42,7 +42,7 @@ class Target:
         text: The target as the store keeps it.
         request: Input of the graph.
         real: What was really written; for a rating its number.
-        own: Texts that the user has beside it, less those on its topic.
+        own: Number of the user's other texts, without those on its topic.
     """
 
     data: str
@@ -54,7 +54,7 @@ class Target:
 
     @cached_property
     def id(self) -> str:
-        """Hash of data set, task and text, 16 hex digits: names nobody."""
+        """Hash of data set, task and text, 16 hex digits."""
         parts = "\x1f".join((self.data, self.task, self.text.text_id))
         return hashlib.sha1(parts.encode()).hexdigest()[:16]
 

@@ -33,9 +33,6 @@ ALONE: dict[str, str] = {
     "nodes.integrate": "a node of the loop: one file each",
     "models.local.kv_cache": "the cache of a batch; with it the engine would pass 450 lines",
     "stores.datasets.cleaning": "cleaning steps, a list that grows; the dataset only calls it",
-    "training.methods.dpo": "a training method: one file each",
-    "training.methods.sft": "a training method: one file each",
-    "training.methods.grpo": "a training method: one file each",
 }
 """Small modules with one importer that stay on their own, and why."""
 

@@ -151,6 +151,7 @@ def _split(said: str) -> Any:
 def _show(results: Mapping[str, Any], out: Path) -> None:
     from rich.table import Table
 
+    from ...evaluation.scores.metrics import main_metric
     from ..output import stdout
 
     for place in dict.fromkeys(
@@ -162,13 +163,14 @@ def _show(results: Mapping[str, Any], out: Path) -> None:
             if (row["data"], row["task"], row["history"]) == place
         ]
         data, task, history = place
-        metric = "agreement" if task == "rating" else "quality"
+        metric = main_metric(task)
         title = f"{data}, {task}, history {history}, {max(row['n'] for row in rows)} targets"
         table = Table(title=title, title_justify="left")
-        for name in ("arm", metric, "95%", f"over {results['settings']['against']}", "Holm", "n"):
+        over = f"over {results['settings']['against']}"
+        for name in ("arm", metric.label, "95%", over, "Holm", "n"):
             table.add_column(name, justify="left" if name == "arm" else "right")
         for row in rows:
-            table.add_row(row["arm"], *_figures(row, metric), str(row["n"]))
+            table.add_row(row["arm"], *_figures(row, metric.name), str(row["n"]))
         stdout.print(table)
         for verdict in results["verdicts"]:
             if (verdict["data"], verdict["task"], verdict["history"]) == place:

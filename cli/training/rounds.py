@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...training.methods import METHODS
 from ..options import (
     JsonOption,
     ModelOption,
@@ -20,6 +21,10 @@ from ..options import (
     with_options,
 )
 
+if TYPE_CHECKING:
+    from ...evaluation.scores.metrics import Metric
+
+_METHODS = [each.name for each in METHODS.values() if each.learns_from == "rewards"]
 _STAGES = "untrained,warm_up,style,preference,final"
 
 
@@ -74,7 +79,8 @@ class RoundsOptions:
         int, typer.Option("--report-targets", min=2, help="Targets of report, which is reported.")
     ] = 240
     method: Annotated[
-        str, typer.Option("--method", help="Training method of reasoners: dpo or grpo.")
+        str,
+        typer.Option("--method", help=f"Training method of reasoners: {' or '.join(_METHODS)}."),
     ] = "dpo"
     seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0
     model: ModelOption = None
@@ -115,7 +121,7 @@ def rounds(options: RoundsOptions) -> None:
             candidates=options.candidates,
             gate_targets=options.gate_targets,
             report_targets=options.report_targets,
-            method=one_of("--method", options.method, ("dpo", "grpo")),
+            method=one_of("--method", options.method, _METHODS),
             seed=options.seed,
         )
         settings = settings_of(model=options.model, dtype=options.dtype)
@@ -137,33 +143,34 @@ def rounds(options: RoundsOptions) -> None:
 def _show(results: Mapping[str, Any]) -> None:
     from rich.table import Table
 
+    from ...evaluation.scores.metrics import metrics_of
     from ..output import stdout
 
-    metric = "agreement" if results["task"] == "rating" else "quality"
+    metrics = metrics_of(results["task"], "main", "headline", "short")
     title = f"{results['data']}, {results['task']}"
     for history in dict.fromkeys(row["history"] for row in results.get("stages", [])):
         table = Table(title=f"{title}, history {history}, on report", title_justify="left")
-        for name in ("stage", metric, "95%", "ROUGE-1", "words", "copied", "n"):
+        labels = [metric.label for metric in metrics]
+        for name in ("stage", labels[0], "95%", *labels[1:], "n"):
             table.add_column(name, justify="left" if name == "stage" else "right")
         for row in results["stages"]:
             if row["history"] == history:
-                table.add_row(*_stage(row, metric))
+                table.add_row(*_stage(row, metrics))
         stdout.print(table)
     _show_comparisons(results.get("comparisons", []))
     _show_rounds(results)
 
 
-def _stage(row: Mapping[str, Any], metric: str) -> list[str]:
-    rouge = row.get("rouge1")
-    return [
-        row["stage"],
-        f"{row[metric]['mean']:.3f}",
-        _pair(row[metric]["ci95"]),
-        "" if rouge is None else f"{rouge['mean']:.3f}",
-        f"{row['length']:.0f}" if "length" in row else "",
-        f"{row['copy_rate']:.0%}" if "copy_rate" in row else "",
-        str(row["n"]),
-    ]
+def _stage(row: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
+    from ...evaluation.report.html import figure
+
+    def shown(metric: Metric) -> str:
+        value = row.get(metric.name)
+        return figure(value["mean"] if isinstance(value, dict) else value, metric)
+
+    main, *others = metrics
+    interval = _pair(row[main.name]["ci95"])
+    return [row["stage"], shown(main), interval, *map(shown, others), str(row["n"])]
 
 
 def _show_comparisons(comparisons: list[Mapping[str, Any]]) -> None:
@@ -199,5 +206,5 @@ def _show_rounds(results: Mapping[str, Any]) -> None:
     stdout.print(f"promoted: {used}")
 
 
-def _pair(ends: list[float], sign: str = "") -> str:
-    return f"[{ends[0]:{sign}.3f}, {ends[1]:{sign}.3f}]"
+def _pair(ends: list[float] | None, sign: str = "") -> str:
+    return "" if ends is None else f"[{ends[0]:{sign}.3f}, {ends[1]:{sign}.3f}]"

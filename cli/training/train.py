@@ -66,7 +66,7 @@ def _show(report: dict[str, Any]) -> None:
     if report["loss_first"] is not None:
         stdout.print(f"loss {report['loss_first']:.4f} at first, {report['loss_last']:.4f} at last")
     for reason, number in report["skipped_by"].items():
-        stdout.print(f"passed over: {number} {reason}")
+        stdout.print(f"left out: {number} {reason}")
     if report["stopped"]:
         stdout.print(f"stopped: {report['stopped']}")
 

@@ -1,19 +1,25 @@
-"""One way of running the loop over a benchmark: what each side reads, and who sums it up."""
+"""What an arm of a benchmark is: a way of running the loop, or a floor, which runs no model.
+
+A configuration names for each side the evidence that is read and what summarises it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .floors import Neighbours
 
 Reasoner = Literal[
     "model", "silent", "quoted", "extractive", "constant", "swapped", "merged", "given"
 ]
-"""Who writes a side's summary.
+"""What writes a side's summary.
 
-`model`: the language model, as in serving. `silent`: nobody, the side is left out. `quoted`: the
+`model`: the language model, as in serving. `silent`: none, the side is left out. `quoted`: the
 evidence itself, word for word. `extractive`: sentences and traits taken from the evidence.
 `constant`: one fixed text for everybody. `swapped`: the model, from the other side's evidence.
 `merged`: the model, from both sides' evidence in one prompt of twice the length. `given`: a text
@@ -29,7 +35,7 @@ class Side:
 
     Attributes:
         strategy: How its evidence is picked, a name of `Parts.strategies`.
-        reasoner: Who sums it up.
+        reasoner: What summarises it.
     """
 
     strategy: str = "aligned"
@@ -67,7 +73,47 @@ class Configuration:
         return {"style": self.style, "preference": self.preference}[name]
 
     @property
+    def borrows_summaries(self) -> bool:
+        """Whether a side is given the summary of another target."""
+        return "given" in (self.style.reasoner, self.preference.reasoner)
+
+    @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change with anything of it."""
         said = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha1(said.encode()).hexdigest()[:12]
+
+
+Kind = Literal["main", "control", "floor"]
+
+ALL_TASKS = ("long", "short", "rating", "free")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the table; the only place that says anything about it.
+
+    Attributes:
+        name: What it is called.
+        kind: `main`: what is claimed. `control`: what would refute it. `floor`: no model.
+        says: What it is, in a line.
+        configuration: How the loop is run; None for a floor.
+        write: What a floor writes.
+        tasks: What it can write.
+        version: Of a floor: raise it when it writes something else.
+    """
+
+    name: str
+    kind: Kind
+    says: str
+    configuration: Configuration | None = None
+    write: Callable[[Neighbours], str] | None = None
+    tasks: tuple[str, ...] = ALL_TASKS
+    version: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the arm gives other drafts."""
+        if self.configuration is None:
+            return f"{self.name} {self.version}"
+        return self.configuration.fingerprint

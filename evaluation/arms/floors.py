@@ -1,9 +1,8 @@
-"""Floors: what can be had without any model. Who does not beat them has not shown that it writes.
+"""Floors: texts that need no model. An arm that does not beat them has not shown that it writes.
 
+Each is a pure function of `Neighbours`, what others wrote on the topic, and an entry of `FLOORS`.
 The strongest is `copy_typical`, the neighbour that is most like the other neighbours: minimum
-Bayes risk over texts (Kumar and Byrne 2004). All are pure functions of `Neighbours`.
-
-The texts that floors copy: what others wrote on a target's topic, the best first.
+Bayes risk over texts (Kumar and Byrne 2004).
 """
 
 from __future__ import annotations
@@ -20,10 +19,13 @@ from ...nodes.state import Request, Task
 from ...stores.search.request import SearchRequest
 from ...stores.types import Text
 from ..targets import Target
+from .configuration import ALL_TASKS, Arm
 from .extractive import central_sentences, cut_words, most_central
 
+STRONGEST_FLOOR = "copy_typical"
+
 MOST = 24
-"""Neighbours that are looked at: more hardly change the typical one."""
+"""Neighbours that floors read: more hardly change the typical one."""
 
 EXTRACT_WORDS: Mapping[Task, int] = {"long": 45, "short": 10, "free": 45}
 """Words of `extract`; a title has ten at most, as the prompt says."""
@@ -33,23 +35,20 @@ FIRST_WORDS = 6
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What a floor is given.
+    """What a floor writes from.
 
     Attributes:
         task: What is to be written.
         request: The request's own words.
         texts: What others wrote on the same topic, best first: titles for a title, bodies for a
             text, ratings ("4") for a rating. `neighbours_of` makes them.
-        seed: Of what is drawn.
+        seed: Random seed.
     """
 
     task: Task
     request: str
     texts: tuple[str, ...] = ()
     seed: int = 0
-
-
-Floor = Callable[[Neighbours], str]
 
 
 def neighbours_of(request: Request, others: Sequence[Text], *, seed: int = 0) -> Neighbours:
@@ -59,7 +58,7 @@ def neighbours_of(request: Request, others: Sequence[Text], *, seed: int = 0) ->
         request: What has to be written.
         others: Best first; those that lack what the task is about (a title, a rating) are passed
             over, and `MOST` are kept.
-        seed: Of what is drawn.
+        seed: Random seed.
     """
     said = [part for part in (_part(text, request.task) for text in others) if part]
     return Neighbours(request.task, request.words, tuple(said[:MOST]), seed)
@@ -106,17 +105,22 @@ def first_six_words(given: Neighbours) -> str:
     return cut_words(given.request, FIRST_WORDS)
 
 
-FLOORS: Mapping[str, Floor] = {
-    floor.__name__: floor
-    for floor in (copy_best, copy_random, copy_typical, extract, echo_request, first_six_words)
-}
-
-_OF_RATINGS = ("copy_best", "copy_random", "copy_typical")
+# Words of a request or of texts are no rating.
+_TEXTS = ("long", "short", "free")
 
 
-def floors_of(task: Task) -> tuple[str, ...]:
-    """Return which of `FLOORS` apply to a task: words of a request or of texts are no rating."""
-    return _OF_RATINGS if task == "rating" else tuple(FLOORS)
+def _floor(says: str, write: Callable[[Neighbours], str], *tasks: str) -> Arm:
+    return Arm(write.__name__, "floor", says, write=write, tasks=tasks or ALL_TASKS)
+
+
+FLOORS = (
+    _floor("the best neighbour's text", copy_best),
+    _floor("a random neighbour's text", copy_random),
+    _floor("the neighbour's text that is most like the others'", copy_typical),
+    _floor("central sentences of the neighbours, 45 words", extract, *_TEXTS),
+    _floor("the request's own words", echo_request, *_TEXTS),
+    _floor("the first six words of the request", first_six_words, *_TEXTS),
+)
 
 
 def _part(text: Text, task: Task) -> str:
@@ -133,7 +137,7 @@ def _typical_rating(ratings: Sequence[str]) -> str:
 
 
 class NeighbourTexts:
-    """Asks a store as the preference trajectory does.
+    """Finds neighbours as the preference trajectory does.
 
     Args:
         parts: With the store, the topic encoder and the strategies.

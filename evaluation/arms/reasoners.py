@@ -1,8 +1,8 @@
-"""Reasoners that a benchmark puts in the place of the model's: trajectories like any others.
+"""Reasoners that a benchmark uses instead of the model's; the graph stays the same.
 
-They read what the retrieval found and leave a summary, so the graph stays the same; each stands
-for a question. Is a summary worth its call (`quoted`, `extractive`)? Is it about this person
-(`constant`, `given`)? Does it matter who reads what (`swapped`, `merged`)?
+Each answers a question. Is a summary worth a call of the model (`quoted`, `extractive`)? Is it
+about this person (`constant`, `given`)? Does it matter which reasoner reads what (`swapped`,
+`merged`)?
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ async def _quoted(
 def extractive_summary(turn: Turn, trajectory: Trajectory) -> str | None:
     """Return a side's summary made without a language model; None where there is nothing to say.
 
-    Lengths are told as the reasoners' prompts tell them: of own texts (style), and of what others
-    wrote on the topic (preference).
+    It states lengths as the reasoners' prompts do: of own texts (style), and of others' texts on
+    the topic (preference).
 
     Args:
         turn: Of its reasoner.

@@ -1,139 +1,125 @@
-"""The arms of `patlm bench personalization`, by name: what is claimed, what would refute it.
+"""The arms of `patlm bench personalization` by name: `ARMS` is the only list.
 
-Each is a configuration of the same graph. Controls change which authors are taken and nothing else.
+Each but the floors is a configuration of the same graph. Controls change which authors are taken
+and nothing else. To add an arm or a control, add an entry here; floors are added in `floors.py`.
+Commands, tables, report and docs check are derived from the entries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from ..errors import EvaluationError
-from .configuration import SILENT, Configuration, Side
+from .configuration import SILENT, Arm, Configuration, Kind, Reasoner, Side
 from .floors import FLOORS
 
-Kind = Literal["main", "control", "floor"]
-
 BASELINE = "no_context"
-BOTH = "both"
-SHUFFLED = "shuffled"
+ALIGNED = "both"
 
 
 class UnknownArm(EvaluationError):
     """An arm that is asked for by a name that it does not have."""
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One row of the table.
-
-    Attributes:
-        name: What it is called.
-        kind: What it is there for.
-        says: What it is, in a line.
-        configuration: How the loop is run; None for a floor, which runs no model.
-    """
-
-    name: str
-    kind: Kind
-    says: str
-    configuration: Configuration | None = None
+SERVED = Side()
+"""A side as in serving."""
 
 
-def _both(strategy: str) -> Configuration:
-    return Configuration(Side(strategy), Side(strategy))
+def _main(
+    name: str,
+    says: str,
+    style: Side = SERVED,
+    preference: Side = SERVED,
+    *,
+    iterations: int = 1,
+    drafts: int = 1,
+) -> Arm:
+    runs = Configuration(style, preference, iterations=iterations, drafts=drafts)
+    return Arm(name, "main", says, runs)
 
 
-_MAIN: Mapping[str, tuple[str, Configuration]] = {
-    BASELINE: ("the request alone", Configuration(SILENT, SILENT)),
-    "own_history": (
+def _control(name: str, says: str, style: Side = SERVED, preference: Side = SERVED) -> Arm:
+    return Arm(name, "control", says, Configuration(style, preference))
+
+
+def _by(reasoner: Reasoner) -> Side:
+    return Side(reasoner=reasoner)
+
+
+_RANDOM, _ANTI = Side("random"), Side("anti_aligned")
+_ENTRIES = (
+    _main(BASELINE, "the request alone", SILENT, SILENT),
+    _main(
+        "own_history",
         "the user's own texts nearest to the request, word for word (LaMP)",
-        Configuration(SILENT, Side("own_history", "quoted")),
+        SILENT,
+        Side("own_history", "quoted"),
     ),
-    "neighbours_raw": (
+    _main(
+        "neighbours_raw",
         "others' texts on the topic, word for word (PGraphRAG)",
-        Configuration(SILENT, Side("aligned", "quoted")),
+        SILENT,
+        Side("aligned", "quoted"),
     ),
-    "style_only": ("the style side alone", Configuration(Side(), SILENT)),
-    "style_own": (
+    _main("style_only", "the style side alone", preference=SILENT),
+    _main(
+        "style_own",
         "the style side alone, from own texts and nothing borrowed",
-        Configuration(Side("own_history"), SILENT),
+        Side("own_history"),
+        SILENT,
     ),
-    "preference_only": ("the preference side alone", Configuration(SILENT, Side())),
-    BOTH: ("both sides, as in serving, one iteration", Configuration()),
-    "both_2": ("both sides, up to two iterations", Configuration(iterations=2)),
-    "both_3": ("both sides, up to three iterations", Configuration(iterations=3)),
-    "extractive": (
+    _main("preference_only", "the preference side alone", style=SILENT),
+    _main(ALIGNED, "both sides, as in serving, one iteration"),
+    _main("both_2", "both sides, up to two iterations", iterations=2),
+    _main("both_3", "both sides, up to three iterations", iterations=3),
+    _main(
+        "extractive",
         "both summaries made without a language model",
-        Configuration(Side(reasoner="extractive"), Side(reasoner="extractive")),
+        _by("extractive"),
+        _by("extractive"),
     ),
-    "merged": (
-        "one reasoner for both sides' evidence, equal tokens",
-        Configuration(SILENT, Side(reasoner="merged")),
-    ),
-    "best_of_n": (
+    _main("merged", "one reasoner for both sides' evidence, equal tokens", SILENT, _by("merged")),
+    _main(
+        "best_of_n",
         "three drafts from the request alone, the one most like the others kept (equal calls)",
-        Configuration(SILENT, SILENT, drafts=3),
+        SILENT,
+        SILENT,
+        drafts=3,
     ),
-}
-
-_CONTROLS: Mapping[str, tuple[str, Configuration]] = {
-    "random_users": ("random people on both sides", _both("random")),
-    "anti_users": ("the least alike people on both sides", _both("anti_aligned")),
-    "random_style": ("random people's style", Configuration(style=Side("random"))),
-    "anti_style": ("the least alike people's style", Configuration(style=Side("anti_aligned"))),
-    "random_preference": (
-        "random people's texts on the topic",
-        Configuration(preference=Side("random")),
-    ),
-    "anti_preference": (
-        "the least aligned people's texts on the topic",
-        Configuration(preference=Side("anti_aligned")),
-    ),
-    "random_topic": (
+    _control("random_users", "random people on both sides", _RANDOM, _RANDOM),
+    _control("anti_users", "the least alike people on both sides", _ANTI, _ANTI),
+    _control("random_style", "random people's style", style=_RANDOM),
+    _control("anti_style", "the least alike people's style", style=_ANTI),
+    _control("random_preference", "random people's texts on the topic", preference=_RANDOM),
+    _control("anti_preference", "the least aligned people's texts on the topic", preference=_ANTI),
+    _control(
+        "random_topic",
         "texts on other topics for the preference side",
-        Configuration(preference=Side("random_topic")),
+        preference=Side("random_topic"),
     ),
-    "swapped": (
-        "each reasoner reads the other's evidence",
-        Configuration(Side(reasoner="swapped"), Side(reasoner="swapped")),
+    _control("swapped", "each reasoner reads the other's evidence", _by("swapped"), _by("swapped")),
+    _control("shuffled", "the summaries of another request", _by("given"), _by("given")),
+    _control(
+        "constant", "one fixed summary a side for everybody", _by("constant"), _by("constant")
     ),
-    SHUFFLED: (
-        "the summaries of another request",
-        Configuration(Side(reasoner="given"), Side(reasoner="given")),
-    ),
-    "constant": (
-        "one fixed summary a side for everybody",
-        Configuration(Side(reasoner="constant"), Side(reasoner="constant")),
-    ),
-    "oracle_style": (
+    _control(
+        "oracle_style",
         "style from the authors nearest to the real text: an upper bound",
-        Configuration(style=Side("oracle")),
+        style=Side("oracle"),
     ),
-}
+)
 
-_FLOORS: Mapping[str, str] = {
-    "copy_best": "the best neighbour's text",
-    "copy_random": "a random neighbour's text",
-    "copy_typical": "the neighbour's text that is most like the others'",
-    "extract": "central sentences of the neighbours, 45 words",
-    "echo_request": "the request's own words",
-    "first_six_words": "the first six words of the request",
-}
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*_ENTRIES, *FLOORS)}
+"""Every arm by name, in the order of the tables."""
 
-ARMS: Mapping[str, Arm] = {
-    **{name: Arm(name, "main", says, how) for name, (says, how) in _MAIN.items()},
-    **{name: Arm(name, "control", says, how) for name, (says, how) in _CONTROLS.items()},
-    **{name: Arm(name, "floor", _FLOORS[name]) for name in FLOORS},
+GROUPS: Mapping[str, tuple[Kind, ...]] = {
+    "all": ("main", "control", "floor"),
+    "main": ("main",),
+    "controls": ("control",),
+    "floors": ("floor",),
 }
-
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "all": tuple(ARMS),
-    "main": tuple(_MAIN),
-    "controls": tuple(_CONTROLS),
-    "floors": tuple(FLOORS),
-}
+"""Names of groups, and the kinds that each holds."""
 
 
 def arms_named(names: Sequence[str]) -> list[Arm]:
@@ -142,14 +128,13 @@ def arms_named(names: Sequence[str]) -> list[Arm]:
     Raises:
         UnknownArm: A name is neither.
     """
-    asked: set[str] = set()
     for name in names:
         if name not in GROUPS and name not in ARMS:
             raise UnknownArm(
                 f"no arm {name!r}: take some of {', '.join((*GROUPS, *ARMS))}, with commas between"
             )
-        asked.update(GROUPS.get(name, (name,)))
-    return [arm for name, arm in ARMS.items() if name in asked]
+    kinds = {kind for name in names for kind in GROUPS.get(name, ())}
+    return [arm for arm in ARMS.values() if arm.name in names or arm.kind in kinds]
 
 
 def with_adapters(arm: Arm, adapters: Mapping[str, str]) -> Arm:

@@ -1,4 +1,4 @@
-"""Pages of one file: templates beside this module, everything that users wrote escaped.
+"""Pages of one file, made of the templates in this folder; everything that users wrote is escaped.
 
 A page has no script and asks for nothing from a network: its style and its pictures are in it, and
 a content security policy holds the browser to that, whatever a text says. `base.html.j2` is the
@@ -28,6 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from ...stores.errors import StoreError
+from ..scores.metrics import Metric
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -96,6 +97,13 @@ def share(value: float | None, digits: int = 0) -> str:
     return NOTHING if number(value) == NOTHING else f"{number((value or 0) * 100, digits)}\xa0%"
 
 
+def figure(value: float | None, metric: Metric) -> str:
+    """Return a value of a metric in its unit, `–` for none."""
+    if metric.unit == "share":
+        return share(value)
+    return number(value, 0 if metric.unit == "words" else 3)
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -108,12 +116,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "number": number,
-        "signed": signed,
-        "interval": interval,
-        "share": share,
-    }
+    shown = (number, signed, interval, share, figure)
+    environment.filters |= {each.__name__: each for each in shown}
     return environment
 
 
@@ -136,7 +140,7 @@ HEADERS = {
 }
 
 MakePage = Callable[[], str]
-"""Returns the page. OSError and StoreError are told to the reader; others are bugs."""
+"""Returns the page. OSError and StoreError are shown to the reader; others are bugs."""
 
 
 @contextmanager

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..scores.metrics import Metric, metrics_of
 from . import text as words
-from .html import interval, number, render, share, signed
-from .records import Arm, Comparison, Figure, Results, Verdict
-
-TASK_METRICS = {"rating": ("agreement", "mae")}
-TEXT_METRICS = ("quality", "rouge1")
-"""The two figures of an arm that the tables show, by task."""
+from .html import figure, interval, number, render, share, signed
+from .records import ArmRow, Figure, Results, Verdict, VerdictTest
 
 
 def results_tables(results: Results) -> str:
@@ -24,7 +21,7 @@ def _case(results: Results, case: tuple[str, str, str]) -> dict[str, Any]:
     arms = [row for row in results.arms if row.case == case]
     floors = [row for row in results.floors if row.case == case]
     verdicts = [verdict for verdict in results.verdicts if verdict.case == case]
-    metric, second = TASK_METRICS.get(task, TEXT_METRICS)
+    before, after = metrics_of(task, "main", "headline"), metrics_of(task, "short")
     first = (arms or floors)[0]
     said = [words.power(arms, verdicts), *map(_verdict, verdicts), _leaks(arms), _failed(arms)]
     alone = len({other for *place, other in results.cases if place == [data, task]}) == 1
@@ -34,36 +31,23 @@ def _case(results: Results, case: tuple[str, str, str]) -> dict[str, Any]:
     topics = f" of {first.topics} topics (the largest {share(first.largest_topic)})"
     return {
         "title": f"{data}, {task}{trained}{known}: {first.n} targets{topics}",
-        "metric": metric,
-        "second_name": second,
+        "before": before,
+        "after": after,
         "against": results.settings.get("against", "no_context"),
-        "more_names": ("no number",) if task == "rating" else ("words", "copied"),
-        "rows": [_row(arm, metric, second) for arm in (*arms, *floors)],
+        "rows": [_row(arm, before, after) for arm in (*arms, *floors)],
         "said": [each for each in said if each],
     }
 
 
-def _row(arm: Arm, metric: str, second: str) -> dict[str, Any]:
+def _row(arm: ArmRow, before: Sequence[Metric], after: Sequence[Metric]) -> dict[str, Any]:
     return {
         "arm": arm.arm,
-        "value": _mean(arm, metric),
-        "second": _mean(arm, second),
+        "before": [figure(arm.mean(metric.name), metric) for metric in before],
         "gain": _difference(arm.gain),
         "holm": interval(arm.gain.holm, signs=True) if arm.gain else "",
         "over": _difference(arm.over_copy_typical),
-        "more": _more(arm),
+        "after": [figure(arm.mean(metric.name), metric) for metric in after],
     }
-
-
-def _more(arm: Arm) -> tuple[str, ...]:
-    """Return what else is shown: length and copies of drafts, or how many ratings are none."""
-    if "unparsable" in arm.metrics:
-        return (share(_mean(arm, "unparsable")),)
-    return number(arm.length, 0), share(arm.copy_rate)
-
-
-def _mean(arm: Arm, metric: str) -> float | None:
-    return arm.metrics[metric].mean if metric in arm.metrics else None
 
 
 def _difference(figure: Figure | None) -> str:
@@ -85,11 +69,11 @@ def _verdict(verdict: Verdict) -> str:
     return " ".join(said)
 
 
-def _test(test: Comparison) -> str:
+def _test(test: VerdictTest) -> str:
     return f"{words.minus(test.what)} {signed(test.mean)} {interval(test.holm, signs=True)}"
 
 
-def _leaks(arms: Sequence[Arm]) -> str | None:
+def _leaks(arms: Sequence[ArmRow]) -> str | None:
     looked = [arm.leaks for arm in arms if arm.leaks]
     if not looked:
         return None
@@ -102,12 +86,12 @@ def _leaks(arms: Sequence[Arm]) -> str | None:
     )
 
 
-def _failed(arms: Sequence[Arm]) -> str | None:
+def _failed(arms: Sequence[ArmRow]) -> str | None:
     lost = list(_lost(arms))
     return f"Failed: {', '.join(lost)}." if lost else None
 
 
-def _lost(arms: Sequence[Arm]) -> Iterator[str]:
+def _lost(arms: Sequence[ArmRow]) -> Iterator[str]:
     for arm in arms:
         if arm.failed:
             yield f"{arm.failed} of {arm.arm}"

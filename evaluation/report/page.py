@@ -13,34 +13,17 @@ from typing import TYPE_CHECKING
 
 from ...stores.files import write_atomic
 from ..arms.registry import ARMS
+from ..scores.metrics import METRICS, Metric
 from . import text as words
 from .html import render
 from .plots import KINDS, plot_buckets, plot_curves, plot_gains, plot_histories
-from .records import Arm, Example, Results, Verdict, read_examples, read_results
+from .records import ArmRow, ReportExample, Results, Verdict, read_examples, read_results
 from .svg import standalone
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 REPORT = "report.html"
-
-METRICS = {
-    "quality": "quality",
-    "rouge1": "ROUGE-1",
-    "rougeL": "ROUGE-L",
-    "meteor_es": "meteor_es",
-    "meteor": "METEOR",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "agreement": "agreement",
-    "unparsable": "no number",
-    "judge": "judge",
-    "style_cos": "style cosine",
-    "topic_cos": "topic cosine",
-}
-"""Columns of the table of arms, in their order; a metric that no arm has gets none."""
-
-WITH_INTERVAL = ("quality", "agreement", "mae")
 
 
 @dataclass(frozen=True)
@@ -53,7 +36,8 @@ class Section:
         task: What was to be written.
         history: Own texts that were known.
         groups: Arms, controls and floors, those that there are, by what they are called.
-        metrics: Columns, by key.
+        metrics: Columns of the table of arms.
+        reading: Columns of metrics in the table of what was read and written.
         verdicts: Of both sides, style and preference.
         gains: The forest plot.
         buckets: Gains by people's history.
@@ -64,12 +48,13 @@ class Section:
     data: str
     task: str
     history: str
-    groups: Mapping[str, Sequence[Arm]]
-    metrics: Mapping[str, str]
+    groups: Mapping[str, Sequence[ArmRow]]
+    metrics: Sequence[Metric]
+    reading: Sequence[Metric]
     verdicts: Sequence[Verdict]
     gains: Markup | None
     buckets: Markup | None
-    examples: Sequence[Example]
+    examples: Sequence[ReportExample]
 
     @property
     def name(self) -> str:
@@ -78,17 +63,17 @@ class Section:
         return f"{self.data}, {self.task}, {known}"
 
     @property
-    def rows(self) -> Sequence[Arm]:
+    def rows(self) -> Sequence[ArmRow]:
         """All arms, controls and floors."""
         return [row for group in self.groups.values() for row in group]
 
     @property
-    def arms(self) -> Sequence[Arm]:
+    def arms(self) -> Sequence[ArmRow]:
         """Arms and controls."""
         return [row for row in self.rows if row.kind != "floor"]
 
     @property
-    def floors(self) -> Sequence[Arm]:
+    def floors(self) -> Sequence[ArmRow]:
         """What needs no model."""
         return [row for row in self.rows if row.kind == "floor"]
 
@@ -133,7 +118,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
     return written
 
 
-def report_page(results: Results, examples: Sequence[Example]) -> str:
+def report_page(results: Results, examples: Sequence[ReportExample]) -> str:
     """Return the page as HTML."""
     sections = [
         _section(number, case, results, examples)
@@ -150,7 +135,6 @@ def report_page(results: Results, examples: Sequence[Example]) -> str:
         histories=[(", ".join(of), plot) for of, plot in _histories(results)],
         curves=_curves(results),
         strays=[example for example in examples if example.case not in there],
-        with_interval=WITH_INTERVAL,
         meanings={name: arm.says for name, arm in ARMS.items() if name in shown},
     )
 
@@ -164,7 +148,7 @@ def _targets(sections: Sequence[Section]) -> str:
 
 
 def _section(
-    number: int, case: tuple[str, str, str], results: Results, examples: Sequence[Example]
+    number: int, case: tuple[str, str, str], results: Results, examples: Sequence[ReportExample]
 ) -> Section:
     rows = [row for row in (*results.arms, *results.floors) if row.case == case]
     groups = {title: [row for row in rows if _kind(row) == kind] for kind, title in KINDS.items()}
@@ -175,7 +159,8 @@ def _section(
         task=case[1],
         history=case[2],
         groups={title: group for title, group in groups.items() if group},
-        metrics={key: name for key, name in METRICS.items() if any(key in r.metrics for r in rows)},
+        metrics=[each for each in METRICS.values() if any(each.name in r.metrics for r in rows)],
+        reading=[each for each in METRICS.values() if each.in_row],
         verdicts=[each for each in results.verdicts if each.case == case],
         gains=plot_gains(rows, f"gains{number}", f"Gain of each arm with its interval: {of}"),
         buckets=plot_buckets(rows, f"buckets{number}", f"Gain by number of own texts: {of}"),
@@ -183,7 +168,7 @@ def _section(
     )
 
 
-def _kind(row: Arm) -> str:
+def _kind(row: ArmRow) -> str:
     return row.kind if row.kind in KINDS else "main"
 
 

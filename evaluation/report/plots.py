@@ -1,6 +1,6 @@
 """The report's plots: gains with their intervals, by people's history, over histories, training.
 
-All are drawn for a phone's width, so arms lie below each other rather than beside; gains are paired
+All are drawn for a phone's width, so arms lie below each other; gains are paired
 differences to the arm without context.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
-    from .records import Arm, Figure
+    from .records import ArmRow, Figure
 
 KINDS = {"main": "arms", "control": "controls", "floor": "floors, no model"}
 _LOOKS = {"main": (ONE, "o"), "control": (TWO, "s"), "floor": (THREE, "D")}
@@ -31,7 +31,7 @@ _ROW = 17
 """Height of an arm, in units of the picture."""
 
 
-def plot_gains(arms: Sequence[Arm], name: str, label: str) -> Markup | None:
+def plot_gains(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None:
     """Draw the forest plot: each arm's gain, arms, controls and floors in groups.
 
     Thick lines are the 95% interval, thin ones that after Holm's correction. The scale is that of
@@ -67,7 +67,7 @@ def plot_gains(arms: Sequence[Arm], name: str, label: str) -> Markup | None:
         return to_svg(figure, name, label)
 
 
-def plot_buckets(arms: Sequence[Arm], name: str, label: str) -> Markup | None:
+def plot_buckets(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None:
     """Draw each main arm's gain among people with 0, 1 and 2 or more own texts."""
     chosen = [arm for arm in arms if arm.kind == "main" and any(_buckets(arm))]
     if not chosen:
@@ -90,7 +90,7 @@ def plot_buckets(arms: Sequence[Arm], name: str, label: str) -> Markup | None:
         return to_svg(figure, name, label)
 
 
-def plot_histories(arms: Sequence[Arm], name: str, label: str) -> Markup | None:
+def plot_histories(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None:
     """Draw each main arm's gain against how many own texts were known; one panel an arm."""
     chosen = [arm for arm in arms if arm.kind == "main" and _drawable(arm)]
     histories = sorted({arm.history for arm in chosen}, key=_order)
@@ -136,7 +136,7 @@ def plot_curves(
         return to_svg(figure, name, label)
 
 
-def _scale(arms: Sequence[Arm]) -> tuple[float, float]:
+def _scale(arms: Sequence[ArmRow]) -> tuple[float, float]:
     """Return the ends of the forest plot's axis."""
     gains = [arm.gain for arm in arms if arm.gain is not None and _drawable(arm)]
     told = [arm.gain for arm in arms if arm.gain is not None and arm.kind != "floor"]
@@ -148,7 +148,7 @@ def _scale(arms: Sequence[Arm]) -> tuple[float, float]:
     return min(reached) - room, max(reached) + room
 
 
-def _forest_row(axes: Axes, place: int, arm: Arm, low: float, high: float) -> None:
+def _forest_row(axes: Axes, place: int, arm: ArmRow, low: float, high: float) -> None:
     assert arm.gain is not None and arm.gain.mean is not None
     colour, marker = _LOOKS[arm.kind]
     if low <= arm.gain.mean <= high:
@@ -207,16 +207,16 @@ def _frame(axes: Axes, labels: Sequence[str], *, headings: set[str], axis: str) 
     axes.set_xlabel(axis)
 
 
-def _axis(arm: Arm) -> str:
+def _axis(arm: ArmRow) -> str:
     assert arm.gain is not None
     return f"gain in {_short(arm.gain.metric)} over {_short(arm.gain.against)}"
 
 
-def _drawable(arm: Arm) -> bool:
+def _drawable(arm: ArmRow) -> bool:
     return arm.gain is not None and _finite(arm.gain.mean)
 
 
-def _buckets(arm: Arm) -> Iterator[tuple[str, Figure]]:
+def _buckets(arm: ArmRow) -> Iterator[tuple[str, Figure]]:
     """Yield the buckets of an arm that have a gain to draw."""
     if arm.gain is not None:
         for bucket in arm.by_history:

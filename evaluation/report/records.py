@@ -1,7 +1,7 @@
-"""What a report is made of: `results.json` and `examples.json` of `bench personalization`.
+"""Data of a report: `results.json` and `examples.json` of `bench personalization`.
 
 Both are read leniently: keys that a report does not show are left alone, and a figure that was not
-taken is None, never 0. What is missing or of the wrong kind is told by its place in the file.
+taken is None, never 0. An error names the place in the file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Figure(BaseModel):
     ci95: Bounds | None = None
 
 
-class Gain(Figure):
+class ArmGain(Figure):
     """A mean of paired differences to the baseline, and its interval after Holm's correction."""
 
     against: str
@@ -69,7 +69,7 @@ class Case(BaseModel):
         return self.data, self.task, self.history
 
 
-class Arm(Case):
+class ArmRow(Case):
     """One arm, control or floor of a case."""
 
     arm: str
@@ -80,7 +80,7 @@ class Arm(Case):
     largest_topic: float | None = None
     failed: int = 0
     metrics: dict[str, Annotated[Figure, BeforeValidator(_as_figure)]]
-    gain: Gain | None = None
+    gain: ArmGain | None = None
     by_history: list[Bucket] = []
     copy_rate: float | None = None
     length: float | None = None
@@ -92,8 +92,15 @@ class Arm(Case):
     leaks: dict[str, float | None] | None = None
     over_copy_typical: Figure | None = None
 
+    def mean(self, metric: str) -> float | None:
+        """Return the mean of a metric, wherever the row holds it; None where it was not taken."""
+        if metric in self.metrics:
+            return self.metrics[metric].mean
+        in_row = {"length": self.length, "copy_rate": self.copy_rate, "exact": self.exact}
+        return in_row.get(metric)
 
-class Comparison(BaseModel):
+
+class VerdictTest(BaseModel):
     """One of the differences that a verdict rests on."""
 
     what: str
@@ -105,7 +112,7 @@ class Comparison(BaseModel):
 
 
 class Below(Figure):
-    """Whether a control falls below the arm without context; None where that can't be told."""
+    """Whether a control falls below the arm without context; None where not significant."""
 
     below: bool | None = None
 
@@ -122,7 +129,7 @@ class Verdict(Case):
     side: str
     verdict: str
     metric: str = "quality"
-    tests: list[Comparison] = []
+    tests: list[VerdictTest] = []
     below_no_context: dict[str, Below | None] = {}
     adds_to_the_other: Adds | None = None
     missing: list[str] = []
@@ -132,8 +139,8 @@ class Results(BaseModel):
     """The whole of `results.json`."""
 
     settings: dict[str, Any]
-    arms: list[Arm]
-    floors: list[Arm] = []
+    arms: list[ArmRow]
+    floors: list[ArmRow] = []
     verdicts: list[Verdict] = []
     curves: dict[str, dict[str, list[float | None]]] = {}
 
@@ -143,7 +150,7 @@ class Results(BaseModel):
         return list(dict.fromkeys(row.case for row in (*self.arms, *self.floors, *self.verdicts)))
 
 
-class Piece(BaseModel):
+class EvidenceText(BaseModel):
     """A text that was read as evidence, or an own text."""
 
     text_id: str | None = None
@@ -168,11 +175,11 @@ class Written(BaseModel):
     draft: str | None = None
     metrics: dict[str, float | None] = {}
     summaries: dict[str, str | None] = {}
-    evidence: dict[str, list[Piece]] = {}
-    own: list[Annotated[Piece, BeforeValidator(_as_piece)]] = []
+    evidence: dict[str, list[EvidenceText]] = {}
+    own: list[Annotated[EvidenceText, BeforeValidator(_as_piece)]] = []
 
 
-class Example(Case):
+class ReportExample(Case):
     """One target, what was really written, and what each arm wrote."""
 
     id: Word
@@ -185,7 +192,7 @@ class Example(Case):
 class Examples(BaseModel):
     """The whole of `examples.json`."""
 
-    examples: list[Example] = []
+    examples: list[ReportExample] = []
 
 
 Record = TypeVar("Record", Results, Examples)
@@ -209,7 +216,7 @@ def read_results(place: Path) -> Results:
     return _read(file, Results)
 
 
-def read_examples(folder: Path) -> Sequence[Example]:
+def read_examples(folder: Path) -> Sequence[ReportExample]:
     """Read `examples.json`; none where it is not there, as in a folder that was published.
 
     Raises:

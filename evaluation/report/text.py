@@ -1,4 +1,4 @@
-"""What the report says in words: verdicts and why, what can't be told, what settings were."""
+"""Sentences of the report: verdicts and their reasons, statistical power, settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..arms.floors import STRONGEST_FLOOR
 from ..arms.registry import ARMS
-from ..scores.tables import STRONGEST_FLOOR
+from ..scores.metrics import main_metric
 from ..scores.verdicts import NOTHING
 from .html import interval, number, share, signed
-from .records import Arm, Comparison, Verdict
+from .records import ArmRow, Verdict, VerdictTest
 
 SIDES = {
     "both": ("Both sides", "Is it the right people's texts that help, style and preference?"),
@@ -35,7 +36,7 @@ def why(verdict: Verdict) -> str:
     return f"{'; '.join(parts)}." if parts else ""
 
 
-def where(test: Comparison) -> str:
+def where(test: VerdictTest) -> str:
     """Return where a difference lies by its corrected interval, as the verdicts' rule has it."""
     low, high = test.holm or (None, None)
     if low is None or high is None or not math.isfinite(low + high):
@@ -61,10 +62,10 @@ def below(verdict: Verdict) -> Iterator[tuple[str, str, Any]]:
             told = {True: "below no context", False: "above no context"}
             said = None if found.below is None else told[found.below]
             whose = {"random": "random people", "anti": "anti-aligned people"}.get(name, name)
-            yield whose, said or "can't be told from no context", found
+            yield whose, said or "not significantly different from no context", found
 
 
-def power(arms: Sequence[Arm], verdicts: Sequence[Verdict]) -> str | None:
+def power(arms: Sequence[ArmRow], verdicts: Sequence[Verdict]) -> str | None:
     """Return which differences are too small for this many targets, None where not known."""
     tests = [test for verdict in verdicts for test in verdict.tests]
     gains = [arm.gain for arm in arms if arm.gain is not None and arm.kind != "floor"]
@@ -77,18 +78,18 @@ def power(arms: Sequence[Arm], verdicts: Sequence[Verdict]) -> str | None:
     sizes = sorted({arm.n for arm in arms})
     shown = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     return (
-        f"With {shown} targets, a true difference has to be about {least}, to be told from zero in "
+        f"With {shown} targets, a true difference has to be about {least}, to be significant in "
         "four of five such runs, before any correction. Of smaller ones this run can say nothing: "
         "an interval on both sides of zero is no proof that nothing is there."
     )
 
 
-def against_the_floor(arms: Sequence[Arm], floors: Sequence[Arm]) -> str | None:
+def against_the_floor(arms: Sequence[ArmRow], floors: Sequence[ArmRow]) -> str | None:
     """Return which main arms are above and below the strongest floor; None where it was not run."""
     floor = next((each for each in floors if each.arm == STRONGEST_FLOOR), None)
     if floor is None:
         return None
-    name = "agreement" if "agreement" in floor.metrics else "quality"
+    metric = main_metric(floor.task)
     said: dict[str, list[str]] = {"surely above it": [], "surely below it": []}
     for arm in arms:
         over = arm.over_copy_typical
@@ -101,11 +102,11 @@ def against_the_floor(arms: Sequence[Arm], floors: Sequence[Arm]) -> str | None:
         if high is not None and high < 0:
             said["surely below it"].append(told)
     parts = [f"{what}: {', '.join(found) if found else 'no arm'}" for what, found in said.items()]
-    mean = floor.metrics[name].mean if name in floor.metrics else None
-    return f"Its mean {name} is {number(mean)}; {'; '.join(parts)}."
+    mean = number(floor.mean(metric.name))
+    return f"Its mean {metric.label} is {mean}; {'; '.join(parts)}."
 
 
-def hardly_differ(arms: Sequence[Arm]) -> list[str]:
+def hardly_differ(arms: Sequence[ArmRow]) -> list[str]:
     """Return controls that replaced a side's people and read nearly the same texts all the same."""
     found = []
     for arm in arms:
@@ -149,7 +150,7 @@ def _replaced_sides(arm: str) -> list[str]:
     return [name for name, side in sides.items() if side.strategy != "aligned"]
 
 
-def _open(tests: Sequence[Comparison]) -> list[Comparison]:
+def _open(tests: Sequence[VerdictTest]) -> list[VerdictTest]:
     return [test for test in tests if where(test) != "above zero"]
 
 
@@ -167,7 +168,7 @@ def percent(value: float | None) -> str:
     return share(value)
 
 
-def gain_of(arms: Sequence[Arm], name: str) -> str:
+def gain_of(arms: Sequence[ArmRow], name: str) -> str:
     """Return an arm's gain as it stands in an overview, `–` where it has none."""
     gain = next((arm.gain for arm in arms if arm.arm == name and arm.gain is not None), None)
     return signed(gain.mean if gain else None)

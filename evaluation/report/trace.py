@@ -98,7 +98,7 @@ def _span(kind: Literal["equal", "insert", "delete"], words: Sequence[str]) -> S
 
 
 @dataclass(frozen=True)
-class Told:
+class ShownText:
     """A text of one iteration, beside that of the iteration before.
 
     Attributes:
@@ -117,7 +117,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Side:
+class ShownSide:
     """One trajectory in one iteration.
 
     Attributes:
@@ -132,7 +132,7 @@ class Side:
     evidence: tuple[EvidenceRecord, ...] | None
     known: frozenset[str]
     same: bool
-    summary: Told
+    summary: ShownText
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class Round:
     """One iteration as it is shown."""
 
     record: IterationRecord
-    sides: tuple[Side, ...]
-    draft: Told
+    sides: tuple[ShownSide, ...]
+    draft: ShownText
     calls: tuple[Sample, ...]
 
 
@@ -281,11 +281,11 @@ def _calls(record: Episode, iteration: int) -> Iterator[Sample]:
             yield sample
 
 
-def _side(name: str, iteration: IterationRecord, before: IterationRecord | None) -> Side:
+def _side(name: str, iteration: IterationRecord, before: IterationRecord | None) -> ShownSide:
     evidence = iteration.evidence.get(name)
     former = before.evidence.get(name, ()) if before is not None else ()
     said = iteration.summaries.get(name)
-    return Side(
+    return ShownSide(
         name=name,
         evidence=evidence,
         known=frozenset(piece.text_id for piece in former),
@@ -299,9 +299,9 @@ def _side(name: str, iteration: IterationRecord, before: IterationRecord | None)
     )
 
 
-def _told(name: str, text: str | None, before: str | None, why: str) -> Told:
+def _told(name: str, text: str | None, before: str | None, why: str) -> ShownText:
     comparable = text is not None and before is not None
-    return Told(
+    return ShownText(
         name=name,
         text=text,
         why=why,

@@ -1,9 +1,9 @@
 """A language model as a judge, off by default: do two texts read as the same person's on a subject?
 
 It is asked for a whole number from 1 to 7, reported as .1 to .7. An answer in prose is counted as
-unparsable and is never a score. What a judge is worth is measured, too (`reliability`): whether it
-says the same with both texts exchanged, whether it tells the true text from another person's, and
-whether it merely goes by length (Zheng et al. 2023, "Judging LLM-as-a-Judge").
+unparsable and is never a score. The judge itself is measured, too (`reliability`): whether it
+says the same with both texts exchanged, whether it prefers the true text to another person's, and
+whether its points only follow the length (Zheng et al. 2023, "Judging LLM-as-a-Judge").
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from langchain_core.runnables import Runnable
 from ...models.sanitise import fence
 from ..errors import EvaluationError
 from .metrics import length
-from .statistics import Mean, mean_of
+from .statistics import MeanEstimate, mean_of
 
 JudgeModel: TypeAlias = Runnable[LanguageModelInput, AIMessage]
 """Any LangChain chat model, with its options bound (temperature 0, say)."""
@@ -72,7 +72,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What a judge's points are worth; None where too few answers could be read.
+    """Quality of a judge's points; None where too few answers could be read.
 
     Attributes:
         pairs: Pairs that were judged, each three times.
@@ -81,7 +81,7 @@ class Reliability:
         near_swapped: Share of those that then differ by one point (.1) at most.
         shuffled: Mean points of the drafts against other pairs' texts.
         true_less_shuffled: Mean difference of the two, paired, with its interval: a judge that can
-            tell has it above zero.
+            distinguish has it above zero.
         length_correlation: Spearman's rank correlation of points and words of the draft; None also
             where all points or all lengths are the same.
         unparsable: Share of all answers that are no number.
@@ -92,7 +92,7 @@ class Reliability:
     same_swapped: float | None
     near_swapped: float | None
     shuffled: float | None
-    true_less_shuffled: Mean | None
+    true_less_shuffled: MeanEstimate | None
     length_correlation: float | None
     unparsable: float
 
@@ -137,7 +137,7 @@ async def reliability(
     Args:
         model: The judge.
         pairs: At least two.
-        seed: Of who gets whose text, and of the bootstrap.
+        seed: Random seed of the shuffled pairs and of the bootstrap.
         at_once: Questions that wait at the same time.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Did anybody show the language model what it had to write?
+"""Find the text that is to be written in the prompts of the language model.
 
 A leak is a run of twelve consecutive words of the real text in a prompt; where the real text is
 shorter, all of it. Runs of the request's own words are none: they are asked with. Those that

@@ -1,29 +1,282 @@
-"""How close a draft is to what the user really wrote: the metrics of benches and rewards alike.
+"""How close a draft is to what the person really wrote: the registry of metrics.
 
-Pure functions of two texts. `rouge1` and `rougeL` are rouge-score's F1 without stemming, which
-knows the letters a to z and digits only; `meteor_es` is NLTK's METEOR with the exact and the stem
-stage only, because WordNet is no package: never to be called METEOR unqualified.
+`METRICS` is the only list: items, tables, reports, commands, the docs check and the version of
+cached items are derived from it. To add a metric, add an entry.
+
+`rouge1` and `rougeL` are rouge-score's F1 without stemming, which knows the letters a to z and
+digits only; `meteor_es` is NLTK's METEOR with the exact and the stem stage only, because WordNet is
+no package: never call it METEOR unqualified.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, Literal
 
 from ...stores.search.words import bare
+from ...stores.types import Encoder
 
-#: Of two texts; each is in [0, 1].
-TEXT_METRICS = ("rouge1", "rougeL", "meteor_es", "quality")
+TEXTS = ("long", "short", "free")
+RATINGS = ("rating",)
 
 RATING_RANGE = 4.0
 """Ratings are 1 to 5, so two differ by this much at most."""
 
+Shown = Literal["main", "headline", "short", "table"]
+Unit = Literal["score", "share", "words"]
+
 _AROUND_WORDS = ".,;:!?\"'()[]-…“”‘’«»–—"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft and what its metrics are computed from.
+
+    Attributes:
+        real: What the person wrote; for a rating its number.
+        text: What was written for them.
+        evidence: All texts that were read for it.
+        style: The style encoder, for `style_cos`.
+        topic: The topic encoder, for `topic_cos`.
+        wordnet: Folder of WordNet's files, for `meteor`.
+    """
+
+    real: str
+    text: str
+    evidence: Sequence[str] = ()
+    style: Encoder | None = None
+    topic: Encoder | None = None
+    wordnet: Path | None = None
+
+    @cached_property
+    def rouge(self) -> dict[str, float]:
+        """`rouge1` and `rougeL`."""
+        return rouge(self.real, self.text)
+
+    @cached_property
+    def meteor_es(self) -> float:
+        """METEOR without synonyms."""
+        return meteor_es(self.real, self.text)
+
+    @property
+    def quality(self) -> float:
+        """(rouge1 + rougeL + meteor_es) / 3, in [0, 1]."""
+        return (self.rouge["rouge1"] + self.rouge["rougeL"] + self.meteor_es) / 3
+
+    @property
+    def rating_error(self) -> float | None:
+        """|draft - real| in stars; None where the draft is no number from 1 to 5."""
+        given = read_rating(self.text)
+        return None if given is None else abs(given - float(self.real))
+
+    @property
+    def agreement(self) -> float:
+        """1 - error / 4 of a rating, in [0, 1].
+
+        It is 0 where there is no number: an arm must not gain by answering the easy ones alone.
+        """
+        error = self.rating_error
+        return 0.0 if error is None else 1 - error / RATING_RANGE
+
+    def cosine(self, encoder: Encoder | None) -> float | None:
+        """Return the cosine to the real text in four digits; 0 for an empty draft."""
+        if encoder is None:
+            return None
+        if not self.text.strip():
+            return 0.0
+        a, b = encoder.encode([self.real, self.text])
+        return round(float(a @ b), 4)
+
+
+def root_mean_square(values: Iterable[float]) -> float:
+    """Return √(mean of squares): of absolute errors the RMSE."""
+    return math.sqrt(fmean(value * value for value in values))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a draft.
+
+    Attributes:
+        name: Its key in items and in `results.json`.
+        label: What tables call it.
+        says: What it is, for the report.
+        tasks: The tasks it is measured in.
+        compute: Its value for a draft, None where it has none. None instead of a function: it is
+            added to the items later (the judge's points).
+        better: Whether higher or lower values are better; None: neither.
+        shown: `main`: gains and verdicts are measured in it, one metric a task. `headline`: beside
+            the main one in every table, with its interval. `short`: in short tables too. `table`:
+            in the report's table only.
+        unit: How it is printed.
+        average: How the values of several targets become one.
+        in_row: Whether its mean is a key of the row itself in `results.json`, not of `metrics`.
+        version: Raise it when `compute` gives other values: cached items are then measured anew.
+    """
+
+    name: str
+    label: str
+    says: str
+    tasks: tuple[str, ...]
+    compute: Callable[[Draft], float | None] | None
+    better: Literal["higher", "lower"] | None = "higher"
+    shown: Shown = "table"
+    unit: Unit = "score"
+    average: Callable[[Iterable[float]], float] = fmean
+    in_row: bool = False
+    version: int = 1
+
+
+_ENTRIES = (
+    Metric(
+        "quality",
+        "quality",
+        "mean of ROUGE-1, ROUGE-L and meteor_es",
+        TEXTS,
+        lambda d: d.quality,
+        shown="main",
+    ),
+    Metric(
+        "rouge1",
+        "ROUGE-1",
+        "words in common, F1",
+        TEXTS,
+        lambda d: d.rouge["rouge1"],
+        shown="headline",
+    ),
+    Metric(
+        "rougeL", "ROUGE-L", "longest common subsequence, F1", TEXTS, lambda d: d.rouge["rougeL"]
+    ),
+    Metric("meteor_es", "meteor_es", "METEOR without synonyms", TEXTS, lambda d: d.meteor_es),
+    Metric(
+        "meteor",
+        "METEOR",
+        "METEOR with WordNet's synonyms",
+        TEXTS,
+        lambda d: None if d.wordnet is None else meteor(d.real, d.text, d.wordnet),
+    ),
+    Metric(
+        "agreement",
+        "agreement",
+        "1 \N{MINUS SIGN} error / 4, 0 where there is no number",
+        RATINGS,
+        lambda d: d.agreement,
+        shown="main",
+    ),
+    Metric(
+        "mae",
+        "MAE",
+        "mean error in stars",
+        RATINGS,
+        lambda d: d.rating_error,
+        better="lower",
+        shown="headline",
+    ),
+    Metric(
+        "rmse",
+        "RMSE",
+        "root of the mean squared error, in stars",
+        RATINGS,
+        lambda d: d.rating_error,
+        better="lower",
+        average=root_mean_square,
+    ),
+    Metric(
+        "unparsable",
+        "no number",
+        "share of answers that are no rating",
+        RATINGS,
+        lambda d: float(d.rating_error is None),
+        better="lower",
+        shown="short",
+        unit="share",
+    ),
+    Metric("judge", "judge", "a language model's points, .1 to .7", TEXTS, None),
+    Metric(
+        "style_cos",
+        "style cosine",
+        "style encoder's cosine to the real text",
+        TEXTS,
+        lambda d: d.cosine(d.style),
+    ),
+    Metric(
+        "topic_cos",
+        "topic cosine",
+        "topic encoder's cosine to the real text",
+        TEXTS,
+        lambda d: d.cosine(d.topic),
+    ),
+    Metric(
+        "length",
+        "words",
+        "words of the draft",
+        TEXTS,
+        lambda d: float(length(d.text)),
+        better=None,
+        shown="short",
+        unit="words",
+        in_row=True,
+    ),
+    Metric(
+        "copy_rate",
+        "copied",
+        "longest run of words shared with any evidence, as a share of the draft",
+        TEXTS,
+        lambda d: copy_rate(d.text, d.evidence),
+        better="lower",
+        shown="short",
+        unit="share",
+        in_row=True,
+    ),
+    Metric(
+        "exact",
+        "exact",
+        "share of drafts that are the real text",
+        TEXTS,
+        lambda d: exact(d.real, d.text),
+        unit="share",
+        in_row=True,
+    ),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ENTRIES}
+"""Every metric by name, in the order of the tables."""
+
+
+def metrics_of(task: str, *shown: Shown) -> list[Metric]:
+    """Return the metrics of a task, of some kinds or of all."""
+    return [
+        metric
+        for metric in METRICS.values()
+        if task in metric.tasks and (not shown or metric.shown in shown)
+    ]
+
+
+def main_metric(task: str) -> Metric:
+    """Return the metric that gains and verdicts of a task are measured in."""
+    return metrics_of(task, "main")[0]
+
+
+def metrics_version(task: str) -> str:
+    """Return what changes when items of a task have to be measured anew."""
+    return " ".join(f"{each.name}:{each.version}" for each in metrics_of(task) if each.compute)
+
+
+def measure(task: str, draft: Draft) -> dict[str, float]:
+    """Return the metrics of a draft by name in six digits, without those that it has none of."""
+    found: dict[str, float] = {}
+    for metric in metrics_of(task):
+        value = None if metric.compute is None else metric.compute(draft)
+        if value is not None:
+            found[metric.name] = round(value, 6)
+    return found
 
 
 def rouge(real: str, draft: str) -> dict[str, float]:
@@ -59,43 +312,6 @@ def meteor(real: str, draft: str, wordnet: Path) -> float:
     return _meteor(real, draft, _wordnet(wordnet))
 
 
-def quality(scores: Mapping[str, float]) -> float:
-    """Return (rouge1 + rougeL + meteor_es) / 3, in [0, 1]."""
-    return (scores["rouge1"] + scores["rougeL"] + scores["meteor_es"]) / 3
-
-
-def text_metrics(real: str, draft: str) -> dict[str, float]:
-    """Return every metric of `TEXT_METRICS`; 0 each for an empty draft."""
-    scores = rouge(real, draft)
-    scores["meteor_es"] = meteor_es(real, draft)
-    scores["quality"] = quality(scores)
-    return scores
-
-
-def rating_metrics(real: float, draft: str) -> dict[str, float | None]:
-    """Return what a rating is measured by.
-
-    Args:
-        real: The person's rating, 1 to 5.
-        draft: What integrate gave: a number from 1 to 5, or an answer in which none was found.
-
-    Returns:
-        `error` = |draft - real| and `squared_error`, None where there is no number; `agreement` =
-        1 - error / 4, 0 where there is none: an arm must not gain by answering the easy ones alone;
-        `unparsable` = 1 there, else 0.
-    """
-    given = read_rating(draft)
-    if given is None:
-        return {"error": None, "squared_error": None, "agreement": 0.0, "unparsable": 1.0}
-    error = abs(given - real)
-    return {
-        "error": error,
-        "squared_error": error * error,
-        "agreement": 1 - error / RATING_RANGE,
-        "unparsable": 0.0,
-    }
-
-
 def read_rating(draft: str) -> float | None:
     """Return the number from 1 to 5 that a draft is, or None."""
     try:
@@ -103,17 +319,6 @@ def read_rating(draft: str) -> float | None:
     except ValueError:
         return None
     return rating if 1 <= rating <= 5 else None
-
-
-def rmse(squared_errors: Sequence[float]) -> float:
-    """Return the root of the mean of squared errors, in the unit of the ratings.
-
-    Raises:
-        ValueError: There is none.
-    """
-    if not squared_errors:
-        raise ValueError("no mean of no errors: leave the figure out")
-    return math.sqrt(sum(squared_errors) / len(squared_errors))
 
 
 def copied_run(draft: str, evidence: Sequence[str]) -> int:

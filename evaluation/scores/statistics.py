@@ -1,7 +1,7 @@
-"""How sure a mean is: the bootstrap over what was drawn at random, not over its parts.
+"""Intervals of means: a cluster bootstrap, Holm's correction, the least detectable difference.
 
-Percentile bootstrap (Efron 1979) by scipy. Values of one person, or of one topic, hang together:
-such clusters are drawn as wholes, and the mean is that of all their values.
+Percentile bootstrap (Efron 1979) by scipy. Values of one person, or of one topic, depend on
+each other: such clusters are drawn as wholes, and the mean is that of all their values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Clusters = Sequence[Hashable] | None
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanEstimate:
     """A mean and its 95% interval.
 
     Attributes:
@@ -76,7 +76,7 @@ def resampled(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) ->
     return drawn
 
 
-def mean_of(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> Mean:
+def mean_of(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> MeanEstimate:
     """Return a mean with its interval and p; arguments as those of `resampled`."""
     given = np.asarray(values, np.float64)
     drawn = resampled(given, clusters, seed=seed)
@@ -86,7 +86,7 @@ def mean_of(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> M
     p = min(1.0, max(2 * min(below, above), 1 / RESAMPLES))
     if len(given) < 2 or (clusters is not None and len(set(clusters)) < 2):
         p = 1.0
-    return Mean(len(given), float(given.mean()), low, high, p)
+    return MeanEstimate(len(given), float(given.mean()), low, high, p)
 
 
 def interval(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> tuple[float, float]:
@@ -120,7 +120,7 @@ def holm_levels(p_values: Sequence[float]) -> list[float]:
 
 
 def least_difference(values: ArrayLike, clusters: Clusters = None) -> float:
-    """Return the least mean that n values like these would tell from zero in 80% of cases.
+    """Return the least mean that is significant in 80% of samples of n values like these.
 
     d = (z(.975) + z(.8)) s / √n, s the standard deviation of the clusters' means and n their
     number; infinite where there are fewer than two.

@@ -1,4 +1,4 @@
-"""From items to the table: means with intervals, gains over a baseline, by history bucket.
+"""Tables of items: means with intervals, gains over a baseline, by history bucket.
 
 Values are averaged over seeds for each target first. Intervals are of the paired bootstrap and draw
 users as wholes. Holm's correction is over all gains of one data set, task and history.
@@ -12,23 +12,15 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from ..arms.registry import ARMS
+from ..arms.floors import STRONGEST_FLOOR
+from ..arms.registry import ALIGNED, ARMS
 from ..items import Item
 from ..targets import bucket_of
-from .metrics import rmse
+from .metrics import METRICS, Metric, main_metric, metrics_of
 from .statistics import ends, holm_levels, interval, least_difference, mean_of, resampled
 
 BUCKETS = ("0", "1", "2+")
-ALIGNED = "both"
-STRONGEST_FLOOR = "copy_typical"
 LEAST_FOR_INTERVAL = 2
-
-_OF_TEXTS = (
-    *("rouge1", "rougeL", "meteor_es", "meteor", "quality"),
-    *("style_cos", "topic_cos", "judge"),
-)
-_OF_RATINGS = {"mae": "error", "agreement": "agreement", "unparsable": "unparsable"}
-"""What results call a metric, and what items do; `rmse` is made of all squared errors."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +42,22 @@ class Cell:
     failed: Mapping[str, int]
 
     @property
-    def metric(self) -> str:
+    def metric(self) -> Metric:
         """What gains are measured in."""
-        return "agreement" if self.task == "rating" else "quality"
+        return main_metric(self.task)
 
     def of_arm(self, arm: str) -> list[Item]:
         """Return the items of one arm."""
         return [item for item in self.items if item.key.arm == arm]
 
-    def by_target(self, arm: str, metric: str) -> dict[str, float]:
-        """Return a metric of an arm by target, the mean over seeds."""
+    def by_target(self, arm: str, metric: Metric) -> dict[str, float]:
+        """Return a metric of an arm by target, the average over seeds."""
         found: dict[str, list[float]] = defaultdict(list)
         for item in self.of_arm(arm):
-            value = item.metrics.get(metric)
+            value = item.metrics.get(metric.name)
             if value is not None:
                 found[item.key.target].append(value)
-        return {target: fmean(values) for target, values in found.items()}
+        return {target: metric.average(values) for target, values in found.items()}
 
     @property
     def user_of(self) -> dict[str, str]:
@@ -95,13 +87,12 @@ class Difference:
     topics: Sequence[str]
 
 
-def difference(cell: Cell, arm: str, other: str, metric: str | None = None) -> Difference | None:
+def difference(cell: Cell, arm: str, other: str) -> Difference | None:
     """Return arm less other on the targets that both have; None where they are of one user.
 
     One alone has no interval: its resamples are all the same.
     """
-    name = metric or cell.metric
-    one, two = cell.by_target(arm, name), cell.by_target(other, name)
+    one, two = cell.by_target(arm, cell.metric), cell.by_target(other, cell.metric)
     targets = sorted(one.keys() & two.keys())
     users, topics = cell.user_of, cell.topic_of
     if len({users[target] for target in targets}) < LEAST_FOR_INTERVAL:
@@ -134,10 +125,16 @@ def table(cell: Cell, arms: Iterable[str], against: str) -> list[dict[str, Any]]
         row["gain"] = None
         row["by_history"] = _by_history(cell, arm, against)
         if row["kind"] != "floor":
-            row["over_copy_typical"] = _over(difference(cell, arm, STRONGEST_FLOOR))
+            over = difference(cell, arm, STRONGEST_FLOOR)
+            row["over_copy_typical"] = None if over is None else mean_and_interval(over)
         if arm in gains:
             holm = corrected[list(gains).index(arm)]
-            row["gain"] = {**_gain(gains[arm], cell.metric), "against": against, "holm": holm}
+            row["gain"] = {
+                "metric": cell.metric.name,
+                "against": against,
+                **paired_figures(gains[arm]),
+                "holm": holm,
+            }
     return rows
 
 
@@ -151,12 +148,11 @@ def holm_intervals(differences: Sequence[Difference]) -> list[list[float]]:
     ]
 
 
-def _gain(found: Difference, metric: str) -> dict[str, Any]:
+def paired_figures(found: Difference) -> dict[str, Any]:
+    """Return n, mean, intervals by user and by topic, and the least detectable difference."""
     return {
-        "metric": metric,
         "n": len(found.values),
-        "mean": round(fmean(found.values), 4),
-        "ci95": _rounded(interval(found.values, found.users)),
+        **mean_and_interval(found),
         "ci95_by_topic": _by_topic(found),
         "least_difference": round(least_difference(found.values, found.users), 4),
     }
@@ -168,9 +164,8 @@ def _by_topic(found: Difference) -> list[float] | None:
     return _rounded(interval(found.values, found.topics))
 
 
-def _over(found: Difference | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
+def mean_and_interval(found: Difference) -> dict[str, Any]:
+    """Return the mean difference and its 95% interval, users drawn as wholes."""
     ci95 = _rounded(interval(found.values, found.users))
     return {"mean": round(fmean(found.values), 4), "ci95": ci95}
 
@@ -213,9 +208,10 @@ def _row(cell: Cell, arm: str) -> dict[str, Any]:
         "failed": cell.failed.get(arm, 0),
         "metrics": _metrics(cell, arm),
     }
-    for name in ("copy_rate", "length", "exact"):
-        values = cell.by_target(arm, name)
-        row[name] = round(fmean(values.values()), 4) if values else None
+    for metric in METRICS.values():
+        if metric.in_row:
+            values = cell.by_target(arm, metric)
+            row[metric.name] = _average(metric, values) if values else None
     if row["kind"] != "floor":
         row |= _of_runs(cell, items)
     return row
@@ -248,8 +244,8 @@ def _overlaps(cell: Cell, items: Sequence[Item]) -> dict[str, float]:
 
     def overlap(item: Item, side: str) -> float | None:
         found = {text_id for text_id, _ in item.evidence.get(side, [])}
-        beside = aligned.get((item.key.target, item.key.seed, side))
-        return len(found & beside) / len(found) if found and beside is not None else None
+        other = aligned.get((item.key.target, item.key.seed, side))
+        return len(found & other) / len(found) if found and other is not None else None
 
     return _by_side(items, overlap)
 
@@ -264,19 +260,21 @@ def _by_side(items: Sequence[Item], of: Any) -> dict[str, float]:
 
 
 def _metrics(cell: Cell, arm: str) -> dict[str, dict[str, Any]]:
-    names = _OF_RATINGS if cell.task == "rating" else {name: name for name in _OF_TEXTS}
     found: dict[str, dict[str, Any]] = {}
-    for shown, name in names.items():
-        values = cell.by_target(arm, name)
-        if values:
-            users = [cell.user_of[target] for target in values]
-            numbers = list(values.values())
-            ci95 = _rounded(interval(numbers, users)) if len(numbers) > 1 else None
-            found[shown] = {"mean": round(fmean(numbers), 4), "ci95": ci95}
-    squares = cell.by_target(arm, "squared_error")
-    if squares:
-        found["rmse"] = {"mean": round(rmse(list(squares.values())), 4), "ci95": None}
+    for metric in metrics_of(cell.task):
+        values = cell.by_target(arm, metric)
+        if not values or metric.in_row:
+            continue
+        # The bootstrap is of the mean.
+        known = len(values) > 1 and metric.average is fmean
+        users = [cell.user_of[target] for target in values]
+        ci95 = _rounded(interval(list(values.values()), users)) if known else None
+        found[metric.name] = {"mean": _average(metric, values), "ci95": ci95}
     return found
+
+
+def _average(metric: Metric, values: Mapping[str, float]) -> float:
+    return round(metric.average(values.values()), 4)
 
 
 def _rounded(pair: Sequence[float]) -> list[float]:

@@ -1,10 +1,10 @@
-"""The three verdicts: do both sides, style and preference do what is claimed of them?
+"""The three verdicts: whether both sides, style and preference help as claimed.
 
 *Holds*: the paired 95% intervals (Holm-corrected over the four) of aligned - random, random - anti,
 aligned - constant and aligned - no_context all lie above zero. *Does not hold*: one of them lies
 below zero, or inside +-.01. Otherwise *inconclusive*, as always where one of the four was not run:
-the correction is for all four. The paper's settling test stands beside: do random and anti-aligned
-people fall below no context at all?
+the correction is for all four. The paper's settling test is added: whether random and
+anti-aligned people fall below no context.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .statistics import interval, least_difference
-from .tables import Cell, difference, holm_intervals
+from ..arms.registry import ALIGNED, BASELINE
+from .statistics import least_difference
+from .tables import Cell, difference, holm_intervals, mean_and_interval
 
 NOTHING = 0.01
-"""A difference that is surely nearer to zero than this is none."""
+"""A difference whose interval lies within +- this counts as none."""
 
 _OTHERS: Mapping[str, tuple[str, str]] = {
     "both": ("random_users", "anti_users"),
@@ -67,7 +68,7 @@ def _verdict(cell: Cell, side: str) -> dict[str, Any]:
         "task": cell.task,
         "history": cell.history,
         "side": side,
-        "metric": cell.metric,
+        "metric": cell.metric.name,
         "verdict": say(intervals) if len(there) == len(pairs) else "inconclusive",
         "tests": tests,
         "below_no_context": {
@@ -80,22 +81,17 @@ def _verdict(cell: Cell, side: str) -> dict[str, Any]:
 
 
 def _below(cell: Cell, arm: str) -> dict[str, Any] | None:
-    """Say whether a control falls below no context; None where one of them was not run."""
-    found = difference(cell, arm, "no_context")
+    """Return whether a control falls below no context; None where one of them was not run."""
+    found = difference(cell, arm, BASELINE)
     if found is None:
         return None
-    low, high = interval(found.values, found.users)
-    below = True if high < 0 else False if low > 0 else None
-    mean = sum(found.values) / len(found.values)
-    return {"mean": round(mean, 4), "ci95": [round(low, 4), round(high, 4)], "below": below}
+    shown = mean_and_interval(found)
+    low, high = shown["ci95"]
+    return {**shown, "below": True if high < 0 else False if low > 0 else None}
 
 
 def _adds(cell: Cell, side: str) -> dict[str, Any] | None:
-    """Return what a side adds where the other is there already; None for both, or not run."""
+    """Return what a side adds to the other one; None for both, or where it was not run."""
     alone = {"style": "preference_only", "preference": "style_only"}.get(side)
-    found = None if alone is None else difference(cell, "both", alone)
-    if found is None:
-        return None
-    low, high = interval(found.values, found.users)
-    mean = sum(found.values) / len(found.values)
-    return {"over": alone, "mean": round(mean, 4), "ci95": [round(low, 4), round(high, 4)]}
+    found = None if alone is None else difference(cell, ALIGNED, alone)
+    return None if found is None else {"over": alone, **mean_and_interval(found)}

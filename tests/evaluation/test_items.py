@@ -19,7 +19,7 @@ def test_items_come_back_as_they_were(tmp_path: Path) -> None:
     full = item(
         "a",
         draft="naïve\nlines",
-        metrics={"quality": 0.25, "error": None},
+        metrics={"quality": 0.25, "length": 12.0},
         summaries={"style": None, "preference": "They like it."},
         evidence={"style": [("id", 0.5)]},
         leaks=(0, 2),

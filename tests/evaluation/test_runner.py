@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from patlm.evaluation.arms.configuration import Configuration, Side
+from patlm.evaluation.arms.configuration import Configuration
+from patlm.evaluation.arms.registry import ARMS
 from patlm.evaluation.evaluator import Outcome
 from patlm.evaluation.items import Item, ItemFile
-from patlm.evaluation.runner import Cell, Scorer, Unit, run_units
+from patlm.evaluation.runner import RunSetup, Unit, run_units
 from patlm.evaluation.scores.leakage import LeakCheck
+from patlm.evaluation.scores.metrics import Draft
 from patlm.evaluation.targets import Target, targets_of
 from patlm.stores import Text
 from patlm.stores.datasets.splits import Splits
 from store_fixtures import style_encoder, topic_encoder
 
-SHUFFLED = Configuration(Side(reasoner="given"), Side(reasoner="given"))
+SHUFFLED = ARMS["shuffled"]
 
 
 def target(user: str, body: str) -> Target:
@@ -54,12 +57,12 @@ class Lends:
 
 
 async def lent(evaluator: Lends, folder: Path) -> tuple[Item | None, Any]:
-    scorer = Scorer(style_encoder(), topic_encoder())
-    cell = Cell("all", evaluator, None, scorer, LeakCheck([]), "made")  # type: ignore[arg-type]
+    draft = partial(Draft, style=style_encoder(), topic=topic_encoder())
+    setup = RunSetup("all", evaluator, None, draft, LeakCheck([]), "made")  # type: ignore[arg-type]
     kept = ItemFile(folder / "items.jsonl")
     told: list[Item] = []
-    units = [Unit(ANA, "shuffled", SHUFFLED, donors=(BO, CY))]
-    await run_units(cell, units, kept, told=told.append)
+    units = [Unit(ANA, SHUFFLED, donors=(BO, CY))]
+    await run_units(setup, units, kept, on_item=told.append)
     return told[0], evaluator.given
 
 

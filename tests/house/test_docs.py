@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import patlm.graph
+import pytest
 import typer.main
 from patlm.cli.main import app
+from patlm.evaluation.arms.registry import ARMS
+from patlm.evaluation.scores.metrics import METRICS
 from patlm.graph import Settings
 from patlm.stores.datasets.formats import FORMATS
+from patlm.training.methods import METHODS
 from typer.core import TyperGroup, TyperOption
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+_KINDS = {"main": "", "control": "control: ", "floor": "floor: "}
 ALL = "\n".join([README, *PAGES.values()])
 
 
@@ -83,6 +89,30 @@ def test_no_option_is_mentioned_that_is_not_there() -> None:
 def test_every_public_name_of_the_graph_is_mentioned() -> None:
     missing = [name for name in patlm.graph.__all__ if not mentions(name)]
     assert not missing, f"not in README.md or docs/: {', '.join(missing)}"
+
+
+def not_in_docs() -> list[str]:
+    """Return the entries of registries that the documents do not name."""
+    rows = [f"| `{arm.name}` | {_KINDS[arm.kind]}{arm.says} |" for arm in ARMS.values()]
+    missing = [row for row in rows if row not in PAGES["benchmark.md"]]
+    missing += [name for name in METRICS if not mentions(name, PAGES["benchmark.md"])]
+    for name, method in METHODS.items():
+        batches = [f"{name} {batch} x {steps}" for batch, steps in method.batches.values()]
+        said = [f"| `{name}`", *batches]
+        missing += [each for each in said if each not in PAGES["training.md"]]
+    return missing
+
+
+def test_every_entry_of_a_registry_is_mentioned() -> None:
+    assert not not_in_docs()
+
+
+def test_an_entry_that_the_documents_do_not_name_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "shouts", replace(METRICS["exact"], name="shouts"))
+    monkeypatch.setitem(ARMS, "copy_loudest", replace(ARMS["copy_best"], name="copy_loudest"))
+    monkeypatch.setitem(METHODS, "ppo", replace(METHODS["dpo"], name="ppo"))
+    row = "| `copy_loudest` | floor: the best neighbour's text |"
+    assert not_in_docs() == [row, "shouts", "| `ppo`", "ppo 4 x 2", "ppo 16 x 2"]
 
 
 def test_every_setting_is_mentioned() -> None:

@@ -15,6 +15,8 @@ import pytest
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 RECIPES: dict[str, tuple[str, tuple[str, str]]] = {
     "A provider of models": ("models.open", ("models.open", "PROVIDERS")),
+    "A metric": ("evaluation.scores.metrics", ("evaluation.scores.metrics", "METRICS")),
+    "An arm, a control, a floor": ("evaluation.arms.floors", ("evaluation.arms.registry", "ARMS")),
     "A file format": ("stores.datasets.tables", ("stores.datasets.formats", "FORMATS")),
     "A strategy": ("nodes.strategies", ("nodes.strategies", "STRATEGIES")),
 }

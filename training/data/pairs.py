@@ -31,7 +31,7 @@ class PairSettings:
         gate_margin: A candidate with a differential reward up to this does not help.
         abstain_share: Share of all pairs that may teach to abstain; the contexts in which
             candidates do the most harm come first. Without a bound a small model learns
-            to abstain everywhere: the sentence is short, and easier to learn than all else.
+            to abstain everywhere: the sentence is short, and easier to learn than anything else.
     """
 
     margin: float = 0.02
@@ -42,7 +42,7 @@ class PairSettings:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PreferencePair:
     """Two answers to one prompt, as token ids.
 
     Attributes:
@@ -66,7 +66,7 @@ def make_pairs(
     settings: PairSettings,
     abstention: Sequence[int],
     skipped: Skipped,
-) -> list[Pair]:
+) -> list[PreferencePair]:
     """Return the pairs of a role, in the order of the episodes.
 
     Args:
@@ -74,9 +74,9 @@ def make_pairs(
         needs: What a sample needs.
         settings: Which pairs are made.
         abstention: Token ids of the abstention, the ending one included.
-        skipped: Counts what is passed over.
+        skipped: Counts what is left out.
     """
-    pairs: list[Pair] = []
+    pairs: list[PreferencePair] = []
     for group in usable_groups(episodes, needs, skipped):
         gated = _abstaining(group, settings, tuple(abstention))
         pairs += _pairs_of(group, settings, skipped) if gated is None else gated
@@ -85,7 +85,7 @@ def make_pairs(
 
 def _abstaining(
     group: UsableGroup, settings: PairSettings, abstention: tuple[int, ...]
-) -> list[Pair] | None:
+) -> list[PreferencePair] | None:
     """Return the pair that prefers to abstain, or none; None where a candidate helps."""
     everyone = group.episode.candidates(group.group.id)
     if gate(everyone, settings.gate_margin) is None:
@@ -97,19 +97,19 @@ def _abstaining(
     return [_pair(group, abstention, own.rejected, settings.gate_margin - best, True)]
 
 
-def _pairs_of(group: UsableGroup, settings: PairSettings, skipped: Skipped) -> list[Pair]:
+def _pairs_of(group: UsableGroup, settings: PairSettings, skipped: Skipped) -> list[PreferencePair]:
     """Return a context's pairs, the widest gap first; each answer stands on a side once."""
-    apart = [
+    differing = [
         (gap, better, worse)
         for better, worse in combinations(group.samples, 2)
         if (gap := _gap(better, worse)) > settings.margin
     ]
     matched = [
-        found for found in apart if _length_ratio(found[1], found[2]) <= settings.length_ratio
+        found for found in differing if _length_ratio(found[1], found[2]) <= settings.length_ratio
     ]
     if not matched:
-        skipped["length" if apart else "below_margin"] += 1
-    pairs: list[Pair] = []
+        skipped["length" if differing else "below_margin"] += 1
+    pairs: list[PreferencePair] = []
     chosen: set[str] = set()
     rejected: set[str] = set()
     for gap, better, worse in sorted(matched, key=lambda found: -found[0]):
@@ -127,8 +127,8 @@ def _pairs_of(group: UsableGroup, settings: PairSettings, skipped: Skipped) -> l
 
 def _pair(
     group: UsableGroup, chosen: tuple[int, ...], worse: Sample, gap: float, abstains: bool
-) -> Pair:
-    return Pair(
+) -> PreferencePair:
+    return PreferencePair(
         prompt_ids=tuple(group.prompt_ids),
         chosen_ids=chosen,
         rejected_ids=worse.token_ids or (),
@@ -138,7 +138,7 @@ def _pair(
     )
 
 
-def _bounded(pairs: list[Pair], share: float, skipped: Skipped) -> list[Pair]:
+def _bounded(pairs: list[PreferencePair], share: float, skipped: Skipped) -> list[PreferencePair]:
     """Leave out abstentions above a share a of all pairs: of n others at most n a / (1 - a)."""
     abstaining = [pair for pair in pairs if pair.abstains]
     others = len(pairs) - len(abstaining)

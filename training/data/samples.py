@@ -1,6 +1,6 @@
 """Which samples of episodes may train a role, and why the others may not.
 
-Every sample that is passed over is counted by its reason; nothing is dropped in silence. Reasons
+Every sample that is left out is counted by its reason. Reasons
 that hold for a whole group or episode are counted once for it.
 """
 
@@ -23,7 +23,7 @@ NO_VARIANCE = 1e-9
 """Rewards that lie closer together than this are the same."""
 
 Skipped = Counter[str]
-"""How many were passed over, by reason."""
+"""How many were left out, by reason."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def usable_groups(
     Args:
         episodes: All of them.
         needs: What a sample needs.
-        skipped: Counts what is passed over.
+        skipped: Counts what is left out.
     """
     for episode in episodes:
         grouped: dict[str, list[Sample]] = {}
@@ -126,7 +126,7 @@ def usable_samples(samples: Sequence[Sample], needs: Needs, skipped: Skipped) ->
     Args:
         samples: Its candidates.
         needs: What a sample needs.
-        skipped: Counts what is passed over.
+        skipped: Counts what is left out.
     """
     kept: list[Sample] = []
     for sample in samples:

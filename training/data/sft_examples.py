@@ -87,7 +87,7 @@ def integrate_examples(
         episodes: All of them.
         tokenizer: The model's.
         most: A longer text is cut here, and does not end then.
-        skipped: Counts what is passed over.
+        skipped: Counts what is left out.
         budget: As in serving; that of the bundled model where None.
     """
     examples = []
@@ -143,7 +143,7 @@ def reasoner_examples(
         tokenizer: The model's.
         most: A longer answer is cut here.
         gate_margin: A differential reward up to this does not help.
-        skipped: Counts what is passed over.
+        skipped: Counts what is left out.
         also: Episodes whose summaries were made without a model, and not measured.
     """
     contexts = [
@@ -154,14 +154,14 @@ def reasoner_examples(
     ]
     teacher = choose_teacher([context for _, context in contexts])
     helps = teacher.helps(gate_margin)
-    silence = answer_ids(tokenizer, ABSTENTION)
+    abstention = answer_ids(tokenizer, ABSTENTION)
     examples = []
     for episode, context in contexts:
         answer = context.best.get(teacher.kind)
         if answer is None or context.prompt is None:
             skipped[f"no_{teacher.kind}"] += 1
         elif (useful := _differential(answer) > gate_margin) or not helps:
-            ids = _ids_of(answer, needs.base, tokenizer, most) if useful else silence
+            ids = _ids_of(answer, needs.base, tokenizer, most) if useful else abstention
             examples.append(
                 Example(_prompt_of(context.prompt, needs.base, tokenizer), ids, episode)
             )

@@ -10,43 +10,35 @@ parent is dropped, so that it is neither held nor saved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from trl import DPOConfig, DPOTrainer
-from trl.trainer.dpo_trainer import DataCollatorForPreference
-
-from ..data.pairs import Pair
-from ..trainer.config import TrainConfig
-from ..trainer.model import REFERENCE
-from .arguments import common_arguments, kept_rows
+from ..trainer.method import (
+    Inputs,
+    Method,
+    TrainData,
+    common_arguments,
+    each_once,
+    fitted_warmup,
+)
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase, TrainerCallback
+    from trl import DPOConfig, DPOTrainer
+
+    from ..data.pairs import PreferencePair
+    from ..trainer.config import TrainConfig
 
 _COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 _EXACT = "exact_"
 
-
-@dataclass
-class ExactPairs(DataCollatorForPreference):
-    """Makes batches of the ids that were generated."""
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return a batch as TRL's collator makes it."""
-        exact = [
-            {**example, **{name: example[_EXACT + name] for name in _COLUMNS}}
-            for example in examples
-        ]
-        batch: dict[str, Any] = super().torch_call(exact)
-        return batch
+Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 
 def dpo_arguments(config: TrainConfig, device: str) -> DPOConfig:
     """Return TRL's configuration of a run."""
+    from trl import DPOConfig
+
     return DPOConfig(
         **common_arguments(config, device),
         beta=config.beta or 0.0,
@@ -56,43 +48,91 @@ def dpo_arguments(config: TrainConfig, device: str) -> DPOConfig:
     )
 
 
-def build_dpo_trainer(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: Sequence[Pair],
-    arguments: DPOConfig,
-    *,
-    folder: Path,
-    callbacks: Sequence[TrainerCallback] = (),
-) -> DPOTrainer:
-    """Return TRL's trainer over pairs, the reference's log-probabilities computed.
+def dpo_trainer(**given: Any) -> DPOTrainer:
+    """Return TRL's trainer over `pair_rows`, the reference's log-probabilities computed."""
+    from trl import DPOTrainer
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    Args:
-        model: With the adapter as `default`.
-        tokenizer: The model's; its padding token fills batches.
-        pairs: What is learnt.
-        arguments: TRL's configuration.
-        folder: Where the rows are kept while it runs; all processes read them there.
-        callbacks: Of the trainer.
-    """
-    trainer = DPOTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=kept_rows([_row(pair) for pair in pairs], arguments, folder),
-        processing_class=tokenizer,
-        data_collator=ExactPairs(pad_token_id=_pad_id(tokenizer)),
-        callbacks=list(callbacks),
+    from ..trainer.model import REFERENCE
+
+    tokenizer = given["processing_class"]
+    padding = tokenizer.pad_token_id
+    collator = DataCollatorForPreference(
+        pad_token_id=int(tokenizer.eos_token_id if padding is None else padding)
     )
-    model.delete_adapter(REFERENCE)
+    trainer = DPOTrainer(data_collator=_with_exact_ids(collator), **given)
+    given["model"].delete_adapter(REFERENCE)
     return trainer
 
 
-def _row(pair: Pair) -> dict[str, Any]:
-    ids = (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
-    exact = {_EXACT + name: list(found) for name, found in zip(_COLUMNS, ids, strict=True)}
-    return {"prompt": "", "chosen": "", "rejected": "", **exact}
+def pair_rows(pairs: Sequence[PreferencePair]) -> list[dict[str, Any]]:
+    """Return the rows of pairs: empty texts for TRL, and the ids that were generated."""
+    return [
+        {
+            **{"prompt": "", "chosen": "", "rejected": ""},
+            **{_EXACT + name: list(vars(pair)[name]) for name in _COLUMNS},
+        }
+        for pair in pairs
+    ]
 
 
-def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    found = tokenizer.pad_token_id
-    return int(tokenizer.eos_token_id if found is None else found)
+def prepare(inputs: Inputs) -> TrainData:
+    """Return the pairs of a reasoner.
+
+    Raises:
+        NothingToTrainOn: There are none.
+    """
+    from ...nodes.prompts import ABSTENTION
+    from ..data.pairs import PairSettings, make_pairs
+    from ..data.token_ids import answer_ids
+
+    config = inputs.config
+    settings = PairSettings(
+        margin=config.margin,
+        per_group=config.pairs_per_group,
+        length_ratio=config.length_ratio,
+        gate_margin=config.gate_margin,
+        abstain_share=config.abstain_share,
+    )
+    abstention = answer_ids(inputs.tokenizer, ABSTENTION)
+    pairs = make_pairs(inputs.episodes, inputs.needs, settings, abstention, inputs.skipped)
+    inputs.require(pairs, "pair")
+    config = fitted_warmup(config, len(pairs))
+    return TrainData(
+        config=config,
+        episodes=each_once(pair.episode for pair in pairs),
+        samples=len(pairs),
+        token_ids=[[*pair.prompt_ids, *pair.chosen_ids, -1, *pair.rejected_ids] for pair in pairs],
+        rows=pair_rows(pairs),
+        arguments=lambda: dpo_arguments(config, inputs.device),
+        trainer=dpo_trainer,
+        skipped=inputs.skipped,
+        details={
+            "abstentions": sum(pair.abstains for pair in pairs),
+            "mean_gap": round(fmean(pair.gap for pair in pairs), 4),
+            "chosen_tokens": round(fmean(len(pair.chosen_ids) for pair in pairs), 4),
+            "rejected_tokens": round(fmean(len(pair.rejected_ids) for pair in pairs), 4),
+        },
+    )
+
+
+def _with_exact_ids(collate: Collate) -> Collate:
+    def collate_exact(examples: list[dict[str, Any]]) -> dict[str, Any]:
+        return collate(
+            [
+                {**example, **{name: example[_EXACT + name] for name in _COLUMNS}}
+                for example in examples
+            ]
+        )
+
+    return collate_exact
+
+
+METHOD = Method(
+    name="dpo",
+    says="pairs of one context",
+    learns_from="rewards",
+    prepare=prepare,
+    defaults={"learning_rate": 5e-4, "beta": 0.1, "answer_tokens": 128},
+    batches={"cpu": (4, 2), "cuda": (16, 2)},
+)

@@ -1,73 +1,38 @@
 """GRPO of one role's adapter by TRL's `GRPOTrainer`: from the policy, or from logged groups.
 
 On-policy, TRL draws the answers itself and asks a reward function with its signature,
-`f(completions, **columns)`; the columns are those of `Context`. From logged groups, a
-`rollout_func` answers in place of the model (`logged_groups`), and each group is used once.
+`f(completions, **columns)`; the columns are `run_id` and `group`, which name a context. From logged
+groups, a `rollout_func` answers with what was logged, in one pass with `num_iterations=1`: TRL then
+takes the log-probabilities under the policy of the moment for the old ones (they are recomputed in
+the same forward pass), so the first step is exactly on-policy where the samples were drawn by the
+parent; a sample of another adapter version is left out before (`stale`). TRL wants groups of one
+size: a smaller one is filled with repeats without a reward, whose advantage is 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from trl import GRPOConfig, GRPOTrainer
-
-from ...stores.episodes.schema import EXTRACTIVE, Episode
-from ..data.groups import LoggedGroup, LoggedRollouts, logged_reward
-from ..data.samples import Skipped
-from ..data.token_ids import harmless
 from ..errors import ConfigRefused
-from ..trainer.config import TrainConfig, process_count
-from .arguments import common_arguments, kept_rows
+from ..trainer.method import (
+    Inputs,
+    Method,
+    TrainData,
+    common_arguments,
+    each_once,
+    process_count,
+)
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase, TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
 
-Reward = Any
-"""TRL's reward function: `f(completions, **columns) -> list[float | None]`."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """A prompt to draw answers to, and what its reward goes by.
-
-    Attributes:
-        messages: The prompt.
-        run_id: Names the episode.
-        group: Names the context within it.
-        episode: Where it comes from.
-    """
-
-    messages: tuple[tuple[str, str], ...]
-    run_id: str
-    group: str
-    episode: Episode
-
-
-def make_contexts(episodes: Iterable[Episode], role: str, skipped: Skipped) -> list[Context]:
-    """Return the contexts of a role's groups, for which the policy draws anew.
-
-    Args:
-        episodes: All of them.
-        role: style or preference.
-        skipped: Counts groups without a prompt.
-    """
-    found = []
-    for episode in episodes:
-        for group in episode.groups:
-            if group.role != role:
-                continue
-            candidates = episode.candidates(group.id)
-            asked = next((s for s in candidates if s.messages and s.model != EXTRACTIVE), None)
-            if asked is None:
-                skipped["no_prompt"] += 1
-                continue
-            messages = tuple((turn.role, turn.content) for turn in asked.messages)
-            found.append(Context(messages, episode.run_id, group.id, episode))
-    return found
+    from ...stores.episodes.schema import Episode, Group, Sample
+    from ..data.samples import Needs, Skipped
+    from ..trainer.config import TrainConfig
 
 
 def grpo_arguments(config: TrainConfig, device: str, generations: int) -> GRPOConfig:
@@ -81,8 +46,9 @@ def grpo_arguments(config: TrainConfig, device: str, generations: int) -> GRPOCo
     Raises:
         ConfigRefused: A batch of all processes does not hold whole groups.
     """
-    at_once = (config.batch or 1) * (config.accumulation or 1) * process_count()
-    if at_once % generations:
+    from trl import GRPOConfig
+
+    if _at_once(config) % generations:
         raise ConfigRefused(
             f"expected --batch x --accumulation x processes to be whole groups of {generations} "
             f"samples, got {config.batch} x {config.accumulation} x {process_count()}"
@@ -98,78 +64,239 @@ def grpo_arguments(config: TrainConfig, device: str, generations: int) -> GRPOCo
     )
 
 
-def fitted_batches(
-    config: TrainConfig, groups: int, generations: int, *, chosen: bool
-) -> TrainConfig:
+def prepare(inputs: Inputs) -> TrainData:
+    """Return the prompts to draw answers to, or the groups that were logged.
+
+    Raises:
+        NothingToTrainOn: There are none.
+        ConfigRefused: Answers are drawn, and there is no reward.
+    """
+    return _contexts(inputs) if draws(inputs.config) else _logged(inputs)
+
+
+def check(config: TrainConfig) -> None:
+    """Refuse settings that don't go with GRPO.
+
+    Raises:
+        ConfigRefused: They don't.
+    """
+    if not draws(config) and config.epochs > 1:
+        raise ConfigRefused(
+            f"logged groups are used in one pass, got epochs {config.epochs}: from the second on "
+            "they are no samples of this policy; collect again instead"
+        )
+    if config.inexact:
+        raise ConfigRefused(
+            "grpo weighs each token by how likely it was, so it needs the tokens that were "
+            "generated: leave out --inexact, or use --method dpo"
+        )
+
+
+def draws(config: TrainConfig) -> bool:
+    """Say whether answers are drawn from the policy while it trains."""
+    return config.rollouts == "policy"
+
+
+def _logged(inputs: Inputs) -> TrainData:
+    from trl import GRPOTrainer
+
+    needs = replace(inputs.needs, adapter=inputs.parent or "base")
+    groups = make_logged_groups(inputs.episodes, needs, inputs.skipped)
+    inputs.require(groups, "group")
+    size = max(len(group.answers) for group in groups)
+    fitted = _fitted_batches(inputs, len(groups), size)
+    at_once = _at_once(fitted) // size
+    once = max(1, len(groups) // max(at_once, 1))
+    inputs.skipped["last_batch"] += len(groups) - once * at_once if at_once else 0
+    steps = min(fitted.steps or once, once)
+    config = replace(fitted, steps=steps, temperature=groups[0].temperature)
+    return TrainData(
+        config=config,
+        episodes=each_once(group.episode for group in groups),
+        samples=sum(len(group.answers) for group in groups),
+        token_ids=[[*group.prompt_ids, -1, *ids] for group in groups for ids in group.answers],
+        rows=[{"prompt": group.id} for group in groups],
+        arguments=lambda: grpo_arguments(config, inputs.device, size),
+        trainer=partial(
+            GRPOTrainer, reward_funcs=logged_reward, rollout_func=LoggedRollouts(groups)
+        ),
+        skipped=inputs.skipped,
+        details={"groups": len(groups), "group_size": size},
+    )
+
+
+def _contexts(inputs: Inputs) -> TrainData:
+    from trl import GRPOTrainer
+
+    from ..data.token_ids import harmless, prompt_ids
+
+    if inputs.reward is None:
+        raise ConfigRefused(
+            "grpo from the policy replays integrate for what it draws: name the store that the "
+            "episodes were collected from (--store), or take the logged groups (--rollouts logged)"
+        )
+    found = list(_prompts(inputs.episodes, inputs.config.role, inputs.skipped))
+    inputs.require(found, "context")
+    size = inputs.config.candidates
+    config = _fitted_batches(inputs, len(found), size)
+    prompts = [[(turn.role, turn.content) for turn in asked.messages] for *_, asked in found]
+    return TrainData(
+        config=config,
+        episodes=each_once(episode for episode, *_ in found),
+        samples=len(found) * size,
+        token_ids=[prompt_ids(inputs.tokenizer, prompt) for prompt in prompts],
+        rows=[
+            {
+                "prompt": harmless(inputs.tokenizer, prompt),
+                "run_id": episode.run_id,
+                "group": group.id,
+            }
+            for (episode, group, _), prompt in zip(found, prompts, strict=True)
+        ],
+        arguments=lambda: grpo_arguments(config, inputs.device, size),
+        trainer=partial(GRPOTrainer, reward_funcs=inputs.reward),
+        skipped=inputs.skipped,
+        details={"groups": len(found), "group_size": size},
+    )
+
+
+def _prompts(
+    episodes: Iterable[Episode], role: str, skipped: Skipped
+) -> Iterator[tuple[Episode, Group, Sample]]:
+    """Yield a role's groups, for which the policy draws anew, with a sample that has the prompt."""
+    from ...stores.episodes.schema import EXTRACTIVE
+
+    for episode in episodes:
+        for group in episode.groups:
+            if group.role != role:
+                continue
+            candidates = episode.candidates(group.id)
+            asked = next((s for s in candidates if s.messages and s.model != EXTRACTIVE), None)
+            if asked is None:
+                skipped["no_prompt"] += 1
+            else:
+                yield episode, group, asked
+
+
+def _fitted_batches(inputs: Inputs, groups: int, generations: int) -> TrainConfig:
     """Return settings whose batches hold whole groups, and no more than there are.
 
     TRL leaves out the groups that don't fill a last batch; with fewer groups than one batch holds
-    nothing at all would be learnt.
-
-    Args:
-        config: Settled.
-        groups: How many there are.
-        generations: Samples of a group.
-        chosen: Whether somebody asked for this batch, so that it stays.
+    nothing would be learnt. A batch that was asked for stays.
     """
+    config = inputs.config
     batch = config.batch or 1
-    if not chosen and batch % generations:
+    if inputs.asked.batch is None and batch % generations:
         batch = generations * max(1, batch // generations)
     whole = max(1, groups * generations // (batch * process_count()))
     return replace(config, batch=batch, accumulation=min(config.accumulation or 1, whole))
 
 
-def build_policy_trainer(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    contexts: Sequence[Context],
-    reward: Reward,
-    arguments: GRPOConfig,
-    *,
-    folder: Path,
-    callbacks: Sequence[TrainerCallback] = (),
-) -> GRPOTrainer:
-    """Return TRL's trainer that draws from the policy.
+def _at_once(config: TrainConfig) -> int:
+    return (config.batch or 1) * (config.accumulation or 1) * process_count()
+
+
+@dataclass(frozen=True)
+class LoggedGroup:
+    """The samples of one context.
+
+    Attributes:
+        id: Names the context.
+        prompt_ids: What all of them answer.
+        answers: Token ids of each.
+        rewards: Of each.
+        temperature: They were drawn at.
+        episode: Where they come from.
+    """
+
+    id: str
+    prompt_ids: list[int]
+    answers: list[list[int]]
+    rewards: list[float]
+    temperature: float
+    episode: Episode
+
+
+def make_logged_groups(
+    episodes: Iterable[Episode], needs: Needs, skipped: Skipped
+) -> list[LoggedGroup]:
+    """Return the groups of a role, in the order of the episodes, all drawn at one temperature.
+
+    A policy at another temperature is another policy; the one with the most groups stays.
 
     Args:
-        model: With the adapter as `default`.
-        tokenizer: The model's.
-        contexts: Prompts.
-        reward: Called with completions and the columns `run_id` and `group`.
-        arguments: TRL's configuration.
-        folder: Where the rows are kept while it runs; all processes read them there.
-        callbacks: Of the trainer.
+        episodes: All of them.
+        needs: What a sample needs; its `adapter` is the policy's that training continues from.
+        skipped: Counts what is left out.
     """
-    rows = [
-        {"prompt": harmless(tokenizer, each.messages), "run_id": each.run_id, "group": each.group}
-        for each in contexts
+    from ..data.samples import usable_groups
+
+    groups = [
+        LoggedGroup(
+            id=found.group.id,
+            prompt_ids=found.prompt_ids,
+            answers=[list(sample.token_ids or ()) for sample in found.samples],
+            rewards=[sample.reward for sample in found.samples if sample.reward is not None],
+            temperature=_temperature(found.samples[0]),
+            episode=found.episode,
+        )
+        for found in usable_groups(episodes, needs, skipped)
     ]
-    return GRPOTrainer(
-        model=model,
-        reward_funcs=reward,
-        args=arguments,
-        train_dataset=kept_rows(rows, arguments, folder),
-        processing_class=tokenizer,
-        callbacks=list(callbacks),
-    )
+    often = Counter(group.temperature for group in groups).most_common(1)
+    kept = [group for group in groups if group.temperature == often[0][0]]
+    skipped["other_temperature"] += len(groups) - len(kept)
+    return kept
 
 
-def build_logged_trainer(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    groups: Sequence[LoggedGroup],
-    arguments: GRPOConfig,
-    *,
-    folder: Path,
-    callbacks: Sequence[TrainerCallback] = (),
-) -> GRPOTrainer:
-    """Return TRL's trainer over logged groups; arguments as `build_policy_trainer`."""
-    return GRPOTrainer(
-        model=model,
-        reward_funcs=logged_reward,
-        args=arguments,
-        train_dataset=kept_rows([{"prompt": group.id} for group in groups], arguments, folder),
-        processing_class=tokenizer,
-        callbacks=list(callbacks),
-        rollout_func=LoggedRollouts(groups),
-    )
+def _temperature(sample: Sample) -> float:
+    """Return the temperature of a sample; greedy and unknown count as 1."""
+    return 1.0 if sample.sampling is None else sample.sampling.temperature or 1.0
+
+
+class LoggedRollouts:
+    """Answers TRL's prompts (ids of groups) with what was logged."""
+
+    def __init__(self, groups: Sequence[LoggedGroup]) -> None:
+        """Take the groups, by whose ids prompts are called."""
+        self._groups = {group.id: group for group in groups}
+
+    def __call__(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
+        """Return one sample for each prompt of this process, with its reward.
+
+        TRL repeats each prompt `num_generations` times in a row, over the processes in their
+        order; a prompt's place in that row says which sample of the group is wanted.
+        """
+        first = trainer.accelerator.process_index * len(prompts)
+        places = [(first + at) % trainer.num_generations for at in range(len(prompts))]
+        found = [self._groups[prompt] for prompt in prompts]
+        return {
+            "prompt_ids": [group.prompt_ids for group in found],
+            "completion_ids": [
+                group.answers[place % len(group.answers)]
+                for group, place in zip(found, places, strict=True)
+            ],
+            "logprobs": None,  # only a server's would be used, to correct for its rounding
+            "logged_reward": [
+                group.rewards[place] if place < len(group.rewards) else None
+                for group, place in zip(found, places, strict=True)
+            ],
+        }
+
+
+def logged_reward(
+    completions: Sequence[Any], logged_reward: Sequence[float | None], **columns: Any
+) -> list[float | None]:
+    """Return the rewards that were logged with the samples; None for a repeat."""
+    return list(logged_reward)
+
+
+METHOD = Method(
+    name="grpo",
+    says="groups",
+    learns_from="rewards",
+    prepare=prepare,
+    defaults={"learning_rate": 2e-5, "beta": 0.04, "answer_tokens": 48},
+    batches={"cpu": (8, 4), "cuda": (64, 1)},
+    check=check,
+    draws=draws,
+)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl import SFTConfig, SFTTrainer
-
-from ..data.sft_examples import Example
-from ..trainer.config import TrainConfig
-from .arguments import common_arguments, kept_rows
+from ..trainer.method import (
+    Inputs,
+    Method,
+    TrainData,
+    common_arguments,
+    each_once,
+    fitted_warmup,
+)
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase, TrainerCallback
+    from trl import SFTConfig
+
+    from ..data.sft_examples import Example
+    from ..trainer.config import TrainConfig
 
 
 def sft_arguments(config: TrainConfig, device: str) -> SFTConfig:
     """Return TRL's configuration of a run: only the answers count."""
+    from trl import SFTConfig
+
     return SFTConfig(
         **common_arguments(config, device),
         completion_only_loss=True,
@@ -27,34 +32,64 @@ def sft_arguments(config: TrainConfig, device: str) -> SFTConfig:
     )
 
 
-def build_sft_trainer(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
-    arguments: SFTConfig,
-    *,
-    folder: Path,
-    callbacks: Sequence[TrainerCallback] = (),
-) -> SFTTrainer:
-    """Return TRL's trainer over examples.
+def prepare(inputs: Inputs) -> TrainData:
+    """Return the examples of a role: real texts for integrate, its teacher's for a reasoner.
 
-    Args:
-        model: With the adapter as `default`.
-        tokenizer: The model's; its padding token fills batches.
-        examples: What is learnt.
-        arguments: TRL's configuration.
-        folder: Where the rows are kept while it runs; all processes read them there.
-        callbacks: Of the trainer.
+    Raises:
+        NothingToTrainOn: There are none.
     """
-    return SFTTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=kept_rows([_row(example) for example in examples], arguments, folder),
-        processing_class=tokenizer,
-        callbacks=list(callbacks),
+    from trl import SFTTrainer
+
+    found, details = _examples(inputs)
+    most = inputs.config.max_tokens
+    short = [each for each in found if len(each.prompt_ids) + len(each.answer_ids) <= most]
+    inputs.skipped["too_long"] += len(found) - len(short)
+    examples = short[: inputs.config.examples]
+    inputs.require(examples, "example")
+    config = fitted_warmup(inputs.config, len(examples))
+    return TrainData(
+        config=config,
+        episodes=each_once(example.episode for example in examples),
+        samples=len(examples),
+        token_ids=[[*example.prompt_ids, -1, *example.answer_ids] for example in examples],
+        rows=[_row(example) for example in examples],
+        arguments=lambda: sft_arguments(config, inputs.device),
+        trainer=SFTTrainer,
+        skipped=inputs.skipped,
+        details=details,
     )
+
+
+def _examples(inputs: Inputs) -> tuple[list[Example], dict[str, Any]]:
+    from ..data.samples import load_episodes
+    from ..data.sft_examples import integrate_examples, reasoner_examples
+
+    config, skipped = inputs.config, inputs.skipped
+    most = config.answer_tokens or 1
+    if config.role == "integrate":
+        return integrate_examples(inputs.episodes, inputs.tokenizer, most=most, skipped=skipped), {}
+    found, teacher = reasoner_examples(
+        inputs.episodes,
+        inputs.needs,
+        inputs.tokenizer,
+        most=most,
+        gate_margin=config.gate_margin,
+        skipped=skipped,
+        also=load_episodes(config.also, skipped) if config.also else (),
+    )
+    return found, {"teacher": {**teacher.__dict__}}
 
 
 def _row(example: Example) -> dict[str, Any]:
     mask = [0] * len(example.prompt_ids) + [1] * len(example.answer_ids)
     return {"input_ids": example.prompt_ids + example.answer_ids, "completion_mask": mask}
+
+
+METHOD = Method(
+    name="sft",
+    says="warm start",
+    learns_from="examples",
+    prepare=prepare,
+    defaults={"learning_rate": 1e-3, "beta": 0.0, "answer_tokens": 128},
+    batches={"cpu": (8, 1), "cuda": (32, 1)},
+)

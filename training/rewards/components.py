@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ...evaluation.scores.metrics import rating_metrics, text_metrics
+from ...evaluation.scores.metrics import Draft
 from ...nodes.prompts import ABSTENTION
 from ...nodes.reason import read_summary
 from ...stores.episodes.schema import Sample
@@ -235,9 +235,8 @@ def gate(group: Sequence[Sample], margin: float = 0.0) -> Gated | None:
 
 
 def _quality(draft: str, real: str, task: str) -> float:
-    if task == "rating":
-        return rating_metrics(float(real), draft)["agreement"] or 0.0
-    return round(text_metrics(real, draft)["quality"], 6)
+    found = Draft(real, draft)
+    return found.agreement if task == "rating" else round(found.quality, 6)
 
 
 def _to_real(

@@ -1,11 +1,11 @@
-"""Warm-up and rounds: collect, train, ask the gate, measure; what is finished stays finished.
+"""Warm-up and rounds: collect, train, compare on `gate`, measure on `report`.
 
     untrained -> warm_up -> style_1 -> preference_1 -> ... -> final
 
-Each stage ends with its figures and adapters on disk, and the next one goes on from those alone:
-`rounds-{data}-{task}.json` says what was promoted, `...-items.jsonl` what every stage came to on
-each target of `report`, the registry beside them holds the adapters. The gate decides on its own
-split; `report` decides nothing.
+Each stage ends with its figures and adapters on disk, and the next one needs nothing else:
+`rounds-{data}-{task}.json` says what was promoted, `...-items.jsonl` holds the metrics of every
+stage on each target of `report`, and the registry in the same folder the adapters. The split `gate`
+alone decides on promotions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .results import StageItems, decided
 from .state import RoundsState
 
 Adapters = Mapping[str, str]
-Told = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Trained:
 
 
 class RoundSteps(Protocol):
-    """What the rounds are made of; `round_steps.RealSteps` does it."""
+    """The work of the rounds; `stages.RealSteps` does it."""
 
     async def warm_up(self) -> Sequence[Trained]:
         """Train integrate on real texts, then both reasoners by example; in order of roles."""
@@ -68,7 +68,7 @@ class RoundSteps(Protocol):
 
 
 async def run_rounds(
-    plan: RoundsPlan, steps: RoundSteps, state: RoundsState, told: Told = lambda said: None
+    plan: RoundsPlan, steps: RoundSteps, state: RoundsState, say: Say = lambda said: None
 ) -> None:
     """Run the stages that are not finished.
 
@@ -76,7 +76,7 @@ async def run_rounds(
         plan: Which, and how much of it.
         steps: Do the work.
         state: What is finished; written after each stage.
-        told: Told what is done next.
+        say: Receives what is done next.
 
     Raises:
         UnknownStage: A stage is none.
@@ -84,12 +84,12 @@ async def run_rounds(
     """
     for stage in numbered(plan.stages):
         if state.finished(stage):
-            told(f"{stage}: done before")
+            say(f"{stage}: done before")
         elif role_of(stage) in REASONERS and state.paid_nothing():
-            told(f"{stage}: left out, for neither reasoner's latest round paid")
+            say(f"{stage}: left out: the latest round of neither reasoner was promoted")
             state.leave_out(stage)
         else:
-            told(f"{stage}: begins")
+            say(f"{stage}: begins")
             await _STAGES.get(stage, _round)(stage, plan, steps, state)
             state.finish(stage)
 
@@ -136,7 +136,7 @@ async def _decide(
 ) -> None:
     """Measure a stage on both splits; promote it where the gate's interval lies above zero."""
     history = plan.history[0]
-    gate = StageItems(None, plan.metric)
+    gate = StageItems(None, plan.task)
     best = state.best_stage  # under its own name, so that what was measured of it is there
     for name, used in ((best, state.promoted), (stage, adapters)):
         gate.add(name, await steps.measure(name, Configuration(adapters=used), "gate", history))

@@ -1,4 +1,4 @@
-"""What the rounds do and how much of it.
+"""The plan of a run of the rounds: stages and sizes.
 
 The defaults are meant to fit one data set and task into two hours on two cores with the bundled
 model; how long they take there has not been measured yet.
@@ -21,7 +21,7 @@ STAGES = (UNTRAINED, WARM_UP, *REASONERS, FINAL)
 NO_CONTEXT = "no_context"
 FINAL_TWICE = "final_two_iterations"
 FLOORS = ("copy_best", "copy_typical")
-"""Measured beside the stages: the warm-up integrator with both sides left out; the final adapters
+"""Also measured: the warm-up integrator with both sides left out; the final adapters
 with up to two iterations; copies of neighbours."""
 
 
@@ -48,7 +48,7 @@ class RoundsPlan:
         gate_targets: Of `gate` at most.
         report_targets: Of `report` at most.
         method: How reasoners learn in a round: dpo or grpo (from the logged groups).
-        seed: Of everything that is drawn.
+        seed: Random seed.
     """
 
     data: Path
@@ -63,11 +63,6 @@ class RoundsPlan:
     report_targets: int = 240
     method: str = "dpo"
     seed: int = 0
-
-    @property
-    def metric(self) -> str:
-        """What stages are compared in."""
-        return "agreement" if self.task == "rating" else "quality"
 
 
 def numbered(stages: Sequence[str]) -> list[str]:

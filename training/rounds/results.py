@@ -1,10 +1,9 @@
-"""From the items of stages to what `rounds-{data}-{task}.json` says of them.
+"""Metrics of every stage on each target, and the tables of `rounds-{data}-{task}.json`.
 
-What each stage of the rounds came to on each target: hashed ids and figures, no texts.
-
-One line of JSON a target and history: `{"id", "history", "user", "topic", "untrained": .12,
+The metrics are kept with hashed ids and no texts, one line of JSON a target and history:
+`{"id", "history", "user", "topic", "untrained": .12,
 "warm_up": .15, ..., "figures": {"untrained": {"rouge1": ..., "copy_rate": ..., "length": ...}}}`.
-The file may be published, and a later stage goes on from it alone.
+The file may be published, and later stages need nothing else.
 """
 
 from __future__ import annotations
@@ -12,26 +11,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from ...evaluation.items import Item
-from ...evaluation.scores.statistics import (
-    Mean,
-    ends,
-    holm_levels,
-    least_difference,
-    mean_of,
-    resampled,
+from ...evaluation.scores.metrics import main_metric, metrics_of
+from ...evaluation.scores.statistics import MeanEstimate, mean_of
+from ...evaluation.scores.tables import (
+    Difference,
+    holm_intervals,
+    mean_and_interval,
+    paired_figures,
 )
 from ...stores.files import write_atomic
 from ..errors import TrainingError
 from .plan import FINAL, FINAL_TWICE, FLOORS, NO_CONTEXT, UNTRAINED, WARM_UP
-
-FIGURES = ("rouge1", "copy_rate", "length")
-"""Kept beside the metric that stages are compared in."""
 
 Row = dict[str, Any]
 
@@ -40,34 +35,26 @@ class BrokenStageItems(TrainingError):
     """A file of stage items is not what `patlm rounds` writes."""
 
 
-@dataclass(frozen=True)
-class Differences:
-    """Two stages on the same targets.
-
-    Attributes:
-        values: First less second, one a target.
-        users: Whose target each is, hashed.
-        topics: What each is about, hashed.
-    """
-
-    values: Sequence[float]
-    users: Sequence[str]
-    topics: Sequence[str]
-
-
 class StageItems:
     """Figures by target, history and stage.
 
     Args:
         file: Read where it is there; written by `save`, which those for a moment are without.
-        metric: What stages are compared in: `quality`, or `agreement` of ratings.
+        task: What is written; it decides the metrics.
+
+    Attributes:
+        task: What is written.
+        metric: Name of the metric that stages are compared in.
+        figures: Names of the other metrics that are kept.
 
     Raises:
         BrokenStageItems: The file is there and can't be read.
     """
 
-    def __init__(self, file: Path | None, metric: str = "quality") -> None:
-        self._file, self._metric = file, metric
+    def __init__(self, file: Path | None, task: str = "long") -> None:
+        self._file, self.task = file, task
+        self.metric = main_metric(task).name
+        self.figures = [each.name for each in metrics_of(task, "headline", "short")]
         self._rows: dict[tuple[str, str], Row] = {}
         if file is not None and file.exists():
             self._read(file)
@@ -75,14 +62,14 @@ class StageItems:
     def add(self, stage: str, items: Sequence[Item]) -> None:
         """Take the items of one stage; those without a figure, as a failed one, are left out."""
         for item in items:
-            value = item.metrics.get(self._metric)
+            value = item.metrics.get(self.metric)
             if value is None:
                 continue
             key = (item.key.target, item.key.history)
             about = {"user": item.user, "topic": item.topic, "own": item.own}
             row = self._rows.setdefault(key, {"id": key[0], "history": key[1], **about})
             row[stage] = value
-            known = {name: item.metrics[name] for name in FIGURES if name in item.metrics}
+            known = {name: item.metrics[name] for name in self.figures if name in item.metrics}
             row.setdefault("figures", {})[stage] = known
 
     def copy(self, stage: str, to: str) -> None:
@@ -99,8 +86,8 @@ class StageItems:
     def means(self, stage: str, history: str) -> Mapping[str, Sequence[float]]:
         """Return every figure of a stage by name, one a target."""
         rows = [row for row in self._of(history) if stage in row]
-        found = {self._metric: [row[stage] for row in rows]}
-        for name in FIGURES:
+        found = {self.metric: [row[stage] for row in rows]}
+        for name in self.figures:
             values = [row["figures"][stage].get(name) for row in rows]
             found[name] = [value for value in values if value is not None]
         return found
@@ -111,19 +98,20 @@ class StageItems:
 
     def differences(
         self, stage: str, other: str, history: str, figure: str | None = None
-    ) -> Differences:
+    ) -> Difference:
         """Return one stage less another on the targets that both have.
 
         Args:
             stage: The first.
             other: The second.
             history: Own texts that were known.
-            figure: One of `FIGURES`; None: what stages are compared in.
+            figure: One of `figures`; None: what stages are compared in.
         """
         rows = [row for row in self._of(history) if stage in row and other in row]
         pairs = [(_figure(row, stage, figure), _figure(row, other, figure), row) for row in rows]
         both = [(one, two, row) for one, two, row in pairs if one is not None and two is not None]
-        return Differences(
+        return Difference(
+            [row["id"] for *_, row in both],
             [one - two for one, two, _ in both],
             [row["user"] for *_, row in both],
             [row["topic"] for *_, row in both],
@@ -170,11 +158,11 @@ what is more than `no_context` is the person."""
 
 
 def stage_rows(
-    items: StageItems, stages: Sequence[str], histories: Sequence[str], metric: str
+    items: StageItems, stages: Sequence[str], histories: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return means with intervals of each stage and history that was measured."""
     return [
-        _stage(items, stage, history, metric)
+        _stage(items, stage, history)
         for history in histories
         for stage in stages
         if items.has(stage, history)
@@ -202,13 +190,13 @@ def comparisons(
     return found
 
 
-def final_figures(items: StageItems, history: str, metric: str) -> dict[str, Any] | None:
-    """Return what `final` came to on `report`; None before it was measured."""
+def final_figures(items: StageItems, history: str) -> dict[str, Any] | None:
+    """Return the figures of `final` on `report`; None before it was measured."""
     gain = items.differences(FINAL, UNTRAINED, history)
     if not gain.values:
         return None
     shares = Counter(gain.topics)
-    said = _mean(mean_of(gain.values, gain.users))
+    said = paired_figures(gain)
     stages = (UNTRAINED, NO_CONTEXT, WARM_UP, *FLOORS)
     return {
         "n": len(gain.values),
@@ -216,24 +204,25 @@ def final_figures(items: StageItems, history: str, metric: str) -> dict[str, Any
         "largest_topic": round(max(shares.values()) / len(gain.values), 4),
         "gain": said["mean"],
         "ci95": said["ci95"],
-        "ci95_by_topic": _mean(mean_of(gain.values, gain.topics))["ci95"],
-        "over_no_context": _difference(items.differences(FINAL, NO_CONTEXT, history)),
-        metric: _plain_mean(items, FINAL, history, metric),
-        **{stage: _plain_mean(items, stage, history, metric) for stage in stages},
+        "ci95_by_topic": said["ci95_by_topic"],
+        "over_no_context": _shown(items.differences(FINAL, NO_CONTEXT, history)),
+        items.metric: _plain_mean(items, FINAL, history),
+        **{stage: _plain_mean(items, stage, history) for stage in stages},
     }
 
 
-def decided(gain: Differences) -> dict[str, Any]:
+def decided(gain: Difference) -> dict[str, Any]:
     """Return a round's gain on `gate`, and whether its interval lies above zero."""
     found = mean_of(gain.values, gain.users)
     return {**_mean(found), "n": found.n, "promoted": found.low > 0 and found.p < 1}
 
 
-def _stage(items: StageItems, stage: str, history: str, metric: str) -> dict[str, Any]:
+def _stage(items: StageItems, stage: str, history: str) -> dict[str, Any]:
     means, users = items.means(stage, history), items.users(stage, history)
-    row: dict[str, Any] = {"stage": stage, "history": history, "n": len(means[metric])}
+    row: dict[str, Any] = {"stage": stage, "history": history, "n": len(means[items.metric])}
+    headlines = [metric.name for metric in metrics_of(items.task, "main", "headline")]
     for name, values in means.items():
-        if name in (metric, "rouge1") and values:
+        if name in headlines and values:
             row[name] = _mean(mean_of(values, users if len(values) == len(users) else None))
         elif values:
             row[name] = round(fmean(values), 4)
@@ -241,30 +230,28 @@ def _stage(items: StageItems, stage: str, history: str, metric: str) -> dict[str
 
 
 def _corrected(
-    items: StageItems, history: str, pairs: Sequence[tuple[str, str, Differences]]
+    items: StageItems, history: str, pairs: Sequence[tuple[str, str, Difference]]
 ) -> list[dict[str, Any]]:
-    means = [mean_of(each.values, each.users) for *_, each in pairs]
-    levels = holm_levels([mean.p for mean in means])
+    corrected = holm_intervals([each for *_, each in pairs])
     rows = []
-    for (one, two, each), mean, level in zip(pairs, means, levels, strict=True):
-        low, high = ends(resampled(each.values, each.users), level)
-        row: dict[str, Any] = {"what": f"{one} - {two}", "history": history, "n": mean.n}
-        row |= {**_mean(mean), "holm": [round(low, 4), round(high, 4)]}
-        row["ci95_by_topic"] = _mean(mean_of(each.values, each.topics))["ci95"]
-        row["least_difference"] = round(least_difference(each.values, each.users), 4)
-        row["rouge1"] = _difference(items.differences(one, two, history, "rouge1"))
+    for (one, two, each), holm in zip(pairs, corrected, strict=True):
+        row: dict[str, Any] = {"what": f"{one} - {two}", "history": history}
+        row |= {**paired_figures(each), "holm": holm}
+        for metric in metrics_of(items.task, "headline"):
+            row[metric.name] = _shown(items.differences(one, two, history, metric.name))
         rows.append(row)
     return rows
 
 
-def _difference(found: Differences) -> dict[str, Any] | None:
-    return _mean(mean_of(found.values, found.users)) if found.values else None
+def _shown(found: Difference) -> dict[str, Any] | None:
+    return mean_and_interval(found) if found.values else None
 
 
-def _mean(found: Mean) -> dict[str, Any]:
+def _mean(found: MeanEstimate) -> dict[str, Any]:
     return {"mean": round(found.mean, 4), "ci95": [round(found.low, 4), round(found.high, 4)]}
 
 
-def _plain_mean(items: StageItems, stage: str, history: str, metric: str) -> float | None:
+def _plain_mean(items: StageItems, stage: str, history: str) -> float | None:
     values: Mapping[str, Sequence[float]] = items.means(stage, history)
-    return round(fmean(values[metric]), 4) if values[metric] else None
+    found = values[items.metric]
+    return round(fmean(found), 4) if found else None

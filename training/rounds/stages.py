@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...evaluation.arms.configuration import Configuration
-from ...evaluation.benchmark import Material, cell_of
+from ...evaluation.arms.configuration import Arm, Configuration
+from ...evaluation.arms.registry import ARMS
+from ...evaluation.benchmark import DataSetup, setup_of
 from ...evaluation.dataset import BenchmarkData, open_benchmark, read_benchmark
 from ...evaluation.items import Item, ItemFile
 from ...evaluation.models import NONE, AskedModel, open_asked_model
@@ -64,7 +65,7 @@ NEW = "none"
 
 
 class TrainingStopped(TrainingError):
-    """A guard has stopped a training run, so there is no adapter to go on with."""
+    """A guard has stopped a training run, so there is no adapter for the next stage."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class RealSteps:
         registry: Where adapters go.
         curves: Folder of the curves of each adapter's training.
         work: Folder of everything that holds texts.
-        watch: Told how far it is.
+        watch: Receives progress.
         workers: Of Ray, over which collecting is spread; 0: it is done here.
     """
 
@@ -103,7 +104,7 @@ class RealSteps:
         return [integrate, *reasoners]
 
     async def train_reasoner(self, stage: str, role: str, adapters: Adapters) -> Trained:
-        """Draw a role's summaries with these adapters, and train it on what came of them."""
+        """Draw a role's summaries with these adapters, and train it on them."""
         drawn = await self._draw(stage, (role,), adapters)
         return await self._train(stage, role, self.plan.method, drawn, adapters.get(role, NEW))
 
@@ -136,17 +137,19 @@ class RealSteps:
         history: str,
         model: AskedModel,
     ) -> Sequence[Item]:
+        stage = Arm(arm, "main", "a stage of the rounds", configuration)
+        how = ARMS[arm] if configuration is None else stage
         kept = ItemFile(self.work / "items.jsonl")
         async with open_benchmark(self.data, self._stores, encoder=self.settings.encoder) as (
             store,
             encoders,
         ):
-            material = Material.of(self.data, store, encoders, model.chat)
-            cell = cell_of(material, targets, history)
-            units = [Unit(each, arm, configuration, self.plan.seed) for each in targets]
-            keys = [cell.key(unit) for unit in units]
+            material = DataSetup.of(self.data, store, encoders, model.chat)
+            setup = setup_of(material, targets, history)
+            units = [Unit(each, how, self.plan.seed) for each in targets]
+            keys = [setup.key(unit) for unit in units]
             self.watch.begin(len(keys), sum(key in kept.items for key in keys), "targets")
-            await run_units(cell, units, kept, told=self.watch.advance)
+            await run_units(setup, units, kept, on_item=self.watch.advance)
         found = [kept.items[key] for key in keys if key in kept.items]
         if not found:
             raise TrainingError(f"all {len(keys)} runs of {arm} failed: look into {self.work}")
@@ -254,7 +257,7 @@ def run_whole_rounds(
         out: Folder of results: figures and hashed ids, `adapters/{data}-{task}` and
             `curves/{data}-{task}`.
         work: Folder of what holds texts, for each data set and task its own.
-        watch: Told how far it is.
+        watch: Receives progress.
         workers: Of Ray, over which collecting is spread; 0: it is done here.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the rounds have come to: read where they go on, written whole after each stage."""
+"""State of the rounds on disk: written whole after each stage, read when they resume."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RoundsState:
         }
         if self.file.exists():
             self._kept |= _read(self.file, split)
-        self.items = StageItems(folder / f"rounds-{name}-{plan.task}-items.jsonl", plan.metric)
+        self.items = StageItems(folder / f"rounds-{name}-{plan.task}-items.jsonl", plan.task)
 
     @property
     def promoted(self) -> Mapping[str, str]:
@@ -98,7 +98,7 @@ class RoundsState:
         reports: Sequence[Mapping[str, Any]],
         decision: Mapping[str, Any],
     ) -> None:
-        """Take what a stage's training came to on `gate`."""
+        """Add the result of a stage's training on `gate`."""
         methods = list(dict.fromkeys(str(report["method"]) for report in reports))
         self._kept["rounds"].append(
             {
@@ -135,9 +135,9 @@ class RoundsState:
         rounds = [each["stage"] for each in kept["rounds"] if role_of(each["stage"]) in REASONERS]
         stages = (*FLOORS, UNTRAINED, NO_CONTEXT, WARM_UP, *rounds, FINAL, FINAL_TWICE)
         pairs = [(each["stage"], each["against"]) for each in kept["rounds"]]
-        kept["stages"] = stage_rows(self.items, stages, plan.history, plan.metric)
+        kept["stages"] = stage_rows(self.items, stages, plan.history)
         kept["comparisons"] = comparisons(self.items, plan.history, pairs)
-        kept["final"] = final_figures(self.items, plan.history[0], plan.metric)
+        kept["final"] = final_figures(self.items, plan.history[0])
         self.items.save()
         write_json(self.file, kept)
 

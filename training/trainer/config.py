@@ -8,19 +8,23 @@ What is None is chosen by method and device when training starts, and printed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ...stores.errors import InvalidField
 from ..errors import ConfigRefused
+from ..methods import METHODS
 
-Method = Literal["dpo", "grpo", "sft"]
+
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"expected one of {', '.join(METHODS)}")
+    return name
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -30,8 +34,9 @@ class TrainConfig:
     role: Literal["style", "preference", "integrate"] = Field(
         default="style", description="Role of the adapter: style, preference or integrate."
     )
-    method: Method = Field(
-        default="dpo", description="dpo (pairs of one context), grpo (groups) or sft (warm start)."
+    method: Annotated[str, AfterValidator(_known_method)] = Field(
+        default="dpo",
+        description=f"{', '.join(f'{each.name} ({each.says})' for each in METHODS.values())}.",
     )
     episodes: Path = Field(default=Path("episodes"), description="Shard or folder of episodes.")
     also: Path | None = Field(
@@ -151,17 +156,6 @@ FIELDS: Mapping[str, Any] = {field.name: field.default for field in fields(Train
 
 NAMES = tuple(FIELDS)
 
-_BY_METHOD: Mapping[str, Mapping[str, Any]] = {
-    "dpo": {"learning_rate": 5e-4, "beta": 0.1, "answer_tokens": 128},
-    "grpo": {"learning_rate": 2e-5, "beta": 0.04, "answer_tokens": 48},
-    "sft": {"learning_rate": 1e-3, "beta": 0.0, "answer_tokens": 128},
-}
-# Batches are what two cores can hold; an accelerator is idle with less than these.
-_BATCHES: Mapping[str, Mapping[str, tuple[int, int]]] = {
-    "cpu": {"dpo": (4, 2), "grpo": (8, 4), "sft": (8, 1)},
-    "cuda": {"dpo": (16, 2), "grpo": (64, 1), "sft": (32, 1)},
-}
-
 
 def read_config(path: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
     """Return the settings of a YAML file and of flags, where both name one the flag's.
@@ -199,25 +193,17 @@ def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
     Raises:
         ConfigRefused: Settings that don't go together.
     """
-    logged = config.method == "grpo" and config.rollouts == "logged"
-    if logged and config.epochs > 1:
+    method = METHODS[config.method]
+    method.check(config)
+    if config.role not in method.roles:
+        able = [other.name for other in METHODS.values() if config.role in other.roles]
         raise ConfigRefused(
-            f"logged groups are used in one pass, got epochs {config.epochs}: from the second on "
-            "they are no samples of this policy; collect again instead"
+            f"role {config.role} has no groups of candidates, so method {method.name} can't train "
+            f"it: use --method {' or '.join(able)}"
         )
-    if config.inexact and config.method == "grpo":
-        raise ConfigRefused(
-            "grpo weighs each token by how likely it was, so it needs the tokens that were "
-            "generated: leave out --inexact, or use --method dpo"
-        )
-    if config.method != "sft" and config.role == "integrate":
-        raise ConfigRefused(
-            f"role integrate has no groups of candidates, so method {config.method} can't train "
-            "it: use --method sft"
-        )
-    batch, accumulation = _BATCHES["cuda" if device == "cuda" else "cpu"][config.method]
+    batch, accumulation = method.batches["cuda" if device == "cuda" else "cpu"]
     chosen = {
-        **_BY_METHOD[config.method],
+        **method.defaults,
         "batch": batch,
         "accumulation": accumulation,
         "gradient_checkpointing": device == "cuda",
@@ -225,21 +211,6 @@ def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
     asked = {name: value for name in chosen if (value := _value(config, name)) is not None}
     dtype = config.dtype if config.dtype != "auto" else ("bf16" if bf16 else "fp32")
     return replace(config, **{**chosen, **asked, "dtype": dtype})
-
-
-def fitted_warmup(config: TrainConfig, samples: int) -> TrainConfig:
-    """Return the settings without a warm-up where its share is less than a step.
-
-    Transformers rounds up, and the rate of a warm-up's first step is 0: a run of one step would
-    learn nothing.
-
-    Args:
-        config: Settled.
-        samples: Pairs or examples of an epoch.
-    """
-    at_once = (config.batch or 1) * (config.accumulation or 1) * process_count()
-    steps = config.steps or config.epochs * -(-samples // at_once)
-    return config if config.warmup * steps >= 1 else replace(config, warmup=0.0)
 
 
 def described(config: TrainConfig, device: str) -> str:
@@ -250,11 +221,6 @@ def described(config: TrainConfig, device: str) -> str:
         f"{config.batch} x {config.accumulation}, learning rate {config.learning_rate:g}, beta "
         f"{config.beta:g}, gradient checkpointing {checkpointing}"
     )
-
-
-def process_count() -> int:
-    """Return how many processes a launcher (torchrun, accelerate) says there are."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _value(config: TrainConfig, name: str) -> Any:

@@ -1,8 +1,8 @@
-"""Watch a run, and stop it with the reason where learning is silent or degenerate.
+"""Stop a run that learns nothing or degenerates, and say why.
 
-A trainer's callback; it looks at the adapter when training begins (active, learning, and on a
-resumed run the one of the checkpoint) and at the weights when it ends, and at each step's figures
-in between. What it finds it keeps in `stopped`, and in `spoilt` whether the adapter is of no use.
+A trainer's callback. It checks the adapter when training begins (active, learning, and after a
+resume the checkpoint's), the figures of each step, and at the end that weights changed. The reason
+is kept in `stopped`, and in `spoilt` whether the adapter is unusable.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class Limits:
 
 
 class Guards(TrainerCallback):
-    """Looks after one run.
+    """Checks one run.
 
     Attributes:
         stopped: Why the run ended before its time, or learnt nothing; None: nothing was found.
         spoilt: Whether the adapter of a run that was stopped is of no use.
-        groups_without_variance: GRPO: share of groups whose rewards were all the same, summed over
-            steps.
+        groups_without_variance: Share of groups whose rewards were all the same, summed over steps;
+            None where no groups are drawn.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class Guards(TrainerCallback):
 
         Args:
             model: With the adapter as `default`.
-            checkpoint: Where a resumed run goes on from.
+            checkpoint: Where a resumed run continues.
             limits: From when on it stops; the defaults where None.
-            watch: Told of each optimiser step.
+            watch: Receives each optimiser step.
         """
         self.stopped: str | None = None
         self.spoilt = True
         self._varied = False
-        self.groups_without_variance = 0.0
+        self.groups_without_variance: float | None = None
         self._before = trainable_weights(model)
         self._checkpoint = checkpoint
         self._limits = limits or Limits()
@@ -95,7 +95,7 @@ class Guards(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """See that the adapter is the one that learns, and after a resume the checkpoint's.
+        """Check that the adapter is the one that learns, and after a resume the checkpoint's.
 
         Raises:
             AdapterNotTrained: It is not.
@@ -113,7 +113,7 @@ class Guards(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Tell how far the run is."""
+        """Report progress."""
         self._watch.advance(state.global_step)
 
     def on_log(
@@ -124,7 +124,7 @@ class Guards(TrainerCallback):
         logs: Mapping[str, float | None] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Look at a step's figures, and stop the run where they are degenerate."""
+        """Check the figures of a step, and stop the run where they are degenerate."""
         if self.stopped is None and logs is not None and "loss" in logs:
             found = self._look(logs)
             if found is not None:
@@ -151,12 +151,12 @@ class Guards(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """See that something was learnt."""
+        """Check that something was learnt."""
         if not changed(kwargs["model"], self._before):
             self.spoilt = True
             self.stopped = self.stopped or (
                 f"no weight of the adapter changed in {state.global_step} steps: raise "
-                "--learning-rate, or look whether any pair or group differs"
+                "--learning-rate, or check that pairs or groups differ"
             )
 
     def _look(self, logs: Mapping[str, float | None]) -> str | None:
@@ -171,7 +171,8 @@ class Guards(TrainerCallback):
 
     def _look_at_groups(self, logs: Mapping[str, float | None]) -> str | None:
         level = logs.get("frac_reward_zero_std")
-        self.groups_without_variance += level or 0.0
+        if level is not None:
+            self.groups_without_variance = (self.groups_without_variance or 0.0) + level
         self._varied = self._varied or (level is not None and level < 1.0)
         if self._in_a_row("level", level == 1.0) >= self._limits.level:
             # After a time with variance that is success: all groups do what is rewarded.
@@ -201,7 +202,7 @@ class Guards(TrainerCallback):
 
 
 def check_active(model: PeftModel) -> None:
-    """See that the adapter is active, and that it and nothing else learns.
+    """Check that the adapter is active, and that it and nothing else learns.
 
     Raises:
         AdapterNotTrained: It is not so.
@@ -226,7 +227,7 @@ def check_active(model: PeftModel) -> None:
 
 
 def check_resumed(model: PeftModel, checkpoint: Path) -> None:
-    """See that the weights are the checkpoint's: a resume must not start new ones in silence.
+    """Check that the weights are the checkpoint's: a resume must not start new ones.
 
     Raises:
         AdapterNotTrained: They are others.

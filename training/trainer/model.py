@@ -1,6 +1,6 @@
 """A base model with the LoRA weights that are trained, and how they are saved.
 
-Training goes on from the role's parent, loaded as PEFT's `default`; without a parent new weights
+Training continues from the role's parent, loaded as PEFT's `default`; without a parent new weights
 are made, whose output is that of the bare base, for one of LoRA's two factors starts at zero.
 Either way the policy at step 0 is the reference, and DPO's loss is ln 2.
 
@@ -86,7 +86,7 @@ def with_adapter(base: Base, parent: Path | None, *, seed: int) -> PeftModel:
 
     Args:
         base: Its modules are wrapped in place.
-        parent: Folder of the adapter to go on from; None: new weights.
+        parent: Folder of the adapter to continue from; None: new weights.
         seed: Of new weights.
     """
     import torch
@@ -100,7 +100,7 @@ def with_adapter(base: Base, parent: Path | None, *, seed: int) -> PeftModel:
         model = PeftModel.from_pretrained(
             base.model, parent, adapter_name=POLICY, is_trainable=True
         )
-    # Its folder would else be written down beside the weights: a place of one machine.
+    # PEFT would save the local path of the base model with the weights.
     model.peft_config[POLICY].base_model_name_or_path = base.name
     return model
 

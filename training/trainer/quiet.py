@@ -1,7 +1,4 @@
-"""Keep the libraries' bars, advice and warnings off stderr while a trainer runs.
-
-A disc that is full, told in one line, whichever library noticed it.
-"""
+"""Keep the libraries' bars, advice and warnings off stderr, and turn a full disc into one error."""
 
 from __future__ import annotations
 
@@ -67,5 +64,5 @@ def writing_to(folder: Path) -> Iterator[None]:
                 raise
         raise NotWritten(
             f"{folder} can't be written: {' '.join(str(error).split())}: make room, then run the "
-            "same command again; it goes on from the latest whole checkpoint"
+            "same command again; it resumes from the latest whole checkpoint"
         ) from error

@@ -1,9 +1,8 @@
-"""The folder of one training run: checkpoints to go on from, rows while it runs, its report.
+"""The folder of one training run: checkpoints, rows while it runs, report and curves.
 
-A run is known by a key over its settings, base model, parent and data. Checkpoints of another key
-are not gone on from, and a run that is done is not done again.
-
-The curves of a run: what the trainer logged at each step, as JSON and as a picture.
+The key of a run is a hash of its settings, base model, parent and data. Checkpoints of another key
+are refused, and a run that is done is not done again. Curves are what the trainer logged at each
+step, as JSON and as a picture.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Any
 
 from ...stores.files import write_json
 from ..errors import OtherRun
-from ..methods.arguments import CHECKPOINTS
 from .config import TrainConfig
+from .method import CHECKPOINTS
 
 _KEY, _ROWS, REPORT = "run.json", ".rows", "report.json"
 _NOT_IN_KEY = (
@@ -46,7 +45,7 @@ def run_key(
     Args:
         config: Settled.
         base: Fingerprint of the base model.
-        parent: Name of the adapter it goes on from.
+        parent: Name of the adapter it continues from.
         rows: Token ids of everything that is learnt, in order.
     """
     digest = hashlib.sha256()
@@ -107,7 +106,7 @@ class RunFolder:
         shutil.rmtree(self.rows, ignore_errors=True)
 
     def end(self, report: Mapping[str, Any]) -> None:
-        """Keep the report, and drop checkpoints, which nothing goes on from any more.
+        """Keep the report, and remove the checkpoints.
 
         Raises:
             OSError: It cannot be written.
@@ -153,7 +152,7 @@ SHOWN = (
     "mean_token_accuracy",
     "grad_norm",
 )
-"""What is drawn, where it was logged, in this order."""
+"""Figures in the picture, in this order."""
 
 
 def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:

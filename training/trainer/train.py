@@ -5,10 +5,8 @@
 
 One run: the role's parent is loaded, what may train is chosen from the episodes, TRL's trainer runs
 under guards, and the adapter is added to the registry, whole or not at all. A run that was killed
-goes on from its latest checkpoint. Under `torchrun` and `accelerate launch` every process calls
+resumes from its latest checkpoint. Under `torchrun` and `accelerate launch` every process calls
 `train`; the first one writes.
-
-How a trained adapter gets into the registry: its manifest, once a run, whole or not at all.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +28,17 @@ from ...stores.adapters.lineage import people_in
 from ...stores.adapters.manifest import Manifest
 from ...stores.adapters.registry import AdapterRegistry
 from ...stores.errors import AdapterExists
-from ..data.samples import Skipped, load_episodes
+from ..data.samples import Needs, Skipped, load_episodes
+from ..data.token_ids import encoded
 from ..errors import WrongWorldSize
-from ..methods.arguments import CHECKPOINTS
-from ..methods.registry import TrainData, make_data
-from .config import TrainConfig, process_count, settled
+from ..methods import METHODS
+from .config import TrainConfig, settled
+from .method import CHECKPOINTS, Inputs, Reward, TrainData, build_trainer, process_count
 from .model import Base, open_base, save_adapter, with_adapter
 from .quiet import quiet_training, silence, writing_to
 from .run_folder import RunFolder, latest_checkpoint, run_key, write_curves
 
 if TYPE_CHECKING:
-    from ..methods.grpo import Reward
     from .guards import Guards
 
 
@@ -78,7 +77,7 @@ def register(
 def manifest_of(
     report: TrainReport, data: TrainData, *, step: int, run: str, base_name: str
 ) -> Manifest:
-    """Return what is written down beside the weights; arguments as `register`."""
+    """Return the manifest of an adapter; arguments as `register`."""
     episodes = data.episodes
     return Manifest(
         role=report.role,
@@ -117,7 +116,7 @@ def _only(found: set[str] | set[str | None]) -> str | None:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What came of a run.
+    """Result of a run.
 
     Attributes:
         role: Whose adapter.
@@ -125,7 +124,7 @@ class TrainReport:
         adapter: Its name in the registry; None where a guard found it to be of no use.
         steps: Optimiser steps.
         samples: Pairs, samples of groups or examples that were learnt from.
-        skipped: How much was passed over.
+        skipped: How many were left out.
         skipped_by: The same by reason.
         loss_first: Loss of the first step.
         loss_last: Loss of the last step.
@@ -137,7 +136,7 @@ class TrainReport:
         dtype: Of the base model's weights.
         processes: How many trained together.
         resumed_from: Optimiser steps that an earlier process had done.
-        details: What the method says besides.
+        details: Further figures of the method.
     """
 
     role: str
@@ -174,7 +173,7 @@ def train(
 
     Args:
         config: The settings.
-        watch: Told what goes on, and of each optimiser step.
+        watch: Receives progress.
         reward: TRL's reward function, of what GRPO draws from the policy; None: integrate is
             replayed by a frozen copy (`replay_reward`), with the encoders of `config.store`.
 
@@ -196,8 +195,9 @@ def train(
     watch.say("reading episodes")
     name = parent.name if parent else None
     with _rewarding(chosen, reward) as given:
-        data = make_data(chosen, base, name, device=device, reward=given, asked=config)
-        key = run_key(data.config, base=base.fingerprint, parent=name, rows=data.rows)
+        inputs = _inputs(chosen, config, base, name, device, given)
+        data = METHODS[chosen.method].prepare(inputs)
+        key = run_key(data.config, base=base.fingerprint, parent=name, rows=data.token_ids)
         run = _Run(RunFolder(config.out, key), registry, base, parent, data, device)
         report = run.done_before()
         if report is not None:
@@ -248,7 +248,15 @@ class _Run:
         guards = Guards(model, checkpoint=checkpoint, watch=watch)
         try:
             with writing_to(self.folder.path):
-                trainer = self.data.build(model, arguments, self.folder.rows, [guards])
+                trainer = build_trainer(
+                    self.data.trainer,
+                    model,
+                    self.base.tokenizer,
+                    self.data.rows,
+                    arguments,
+                    folder=self.folder.rows,
+                    callbacks=[guards],
+                )
                 _check_world(trainer)
                 silence(trainer)
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -274,7 +282,7 @@ class _Run:
         config, history = self.data.config, trainer.state.log_history
         losses = [entry["loss"] for entry in history if "loss" in entry]
         details = dict(self.data.details)
-        if config.method == "grpo":
+        if guards.groups_without_variance is not None:
             details["groups_without_variance"] = round(guards.groups_without_variance, 2)
         skipped = {reason: n for reason, n in sorted(self.data.skipped.items()) if n}
         return TrainReport(
@@ -315,14 +323,35 @@ class _Run:
         return name[0]
 
 
+def _inputs(
+    config: TrainConfig,
+    asked: TrainConfig,
+    base: Base,
+    parent: str | None,
+    device: str,
+    reward: Reward | None,
+) -> Inputs:
+    """Read the episodes, and return what the method prepares its data from."""
+    skipped = Skipped()
+    needs = Needs(
+        role=config.role,
+        base=base.fingerprint,
+        copy_limit=config.copy_limit,
+        max_tokens=config.max_tokens,
+        encode=partial(encoded, base.tokenizer, base.fingerprint) if config.inexact else None,
+    )
+    episodes = load_episodes(config.episodes, skipped)
+    return Inputs(config, asked, base.tokenizer, device, parent, reward, episodes, needs, skipped)
+
+
 @contextmanager
 def _rewarding(config: TrainConfig, reward: Reward | None) -> Iterator[Reward | None]:
-    """Yield the reward of what is drawn: the one given, or integrate replayed by a frozen copy."""
-    drawn = config.method == "grpo" and config.rollouts == "policy"
-    if reward is not None or not drawn or config.store is None:
+    """Yield the reward of drawn answers: the one given, or integrate replayed by a frozen copy."""
+    draws = METHODS[config.method].draws(config)
+    if reward is not None or not draws or config.store is None:
         yield reward
         return
-    from ..methods.policy_reward import open_replay_reward
+    from ..rewards.replay import open_replay_reward
 
     settings = Settings(
         store=config.store, model=config.model, dtype=config.dtype, adapters=config.adapters
@@ -340,7 +369,7 @@ def _open(config: TrainConfig, device: str) -> Base:
 
 
 def _parent(config: TrainConfig, registry: AdapterRegistry, base: Base) -> Adapter | None:
-    """Return the adapter to go on from, checked against the base model."""
+    """Return the adapter to continue from, checked against the base model."""
     if config.parent == "none":
         return None
     name = registry.promoted().get(config.role) if config.parent == "promoted" else config.parent

@@ -17,7 +17,7 @@ from patlm.evaluation.report import text as words
 from patlm.evaluation.report.html import interval, number, render, share, signed
 from patlm.evaluation.report.page import write_report
 from patlm.evaluation.report.plots import plot_gains, plot_histories
-from patlm.evaluation.report.records import BrokenResults, Comparison, Figure, Results
+from patlm.evaluation.report.records import BrokenResults, Figure, Results, VerdictTest
 from report_results import HOSTILE, examples, hostile, results, several_histories, write
 from typer.testing import CliRunner
 
@@ -126,7 +126,7 @@ def test_verdicts_in_words_with_why(plain: Read) -> None:
     ],
 )
 def test_where_a_difference_lies(holm: list[float | None] | None, place: str) -> None:
-    assert words.where(Comparison(what="a - b", mean=0.0, holm=holm, n=3)) == place
+    assert words.where(VerdictTest(what="a - b", mean=0.0, holm=holm, n=3)) == place
 
 
 def test_what_cannot_be_told_names_what_is_open(tmp_path: Path) -> None:

@@ -65,51 +65,42 @@ def test_meteor_es_by_hand() -> None:
 
 
 def test_quality_is_the_mean_of_the_three() -> None:
-    assert metrics.quality({"rouge1": 0.3, "rougeL": 0.2, "meteor_es": 0.1}) == pytest.approx(0.2)
-    found = metrics.text_metrics(*CASES[0])
-    assert tuple(found) == metrics.TEXT_METRICS
-    assert found["quality"] == pytest.approx(
-        (found["rouge1"] + found["rougeL"] + found["meteor_es"]) / 3
-    )
+    found = metrics.Draft(*CASES[0])
+    parts = (found.rouge["rouge1"], found.rouge["rougeL"], found.meteor_es)
+    assert found.quality == pytest.approx(sum(parts) / 3)
 
 
 @pytest.mark.parametrize("draft", ["", "  \n", "...", "🎸"])
 def test_a_draft_without_words_is_worth_nothing(draft: str) -> None:
-    assert metrics.text_metrics("A fine view", draft) == dict.fromkeys(metrics.TEXT_METRICS, 0.0)
+    found = metrics.measure("long", metrics.Draft("A fine view", draft))
+    assert set(found) >= {"quality", "rouge1", "rougeL", "meteor_es", "copy_rate"}
+    assert not any(value for name, value in found.items() if name != "length")
     assert metrics.copied_run(draft, ["A fine view"]) == 0
     assert metrics.copy_rate("", ["A fine view"]) == 0
 
 
 def test_the_same_text_has_full_rouge() -> None:
-    found = metrics.text_metrics("A fine old view", "A fine old view")
+    found = metrics.Draft("A fine old view", "A fine old view")
     # METEOR keeps a penalty even here: one chunk of four, .5 (1/4)³.
-    assert found == pytest.approx(
-        {"rouge1": 1, "rougeL": 1, "meteor_es": 1 - 1 / 128, "quality": 1 - 1 / 384}
-    )
+    assert found.rouge == {"rouge1": 1, "rougeL": 1}
+    assert found.meteor_es == pytest.approx(1 - 1 / 128)
+    assert found.quality == pytest.approx(1 - 1 / 384)
+
+
+def rated(real: float, draft: str) -> dict[str, float]:
+    return metrics.measure("rating", metrics.Draft(f"{real:g}", draft))
 
 
 def test_ratings_by_hand() -> None:
-    assert metrics.rating_metrics(5, "3") == {
-        "error": 2.0,
-        "squared_error": 4.0,
-        "agreement": 0.5,
-        "unparsable": 0.0,
-    }
-    assert metrics.rating_metrics(1, "5")["agreement"] == 0
-    assert metrics.rating_metrics(4.5, " 4.5\n")["error"] == 0
-    assert metrics.rmse([4.0, 0.0, 5.0]) == pytest.approx(3**0.5)
-    with pytest.raises(ValueError, match="leave the figure out"):
-        metrics.rmse([])
+    assert rated(5, "3") == {"agreement": 0.5, "mae": 2.0, "rmse": 2.0, "unparsable": 0.0}
+    assert rated(1, "5")["agreement"] == 0
+    assert rated(4.5, " 4.5\n")["mae"] == 0
+    assert metrics.root_mean_square([2.0, 0.0, 5**0.5]) == pytest.approx(3**0.5)
 
 
 @pytest.mark.parametrize("draft", ["", "good", "5/5", "0", "5.1", "nan", "inf", "-3"])
 def test_what_is_no_rating_is_counted_and_not_scored(draft: str) -> None:
-    assert metrics.rating_metrics(4, draft) == {
-        "error": None,
-        "squared_error": None,
-        "agreement": 0.0,
-        "unparsable": 1.0,
-    }
+    assert rated(4, draft) == {"agreement": 0.0, "unparsable": 1.0}
 
 
 def test_copied_run_by_hand() -> None:

@@ -80,8 +80,8 @@ def test_p_is_two_sided_and_agrees_with_the_interval() -> None:
 
 
 def test_all_equal() -> None:
-    assert mean_of([0.5] * 8) == bootstrap.Mean(8, 0.5, 0.5, 0.5, 1 / RESAMPLES)
-    assert mean_of([0.0] * 8) == bootstrap.Mean(8, 0.0, 0.0, 0.0, 1.0)
+    assert mean_of([0.5] * 8) == bootstrap.MeanEstimate(8, 0.5, 0.5, 0.5, 1 / RESAMPLES)
+    assert mean_of([0.0] * 8) == bootstrap.MeanEstimate(8, 0.0, 0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(

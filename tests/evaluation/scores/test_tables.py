@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from patlm.evaluation.items import Item, ItemKey
+from patlm.evaluation.scores.metrics import Draft, measure
 from patlm.evaluation.scores.tables import Cell, difference, table
 from patlm.evaluation.scores.verdicts import say, verdicts
 
@@ -102,12 +103,7 @@ def test_ratings_have_errors_and_a_share_of_answers_without_a_number() -> None:
                 user=f"u{at}",
                 topic="t",
                 own=0,
-                metrics={
-                    "error": error,
-                    "squared_error": None if error is None else error**2,
-                    "agreement": 0.0 if error is None else 1 - error / 4,
-                    "unparsable": float(error is None),
-                },
+                metrics=measure("rating", Draft("5", "" if error is None else f"{5 - error}")),
             )
             for at, error in enumerate(errors)
         ]

@@ -13,8 +13,8 @@ from patlm.stores.episodes.schema import Episode
 from patlm.training.collect.plan import CollectPlan, CollectReport
 from patlm.training.collect.run import run_collect
 from patlm.training.collect.source import CollectRequest
-from patlm.training.methods.policy_reward import open_replay_reward
 from patlm.training.rewards.components import COMPONENTS
+from patlm.training.rewards.replay import open_replay_reward
 
 pytestmark = pytest.mark.bundled
 

@@ -124,7 +124,7 @@ def test_an_older_schema_has_no_tokens_to_train_on(tmp_path: Path) -> None:
         "calls": [call],
     }
     (folder / "traces-20260101.jsonl").write_text(json.dumps(old) + "\n")
-    with pytest.raises(NothingToTrainOn, match="found none in 1 episodes; passed over: no_group 1"):
+    with pytest.raises(NothingToTrainOn, match="found none in 1 episodes; left out: no_group 1"):
         run_training(tmp_path, folder)
 
 

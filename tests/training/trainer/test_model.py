@@ -14,8 +14,9 @@ from patlm.stores.adapters.manifest import Manifest
 from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.training.data.pairs import PairSettings, make_pairs
 from patlm.training.data.samples import Needs, Skipped
-from patlm.training.methods.dpo import build_dpo_trainer, dpo_arguments
+from patlm.training.methods.dpo import dpo_arguments, dpo_trainer, pair_rows
 from patlm.training.trainer.config import settled
+from patlm.training.trainer.method import build_trainer
 from patlm.training.trainer.model import open_base, save_adapter, trainable_weights, with_adapter
 from peft import PeftModel, get_peft_model
 from planted_episodes import planted_episodes, save_base, word_llama
@@ -72,8 +73,10 @@ def test_the_references_log_probabilities_are_the_parents(
     needs = Needs("style", opened.fingerprint)
     pairs = make_pairs(planted_episodes(12), needs, PairSettings(), (1,), Skipped())
     model = with_adapter(opened, parent if has_parent else None, seed=0)
-    trainer = build_dpo_trainer(
-        model, opened.tokenizer, pairs, dpo_arguments(chosen, "cpu"), folder=tmp_path / "rows"
+    arguments = dpo_arguments(chosen, "cpu")
+    rows = pair_rows(pairs)
+    trainer = build_trainer(
+        dpo_trainer, model, opened.tokenizer, rows, arguments, folder=tmp_path / "rows"
     )
     reference = word_llama()
     if has_parent:

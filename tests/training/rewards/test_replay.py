@@ -10,8 +10,8 @@ from patlm.stores.episodes.schema import Episode
 from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan
 from patlm.training.collect.sampler import Replay
-from patlm.training.methods.policy_reward import ReplayReward, UnknownContext
 from patlm.training.rewards.components import RewardWeights
+from patlm.training.rewards.replay import ReplayReward, UnknownContext
 
 
 def one(model: ScriptedChat, second: float = 0) -> Episode:

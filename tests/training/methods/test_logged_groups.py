@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from patlm.stores.episodes.schema import SamplingSettings
-from patlm.training.data.groups import LoggedRollouts, logged_reward, make_logged_groups
 from patlm.training.data.samples import Needs, Skipped
+from patlm.training.methods.grpo import LoggedRollouts, logged_reward, make_logged_groups
 from planted_episodes import planted_episode
 
 BASE = "a" * 16

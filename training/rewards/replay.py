@@ -29,8 +29,8 @@ from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import Episode, Group
 from ..collect.sampler import Replay
 from ..errors import TrainingError
-from ..rewards.components import COMPONENTS, Completion, RewardWeights, text_of, total
-from ..rewards.measure import RewardMeasure, Situation
+from .components import COMPONENTS, Completion, RewardWeights, text_of, total
+from .measure import RewardMeasure, Situation
 
 
 class UnknownContext(TrainingError):
