@@ -43,6 +43,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python tools/house.py
 	$(BIN)/vulture
 
 # Types are checked against an installed copy: mypy does not follow editable installs.
