@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 from habits import people
 from patlm.bench import encoder as bench
-from patlm.bench.encoder import KnownVectors, measure_encoder, read_data_sets, without_spacing
+from patlm.bench.encoder import KnownVectors, measure_encoder, read_data_sets
 from patlm.bench.encoder_rivals import char_tfidf, measure_neighbours
 from patlm.bench.plots import plot_intervals
-from patlm.evaluation.scores.statistics import interval
 from patlm.models.encoders.style import Count, count_texts
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.types import Text, Vectors
-from patlm.training.style_encoder.train import train_style
 from store_fixtures import topic_encoder
 
 
@@ -114,25 +112,6 @@ def test_a_fold_is_scored_by_what_saw_neither_its_people_nor_its_topics(
         assert topics and other_topics and not topics & other_topics
 
 
-def test_folds_with_too_few_people_learn_from_elsewhere(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = train_style
-    sizes: list[int] = []
-
-    def train(texts: Sequence[Text], *rest: Any, count: Count) -> object:
-        sizes.append(len(texts))
-        return whole(texts, *rest, count=count)
-
-    monkeypatch.setattr(bench, "train_style", train)
-    found = measure(file)
-    assert {row["encoder"] for row in found["rows"]} >= {"patlm", "length"}
-    # Refused on the fold alone, then taken with the sample corpus's texts.
-    assert len(sizes) >= 8
-    for first, later in zip(sizes[::2], sizes[1::2], strict=True):
-        assert later == first + len(sample())
-
-
 def test_neighbours_are_the_same_from_several_processes(file: Path) -> None:
     texts = [row for row in read_texts(file) if isinstance(row, Text)]
     bodies = [text.body for text in texts]
@@ -162,16 +141,3 @@ def test_nobody_is_both_in_a_file_and_elsewhere(file: Path, tmp_path: Path) -> N
     assert len(theirs.other_texts) > len(sample())
     users = {text.user_id for text in ours.texts}
     assert not users & {text.user_id for text in ours.other_texts}
-
-
-def test_spacing_is_gone() -> None:
-    assert without_spacing("One.  Two ,three\n\nfour .") == "One. Two, three four."
-
-
-def test_an_interval_of_the_mean() -> None:
-    values = np.random.default_rng(0).normal(1.0, 2.0, 400)
-    low, high = interval(values)
-    # 1.96 standard errors of 2 / sqrt(400) = 0.1 either way.
-    assert low == pytest.approx(values.mean() - 0.196, abs=0.03)
-    assert high == pytest.approx(values.mean() + 0.196, abs=0.03)
-    assert interval(np.array([0.5])) == (0.5, 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from patlm.bench.encoder_rivals import Rival, char_tfidf, length, rivals, stylometry
+from patlm.bench.encoder_rivals import Rival, char_tfidf, length, stylometry
 
 LOUD = ["WOW!!! SO GOOD!!! BUY IT!!!", "YES!!! IT WORKS!!! WOW!!!"]
 CALM = ["it works well, and i would buy it again, i think", "so far, so good, and it is quiet"]
@@ -35,10 +35,3 @@ def test_length_is_near_where_length_is() -> None:
     found = cosines(length, ["w " * 10, "w " * 12, "w " * 100, "w " * 1])
     assert found[0, 1] > found[0, 2] > 0 and found[0, 1] > found[0, 3]
     assert cosines(length, [""])[0, 0] == 1.0
-
-
-def test_each_rival_has_its_settings() -> None:
-    found = rivals(stylometry)
-    assert {name: len(settings) for name, settings in found.items()} == {
-        "minilm": 1, "char_tfidf": 4, "stylometry": 1, "length": 1,
-    }  # fmt: skip

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from patlm.bench.serving.inputs import prompts_of, requests_of, texts_of
+from patlm.bench.serving.inputs import prompts_of, texts_of
 from patlm.bench.serving.load import count_lost_and_crossed, measure_callers
-from patlm.models.local.batcher import BatchLimits
 from patlm.models.local.chat_model import LocalChatModel
 from tiny_models import tiny_chat
 
@@ -17,14 +16,6 @@ def chat() -> Iterator[LocalChatModel]:
     chat = tiny_chat(window=4096)
     yield chat
     chat.close()
-
-
-def test_requests_and_prompts_are_spread_over_the_sample(chat: LocalChatModel) -> None:
-    texts = texts_of(None)
-    requests = requests_of(texts, 16)
-    assert len({request.user_id for request in requests}) > 8
-    prompts = prompts_of(texts, 16, chat)
-    assert len({prompt[1][1] for prompt in prompts}) == 16
 
 
 async def test_every_marked_call_comes_back_and_a_crossed_one_is_seen(chat: LocalChatModel) -> None:
@@ -43,13 +34,6 @@ async def test_every_marked_call_comes_back_and_a_crossed_one_is_seen(chat: Loca
         callers=3,
     )
     assert crossed == {"calls": 9, "lost": 0, "crossed": 8}
-
-
-async def test_a_full_queue_is_counted_as_lost() -> None:
-    chat = tiny_chat(BatchLimits(rows=1, waiting=2), window=4096)
-    found = await count_lost_and_crossed(chat, lambda messages: [], calls=30, callers=30)
-    assert found["lost"] > 0 and found["lost"] + found["crossed"] == 30
-    chat.close()
 
 
 async def test_callers_are_timed_to_the_first_token_and_to_the_end(chat: LocalChatModel) -> None:

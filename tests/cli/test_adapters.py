@@ -70,13 +70,6 @@ def test_list_prints_the_keys_of_the_contract(root: Path) -> None:
     ]
 
 
-def test_people_read_the_list(root: Path) -> None:
-    lines = call("list", "--adapters", root).stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["preference@1", "style@1", "style@2"]
-    assert ["promoted" in line for line in lines] == [False, True, False]
-    assert "for a [bold]model[/bold], from style@1" in lines[2]
-
-
 def test_the_list_goes_on_beside_a_damaged_one(root: Path) -> None:
     (root / "style@1" / "manifest.json").unlink()
     result = call("list", "--adapters", root, "--json")
@@ -85,12 +78,6 @@ def test_the_list_goes_on_beside_a_damaged_one(root: Path) -> None:
     assert names == ["preference@1", "style@2"]
     (line,) = result.stderr.splitlines()
     assert line.startswith("warning: adapter style@1: ") and "manifest.json is missing" in line
-
-
-def test_an_empty_folder_is_said_and_not_made(tmp_path: Path) -> None:
-    assert output("list", "--adapters", tmp_path / "none") == {"adapters": []}
-    assert "no adapters in" in call("list", "--adapters", tmp_path / "none").stdout
-    assert not (tmp_path / "none").exists()
 
 
 def test_show_prints_the_manifest(root: Path) -> None:
@@ -167,17 +154,6 @@ def test_promote_and_roll_back(root: Path) -> None:
     assert registry.promoted() == {}
 
 
-def test_people_are_told_what_is_in_use(root: Path) -> None:
-    said = [
-        call(*words, "--adapters", root).stdout.strip()
-        for words in (("promote", "style@2"), ("promote", "style@2"), ("rollback", "style"))
-    ]
-    assert said == ["style: style@2 (before: style@1)", "style: style@2",
-                    "style: style@1 (before: style@2)"]  # fmt: skip
-    said = call("rollback", "style", "--adapters", root).stdout.strip()
-    assert said == "style: the base model (before: style@1)"
-
-
 def test_going_back_to_a_damaged_one_is_done_and_warned_of(root: Path) -> None:
     output("promote", "style@2", "--adapters", root)
     (root / "style@1" / "adapter_model.safetensors").unlink()
@@ -209,11 +185,6 @@ def test_a_damaged_one_is_one_line(root: Path) -> None:
     (root / "promoted.json").write_text("{")
     for words in (["list"], ["promote", "style@1"], ["rollback", "style"]):
         assert_one_line(call(*words, "--adapters", root), "promoted.json", "remove it")
-
-
-def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    assert_one_line(call("list", "--adapters", tmp_path / "file"), "file", "Not a directory")
 
 
 def test_the_folder_is_named_by_the_variable_or_the_users_own(

@@ -125,23 +125,6 @@ def test_it_says_what_it_has_brought_and_goes_on_where_it_was(planted: Path) -> 
     assert after[:3] == before and len(after) == 5
 
 
-def test_extractive_material_needs_no_call(planted: Path) -> None:
-    given = ("--reasoner", "extractive", "--model", "python:planted:failing_model", "--json")
-    report = report_of(call(planted, *given))
-    assert report["episodes"] == report["targets"] and report["failed"] == 0
-    assert report["samples"] == 2 * report["targets"]
-
-
-def test_less_history_is_another_collection(planted: Path) -> None:
-    def own(*options: str) -> set[int]:
-        report_of(call(planted, "--candidates", "2", "--limit", "4", "--json", *options))
-        return {len(episode.own) for episode in episodes(planted.parent / "E")[-4:]}
-
-    assert max(own()) > 0
-    assert own("--history", "0") == {0}
-    assert len(episodes(planted.parent / "E")) == 8
-
-
 def test_what_cannot_be_collected_is_said_in_a_line(planted: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.txt"
     foreign.write_text("no rows here")
@@ -156,11 +139,3 @@ def test_what_cannot_be_collected_is_said_in_a_line(planted: Path, tmp_path: Pat
     assert "set candidates to 0" in both
     for wrong in (["--task", "poem"], ["--history", "some"], ["--reasoner", "me"]):
         assert call(planted, *wrong).exit_code == 2
-
-
-def test_the_other_tasks_are_collected_too(planted: Path) -> None:
-    given = ("--limit", "2", "--candidates", "2", "--json")
-    report_of(call(planted, "--task", "short", *given))
-    (first, *_) = episodes(planted.parent / "E")
-    (group, *_) = first.groups
-    assert first.target is not None and first.request["text"] and group.without_value is not None

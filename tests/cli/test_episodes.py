@@ -12,7 +12,6 @@ from click.testing import Result
 from datasets import load_from_disk
 from episode_fixtures import FOUR, RUN, collected
 from patlm.cli.main import app
-from patlm.stores.episodes.redaction import forget_episodes
 from patlm.stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
 from typer.testing import CliRunner
 
@@ -98,13 +97,6 @@ def test_show_has_the_candidates_best_first(folder: Path) -> None:
     assert lone.exit_code == 1 and "no run nobody" in lone.stderr
 
 
-def test_the_drawing_of_a_run_tells_of_its_groups(folder: Path) -> None:
-    assert "drawn: 4 candidates in 1 group" in call("show", folder, "--run", RUN).stdout
-    forget_episodes(folder, "default", "ana")
-    assert "emptied: a person in it was forgotten" in call("show", folder, "--run", RUN).stdout
-    assert "emptied on " in call("episodes", "show", folder, "--run", RUN).stdout
-
-
 def test_export_writes_what_other_tools_read(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "out"
     assert output("episodes", "export", folder, "--to", to, "--role", "style") == {
@@ -150,9 +142,3 @@ def test_feedback_that_cannot_be_kept_is_one_line(
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in result.stderr
     assert list(folder.glob("feedback-*")) == []
-
-
-def test_nothing_there_is_one_line(tmp_path: Path) -> None:
-    for command in ("check", "show", "stats"):
-        result = call("episodes", command, tmp_path / "none")
-        assert (result.exit_code, result.stdout) == (1, "") and "no episodes at" in result.stderr

@@ -80,12 +80,6 @@ def test_show_renders_a_run_of_the_server(fake_server: DevServer, good: dict[str
     assert f"result: {good['text']}" in second
 
 
-def test_show_prints_one_json_object(fake_server: DevServer, good: dict[str, Any]) -> None:
-    done = show(fake_server.trace, "--run", good["run_id"], "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["runs"] == [good]
-
-
 def test_show_tells_why_a_run_failed(fake_server: DevServer, failed: dict[str, Any]) -> None:
     done = show(fake_server.trace, "--run", failed["run_id"])
     assert done.returncode == 0, done.stderr
@@ -96,20 +90,3 @@ def test_show_tells_why_a_run_failed(fake_server: DevServer, failed: dict[str, A
     assert "failed: ModelCallError" in done.stdout
     assert f"no answer to {BROKEN}" in done.stdout
     assert failed["text"] is None and failed["stop_reason"] is None
-
-
-def test_show_takes_the_latest_run_or_all(
-    fake_server: DevServer, good: dict[str, Any], failed: dict[str, Any]
-) -> None:
-    latest = max(good, failed, key=lambda record: record["created"])
-    newest = json.loads(show(fake_server.trace, "--json").stdout)["runs"]
-    assert [record["run_id"] for record in newest] == [latest["run_id"]]
-    every = json.loads(show(fake_server.trace, "--all", "--json").stdout)["runs"]
-    assert {good["run_id"], failed["run_id"]} <= {record["run_id"] for record in every}
-
-
-def test_show_says_where_there_is_nothing(tmp_path: Path) -> None:
-    done = show(tmp_path)
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert str(tmp_path) in done.stderr

@@ -128,9 +128,6 @@ def test_people_read_the_draft_and_why(store: str) -> None:
         (["--title", "T", "--task", "poem"], "got 'poem'"),
         (["--task", "rating", "--title", ""], "works from 'text'"),
         (["--title", "T", "--k", "0"], "k: "),
-        (["--title", "T", "--iterations", "99"], "max_iterations: "),
-        (["--title", "T", "--deadline", "-1"], "deadline_s: "),
-        (["--title", "T", "--language", "no language"], "language: "),
         (["--title", "T", "--user", " "], "user_id is missing"),
     ],
 )
@@ -144,13 +141,7 @@ def test_a_model_that_fails_is_one_line(store: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "says"),
-    [
-        ("python:no_such_module:model", "no_such_module"),
-        ("python:fake_models:no_such_factory", "no_such_factory"),
-        ("python:json:dumps", "python:json:dumps"),
-        ("nonsense", "nonsense"),
-    ],
+    ("model", "says"), [("python:no_such_module:model", "no_such_module"), ("nonsense", "nonsense")]
 )
 def test_a_model_that_is_not_there_is_one_line(store: str, model: str, says: str) -> None:
     result = call("write", "--store", store, "--user", "u", "--title", "T", "--model", model)
@@ -168,11 +159,6 @@ def test_looking_into_no_store_is_one_line_and_makes_none(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", [["stats"], ["forget", "--user", "ana"]])
-def test_an_unknown_kind_of_store_is_one_line(command: list[str]) -> None:
-    assert_one_line(call(*command, "--store", "no-such-scheme://here"), "no-such-scheme")
-
-
 def test_wrong_settings_of_the_environment_are_one_line(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +171,6 @@ def test_wrong_settings_of_the_environment_are_one_line(
     [
         (["write", "--title", "T"], "--user"),
         (["forget", "--user", "u"], "--store"),
-        (["write", "--user", "u", "--k", "many"], "--k"),
         (["nonsense"], "nonsense"),
         (["bench", "loop", "--runs", "3"], "--runs"),
     ],
@@ -241,13 +226,6 @@ def test_show_draws_the_latest_run_or_the_one_that_is_named(store: str, tmp_path
         assert part in drawn
 
 
-def test_show_draws_a_run_that_failed(store: str, tmp_path: Path) -> None:
-    trace = tmp_path / "traces"
-    call(*write(store, "--title", "T", "--trace", trace, model="refusing"))
-    result = call("show", trace)
-    assert result.exit_code == 0 and "out of" in result.stdout
-
-
 def test_show_passes_over_a_torn_line(store: str, tmp_path: Path) -> None:
     trace = tmp_path / "traces"
     output(*write(store, "--title", "T", "--trace", trace))
@@ -297,11 +275,6 @@ def test_doctor_says_what_is_well_and_fails_where_it_is_not(store: str, tmp_path
     assert [finding["name"] for finding in found["findings"] if finding["ok"] is False] == ["store"]
 
 
-def test_models_list_names_both(store: str) -> None:
-    models = output("models", "list")["models"]
-    assert {model["name"] for model in models} == {"SmolLM2-135M-Instruct", "all-MiniLM-L6-v2"}
-
-
 def test_bench_loop_prints_the_keys_of_the_contract() -> None:
     found = output("bench", "loop", "--runs", 10)
     assert set(found) >= {"framework_ms", "empty_graph_ms", "model_calls_ms", "ratio"}
@@ -333,14 +306,3 @@ def test_retrieve_shows_what_write_would_read_and_asks_no_model(store: str) -> N
     assert near == {(side, user) for side in ("style", "preference") for user in ("bo", "cy")}
     shown = call("retrieve", "--store", store, *wish).stdout
     assert "style evidence" in shown and "of 2 candidates" in shown and "Cold. Wet." in shown
-
-
-def test_retrieve_takes_strategies_by_name(store: str) -> None:
-    wish = ("--user", "ana", "--topic", "sea", "--title", "Two nights")
-    found = output("retrieve", "--store", store, *wish, "-k", 1, "--style", "anti_aligned")
-    aligned = output("retrieve", "--store", store, *wish, "-k", 1)
-    (far,), (near,) = found["evidence"]["style"], aligned["evidence"]["style"]
-    assert far["strategy"] == "anti_aligned" and far["user_id"] != near["user_id"]
-    assert found["evidence"]["preference"] == aligned["evidence"]["preference"]
-    refused = call("retrieve", "--store", store, *wish, "--preference", "psychic")
-    assert_one_line(refused, "strategy 'psychic' for preference is not known", "random_topic")

@@ -62,13 +62,6 @@ def test_results_name_nobody_and_quote_nothing(planted: Path, tmp_path: Path) ->
     assert "person" not in results and "handle" not in results and "kettle" not in results
 
 
-def test_people_get_a_table_and_verdicts(planted: Path, tmp_path: Path) -> None:
-    done = call(tmp_path, planted, "--arms", "no_context,both")
-    assert done.exit_code == 0, done.output
-    assert "planted, long, history all, 8 targets" in done.stdout
-    assert "both: inconclusive" in done.stdout and "report.html" in done.stdout
-
-
 def test_a_judge_reads_the_drafts_and_is_measured(planted: Path, tmp_path: Path) -> None:
     options = ("--arms", "no_context,both", "--judge", "python:planted:fair_judge", "--json")
     results = json.loads(call(tmp_path, planted, *options).stdout)
@@ -97,16 +90,3 @@ def test_what_cannot_be_measured_is_said_in_a_line(planted: Path, tmp_path: Path
     assert "all items failed; the first:" in refused(failing)
     assert call(tmp_path, planted, "--task", "poem").exit_code == 2
     assert call(tmp_path, planted, "--history", "some").exit_code == 2
-
-
-def test_a_full_disc_is_said_in_a_line(
-    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
-    (tmp_path / "R").mkdir()
-    (tmp_path / "R" / "items.jsonl").symlink_to("/dev/full")
-    monkeypatch.setattr("patlm.evaluation.items._ends_line", lambda file: True)
-    monkeypatch.setattr("patlm.evaluation.items.ItemFile._read", lambda self: None)
-    said = refused(call(tmp_path, planted, "--arms", "both"))
-    assert "No space left on device" in said and "run again" in said

@@ -16,12 +16,3 @@ def test_lines_tell_of_the_start_and_of_every_tenth_of_all(capsys: pytest.Captur
         "4 targets left",
         "0 targets left",
     ]
-
-
-def test_few_items_are_told_one_by_one(capsys: pytest.CaptureFixture[str]):
-    with progress() as watch:
-        watch.begin(2, 0, "steps")
-        watch.advance(None)
-        watch.advance(None)
-    told = capsys.readouterr().err.splitlines()
-    assert [line.split("  ", 1)[1] for line in told[1:]] == ["1 steps left", "0 steps left"]

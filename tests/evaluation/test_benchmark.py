@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import Asked, ScriptedChat, fails
-from patlm.evaluation.arms.registry import ARMS, UnknownArm, arms_named
+from patlm.evaluation.arms.registry import UnknownArm, arms_named
 from patlm.evaluation.benchmark import ITEMS, Measured, Plan, measure_personalization, read_targets
 from patlm.evaluation.cache import Answers, RememberedChat
 from patlm.evaluation.errors import EvaluationError
@@ -124,14 +124,6 @@ def test_one_more_arm_costs_that_arm_alone(planted: Path, cache: Path, tmp_path:
     assert len(model.asked) == before + 6  # the summaries are those of `both`
 
 
-def test_arms_that_are_alike_share_their_calls_under_way(
-    planted: Path, cache: Path, tmp_path: Path
-) -> None:
-    model = reading_model(slow_s=0.02)
-    measure(plan_of(planted, ["both", "style_only"], limit=4), model, tmp_path, cache)
-    assert len(model.asked_of("style")) == 4
-
-
 def test_no_prompt_holds_the_real_text_and_an_arm_that_plants_it_is_caught(
     planted: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -202,16 +194,6 @@ def test_inductive_evidence_is_of_nobody_who_is_measured(
     assert not scored & {asked.data.by_id[text_id].user_id for text_id in shown}
 
 
-def test_a_lone_target_has_nobody_to_swap_summaries_with(
-    planted: Path, cache: Path, tmp_path: Path
-) -> None:
-    measured = measure(
-        plan_of(planted, ["shuffled", "constant"], limit=1), reading_model(), tmp_path, cache
-    )
-    (items,) = measured.items.values()
-    assert [item.key.arm for item in items] == ["constant"]
-
-
 def test_what_is_not_there_is_said(planted: Path, cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownArm, match="no arm 'bot': take some of all, main"):
         arms_named(["bot"])
@@ -221,13 +203,3 @@ def test_what_is_not_there_is_said(planted: Path, cache: Path, tmp_path: Path) -
         measure(
             plan_of(planted, ["both"], data=[planted, planted]), reading_model(), tmp_path, cache
         )
-
-
-def test_every_arm_of_the_design_is_there() -> None:
-    names = {
-        kind: [name for name, arm in ARMS.items() if arm.kind == kind]
-        for kind in ("main", "control", "floor")
-    }
-    assert len(names["main"]) == 12
-    assert len(names["control"]) == 11
-    assert len(names["floor"]) == 6

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from patlm.evaluation.cache import RememberedEncoder
 from patlm.stores.types import Vectors
 
@@ -38,8 +37,3 @@ def test_no_text_is_embedded_twice() -> None:
     found.encode(["bb", "ccc"])
     assert encoder.asked == ["a", "bb", "ccc"]
     assert found.encode([]).shape == (0, 2)
-
-
-@pytest.mark.parametrize("name", ["version", "dimension"])
-def test_it_is_the_encoder_that_it_asks(name: str) -> None:
-    assert getattr(RememberedEncoder(Sociable()), name) == getattr(Sociable, name)

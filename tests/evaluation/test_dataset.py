@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from patlm.cli.main import app
-from patlm.evaluation.dataset import data_name, open_benchmark, read_benchmark
+from patlm.evaluation.dataset import open_benchmark, read_benchmark
 from patlm.graph import open as opening
 from patlm.stores.datasets.validation import FormatError
 from planted import write_planted
@@ -18,11 +18,6 @@ from typer.testing import CliRunner
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
-
-
-def test_a_file_goes_by_its_name_less_its_part() -> None:
-    names = ("gap_dev.json", "instruments_test.jsonl", "LaMP_3_questions.json", "mine.csv.gz")
-    assert [data_name(Path(name)) for name in names] == ["gap", "instruments", "LaMP_3", "mine"]
 
 
 def test_the_latest_text_is_the_target_where_none_is_marked(tmp_path: Path) -> None:

@@ -90,13 +90,6 @@ def test_the_same_command_before_and_after_a_promotion_and_after_the_rollback() 
         assert written() == now
 
 
-@pytest.mark.usefixtures("surroundings")
-def test_one_for_another_model_is_promoted_but_not_served() -> None:
-    first = written()
-    command("adapters", "promote", "style@3")
-    assert written() == first
-
-
 Ask = Callable[[], Any]
 
 

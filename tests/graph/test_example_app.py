@@ -16,7 +16,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from patlm.graph import Personalizer
-from patlm.nodes.errors import LoopError
 from processes import ROOT
 
 REQUEST = {"topic_id": "wool-blanket", "title": "A blanket for the long winter"}
@@ -56,16 +55,6 @@ async def test_app_graph_streams_draft_tokens(
     tokens = await draft_tokens(app.astream(given, stream_mode="messages", subgraphs=True))
     assert len(tokens) > 1
     assert "".join(tokens).split() == f"{DRAFT} {DRAFT_LATER}".split()
-
-
-async def test_app_graph_answers_and_keeps_its_own_state(
-    personalizer: Personalizer, example: ModuleType
-) -> None:
-    app = example.build_app(personalizer)
-    given = {"signed_in": "tilly-types", "wish": "Recommend the blanket to a friend."}
-    state = await app.ainvoke(given)
-    assert state["reply"] == f"Here is a draft: {state['text']} (max_iterations)"
-    assert {name: state[name] for name in given} == given
 
 
 async def test_app_graph_with_a_checkpointer_serves_turn_after_turn(
@@ -118,17 +107,6 @@ async def test_sub_graph_stays_in_the_tenant_of_its_personalizer(tmp_path: Path)
         request = {"user_id": "ana", "task": "long", "topic_id": "b", "title": "Warm"}
         state = await personalizer.graph.ainvoke(request)
         assert [piece["user_id"] for piece in state["evidence"]["preference"]] == ["bo"]
-
-
-async def test_write_inside_a_running_loop_names_awrite(personalizer: Personalizer) -> None:
-    with pytest.raises(LoopError, match="await personalizer.awrite"):
-        personalizer.write("tilly-types", **REQUEST)
-
-
-def test_write_outside_of_a_loop(personalizer: Personalizer) -> None:
-    result = personalizer.write("tilly-types", **REQUEST)
-    assert result.text in (DRAFT, DRAFT_LATER)
-    assert personalizer.write("tilly-types", **REQUEST).text == result.text
 
 
 def test_write_works_after_an_asynchronous_use(personalizer: Personalizer) -> None:

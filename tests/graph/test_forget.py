@@ -94,13 +94,6 @@ def test_episodes_of_several_folders_are_emptied(store: Path, tmp_path: Path) ->
     assert (again["episodes"], again["traces"], again["texts"]) == (0, 0, 0)
 
 
-def test_a_folder_that_is_traces_too_counts_once(store: Path, tmp_path: Path) -> None:
-    folder = collected(tmp_path / "runs", ("ann", "bob"))
-    spelt = tmp_path / "runs" / ".." / "runs"
-    found = output(store, "--user", "ann", "--trace", folder, "--episodes", spelt)
-    assert (found["removed"]["traces"], found["removed"]["episodes"]) == (1, 0)
-
-
 def test_a_mistyped_folder_is_told_before_anything_is_removed(store: Path, tmp_path: Path) -> None:
     folder = collected(tmp_path / "runs", ("ann", "bob"))
     result = call(store, "--user", "ann", "--episodes", folder, "--episodes", tmp_path / "rnus")
@@ -136,12 +129,6 @@ def test_people_are_told_what_to_do(store: Path, family: AdapterRegistry) -> Non
     assert "style@3 " in said and "`patlm adapters rollback style`" in said
     family.promote("style@1")
     assert "is in use" not in call(store, *words).stdout
-
-
-def test_where_nothing_was_trained_nothing_is_said(store: Path, tmp_path: Path) -> None:
-    result = call(store, "--user", "ann", "--adapters", tmp_path / "none")
-    assert len(result.stdout.splitlines()) == 2
-    assert not (tmp_path / "none").exists()
 
 
 async def test_a_personalizer_does_the_same(

@@ -14,7 +14,7 @@ from fakes import TableEncoder
 from graph_communities import communities
 from patlm.cli.main import app
 from patlm.graph import open as opening
-from patlm.graph.graph_artefact import GRAPH, about_graph, weights_file, with_graph
+from patlm.graph.graph_artefact import GRAPH, weights_file, with_graph
 from patlm.models.encoders.graphsage import GraphSage
 from patlm.models.errors import ModelUnusable
 from patlm.stores import Artefact, Place, StoreError, TextStore, extend_splits, find_splits_file
@@ -135,10 +135,3 @@ async def test_a_damaged_artefact_raises(tmp_path: Path) -> None:
         with pytest.raises(error, match="patlm index --train"):
             async with opening.open_store(uri):
                 pass
-
-
-def test_a_namespace_keeps_its_graph_when_another_is_trained() -> None:
-    first = with_graph(None, "a", {"serves": "trained", "why": "x"}, b"1")
-    both = with_graph(first, "b", {"serves": "two_hop", "why": "y"}, b"2")
-    assert about_graph(both, "a")["why"] == "x" and about_graph(both, "b")["why"] == "y"
-    assert set(both.files.values()) == {b"1", b"2"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fakes import Asked, ScriptedChat
-from patlm.graph import DraftToken, NodeUpdate, Personalizer, Request, Result
+from patlm.graph import DraftToken, NodeUpdate, Personalizer, Result
 from patlm.graph import open as opening
 from patlm.nodes.errors import LoopError, RequestError
 from patlm.stores.episodes.shards import read_episodes
@@ -58,14 +58,6 @@ async def test_what_is_remembered_is_known_at_once(app: Personalizer) -> None:
     assert (again.added, again.duplicates) == (0, 1)
 
 
-async def test_the_latest_own_text_comes_first(app: Personalizer) -> None:
-    await app.add("ana", "Old.", topic_id="hut", timestamp=1_000)
-    await app.add("ana", "Older.", topic_id="hut", timestamp=10)
-    await app.add("ana", "New.", topic_id="hut")
-    result = await app.awrite("ana", title="Two nights")
-    assert [piece.body for piece in result.own] == ["New.", "Old.", "Older."]
-
-
 async def test_an_unshared_text_serves_its_author_alone(app: Personalizer) -> None:
     await app.add("ana", "A secret of mine.", topic_id="sea")
     await app.add("ana", "A secret hut.", topic_id="hut")
@@ -74,12 +66,6 @@ async def test_an_unshared_text_serves_its_author_alone(app: Personalizer) -> No
     await app.add("ana", "Told to all.", topic_id="sea", shared=True)
     other = await app.awrite("dee", topic_id="sea", title="Two nights", k=32)
     assert "Told to all." in [piece.body for piece in other.evidence["preference"]]
-
-
-@pytest.mark.parametrize(("user", "body"), [("", "text"), (" ", "text"), ("ana", ""), ("ana", " ")])
-async def test_nothing_is_not_remembered(app: Personalizer, user: str, body: str) -> None:
-    with pytest.raises(RequestError, match="must not be empty"):
-        await app.add(user, body)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +98,6 @@ async def test_the_task_is_told_by_what_is_given(
         ({"title": "t", "task": "poem"}, "got 'poem'"),
         ({"title": "t", "k": 0}, "k: .*got 0; a run may set namespace, k,"),
         ({"title": "t", "temperature": 1}, "temperature: .*a run may set"),
-        ({"title": "t", "deadline_s": "soon"}, "deadline_s: .*got 'soon'"),
-        ({"title": "t", "language": "not a language"}, "language: "),
     ],
 )
 async def test_a_wrong_request_is_told_before_anything_runs(
@@ -178,14 +162,6 @@ async def test_a_batch_gives_what_single_calls_give(tmp_path: Path) -> None:
     plain = [result.model_dump(exclude={"timings", "run_id"}) for result in alone]
     assert [result.model_dump(exclude={"timings", "run_id"}) for result in batch] == plain
     assert len({result.text for result in batch}) > 3
-
-
-async def test_a_batch_takes_requests_and_says_which_is_wrong(app: Personalizer) -> None:
-    ready = Request(user_id="ana", task="long", title="Two nights")
-    assert len(await app.abatch([ready, {"user_id": "bo", "title": "By the sea"}])) == 2
-    assert await app.abatch([]) == []
-    with pytest.raises(RequestError, match="user_id is missing"):
-        await app.abatch([ready, {"title": "By the sea"}])
 
 
 async def test_tenants_share_nothing(tmp_path: Path) -> None:
@@ -253,45 +229,3 @@ async def test_feedback_is_kept_beside_the_run(tmp_path: Path) -> None:
     async with personalizer_of(tmp_path) as untraced:
         with pytest.raises(RequestError, match="none are kept"):
             await untraced.feedback(result.run_id, accepted=True)
-
-
-async def test_forgetting_takes_texts_and_traces(tmp_path: Path) -> None:
-    trace = tmp_path / "traces"
-    async with personalizer_of(tmp_path, trace=trace) as personalizer:
-        await personalizer.add("ana", "Mine, and nobody else's words here.", topic_id="sea")
-        await personalizer.awrite("ana", title="Two nights")
-        await personalizer.awrite("bo", title="By the sea")
-        planned = await personalizer.forget("ana", dry_run=True)
-        assert planned.dry_run
-        assert (planned.removed["texts"], planned.removed["traces"]) == (1, 1)
-        assert (await personalizer.awrite("ana", title="Two nights")).cold_start == "few"
-        receipt = await personalizer.forget("ana")
-        assert (receipt.removed["texts"], receipt.removed["traces"]) == (1, 2)
-        assert receipt.bytes_found_after == 0
-        left = [record.request.get("user_id") for record in read_episodes(trace)]
-        assert left == [None, "bo", None], "emptied in place"
-        assert (await personalizer.awrite("ana", title="Two nights")).cold_start == "zero"
-
-
-async def test_a_store_that_cannot_be_opened_is_a_clear_error() -> None:
-    personalizer = Personalizer("no-such-scheme://here", model=ScriptedChat())
-    with pytest.raises(StoreError, match="no-such-scheme://here"):
-        await personalizer.awrite("ana", title="Two nights")
-    await asyncio.to_thread(personalizer.close)
-
-
-async def test_parts_are_opened_once_for_all_calls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = []
-    encoders = opening.open_encoders
-
-    async def counted(*names: Any) -> Any:
-        opened.append(names)
-        return await encoders(*names)
-
-    monkeypatch.setattr(opening, "open_encoders", counted)
-    personalizer = personalizer_of(tmp_path)
-    await asyncio.gather(*(personalizer.awrite(f"u{n}", title="Two nights") for n in range(10)))
-    await asyncio.to_thread(personalizer.close)
-    assert opened == [(str(tmp_path / "store"), "bundled", "store", (), "auto")]

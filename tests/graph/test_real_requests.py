@@ -91,11 +91,6 @@ async def ask(personalizer: Personalizer, name: str, person: Person) -> Result:
     )
 
 
-def test_there_is_somebody_of_each_kind(cases: list[Case]) -> None:
-    assert len(cases) >= 11
-    assert {kind_of(case.person) for case in cases} == set(KINDS)
-
-
 def test_each_kind_of_person_gets_a_text(cases: list[Case]) -> None:
     for case in cases:
         assert case.result.text
@@ -117,13 +112,6 @@ def test_nobody_is_shown_the_target(cases: list[Case]) -> None:
     for case in cases:
         body = plain(json.dumps(target(case.person)["text"], ensure_ascii=False)[1:-1])
         assert body not in case.shown
-
-
-def test_evidence_stays_in_its_tenant(cases: list[Case], data: Path) -> None:
-    for case in cases:
-        people = {p["id"] for p in json.loads((data / f"{case.file}_dev.json").read_text())}
-        pieces = [piece for side in case.result.evidence.values() for piece in side]
-        assert {piece.user_id for piece in pieces} <= people
 
 
 def target(person: Person) -> Person:

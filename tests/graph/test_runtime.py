@@ -50,23 +50,6 @@ async def test_many_callers_open_once_and_share() -> None:
     assert opening_.closed == 1
 
 
-def test_event_loops_of_many_threads_share_too() -> None:
-    opening_ = Opening()
-    runtime = Runtime(opening_)
-    found: list[Parts] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(asyncio.run(runtime.parts())))
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    runtime.close()
-    assert len(found) == 8 and len({id(parts) for parts in found}) == 1
-    assert opening_.opened == 1
-
-
 async def test_a_caller_that_gives_up_does_not_stop_the_opening() -> None:
     opening_ = Opening(seconds=0.3)
     runtime = Runtime(opening_)
@@ -89,23 +72,6 @@ async def test_a_failed_opening_is_told_to_all_and_tried_again() -> None:
     await asyncio.to_thread(runtime.close)
 
 
-async def test_what_was_closed_opens_anew_and_closing_twice_does_no_harm() -> None:
-    opening_ = Opening(seconds=0)
-    runtime = Runtime(opening_)
-    runtime.close()
-    await runtime.parts()
-    for _ in range(2):
-        await asyncio.to_thread(runtime.close)
-    await runtime.parts()
-    await asyncio.to_thread(runtime.close)
-    assert (opening_.opened, opening_.closed) == (2, 2)
-
-
-def test_there_is_one_runtime_for_equal_settings() -> None:
-    assert get_runtime(Settings(store="a")) is get_runtime(Settings(store="a"))
-    assert get_runtime(Settings(store="a")) is not get_runtime(Settings(store="b"))
-
-
 async def test_the_factory_opens_nothing_before_a_node_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -121,11 +87,3 @@ async def test_the_factory_opens_nothing_before_a_node_runs(
     assert (result["stop_reason"], opening_.opened) == ("settled", 1)
     await asyncio.to_thread(get_runtime(Settings()).close)
     dev._compiled.cache_clear()
-
-
-def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATLM_STORE", "s3://texts")
-    monkeypatch.setenv("PATLM_TRACE", "traces")
-    settings = Settings()
-    assert (settings.store, str(settings.trace)) == ("s3://texts", "traces")
-    assert settings.model == "bundled"

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from dev_server import DevServer, dev_server
-from fake_models import BROKEN, DRAFT, DRAFT_LATER, RATING, STYLE_LATER, TITLE
+from fake_models import BROKEN, DRAFT, DRAFT_LATER, TITLE
 from patlm.graph import Request, Result, RunContext
 
 NODES = {
@@ -105,13 +105,6 @@ def test_schemas_describe_every_field(
         assert ("default" in field) == (name not in required), name
 
 
-def test_evidence_describes_every_field(client: httpx.Client, assistant: str) -> None:
-    output = client.get(f"/assistants/{assistant}/schemas").json()["output_schema"]
-    fields = output["$defs"]["Evidence"]["properties"]
-    assert {"text_id", "user_id", "topic_id", "title", "body", "score", "reason"} <= set(fields)
-    assert all(field.get("description") for field in fields.values())
-
-
 def test_picture_shows_the_six_nodes(client: httpx.Client, assistant: str) -> None:
     picture = client.get(f"/assistants/{assistant}/graph").json()
     # Names of LangGraph's own (start, end, the default error handler) begin with underscores.
@@ -136,23 +129,6 @@ def test_run_answers_with_text(client: httpx.Client) -> None:
     assert len(result.evidence["style"]) == len(result.evidence["preference"]) == 4
     assert all(piece.topic_id != "wool-blanket" for piece in result.evidence["style"])
     assert all(piece.topic_id == "wool-blanket" for piece in result.evidence["preference"])
-
-
-@pytest.mark.usefixtures("clean_log")
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        (SHORT, TITLE),
-        ({**SHORT, "task": "rating", "title": "Itchy"}, RATING),
-        ({"user_id": "nobody-yet", "task": "free", "instruction": "Decline, kindly."}, DRAFT),
-    ],
-    ids=["short", "rating", "free"],
-)
-def test_every_task_answers(client: httpx.Client, given: dict[str, Any], text: str) -> None:
-    result = ask(client, given, context={"max_iterations": 1})
-    assert result["text"] == text
-    assert result["iterations"] == 1
-    assert result["cold_start"] == "zero"
 
 
 @pytest.mark.usefixtures("clean_log")
@@ -183,12 +159,10 @@ def test_streamed_run_brings_updates_and_draft_tokens(client: httpx.Client) -> N
     ("given", "says"),
     [
         ({"task": "long", "title": "Warm"}, "user_id is missing: say whom to write for"),
-        ({"user_id": " ", "task": "long", "title": "Warm"}, "user_id is missing"),
         ({"user_id": "ana", "title": "Warm"}, "task is missing: one of long, short, rating, free"),
         ({"user_id": "ana", "task": "poem", "title": "Warm"}, "'poem'"),
-        ({"user_id": "ana", "task": "long"}, "'title', which is missing"),
     ],
-    ids=["no user", "blank user", "no task", "unknown task", "no title"],
+    ids=["no user", "no task", "unknown task"],
 )
 def test_bad_request_is_told_clearly(
     fake_server: DevServer, client: httpx.Client, given: dict[str, Any], says: str
@@ -196,11 +170,6 @@ def test_bad_request_is_told_clearly(
     error = error_of(ask(client, given))
     assert says in error["message"], error
     assert "BlockingError" not in fake_server.said()
-
-
-def test_unknown_setting_is_told_clearly(client: httpx.Client) -> None:
-    error = error_of(ask(client, LONG, context={"strategies": {"style": "psychic"}}))
-    assert "'psychic' for style is not known" in error["message"]
 
 
 def test_model_that_refuses_is_named(client: httpx.Client) -> None:
@@ -257,27 +226,6 @@ def test_developer_can_step_through_every_node(client: httpx.Client) -> None:
     ]
     assert answer["text"] == DRAFT
     assert answer["stop_reason"] == "max_iterations"
-
-
-@pytest.mark.usefixtures("clean_log")
-def test_interrupted_run_gives_way_to_a_new_request(client: httpx.Client) -> None:
-    thread = new_thread(client)
-    ask(client, LONG, thread=thread, interrupt_before=["integrate"])
-    assert client.get(f"/threads/{thread}/state").json()["next"] == ["integrate"]
-    fresh = ask(client, SHORT, thread=thread, context={"max_iterations": 1})
-    assert fresh["text"] == TITLE
-    assert fresh["cold_start"] == "zero" and not fresh["own"]
-
-
-@pytest.mark.usefixtures("clean_log")
-def test_interrupt_before_a_node_resumes_to_the_end(client: httpx.Client) -> None:
-    thread = new_thread(client)
-    halted = ask(client, LONG, thread=thread, interrupt_before=["integrate"])
-    assert not halted.get("text")
-    result = ask(client, None, thread=thread)
-    assert result["iterations"] == 2
-    assert result["text"] in (DRAFT, DRAFT_LATER)
-    assert STYLE_LATER in client.get(f"/threads/{thread}/state").text
 
 
 @pytest.mark.bundled

@@ -35,15 +35,3 @@ async def test_who_was_forgotten_is_found_no_more(tmp_path: Path) -> None:
         await one.add([text("ann", "tea", "I am back.")])
         assert "ann" in await names(by_preference, other, "back", "tea")
         assert "ann" in await names(by_style, other, "Cold milk.", None)
-
-
-async def test_what_others_have_is_read_again_only_where_it_changed(tmp_path: Path) -> None:
-    async with opened(tmp_path) as one, opened(tmp_path) as other:
-        await one.add(TEXTS)
-        first = await (await other._cache.latest()).users("default")
-        await one.compact(threshold=0)
-        assert (
-            await (await other._cache.latest()).users("default") is first
-        )  # a new version, nothing changed
-        await one.add([text("flo", "soup", "Hot soup.")])
-        assert "flo" in (await (await other._cache.latest()).users("default")).row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -75,14 +74,6 @@ def test_two_processes_at_once_convert_once(
     assert [path.name for path in cache.iterdir() if ".partial-" in path.name] == []
 
 
-def test_a_converted_model_is_not_converted_again(by_two_processes: object) -> None:
-    told: list[str] = []
-    folder = bundled.chat_model_path(lambda share, doing: told.append(doing))
-    assert told == []
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert set(manifest["files"]) == {path.name for path in folder.iterdir()} - {"manifest.json"}
-
-
 def test_damage_is_noticed_and_mended(
     by_two_processes: object, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,18 +113,6 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelUnusable, match="PATLM_CACHE"):
         converted(source, tmp_path / "file")
-
-
-def test_greedy_answers_are_the_same_batched_or_alone(model: LocalChatModel) -> None:
-    prompts = [
-        "Write one sentence about a kettle.",
-        "Name three colours.",
-        "Write the title of a review of a hotel by the sea, where the breakfast was late.",
-    ]
-    alone = [model.invoke(prompt, max_tokens=12).content for prompt in prompts]
-    together = asyncio.run(model.abatch(prompts, max_tokens=12))
-    assert [answer.content for answer in together] == alone
-    assert all(str(text).strip() for text in alone)
 
 
 def test_the_chat_model_follows_its_template(model: LocalChatModel) -> None:

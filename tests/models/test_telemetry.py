@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 
 import pytest
-from langgraph.graph import START, StateGraph
 from patlm.models.telemetry import BatchReport, Figures, ServingStats, Spread
 from serving_reports import batch_report, call_report, watched_chat
 
@@ -96,12 +94,6 @@ def test_each_role_has_its_own() -> None:
     assert (unsaid.tokens_per_s, unsaid.prompt_tokens_per_s) == (0.0, 25.0)
 
 
-def test_a_batch_of_several_calls_of_a_role_counts_once() -> None:
-    report = batch_report(call_report("style"), call_report("style"), call_report("integrate"))
-    style = told(report).snapshot().roles["style"]
-    assert (style.calls, style.batches, style.batch_size_mean) == (2, 1, 2.0)
-
-
 def test_calls_are_counted_by_adapter() -> None:
     names = ("style@3", None, "style@3", "style@4")
     report = batch_report(*(call_report(adapter=name) for name in names))
@@ -120,33 +112,6 @@ def test_speeds_forget_and_counts_do_not() -> None:
     assert total.ttft_ms == Spread(200.0, 200.0) and total.total_ms == Spread(400.0, 400.0)
     # Nothing of style is in the window any more.
     assert stats.roles["style"] == Figures(calls=2, batches=1, prompt_tokens=200, new_tokens=20)
-
-
-def test_a_model_that_was_asked_nothing() -> None:
-    snapshot = ServingStats().snapshot()
-    assert snapshot.total == Figures()
-    assert (snapshot.waiting, snapshot.roles, snapshot.adapters) == (0, {}, {})
-
-
-def test_a_snapshot_is_of_one_moment() -> None:
-    stats, stop = ServingStats(batches=5, calls=10), threading.Event()
-    report = batch_report(call_report("style"), call_report("integrate"))
-
-    def serve() -> None:
-        while not stop.is_set():
-            stats(report)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        for _ in range(200):
-            snapshot = stats.snapshot()
-            calls = [figures.calls for figures in snapshot.roles.values()]
-            assert sum(calls) == snapshot.total.calls == snapshot.adapters.get("base", 0)
-    finally:
-        stop.set()
-        thread.join()
-    assert snapshot.total.calls > 0
 
 
 async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> None:
@@ -181,32 +146,3 @@ async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> No
     assert 0 < total.ttft_ms.p50 < total.total_ms.p50 < total.total_ms.p95 < wall_s * 1e3
     assert total.capture_share is not None and 0 < total.capture_share < 1
     assert snapshot.roles["-"].capture_share == 0.0
-
-
-async def test_the_role_is_known_where_a_graph_streams() -> None:
-    stats = ServingStats()
-    model = watched_chat(stats, rows=1)
-
-    async def node(state: dict[str, str]) -> dict[str, str]:
-        return {"text": str((await model.ainvoke("Hello", role="style", max_tokens=2)).text)}
-
-    graph = StateGraph(dict)
-    graph.add_node("ask", node)
-    graph.add_edge(START, "ask")
-    async for _ in graph.compile().astream({"text": ""}, stream_mode="messages"):
-        pass
-    await asyncio.to_thread(model.close)
-    assert list(stats.snapshot().roles) == ["style"]
-
-
-async def test_a_call_that_went_away_while_it_waited_has_failed() -> None:
-    stats = ServingStats()
-    model = watched_chat(stats)
-    gone = asyncio.create_task(model.ainvoke("Never mind", max_tokens=50))
-    stays = asyncio.create_task(model.ainvoke("Go on", max_tokens=3))
-    await asyncio.sleep(0.2)  # both wait for more
-    gone.cancel()
-    await stays
-    await asyncio.to_thread(model.close)
-    total = stats.snapshot().total
-    assert (total.calls, total.failed, total.batches) == (2, 1, 1)

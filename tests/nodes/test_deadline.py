@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedChat
-from loop_parts import LONG, GivenRetrieval, MemoryTrace, parts_of, run
-from patlm.graph.builder import build_graph
-from patlm.nodes.dependencies import Parts
+from loop_parts import GivenRetrieval, MemoryTrace, parts_of, run
 from patlm.nodes.errors import DeadlineError
-from patlm.nodes.state import RunContext
 
 NODE_S = 0.2
 """Seconds a model's answer takes here; an iteration has two of them one after the other."""
@@ -57,22 +54,6 @@ async def test_a_node_that_passes_the_deadline_is_cut_off() -> None:
     assert [record.stop_reason for record in trace.records] == ["deadline"]
 
 
-async def test_one_search_that_passes_the_deadline_ends_both_sides() -> None:
-    model, store, trace = ScriptedChat(says=CHANGING), GivenRetrieval(), MemoryTrace()
-
-    class SlowSecond(GivenRetrieval):
-        async def search_by_preference(self, *arguments: Any, **named: Any) -> Any:
-            if len(self.asked_of("preference")):
-                await asyncio.sleep(60)
-            return await super().search_by_preference(*arguments, **named)
-
-    store = SlowSecond()
-    result = await run(parts_of(model, store, trace=trace), deadline_s=0.5, max_iterations=9)
-    assert (result["stop_reason"], result["text"]) == ("deadline", "m m")
-    assert len(model.asked_of("style")) == 1, "the other side does not go on after the end"
-    assert len(trace.records) == 1
-
-
 async def test_without_a_draft_it_is_a_clear_error() -> None:
     model, trace, began = slow_model(60), MemoryTrace(), time.monotonic()
     with pytest.raises(DeadlineError, match=r"the deadline of 0.2 s passed in \w+-reason before"):
@@ -97,17 +78,6 @@ async def test_a_retry_does_not_begin_the_time_anew() -> None:
     with pytest.raises(DeadlineError):
         await run(parts_of(ScriptedChat(), Flaky()), deadline_s=0.7)
     assert time.monotonic() - began < 0.7 + SLACK_S
-
-
-async def test_the_end_does_not_wait_for_parts_that_are_still_being_opened() -> None:
-    async def provide() -> Parts:
-        await asyncio.sleep(60)
-        raise AssertionError("not reached")
-
-    graph, began = build_graph(provide).compile(), time.monotonic()
-    with pytest.raises(DeadlineError):
-        await graph.ainvoke(LONG, context=RunContext(deadline_s=0.2))  # type: ignore[arg-type]
-    assert time.monotonic() - began < 0.2 + 1.0 + SLACK_S
 
 
 async def test_a_model_that_only_blocks_does_not_hold_the_run() -> None:

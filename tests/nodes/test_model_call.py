@@ -66,12 +66,6 @@ async def test_options_of_a_call_stand_in_place_of_the_role_s(model: ScriptedCha
     assert sample.sampling == SamplingSettings(temperature=0.7, seed=3, max_tokens=12)
 
 
-async def test_a_model_that_is_not_loaded_here_is_inexact(model: ScriptedChat) -> None:
-    sample = await sample_of(parts_with(ChatRole(model, "far"), capture=True))
-    assert "capture" not in model.asked[0].options, "it does not know the option"
-    assert (sample.exact, sample.base, sample.sampling) == (False, None, None)
-
-
 async def test_a_remembered_answer_keeps_its_tokens(tiny: LocalChatModel) -> None:
     answers = Answers()
     samples = []
@@ -116,13 +110,3 @@ async def test_a_call_that_failed_for_good_is_kept_as_failed() -> None:
     assert (failed.error, failed.model) == ("ValueError: out of words", "integrate-model")
     assert "They like the view." in failed.messages[-1].content
     assert len(record.samples) == 3
-
-
-async def test_a_call_that_failed_after_a_draft_is_kept_beside_the_others() -> None:
-    trace = MemoryTrace()
-    broken = fails(ValueError("out of words"), role="integrate", calls=[2])
-    says = {"style": ["Short.", "Long."], "preference": "They like it.", "integrate": "A view."}
-    result = await run(parts_of(ScriptedChat(says=says, fault=broken), trace=trace))
-    assert (result["text"], result["stop_reason"]) == ("A view.", "error")
-    assert [s.id for s in trace.records[0].samples if s.error is not None] == ["integrate@2"]
-    assert len(trace.records[0].samples) == 6

@@ -31,9 +31,7 @@ async def test_the_query_is_the_requests_words(model: ScriptedChat) -> None:
     assert asked["history"].namespace == "tenant"
 
 
-async def test_the_draft_joins_the_query_from_the_second_iteration_on(
-    model: ScriptedChat,
-) -> None:
+async def test_the_draft_joins_the_query_from_the_second_iteration_on(model: ScriptedChat) -> None:
     parts, draft = parts_of(model, store := GivenRetrieval()), {"draft": "Waves all night."}
     await retrieve(turn_of(parts, iteration=1, state=draft))  # left by an earlier run of a thread
     await retrieve(turn_of(parts, iteration=2, state=draft))
@@ -50,11 +48,3 @@ async def test_what_was_found_is_told_for_this_side_alone(model: ScriptedChat) -
     assert [piece["rating"] for piece in update["evidence"]["preference"]] == [None, None]
     assert update["confidence"]["preference"] == round(2 / 6, 4)
     assert entry["confidence"] == update["confidence"]["preference"]
-
-
-async def test_a_draft_is_no_text_of_the_request(model: ScriptedChat) -> None:
-    parts, draft = parts_of(model, store := GivenRetrieval()), {"draft": "Waves all night."}
-    request = {"user_id": "ana", "task": "short", "text": "We stayed."}
-    await retrieve(turn_of(parts, request, iteration=2, state=draft))
-    (asked,) = store.asked_of("preference")
-    assert (asked["words"], asked["text"]) == ("We stayed.\nWaves all night.", "We stayed.")

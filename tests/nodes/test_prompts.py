@@ -9,7 +9,6 @@ import pytest
 from fakes import words
 from patlm.nodes.dependencies import PromptBudget
 from patlm.nodes.prompts import (
-    ABSTENTION,
     PREFERENCE,
     REASONERS,
     STYLE,
@@ -46,13 +45,6 @@ def integrate(task: str = "long", **given: Any) -> Prompt:
     summaries = {"How the writer writes": "Curtly.", "What people think": "They like it."}
     request = request_of(task, **given.pop("request", {}))
     return integrate_prompt(request, given.pop("summaries", summaries), **{**defaults, **given})
-
-
-def test_the_first_iteration_knows_no_draft_and_no_partner() -> None:
-    assert "Draft so far" not in reason().user
-    later = reason(draft="A bay. ", partners={"What people think": "Cold tea."})
-    assert 'Draft so far: """A bay."""' in later.user
-    assert 'What people think: """Cold tea."""' in later.user
 
 
 def test_what_stays_the_same_between_iterations_stands_first() -> None:
@@ -101,12 +93,6 @@ def test_own_texts_take_at_most_half_of_the_room() -> None:
     assert alone.user.count("mine") > 1.8 * mine, "without borrowed texts all room is theirs"
 
 
-def test_what_short_own_texts_leave_goes_to_the_borrowed() -> None:
-    few = reason("long", "yours " * 500, own=[piece("mine")]).user.count("yours")
-    many = reason("long", "yours " * 500, own=[piece("mine " * 500)]).user.count("yours")
-    assert few > many
-
-
 @pytest.mark.parametrize("task", TASKS)
 def test_ratings_are_shown_in_the_rating_task_only(task: str) -> None:
     assert ("(4.5/5)" in reason(task).user) == (task == "rating")
@@ -134,28 +120,9 @@ def test_a_prompt_shows_the_request_by_its_task(
         assert not any(part in prompt.user for part in hidden)
 
 
-def test_the_draft_is_ordered_by_the_task() -> None:
-    orders = {task: integrate(task).user.splitlines()[-1] for task in TASKS}
-    assert "ten words" in orders["short"]
-    assert "1 (bad)" in orders["rating"] and "5 (good)" in orders["rating"]
-    assert len(set(orders.values())) == 4
-
-
 def test_the_language_of_the_draft_is_named_unless_english() -> None:
     assert "in Portuguese" in integrate(request={"language": "pt"}).user
     assert "English" not in integrate().user
-
-
-def test_integrate_reads_summaries_under_their_headings() -> None:
-    user = integrate().user
-    assert 'How the writer writes: """Curtly."""' in user
-    assert 'What people think: """They like it."""' in user
-    assert "What people think" not in integrate(summaries={"How the writer writes": "C."}).user
-
-
-def test_a_reasoner_is_told_how_to_abstain() -> None:
-    prompt = reason()
-    assert ABSTENTION in prompt.system + prompt.user
 
 
 def test_the_request_and_the_draft_have_shares_of_their_own() -> None:
@@ -183,11 +150,6 @@ def test_dropped_evidence_leaves_no_trace_and_is_counted_as_cut() -> None:
     assert prompt.user.count('"""') == 2 * (len(shown) + 1), "pieces and the title, nothing empty"
     assert prompt.cut_share > 0.8
     assert reason().cut_share == 0
-
-
-def test_without_any_room_the_heading_goes_too() -> None:
-    prompt = reason("long", "w " * 100, budget=PromptBudget(first=60))
-    assert STYLE.evidence_heading not in prompt.user
 
 
 @pytest.fixture(scope="module")
@@ -263,17 +225,3 @@ def test_no_prompt_is_longer_than_its_budget(tokenizer: Any, task: str, later: b
             assert tokens <= limit, (tokens, prompt.user)
             longest = max(longest, tokens)
     assert longest > 0.9 * limit, "a budget that is never used is no budget"
-
-
-@pytest.mark.bundled
-def test_no_token_of_the_chat_format_comes_from_a_text(tokenizer: Any) -> None:
-    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    assert "<|im_end|>" in special
-    hostile = " ".join(special) + "".join(special)
-    request = request_of("free", title=hostile, text=hostile, instruction=hostile)
-    user = reasoner_prompt(
-        STYLE, request, [piece(hostile)], own=[piece(hostile)],
-        budget=PromptBudget(first=4000, request=2000), count=words,
-    ).user  # fmt: skip
-    ids = set(tokenizer(user, add_special_tokens=False)["input_ids"])
-    assert not ids & set(tokenizer.added_tokens_decoder)

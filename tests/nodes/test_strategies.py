@@ -52,18 +52,6 @@ async def test_own_history_borrows_nothing() -> None:
     assert not store.asked
 
 
-async def test_own_texts_are_not_read_twice() -> None:
-    store = GivenRetrieval()
-    store.own = OWN
-    parts = parts_of(ScriptedChat(), store)
-    borrowed = await run(parts, max_iterations=1)
-    alone = await run(parts, max_iterations=1, strategies={"style": "own_history"})
-    assert len(borrowed["own"]) == 2 and alone["own"] == []
-    assert [piece["body"] for piece in alone["evidence"]["style"]] == [own.body for own in OWN]
-    assert {piece["strategy"] for piece in alone["evidence"]["style"]} == {"own_history"}
-    assert {piece["strategy"] for piece in alone["evidence"]["preference"]} == {"aligned"}
-
-
 async def test_the_oracle_asks_with_what_was_really_written() -> None:
     encoders = {"style": style_encoder(), "preference": topic_encoder()}
     known = with_oracle(STRATEGIES, encoders, {"ana": "REALLY!!!"})

@@ -7,7 +7,7 @@ import pytest
 from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, found, parts_of, turn_of
 from patlm.nodes.style_retrieve import cold_start, retrieve, style_confidence
-from patlm.stores.types import Found, History, Text
+from patlm.stores.types import History, Text
 from store_fixtures import style_encoder
 
 OWN = [Text("ana", "Lovely!! Slept like a log.", rating=5), Text("ana", "OK, I guess; cold.")]
@@ -42,10 +42,6 @@ def test_confidence_by_hand(texts: int, words: str, cosine: float, confidence: f
     assert style_confidence(history_of(texts), words, neighbours) == confidence
 
 
-def test_nobody_found_is_no_confidence() -> None:
-    assert style_confidence(history_of(9), "words", Found()) == 0
-
-
 async def test_the_query_is_the_mean_of_the_own_texts(model: ScriptedChat) -> None:
     store = GivenRetrieval(own=OWN)
     turn = turn_of(parts_of(model, store), {**LONG, "topic_id": "sea"}, namespace="tenant", k=3)
@@ -76,13 +72,6 @@ async def test_what_was_found_is_told(model: ScriptedChat) -> None:
     assert update["cold_start"] == "few"
     assert update["confidence"] == {"style": pytest.approx((2 / 5.3) ** 0.5 * 0.8, abs=1e-4)}
     assert entry["evidence"] == update["evidence"]["style"]
-
-
-async def test_own_texts_are_the_latest_and_at_most_k(model: ScriptedChat) -> None:
-    own = [Text("ana", f"text {n}") for n in range(5)]  # a history is latest first
-    update, _ = await retrieve(turn_of(parts_of(model, GivenRetrieval(own=own)), k=2))
-    assert [piece["body"] for piece in update["own"]] == ["text 0", "text 1"]
-    assert update["cold_start"] == "known"
 
 
 @pytest.mark.parametrize(("task", "rating"), [("rating", 5.0), ("short", None)])

@@ -10,11 +10,8 @@ from typing import Literal
 
 from adapter_fixtures import manifest
 from patlm.stores.adapters import registry as module
-from patlm.stores.adapters.manifest import WEIGHTS
 from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.errors import AdapterExists
-
-Place = Literal["copy", "manifest", "rename"]
 
 
 def promote_in_turn(root: Path, role: str, times: int) -> None:
@@ -36,14 +33,9 @@ def add_as_next(root: Path, folder: Path, times: int) -> None:
                 continue
 
 
-def add_and_die(root: Path, folder: Path, place: Place) -> None:
+def add_and_die(root: Path, folder: Path) -> None:
     """Be killed in the middle of adding `style@1`."""
-    if place == "copy":
-        shutil.copyfile = _copy_half_the_weights
-    elif place == "manifest":
-        Path.write_text = _die  # type: ignore[method-assign]
-    else:
-        module.os.rename = _die
+    module.os.rename = _die
     AdapterRegistry(root).add(folder, manifest("style@1"))
 
 
@@ -54,13 +46,6 @@ def prune_and_die(root: Path, place: Literal["rename", "delete"]) -> None:
     else:
         shutil.rmtree = _die  # type: ignore[assignment]
     AdapterRegistry(root).prune(1)
-
-
-def _copy_half_the_weights(source: Path, target: Path) -> None:
-    content = source.read_bytes()
-    target.write_bytes(content[: len(content) // 2] if source.name == WEIGHTS else content)
-    if source.name == WEIGHTS:
-        _die()
 
 
 def _die(*_: object, **__: object) -> None:

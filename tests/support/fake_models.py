@@ -63,12 +63,3 @@ def scripted() -> ScriptedChat:
 def refusing() -> ScriptedChat:
     """Return a model that refuses every call."""
     return ScriptedChat(fault=fails(ValueError("out of\nwords")))
-
-
-def parrot() -> ScriptedChat:
-    """Return a model that says the longest text of its prompt again: what may leak, does."""
-
-    def again(asked: Asked) -> str:
-        return max(asked.user.split('"""')[1::2], key=len, default="")
-
-    return ScriptedChat(says=dict.fromkeys(("style", "preference", "integrate", "other"), again))

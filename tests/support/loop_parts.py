@@ -112,10 +112,7 @@ def loop_of(parts: Parts, *more: Any, checkpointer: Any = None, **options: Any) 
 
 
 async def run(
-    parts: Parts,
-    request: dict[str, Any] = LONG,
-    config: Any = None,
-    **context: Any,
+    parts: Parts, request: dict[str, Any] = LONG, config: Any = None, **context: Any
 ) -> dict[str, Any]:
     """Run the loop once."""
     result: dict[str, Any] = await loop_of(parts).ainvoke(

@@ -53,12 +53,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(
-    command: Sequence[str],
-    folder: Path,
-    answers: Callable[[], bool],
-    *,
-    seconds: float,
-    **env: str,
+    command: Sequence[str], folder: Path, answers: Callable[[], bool], *, seconds: float, **env: str
 ) -> Iterator[None]:
     """Run a server while the block runs, from when it answers.
 

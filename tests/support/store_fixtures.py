@@ -91,12 +91,7 @@ async def opened(path: Path) -> AsyncIterator[TextStore]:
 
 
 async def by_style(
-    store: TextStore,
-    user: str,
-    words: str,
-    topic: str | None,
-    k: int = 4,
-    **more: Any,
+    store: TextStore, user: str, words: str, topic: str | None, k: int = 4, **more: Any
 ) -> Found:
     history = await store.history("default", user, topic_id=topic)
     query = STYLE.encode([words])[0]
@@ -104,12 +99,7 @@ async def by_style(
 
 
 async def by_preference(
-    store: TextStore,
-    user: str,
-    words: str,
-    topic: str | None,
-    k: int = 4,
-    **more: Any,
+    store: TextStore, user: str, words: str, topic: str | None, k: int = 4, **more: Any
 ) -> Found:
     history = await store.history("default", user, topic_id=topic)
     query = TOPIC.encode([words])[0]

@@ -140,11 +140,6 @@ def test_an_opinion_summary_keeps_to_its_words(words: int) -> None:
     assert 0 < len(found.split()) <= words
 
 
-def test_a_sentence_that_is_too_long_is_cut_at_a_word() -> None:
-    text = " ".join(f"word{at}" for at in range(60))
-    assert preference_summary([text], 10) == " ".join(f"word{at}" for at in range(10))
-
-
 def test_summaries_are_made_shorter_until_their_tokens_fit() -> None:
     texts = [
         "The pool is warm. The bed is soft. The staff is kind, and nobody shouts.",

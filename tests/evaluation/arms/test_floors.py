@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,6 @@ from patlm.evaluation.arms import extractive as central
 from patlm.evaluation.arms.floors import (
     EXTRACT_WORDS,
     FLOORS,
-    MOST,
     Neighbours,
     copy_best,
     copy_random,
@@ -66,29 +64,10 @@ def typical_by_brute_force(texts: Sequence[str]) -> str:
     return next(one for one, mean in zip(texts, means, strict=True) if mean > best - 1e-12)
 
 
-def test_likeness_is_that_of_rouge_score() -> None:
-    texts = (*TEXTS, "", *made_up(0, 6))
-    expected = [[scored(one, other) for other in texts] for one in texts]
-    assert np.allclose(central.likeness(texts), expected, rtol=0, atol=1e-12)
-    assert central.likeness([]).shape == (0, 0)
-    assert central.likeness(["", "..."]).tolist() == [[0, 0], [0, 0]]
-
-
-def test_centrality_by_hand() -> None:
-    # F1: "a b" and "b c" share one of two words, 1/2; with "c d" they share nothing and 1/2.
-    assert central.centrality(["a b", "b c", "c d"]).tolist() == [0.25, 0.5, 0.25]
-    assert central.centrality(["a b", "b c", "c d"], [0, 0, 1]).tolist() == [0, 0.5, 0.25]
-    assert central.centrality(["a b"]).tolist() == [0]
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_the_typical_one_is_that_of_brute_force(seed: int) -> None:
     texts = made_up(seed, 12)
     assert copy_typical(Neighbours("long", "", texts)) == typical_by_brute_force(texts)
-
-
-def test_the_typical_one_of_fixed_texts() -> None:
-    assert copy_typical(Neighbours("long", "", TEXTS)) == typical_by_brute_force(TEXTS) == TEXTS[0]
 
 
 def test_ties_go_to_the_better_ranked() -> None:
@@ -97,15 +76,6 @@ def test_ties_go_to_the_better_ranked() -> None:
     ring = ("a b", "b c", "c d", "d e", "e a")
     assert copy_typical(Neighbours("long", "", ring)) == "a b"
     assert copy_typical(Neighbours("long", "", ring[2:] + ring[:2])) == "c d"
-
-
-def test_a_thousand_requests_take_seconds() -> None:
-    asked = [Neighbours("long", "", made_up(seed, MOST, 120)) for seed in range(25)]
-    began = time.process_time()
-    for each in asked:
-        copy_typical(each)
-    # A minute for 1,000: measured are 3 seconds.
-    assert time.process_time() - began < 25 * 0.06
 
 
 def test_the_best_is_the_first_and_the_random_one_is_seeded() -> None:
@@ -117,19 +87,6 @@ def test_the_best_is_the_first_and_the_random_one_is_seeded() -> None:
     assert drawn[7] == copy_random(Neighbours("long", "A title", TEXTS, seed=7))
     # One seed draws other ranks for other requests.
     assert len({copy_random(Neighbours("long", f"Title {at}", TEXTS)) for at in range(40)}) > 3
-
-
-def test_sentences_are_told_apart() -> None:
-    assert central.split_sentences('So "good." I mean it!! Is it?\nYes... no.Or so 4.5 U.S.A.') == [
-        'So "good."',
-        "I mean it!!",
-        "Is it?",
-        "Yes...",
-        "no.",
-        "Or so 4.5 U.S.A.",
-    ]
-    assert central.split_sentences("ótimo.Adorei tudo. ok") == ["ótimo.", "Adorei tudo.", "ok"]
-    assert central.split_sentences(" \n ") == []
 
 
 def test_the_extract_takes_what_others_say_too() -> None:
@@ -203,13 +160,6 @@ def test_the_typical_rating() -> None:
     assert typical("2", "4") == "2"
 
 
-def test_which_floors_a_task_has() -> None:
-    named = {floor.name for floor in FLOORS if "rating" in floor.tasks}
-    assert named == {"copy_best", "copy_random", "copy_typical"}
-    for task in ("long", "short", "free"):
-        assert all(task in floor.tasks for floor in FLOORS)
-
-
 def others() -> list[Text]:
     return [
         text("ann", "x", "Body one", title="Title one", rating=4.0),
@@ -233,9 +183,3 @@ def test_what_of_a_neighbour_counts(task: str, request_words: str, texts: tuple[
     assert neighbours_of(request, others(), seed=3) == Neighbours(
         request.task, request_words, texts, 3
     )
-
-
-def test_two_dozen_neighbours_are_kept() -> None:
-    request = Request(user_id="me", task="long", title="Mine")
-    many = [text(f"user{at}", "x", f"Body {at}") for at in range(30)]
-    assert neighbours_of(request, many).texts == tuple(f"Body {at}" for at in range(24))

@@ -95,15 +95,6 @@ async def test_the_merged_reasoner_reads_all_of_it_and_writes_twice_as_much() ->
     assert "Style and opinions:" in draft.user
 
 
-async def test_extractive_summaries_come_from_the_evidence() -> None:
-    outcome, model = await run(
-        Configuration(Side(reasoner="extractive"), Side(reasoner="extractive"))
-    )
-    assert [asked.role for asked in model.asked] == ["integrate"]
-    assert all(outcome.summaries.values())
-    assert "view" in str(outcome.summaries["preference"])
-
-
 async def test_of_several_drafts_the_most_typical_is_kept_and_all_are_drawn_apart() -> None:
     drafts = ["a grand view of the bay", "nothing of it", "a grand view of the town"]
     model = ScriptedChat(says={"integrate": drafts})
@@ -111,13 +102,6 @@ async def test_of_several_drafts_the_most_typical_is_kept_and_all_are_drawn_apar
     assert outcome.draft == drafts[0] and len(outcome.calls) == 3
     assert [asked.options["seed"] for asked in model.asked] == [2000, 2001, 2002]
     assert {asked.options["temperature"] for asked in model.asked} == {0.5}
-
-
-async def test_more_iterations_go_round_the_loop() -> None:
-    model = ScriptedChat(says={"integrate": [f"Draft {n} of {n} words." for n in range(3)]})
-    outcome, _ = await run(Configuration(iterations=2), model)
-    assert outcome.iterations == 2
-    assert len(outcome.calls) == 6
 
 
 def test_a_fingerprint_changes_with_everything_that_matters() -> None:

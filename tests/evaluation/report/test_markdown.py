@@ -30,30 +30,12 @@ def test_every_arm_has_a_row_with_the_figures_of_the_file(tmp_path: Path) -> Non
         assert cells[6] == f"{row['length']:.0f}"
 
 
-def test_verdicts_stand_below_the_table_with_each_test(tmp_path: Path) -> None:
-    found = results()
-    said = tables_of(tmp_path, found)
-    for verdict in found["verdicts"]:
-        line = next(each for each in said.splitlines() if each.startswith(f"**{verdict['side']}:"))
-        assert f"**{verdict['side']}: {verdict['verdict']}.**" in line
-        for test in verdict["tests"]:
-            assert test["what"].replace(" - ", " − ") in line
-
-
 def test_each_history_has_a_table_of_its_own(tmp_path: Path) -> None:
     found = several_histories()
     cases = {(row["data"], row["task"], row["history"]) for row in found["arms"]}
     said = tables_of(tmp_path, found)
     assert f"\n{said}".count("\n### ") == len(cases) > 1
     assert ", 1 own text known:" in said
-
-
-def test_a_table_names_the_adapters_that_its_arms_ran_with(tmp_path: Path) -> None:
-    found = results()
-    found["settings"]["adapters"] = {}
-    assert ", with" not in tables_of(tmp_path, found).splitlines()[0]
-    found["settings"]["adapters"] = {"style": "style@3", "integrate": "integrate@1"}
-    assert ", with style@3, integrate@1: " in tables_of(tmp_path, found).splitlines()[0]
 
 
 def test_ratings_say_how_many_answers_are_none(tmp_path: Path) -> None:

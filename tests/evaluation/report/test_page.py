@@ -14,10 +14,9 @@ import typer
 from patlm.cli.bench import personalization as bench_report
 from patlm.evaluation.errors import EvaluationError
 from patlm.evaluation.report import text as words
-from patlm.evaluation.report.html import interval, number, render, share, signed
+from patlm.evaluation.report.html import interval, number, share, signed
 from patlm.evaluation.report.page import write_report
-from patlm.evaluation.report.plots import plot_gains, plot_histories
-from patlm.evaluation.report.records import BrokenResults, Figure, Results, VerdictTest
+from patlm.evaluation.report.records import BrokenResults, VerdictTest
 from report_results import HOSTILE, examples, hostile, results, several_histories, write
 from typer.testing import CliRunner
 
@@ -129,65 +128,6 @@ def test_where_a_difference_lies(holm: list[float | None] | None, place: str) ->
     assert words.where(VerdictTest(what="a - b", mean=0.0, holm=holm, n=3)) == place
 
 
-def test_what_cannot_be_told_names_what_is_open(tmp_path: Path) -> None:
-    given = results()
-    (unsure,) = (each for each in given["verdicts"] if each["side"] == "preference")
-    unsure["missing"] = []
-    # .003 +-.009 and .004 +-.009 reach from below zero to above .01.
-    text = read(tmp_path, given).text
-    assert (
-        "aligned − random lies on both sides of zero; random − anti lies on both sides of zero."
-        in text
-    )
-
-
-def test_the_strongest_floor_and_who_is_above_it() -> None:
-    given = Results.model_validate(results())
-    said = words.against_the_floor(given.arms, given.floors)
-    assert said == "Its mean quality is 0.176; surely above it: no arm; surely below it: no arm."
-    over = {
-        "merged": (0.024, 0.002, 0.046),
-        "both": (-0.01, -0.03, 0.01),
-        "oracle_style": (1, 1, 1),
-    }
-    for arm in given.arms:
-        if arm.arm in over:
-            mean, low, high = over[arm.arm]
-            arm.over_copy_typical = Figure(mean=mean, ci95=[low, high])
-    # both can't be told from it, and oracle_style is a control.
-    assert words.against_the_floor(given.arms, given.floors) == (
-        "Its mean quality is 0.176; surely above it: merged (+0.024 [+0.002, +0.046]); "
-        "surely below it: no arm."
-    )
-
-
-def test_controls_that_read_the_same_texts_are_named() -> None:
-    # Of the sides that a control replaces, random_preference shares .61; the aligned sides of
-    # other controls are shared wholly, as they have to be.
-    given = Results.model_validate(results())
-    assert words.hardly_differ(given.arms) == [
-        "random_preference (preference: 61\xa0% the same, from a pool of 210)"
-    ]
-
-
-def test_what_this_many_targets_can_tell() -> None:
-    given = Results.model_validate(results())
-    said = words.power(given.arms, given.verdicts)
-    assert said is not None and "With 60 targets, a true difference has to be about 0.021," in said
-    for verdict in given.verdicts:
-        for test in verdict.tests:
-            test.least_difference = float("inf")
-    assert words.power(given.arms, given.verdicts) is None
-
-
-def test_ratings_are_told_by_their_own_metrics(whole: Read) -> None:
-    rating = whole.rows["both"][-2]
-    # MAE 1.1 - .167 = .933 +-.2, RMSE 1.4 - .167, agreement .72 + .019.
-    assert rating[4:8] == ["0.933 [0.733, 1.133]", "1.233", "0.739 [0.709, 0.769]", "0.020"]
-    assert "gain in agreement over no_context" in whole.text
-    assert "lower is better" in whole.text
-
-
 def test_plots_have_labels_and_ids_of_their_own(whole: Read) -> None:
     page, pictures = whole, whole.all("svg")
     # Gains and buckets of four cases, one plot over histories, one adapter's curves.
@@ -204,24 +144,6 @@ def test_plots_have_labels_and_ids_of_their_own(whole: Read) -> None:
     assert len(named) > 20 and named <= set(ids)
     # The arm and the figure are text in the picture.
     assert {"own_history", "−0.107", "own texts known", "reward", "copy rate"} <= set(page.texts)
-
-
-def test_an_arm_alone_has_one_panel_over_histories() -> None:
-    given = Results.model_validate(several_histories())
-    arms = [arm for arm in given.arms if arm.arm == "both" and arm.task == "long"]
-    picture = Read(str(plot_histories(arms, "p", "one arm")))
-    texts = [text for text in picture.texts if text.strip()]
-    assert texts.count("all") == texts.count("both") == texts.count("own texts known") == 1
-    assert texts.index("0") < texts.index("1") < texts.index("all")
-    assert plot_histories([arm for arm in arms if arm.history == "1"], "p", "one") is None
-
-
-def test_a_hopeless_floor_does_not_squeeze_the_others() -> None:
-    given = Results.model_validate(results())
-    picture = Read(str(plot_gains([*given.arms, *given.floors], "p", "gains")))
-    texts = [text.strip() for text in picture.texts]
-    # The scale is that of arms and controls, -.025 to .052; the floor's -.107 is told in words.
-    assert "−0.107" in texts and "−0.02" in texts and "−0.10" not in texts
 
 
 def test_the_page_asks_for_nothing(whole: Read) -> None:
@@ -260,29 +182,6 @@ def test_examples_with_all_that_was_read_and_written(plain: Read) -> None:
         assert part in text
 
 
-def test_no_examples_are_shown_where_there_are_none(tmp_path: Path) -> None:
-    assert "Examples" not in read(tmp_path, results()).text
-
-
-def test_an_example_of_a_case_without_figures_is_shown_too(tmp_path: Path) -> None:
-    also = examples()
-    also["examples"][0]["task"] = "short"
-    assert "Other examples The inn at the harbour 0" in read(tmp_path, results(), also).text
-
-
-def test_settings_and_versions(plain: Read) -> None:
-    text = plain.text
-    for part in ("budgets: draft long 100, short 24", "versions: torch 2.13.0", "judge none",
-                 "sha1 da39a3ee5e6b4b0d3255bfef95601890afd80709"):  # fmt: skip
-        assert part in text
-
-
-def test_a_run_of_one_floor_is_a_page_too(tmp_path: Path) -> None:
-    page = read(tmp_path, {"settings": {}, "arms": [], "floors": [results()["floors"][0]]})
-    assert page.rows["copy_best"] and len(page.all("svg")) == 1
-    assert "Settings and versions" in read(tmp_path / "none", {"settings": {}, "arms": []}).text
-
-
 def test_half_a_surrogate_pair_is_no_obstacle(tmp_path: Path) -> None:
     also = examples()
     also["examples"][0]["real"] = "good \ud83d food"
@@ -318,11 +217,6 @@ def test_a_broken_file_is_told_and_the_old_page_stays(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "results.json"]
 
 
-def test_equal_files_give_equal_pages(tmp_path: Path) -> None:
-    pages = {write_report(write(tmp_path / at, results())).read_bytes() for at in "ab"}
-    assert len(pages) == 1
-
-
 def test_the_command_prints_where_the_page_is(tmp_path: Path) -> None:
     write(tmp_path, results())
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
@@ -341,8 +235,3 @@ def test_figures_as_people_read_them() -> None:
     assert [interval([0.1, None]), interval([0.1, float("inf")])] == ["–", "–"]
     assert interval([-0.02, 0.03], 2, signs=True) == "[−0.02, +0.03]"
     assert share(0.126) == "13\xa0%"
-
-
-def test_a_template_is_told_of_names_it_does_not_get() -> None:
-    with pytest.raises(Exception, match="'settings' is undefined"):
-        render("report.html.j2")

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from patlm.evaluation.report.html import names_loopback, serving
+from patlm.evaluation.report.html import serving
 from patlm.stores.errors import StoreError
 from processes import environment
 
@@ -99,12 +98,6 @@ def test_another_name_is_refused_without_making_the_page(
     assert pages.made == 0
 
 
-def test_two_names_are_none() -> None:
-    assert names_loopback(["localhost"])
-    assert not names_loopback(["localhost", "localhost"])
-    assert not names_loopback([]) and not names_loopback(None)
-
-
 def test_only_reading_is_known(url: str, pages: Pages) -> None:
     head = ask(url, "localhost", method="HEAD")
     assert head.status == 200 and head.read() == b""
@@ -131,15 +124,6 @@ def test_it_listens_on_loopback_alone(url: str) -> None:
     # All of 127.0.0.0/8 is this machine: one bound to every address would answer here too.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port), timeout=5)
-
-
-def test_it_ends_with_the_context(pages: Pages) -> None:
-    before = threading.active_count()
-    with serving(pages) as address:
-        assert httpx.get(address).status_code == 200
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(address)
-    assert threading.active_count() <= before + 1, "the thread of the last answer may be ending"
 
 
 def test_a_port_that_is_taken_is_told(url: str, pages: Pages) -> None:

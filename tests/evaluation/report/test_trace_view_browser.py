@@ -11,7 +11,6 @@ import pytest
 from browser import DESKTOP, PHONE, chromium, opened
 from fakes import ScriptedChat, fails
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
-from patlm.evaluation.report.html import serving
 from patlm.evaluation.report.trace import render_view
 from patlm.stores.episodes.schema import Episode
 from patlm.stores.types import Text
@@ -71,13 +70,6 @@ def page_file(records: list[Episode], tmp_path_factory: pytest.TempPathFactory) 
     return file
 
 
-def test_it_loads_without_a_complaint_or_a_request(browser: Any, page_file: Path) -> None:
-    with opened(browser, page_file) as found:
-        assert found.requests == [page_file.as_uri()]
-        assert found.complaints == []
-        assert found.page.title() == "Runs of traces"
-
-
 def test_runs_and_what_is_in_them_open(browser: Any, page_file: Path) -> None:
     with opened(browser, page_file) as found:
         first, failed, _ = found.page.locator("details.run").all()
@@ -94,15 +86,6 @@ def test_runs_and_what_is_in_them_open(browser: Any, page_file: Path) -> None:
         whole = first.locator(".piece details .text").first
         first.locator(".piece details summary").first.click()
         assert whole.is_visible() and whole.inner_text().count("grand") == 40
-
-
-def test_what_changed_is_seen(browser: Any, page_file: Path) -> None:
-    with opened(browser, page_file) as found:
-        run = found.page.locator("details.run").first
-        new, gone = (run.locator(mark, has_text="fine") for mark in ("ins", "del"))
-        assert (gone.inner_text(), new.inner_text()) == ("fine", "fine, wide")
-        line = "mark => getComputedStyle(mark).textDecorationLine"
-        assert (gone.evaluate(line), new.evaluate(line)) == ("line-through", "underline")
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
@@ -146,13 +129,3 @@ def test_on_a_phone_nothing_scrolls_sideways_and_the_drawing_is_readable(
                }).length"""
         )
         assert out == 0
-
-
-def test_a_reload_of_the_served_page_shows_new_runs(browser: Any, records: list[Episode]) -> None:
-    shown: list[Episode] = []
-    with serving(lambda: render_view(shown)) as url, opened(browser, url) as found:
-        assert found.page.get_by_text("No run is here yet").is_visible()
-        shown.append(records[0])
-        found.page.reload()
-        assert found.page.locator("details.run").count() == 1
-        assert found.requests == [url, url] and found.complaints == []

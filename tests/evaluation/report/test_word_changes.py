@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from patlm.evaluation.report import trace as word_changes
 from patlm.evaluation.report.trace import Span, changes
 
 
@@ -17,25 +16,17 @@ def text_of(spans: tuple[Span, ...], *kinds: str) -> str:
     return "".join(span.text + span.space for span in spans if span.kind in kinds)
 
 
-def test_a_replaced_word_is_gone_and_then_there() -> None:
-    assert changes("a fine view", "a grand view") == (
-        Span("equal", "a", " "),
-        Span("delete", "fine", " "),
-        Span("insert", "grand", " "),
-        Span("equal", "view"),
-    )
-
-
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
         ("one two", "one two", [("equal", "one two")]),
         ("one", "one two three", [("equal", "one"), ("insert", "two three")]),
-        ("one two three", "three", [("delete", "one two"), ("equal", "three")]),
-        ("", "one", [("insert", "one")]),
         ("one", "", [("delete", "one")]),
-        ("", "", []),
-        ("one", "two", [("delete", "one"), ("insert", "two")]),
+        (
+            "a fine view",
+            "a grand view",
+            [("equal", "a"), ("delete", "fine"), ("insert", "grand"), ("equal", "view")],
+        ),
         # A word is what stands between white space: a new sign at its end makes another word.
         ("the end", "the end!", [("equal", "the"), ("delete", "end"), ("insert", "end!")]),
     ],
@@ -46,10 +37,6 @@ def test_by_hand(before: str, after: str, expected: list[tuple[str, str]]) -> No
 
 def test_other_white_space_is_no_change_and_the_new_one_is_shown() -> None:
     assert changes("one two\nthree", "one  two three\n") == (Span("equal", "one  two three", "\n"),)
-
-
-def test_white_space_at_the_beginning_is_kept() -> None:
-    assert text_of(changes("one", "\n one two"), "equal", "insert") == "\n one two"
 
 
 def test_the_spans_give_the_new_text_back() -> None:
@@ -63,13 +50,6 @@ def test_the_spans_give_the_new_text_back() -> None:
         assert text_of(spans, "equal", "insert") == after
         stayed = [span.text for span in spans if span.kind != "insert"]
         assert " ".join(stayed).split() == before.split()
-
-
-def test_texts_that_are_too_long_are_replaced_as_wholes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_changes, "COMPARED_WORDS", 3)
-    assert told("a b c d", "a b c e") == [("delete", "a b c d"), ("insert", "a b c e")]
-    assert told("a b c d", "a b c d") == [("equal", "a b c d")]
-    assert told("a b c", "a b d") == [("equal", "a b"), ("delete", "c"), ("insert", "d")]
 
 
 def test_text_without_white_space_ends_at_the_limit_of_words() -> None:

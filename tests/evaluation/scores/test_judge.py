@@ -7,14 +7,7 @@ import re
 import pytest
 from fakes import Asked, ScriptedChat
 from patlm.evaluation.errors import EvaluationError
-from patlm.evaluation.scores.judge import (
-    Judged,
-    JudgeError,
-    judge_all,
-    read_points,
-    reliability,
-    shuffled_places,
-)
+from patlm.evaluation.scores.judge import Judged, JudgeError, judge_all, read_points, reliability
 
 PAIRS = [(f"real {at}", " ".join(["draft", str(at), *["word"] * at])) for at in range(6)]
 
@@ -30,37 +23,14 @@ def says(points: object) -> ScriptedChat:
 
 @pytest.mark.parametrize(
     ("answer", "points"),
-    [
-        ("5", 0.5),
-        (" 7.\n", 0.7),
-        ("**1**", 0.1),
-        ("Score: 4", 0.4),
-        ("answer = 3", 0.3),
-        ("6/7", 0.6),
-        ("2 out of 7.", 0.2),
-        ('"3"', 0.3),
-    ],
+    [(" 7.\n", 0.7), ("**1**", 0.1), ("Score: 4", 0.4), ("6/7", 0.6), ("2 out of 7.", 0.2)],
 )
 def test_a_number_is_points(answer: str, points: float) -> None:
     assert read_points(answer) == points
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [
-        "",
-        "0",
-        "8",
-        "-3",
-        "45",
-        "4.5",
-        "5 or 6",
-        "five",
-        "I would say 5",
-        "5 because",
-        "3/5",
-        "5/70",
-    ],
+    "answer", ["", "0", "8", "-3", "45", "4.5", "5 or 6", "five", "I would say 5", "3/5"]
 )
 def test_anything_else_is_no_score(answer: str) -> None:
     assert read_points(answer) is None
@@ -154,28 +124,3 @@ async def test_unparsable_answers_are_counted_and_leave_their_pair_out() -> None
     assert found.true_less_shuffled is not None
     assert found.true_less_shuffled.n == 5
     assert found.same_swapped == 1
-
-
-async def test_what_no_answer_tells_is_none() -> None:
-    # Only the swapped questions are answered with a number.
-    found = await reliability(
-        says(lambda asked: "5" if "draft" in texts_of(asked)[0] else "Well."), PAIRS
-    )
-    assert found.unparsable == pytest.approx(2 / 3)
-    assert (found.points, found.shuffled, found.same_swapped, found.near_swapped) == (None,) * 4
-    assert found.true_less_shuffled is None
-    assert found.length_correlation is None
-
-
-async def test_one_pair_measures_nothing() -> None:
-    with pytest.raises(JudgeError, match="two pairs or more, got 1"):
-        await reliability(says("5"), PAIRS[:1])
-
-
-@pytest.mark.parametrize("n", [2, 3, 10])
-def test_everybody_gets_another_text(n: int) -> None:
-    for seed in range(20):
-        places = shuffled_places(n, seed)
-        assert sorted(places) == list(range(n))
-        assert all(place != at for at, place in enumerate(places))
-    assert shuffled_places(10, 3) == shuffled_places(10, 3) != shuffled_places(10, 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -31,18 +30,6 @@ def test_rouge_is_that_of_rouge_score(real: str, draft: str) -> None:
     found = metrics.rouge(real, draft)
     assert found == {name: pytest.approx(score.fmeasure) for name, score in expected.items()}
     assert metrics.rouge1(real, draft) == found["rouge1"]
-
-
-def test_rouge_by_hand() -> None:
-    # Four words against five, three shared, two of them in order: P = 3/5, R = 3/4, F = 2/3;
-    # the longest common subsequence "a b" has P = 2/5, R = 2/4, F = 4/9.
-    assert metrics.rouge("a b c d", "c a b x y") == pytest.approx(
-        {"rouge1": 2 / 3, "rougeL": 4 / 9}
-    )
-
-
-def test_rouge_does_not_stem() -> None:
-    assert metrics.rouge1("rooms", "room") == 0
 
 
 @pytest.mark.parametrize(("real", "draft"), CASES)
@@ -77,14 +64,6 @@ def test_a_draft_without_words_is_worth_nothing(draft: str) -> None:
     assert not any(value for name, value in found.items() if name != "length")
     assert metrics.copied_run(draft, ["A fine view"]) == 0
     assert metrics.copy_rate("", ["A fine view"]) == 0
-
-
-def test_the_same_text_has_full_rouge() -> None:
-    found = metrics.Draft("A fine old view", "A fine old view")
-    # METEOR keeps a penalty even here: one chunk of four, .5 (1/4)³.
-    assert found.rouge == {"rouge1": 1, "rougeL": 1}
-    assert found.meteor_es == pytest.approx(1 - 1 / 128)
-    assert found.quality == pytest.approx(1 - 1 / 384)
 
 
 def rated(real: float, draft: str) -> dict[str, float]:
@@ -145,11 +124,3 @@ def test_meteor_reads_a_wordnet_folder_and_knows_synonyms(tmp_path: Path) -> Non
 def test_meteor_says_that_there_is_no_wordnet(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no WordNet in .*expected its files"):
         metrics.meteor("couch", "sofa", tmp_path)
-
-
-def test_meteor_with_the_real_wordnet() -> None:
-    folder = os.environ.get("PATLM_WORDNET")
-    if not folder:
-        pytest.skip("PATLM_WORDNET names no folder of WordNet's files")
-    assert metrics.meteor("couch", "sofa", Path(folder)) == pytest.approx(0.5)
-    assert metrics.meteor("The hotel", "the hotel", Path(folder)) == pytest.approx(1 - 0.5 / 8)

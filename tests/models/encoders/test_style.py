@@ -102,8 +102,3 @@ def test_features_of_another_version_are_refused(encoder: StyleEncoder, tmp_path
     (tmp_path / ABOUT_FILE).write_text('{"features": "0123"}')
     with pytest.raises(ModelUnusable, match="0123.*train-encoder"):
         StyleEncoder.load(str(tmp_path))
-
-
-def test_a_place_with_nothing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="expected"):
-        StyleEncoder.load(str(tmp_path))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from patlm.models.encoders.style import StyleEncoder
 from patlm.models.encoders.style_features import (
-    GROUP_WEIGHTS,
     NAMES,
     SHARES,
     count_style,
@@ -59,10 +58,6 @@ def test_rates_of_short_texts_are_drawn_towards_what_is_usual() -> None:
     usual = np.full(len(NAMES) - SHARES, 0.1)
     rates = count_style("The cat saw the other cat").rates(usual)
     assert rates[NAMES.index("function the")] == pytest.approx(np.sqrt(4 / 26))
-
-
-def test_every_feature_has_a_name_and_a_weight() -> None:
-    assert len(set(NAMES)) == len(NAMES) == len(GROUP_WEIGHTS)
 
 
 def test_same_habits_are_closer_than_the_same_topic(encoder: StyleEncoder) -> None:

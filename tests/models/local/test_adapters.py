@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 import torch
 from adapter_fixtures import random_adapter
 from patlm.models.errors import AdapterRefused
-from patlm.models.local.adapters import AdapterFiles, AdapterSlots, fingerprint
+from patlm.models.local.adapters import AdapterFiles, fingerprint
 from patlm.models.local.chat_model import LocalChatModel
 from peft import PeftModel
 from tiny_models import tiny_chat, tiny_llama, tiny_tokenizer
@@ -162,34 +161,9 @@ async def test_another_base_a_missing_one_and_other_modules_are_refused(
     other.close()
 
 
-async def test_without_adapters_a_name_is_refused() -> None:
-    chat = tiny_chat()
-    with pytest.raises(AdapterRefused, match="adapter style@3 is not installed here"):
-        await chat.ainvoke("a", adapter="style@3")
-    chat.close()
-
-
 def test_a_fingerprint_is_of_weights_not_of_their_format() -> None:
     model, same = tiny_llama(VOCABULARY), tiny_llama(VOCABULARY).to(torch.bfloat16)
     assert fingerprint(model) == fingerprint(same)
     with torch.no_grad():
         same.lm_head.weight[0, 0] += 1
     assert fingerprint(model) != fingerprint(same)
-
-
-def test_what_asks_together_is_kept_together(folder: Path) -> None:
-    slots = AdapterSlots(tiny_llama(VOCABULARY), lambda name: AdapterFiles(folder / name), budget=0)
-    assert slots.hold(NAMES) == {}
-    assert set(slots.loaded) == set(NAMES)
-    slots.hold(["style@1"])
-    assert set(slots.loaded) == {"style@1"}
-    slots.hold([])
-    assert slots.loaded == {}
-
-
-def test_nobody_is_warned_of_what_peft_does(folder: Path) -> None:
-    slots = AdapterSlots(tiny_llama(VOCABULARY), lambda name: AdapterFiles(folder / name))
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("default", FutureWarning)
-        assert not slots.hold(["style@1"])
-    assert [str(warning.message) for warning in said] == []

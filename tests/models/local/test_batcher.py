@@ -129,17 +129,6 @@ def test_like_rows_share_a_batch_and_the_longest_waiting_is_always_in() -> None:
     assert next_batch([long_answer, long_prompt], BatchLimits(rows=1)) == [long_answer]
 
 
-def test_no_row_starves_beside_a_stream_of_others() -> None:
-    odd, stream = make_row(300, 200), [make_row() for _ in range(20)]
-    waiting = [stream.pop(), odd]
-    for _ in range(2):  # after the row before it, it is the next one's first
-        waiting += stream[:4]
-        del stream[:4]
-        batch = next_batch(waiting, BatchLimits(rows=2))
-        waiting = [row for row in waiting if row not in batch]
-    assert odd in batch
-
-
 def test_watches_are_told_of_every_batch() -> None:
     reports: list[BatchReport] = []
     made = Batcher(Engine(), BatchLimits(rows=2, gather_s=0.2), [reports.append])
@@ -155,18 +144,6 @@ def test_watches_are_told_of_every_batch() -> None:
     call = report.calls[0]
     assert call.first_token_s is not None and call.ended_s is not None
     assert 0 < call.started_s <= call.first_token_s <= call.ended_s
-
-
-def test_calls_from_many_threads_gather() -> None:
-    run = Engine()
-    rows = [make_row() for _ in range(8)]
-    with batcher(run, gather_s=0.5, gather_at_most_s=2, rows=8) as made:
-        threads = [threading.Thread(target=made.submit, args=(row,)) for row in rows]
-        for thread in threads:
-            thread.start()
-        for row in rows:
-            row.future.result(timeout=10)
-    assert [len(batch) for batch in run.batches] == [8]
 
 
 class Unlucky(Engine):
@@ -201,20 +178,6 @@ def test_a_batch_that_raises_fails_its_rows_and_no_others(reads: bool) -> None:
         assert fine.future.result(timeout=10).text == "x"
 
 
-def test_newcomers_that_can_not_be_read_leave_those_that_run_alone() -> None:
-    engine = Unlucky(RuntimeError("out of memory"), reads=True, steps=50)
-    runs, unlucky = make_row(max_tokens=40), make_row(prompt=13)
-    with batcher(engine) as made:
-        engine.gate.clear()
-        made.submit(runs)
-        assert engine.entered.wait(10)
-        made.submit(unlucky)
-        engine.gate.set()
-        with pytest.raises(GenerationFailed, match="reading the prompt failed.*out of memory"):
-            unlucky.future.result(timeout=10)
-        assert runs.future.result(timeout=10).finish_reason == "length"
-
-
 def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
     engine = Unlucky(SystemExit("killed"))
     with batcher(engine, rows=1) as made:
@@ -233,18 +196,6 @@ def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
         again = make_row()
         made.submit(again)
         assert again.future.result(timeout=10).text == "x"
-
-
-def test_a_row_that_generation_forgot_gets_an_error() -> None:
-    class Forgetful(Engine):
-        def admit(self, rows: Sequence[Row]) -> None:
-            pass
-
-    with batcher(Forgetful()) as made:
-        row = make_row()
-        made.submit(row)
-        with pytest.raises(GenerationFailed, match="without finishing"):
-            row.future.result(timeout=10)
 
 
 @contextmanager
@@ -289,25 +240,6 @@ def test_a_large_call_is_not_passed_by_for_small_ones() -> None:
     assert next_batch([large, small], limits, running) == []
     assert next_batch([small, large], limits, running) == [small]
     assert next_batch([large, small], limits) == [large]
-
-
-def test_a_batch_that_others_join_is_told_of_in_parts() -> None:
-    reports: list[BatchReport] = []
-    engine = Engine(steps=50)
-    made = Batcher(engine, BatchLimits(steps=4), [reports.append])
-    runs, joins = make_row(prompt=9, max_tokens=40), make_row(prompt=5, max_tokens=1)
-    engine.gate.clear()
-    made.submit(runs)
-    assert engine.entered.wait(10)
-    made.submit(joins)
-    engine.gate.set()
-    for row in (runs, joins):
-        row.future.result(timeout=10)
-    made.close()
-    work = [(part.rows, part.prompt_tokens, part.new_tokens) for r in reports for part in r.work]
-    # Alone for 4 tokens, then both: one that ends at once, and 36 further tokens.
-    assert work == [(1, 9, 4), (2, 5, 37)]
-    assert [len(report.calls) for report in reports] == [0, 2]
 
 
 def test_a_full_queue_refuses() -> None:

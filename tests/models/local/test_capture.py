@@ -68,12 +68,3 @@ async def test_only_those_who_ask_are_captured(model: LocalChatModel) -> None:
     assert asked.content == other.content
     assert "logprobs" not in other.response_metadata
     assert "logprobs" in asked.response_metadata
-
-
-async def test_a_streamed_answer_brings_them_at_its_end(model: LocalChatModel) -> None:
-    whole = None
-    async for chunk in model.astream("hello", max_tokens=8, capture=True):
-        whole = chunk if whole is None else whole + chunk
-    assert whole is not None
-    info = whole.response_metadata
-    assert len(info["logprobs"]) == len(info["token_ids"]) > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -13,15 +12,11 @@ import pytest
 import torch
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START, StateGraph
-from patlm.models.errors import CallRefused, GenerationFailed, ModelClosed
+from patlm.models.errors import CallRefused, ModelClosed
 from patlm.models.local import engine as generation
 from patlm.models.local import engine as token_hooks
-from patlm.models.local.adapters import AdapterSlots
-from patlm.models.local.batcher import BatchLimits
 from patlm.models.local.chat_model import LocalChatModel
-from patlm.models.local.engine import RunningBatch, draw, left_pad
-from patlm.models.local.rows import Row
-from patlm.models.local.sampling import Sampling
+from patlm.models.local.engine import draw, left_pad
 from patlm.models.open import token_counter
 from tiny_models import WINDOW, tiny_chat
 
@@ -71,24 +66,6 @@ async def test_greedy_answers_are_the_same_batched_or_alone(
     assert max(batches) > 1
 
 
-async def test_one_batch_serves_different_settings(
-    model: LocalChatModel, batches: list[int]
-) -> None:
-    calls = [
-        {"max_tokens": 3},
-        {"max_tokens": 40, "temperature": 1.0, "seed": 5},
-        {"max_tokens": 20, "no_repeat_ngram_size": 2},
-        {"max_tokens": 20, "temperature": 0.7, "top_p": 0.5, "seed": 6},
-    ]
-    alone = [(await model.ainvoke("same prompt", **call)).content for call in calls]
-    del batches[:]
-    together = await asyncio.gather(*(model.ainvoke("same prompt", **call) for call in calls))
-    assert [answer.content for answer in together] == alone
-    assert len(batches) < len(calls)
-    assert together[0].usage_metadata is not None
-    assert together[0].usage_metadata["output_tokens"] == 3
-
-
 async def test_calls_of_threads_and_tasks_share_batches(
     model: LocalChatModel, batches: list[int]
 ) -> None:
@@ -125,23 +102,6 @@ def test_draw_follows_the_distribution() -> None:
     assert {draw(logits, 0.05, 1.0, generator) for _ in range(200)} == {2}
     banned = torch.tensor([0.0, -torch.inf, 0.0])
     assert {draw(banned, 5.0, 1.0, generator) for _ in range(200)} == {0, 2}
-
-
-def test_ngrams_do_not_repeat(model: LocalChatModel) -> None:
-    def repeats(size: int) -> int:
-        row = Row(
-            model.tokenizer("a")["input_ids"],
-            Sampling(max_tokens=80, no_repeat_ngram_size=size),
-            decode=model.tokenizer.decode,
-            end_ids=frozenset(),
-        )
-        running = RunningBatch(AdapterSlots(model.llm.pipeline.model), pad_id=257)
-        running.admit([row])
-        running.write(lambda tokens: False)
-        ids = row.future.result(timeout=0).token_ids
-        return len(ids) - 1 - len(set(itertools.pairwise(ids)))
-
-    assert repeats(2) == 0 < repeats(0)  # the second, or the first proves nothing
 
 
 async def test_streamed_pieces_are_the_answer(model: LocalChatModel) -> None:
@@ -233,19 +193,6 @@ async def test_a_stream_that_is_left_frees_its_row(slow: LocalChatModel) -> None
     assert time.monotonic() - started < 0.6
 
 
-async def test_a_failing_batch_is_told_and_the_next_call_works(
-    model: LocalChatModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("no memory left")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(generation, "left_pad", broken)
-        with pytest.raises(GenerationFailed, match="no memory left"):
-            await model.ainvoke("a")
-    assert (await model.ainvoke("a", max_tokens=3)).content
-
-
 async def test_close_ends_waiting_calls(slow: LocalChatModel) -> None:
     call = asyncio.create_task(slow.ainvoke("a", max_tokens=200))
     await asyncio.sleep(0.1)
@@ -255,15 +202,6 @@ async def test_close_ends_waiting_calls(slow: LocalChatModel) -> None:
     with pytest.raises(ModelClosed, match="open it again"):
         await slow.ainvoke("a")
     assert not [t for t in threading.enumerate() if t.name == "patlm-generate" and t.is_alive()]
-
-
-def test_sixty_four_callers_get_their_own_answers() -> None:
-    chat = tiny_chat(BatchLimits(rows=16))
-    prompts = [f"marker {number}" for number in range(64)]
-    alone = {prompt: chat.invoke(prompt, max_tokens=6).content for prompt in prompts}
-    answers = asyncio.run(chat.abatch(prompts, max_tokens=6))
-    assert {p: a.content for p, a in zip(prompts, answers, strict=True)} == alone
-    chat.close()
 
 
 def test_tokens_are_counted_by_the_models_own_tokenizer(model: LocalChatModel) -> None:

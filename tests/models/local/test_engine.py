@@ -10,7 +10,7 @@ import torch
 from adapter_fixtures import random_adapter
 from patlm.models.local.adapters import AdapterFiles, AdapterSlots
 from patlm.models.local.engine import RunningBatch
-from patlm.models.local.kv_cache import ROOM, Piece, RoomyCache, holds_plain_layers, joined
+from patlm.models.local.kv_cache import ROOM, holds_plain_layers
 from patlm.models.local.rows import Completion, Row
 from patlm.models.local.sampling import Sampling
 from tiny_models import tiny_llama, tiny_tokenizer
@@ -181,27 +181,3 @@ def test_a_model_with_a_sliding_window_runs_batch_by_batch() -> None:
     )
     wanted = tuple(out[0, ids.shape[1] :].tolist())
     assert [answer.token_ids for answer in answers(rows)] == [wanted, wanted]
-
-
-def test_joined_caches_hold_what_each_row_had() -> None:
-    config = tiny_llama(len(TOKENIZER)).config
-    size = config.hidden_size // config.num_attention_heads
-    caches = []
-    for rows, tokens in ((3, 5), (2, 9)):
-        cache = RoomyCache(config)
-        for number in range(config.num_hidden_layers):
-            shape = (rows, config.num_key_value_heads, tokens, size)
-            cache.update(torch.randn(shape), torch.randn(shape), number)
-        caches.append(cache)
-    whole = joined([Piece(caches[0], [0, 2], begin=1), Piece(caches[1], [1])], config)
-    assert whole.get_seq_length() == 9
-    for layer, first, second in zip(whole.layers, caches[0].layers, caches[1].layers, strict=True):
-        assert torch.equal(layer.keys[:2, :, 5:], first.keys[[0, 2], :, 1:])
-        assert torch.equal(layer.values[:2, :, 5:], first.values[[0, 2], :, 1:])
-        assert not layer.keys[:2, :, :5].any() and not layer.values[:2, :, :5].any()
-        assert torch.equal(layer.keys[2], second.keys[1])
-    # They go on by themselves: what is written later does not reach the caches they came from.
-    before = caches[1].layers[0].keys.clone()
-    whole.update(torch.ones(3, 2, 1, size), torch.ones(3, 2, 1, size), 0)
-    assert whole.layers[0].keys[:, :, -1].eq(1).all()
-    assert torch.equal(caches[1].layers[0].keys, before)

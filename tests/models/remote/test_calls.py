@@ -16,7 +16,6 @@ from faulty_server import (
     faulty_server,
     knows_only,
     refuses,
-    reset,
 )
 from patlm.graph import Personalizer
 from patlm.models.errors import AdapterRefused, CallRefused
@@ -114,14 +113,6 @@ async def test_the_base_model_answers_for_a_missing_adapter_where_that_is_allowe
         assert answer.text == TEXT
         assert answer.response_metadata["adapter"] == "base"
     assert [body["model"] for body in server.asked] == ["style@9", "base"] * 2
-
-
-async def test_a_fault_of_the_base_model_is_not_taken_for_the_missing_adapter(
-    model: RemoteChatModel, server: FaultyServer
-) -> None:
-    server.plan += [knows_only("base"), reset]
-    assert (await model.ainvoke("Write", adapter="a@1", adapter_fallback=True)).text == TEXT
-    assert [body["model"] for body in server.asked] == ["a@1", "base", "base"]
 
 
 async def test_a_fallback_hides_no_other_refusal(

@@ -73,18 +73,6 @@ async def test_astream(model: RemoteChatModel, local_answer: str) -> None:
     assert chunks[-1].response_metadata["finish_reason"] == "length"
 
 
-async def test_stop_strings(model: RemoteChatModel, local_answer: str) -> None:
-    stop = local_answer.split()[2]
-    answer = await model.ainvoke(ASK, stop=[stop], **GREEDY)
-    # This server's text ends with the stop string, where OpenAI's ends before it.
-    assert local_answer.startswith(str(answer.text)) and len(answer.text) < len(local_answer)
-
-
-async def test_no_log_probabilities_where_the_server_gives_none(model: RemoteChatModel) -> None:
-    answer = await model.ainvoke(ASK, capture=True, max_tokens=2)
-    assert "logprobs" not in answer.response_metadata
-
-
 async def test_an_adapter_that_the_server_lacks(model: RemoteChatModel, local_answer: str) -> None:
     with pytest.raises(AdapterRefused, match=r"no adapter style@3.*pinned"):
         await model.ainvoke(ASK, adapter="style@3", **GREEDY)

@@ -21,10 +21,6 @@ def spoil(path: Path, change: Callable[[bytearray], object]) -> None:
     path.write_bytes(content)
 
 
-def cut(content: bytearray) -> None:
-    del content[-100:]
-
-
 def flip(content: bytearray) -> None:
     content[-100] ^= 1  # one bit of a weight: the header still fits
 
@@ -39,11 +35,7 @@ def configure(folder: Path, **settings: Any) -> None:
     [
         ({"use_dora": True}, "use_dora=True"),
         ({"modules_to_save": ["lm_head"]}, r"modules_to_save=\['lm_head'\]"),
-        ({"trainable_token_indices": [1]}, "trainable_token_indices"),
-        ({"bias": "lora_only"}, "bias=lora_only"),
-        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights=pissa_niter_4"),
         ({"peft_type": "IA3"}, "expected peft_type LORA, got 'IA3'"),
-        ({"peft_type": None}, "expected peft_type LORA, got None"),
     ],
 )
 def test_what_cannot_share_a_batch_is_refused(
@@ -53,15 +45,6 @@ def test_what_cannot_share_a_batch_is_refused(
     with pytest.raises(AdapterUnfit, match=says):
         registry.add(copy, manifest("style@1"))
     assert names(registry) == []
-
-
-@pytest.mark.parametrize("settings", [{"use_dora": True}, {"modules_to_save": ["lm_head"]}])
-def test_it_is_refused_as_peft_itself_saves_it(
-    registry: AdapterRegistry, tmp_path: Path, settings: dict[str, Any]
-) -> None:
-    made = random_adapter(tmp_path / "made", 1, init_lora_weights=True, **settings)
-    with pytest.raises(AdapterUnfit, match="train it without"):
-        registry.add(made, manifest("style@1"))
 
 
 def test_tensors_that_are_no_lora_are_refused(
@@ -77,12 +60,9 @@ def test_tensors_that_are_no_lora_are_refused(
     ("file", "content", "says"),
     [
         (WEIGHTS, None, f"{WEIGHTS} is missing"),
-        (WEIGHTS, b"", "no whole safetensors file"),
         (WEIGHTS, b"pickled" * 100, "no whole safetensors file"),
         (CONFIG, None, f"{CONFIG} is missing"),
         (CONFIG, b"{", f"{CONFIG} is no JSON object"),
-        (CONFIG, b"\xff", f"{CONFIG} is no JSON object"),
-        (CONFIG, b"[]", f"{CONFIG} is no JSON object"),
     ],
 )
 def test_a_damaged_one_is_not_added(
@@ -97,12 +77,6 @@ def test_a_damaged_one_is_not_added(
     assert [path.name for path in registry.root.iterdir()] == [".adapters.lock"]
 
 
-def test_truncated_weights_are_not_added(registry: AdapterRegistry, copy: Path) -> None:
-    spoil(copy / WEIGHTS, cut)
-    with pytest.raises(AdapterDamaged, match="no whole safetensors file"):
-        registry.add(copy, manifest("style@1"))
-
-
 def test_checksums_that_the_trainer_gives_are_compared(
     registry: AdapterRegistry, copy: Path
 ) -> None:
@@ -115,16 +89,10 @@ def test_checksums_that_the_trainer_gives_are_compared(
 
 
 SPOILT = {
-    "cut": (lambda at: spoil(at / WEIGHTS, cut), "was changed or damaged: expected sha256"),
     "one bit": (lambda at: spoil(at / WEIGHTS, flip), "was changed or damaged: expected sha256"),
-    "settings": (lambda at: configure(at, lora_alpha=99), f"{CONFIG} was changed"),
     "no weights": (lambda at: (at / WEIGHTS).unlink(), f"{WEIGHTS} is missing"),
     "no manifest": (lambda at: (at / "manifest.json").unlink(), "manifest.json is missing"),
     "no JSON": (lambda at: (at / "manifest.json").write_text("{"), "is none that this patlm reads"),
-    "a folder": (
-        lambda at: ((at / WEIGHTS).unlink(), (at / WEIGHTS).mkdir()),
-        f"{WEIGHTS} can't be read: Is a directory",
-    ),
     "newer": (
         lambda at: spoil(at / "manifest.json", lambda text: text.__setitem__(14, ord("7"))),
         "version: Input should be 1, got 7",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from adapter_fixtures import manifest, names
-from adapter_workers import Place, add_and_die, add_as_next
+from adapter_workers import add_and_die, add_as_next
 from patlm.stores.adapters import registry as module
 from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.errors import AdapterNotFound
@@ -16,11 +16,10 @@ from patlm.stores.errors import AdapterNotFound
 SPAWN = multiprocessing.get_context("spawn")
 
 
-@pytest.mark.parametrize("place", ["copy", "manifest", "rename"])
 def test_a_process_killed_while_adding_leaves_nothing_to_be_seen(
-    registry: AdapterRegistry, trained: Path, place: Place
+    registry: AdapterRegistry, trained: Path
 ) -> None:
-    worker = SPAWN.Process(target=add_and_die, args=(registry.root, trained, place))
+    worker = SPAWN.Process(target=add_and_die, args=(registry.root, trained))
     worker.start()
     worker.join()
     assert worker.exitcode == -signal.SIGKILL

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-import threading
 import time
 from pathlib import Path
 
@@ -66,12 +65,6 @@ def test_changes_within_one_tick_of_the_clock_are_seen(
         assert filled.rollback("style") == "style@1"
 
 
-def test_what_promoted_gives_is_the_callers_own(filled: AdapterRegistry) -> None:
-    filled.promote("style@1")
-    filled.promoted().clear()
-    assert filled.promoted() == {"style": "style@1"}
-
-
 def test_nothing_is_read_while_nothing_changes(
     filled: AdapterRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,17 +121,3 @@ def test_two_processes_that_promote_lose_nothing(registry: AdapterRegistry, trai
     for role in ("style", "preference"):  # 50 promotions are 50 steps back
         way = [registry.rollback(role) for _ in range(50)]
         assert way == [f"{role}@{1 + turn % 2}" for turn in reversed(range(49))] + [None]
-
-
-def test_threads_that_promote_lose_nothing(filled: AdapterRegistry) -> None:
-    turns = [
-        threading.Thread(target=filled.promote, args=(name,))
-        for name in ("style@1", "style@2", "style@3", "preference@1")
-    ]
-    for turn in turns:
-        turn.start()
-    for turn in turns:
-        turn.join()
-    way = [filled.promoted()["style"], *(filled.rollback("style") for _ in range(3))]
-    assert sorted(filter(None, way)) == ["style@1", "style@2", "style@3"] and way[3] is None
-    assert filled.promoted() == {"preference": "preference@1"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 import signal
 import threading
 from pathlib import Path
@@ -68,14 +67,6 @@ def test_what_is_in_use_and_the_next_way_back_stay(many: AdapterRegistry) -> Non
     assert many.next_step("style") == 8 and many.next_step("preference") == 3
 
 
-def test_promotions_that_meet_are_one(many: AdapterRegistry) -> None:
-    for step in (7, 2, 7, 4, 5):
-        many.promote(f"style@{step}")
-    assert "style@2" in many.prune(1).removed
-    way = [many.rollback("style") for _ in range(3)]
-    assert way == ["style@4", "style@7", None], "a step from style@7 to style@7 would be none"
-
-
 def test_a_damaged_one_stays_with_its_reason(many: AdapterRegistry) -> None:
     (many.root / "style@2" / "manifest.json").write_text("{")
     pruned = many.prune(1)
@@ -95,15 +86,6 @@ def test_the_latest_number_is_never_free_again(many: AdapterRegistry, keep: int)
     with pytest.raises(ValueError, match="expected to keep 1 adapter of each role or more"):
         many.prune(keep)
     assert len(names(many)) == 9
-
-
-def test_looking_makes_and_locks_nothing(registry: AdapterRegistry, trained: Path) -> None:
-    assert registry.prune(1).removed == ()
-    assert not registry.root.exists()
-    registry.add(trained, manifest("style@1"))
-    (registry.root / ".adapters.lock").unlink()
-    registry.prune(1, dry_run=True)
-    assert not (registry.root / ".adapters.lock").exists()
 
 
 @pytest.mark.parametrize("place", ["rename", "delete"])
@@ -157,19 +139,3 @@ def test_readers_beside_pruning_see_whole_adapters_or_none(
     assert looks[0] > 20, "nobody looked meanwhile"
     assert names(registry) == ["style@29"]
     assert faults == []
-
-
-def test_what_was_pruned_since_the_check_is_not_promoted(
-    many: AdapterRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checked = many.get
-
-    def check_then_lose(name: str, **wanted: str | None) -> object:
-        found = checked(name, **wanted)
-        shutil.rmtree(many.root / name)
-        return found
-
-    monkeypatch.setattr(many, "get", check_then_lose)
-    with pytest.raises(AdapterNotFound, match="no adapter style@2"):
-        many.promote("style@2")
-    assert many.promoted() == {}

@@ -88,11 +88,6 @@ def test_one_for_another_base_model_is_refused(filled: AdapterRegistry) -> None:
         filled.get("style@1", base="f" * 16)
 
 
-def test_no_folder_is_no_adapter(registry: AdapterRegistry, tmp_path: Path) -> None:
-    with pytest.raises(AdapterNotFound, match="there is none at .*nowhere"):
-        registry.add(tmp_path / "nowhere", manifest("style@1"))
-
-
 def test_listing_passes_over_what_it_cannot_read(
     filled: AdapterRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,9 +100,3 @@ def test_listing_passes_over_what_it_cannot_read(
     assert [type(error) for error in told] == [AdapterDamaged]
     filled.adapters()
     assert "adapter style@2: manifest.json" in caplog.text
-
-
-def test_a_folder_under_another_name_is_told(filled: AdapterRegistry) -> None:
-    (filled.root / "style@3").rename(filled.root / "style@7")
-    with pytest.raises(AdapterDamaged, match="adapter style@7: its manifest.json is that of sty"):
-        filled.get("style@7")

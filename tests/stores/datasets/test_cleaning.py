@@ -69,11 +69,6 @@ def test_a_promotion_note_goes() -> None:
     assert without_promotion("Soft towel, in a promotion.") == "Soft towel, in a promotion."
 
 
-def test_nothing_is_cleaned_unless_asked_for() -> None:
-    texts = [text("ann", "x", "The pool...MoreDear Ann, thanks"), text("bo", "x", "A... More")]
-    assert clean_texts(texts, ()) == texts
-
-
 def test_a_truncated_text_with_a_reply_loses_both() -> None:
     glued = text("ann", "x", "The pool is...MoreDear Ann, thank you for your review", title="Pool")
     assert clean_texts([glued], ["more", "replies"]) == [replace(glued, body="The pool is")]
@@ -100,23 +95,6 @@ def test_a_target_that_another_text_says_too_is_none() -> None:
         other,
         replace(other, user_id="dee"),
     ]
-
-
-def test_two_targets_that_say_the_same_are_both_none() -> None:
-    one, other = (text(user, "x", "Good", target=True) for user in ("ann", "bo"))
-    assert not any(found.target for found in clean_texts([one, other], ["duplicates"]))
-
-
-def test_a_row_that_stands_twice_is_one_text() -> None:
-    target = text("ann", "x", "Good", target=True)
-    assert clean_texts([target, replace(target, position=7)], ["duplicates"])[0].target
-
-
-def test_duplicates_are_told_after_the_other_cleanings() -> None:
-    target = text("ann", "x", "So good", target=True)
-    other = text("bo", "x", "So good... More")
-    assert clean_texts([target, other], ["duplicates"])[0].target
-    assert not clean_texts([target, other], ["duplicates", "more"])[0].target
 
 
 def test_an_unknown_cleaning_is_told_with_those_that_there_are() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -69,15 +68,6 @@ async def test_rows_are_added_duplicates_and_rejects(tmp_path: Path) -> None:
     ]
 
 
-async def test_no_list_without_rejects(tmp_path: Path) -> None:
-    texts = [row for row in rows() if isinstance(row, Text)]
-    done = await ingest(ListStore(), texts, rejects_file=tmp_path / "rejects.jsonl")
-    assert (done.rejects_file, done.first_reject) == (None, None)
-    assert list(tmp_path.iterdir()) == []
-    done = await ingest(ListStore(), rows())
-    assert (done.rejected, done.rejects_file) == (3, None)
-
-
 async def test_a_repeat_adds_nothing_and_leaves_the_same_files(tmp_path: Path) -> None:
     store, files = ListStore(), (tmp_path / "rejects.jsonl", tmp_path / "splits.json")
     await ingest(store, rows(), rejects_file=files[0], splits_file=files[1])
@@ -116,12 +106,6 @@ async def test_targets_are_dealt_as_one_data_set(tmp_path: Path) -> None:
     assert splits.of_user("user 3") == "train"  # its target is on t0
 
 
-async def test_nothing_is_dealt_without_targets(tmp_path: Path) -> None:
-    path = tmp_path / "splits.json"
-    await ingest(ListStore(), [Text("u", "a text", topic_id="t")], splits_file=path)
-    assert not path.exists()
-
-
 async def test_damaged_splits_stop_it_before_anything_is_written(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
     path.write_text("{")
@@ -130,17 +114,6 @@ async def test_damaged_splits_stop_it_before_anything_is_written(tmp_path: Path)
         await ingest(store, rows(), rejects_file=tmp_path / "rejects", splits_file=path)
     assert store.texts == {}
     assert list(tmp_path.iterdir()) == [path]
-
-
-async def test_progress_is_told_off_the_event_loop() -> None:
-    told: list[tuple[int, bool]] = []
-
-    def progress(read: int) -> None:
-        told.append((read, threading.current_thread() is threading.main_thread()))
-
-    texts = [Text("u", f"text {number}") for number in range(150)]
-    await ingest(ListStore(), texts, progress=progress)
-    assert told == [(64, False), (128, False), (150, False)]
 
 
 def test_rejects_lie_beside_the_store() -> None:

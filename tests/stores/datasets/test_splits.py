@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 from patlm.stores.datasets.splits import (
-    SPLITS,
     Place,
     Splits,
     SplitsError,
     deal,
     extend_splits,
-    find_splits_file,
     forget_split,
     latest_as_targets,
     load_splits,
@@ -34,13 +32,7 @@ def targets(topic: str, number: int) -> list[Place]:
 # c (3) -> train (3 left; a tie with gate goes to the first); d (2) -> gate (3, against 0 and 0);
 # e (1) -> gate (1, against 0 and 0).
 DEALT = {"a": "train", "b": "report", "c": "train", "d": "gate", "e": "gate"}
-PLACES = [
-    *targets("e", 1),
-    *targets("d", 2),
-    *targets("c", 3),
-    *targets("b", 5),
-    *targets("a", 9),
-]
+PLACES = [*targets("e", 1), *targets("d", 2), *targets("c", 3), *targets("b", 5), *targets("a", 9)]
 
 
 def test_topics_are_dealt_largest_first_to_the_split_farthest_below_its_share() -> None:
@@ -93,13 +85,6 @@ def test_a_store_without_targets_goes_by_hash_and_keeps_nothing() -> None:
     assert splits == Splits()
     assert splits.of_user("u") == split_by_hash("u")
     assert splits.of_topic("t") == split_by_hash("t")
-
-
-def test_targets_about_nothing_known_go_by_their_authors() -> None:
-    splits = deal([*PLACES, *(Place(f"lamp {n}", "", True) for n in range(50))])
-    assert "" not in splits.topics
-    for number in range(50):
-        assert splits.of_user(f"lamp {number}") == split_by_hash(f"lamp {number}")
 
 
 def test_a_text_trains_only_if_user_and_topic_may() -> None:
@@ -178,11 +163,6 @@ def test_a_file_that_is_no_splits_is_a_clear_error(
     assert path.read_text() == content
 
 
-def test_only_a_folder_has_room_for_the_file() -> None:
-    assert find_splits_file("stores/mine") == Path("stores/mine/splits.json")
-    assert find_splits_file("s3://bucket/mine") is None
-
-
 def test_the_latest_text_of_each_person_is_the_target() -> None:
     texts = [
         Text("u", "second", timestamp=20, position=0),
@@ -204,7 +184,3 @@ def test_the_latest_text_of_each_person_is_the_target() -> None:
     ]
     assert latest_as_targets(texts[::-1]) == marked[::-1]
     assert not any(text.target for text in texts)
-
-
-def test_the_names_of_the_splits() -> None:
-    assert SPLITS == ("train", "gate", "report")

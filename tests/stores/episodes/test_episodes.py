@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from patlm.stores.episodes.feedback import EmptyFeedback, NoSuchRun, find_run, give_feedback
+from patlm.stores.episodes.feedback import NoSuchRun, find_run, give_feedback
 from patlm.stores.episodes.redaction import forget_episodes
 from patlm.stores.episodes.schema import (
     Episode,
@@ -27,7 +27,6 @@ from patlm.stores.episodes.shards import (
     read_episodes,
 )
 from patlm.stores.files import DamagedLine
-from pydantic import ValidationError
 
 
 def evidence(user_id: str) -> EvidenceRecord:
@@ -88,14 +87,6 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert shards == ["traces-20250301.jsonl", "traces-20250302.jsonl"]
     assert list(read_episodes(writer.folder)) == [records[0], records[2], records[1]]
     assert list(read_episodes(writer.folder / shards[1])) == [records[1]]
-
-
-def test_a_record_is_frozen_and_refuses_what_it_does_not_know() -> None:
-    kept = record("r1")
-    with pytest.raises(ValidationError):
-        kept.text = "another"  # type: ignore[misc]
-    with pytest.raises(ValidationError):
-        Episode.model_validate({**kept.model_dump(), "rewards": []})
 
 
 def test_a_writer_killed_at_any_byte_costs_one_record(tmp_path: Path) -> None:
@@ -187,12 +178,6 @@ def test_feedback_is_joined_to_its_run(tmp_path: Path) -> None:
     assert (tmp_path / "feedback-20250304.jsonl").exists()
 
 
-def test_feedback_that_says_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EmptyFeedback, match="run r1 says nothing"):
-        give_feedback(tmp_path, Feedback(run_id="r1"))
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_feedback_is_for_runs_that_are_there(tmp_path: Path) -> None:
     said = Feedback(run_id="r1", accepted=True)
     with pytest.raises(NoSuchRun, match="no run r1 in"):
@@ -253,13 +238,6 @@ def test_a_record_of_version_1_is_read(tmp_path: Path) -> None:
     (found,) = read_episodes(shard)
     without_id = record("old").samples[0].model_copy(update={"id": ""})
     assert found == record("old").model_copy(update={"samples": (without_id,)})
-
-
-def test_figures_that_are_no_numbers_come_back(tmp_path: Path) -> None:
-    kept = record("r1")
-    odd = kept.model_copy(update={"confidence": {"style": float("-inf")}})
-    EpisodeWriter(tmp_path).append(odd)
-    assert list(read_episodes(tmp_path)) == [odd]
 
 
 def words_found(folder: Path, *words: str) -> list[tuple[str, str]]:
@@ -362,11 +340,6 @@ def test_forgetting_knows_records_of_other_versions(tmp_path: Path) -> None:
     assert (emptied["version"], emptied["request"]) == (9, {}) and "groups" not in emptied
     (read,) = read_episodes(tmp_path / "old.jsonl")
     assert (read.run_id, read.request) == ("r1", {}) and read.redacted is not None
-
-
-def test_forgetting_where_nothing_was_traced(tmp_path: Path) -> None:
-    assert forget_episodes(tmp_path / "none", "default", "gone") == 0
-    assert not (tmp_path / "none").exists()
 
 
 def test_what_a_killed_forgetting_left_is_removed(tmp_path: Path) -> None:

@@ -35,7 +35,6 @@ def test_what_a_collected_episode_holds_is_counted() -> None:
 @pytest.mark.parametrize(
     ("candidates", "silent"),
     [
-        ((), True),
         ((candidate(0, 0.5),), True),
         ((candidate(0, 0.5), candidate(1, 0.5)), True),
         ((candidate(0, 0.5), candidate(1, None)), True),
@@ -81,7 +80,6 @@ def test_a_sound_episode_has_no_fault() -> None:
     ("candidates", "says"),
     [
         ([candidate(0, 0.5, logprobs=(-1.0,))], "sample style-reason@1#0: 1 logprobs for 2 tokens"),
-        ([candidate(0, 0.5, mask=(1, 1, 1))], "sample style-reason@1#0: 3 mask for 2 tokens"),
         ([candidate(0, 0.5), candidate(0, 0.1)], "sample style-reason@1#0: 2 of that id"),
         ([candidate(0, 0.0, error="E: down")], "it failed and has a reward"),
         (

@@ -31,10 +31,7 @@ def forms(request: pytest.FixtureRequest) -> dict[str, GraphForm]:
 
 
 async def answers(
-    path: Path,
-    texts: list[Text],
-    requests: list[Text],
-    forms: dict[str, GraphForm] | None = None,
+    path: Path, texts: list[Text], requests: list[Text], forms: dict[str, GraphForm] | None = None
 ) -> list[tuple[Found, ...]]:
     """Return what each request's author is shown, in a store that is made anew."""
     async with TextStore.open(str(path), style_encoder=STYLE, topic_encoder=TOPIC) as store:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from patlm.stores import Artefact, NoSuchStore, TextStore
+from patlm.stores import Artefact, TextStore
 from store_fixtures import style_encoder, text, topic_encoder
 
 
@@ -30,9 +29,3 @@ async def test_the_last_of_one_name_replaces_the_others(tmp_path: Path) -> None:
         await store.keep_artefact(Artefact("it's", {"step": 2}, {"three": b"3"}))
         assert await store.artefact("it's") == Artefact("it's", {"step": 2}, {"three": b"3"})
         assert await store.artefact("other") == Artefact("other", {}, {})
-
-
-async def test_no_artefact_is_looked_for_where_no_store_is(tmp_path: Path) -> None:
-    with pytest.raises(NoSuchStore):
-        async with TextStore.open_existing(str(tmp_path / "none")):
-            pass

@@ -53,19 +53,3 @@ def test_a_piece_across_two_files_or_values_is_none(tmp_path: Path) -> None:
     # Arrow keeps values end to end, so the bytes of a piece do stand there.
     assert found_in(finder, pa.chunked_array([[whole[:15], whole[15:30]]])) == set()
     assert found_in(finder, pa.chunked_array([["", whole[:25], "x"]])) == pieces_of([whole[:25]])
-
-
-def test_a_slice_of_a_column_is_searched_in_its_own_rows() -> None:
-    first, second = random_text("abc ", 30, 6), random_text("abc ", 30, 7)
-    column = pa.chunked_array([[first, second]])
-    finder = PieceFinder(pieces_of([first, second]))
-    assert found_in(finder, column.slice(1)) == pieces_of([second])
-    assert found_in(finder, column) == pieces_of([first, second])
-
-
-def test_no_pieces_are_found_nowhere(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x" * 100)
-    finder = PieceFinder(())
-    assert len(finder) == 0
-    assert found_in(finder, [tmp_path / "file"]) == set()
-    assert found_in(finder, pa.chunked_array([["x" * 100]])) == set()

@@ -173,15 +173,6 @@ async def test_only_that_user_in_that_namespace(tmp_path: Path) -> None:
         assert pieces_in(tmp_path, MINE, CROWD)[0] == 0
 
 
-async def test_a_piece_that_is_an_id_of_others_is_no_failure(tmp_path: Path) -> None:
-    topic = "AVpe41TqilAPnD_xQH3d-and-more"
-    async with opened(tmp_path) as store:
-        await store.add([text("bob", topic, "Short."), text("ann", "x", f"see {topic}, it's fine")])
-        receipt = await store.forget("default", "ann")
-        assert receipt.pieces > 0
-        assert receipt.bytes_found_after == 0
-
-
 async def test_many_equal_texts_of_one_user_are_found_and_gone(tmp_path: Path) -> None:
     """Equal values invite an encoding by dictionary or runs: the bytes must still be readable."""
     same = [text("ann", f"t{n}", "The very same long body. " * 8, title="Same") for n in range(400)]
@@ -284,21 +275,6 @@ async def test_bytes_that_stay_are_an_error_with_the_receipt(tmp_path: Path) -> 
             await store.forget("default", "ann")
     assert caught.value.receipt.bytes_found_after
     assert caught.value.receipt.removed["texts"] == 12
-
-
-async def test_caches_are_dropped(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        await store.add([*CROWD[:50], *MINE])
-        stranger = await store.history("default", "nobody")
-        query = TOPIC.encode(["quiet lamp"])[0]
-        await store.search_by_preference(
-            SearchRequest(stranger, query, "lamp", topic_id="t1", k=99)
-        )
-        assert "ann" in (await (await store._cache.latest()).pool("default", ("t1",))).users
-        await store.forget("default", "ann")
-        caches = [one for one in vars(store._cache).values() if hasattr(one, "_kept")]
-        assert len(caches) == 6
-        assert not any(cache._kept for cache in caches)
 
 
 async def test_without_files_to_look_into_the_receipt_says_so() -> None:

@@ -7,19 +7,9 @@ from pathlib import Path
 
 import pytest
 from patlm.stores import StoreStats, TextStore
-from patlm.stores.errors import EncoderMismatch
 from patlm.stores.texts.reembed import reembed_store
 from s3_server import BUCKET, s3_bucket
-from store_fixtures import (
-    STYLE,
-    TEXTS,
-    TOPIC,
-    by_preference,
-    by_style,
-    opened,
-    style_encoder,
-    topic_encoder,
-)
+from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, style_encoder
 
 pytestmark = pytest.mark.server
 
@@ -91,12 +81,3 @@ async def test_it_is_embedded_again(uri: str, tmp_path: Path) -> None:
         assert (await store.stats()).users == len({one.user_id for one in TEXTS})
         found = await by_preference(store, "ann", "warm tea", "tea")
         assert {hit.text.user_id for hit in found.hits} == {"bob", "cat", "dan"}
-
-
-async def test_other_encoders_are_refused(uri: str) -> None:
-    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
-        await store.add(TEXTS)
-    other = topic_encoder("words-2", 16)
-    with pytest.raises(EncoderMismatch, match="words-2"):
-        async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=other):
-            pass

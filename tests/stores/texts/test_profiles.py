@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from patlm.stores import Text
 from patlm.stores.texts.schema import TOPICS, USERS, seen_schemas
@@ -76,11 +75,3 @@ def test_topics_with_what_changed_are_those_read_again() -> None:
         assert (topics.ids, topics.row) == (whole.ids, whole.row)
         for name in ("shared", "sums", "units"):
             np.testing.assert_array_equal(getattr(topics, name), getattr(whole, name))
-
-
-def test_nothing_changed_is_the_same_arrays() -> None:
-    totals = count_users({}, *drawn(np.random.default_rng(0), 20))
-    users = users_of_rows(rows_of_users(totals, SCHEMAS[USERS]))
-    again = users.updated(pa.Table.from_pylist([], SCHEMAS[USERS]))
-    assert again.style is users.style
-    assert seen(again) == seen(users)

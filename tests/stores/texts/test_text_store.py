@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import lancedb
@@ -120,17 +117,6 @@ async def test_someone_elses_table_is_left_alone(tmp_path: Path) -> None:
             pass
 
 
-async def test_an_encoder_that_lies_about_its_shape(tmp_path: Path) -> None:
-    class Liar(HashedEncoder):
-        def encode(self, texts):
-            return super().encode(texts)[:, :-1]
-
-    liar = Liar("liar", 8, str.split)
-    async with TextStore.open(str(tmp_path), style_encoder=liar, topic_encoder=TOPIC) as store:
-        with pytest.raises(EncoderMismatch, match=r"\(1, 8\), got \(1, 7\)"):
-            await store.add([text("ann", "tea", "x")])
-
-
 @pytest.mark.parametrize("cut", ["users", "topics"])
 async def test_a_write_that_is_cut_off_is_mended(
     tmp_path: Path, cut: str, caplog: pytest.LogCaptureFixture
@@ -208,15 +194,3 @@ async def test_stats_count_everything(store: TextStore) -> None:
     assert set(stats.as_dict()) >= set(
         "texts users topics namespaces shared fragments bytes indexes".split()
     )
-
-
-def test_the_package_is_light_to_import() -> None:
-    code = """
-        import sys, patlm.stores
-        patlm.stores.StoreError, patlm.stores.Text, patlm.stores.Receipt
-        print([name for name in ("lancedb", "pyarrow", "torch", "numpy") if name in sys.modules])
-    """
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.strip() == "[]"

@@ -77,15 +77,6 @@ def test_the_same_plan_gives_the_same_episodes_whatever_shared_their_batches(
     assert len(texts) > 30  # not all alike
 
 
-def test_replays_are_greedy_and_train_nobody(model: LocalChatModel, tmp_path: Path) -> None:
-    collected(tmp_path, some_targets(2), parts_with(model), PLAN)
-    replays = [s for e in episodes(tmp_path) for s in e.samples if s.replays is not None]
-    assert len(replays) >= 2 * 2 * 4
-    for sample in replays:
-        assert sample.sampling is not None and sample.exact and not sample.trainable
-        assert (sample.sampling.temperature, sample.sampling.no_repeat_ngram_size) == (0.0, 4)
-
-
 def report(rows: int) -> BatchReport:
     work = (RoleWork("style", rows - 1, 10, 10), RoleWork("integrate", 1, 10, 10))
     return BatchReport(calls=(), work=work, seconds=1.0, capture_seconds=0.0, waiting=0)

@@ -59,7 +59,6 @@ def test_tokens_are_those_that_were_generated() -> None:
     [
         ({"error": "TimeoutError"}, "failed"),
         ({"token_ids": None}, "inexact"),
-        ({"prompt_token_ids": None}, "inexact"),
         ({"base": "b" * 16}, "other_base"),
         ({"trainable": False}, "not_drawn"),
         ({"reward": None}, "unmeasured"),
@@ -87,11 +86,6 @@ def test_groups_that_teach_nothing_are_counted() -> None:
     assert made(episode_of(0.7, 0.69), margin=0.02) == ([], {"below_margin": 1})
     assert made(episode_of(1.0, 0.0, lengths=(8, 4)), length_ratio=1.5) == ([], {"length": 1})
     assert len(made(episode_of(1.0, 0.0, lengths=(6, 4)), length_ratio=1.5)[0]) == 1
-
-
-def test_an_answer_is_not_preferred_to_itself() -> None:
-    same = changed(episode_of(1.0, 0.0), 1, token_ids=(10, 10, 10, 10))
-    assert made(same) == ([], {"same_answer": 1})
 
 
 def test_where_nothing_helps_the_abstention_is_preferred_to_the_worst() -> None:
@@ -132,8 +126,3 @@ def test_abstentions_are_a_share_of_the_pairs_at_most() -> None:
     # Of n = 4 others n a / (1 - a) = 4 * 0.2 / 0.8 = 1 may stay: where the best does most harm.
     assert [pair.gap for pair in pairs if pair.abstains] == pytest.approx([0.3])
     assert skipped == {"abstention": 2}
-
-
-def test_groups_of_other_roles_are_not_looked_at() -> None:
-    needs = Needs(role="preference", base=BASE)
-    assert made(episode_of(1.0, 0.0), needs=needs) == ([], {"no_group": 1})

@@ -65,14 +65,6 @@ def test_a_smaller_group_is_filled_with_repeats_that_teach_nothing() -> None:
     assert logged_reward(["a"] * 4, given["logged_reward"], other=1) == [2.0, 1.0, None, None]
 
 
-def test_samples_of_another_adapter_are_counted_as_stale() -> None:
-    episode = planted_episode(0, "warm1", [([1], "a"), ([2], "b")], [1.0, 0.0], base=BASE)
-    skipped = Skipped()
-    needs = Needs("style", BASE, adapter="style@4")
-    assert make_logged_groups([episode], needs, skipped) == []
-    assert +skipped == {"stale": 2, "group_of_one": 1}
-
-
 def test_groups_of_another_temperature_are_another_policys() -> None:
     episodes = [
         planted_episode(at, "warm1", [([1], "a"), ([2], "b")], [1.0, 0.0], base=BASE)

@@ -5,11 +5,9 @@ import asyncio
 import pytest
 from collecting import SOURCE, drawing_model, parts_with, some_targets
 from fakes import Asked, ScriptedChat
-from patlm.nodes.state import Request, RunContext
 from patlm.stores.episodes.schema import Episode
 from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan
-from patlm.training.collect.sampler import Replay
 from patlm.training.rewards.components import RewardWeights
 from patlm.training.rewards.replay import ReplayReward, UnknownContext
 
@@ -63,32 +61,7 @@ def test_a_draft_that_failed_has_no_reward_and_an_abstention_has_that_of_silence
     assert lost is None and silent == group.without_value
 
 
-def test_components_are_logged_by_name() -> None:
-    model = drawing_model()
-    episode = one(model)
-    told: dict[str, float] = {}
-    ids = [group.id for group in episode.groups]
-    ReplayReward([episode], parts_with(model))(
-        ["word " * 40, "Short."], group=ids, log_metric=told.__setitem__
-    )
-    assert told["components/overlong"] == pytest.approx((4 / 12 + 0) / 2)  # 40 of 48, 36 free
-    assert "components/quality" in told
-
-
 def test_a_group_of_other_episodes_is_refused() -> None:
     reward = ReplayReward([one(drawing_model())], parts_with(drawing_model()))
     with pytest.raises(UnknownContext, match="no episode holds the group elsewhere"):
         reward(["Short."], group=["elsewhere"])
-
-
-async def test_a_replay_asks_the_same_once_and_again_in_another_iteration() -> None:
-    model = drawing_model()
-    replay = Replay(parts_with(model), RunContext(adapters={}))
-    request = Request(user_id="ana", task="long", title="Bay")
-    said = {"style": "s", "preference": None}
-    one, two = await asyncio.gather(
-        replay.draft(request, said, 1), replay.draft(request, {"style": "s"}, 1)
-    )
-    assert one is two and one[0] == "Grand view, s and Bay" and len(model.asked) == 1
-    await replay.draft(request, said, 2)
-    assert len(model.asked) == 2

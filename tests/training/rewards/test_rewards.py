@@ -18,7 +18,6 @@ from patlm.training.rewards.components import (
     RewardWeights,
     build_style_fidelity,
     build_topic_relevance,
-    differential,
     gate,
     quality,
     total,
@@ -169,11 +168,6 @@ def test_every_component_has_a_weight_and_none_is_negative() -> None:
         RewardWeights(overlong=-1)
 
 
-def test_the_differential_is_what_a_side_adds() -> None:
-    assert differential(0.5, 0.75) == -0.25
-    assert differential(None, 0.5) is None and differential(0.5, None) is None
-
-
 def candidate(gain: float | None, text: str | None = "A summary.") -> Sample:
     return Sample(
         node="style-reason",
@@ -198,17 +192,8 @@ def test_one_candidate_that_helps_opens_the_gate() -> None:
     assert gate([candidate(0.02), candidate(-0.2)], margin=0.02) is not None  # not above it
 
 
-def test_nothing_is_gated_where_nothing_is_known() -> None:
-    assert gate([candidate(None, None)]) is None
-    assert gate([candidate(0.0, "No usable signal.")]) is None  # silence is what it said
-
-
 REQUEST = Request(user_id="ana", task="long", title="Kettle days")
-TABLE = {
-    "a kettle": (1, 0),
-    "my kettle": at_angle(0.5),
-    "They like kettle days": at_angle(0.8),
-}
+TABLE = {"a kettle": (1, 0), "my kettle": at_angle(0.5), "They like kettle days": at_angle(0.8)}
 
 
 def measure() -> RewardMeasure:
@@ -236,10 +221,3 @@ def test_a_preference_summary_may_name_the_topic_and_a_lost_draft_has_no_rewards
     )
     assert said["topic_words"] is None and said["topic_consistency_proxy"] == 0.9196
     assert lost == dict.fromkeys(COMPONENTS)
-
-
-def test_a_draft_without_the_side_has_nothing_held_against_a_summary() -> None:
-    at = Situation(REQUEST, "a kettle", "preference", {"style": "Short."}, ["a b c d e"])
-    (found,) = measure().components(["my kettle"], [None], [at])
-    assert found["overlong"] is None and found["summary_copying"] is None
-    assert found["topic_consistency_proxy"] is None and found["draft_copying"] == 0.0

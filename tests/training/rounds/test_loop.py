@@ -9,7 +9,7 @@ import pytest
 from patlm.evaluation.items import Item, ItemKey
 from patlm.training.rounds.loop import Trained, run_rounds
 from patlm.training.rounds.plan import RoundsPlan, UnknownStage, numbered
-from patlm.training.rounds.results import BrokenStageItems, StageItems
+from patlm.training.rounds.results import BrokenStageItems
 from patlm.training.rounds.state import BrokenState, RoundsState
 
 WORTH = {"integrate@1": 0.05, "style@1": 0.0, "preference@1": 0.0}
@@ -74,7 +74,7 @@ async def test_stages_run_in_order_and_each_is_measured_on_report(tmp_path: Path
     trained = [each for each in steps.did if " on " not in each]
     assert trained == ["warm_up", "style_1", "preference_1"]
     assert [each["stage"] for each in kept.results["rounds"]] == [
-        *("warm_up", "style_1", "preference_1"),
+        *("warm_up", "style_1", "preference_1")
     ]
     assert all(each["promoted"] for each in kept.results["rounds"])
     # .05 of the warm-up, .02 of the style round, .01 of the preference round, of every target.
@@ -164,14 +164,6 @@ async def test_items_hold_hashed_ids_and_figures_only(tmp_path: Path) -> None:
     assert histories == {"all", "0"}
 
 
-async def test_the_first_comparison_is_the_person_and_not_the_genre(tmp_path: Path) -> None:
-    kept = state(tmp_path, plan())
-    await run_rounds(plan(), PlantedSteps({}), kept)
-    said = [each["what"] for each in kept.results["comparisons"]]
-    assert said[0] == "final - no_context"
-    assert len(set(said)) == len(said)
-
-
 @pytest.mark.parametrize(
     ("stages", "names"),
     [
@@ -198,11 +190,3 @@ async def test_files_of_other_splits_and_broken_ones_are_refused(tmp_path: Path)
     items.write_text(items.read_text() + "{torn\n")
     with pytest.raises(BrokenStageItems, match="items.jsonl:9 is no item"):
         state(tmp_path, asked)
-
-
-def test_a_target_without_a_figure_is_left_out(tmp_path: Path) -> None:
-    items = StageItems(None)
-    failed = Item(item("a", 1, 0.1).key, "gap", "long", "u", "t", 0, failed="no answer")
-    items.add("a", [item("a", 0, 0.3), failed])
-    items.add("b", [item("b", 0, 0.1), item("b", 1, 0.1)])
-    assert [round(value, 9) for value in items.differences("a", "b", "all").values] == [0.2]

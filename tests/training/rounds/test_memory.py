@@ -19,17 +19,3 @@ def test_what_was_freed_between_kept_blocks_is_given_back():
     give_back_memory()
     assert full - process.memory_info().rss > 100 * MIB
     assert len(kept) == 30
-
-
-def test_without_glibc_garbage_is_collected_all_the_same(monkeypatch):
-    class Loop:
-        def __del__(self):
-            gone.append(True)
-
-    gone: list[bool] = []
-    monkeypatch.setattr("sys.platform", "darwin")
-    loop = Loop()
-    loop.itself = loop
-    del loop
-    give_back_memory()
-    assert gone == [True]

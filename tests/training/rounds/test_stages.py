@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patlm.cli.main import app
 from patlm.graph.settings import Settings
 from patlm.stores.adapters.registry import AdapterRegistry
-from patlm.training.collect.run import NothingCollected
 from patlm.training.rounds.plan import RoundsPlan
 from patlm.training.rounds.stages import TrainingStopped, run_whole_rounds
 from planted import write_planted
 from tiny_models import tiny_llama, tiny_tokenizer
-from typer.testing import CliRunner
 
 pytestmark = pytest.mark.bundled  # the topic encoder
 
@@ -90,20 +87,10 @@ def test_every_stage_is_measured_on_the_same_targets(whole: Any) -> None:
     assert {row["n"] for row in rows.values()} == {6}
 
 
-def test_the_steps_of_each_training_are_told(whole_run: tuple[Any, Said]) -> None:
-    found, said = whole_run
-    told = [items for part, items in said.begun if part == "reading episodes"]
-    trained = [one for round_ in found["rounds"] for one in round_["training"]]
-    assert told == [one["steps"] for one in trained]
-    assert told[0] == 3  # of 24 targets, eight at once
-
-
 def test_the_registry_holds_what_was_trained_with_its_parents(place: Path, whole: Any) -> None:
     registry = AdapterRegistry(place / "R" / "adapters" / "planted-long")
     kept = {adapter.name: adapter.manifest for adapter in registry.adapters()}
-    assert set(kept) == {
-        *("integrate@1", "style@1", "style@2", "preference@1", "preference@2"),
-    }
+    assert set(kept) == {*("integrate@1", "style@1", "style@2", "preference@1", "preference@2")}
     best = whole["rounds"][1]["against"]  # what the style round went on from
     assert kept["style@2"].parent == ("style@1" if best == "warm_up" else None)
     assert {manifest.split for manifest in kept.values()} == {whole["split"]}
@@ -137,31 +124,6 @@ def test_a_stopped_training_says_why(place: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(TrainingStopped, match="warm_up: the training of integrate was stopped"):
         run(place, "warm_up", out="R3")
     assert not (place / "R3" / "rounds-planted-long.json").exists()
-
-
-def test_collecting_is_spread_over_the_workers_that_are_asked_for(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-
-    def collect(*_: Any, workers: int) -> None:
-        asked.append(workers)
-        raise NothingCollected("all 2 runs failed")
-
-    monkeypatch.setattr("patlm.training.rounds.stages.run_collect", collect)
-    given = {
-        "--data": place / "planted.jsonl",
-        "--out": place / "R4",
-        "--work": place / "W4",
-        "--model": place / "tiny",
-        "--stages": "warm_up",
-        "--ray": 3,
-    }
-    said = CliRunner().invoke(
-        app, ["rounds", *(str(part) for pair in given.items() for part in pair)]
-    )
-    assert (asked, said.exit_code) == ([3], 1)
-    assert "all 2 runs failed" in said.stderr
 
 
 def _stopped(config: Any, watch: Any) -> Any:

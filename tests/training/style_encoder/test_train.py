@@ -17,7 +17,7 @@ from patlm.training.style_encoder.data import (
     find_pairs,
     split_for_style,
 )
-from patlm.training.style_encoder.train import StyleSettings, start_weights, train_style
+from patlm.training.style_encoder.train import StyleSettings, train_style
 from store_fixtures import text
 
 PEOPLE = people()
@@ -82,15 +82,6 @@ def test_who_wrote_much_counts_no_more() -> None:
         shares[texts[place].user_id] = shares.get(texts[place].user_id, 0.0) + weight
     assert {"user0", "user1"} < set(shares)
     assert list(shares.values()) == pytest.approx([shares["user0"]] * len(shares))
-
-
-def test_a_habit_weighs_more_than_chance() -> None:
-    random = np.random.default_rng(0)
-    texts = [text(f"user{at % 50}", f"topic{at}", f"{at}") for at in range(200)]
-    habit = np.array([at % 50 for at in range(200)]) / 25 - 1 + random.normal(0, 0.1, 200)
-    rows = torch.tensor(np.stack([habit, random.normal(0, 1, 200)], 1), dtype=torch.float32)
-    weights = start_weights(rows, texts)
-    assert weights[0] > 5 * weights[1] > 0
 
 
 def test_training_helps_with_people_and_topics_never_seen() -> None:

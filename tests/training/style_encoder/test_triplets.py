@@ -65,12 +65,6 @@ def test_an_author_has_so_many_pairs_and_each_so_many_negatives() -> None:
     assert set(by_author.values()) == {4}
 
 
-def test_draws_repeat_with_the_seed(triplets: Triplets) -> None:
-    again, other = (make_triplets(TEXTS, seed=seed, folds=Halves.of(TEXTS)) for seed in (0, 1))
-    assert np.array_equal(again.negative, triplets.negative)
-    assert not np.array_equal(other.negative, triplets.negative)
-
-
 def test_copies_are_no_evidence_either_way() -> None:
     texts = [
         text("a", "t1", "The same words."),
@@ -92,7 +86,3 @@ def test_accuracy_is_the_mean_over_authors() -> None:
     right = triplets.right(vectors)
     assert right.tolist() == [1.0, 0.0, 0.5, 1.0]
     assert triplets.by_author(right).tolist() == [0.5, 1.0]
-
-
-def test_texts_without_pairs_make_no_triplets() -> None:
-    assert len(make_triplets([text("a", "t", "x")], seed=0, folds=None)) == 0

@@ -28,9 +28,3 @@ def test_they_are_written_as_json_and_as_a_picture(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "curves.json").read_text())["loss"] == [0.7, 0.6]
     picture = (tmp_path / "curves.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 5_000
-
-
-def test_a_run_without_steps_has_no_picture(tmp_path: Path) -> None:
-    write_curves([], tmp_path)
-    assert json.loads((tmp_path / "curves.json").read_text()) == {"step": []}
-    assert not (tmp_path / "curves.png").exists()

@@ -20,7 +20,7 @@ from patlm.training.trainer.method import build_trainer
 from patlm.training.trainer.model import open_base, save_adapter, trainable_weights, with_adapter
 from peft import PeftModel, get_peft_model
 from planted_episodes import planted_episodes, save_base, word_llama
-from training_runs import KilledAt, curve, run_config, run_training, weights
+from training_runs import curve, run_config, run_training, weights
 
 
 @pytest.fixture(scope="module")
@@ -102,17 +102,6 @@ def test_the_policy_alone_is_saved_in_bf16(tmp_path: Path) -> None:
     assert config["base_model_name_or_path"] == "base"  # no place of this machine
 
 
-def test_checkpoints_hold_no_reference(tmp_path: Path) -> None:
-    from patlm.training.trainer.train import train
-
-    config = run_config(tmp_path, planted_episodes(20), method="grpo", rollouts="logged",
-                        batch=6, accumulation=1, save_every=1)  # fmt: skip
-    with pytest.raises(KeyboardInterrupt):
-        train(config, watch=KilledAt(3, KeyboardInterrupt()))
-    assert list((config.out / "checkpoints").glob("checkpoint-*"))
-    assert not list((config.out / "checkpoints").rglob("ref"))
-
-
 def test_weights_learn_in_fp32_on_a_bf16_base(parent: Path, tmp_path: Path) -> None:
     opened = open_base(str(save_base(tmp_path / "base")), dtype="bf16", device="cpu")
     model = with_adapter(opened, parent, seed=0)
@@ -120,9 +109,3 @@ def test_weights_learn_in_fp32_on_a_bf16_base(parent: Path, tmp_path: Path) -> N
     learning = trainable_weights(model)
     assert {values.dtype for values in learning.values()} == {torch.float32}
     assert all(".default." in name for name in learning)
-
-
-def test_no_more_examples_are_learnt_from_than_asked_for(tmp_path: Path) -> None:
-    settings = {"method": "sft", "role": "style", "batch": 2, "accumulation": 1}
-    report = run_training(tmp_path, planted_episodes(20), **settings, examples=4)
-    assert (report.samples, report.steps) == (4, 2)

@@ -17,7 +17,7 @@ from patlm.training.user_topic_graph.data import (
     links_of,
     training_links,
 )
-from patlm.training.user_topic_graph.train import by_degree, cosines, find_links, ranks_of
+from patlm.training.user_topic_graph.train import by_degree, cosines, find_links
 from store_fixtures import text
 
 # Three topics on three axes; ann is on tea and pot, bob on tea and cup, cy on pot and cup.
@@ -177,12 +177,6 @@ def test_training_links_are_of_train_people_and_topics() -> None:
     )
     assert [graph.topic_ids[at] for at in torch.nonzero(report.candidates)] == ["t2", "t5"]
     assert report.among_all_topics().candidates.all()
-
-
-def test_ties_share_their_rank() -> None:
-    own = torch.tensor([1.0, 2.0])
-    others = torch.tensor([[1.0, 3.0, 1.0], [0.0, 0.0, float("-inf")]])
-    assert ranks_of(own, others).tolist() == [3.0, 1.0]
 
 
 def test_figures_are_means_by_person() -> None:

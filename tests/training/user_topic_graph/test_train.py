@@ -18,7 +18,6 @@ from patlm.training.user_topic_graph.train import (
     decide,
     find_links,
     learn_graph,
-    measure_gate,
     train_graph,
 )
 
@@ -39,25 +38,6 @@ def test_communities_are_learnt_for_people_and_topics_never_seen() -> None:
     two_hop = find_links(lambda part: cosines(untrained, part), others)["mrr"].mean()
     assert learnt > two_hop + 0.1
     assert two_hop > find_links(by_degree, others)["mrr"].mean()
-
-
-def test_the_same_seed_gives_the_same_weights() -> None:
-    train, gate = links(60, 0), links(30, 1)
-    settings = GraphSettings(epochs=2)
-    weights = [train_graph(train, gate, settings).model.weights() for _ in range(2)]
-    assert weights[0] == weights[1]
-    assert train_graph(train, gate, GraphSettings(epochs=2, seed=1)).model.weights() != weights[0]
-
-
-def test_without_a_gate_all_epochs_are_run() -> None:
-    train = links(60, 0)
-    nobody = train.part(torch.tensor([], dtype=torch.long))
-    told: list[tuple[int, float | None]] = []
-    fit = train_graph(
-        train, nobody, GraphSettings(epochs=3), progress=lambda *epoch: told.append(epoch)
-    )
-    assert (fit.gate, fit.kept, told) == ((), 3, [(1, None), (2, None), (3, None)])
-    assert measure_gate(fit.model, nobody) is None
 
 
 def test_too_few_links_raise() -> None:
