@@ -14,22 +14,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..models.errors import ModelUnusable
 from ..stores.errors import StoreError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..stores.texts.artefacts import Artefact
     from ..stores.texts.store import TextStore
+
+    Rows = NDArray[np.float32]
 
 GRAPH = "graph"
 TRAINED, TWO_HOP = "trained", "two_hop"
 
 NOT_TRAINED = "no trained form is kept: `patlm index --train` makes and measures one"
-
-Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class GraphWeights:
         Args:
             hop_sums: Sums or means of the unit vectors of users' topics, shape (users, dimension).
         """
+        import numpy as np
+
         rows = hop_sums + (hop_sums @ self.down.T) @ self.up.T
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         units: Rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)

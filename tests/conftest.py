@@ -1,7 +1,5 @@
 """Fixtures that several test files share; fakes and helpers are in `support/`."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil
@@ -10,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from adapter_fixtures import manifest, random_adapter
-from dev_server import DevServer, dev_server
 from fakes import ScriptedChat
 from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.datasets.formats import read_texts
@@ -18,6 +15,7 @@ from patlm.stores.datasets.ingest import ingest
 from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.texts.store import TextStore
 from processes import FAKE_MODEL
+from servers import DevServer, dev_server
 from store_fixtures import opened, style_encoder, topic_encoder
 
 

@@ -1,21 +1,17 @@
 """The encoder's bench: held-out people and topics, rows and leads, on a small made-up file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from habits import people
+from made_up_people import people
 from patlm.bench import encoder as bench
-from patlm.bench.encoder import KnownVectors, measure_encoder, read_data_sets
-from patlm.bench.encoder_rivals import char_tfidf, measure_neighbours
+from patlm.bench.encoder import measure_encoder, read_data_sets
 from patlm.bench.plots import plot_intervals
-from patlm.models.encoders.style import Count, count_texts
+from patlm.models.encoders.style import Count
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.types import Text, Vectors
@@ -110,20 +106,6 @@ def test_a_fold_is_scored_by_what_saw_neither_its_people_nor_its_topics(
     for (users, topics), (other_users, other_topics) in zip(seen, scored, strict=True):
         assert users and other_users and not users & other_users
         assert topics and other_topics and not topics & other_topics
-
-
-def test_neighbours_are_the_same_from_several_processes(file: Path) -> None:
-    texts = [row for row in read_texts(file) if isinstance(row, Text)]
-    bodies = [text.body for text in texts]
-    topic = KnownVectors(topic_encoder(), bodies)
-    fit = partial(bench._untrained, count_texts, [], 0)
-    judge = np.asarray(char_tfidf(bodies, longest=2, components=8))
-    alone, beside = (
-        measure_neighbours("habits", texts, fit, topic, judge, jobs=jobs) for jobs in (1, 2)
-    )
-    assert alone["paired"] and beside == alone
-    with pytest.raises(KeyError):
-        topic.encode(["somebody else's words"])
 
 
 def test_nobody_is_both_in_a_file_and_elsewhere(file: Path, tmp_path: Path) -> None:

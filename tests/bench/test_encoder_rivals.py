@@ -1,7 +1,5 @@
 """The rivals of the style encoder: each sees what it is to see."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from patlm.bench.encoder_rivals import Rival, char_tfidf, length, stylometry

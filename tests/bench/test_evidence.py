@@ -1,13 +1,11 @@
 """`patlm bench evidence`: what it chooses by hand, and a run on people with habits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from habits import people
+from made_up_people import people
 from patlm.bench.data import HiddenText, hidden_texts, open_corpus, split_texts
 from patlm.bench.evidence.preference import best_weight, harmless_weight, likeness
 from patlm.bench.evidence.run import measure_evidence

@@ -1,7 +1,5 @@
 """The graph bench: rows, gains and alignments on a small synthetic file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import TableEncoder
-from graph_communities import communities
+from made_up_people import communities
 from patlm.bench import graph as bench
 from patlm.bench.graph import People, measure_graph, nearest
 from patlm.bench.plots import plot_intervals

@@ -1,7 +1,5 @@
 """The bench of retrieval at toy size: the texts, the vectors, what counts as found, the keys."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from habits import people
+from made_up_people import people
 from patlm.bench.retrieval import run as bench
 from patlm.bench.retrieval.corpus import (
     LARGE_TOPIC,

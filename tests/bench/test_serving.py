@@ -1,7 +1,5 @@
 """The serving bench: its prompts, lost or mixed-up answers, times of callers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

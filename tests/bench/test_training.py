@@ -1,7 +1,5 @@
 """Our run and the bare trainer learn the same from the same pairs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

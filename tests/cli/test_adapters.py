@@ -1,7 +1,5 @@
 """`patlm adapters ...`: one JSON object for programs, lines for people, one line for an error."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -132,16 +130,6 @@ def test_prune_says_what_goes_and_why_the_others_stay(root: Path) -> None:
     assert call("prune", "--keep", 0, "--adapters", root).exit_code == 2
 
 
-def test_promoting_for_several_base_models_is_warned_of(root: Path) -> None:
-    registry = AdapterRegistry(root)
-    registry.add(root / "style@1", manifest("preference@2", base="f" * 16, base_name="other"))
-    assert call("promote", "preference@1", "--adapters", root).stderr == ""
-    result = call("promote", "preference@2", "--adapters", root)
-    (line,) = result.stderr.splitlines()
-    assert line.startswith(f"warning: preference@2 was made for other ({'f' * 16}), and style@1")
-    assert registry.promoted()["preference"] == "preference@2"
-
-
 def test_promote_and_roll_back(root: Path) -> None:
     registry = AdapterRegistry(root)
     found = output("promote", "style@2", "--adapters", root)
@@ -152,15 +140,6 @@ def test_promote_and_roll_back(root: Path) -> None:
     found = output("rollback", "style", "--adapters", root)
     assert found == {"role": "style", "promoted": None, "before": "style@1"}
     assert registry.promoted() == {}
-
-
-def test_going_back_to_a_damaged_one_is_done_and_warned_of(root: Path) -> None:
-    output("promote", "style@2", "--adapters", root)
-    (root / "style@1" / "adapter_model.safetensors").unlink()
-    result = call("rollback", "style", "--adapters", root, "--json")
-    assert json.loads(result.stdout)["promoted"] == "style@1"
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("warning: adapter style@1: ") and "is missing" in line
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """`patlm collect` over a planted data set, with a model that reads what it is shown."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`patlm episodes ...` and `patlm feedback`: what they print, and what they leave behind."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`patlm ingest`: one object on stdout, one line for an error, nothing written of a wrong file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager

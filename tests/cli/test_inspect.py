@@ -1,7 +1,5 @@
 """`patlm show` on what `langgraph dev` left behind: the local view of a run, without Studio."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -9,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dev_server import DevServer
-from fake_models import BROKEN, DRAFT, DRAFT_LATER, PREFERENCE_SAYS, STYLE_FIRST, STYLE_LATER
+from fakes import BROKEN, DRAFT, DRAFT_LATER, PREFERENCE_SAYS, STYLE_FIRST, STYLE_LATER
 from processes import run_python
+from servers import DevServer
 
 
 def request_by(user: str, **fields: str) -> dict[str, str]:

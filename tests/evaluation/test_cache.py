@@ -1,7 +1,5 @@
 """Vectors that a killed run and an unbroken one have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

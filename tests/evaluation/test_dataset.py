@@ -1,18 +1,13 @@
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from patlm.cli.main import app
 from patlm.evaluation.dataset import open_benchmark, read_benchmark
 from patlm.graph import open as opening
 from patlm.stores.datasets.validation import FormatError
 from planted import write_planted
 from store_fixtures import cheap_encoders
-from typer.testing import CliRunner
 
 
 @pytest.fixture(autouse=True)
@@ -80,44 +75,3 @@ async def test_a_store_that_was_not_filled_to_the_end_is_not_there(
         async with open_benchmark(data, cache, progress=stop):
             pass
     assert list(cache.iterdir()) == []
-
-
-def bench(data: Path, *options: str) -> Result:
-    folder = data.parent
-    given = ["--data", str(data), "--out", str(folder / "R"), "--cache", str(folder / "cache")]
-    chosen = ["--split", "all", "--arms", "no_context,copy_best", "--json"]
-    model = ["--model", "python:planted:reading_model"]
-    return CliRunner().invoke(app, ["bench", "personalization", *given, *chosen, *model, *options])
-
-
-def test_lamp_and_longlamp_are_asked_by_their_rows_input(tmp_path: Path) -> None:
-    questions = [
-        {
-            "id": str(n),
-            "input": f"What is the score of the following review: fine {n}",
-            "profile": [{"id": f"p{n}", "text": f"Good thing, number {n}.", "score": "4"}],
-        }
-        for n in range(4)
-    ]
-    outputs = {"task": "LaMP_3", "golds": [{"id": str(n), "output": "4"} for n in range(4)]}
-    lamp = tmp_path / "LaMP_3_questions.json"
-    lamp.write_text(json.dumps(questions))
-    (tmp_path / "LaMP_3_outputs.json").write_text(json.dumps(outputs))
-    results = json.loads(bench(lamp, "--task", "rating").stdout)
-    assert results["arms"][0]["metrics"]["unparsable"]["mean"] == 1.0  # "it is a fine thing"
-    assert [row["arm"] for row in results["floors"]] == ["copy_best"]
-
-    rows = [
-        {
-            "name": f"u{n}",
-            "input": "Write a review of a kettle.",
-            "output": "A fine thing.",
-            "profile": [{"title": "T", "description": f"An own review, number {n}."}],
-        }
-        for n in range(4)
-    ]
-    long = tmp_path / "longlamp.json"
-    long.write_text(json.dumps(rows))
-    results = json.loads(bench(long).stdout)
-    assert results["settings"]["tasks"] == ["free"]
-    assert results["arms"][0]["metrics"]["rouge1"]["mean"] > 0.5

@@ -1,9 +1,6 @@
-from __future__ import annotations
-
 from pathlib import Path
 
-import pytest
-from patlm.evaluation.cache import Answers, AnswersLost
+from patlm.evaluation.cache import Answers
 from patlm.evaluation.items import Item, ItemFile, ItemKey
 
 
@@ -58,14 +55,3 @@ def test_answers_are_kept_once_and_shared_by_processes(tmp_path: Path) -> None:
     assert one.get("other") is None
     one.close()
     two.close()
-
-
-def test_answers_that_cannot_be_kept_are_told_of(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(AnswersLost, match="--cache"):
-        Answers(tmp_path / "file" / "answers.sqlite")
-    (tmp_path / "broken.sqlite").write_text(
-        "no database at all, but a text that is long enough " * 9
-    )
-    with pytest.raises(AnswersLost, match="not a database"):
-        Answers(tmp_path / "broken.sqlite")

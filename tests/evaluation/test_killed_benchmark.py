@@ -1,7 +1,5 @@
 """A benchmark whose process is killed goes on where it was, and ends as an unbroken one does."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """An entry of a registry shows up everywhere, and nothing else has to be touched."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

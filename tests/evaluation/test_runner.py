@@ -1,7 +1,5 @@
 """Whose summaries are lent, by an evaluator that only says what it was asked."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is promoted serves: by command, by Personalizer and by the graph of `langgraph dev`."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping

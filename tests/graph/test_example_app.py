@@ -1,7 +1,5 @@
 """An app's own graph around the loop, and the synchronous call beside the asynchronous one."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib.util
 from collections.abc import AsyncIterator
@@ -11,7 +9,7 @@ from types import ModuleType
 from typing import Any, TypedDict
 
 import pytest
-from fake_models import DRAFT, DRAFT_LATER, word_by_word
+from fakes import DRAFT, DRAFT_LATER, word_by_word
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime

@@ -1,13 +1,11 @@
 """Every example runs, offline, and prints what it says it does."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_models import DRAFT, DRAFT_LATER, PREFERENCE_SAYS
+from fakes import DRAFT, DRAFT_LATER, PREFERENCE_SAYS
 from processes import FAKE_MODEL, ROOT, run_python
 
 EXAMPLES = ROOT / "examples"

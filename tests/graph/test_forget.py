@@ -1,7 +1,5 @@
 """Forgetting looks beyond the store: episodes are emptied, adapters that were trained are named."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

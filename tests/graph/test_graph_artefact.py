@@ -1,7 +1,5 @@
 """`patlm index --train` to the alignment of a request: the artefact, and which form serves."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from fakes import TableEncoder
-from graph_communities import communities
+from made_up_people import communities
 from patlm.cli.main import app
 from patlm.graph import open as opening
 from patlm.graph.graph_artefact import GRAPH, weights_file, with_graph

@@ -1,13 +1,10 @@
 """The graph from end to end, with language models that follow a script."""
 
-from __future__ import annotations
-
-import asyncio
 from collections import Counter
 from typing import Any
 
 import pytest
-from fakes import Asked, ScriptedChat
+from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, loop_of, parts_of, run
 from patlm.nodes.errors import RequestError
 from patlm.nodes.node import Turn
@@ -234,29 +231,6 @@ async def test_a_third_trajectory_joins_and_the_loop_goes_back_to_all() -> None:
     assert 'What is known: """Facts matter."""' in model.asked_of("style")[1].user
     assert result["models"]["facts"] == "preference-model"
     assert set(trace.records[0].iterations[1].evidence) == {"style", "preference", "facts"}
-
-
-def by_prompt(asked: Asked) -> str:
-    """Answer by nothing but the prompt, so that equal prompts get equal answers."""
-    return f"{sorted(asked.user.split())[len(asked.user) % 7]} {len(asked.user)}"
-
-
-async def test_ten_requests_at_once_are_answered_as_one_by_one(sample_store: TextStore) -> None:
-    says = dict.fromkeys(("style", "preference", "integrate"), by_prompt)
-    topics = ["wool-blanket", "airport-hotel", "four-day-week", "no-such-topic", None]
-    users = ["tilly-types", "secondhand-sue", "judge-halloran", "stranger"]
-    requests = [
-        {"user_id": users[n % 4], "task": "long", "title": f"Title {n}", "topic_id": topics[n % 5]}
-        for n in range(10)
-    ]
-    graph = loop_of(parts_of(ScriptedChat(says=says), sample_store))
-    alone = [await graph.ainvoke(request) for request in requests]
-    together = await asyncio.gather(*(graph.ainvoke(request) for request in requests))
-    for one, other in zip(alone, together, strict=True):
-        for result in (one, other):
-            del result["timings"], result["run_id"]
-        assert one == other
-    assert len({result["text"] for result in alone}) > 5
 
 
 async def test_real_evidence_is_by_others_and_style_is_never_on_the_topic(

@@ -1,10 +1,6 @@
 """The API for apps: remember, write, stream, forget, each tenant for itself."""
 
-from __future__ import annotations
-
-import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,26 +116,6 @@ def test_write_is_awrite_outside_of_any_loop(tmp_path: Path) -> None:
 async def test_write_inside_a_loop_names_awrite(app: Personalizer) -> None:
     with pytest.raises(LoopError, match="await personalizer.awrite"):
         app.write("ana", title="Two nights")
-
-
-def test_an_app_of_threads_may_write_at_once(tmp_path: Path) -> None:
-    async def fill() -> None:
-        async with personalizer_of(tmp_path) as personalizer:
-            for number in range(6):
-                await personalizer.add(f"user-{number}", f"Text {number}.", topic_id="t")
-
-    asyncio.run(fill())
-    personalizer = personalizer_of(tmp_path)
-
-    def visit(number: int) -> str:
-        return personalizer.write(f"user-{number % 6}", title=f"Title {number}").cold_start
-
-    pool = ThreadPoolExecutor(8)
-    visits = [pool.submit(visit, number) for number in range(24)]
-    levels = [future.result(60) for future in visits]
-    pool.shutdown()
-    personalizer.close()
-    assert levels == ["few"] * 24
 
 
 def by_prompt(asked: Asked) -> str:

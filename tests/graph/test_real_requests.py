@@ -1,7 +1,5 @@
 """The whole loop on real people with the bundled weights: cold start, evidence, no leak."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -10,8 +10,6 @@ Encoders run in fp32, and requests were chosen whose evidence does not hang on a
 digits: hashes are the same with any number of threads and with every vector moved by 1e-5.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """What is tried again, what is not, and how a run ends that can't go on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -58,18 +56,6 @@ async def test_after_a_draft_a_failure_gives_that_draft_back(role: str, error: E
     assert str(error) in result["warnings"][0]
     assert [record.stop_reason for record in trace.records] == ["error"]
     assert trace.records[0].text == "A fine view."
-
-
-async def test_both_sides_failing_at_once_leave_one_record() -> None:
-    trace = MemoryTrace()
-    model = ScriptedChat(says=CHANGING, fault=fails(ValueError("down"), calls=[2]))
-    result = await run(parts_of(model, trace=trace))
-    assert (result["stop_reason"], result["text"]) == ("error", "A fine view.")
-    assert len(trace.records) == 1
-    first = ScriptedChat(fault=fails(ValueError("down"), calls=[1]))
-    with pytest.raises(ModelCallError):
-        await run(parts_of(first, trace=trace))
-    assert len(trace.records) == 2, "one for each run"
 
 
 @pytest.mark.parametrize("search", ["history", "preference"])

@@ -1,7 +1,5 @@
 """A process's parts: opened once, in a thread, shared, closed; never by who only compiles."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncIterator

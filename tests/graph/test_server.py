@@ -1,7 +1,5 @@
 """`langgraph dev` on this project, over HTTP: what a developer and a client of the server get."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from dev_server import DevServer, dev_server
-from fake_models import BROKEN, DRAFT, DRAFT_LATER, TITLE
+from fakes import BROKEN, DRAFT, DRAFT_LATER, TITLE
 from patlm.graph import Request, Result, RunContext
+from servers import DevServer, dev_server
 
 NODES = {
     "style-retrieve",

@@ -1,7 +1,5 @@
 """What one opener of a store writes or forgets, another one finds or misses at once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from store_fixtures import TEXTS, by_preference, by_style, opened, text

@@ -1,7 +1,5 @@
 """The slow tests of a package run where the package changed."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

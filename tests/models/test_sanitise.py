@@ -1,7 +1,5 @@
 """What users write cannot open or close a turn, nor leave its delimiters."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One span a call, with the right times, and never a fault of it in the generating thread."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import time
@@ -17,7 +15,7 @@ from patlm.graph.open import settings_watches
 from patlm.models.errors import ModelNotFound
 from patlm.models.telemetry import CallSpans
 from processes import run_python
-from serving_reports import batch_report, call_report
+from tiny_models import batch_report, call_report
 
 
 @pytest.fixture

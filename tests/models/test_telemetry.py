@@ -1,13 +1,11 @@
 """How a model serves: every number by hand, and against what a real model was asked."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 
 import pytest
 from patlm.models.telemetry import BatchReport, Figures, ServingStats, Spread
-from serving_reports import batch_report, call_report, watched_chat
+from tiny_models import batch_report, call_report, watched_chat
 
 FIRST = batch_report(
     call_report("style", prompt_tokens=100, new_tokens=10, first_token_s=0.5, ended_s=1.0),
@@ -92,12 +90,6 @@ def test_each_role_has_its_own() -> None:
     unsaid = roles["-"]
     assert (unsaid.calls, unsaid.failed, unsaid.ttft_ms, unsaid.total_ms) == (1, 1, None, None)
     assert (unsaid.tokens_per_s, unsaid.prompt_tokens_per_s) == (0.0, 25.0)
-
-
-def test_calls_are_counted_by_adapter() -> None:
-    names = ("style@3", None, "style@3", "style@4")
-    report = batch_report(*(call_report(adapter=name) for name in names))
-    assert told(report, report).snapshot().adapters == {"base": 2, "style@3": 4, "style@4": 2}
 
 
 def test_speeds_forget_and_counts_do_not() -> None:

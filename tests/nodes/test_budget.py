@@ -1,7 +1,5 @@
 """Cutting to a budget: shares by hand, cuts between words, the weakest dropped first."""
 
-from __future__ import annotations
-
 import random
 
 import pytest
@@ -73,13 +71,6 @@ def test_a_piece_is_dropped_where_its_share_would_be_below_the_smallest() -> Non
     # 4 x 16 = 64: all stay; one token less: 63 // 4 = 15 < 16, so three share 63: 21 each.
     assert [words(text) for text in fit(pieces, 64, 16, words).texts] == [16, 16, 16, 16]
     assert fit(pieces, 63, 16, words).texts == tuple(piece(letter, 21) for letter in "abc")
-
-
-def test_what_stands_around_a_piece_is_paid_for_the_pieces_that_stay() -> None:
-    pieces = [piece(letter, 100) for letter in "abcd"]
-    # Four: (100 - 40) // 4 = 15 < 16. Three: (100 - 30) // 3 = 23, and one token is left over.
-    fitted = fit(pieces, 100, 16, words, around=10)
-    assert sorted(words(text) for text in fitted.texts) == [23, 23, 24]
 
 
 def test_the_share_that_was_cut_counts_what_was_dropped() -> None:

@@ -1,7 +1,5 @@
 """check-stop by hand: settled, the worth of a draft, the best one kept, why a run ends."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A run ends in time, with the best draft so far or a clear error."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Any

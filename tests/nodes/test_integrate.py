@@ -1,13 +1,10 @@
 """integrate: what it reads, and how its answer becomes a draft."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 from fakes import ScriptedChat
 from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
-from patlm.nodes.dependencies import ChatRole
 from patlm.nodes.integrate import read_draft, write_draft
 from patlm.nodes.prompts import PREFERENCE, REASONERS, STYLE
 from patlm.nodes.state import Request
@@ -115,12 +112,3 @@ async def test_a_side_that_abstained_is_left_out(model: ScriptedChat) -> None:
     await draft_of(model, {"style": None, "preference": None})
     assert STYLE.heading not in model.asked[0].user and PREFERENCE.heading in model.asked[0].user
     assert PREFERENCE.heading not in model.asked[1].user
-
-
-async def test_drafts_are_decoded_with_their_own_options(model: ScriptedChat) -> None:
-    role = ChatRole(model, "m", options={"temperature": 0.0, "no_repeat_ngram_size": 4})
-    given = {"chat": dict.fromkeys(("style", "preference", "integrate"), role)}
-    for task, tokens in {"long": 100, "short": 24, "rating": 8, "free": 100}.items():
-        await draft_of(model, BOTH, task, **given)
-        expected = {"max_tokens": tokens, "temperature": 0.0, "no_repeat_ngram_size": 4}
-        assert model.asked[-1].options == expected

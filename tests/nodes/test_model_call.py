@@ -1,7 +1,5 @@
 """The record of one call: how it was sampled, and exact tokens where the weights are at hand."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Any
 

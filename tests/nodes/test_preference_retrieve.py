@@ -1,7 +1,5 @@
 """preference-retrieve: what it asks the store, and how sure it is."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from fakes import ScriptedChat

@@ -1,7 +1,5 @@
 """Every prompt: what stands in it, what must not, and never more tokens than its budget."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The reasoners: what they read, when they abstain, what they warn of."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The schemas, and what is said of a request that can't be answered."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Strategies: the names, what each asks of a store, and those that borrow nothing."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

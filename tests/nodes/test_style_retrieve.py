@@ -1,7 +1,5 @@
 """style-retrieve: what it asks the store, how much it knows, how sure it is."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from fakes import ScriptedChat

@@ -1,7 +1,5 @@
 """One thread, several runs, as `langgraph dev` makes them; interrupts and resuming."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

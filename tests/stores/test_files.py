@@ -1,7 +1,5 @@
 """Files that are written whole or not at all, and lines that survive a kill."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections.abc import Callable

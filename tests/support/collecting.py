@@ -1,7 +1,5 @@
 """What tests of collecting share: targets, a model whose samples follow from their seeds."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path

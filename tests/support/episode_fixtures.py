@@ -1,7 +1,5 @@
 """An episode as collecting writes it, small enough to be counted by hand."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

@@ -1,6 +1,7 @@
-"""Language models and encoders that answer by a script, and say what they were asked."""
+"""Language models and encoders that answer by a script, and say what they were asked.
 
-from __future__ import annotations
+`PATLM_MODEL=python:fakes:word_by_word`, with this folder on the path, names one for a process.
+"""
 
 import asyncio
 import math
@@ -13,6 +14,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from patlm.nodes.dependencies import PromptBudget
 from patlm.nodes.prompts import INTEGRATE, PREFERENCE, STYLE
 from patlm.stores.types import Vectors
 from pydantic import PrivateAttr
@@ -153,3 +155,60 @@ def at_angle(cosine: float) -> tuple[float, float]:
 def words(text: str) -> int:
     """Count tokens as words: prompts' arithmetic by hand."""
     return len(text.split())
+
+
+NAME = "word-by-word"
+
+STYLE_FIRST = "Short and warm."
+STYLE_LATER = "Long winding sentences; semicolons; old words; never an exclamation mark."
+PREFERENCE_SAYS = "They praise the warmth and grumble about the price."
+DRAFT = "Warm from the first night on, and I would buy it again!"
+DRAFT_LATER = "It has kept the frost from my bones; I commend it, the price notwithstanding."
+TITLE = "Warm at last"
+RATING = "4"
+
+BROKEN = "refuse-this-request"
+"""A request that holds this word is one that the model refuses, for good."""
+
+
+class WordByWord(ScriptedChat):
+    """Answers by role and task; another iteration brings another style summary and draft.
+
+    So the loop does not settle, and its iterations can be told apart.
+    """
+
+    model_name: str = NAME
+
+
+def word_by_word() -> WordByWord:
+    """Return the model; a factory is what a dotted path names."""
+    says = {"style": _style, "preference": PREFERENCE_SAYS, "integrate": _draft}
+    return WordByWord(says=says, fault=_refusal)
+
+
+def _style(asked: Asked) -> str:
+    return STYLE_LATER if DRAFT in asked.user else STYLE_FIRST
+
+
+def _draft(asked: Asked) -> str:
+    # The task shows in how long the answer may be, whatever the prompts' wording.
+    length = PromptBudget().answer
+    if asked.options["max_tokens"] == length["rating"]:
+        return RATING
+    if asked.options["max_tokens"] == length["short"]:
+        return TITLE
+    return DRAFT_LATER if STYLE_LATER in asked.user else DRAFT
+
+
+def _refusal(asked: Asked) -> ValueError | None:
+    return ValueError(f"no answer to {BROKEN}") if BROKEN in asked.user else None
+
+
+def scripted() -> ScriptedChat:
+    """Return a model with the usual answers of each role."""
+    return ScriptedChat()
+
+
+def refusing() -> ScriptedChat:
+    """Return a model that refuses every call."""
+    return ScriptedChat(fault=fails(ValueError("out of\nwords")))

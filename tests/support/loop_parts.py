@@ -1,7 +1,5 @@
 """What tests hand to the nodes: a retrieval of given texts, parts, and turns made by hand."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence

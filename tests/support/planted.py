@@ -5,8 +5,6 @@ praise one of two parts, which the title names. A model that reads its evidence 
 one that does not can't. Every text has as many words as any other, so that length tells nothing.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

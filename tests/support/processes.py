@@ -1,7 +1,5 @@
 """Run commands of the project in processes of their own, as a user would."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
@@ -17,7 +15,7 @@ import httpx
 TESTS = Path(__file__).parent
 ROOT = TESTS.parents[1]
 
-FAKE_MODEL = "python:fake_models:word_by_word"
+FAKE_MODEL = "python:fakes:word_by_word"
 
 LOG = "server.log"
 SECONDS_TO_STOP = 10.0

@@ -1,7 +1,5 @@
 """A made-up `results.json` and `examples.json`, as `patlm bench personalization` writes them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Deterministic encoders and small texts for tests of the store."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import re

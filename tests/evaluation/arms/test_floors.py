@@ -1,7 +1,5 @@
 """Floors: each against a computation of its own, and what has to stay the same."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 
@@ -15,9 +13,7 @@ from patlm.evaluation.arms.floors import (
     copy_best,
     copy_random,
     copy_typical,
-    echo_request,
     extract,
-    first_six_words,
     neighbours_of,
 )
 from patlm.nodes.state import Request
@@ -70,14 +66,6 @@ def test_the_typical_one_is_that_of_brute_force(seed: int) -> None:
     assert copy_typical(Neighbours("long", "", texts)) == typical_by_brute_force(texts)
 
 
-def test_ties_go_to_the_better_ranked() -> None:
-    # Both are as like each other as the other way round, whatever the order of summation.
-    assert copy_typical(Neighbours("long", "", ("b a", "a c"))) == "b a"
-    ring = ("a b", "b c", "c d", "d e", "e a")
-    assert copy_typical(Neighbours("long", "", ring)) == "a b"
-    assert copy_typical(Neighbours("long", "", ring[2:] + ring[:2])) == "c d"
-
-
 def test_the_best_is_the_first_and_the_random_one_is_seeded() -> None:
     assert copy_best(Neighbours("long", "x", TEXTS)) == TEXTS[0]
     drawn = {
@@ -125,13 +113,6 @@ def test_the_extract_is_made_of_whole_sentences_within_its_words(seed: int) -> N
     assert extract(Neighbours("long", "", texts)) == " ".join(taken)
     title = extract(Neighbours("short", "", texts))
     assert 0 < len(title.split()) <= EXTRACT_WORDS["short"] == 10
-
-
-def test_words_of_the_request() -> None:
-    given = Neighbours("long", "One two  three\nfour five six seven")
-    assert echo_request(given) == "One two  three\nfour five six seven"
-    assert first_six_words(given) == "One two three four five six"
-    assert first_six_words(Neighbours("long", "One two")) == "One two"
 
 
 def test_without_neighbours_there_is_nothing_to_copy() -> None:

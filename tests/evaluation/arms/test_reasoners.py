@@ -1,7 +1,5 @@
 """What each arm shows its reasoners and its writer, by the prompts that a model saw."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

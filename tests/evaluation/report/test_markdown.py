@@ -1,7 +1,5 @@
 """The tables of `results.json` as Markdown."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,23 +26,6 @@ def test_every_arm_has_a_row_with_the_figures_of_the_file(tmp_path: Path) -> Non
         assert len(cells) == 8
         assert cells[1] == f"{row['metrics']['quality']['mean']:.3f}"
         assert cells[6] == f"{row['length']:.0f}"
-
-
-def test_each_history_has_a_table_of_its_own(tmp_path: Path) -> None:
-    found = several_histories()
-    cases = {(row["data"], row["task"], row["history"]) for row in found["arms"]}
-    said = tables_of(tmp_path, found)
-    assert f"\n{said}".count("\n### ") == len(cases) > 1
-    assert ", 1 own text known:" in said
-
-
-def test_ratings_say_how_many_answers_are_none(tmp_path: Path) -> None:
-    found = several_histories()
-    found["arms"] = [each for each in found["arms"] if each["task"] == "rating"][:1]
-    found["floors"] = found["verdicts"] = []
-    head, _, line = tables_of(tmp_path, found).splitlines()[2:5]
-    assert head.endswith("| no number |")
-    assert line.endswith("| 2\xa0% |")
 
 
 def test_the_command_prints_the_tables_of_a_file_alone(tmp_path: Path) -> None:

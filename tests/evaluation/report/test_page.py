@@ -1,7 +1,5 @@
 """The report of a benchmark: what is in it, in which words, and that nothing of it can run."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
@@ -13,10 +11,9 @@ import pytest
 import typer
 from patlm.cli.bench import personalization as bench_report
 from patlm.evaluation.errors import EvaluationError
-from patlm.evaluation.report import text as words
 from patlm.evaluation.report.html import interval, number, share, signed
 from patlm.evaluation.report.page import write_report
-from patlm.evaluation.report.records import BrokenResults, VerdictTest
+from patlm.evaluation.report.records import BrokenResults
 from report_results import HOSTILE, examples, hostile, results, several_histories, write
 from typer.testing import CliRunner
 
@@ -111,23 +108,6 @@ def test_verdicts_in_words_with_why(plain: Read) -> None:
     assert "Added to preference_only: +0.004 [−0.004, +0.012]." in text
 
 
-@pytest.mark.parametrize(
-    ("holm", "place"),
-    [
-        ([0.001, 0.02], "above zero"),
-        ([0.001, 0.009], "above zero"),
-        ([-0.03, -0.001], "below zero"),
-        ([-0.009, 0.009], "within ±0.01 of zero"),
-        ([-0.009, 0.02], "on both sides of zero"),
-        ([-0.01, 0.009], "on both sides of zero"),
-        (None, "without an interval"),
-        ([None, 0.1], "without an interval"),
-    ],
-)
-def test_where_a_difference_lies(holm: list[float | None] | None, place: str) -> None:
-    assert words.where(VerdictTest(what="a - b", mean=0.0, holm=holm, n=3)) == place
-
-
 def test_plots_have_labels_and_ids_of_their_own(whole: Read) -> None:
     page, pictures = whole, whole.all("svg")
     # Gains and buckets of four cases, one plot over histories, one adapter's curves.
@@ -167,25 +147,6 @@ def test_what_users_wrote_stays_text(tmp_path: Path, plain: Read) -> None:
     for text in ("By the sea", "Short sentences. Dry. Full stops.", "writes like the user",
                  "SmolLM2-135M-Instruct", "aligned − random"):  # fmt: skip
         assert text + HOSTILE in "".join(page.texts)
-
-
-def test_examples_with_all_that_was_read_and_written(plain: Read) -> None:
-    text = plain.text
-    for part in (
-        "What the person really wrote",
-        "style summary Short sentences. Dry.",
-        "style summary none was passed on",
-        "preference evidence: 2 texts",
-        "own texts: 1 text",
-        "user0 · harbour-inn · style · writes like the user",
-    ):
-        assert part in text
-
-
-def test_half_a_surrogate_pair_is_no_obstacle(tmp_path: Path) -> None:
-    also = examples()
-    also["examples"][0]["real"] = "good \ud83d food"
-    assert "good ? food" in read(tmp_path, results(), also).text
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The page of one machine: loopback alone, no foreign names, made anew at each request."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess
@@ -96,14 +94,6 @@ def test_another_name_is_refused_without_making_the_page(
     answer = ask(url, host)
     assert answer.status == 403 and b"page 1" not in answer.read()
     assert pages.made == 0
-
-
-def test_only_reading_is_known(url: str, pages: Pages) -> None:
-    head = ask(url, "localhost", method="HEAD")
-    assert head.status == 200 and head.read() == b""
-    post = ask(url, "localhost", method="POST")
-    assert post.status == 501 and "default-src 'none'" in str(post.headers)
-    assert pages.made == 1
 
 
 @pytest.mark.parametrize("fault", [FileNotFoundError("it is gone"), StoreError("version 9")])

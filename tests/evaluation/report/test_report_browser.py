@@ -1,7 +1,5 @@
 """The report in a real browser: it needs nothing else, examples open, no text runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,21 +28,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     return write_report(write(folder, hostile(results()), hostile(examples())))
-
-
-def test_an_example_opens(browser: Any, report: Path) -> None:
-    with opened(browser, report) as found:
-        example = found.page.locator("details.example").first
-        draft = example.locator(".draft").first
-        assert not draft.is_visible()
-        example.locator("summary").first.click()
-        assert draft.is_visible()
-        assert example.get_by_text("What the person really wrote").is_visible()
-        evidence = example.locator("details.evidence").first
-        body = evidence.locator(".piece .text").first
-        assert not body.is_visible()
-        evidence.locator("summary").click()
-        assert body.is_visible() and body.inner_text().startswith("We came on a wet Tuesday")
 
 
 @pytest.mark.parametrize("width", [PHONE, 1200])

@@ -1,7 +1,5 @@
 """The page of recorded runs, and `patlm view`: real runs of the loop, seen from outside."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from html.parser import HTMLParser
@@ -126,23 +124,6 @@ def test_a_failed_run_tells_how_far_it_came(failed: Episode) -> None:
     # The reasoners' calls have times, the retrievals have none.
     assert re.search(r"style-reason: [\d.]+\sms in 1 call", page)
     assert "style-retrieve: no time kept" in page
-
-
-def test_a_step_of_two_nodes_does_not_say_which_failed() -> None:
-    record = record_of(ScriptedChat(fault=fails(ValueError("out of words"), role="style")))
-    assert fates(record) == {
-        "style-retrieve": "reached", "preference-retrieve": "reached",
-        "style-reason": "suspect", "preference-reason": "suspect",
-        "integrate": "unreached", "check-stop": "unreached",
-    }  # fmt: skip
-
-
-def test_a_side_that_abstains_is_told() -> None:
-    record = record_of(ScriptedChat(says={**SAYS, "style": "No usable signal."}))
-    first, second = view_of(record).rounds
-    assert [side.summary.why for side in first.sides][0] == "abstained"
-    assert second.sides[0].summary.text is None
-    assert ">abstained<" in render_view([record])
 
 
 def test_other_trajectories_have_a_column(good: Episode) -> None:
@@ -285,18 +266,6 @@ def test_the_file_holds_the_runs_that_were_asked_for(
     assert (result.exit_code, result.stdout) == (0, f"{page}: {says}\n")
     assert runs_of(page) == runs
     assert ("of 4 runs" in page.read_text(encoding="utf-8")) == ("2" in map(str, more))
-
-
-def test_lines_that_are_no_records_are_told_in_the_page_too(folder: Path, tmp_path: Path) -> None:
-    shard = folder / "traces-20260102.jsonl"
-    shard.write_text(shard.read_text() + "no record\n" * 12)
-    page = tmp_path / "page.html"
-    result = call(folder, "--html", page)
-    assert len(runs_of(page)) == 4
-    assert len(result.stderr.splitlines()) == 11
-    text = page.read_text(encoding="utf-8")
-    assert "traces-20260102.jsonl:4: not a JSON object" in text and "2 more lines" in text
-    assert str(tmp_path) not in text, "the page may go elsewhere"
 
 
 @pytest.mark.parametrize(

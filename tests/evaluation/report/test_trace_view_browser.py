@@ -1,7 +1,5 @@
 """The page of recorded runs in a real browser: from a file and served, on a phone and a desk."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What changed in a text, word by word."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

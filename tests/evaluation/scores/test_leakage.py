@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from patlm.evaluation.scores.leakage import LeakCheck, Leaks, shown
 from store_fixtures import text
 

@@ -1,7 +1,5 @@
 """Metrics of drafts: against the libraries called on their own, and by hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,12 +1,9 @@
 """How sure a mean is: known cases, by hand, and what must not change with the machine."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
-from patlm.evaluation.scores import statistics as bootstrap
 from patlm.evaluation.scores.statistics import (
     RESAMPLES,
     holm_levels,
@@ -15,16 +12,6 @@ from patlm.evaluation.scores.statistics import (
     mean_of,
     resampled,
 )
-
-
-def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(1)
-    covered = 0
-    for seed in range(100):
-        low, high = interval(rng.exponential(1.0, 100), seed=seed)
-        covered += low <= 1 <= high
-    # 95 expected; the percentile bootstrap of a skewed sample covers a little less.
-    assert 86 <= covered <= 99
 
 
 def test_seeds_reproduce_and_differ() -> None:
@@ -62,11 +49,6 @@ def test_p_is_two_sided_and_agrees_with_the_interval() -> None:
     assert mean_of([1.0, -1.0, 1.0, -1.0]).p == 1
 
 
-def test_all_equal() -> None:
-    assert mean_of([0.5] * 8) == bootstrap.MeanEstimate(8, 0.5, 0.5, 0.5, 1 / RESAMPLES)
-    assert mean_of([0.0] * 8) == bootstrap.MeanEstimate(8, 0.0, 0.0, 0.0, 1.0)
-
-
 @pytest.mark.parametrize(
     ("values", "clusters"), [([0.5], None), ([0.5], ["a"]), ([0.25, 0.75], ["a", "a"])]
 )
@@ -75,13 +57,6 @@ def test_of_one_draw_nothing_is_said(values: list[float], clusters: list[str] | 
     assert (found.n, found.mean, found.p) == (len(values), 0.5, 1.0)
     assert found.low == found.high == 0.5
     assert least_difference(values, clusters) == math.inf
-
-
-@pytest.mark.parametrize("measure", [resampled, mean_of, interval, least_difference])
-def test_nothing_has_no_mean(measure: object) -> None:
-    assert callable(measure)
-    with pytest.raises(ValueError, match="leave the comparison out"):
-        measure([])
 
 
 def test_holm_levels_by_hand() -> None:

@@ -1,7 +1,5 @@
 """Aggregators computed by hand, and the same embedding from the stored weights."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

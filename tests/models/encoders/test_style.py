@@ -1,23 +1,14 @@
 """The style encoder as a sentence-transformers model: what it counts, keeps and refuses."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from habits import people
-from patlm.models.encoders.style import (
-    ABOUT_FILE,
-    LEAST_TEXTS,
-    SHAPE_BINS,
-    FeatureWeights,
-    StyleEncoder,
-    StyleFeatures,
-)
-from patlm.models.encoders.style_features import NAMES, SHARES, count_style, shape_of
+from made_up_people import people
+from patlm.models.encoders.style import ABOUT_FILE, SHAPE_BINS, FeatureWeights, StyleEncoder
+from patlm.models.encoders.style_features import NAMES, shape_of
 from patlm.models.errors import ModelNotFound, ModelUnusable
 from sentence_transformers import SentenceTransformer
 
@@ -48,26 +39,6 @@ def test_a_text_has_one_vector_whoever_is_beside_it(encoder: StyleEncoder) -> No
     together = encoder.encode(BODIES)
     alone = np.concatenate([encoder.encode([body]) for body in BODIES[:8]])
     np.testing.assert_allclose(together[:8], alone, atol=1e-6)
-
-
-def test_counted_features_are_those_of_stylometry(encoder: StyleEncoder) -> None:
-    features = encoder.features
-    usual, mean, spread = (
-        tensor[0].double().numpy() for tensor in (features.usual, features.mean, features.spread)
-    )
-    found = features(features.preprocess(BODIES[:1]))["features"][0].numpy()
-    expected = (count_style(BODIES[0]).rates(usual) - mean[: len(NAMES)]) / spread[: len(NAMES)]
-    np.testing.assert_allclose(found[: len(NAMES)], expected.clip(-4, 4), atol=1e-4)
-
-
-def test_a_language_with_enough_texts_is_centred_on_itself() -> None:
-    english = ["It is what it is, and that is that."] * LEAST_TEXTS
-    portuguese = ["O produto é muito bom, mas não é para todos."] * LEAST_TEXTS
-    of_function = SHARES + [name for name in NAMES[SHARES:]].index("function é foi são está")
-    many = StyleFeatures.measure(english + portuguese)
-    assert many.mean[1, of_function] > many.mean[0, of_function] + 0.1
-    few = StyleFeatures.measure(english + portuguese[:20])
-    assert few.mean[1, of_function] < many.mean[1, of_function] / 2
 
 
 def test_what_is_saved_comes_back(encoder: StyleEncoder, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """What is counted of a text's style, and what comes of it in the training-free encoder."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -40,12 +38,6 @@ def counted(text: str, name: str) -> tuple[float, float]:
     place = NAMES.index(name) - SHARES
     counts = count_style(text)
     return float(counts.counted[place]), float(counts.seen[place])
-
-
-def test_counts_two_spaces_after_a_full_stop() -> None:
-    # Three sentence ends; the first is followed by two spaces, the second by one.
-    text = "One.  Two. Three."
-    assert counted(text, r"end [.!?] {2,}(?=\S)") == (1, 3)
 
 
 def test_counts_function_words_among_words() -> None:

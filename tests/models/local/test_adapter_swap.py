@@ -1,7 +1,5 @@
 """Promoting and rolling back while requests run: each ends on the version it began with."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from pathlib import Path

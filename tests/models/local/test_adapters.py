@@ -1,7 +1,5 @@
 """Adapters in one model: every row of a batch on its own, loaded, dropped, refused."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

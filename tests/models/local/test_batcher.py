@@ -1,7 +1,5 @@
 """The batcher: gathering, limits, and faults that stay where they belong."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +9,6 @@ from patlm.models.errors import GenerationFailed, ModelBusy, ModelClosed, Worker
 from patlm.models.local.batcher import Batcher, BatchLimits, Load, next_batch
 from patlm.models.local.rows import Row
 from patlm.models.local.sampling import Sampling
-from patlm.models.telemetry import BatchReport
 
 END = 0
 
@@ -127,23 +124,6 @@ def test_like_rows_share_a_batch_and_the_longest_waiting_is_always_in() -> None:
     waiting = [first, long_answer, like, long_prompt, same]
     assert next_batch(waiting, BatchLimits(rows=3)) == [first, same, like]
     assert next_batch([long_answer, long_prompt], BatchLimits(rows=1)) == [long_answer]
-
-
-def test_watches_are_told_of_every_batch() -> None:
-    reports: list[BatchReport] = []
-    made = Batcher(Engine(), BatchLimits(rows=2, gather_s=0.2), [reports.append])
-    rows = [make_row(prompt=9) for _ in range(2)]
-    for row in rows:
-        made.submit(row)
-    for row in rows:
-        row.future.result(timeout=10)
-    made.close()
-    (report,) = reports
-    assert [(call.prompt_tokens, call.new_tokens) for call in report.calls] == [(9, 2), (9, 2)]
-    assert (report.capture_seconds, report.waiting) == (0.25, 0)
-    call = report.calls[0]
-    assert call.first_token_s is not None and call.ended_s is not None
-    assert 0 < call.started_s <= call.first_token_s <= call.ended_s
 
 
 class Unlucky(Engine):
@@ -275,18 +255,3 @@ def test_close_answers_everybody() -> None:
     assert not closer.is_alive()
     with pytest.raises(ModelClosed, match="open it again"):
         made.submit(make_row())
-
-
-def test_rows_whose_callers_left_do_not_run() -> None:
-    run = Engine()
-    with batcher(run, rows=8) as made:
-        run.gate.clear()
-        made.submit(make_row())
-        assert run.entered.wait(10)
-        left, stays = make_row(), make_row()
-        made.submit(left)
-        made.submit(stays)
-        left.cancel()
-        run.gate.set()
-        assert stays.future.result(timeout=10).text == "x"
-        assert left.drawn == 0

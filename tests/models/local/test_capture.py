@@ -1,7 +1,5 @@
 """What is captured of a call is exactly what the model read, wrote and gave it for probability."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 

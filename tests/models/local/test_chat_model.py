@@ -1,18 +1,15 @@
 """The local chat model over a real, tiny, random Llama: batching must not show in the answers."""
 
-from __future__ import annotations
-
 import asyncio
-import threading
 import time
 from collections.abc import Iterator
 from typing import Annotated, TypedDict
 
 import pytest
 import torch
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
-from patlm.models.errors import CallRefused, ModelClosed
+from patlm.models.errors import CallRefused
 from patlm.models.local import engine as generation
 from patlm.models.local import engine as token_hooks
 from patlm.models.local.chat_model import LocalChatModel
@@ -66,19 +63,6 @@ async def test_greedy_answers_are_the_same_batched_or_alone(
     assert max(batches) > 1
 
 
-async def test_calls_of_threads_and_tasks_share_batches(
-    model: LocalChatModel, batches: list[int]
-) -> None:
-    alone = model.invoke("hello", max_tokens=12).content
-    del batches[:]
-    answers = await asyncio.gather(
-        *(asyncio.to_thread(model.invoke, "hello", max_tokens=12) for _ in range(4)),
-        *(model.ainvoke("hello", max_tokens=12) for _ in range(4)),
-    )
-    assert {answer.content for answer in answers} == {alone}
-    assert sum(batches) == 8 and len(batches) < 8
-
-
 async def test_draws_repeat_with_a_seed_and_differ_without(model: LocalChatModel) -> None:
     drawing = model.bind(temperature=1.5, max_tokens=20)
     first, again = [(await drawing.ainvoke("hi", seed=1)).content for _ in range(2)]
@@ -112,15 +96,6 @@ async def test_streamed_pieces_are_the_answer(model: LocalChatModel) -> None:
     assert chunks[-1].usage_metadata == whole.usage_metadata
     assert chunks[-1].response_metadata == whole.response_metadata
     assert [str(chunk.content) for chunk in model.stream(PROMPTS[1], max_tokens=30, stop=["~"])]
-
-
-async def test_answers_say_what_they_cost(model: LocalChatModel) -> None:
-    answer = await model.ainvoke([SystemMessage("s"), HumanMessage("u")], max_tokens=4)
-    # <|im_start|>system\ns<|im_end|>\n: 1+7+1+1+1 = 11; user: 1+5+1+1+1 = 9; opening of the
-    # answer <|im_start|>assistant\n: 1+10 = 11. One token a byte.
-    assert answer.usage_metadata == {"input_tokens": 31, "output_tokens": 4, "total_tokens": 35}
-    assert answer.response_metadata["model_name"] == "tiny"
-    assert answer.response_metadata["finish_reason"] == "length"
 
 
 async def test_a_stop_string_is_not_part_of_the_answer(model: LocalChatModel) -> None:
@@ -182,26 +157,6 @@ async def test_a_cancelled_caller_frees_its_row(slow: LocalChatModel) -> None:
     await slow.ainvoke("b", max_tokens=1)
     # 200 tokens at 5 ms would hold the next call for 0.8 s more.
     assert time.monotonic() - started < 0.6
-
-
-async def test_a_stream_that_is_left_frees_its_row(slow: LocalChatModel) -> None:
-    stream = slow.astream("a", max_tokens=200)
-    await anext(stream)
-    started = time.monotonic()
-    await stream.aclose()  # type: ignore[attr-defined]
-    await slow.ainvoke("b", max_tokens=1)
-    assert time.monotonic() - started < 0.6
-
-
-async def test_close_ends_waiting_calls(slow: LocalChatModel) -> None:
-    call = asyncio.create_task(slow.ainvoke("a", max_tokens=200))
-    await asyncio.sleep(0.1)
-    await asyncio.to_thread(slow.close)
-    with pytest.raises(ModelClosed):
-        await call
-    with pytest.raises(ModelClosed, match="open it again"):
-        await slow.ainvoke("a")
-    assert not [t for t in threading.enumerate() if t.name == "patlm-generate" and t.is_alive()]
 
 
 def test_tokens_are_counted_by_the_models_own_tokenizer(model: LocalChatModel) -> None:

@@ -1,7 +1,5 @@
 """The running batch over a real tiny model: who comes and who goes must not show in an answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -113,16 +111,6 @@ def test_rows_that_come_and_go_are_written_as_if_alone(running: RunningBatch) ->
     assert len(lengths) > 4, "rows that all end together would prove less"
 
 
-def test_the_room_of_those_that_left_is_given_back(running: RunningBatch) -> None:
-    long, short = rows_of([("x" * 90, Sampling(max_tokens=2)), ("ab", Sampling(max_tokens=60))])
-    running.admit([long, short])
-    running.write(never)
-    # 60 - 2 tokens are to come; of what was read only "ab" and a token are kept, not 90.
-    assert (running.load.rows, running.load.read, running.load.new) == (1, 2 + 1, 58)
-    to_the_end(running)
-    assert (running.rows, running.load.rows) == ([], 0)
-
-
 def test_a_batch_that_can_not_be_read_leaves_the_others(
     running: RunningBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,17 +124,6 @@ def test_a_batch_that_can_not_be_read_leaves_the_others(
             running.admit([second])
     to_the_end(running)
     assert answers([first]) == [wanted]
-
-
-def test_cancelled_rows_leave_and_the_others_go_on(running: RunningBatch) -> None:
-    wanted = alone(running)
-    rows = rows_of(CALLS[:2])
-    running.admit(rows)
-    running.write(after(2))
-    rows[0].cancel()
-    to_the_end(running)
-    assert rows[0].drawn < len(wanted[0].token_ids)
-    assert answers(rows[1:]) == wanted[1:2]
 
 
 def sliding_mistral() -> PreTrainedModel:

@@ -1,10 +1,5 @@
 """Settings of a call, repeats, text as it comes, stop strings: the parts of one row."""
 
-from __future__ import annotations
-
-import threading
-from concurrent.futures import CancelledError
-
 import pytest
 from patlm.models.errors import CallRefused
 from patlm.models.local.rows import Row
@@ -100,15 +95,3 @@ def test_max_tokens_and_stop_strings_end_a_row() -> None:
     assert short.future.result(timeout=0).finish_reason == "length"
     assert short.future.result(timeout=0).text == "ab"
     assert stopped.future.result(timeout=0).text == "a"
-
-
-def test_a_caller_that_goes_away_frees_its_row() -> None:
-    gone = threading.Event()
-    running, waiting = row(Sampling(), gone=gone), row(Sampling(), gone=gone)
-    assert running.start() and not running.push(ids_of("a")[0])
-    gone.set()
-    assert running.push(ids_of("b")[0])  # at its next token
-    assert running.future.result(timeout=0).finish_reason == "cancelled"
-    assert not waiting.start()  # before it runs at all
-    with pytest.raises(CancelledError):
-        waiting.future.result(timeout=0)

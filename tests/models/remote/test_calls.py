@@ -1,7 +1,5 @@
 """Calls of a remote model: loops and threads, options, adapters, log-probabilities, settings."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 
@@ -13,14 +11,17 @@ from faulty_server import (
     Behaviour,
     FaultyServer,
     answer_without_logprobs,
+    by_ainvoke,
+    by_astream,
     faulty_server,
     knows_only,
+    opened,
     refuses,
+    streamed,
 )
 from patlm.graph import Personalizer
 from patlm.models.errors import AdapterRefused, CallRefused
 from patlm.models.remote.chat_model import RemoteChatModel
-from remote_models import by_ainvoke, by_astream, opened, streamed
 
 pytestmark = pytest.mark.server
 

@@ -1,10 +1,5 @@
 """Remote models: which server, what is sent to it, and how an SDK's error is read."""
 
-from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-
 import pytest
 from fakes import ScriptedChat
 from patlm.graph.open import chat_role
@@ -51,20 +46,6 @@ def test_a_server_of_ones_own_needs_no_key() -> None:
         "base_url": "http://127.0.0.1:8000/v1",
         "api_key": "none",
     }
-
-
-def test_a_key_that_is_set_is_left_to_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
-    assert "api_key" not in OURS.options()
-
-
-def test_the_address_may_come_from_the_sdks_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Server.named("openai:x").base_url is None
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://there/v1")
-    assert Server.named("openai:x").base_url == "http://there/v1"
-    assert Server.named("openai:x", "http://here/v1").base_url == "http://here/v1"
-    assert Server.named("anthropic:x").base_url is None
-    assert OTHER.options() == {"max_retries": 0}
 
 
 @pytest.mark.parametrize("name", ["bundled", "owner/name", "local:x", "python:a.b:c"])
@@ -120,17 +101,3 @@ def test_what_may_pass_and_what_will_not(status: int, transient: bool) -> None:
     fault = read_fault(SaidNo(status, "no\n  way"))
     assert (fault.transient, fault.status, fault.says) == (transient, status, "no way")
     assert fault.busy is (status == 429)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"), [("3", 3.0), ("0.25", 0.25), ("-1", 0.0), ("soon", None)]
-)
-def test_retry_after_in_seconds(header: str, seconds: float | None) -> None:
-    assert read_fault(SaidNo(429, retry_after=header)).retry_after_s == seconds
-
-
-def test_retry_after_as_a_date() -> None:
-    assert read_fault(SaidNo(503)).retry_after_s is None
-    header = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    seconds = read_fault(SaidNo(503, retry_after=header)).retry_after_s
-    assert seconds is not None and 85 < seconds <= 90

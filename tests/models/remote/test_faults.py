@@ -1,7 +1,5 @@
 """A remote server that fails in every way that servers fail: a clear error, or a later answer."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +8,17 @@ from email.utils import format_datetime
 
 import pytest
 from faulty_server import (
+    REST_S,
+    SILENCE_S,
     TEXT,
+    Ask,
     Behaviour,
     FaultyServer,
     broken_json,
+    by_ainvoke,
+    by_astream,
+    by_invoke,
+    by_stream,
     cut_before_text,
     dry_up,
     end_too_early,
@@ -21,6 +26,7 @@ from faulty_server import (
     half_a_stream,
     hang,
     no_choices,
+    opened,
     refuses,
     reset,
     web_page,
@@ -29,16 +35,6 @@ from loop_parts import ROLES, parts_of, run
 from patlm.graph.open import chat_role
 from patlm.models.errors import CallRefused, GenerationFailed, ModelBusy, ModelClosed, RemoteFailed
 from patlm.models.remote.chat_model import RemoteChatModel
-from remote_models import (
-    REST_S,
-    SILENCE_S,
-    Ask,
-    by_ainvoke,
-    by_astream,
-    by_invoke,
-    by_stream,
-    opened,
-)
 
 pytestmark = pytest.mark.server
 
@@ -174,15 +170,6 @@ async def test_a_server_that_asks_for_too_much_time_is_not_waited_for(
         await model.ainvoke("Write")
     assert time.monotonic() - began < 1
     assert len(server.asked) == 1
-
-
-async def test_a_busy_server_is_busy_and_not_broken(server: FaultyServer) -> None:
-    with opened(server.url, failures=2) as model:
-        server.plan += [refuses(429, "too fast", retry_after="0")] * 6
-        for _ in range(2):
-            with pytest.raises(ModelBusy, match="has too much to do.*too fast"):
-                await model.ainvoke("Write")
-        assert await by_ainvoke(model) == TEXT
 
 
 class Clock:

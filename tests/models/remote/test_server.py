@@ -1,14 +1,10 @@
 """A real OpenAI-compatible server, transformers' own, under the bundled weights."""
 
-from __future__ import annotations
-
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 from langchain_core.messages import AIMessageChunk
 from loop_parts import ROLES, parts_of, run
-from openai_server import transformers_serve
 from patlm.graph import PromptBudget
 from patlm.graph.open import chat_role
 from patlm.models.bundled import chat_model_path
@@ -16,6 +12,7 @@ from patlm.models.errors import AdapterRefused
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.open import open_chat_model
 from patlm.models.remote.chat_model import RemoteChatModel
+from servers import transformers_serve
 
 pytestmark = [pytest.mark.bundled, pytest.mark.server]
 
@@ -59,11 +56,6 @@ def test_invoke(model: RemoteChatModel, local_answer: str) -> None:
     assert answer.response_metadata["adapter"] == "base"
     assert answer.usage_metadata is not None
     assert answer.usage_metadata["output_tokens"] == GREEDY["max_tokens"]
-
-
-async def test_ainvoke_of_several_at_once(model: RemoteChatModel, local_answer: str) -> None:
-    answers = await asyncio.gather(*[model.ainvoke(ASK, **GREEDY) for _ in range(2)])
-    assert [answer.text for answer in answers] == [local_answer] * 2
 
 
 async def test_astream(model: RemoteChatModel, local_answer: str) -> None:

@@ -1,7 +1,5 @@
 """What is damaged or can't share a batch is neither added, nor given out, nor promoted."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

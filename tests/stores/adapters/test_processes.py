@@ -1,14 +1,11 @@
 """Processes that add at once, are killed at it, or meet a full disk."""
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 from pathlib import Path
 
 import pytest
-from adapter_fixtures import manifest, names
-from adapter_workers import add_and_die, add_as_next
+from adapter_fixtures import add_and_die, add_as_next, manifest, names
 from patlm.stores.adapters import registry as module
 from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.errors import AdapterNotFound

@@ -1,15 +1,12 @@
 """One adapter a role is in use; every process sees which, and the way back is never barred."""
 
-from __future__ import annotations
-
 import multiprocessing
 import shutil
 import time
 from pathlib import Path
 
 import pytest
-from adapter_fixtures import BASE, manifest
-from adapter_workers import promote_in_turn
+from adapter_fixtures import BASE, manifest, promote_in_turn
 from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.errors import AdapterDamaged, AdapterNotFound, AdapterUnfit
 
@@ -63,15 +60,6 @@ def test_changes_within_one_tick_of_the_clock_are_seen(
         filled.promote(f"style@{step}")
         assert other.promoted()["style"] == f"style@{step}"
         assert filled.rollback("style") == "style@1"
-
-
-def test_nothing_is_read_while_nothing_changes(
-    filled: AdapterRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    filled.promote("style@1")
-    filled.promoted()
-    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read again"))
-    assert filled.promoted() == {"style": "style@1"}
 
 
 def test_a_promoted_one_that_vanished_is_told_by_get_alone(filled: AdapterRegistry) -> None:

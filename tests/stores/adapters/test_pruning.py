@@ -1,17 +1,14 @@
 """Old adapters go; what is in use, the way back and all that these went on from stay."""
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 import threading
 from pathlib import Path
 
 import pytest
-from adapter_fixtures import manifest, names
-from adapter_workers import prune_and_die
+from adapter_fixtures import manifest, names, prune_and_die
 from patlm.stores.adapters.registry import AdapterRegistry
-from patlm.stores.errors import AdapterDamaged, AdapterNotFound
+from patlm.stores.errors import AdapterNotFound
 
 SPAWN = multiprocessing.get_context("spawn")
 PARENTS = {3: 1, 6: 3}
@@ -72,13 +69,6 @@ def test_a_damaged_one_stays_with_its_reason(many: AdapterRegistry) -> None:
     pruned = many.prune(1)
     assert pruned.kept["style@2"] == "its manifest can't be read"
     assert (many.root / "style@2").is_dir() and not (many.root / "style@4").exists()
-
-
-def test_nothing_goes_where_promotions_cannot_be_read(many: AdapterRegistry) -> None:
-    (many.root / "promoted.json").write_text("{")
-    with pytest.raises(AdapterDamaged, match="promoted.json"):
-        many.prune(1)
-    assert len(names(many)) == 9
 
 
 @pytest.mark.parametrize("keep", [0, -1])

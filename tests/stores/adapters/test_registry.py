@@ -1,7 +1,5 @@
 """The registry: adapters come whole, bear a name, never change, and say what they are for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

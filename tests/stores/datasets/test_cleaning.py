@@ -1,7 +1,5 @@
 """Known hazards of benchmark texts, on made-up ones: what goes, and what has to stay."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

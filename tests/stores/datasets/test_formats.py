@@ -1,7 +1,5 @@
 """Every format is told by its content, every bad row is rejected alone, and says where and why."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -312,10 +310,3 @@ def test_a_wrong_file_is_one_clear_error(
     with pytest.raises(FormatError, match=message) as raised:
         read_texts(path, format=format)
     assert "\n" not in str(raised.value)
-
-
-def test_no_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="no such file"):
-        read_texts(tmp_path / "none.jsonl")
-    with pytest.raises(FormatError, match="is a folder"):
-        read_texts(tmp_path)

@@ -1,7 +1,5 @@
 """An ingest counts every row once, lists the rejects, and ends the same however often it runs."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Iterable, Iterator
@@ -9,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from patlm.stores.datasets.ingest import Ingested, ingest, place_rejects_file
-from patlm.stores.datasets.splits import SplitsError, load_splits
+from patlm.stores.datasets.ingest import Ingested, ingest
+from patlm.stores.datasets.splits import SplitsError
 from patlm.stores.datasets.validation import Reject, Row
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Added, Text
@@ -95,17 +93,6 @@ async def test_a_killed_ingest_run_again_ends_the_same(tmp_path: Path, lives: in
     assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
 
 
-async def test_targets_are_dealt_as_one_data_set(tmp_path: Path) -> None:
-    path = tmp_path / "splits.json"
-    await ingest(ListStore(), rows(), splits_file=path)
-    splits = load_splits(path)
-    # 11 targets with that of `user 0` twice: t0 has 5, t1 and t2 have 3; shares 6.6, 1.65, 2.75.
-    # t0 -> train (6.6); then report (2.75 against train's 1.6 and gate's 1.65); then gate.
-    assert splits.topics["t0"] == "train"
-    assert {splits.topics["t1"], splits.topics["t2"]} == {"gate", "report"}
-    assert splits.of_user("user 3") == "train"  # its target is on t0
-
-
 async def test_damaged_splits_stop_it_before_anything_is_written(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
     path.write_text("{")
@@ -114,12 +101,6 @@ async def test_damaged_splits_stop_it_before_anything_is_written(tmp_path: Path)
         await ingest(store, rows(), rejects_file=tmp_path / "rejects", splits_file=path)
     assert store.texts == {}
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_rejects_lie_beside_the_store() -> None:
-    source = Path("data/gap_dev.json")
-    assert place_rejects_file("here/store", source) == Path("here/store.gap_dev.rejects.jsonl")
-    assert place_rejects_file("s3://bucket/store", source) == Path("gap_dev.rejects.jsonl")
 
 
 async def test_a_real_store_takes_the_same(tmp_path: Path) -> None:

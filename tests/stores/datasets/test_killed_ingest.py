@@ -1,7 +1,5 @@
 """An ingest into a real store whose process is killed ends the same when it is run again."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import multiprocessing

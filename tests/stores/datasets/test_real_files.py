@@ -1,7 +1,5 @@
 """The real files are read whole: rows add up, targets are marked, topics are dealt evenly."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter

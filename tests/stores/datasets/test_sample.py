@@ -1,9 +1,7 @@
 """The shipped corpus is what it says: people who write differently, and no template among them."""
 
-from __future__ import annotations
-
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import combinations
 
 import pytest
@@ -11,7 +9,6 @@ from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.datasets.validation import Reject
 from patlm.stores.types import Text
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 
 @pytest.fixture(scope="module")
@@ -58,26 +55,3 @@ def test_no_two_texts_share_more_than_a_twentieth_of_their_word_5_grams(texts: l
         if len(grams[a] & grams[b]) > 0.05 * len(grams[a] | grams[b])
     ]
     assert not alike
-
-
-def test_character_tf_idf_tells_authors_apart(texts: list[Text]) -> None:
-    # Anchor and positive: one author, two topics. Negative: another author on the positive's topic.
-    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
-    vectors = vectorizer.fit_transform([text.body for text in texts])
-    near = (vectors @ vectors.T).toarray()
-    on_topic: dict[str, list[int]] = defaultdict(list)
-    of_user: dict[str, list[int]] = defaultdict(list)
-    for at, text in enumerate(texts):
-        on_topic[text.topic_id].append(at)
-        of_user[text.user_id].append(at)
-    right = total = 0
-    for anchor, text in enumerate(texts):
-        for positive in of_user[text.user_id]:
-            if texts[positive].topic_id == text.topic_id:
-                continue
-            for negative in on_topic[texts[positive].topic_id]:
-                if texts[negative].user_id != text.user_id:
-                    right += near[anchor, positive] > near[anchor, negative]
-                    total += 1
-    assert total > 1_000
-    assert right / total >= 0.8, f"{right / total:.3f} of {total} triplets"

@@ -1,7 +1,5 @@
 """Topics are dealt to 12 : 3 : 5 of the targets, people follow them, and nothing ever moves."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter
@@ -67,24 +65,6 @@ def test_topics_without_targets_go_by_hash_and_people_by_most_of_their_texts() -
     assert splits.of_user("a-0") == "train"
     tied = min(("train", "report"), key=lambda s: hashlib.sha1(f"even\x1f{s}".encode()).hexdigest())
     assert splits.of_user("even") == tied
-
-
-def test_the_hash_gives_twelve_three_and_five_parts_of_twenty() -> None:
-    counts = Counter(split_by_hash(f"user {number}") for number in range(20_000))
-    # Standard deviations below 70: a tenth more or less than the share cannot be chance.
-    assert counts["train"] == pytest.approx(12_000, abs=350)
-    assert counts["gate"] == pytest.approx(3_000, abs=250)
-    assert counts["report"] == pytest.approx(5_000, abs=300)
-    # sha1("a") = 86f7e437faa5a7fce15d1ddcb9eaeaea377667b8, in decimal ...152: 12 modulo 20, and
-    # train is 0 to 11, gate 12 to 14, report 15 to 19.
-    assert split_by_hash("a") == "gate"
-
-
-def test_a_store_without_targets_goes_by_hash_and_keeps_nothing() -> None:
-    splits = deal([Place("u", "t", False), Place("v", "t", False)])
-    assert splits == Splits()
-    assert splits.of_user("u") == split_by_hash("u")
-    assert splits.of_topic("t") == split_by_hash("t")
 
 
 def test_a_text_trains_only_if_user_and_topic_may() -> None:

@@ -1,7 +1,5 @@
 """Records of runs survive being killed at any byte, and a forgotten user is gone from them."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -9,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from patlm.stores.episodes.feedback import NoSuchRun, find_run, give_feedback
+from patlm.stores.episodes.feedback import NoSuchRun, give_feedback
 from patlm.stores.episodes.redaction import forget_episodes
 from patlm.stores.episodes.schema import (
     Episode,
@@ -195,16 +193,6 @@ def test_feedback_is_for_runs_that_are_there(tmp_path: Path) -> None:
         give_feedback(tmp_path, said.model_copy(update={"run_id": "gone"}))
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
-    for name in ("abc1", "abd2"):
-        EpisodeWriter(tmp_path).append(record(name))
-    assert find_run(tmp_path, "abd") == "abd2"
-    with pytest.raises(NoSuchRun, match="2 runs in .* begin with ab:"):
-        find_run(tmp_path, "ab")
-    with pytest.raises(NoSuchRun, match="no run b in"):
-        find_run(tmp_path, "b")
-
-
 def test_damaged_feedback_is_told_and_costs_no_episode(tmp_path: Path) -> None:
     EpisodeWriter(tmp_path).append(record("r1"))
     give_feedback(tmp_path, Feedback(run_id="r1", accepted=True))
@@ -215,16 +203,6 @@ def test_damaged_feedback_is_told_and_costs_no_episode(tmp_path: Path) -> None:
     assert [said.accepted for said in found.feedback] == [True]
     assert [(each.path, each.line) for each in damaged] == [(file, 1), (file, 3)]
     assert "no feedback: rating: " in damaged[0].reason
-
-
-def test_shards_are_named_after_who_writes_them(tmp_path: Path) -> None:
-    EpisodeWriter(tmp_path, COLLECTED).append(record("c1"))
-    EpisodeWriter(tmp_path).append(record("s1"))
-    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == [
-        "episodes-20250301.jsonl",
-        "traces-20250301.jsonl",
-    ]
-    assert run_ids(tmp_path) == ["c1", "s1"]
 
 
 def test_a_record_of_version_1_is_read(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The page and the JSON schema of episodes say what the code says."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

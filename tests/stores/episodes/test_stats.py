@@ -1,7 +1,5 @@
 """What `patlm episodes stats` and `check` say of episodes, counted by hand."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The user-topic graph by hand: two topics at right angles, one in between."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

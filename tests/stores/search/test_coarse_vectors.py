@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from patlm.stores.search.large_topics import CoarseVectors

@@ -1,7 +1,5 @@
 """Near-copies: by hand, against plain sets, and what a request hides."""
 
-from __future__ import annotations
-
 import numpy as np
 from patlm.stores.search.duplicates import (
     COPIED,

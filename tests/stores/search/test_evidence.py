@@ -1,8 +1,6 @@
 """What is taken as evidence, on real LanceDB: no near-copies, not one thing four times, and style
 scores that neither length nor a single lucky text decides."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Candidates of a large topic against the ranking of the whole."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest

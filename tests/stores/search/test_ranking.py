@@ -1,7 +1,5 @@
 """BM25, ranks and their fusion, by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Controls on real LanceDB: they differ from the aligned search in nothing but whose texts."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 import pytest

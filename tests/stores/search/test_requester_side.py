@@ -1,8 +1,6 @@
 """A target leaks neither as text nor through a vector: what its author is shown stays the same,
 bit for bit, whatever the target says."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import replace
@@ -90,7 +88,7 @@ def random_texts(seed: int) -> list[Text]:
 
 
 @pytest.mark.usefixtures("read_from")
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0])
 async def test_a_target_does_not_show(
     tmp_path: Path, seed: int, forms: dict[str, GraphForm]
 ) -> None:

@@ -1,7 +1,5 @@
 """Looking back and searching on real LanceDB, from memory and from disk."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A share can be taken out of a sum without leaving a trace."""
 
-from __future__ import annotations
-
 import numpy as np
 from patlm.stores.texts.arrow import exact_sum, on_grid
 

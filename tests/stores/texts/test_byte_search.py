@@ -1,7 +1,5 @@
 """The search for pieces finds what a plain search finds, no more and no less."""
 
-from __future__ import annotations
-
 import random
 from itertools import compress
 from pathlib import Path

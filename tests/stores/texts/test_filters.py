@@ -1,7 +1,5 @@
 """Every filter names a namespace and escapes what it is given."""
 
-from __future__ import annotations
-
 import pytest
 from patlm.stores.errors import InvalidFilter
 from patlm.stores.texts.filters import RESERVED_NAMESPACE, all_but_user, every_namespace, within

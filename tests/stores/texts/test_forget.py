@@ -1,7 +1,5 @@
 """Forgetting, down to the bytes in the files, on stores of one fragment and of many."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

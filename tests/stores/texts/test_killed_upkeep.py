@@ -1,7 +1,5 @@
 """Whoever is killed while it merges fragments or builds indexes leaves a store that is whole."""
 
-from __future__ import annotations
-
 import asyncio
 import multiprocessing
 import os

@@ -1,14 +1,12 @@
 """A store on an object store: the same as in a folder, against a server that speaks S3."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from patlm.stores import StoreStats, TextStore
 from patlm.stores.texts.reembed import reembed_store
-from s3_server import BUCKET, s3_bucket
+from servers import BUCKET, s3_bucket
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, style_encoder
 
 pytestmark = pytest.mark.server
@@ -49,16 +47,6 @@ async def test_it_finds_what_a_folder_finds(uri: str, tmp_path: Path) -> None:
         assert await found_in(local) == remote
     assert stats.texts == len(TEXTS)
     assert all(remote)
-
-
-async def test_adding_again_and_compacting_changes_nothing(uri: str) -> None:
-    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
-        for at in range(0, len(TEXTS), 3):
-            await store.add(TEXTS[at : at + 3])
-        before = await found_in(store)
-        assert (await store.add(TEXTS)).duplicates == len(TEXTS)
-        assert (await store.compact(threshold=0)).compacted
-        assert await found_in(store) == before
 
 
 async def test_a_user_is_forgotten(uri: str) -> None:

@@ -1,7 +1,5 @@
 """Snapshots that take in what has changed are those that read everything again."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from patlm.stores import Text

@@ -1,7 +1,5 @@
 """A thousand searches while a store is filled and compacted: none fails or misses a text."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

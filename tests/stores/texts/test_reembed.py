@@ -1,7 +1,5 @@
 """A store is embedded again with another style encoder while others read and write it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import multiprocessing

@@ -1,7 +1,5 @@
 """The store on real LanceDB: adding, schemas, upkeep (looking back and searching: test_search)."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -182,15 +180,3 @@ async def test_small_writes_do_not_pile_up(
         await store.add([text("ann", "tea", f"note {n}")])
     assert (await store.stats()).fragments < 30
     assert len((await store.history("default", "ann")).texts) == 24
-
-
-async def test_stats_count_everything(store: TextStore) -> None:
-    await store.add([*TEXTS, text("ann", "tea", "mine", shared=False)])
-    stats = await store.stats()
-    assert (stats.texts, stats.users, stats.topics, stats.shared) == (10, 5, 4, 9)
-    assert stats.bytes > 0
-    assert {"texts.user_id_idx", "texts.text_id_idx", "users.user_id_idx"} <= set(stats.indexes)
-    assert (stats.style_encoder, stats.topic_encoder) == ("signs-1", "words-1")
-    assert set(stats.as_dict()) >= set(
-        "texts users topics namespaces shared fragments bytes indexes".split()
-    )

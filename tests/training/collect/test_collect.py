@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from collecting import (
 from fakes import Asked, ScriptedChat, fails
 from loop_parts import GivenRetrieval, found
 from patlm.evaluation.targets import Target
-from patlm.stores import Text
 from patlm.stores.episodes.schema import Episode, Group, Sample
 from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan, UnfitPlan
@@ -192,12 +189,6 @@ def test_a_side_that_abstains_without_a_call_has_no_group() -> None:
     assert episode.groups[0].held == {"preference": None}
 
 
-def test_only_the_named_side_draws() -> None:
-    episode, model = one(CollectPlan(candidates=3, sides=("preference",), second_share=0))
-    assert [group.role for group in episode.groups] == ["preference"]
-    assert (len(model.asked_of("style")), len(model.asked_of("preference"))) == (1, 4)
-
-
 def test_extractive_material_is_had_without_a_call() -> None:
     plan = CollectPlan(candidates=0, reasoner="extractive")
     episode, model = one(plan)
@@ -263,14 +254,3 @@ def test_another_plan_and_more_targets_go_beside(tmp_path: Path) -> None:
     assert (other.episodes, other.resumed) == (1, 0)
     assert len(episodes(tmp_path)) == 6
     assert len({episode.run_id for episode in episodes(tmp_path)}) == 6
-
-
-def test_evidence_counts_as_read_whoever_wrote_it() -> None:
-    own = Text("u0", "An own text of many words in one run.", "else")
-    (target,) = some_targets(1)
-    store = GivenRetrieval(own=[own])
-    says = {"style": "s", "preference": "p", "integrate": "An own text of many words, yes"}
-    collector = Collector(parts_with(ScriptedChat(says=says), store=store), FIRST, SOURCE)
-    episode = asyncio.run(collector.episode(target))
-    _, candidates = group_of(episode, "preference")
-    assert candidates[0].rewards["draft_copying"] == 0.857143  # six of seven words

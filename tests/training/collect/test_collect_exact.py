@@ -1,7 +1,5 @@
 """Collecting from a model in this process: exact tokens, the policy's own, full batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`patlm collect` in processes of its own: killed and gone on with, and spread over Ray."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import signal

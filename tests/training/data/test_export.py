@@ -1,7 +1,5 @@
 """Episodes as a table of samples that other tools read."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

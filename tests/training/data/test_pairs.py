@@ -1,12 +1,10 @@
 """Which pairs are made of a group, and that everything that is left out is counted."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 from patlm.stores.episodes.schema import Episode, Sample
-from patlm.training.data.pairs import Pair, PairSettings, make_pairs
+from patlm.training.data.pairs import PairSettings, PreferencePair, make_pairs
 from patlm.training.data.samples import Needs, Skipped
 from planted_episodes import planted_episode
 
@@ -32,7 +30,7 @@ def changed(episode: Episode, at: int, **changes: Any) -> Episode:
 
 def made(
     *episodes: Episode, needs: Needs = NEEDS, **settings: Any
-) -> tuple[list[Pair], dict[str, int]]:
+) -> tuple[list[PreferencePair], dict[str, int]]:
     skipped = Skipped()
     pairs = make_pairs(episodes, needs, PairSettings(**settings), ABSTENTION, skipped)
     return pairs, {reason: n for reason, n in skipped.items() if n}
@@ -71,13 +69,6 @@ def test_what_may_not_train_is_counted(changes: dict[str, Any], reason: str) -> 
     pairs, skipped = made(changed(episode_of(1.0, 0.5, 0.0), 2, **changes))
     assert [(p.chosen_ids[0], p.rejected_ids[0]) for p in pairs] == [(10, 11)]
     assert skipped == {reason: 1}
-
-
-def test_an_older_adapters_sample_is_stale_only_where_it_matters() -> None:
-    episode = changed(episode_of(1.0, 0.5, 0.0), 2, adapter="style@1")
-    assert made(episode)[1] == {}
-    needs = Needs(role="style", base=BASE, adapter="base")
-    assert made(episode, needs=needs)[1] == {"stale": 1}
 
 
 def test_groups_that_teach_nothing_are_counted() -> None:

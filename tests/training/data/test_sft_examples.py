@@ -1,7 +1,5 @@
 """What a warm start learns from: prompts as in serving, sides left out, the better teacher."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from patlm.nodes.dependencies import PromptBudget
@@ -117,21 +115,6 @@ def test_each_side_is_left_out_of_a_third_by_itself_and_always_of_the_same() -> 
         assert target is not None
         shown = "warm1 cold1" in tokenizer.decode(example.prompt_ids)
         assert shown != left_out(target.id, "style")
-
-
-def test_a_text_that_is_cut_does_not_end() -> None:
-    tokenizer = tiny_tokenizer()
-    assert answer_ids(tokenizer, "abc")[-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(answer_ids(tokenizer, "abc", 2)) == "ab"
-
-
-def test_episodes_without_a_real_text_are_counted() -> None:
-    episode = planted_episode(0, "warm1", [], [], base=BASE)
-    skipped = Skipped()
-    served = episode.model_copy(update={"target": None})
-    failed = episode.model_copy(update={"iterations": ()})
-    found = integrate_examples([served, failed], tiny_tokenizer(), most=9, skipped=skipped)
-    assert found == [] and skipped == {"no_target": 1, "failed": 1}
 
 
 def test_the_kind_with_the_higher_mean_differential_teaches() -> None:

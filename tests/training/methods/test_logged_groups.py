@@ -1,7 +1,5 @@
 """Logged samples in the place of new ones: the right ones, in the right process, once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any

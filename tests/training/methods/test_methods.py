@@ -1,7 +1,5 @@
 """A training method is one entry: commands, defaults and errors are derived from it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +9,7 @@ from patlm.cli.main import app
 from patlm.training.errors import ConfigRefused
 from patlm.training.methods import METHODS
 from patlm.training.trainer.config import TrainConfig, described, settled
-from planted_episodes import planted_episodes
-from training_runs import run_training
+from planted_episodes import planted_episodes, run_training
 from typer.testing import CliRunner
 
 

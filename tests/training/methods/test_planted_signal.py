@@ -1,15 +1,19 @@
 """Where one known property of an answer decides the reward, training raises it; shuffled, not."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from planted_episodes import is_warm, planted_episodes, share_warm, word_llama
-from training_runs import run_training, with_trained
+from planted_episodes import (
+    is_warm,
+    planted_episodes,
+    run_training,
+    share_warm,
+    with_trained,
+    word_llama,
+)
 
 METHODS: dict[str, dict[str, Any]] = {
     "dpo": {"method": "dpo", "batch": 16, "accumulation": 1, "pairs_per_group": 3},

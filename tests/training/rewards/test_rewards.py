@@ -1,7 +1,5 @@
 """Every reward by hand: the arithmetic stands in the comments."""
 
-from __future__ import annotations
-
 import doctest
 from importlib import import_module
 from typing import Any
@@ -49,11 +47,6 @@ def test_quality_is_the_mean_of_three() -> None:
     # of three matches: .75 (1 - .5 (1/3)^3) = .75 x 53/54 = .736111. Mean: 2.236111 / 3 = .745370.
     assert quality([DRAFT], real=[REAL]) == [0.74537]
     assert quality(["what a lamp", ""], real=[REAL, REAL]) == [0.0, 0.0]
-
-
-def test_completions_may_be_turns_and_calls_that_failed_have_no_reward() -> None:
-    turns = [{"role": "assistant", "content": DRAFT}]
-    assert quality([turns, None], real=[REAL, REAL], prompts=["", ""]) == [0.74537, None]
 
 
 def test_quality_of_a_rating_is_how_near_it_is() -> None:

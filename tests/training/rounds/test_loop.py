@@ -1,7 +1,5 @@
 """The order of the rounds, the gate, and going on from what is on disk. Steps are planted."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -162,17 +160,6 @@ async def test_items_hold_hashed_ids_and_figures_only(tmp_path: Path) -> None:
         assert "draft" not in row
     histories = {row["history"] for row in state(tmp_path, asked).results["stages"]}
     assert histories == {"all", "0"}
-
-
-@pytest.mark.parametrize(
-    ("stages", "names"),
-    [
-        (("style", "preference", "style"), ["style_1", "preference_1", "style_2"]),
-        (("warm_up", "style_3"), ["warm_up", "style_3"]),
-    ],
-)
-def test_reasoners_rounds_have_numbers(stages: tuple[str, ...], names: list[str]) -> None:
-    assert numbered(stages) == names
 
 
 @pytest.mark.parametrize("stages", [("warmup",), ("warm_up", "warm_up"), ("final_2",), ("",)])

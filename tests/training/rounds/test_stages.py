@@ -4,8 +4,6 @@ What is looked at is that all parts fit and that a run goes on where it was; a r
 thousand weights does not write better for being trained on two dozen texts.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

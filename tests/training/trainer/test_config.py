@@ -1,7 +1,5 @@
 """One dataclass for flags and YAML; what is left open is chosen by method and device."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +9,7 @@ import typer.main
 from patlm.cli.main import app
 from patlm.training.errors import ConfigRefused, WrongWorldSize
 from patlm.training.trainer.config import NAMES, TrainConfig, described, read_config, settled
-from planted_episodes import planted_episodes
-from training_runs import run_training
+from planted_episodes import planted_episodes, run_training
 from typer.core import TyperGroup
 
 PAGE = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
@@ -69,13 +66,6 @@ def test_a_cpu_gets_small_batches_and_bf16_only_where_it_is_fast() -> None:
     assert (slow.dtype, fast.dtype) == ("fp32", "bf16")
     assert (slow.batch, slow.accumulation, slow.gradient_checkpointing) == (4, 2, False)
     assert "weights in fp32, batch 4 x 2" in described(slow, "cpu")
-
-
-def test_what_was_asked_for_stays() -> None:
-    asked = TrainConfig(batch=3, dtype="fp32", gradient_checkpointing=False, beta=0.0)
-    found = settled(asked, device="cuda", bf16=True)
-    assert (found.batch, found.dtype, found.beta) == (3, "fp32", 0.0)
-    assert found.gradient_checkpointing is False
 
 
 def test_settings_that_do_not_go_together_are_refused() -> None:

@@ -1,7 +1,5 @@
 """Curves hold what was logged at each step, and nothing of the summaries at the end."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

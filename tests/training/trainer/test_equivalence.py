@@ -4,8 +4,6 @@ fp32, no dropout. Curves are compared, and weights where nothing but the process
 rounding where gradients are almost zero into steps of a whole learning rate.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,8 @@ from typing import Any
 import pytest
 import torch
 from patlm.training.trainer.train import train
-from planted_episodes import planted_episodes
+from planted_episodes import KilledAt, curve, planted_episodes, run_config, run_training, weights
 from processes import run_python
-from training_runs import KilledAt, curve, run_config, run_training, weights
 
 METHODS: dict[str, dict[str, Any]] = {
     "dpo": {"method": "dpo", "learning_rate": 2e-3},

@@ -1,7 +1,5 @@
 """Bad input is told or counted; a run that breaks loses nothing and registers nothing half."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -17,9 +15,15 @@ from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.episodes.schema import Episode
 from patlm.training.errors import ConfigRefused, EpisodesUnfit, OtherRun
 from patlm.training.trainer.train import train
-from planted_episodes import planted_episodes, save_base, write_episodes
+from planted_episodes import (
+    KilledAt,
+    curve,
+    planted_episodes,
+    run_config,
+    run_training,
+    write_episodes,
+)
 from processes import environment, run_python
-from training_runs import KilledAt, curve, run_config, run_training
 from typer.testing import CliRunner
 
 EPISODES = 30
@@ -118,11 +122,6 @@ def test_samples_without_tokens_train_where_that_is_asked_for(tmp_path: Path) ->
         )
 
 
-def test_no_episodes_are_told(tmp_path: Path) -> None:
-    with pytest.raises(EpisodesUnfit, match="patlm collect"):
-        run_training(tmp_path, tmp_path / "nowhere")
-
-
 def test_episodes_of_two_splits_are_refused(tmp_path: Path) -> None:
     episodes = planted_episodes(4)
     episodes[0] = episodes[0].model_copy(update={"split": "ba9876543210"})
@@ -135,21 +134,6 @@ def test_redacted_episodes_are_passed_over(tmp_path: Path) -> None:
     emptied = episodes[0].model_copy(update={"redacted": episodes[0].created})
     report = run_training(tmp_path, [emptied, *episodes[1:]])
     assert report.skipped_by["redacted"] == 1
-
-
-def test_a_parent_of_another_base_is_refused(tmp_path: Path) -> None:
-    from patlm.stores.errors import AdapterUnfit
-
-    run_training(tmp_path, planted_episodes(12))
-    other = tmp_path / "other"
-    save_base(other / "base", seed=1)
-    with pytest.raises(AdapterUnfit, match="expected one for the base model"):
-        run_training(
-            other,
-            planted_episodes(4, base_seed=1),
-            parent="style@1",
-            adapters=tmp_path / "adapters",
-        )
 
 
 def test_checkpoints_of_another_run_are_not_gone_on_from(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 On processes without a GPU; `fsdp_on_cpu` says what stands in for one.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time
@@ -14,9 +12,8 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from planted_episodes import planted_episodes
-from processes import ROOT, TESTS, environment, free_port
-from training_runs import curve, run_config, run_training, weights
+from planted_episodes import curve, planted_episodes, run_config, run_training, weights
+from processes import ROOT, environment, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +30,14 @@ def sharded(folder: Path, **settings: Any) -> subprocess.Popen[str]:
     flags = [part for name, value in given.items() for part in (_flag(name), str(value))]
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
     launch += ["--num_processes", "2", "--main_process_port", str(free_port())]
-    command = [sys.executable, *launch, str(TESTS / "fsdp_on_cpu.py"), "train", *flags, "--json"]
+    command = [
+        sys.executable,
+        *launch,
+        str(Path(__file__).with_name("fsdp_on_cpu.py")),
+        "train",
+        *flags,
+        "--json",
+    ]
     return subprocess.Popen(
         command,
         cwd=folder,

@@ -1,7 +1,5 @@
 """What stops a run, and what does not."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +11,7 @@ from patlm.training.errors import AdapterNotTrained
 from patlm.training.trainer.guards import Guards, Limits, check_active, check_resumed
 from patlm.training.trainer.model import POLICY
 from peft import get_peft_model
-from planted_episodes import planted_episodes, word_llama
-from training_runs import run_training
+from planted_episodes import planted_episodes, run_training, word_llama
 
 
 def new_model() -> Any:

@@ -1,7 +1,5 @@
 """Training goes on from the parent, which is the reference too; nothing but the policy is saved."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path
@@ -17,10 +15,9 @@ from patlm.training.data.samples import Needs, Skipped
 from patlm.training.methods.dpo import dpo_arguments, dpo_trainer, pair_rows
 from patlm.training.trainer.config import settled
 from patlm.training.trainer.method import build_trainer
-from patlm.training.trainer.model import open_base, save_adapter, trainable_weights, with_adapter
+from patlm.training.trainer.model import open_base, save_adapter, with_adapter
 from peft import PeftModel, get_peft_model
-from planted_episodes import planted_episodes, save_base, word_llama
-from training_runs import curve, run_config, run_training, weights
+from planted_episodes import curve, planted_episodes, run_config, run_training, weights, word_llama
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +97,3 @@ def test_the_policy_alone_is_saved_in_bf16(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").rglob("ref"))
     config = json.loads((kept / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "base"  # no place of this machine
-
-
-def test_weights_learn_in_fp32_on_a_bf16_base(parent: Path, tmp_path: Path) -> None:
-    opened = open_base(str(save_base(tmp_path / "base")), dtype="bf16", device="cpu")
-    model = with_adapter(opened, parent, seed=0)
-    assert next(opened.model.parameters()).dtype == torch.bfloat16
-    learning = trainable_weights(model)
-    assert {values.dtype for values in learning.values()} == {torch.float32}
-    assert all(".default." in name for name in learning)

@@ -4,8 +4,6 @@ They stand in vLLM's `lora/peft_helper.py` (configuration), `lora/lora_model.py`
 `lora/utils.py` (names of tensors).
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,13 +1,10 @@
 """Hidden links are hidden from both ends and do not show through third parties."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from patlm.models.encoders.graphsage import GraphSage
 from patlm.stores.datasets.splits import Splits, user_key
 from patlm.stores.types import Text, Vectors
 from patlm.training.user_topic_graph.data import (
@@ -17,7 +14,6 @@ from patlm.training.user_topic_graph.data import (
     links_of,
     training_links,
 )
-from patlm.training.user_topic_graph.train import by_degree, cosines, find_links
 from store_fixtures import text
 
 # Three topics on three axes; ann is on tea and pot, bob on tea and cup, cy on pot and cup.
@@ -69,14 +65,6 @@ def known_of(links: Links, user: str, topic: str) -> tuple[np.ndarray, ...]:
     sides = (part.topics, others)
     rows = [row for side in sides for row in (side.own, side.users, side.degree)]
     return tuple(row.numpy() for row in (part.users, *rows))
-
-
-def test_an_edge_sums_up_a_users_texts_on_a_topic() -> None:
-    graph = TopicGraph.of(TEXTS, VECTORS)
-    assert len(graph) == 6  # the text without a topic is on none
-    at = edge(graph, "ann", "tea")
-    np.testing.assert_allclose(graph.sums[at], [1.8, 0.6, 0])
-    assert graph.history.sum() == 5  # cy's target is none
 
 
 def test_what_is_known_of_a_hidden_link_by_hand() -> None:
@@ -177,14 +165,3 @@ def test_training_links_are_of_train_people_and_topics() -> None:
     )
     assert [graph.topic_ids[at] for at in torch.nonzero(report.candidates)] == ["t2", "t5"]
     assert report.among_all_topics().candidates.all()
-
-
-def test_figures_are_means_by_person() -> None:
-    texts, vectors = random_texts()
-    links = all_links(texts, vectors)
-    found = find_links(lambda part: cosines(GraphSage(8).eval(), part), links)
-    assert len(found["mrr"]) == len(set(links.people.tolist()))
-    # Seven topics, four of them the person's own: three compete, so the rank is at most four.
-    assert (found["recall_at_10"] == 1).all() and (found["mrr"] >= 0.25).all()
-    popular = find_links(by_degree, links)
-    assert not np.allclose(popular["mrr"], found["mrr"])

@@ -1,11 +1,9 @@
 """Training generalises to new people and topics, and the gate decides which form serves."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
-from graph_communities import DIMENSION, communities
+from made_up_people import DIMENSION, communities
 from patlm.graph.graph_artefact import TRAINED, TWO_HOP
 from patlm.models.encoders.graphsage import GraphSage
 from patlm.stores.datasets.splits import Place, deal

@@ -1,6 +1,4 @@
-"""`langgraph dev` on this project, in a process of its own, for tests that speak HTTP to it."""
-
-from __future__ import annotations
+"""Servers in processes of their own: `langgraph dev`, S3, and transformers' own of OpenAI's API."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from pathlib import Path
 import httpx
 from processes import LOG, ROOT, free_port, served
 
-SECONDS_TO_START = 90.0
+DEV_SECONDS_TO_START = 90.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class DevServer:
 
 @contextmanager
 def dev_server(
-    folder: Path, *, seconds: float = SECONDS_TO_START, **env: str
+    folder: Path, *, seconds: float = DEV_SECONDS_TO_START, **env: str
 ) -> Iterator[DevServer]:
     """Run `langgraph dev` with the project's own langgraph.json, without an account.
 
@@ -75,3 +73,58 @@ def dev_server(
 
     with served(command, folder, answers, seconds=seconds, **variables):
         yield server
+
+
+BUCKET = "patlm-test"
+
+
+@contextmanager
+def s3_bucket(folder: Path) -> Iterator[dict[str, str]]:
+    """Serve S3 on loopback; yields the variables by which LanceDB finds it.
+
+    Args:
+        folder: Where the server keeps its log.
+
+    Raises:
+        RuntimeError: It ended, or did not answer in time; holds its log.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+
+    def answers() -> bool:
+        return httpx.put(f"{url}/{BUCKET}", timeout=5).is_success
+
+    with served(command, folder, answers, seconds=60.0):
+        yield {
+            "AWS_ENDPOINT": url,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+        }
+
+
+@contextmanager
+def transformers_serve(model: Path, folder: Path) -> Iterator[str]:
+    """Serve one model by `transformers serve` on loopback, and yield the base URL.
+
+    Args:
+        model: Folder of the model; the server knows it by this path.
+        folder: Where the server keeps its log.
+
+    Raises:
+        RuntimeError: It ended, or did not answer in time; holds its log.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        *(str(Path(sys.executable).with_name("transformers")), "serve", str(model)),
+        *("--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"),
+    ]
+
+    def answers() -> bool:
+        return httpx.get(f"{url}/health", timeout=2).is_success
+
+    with served(command, folder, answers, seconds=90.0):
+        yield f"{url}/v1"

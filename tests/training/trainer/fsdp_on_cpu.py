@@ -5,8 +5,6 @@ Here it is told that processes on a CPU are such; all it then does (wrapping, ga
 is its own and PyTorch's, over gloo.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from accelerate.state import AcceleratorState, PartialState
