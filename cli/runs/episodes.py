@@ -40,7 +40,7 @@ def check(path: PathArgument, json: JsonOption = False) -> None:
 
     with errors_as_lines():
         faults = []
-        for fault in check_episodes(path, told=count):
+        for fault in check_episodes(path, on_episode=count):
             faults.append({"file": str(fault.path), "line": fault.line, "reason": fault.reason})
             if not json:
                 typer.echo(str(fault))

@@ -1,1 +1,1 @@
-"""LoRA adapters that are kept: files, manifests, promotions, lineage."""
+"""Registry of LoRA adapters: files, manifests, promotions, lineage."""

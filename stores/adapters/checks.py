@@ -1,7 +1,7 @@
-"""Is a folder an adapter that can serve? Its manifest, checksums, configuration and tensors.
+"""Check that a folder holds a servable adapter: manifest, checksums, configuration, tensor names.
 
-Nothing here loads a weight: the checksum is taken over the bytes, and of the safetensors file only
-the header is read, which says whether the file is complete and what the tensors are called.
+No weights are loaded: checksums cover the bytes of the files, and only the header of the
+safetensors file is read, which shows whether the file is complete and names its tensors.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .manifest import CONFIG, FILES, MANIFEST, PEOPLE, WEIGHTS, Manifest
 
 _AGAIN = "add it again from where it was trained"
 
-#: Settings of PEFT's LoRA that can't be had for single rows of a batch, or that change the base
-#: model under all others (peft 0.21, `LoraConfig`). Each has to be false, empty or null.
+#: Fields of PEFT's `LoraConfig` (0.21) that don't work for single rows of a batch, or that change
+#: the base model for all rows. Each must be false, empty or null.
 _NOT_PER_ROW = (
     "use_dora",
     "modules_to_save",
@@ -33,15 +33,15 @@ _NOT_PER_ROW = (
     "kasa_config",
 )
 
-#: Initialisations after which the base model's own weights are others, when PEFT loads them too.
+#: Initialisations that change the base model's weights, also when PEFT loads the adapter.
 _REWRITES_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest in an adapter's folder, which bears the adapter's name.
+    """Return the manifest of the adapter that the folder is named after.
 
     Raises:
-        AdapterDamaged: It is missing, can't be read, is of another version or another adapter's.
+        AdapterDamaged: It is missing, unreadable, of another version, or of another adapter.
     """
     name = folder.name
     try:
@@ -49,37 +49,37 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         field = InvalidField.of(error)
         raise AdapterDamaged(
-            f"adapter {name}: {MANIFEST} is none that this patlm reads: {field}, "
+            f"adapter {name}: {MANIFEST} is not valid for this patlm: {field}, "
             f"got {_shorten(field.value)}: {_AGAIN}"
         ) from None
     if manifest.name != name:
         raise AdapterDamaged(
-            f"adapter {name}: its {MANIFEST} is that of {manifest.name}: give the folder back its "
+            f"adapter {name}: its {MANIFEST} is that of {manifest.name}: restore the folder's "
             f"name, or {_AGAIN}"
         )
     return manifest
 
 
 def check_files(name: str, folder: Path, expected: Mapping[str, str]) -> None:
-    """Compare the files of an adapter with their checksums.
+    """Verify the checksums of an adapter's files.
 
     Args:
-        name: What the adapter is called.
-        folder: Where it lies.
-        expected: sha256 in hex, by file; `trained_on.txt` need not be among them.
+        name: Name of the adapter.
+        folder: Folder of the adapter.
+        expected: sha256 in hex, by file; `trained_on.txt` is optional.
 
     Raises:
-        AdapterDamaged: One is missing, can't be read, has no checksum or another one.
+        AdapterDamaged: A file is missing or unreadable, or its checksum is missing or differs.
     """
     for file in (*FILES, PEOPLE) if PEOPLE in expected else FILES:
         check_file(name, folder, file, expected)
 
 
 def check_file(name: str, folder: Path, file: str, expected: Mapping[str, str]) -> None:
-    """Compare one file of an adapter with its checksum, as `check_files` does all.
+    """Verify the checksum of one file of an adapter.
 
     Raises:
-        AdapterDamaged: It is missing, can't be read, has no checksum or another one.
+        AdapterDamaged: The file is missing or unreadable, or its checksum is missing or differs.
     """
     found = checksum(name, folder / file)
     if file not in expected:
@@ -92,21 +92,21 @@ def check_file(name: str, folder: Path, file: str, expected: Mapping[str, str]) 
 
 
 def check_shape(name: str, folder: Path) -> None:
-    """See that an adapter is LoRA that can share a batch, and that its weights are complete.
+    """Check that an adapter is plain LoRA, which can share a batch, and that its file is complete.
 
     Raises:
-        AdapterDamaged: Configuration or weights are missing or can't be read.
-        AdapterUnfit: It is no LoRA, or one that changes more than the rows it was asked for.
+        AdapterDamaged: Configuration or weights are missing or unreadable.
+        AdapterUnfit: It is not LoRA, or can't be applied to single rows of a batch.
     """
     _check_config(name, folder / CONFIG)
     _check_weights(name, folder / WEIGHTS)
 
 
 def checksum(name: str, path: Path) -> str:
-    """Return the sha256 of a file of an adapter, in hex.
+    """Return the sha256 of an adapter's file, in hex.
 
     Raises:
-        AdapterDamaged: It is missing or can't be read.
+        AdapterDamaged: The file is missing or unreadable.
     """
     try:
         with path.open("rb") as file:
@@ -121,12 +121,12 @@ def _check_config(name: str, path: Path) -> None:
     except ValueError:
         config = None
     if not isinstance(config, dict):
-        raise AdapterDamaged(f"adapter {name}: {path.name} is no JSON object: {_AGAIN}")
+        raise AdapterDamaged(f"adapter {name}: {path.name} is not a JSON object: {_AGAIN}")
     kind = config.get("peft_type")
     if kind != "LORA":
         raise AdapterUnfit(
-            f"adapter {name}: expected peft_type LORA, got {kind!r}: train it with LoRA, nothing "
-            "else is served"
+            f"adapter {name}: expected peft_type LORA, got {kind!r}: train it with LoRA, the only "
+            "supported type"
         )
     found = [f"{key}={_shorten(config[key])}" for key in _NOT_PER_ROW if config.get(key)]
     if config.get("bias", "none") != "none":
@@ -148,14 +148,14 @@ def _check_weights(name: str, path: Path) -> None:
         raise _unreadable(name, path, error) from error
     except (SafetensorError, OSError) as error:
         raise AdapterDamaged(
-            f"adapter {name}: {path.name} is no whole safetensors file: {error}: {_AGAIN}"
+            f"adapter {name}: {path.name} is not a complete safetensors file: {error}: {_AGAIN}"
         ) from error
     others = [tensor for tensor in tensors if ".lora_" not in tensor]
     if others or not tensors:
         came = f"{len(others)} others, such as {others[0]}" if others else "none"
         raise AdapterUnfit(
-            f"adapter {name}: expected tensors of LoRA only in {path.name}, got {came}: save the "
-            "adapter alone, by PEFT's `save_pretrained`"
+            f"adapter {name}: expected only LoRA tensors in {path.name}, got {came}: save the "
+            "adapter alone, with PEFT's `save_pretrained`"
         )
 
 
@@ -179,5 +179,5 @@ def _unreadable(name: str, path: Path, error: OSError) -> AdapterDamaged:
 
 
 def _shorten(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= 60 else f"{said[:57]}..."
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,9 +1,7 @@
-"""The folders of a registry: one for each adapter that is there, hidden ones for what is not whole.
+"""Adapter folders of a registry: list, copy, and remove them atomically.
 
-An adapter comes and goes by one rename: it is filled under a name that nobody looks at, and emptied
-under another. Whoever is killed between leaves such a folder, and the next writer deletes it.
-
-Copy an adapter into a folder of its own: weights, the people who trained it, the manifest.
+An adapter appears and disappears by one rename: it is filled, and deleted, under a hidden name. A
+killed process leaves a hidden folder, which the next writer deletes.
 """
 
 from __future__ import annotations
@@ -19,16 +17,16 @@ from .checks import check_file, check_files, check_shape, checksum, read_manifes
 from .lineage import Origin, read_people, write_people
 from .manifest import FILES, MANIFEST, PEOPLE, Manifest, is_name, parse_name
 
-_COMING, _GOING = ".adding-", ".removing-"
+_ADDING, _REMOVING = ".adding-", ".removing-"
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """One adapter that is kept.
+    """An adapter of a registry.
 
     Attributes:
-        path: Its folder, in PEFT's format.
-        manifest: Where it comes from and what it was made for.
+        path: The folder, in PEFT's format.
+        manifest: Its manifest.
     """
 
     path: Path
@@ -36,22 +34,22 @@ class Adapter:
 
     @property
     def name(self) -> str:
-        """What it is called: `role@step`."""
+        """Name of the adapter, `role@step`."""
         return self.manifest.name
 
     @property
     def role(self) -> str:
-        """The job it was trained for."""
+        """Role it was trained for."""
         return self.manifest.role
 
     @property
     def step(self) -> int:
-        """Its number within the role, from 1."""
+        """Number within the role, from 1."""
         return self.manifest.step
 
 
 def names_in(root: Path) -> list[str]:
-    """Return the adapters of a folder by role, then step; none where there is no such folder."""
+    """Return the names of a folder's adapters by role, then step; none if it does not exist."""
     if not root.is_dir():
         return []
     found = (each.name for each in root.iterdir() if is_name(each.name) and each.is_dir())
@@ -59,53 +57,53 @@ def names_in(root: Path) -> list[str]:
 
 
 def adapters_in(root: Path, report: Callable[[AdapterError], None]) -> tuple[Adapter, ...]:
-    """Return the adapters of a folder, going by their manifests alone.
+    """Return the adapters of a folder; only their manifests are checked.
 
     Args:
         root: The folder.
-        report: Told of each whose manifest can't be read, which is passed over.
+        report: Called for each adapter with an unreadable manifest, which is skipped.
     """
     found = []
     for name in names_in(root):
         try:
             found.append(Adapter(root / name, read_manifest(root / name)))
         except AdapterDamaged as error:
-            if (root / name).is_dir():  # else it was pruned meanwhile
+            if (root / name).is_dir():  # else it was pruned concurrently
                 report(error)
     return tuple(found)
 
 
 def place_to_fill(root: Path, name: str) -> Path:
-    """Return where an adapter is put together before a rename shows it."""
-    return root / f"{_COMING}{name}"
+    """Return the hidden folder in which an adapter is assembled before it is renamed."""
+    return root / f"{_ADDING}{name}"
 
 
 def remove(root: Path, name: str) -> None:
-    """Take an adapter out of sight in one step, then off the disk; the caller holds the lock."""
-    going = root / f"{_GOING}{name}"
-    os.rename(root / name, going)
-    shutil.rmtree(going)
+    """Hide an adapter by a rename, then delete it; the caller holds the lock."""
+    hidden = root / f"{_REMOVING}{name}"
+    os.rename(root / name, hidden)
+    shutil.rmtree(hidden)
 
 
 def clear_remains(root: Path) -> None:
-    """Delete what a process that was killed had half added or removed; the caller holds the lock.
+    """Delete hidden folders left by killed processes; the caller holds the lock.
 
-    Without the lock it would be what another one is busy with.
+    Without the lock they might be in use by another process.
     """
-    for mark in (_COMING, _GOING):
+    for mark in (_ADDING, _REMOVING):
         for remains in root.glob(f"{mark}*"):
             shutil.rmtree(remains)
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of the files in a folder."""
+    """Return the size of the files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def origins_in(root: Path) -> dict[str, Origin]:
-    """Return where each adapter of a folder comes from; what can't be read is not complete."""
+    """Return the origin of each adapter of a folder; unreadable ones are marked incomplete."""
     found = {name: _origin(root / name) for name in names_in(root)}
-    # What was pruned meanwhile was read in part: it is not damaged but gone.
+    # An adapter that was pruned concurrently is not damaged but gone.
     return {name: origin for name, origin in found.items() if (root / name).is_dir()}
 
 
@@ -122,7 +120,7 @@ def _origin(folder: Path) -> Origin:
         return Origin(manifest.parent, frozenset(), complete=False)
     try:
         check_file(folder.name, folder, PEOPLE, manifest.files)
-    except AdapterDamaged:  # what it still holds counts
+    except AdapterDamaged:  # the keys that remain still count
         return Origin(manifest.parent, people, complete=False)
     return Origin(manifest.parent, people, complete=True)
 
@@ -130,28 +128,28 @@ def _origin(folder: Path) -> Origin:
 def copy_adapter(
     folder: Path, place: Path, manifest: Manifest, people: Iterable[str] | None
 ) -> Manifest:
-    """Fill a new folder with an adapter's files and its manifest, and check what was written.
+    """Copy an adapter's files and manifest into a new folder, and check the copy.
 
     Args:
-        folder: What PEFT's `save_pretrained` wrote.
-        place: Made here.
-        manifest: Checksums that it holds are compared.
-        people: Keys of those whose texts trained it; None: not known.
+        folder: Output of PEFT's `save_pretrained`.
+        place: The new folder.
+        manifest: Its manifest; checksums in it are verified.
+        people: Keys of the people whose texts trained it; None if unknown.
 
     Returns:
         The manifest with the checksums of all files.
 
     Raises:
-        AdapterDamaged: A file is missing, can't be read, or differs from its checksum.
+        AdapterDamaged: A file is missing, unreadable, or differs from its checksum.
         AdapterUnfit: It can't share a batch with other adapters.
-        ValueError: One of the people is no key.
+        ValueError: One of the people is not a valid key.
     """
     place.mkdir()
     for file in FILES:
         if not (folder / file).is_file():
             raise AdapterDamaged(
                 f"adapter {manifest.name}: expected {' and '.join(FILES)} in {folder}, {file} is "
-                "missing: save it by PEFT's `save_pretrained`"
+                "missing: save it with PEFT's `save_pretrained`"
             )
         shutil.copyfile(folder / file, place / file)
         _flush(place / file)
@@ -169,6 +167,6 @@ def copy_adapter(
 
 
 def _flush(path: Path) -> None:
-    """Have a file on the disk before the rename that makes it visible."""
+    """Sync a file to disk before the rename that makes it visible."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,19 +1,18 @@
-"""Which adapter went on from which: parents, and the people that descendants carry on.
-
-An adapter that went on from one that was trained on a person was trained on the person, too: its
-weights began as the other's. So a person is looked for in the adapter and in all before it.
-
-Whose texts trained an adapter: hashes of people, one a line, in `trained_on.txt` beside it.
+"""Lineage of adapters: parents, and the people whose texts trained them.
 
     registry.add(trained, manifest, trained_on=people_in(*episodes))
     registry.trained_on(person_key("default", "ana"))  # ("style@1", "style@2")
 
-The file lets `forget` name the adapters that a person is part of without naming the person: what
-was learnt can't be taken out of weights, so their hash stays as long as the weights do.
+`trained_on.txt` in an adapter's folder holds hashes of people, one per line. It lets `forget` name
+the adapters that were trained on a person without storing the person's id: training can't be
+undone in the weights, so the hash stays as long as the weights do.
 
-A person is a user of one namespace. Tenants that share a folder of adapters may each have an
-`ana`, and forgetting one of them must not point at what was trained on the other; the splits, which
-are kept by namespace in the file, need only the user (`splits.user_key`).
+An adapter starts from its parent's weights, so it was also trained on the parent's people. A person
+is therefore looked up in an adapter and all its ancestors.
+
+A person is a user of one namespace: tenants that share a folder of adapters may each have an `ana`,
+and forgetting one must not name adapters trained on the other. The splits file has one part per
+namespace, so its keys need only the user (`splits.user_key`).
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from .manifest import PEOPLE, Manifest
 
 @dataclass(frozen=True)
 class Chain:
-    """An adapter and those that it went on from.
+    """An adapter and its ancestors.
 
     Attributes:
-        manifests: The adapter itself first, then its parent, and so on.
-        missing: The ancestor that is named but not there, or can't be read; None: all are.
+        manifests: Manifest of the adapter, then of its parent, and so on.
+        missing: Name of the first ancestor that is missing or unreadable; None if there is none.
     """
 
     manifests: tuple[Manifest, ...]
@@ -44,18 +43,18 @@ class Chain:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What they are called, in the same order."""
+        """Names in the same order."""
         return tuple(manifest.name for manifest in self.manifests)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What one adapter comes from.
+    """The recorded origin of one adapter.
 
     Attributes:
-        parent: The adapter that it went on from; None: from new weights, or nobody can tell.
-        people: Keys of those whose texts trained it on top of that, as far as they are on record.
-        complete: Whether all of this is on record, and as it was written.
+        parent: The adapter that its training started from; None for new weights or if unknown.
+        people: Recorded keys of the people whose texts trained it, without its parent's.
+        complete: Whether the record is complete and undamaged.
     """
 
     parent: str | None
@@ -64,35 +63,35 @@ class Origin:
 
 
 def trained_on(person: str, origins: Mapping[str, Origin]) -> tuple[str, ...]:
-    """Return the adapters that a person trained, themselves or through an ancestor.
+    """Return the adapters trained on a person's texts, directly or through an ancestor.
 
     Args:
-        person: See `adapter_people.person_key`.
-        origins: All adapters by name.
+        person: Key of the person (see `person_key`).
+        origins: Origins of all adapters by name.
     """
 
     def has_seen(name: str) -> bool:
-        return any(origin and person in origin.people for origin in _line(name, origins))
+        return any(origin and person in origin.people for origin in _lineage(name, origins))
 
     return tuple(name for name in origins if has_seen(name))
 
 
 def people_of(name: str, origins: Mapping[str, Origin]) -> frozenset[str] | None:
-    """Return all people who trained an adapter or its ancestors; None: nobody can tell."""
+    """Return the keys of all people in an adapter's lineage; None if a record is incomplete."""
     people: set[str] = set()
-    for origin in _line(name, origins):
+    for origin in _lineage(name, origins):
         if origin is None or not origin.complete:
             return None
         people |= origin.people
     return frozenset(people)
 
 
-def _line(name: str, origins: Mapping[str, Origin]) -> Iterator[Origin | None]:
-    """Yield an adapter and its ancestors; in the end None where one is not there."""
+def _lineage(name: str, origins: Mapping[str, Origin]) -> Iterator[Origin | None]:
+    """Yield the origins of an adapter and its ancestors; None at the end if one is missing."""
     seen: set[str] = set()
     following: str | None = name
     while following is not None and following not in seen:
-        seen.add(following)  # parents that were written by hand may go in a circle
+        seen.add(following)  # manifests edited by hand may form a cycle
         origin = origins.get(following)
         yield origin
         following = None if origin is None else origin.parent
@@ -102,21 +101,21 @@ _KEY = re.compile("[0-9a-f]{16}")
 
 
 def person_key(namespace: str, user_id: str) -> str:
-    """Return what a person is called here: 16 hex digits that name nobody.
+    """Return the key of a person: 16 hex digits, a hash of namespace and user id.
 
-    Whoever knows an id can work out its key: it is a pseudonym, not a secret.
+    It is a pseudonym, not a secret: anyone who knows the id can compute it.
 
     Args:
         namespace: The tenant.
-        user_id: The person's id in it.
+        user_id: The person's id in the namespace.
     """
     return hash_of(f"{namespace}\x1f{user_id}")[:16]
 
 
 def people_in(*episodes: Episode) -> frozenset[str]:
-    """Return the keys of all whose texts stand in episodes: who asked, and who lent evidence.
+    """Return the keys of all people in episodes: requesters and authors of evidence.
 
-    They are the people for whose sake `forget_episodes` touches an episode.
+    For exactly these people `forget_episodes` empties an episode.
     """
     return frozenset(
         person_key(episode.namespace, user_id)
@@ -126,23 +125,23 @@ def people_in(*episodes: Episode) -> frozenset[str]:
 
 
 def write_people(path: Path, people: Iterable[str]) -> None:
-    """Write a file of keys, sorted, each once.
+    """Write keys to a file, sorted and without duplicates.
 
     Raises:
-        ValueError: One is no key of a person.
+        ValueError: One is not a valid key.
     """
     keys = sorted(set(people))
     for key in keys:
         if not _KEY.fullmatch(key):
             raise ValueError(
-                f"expected keys of people (16 hex digits, `person_key`), got {key!r}: an id as it "
-                "is must not be kept beside an adapter"
+                f"expected keys of people (16 hex digits, `person_key`), got {key!r}: plain ids "
+                "must not be stored with an adapter"
             )
     path.write_text("".join(f"{key}\n" for key in keys), encoding="ascii")
 
 
 def read_people(folder: Path) -> frozenset[str] | None:
-    """Return the keys of the people who trained the adapter in a folder; None: not on record.
+    """Return the keys of the people whose texts trained an adapter; None without a record.
 
     Raises:
         AdapterDamaged: The file can't be read.
@@ -159,7 +158,7 @@ def read_people(folder: Path) -> frozenset[str] | None:
 
 
 def _user_ids(content: Any) -> Iterator[str]:
-    """Yield every `user_id` in a record, at whatever depth."""
+    """Yield every `user_id` in a record, at any depth."""
     if isinstance(content, dict):
         for key, value in content.items():
             if key == "user_id" and isinstance(value, str):

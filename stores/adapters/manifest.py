@@ -1,4 +1,4 @@
-"""What is written down beside an adapter's weights, and how adapters are named: `role@step`."""
+"""The manifest of an adapter, and adapter names (`role@step`)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MANIFEST = "manifest.json"
 PEOPLE = "trained_on.txt"
 
 FILES = (CONFIG, WEIGHTS)
-"""What PEFT saves and the registry keeps; the manifest holds their checksums.
+"""PEFT's files in an adapter's folder; the manifest holds their checksums.
 
-Beside them lies `trained_on.txt` where it is known whose texts trained the adapter.
+`trained_on.txt` is added if the people whose texts trained the adapter are known.
 """
 
 _ROLE = r"[a-z0-9][a-z0-9-]{0,63}"
@@ -31,51 +31,52 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Manifest(BaseModel):
-    """Where an adapter comes from and what it was made for."""
+    """Origin and purpose of an adapter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = Field(default=1, description="Schema version.")
-    role: str = Field(pattern=f"^{_ROLE}$", description="The job it was trained for.")
-    step: int = Field(ge=1, le=999_999_999, description="Its number within the role, from 1.")
+    role: str = Field(pattern=f"^{_ROLE}$", description="Role it was trained for.")
+    step: int = Field(ge=1, le=999_999_999, description="Number within the role, from 1.")
     base: str = Field(
-        pattern="^[0-9a-f]{8,128}$", description="Fingerprint of its base model, in hex."
+        pattern="^[0-9a-f]{8,128}$", description="Fingerprint of the base model, in hex."
     )
-    base_name: str = Field(description="What the base model is called, for people.")
+    base_name: str = Field(description="Human-readable name of the base model.")
     episode_shards: tuple[str, ...] = Field(
-        default=(), description="Names of the shards of episodes it was trained on."
+        default=(), description="Names of the episode shards it was trained on."
     )
     data: str | None = Field(
-        default=None, description="Name of the data set it was trained on; none: not known."
+        default=None, description="Name of the data set it was trained on; null if unknown."
     )
     task: str | None = Field(
         default=None, description="The task it was trained for: long, short, rating or free."
     )
-    method: str | None = Field(default=None, description="How it was trained: dpo, grpo or sft.")
+    method: str | None = Field(default=None, description="Training method: dpo, grpo or sft.")
     split: str | None = Field(
-        default=None, description="Fingerprint of the splits it was trained under; none: no split."
+        default=None, description="Fingerprint of the splits it was trained under; null if none."
     )
     metrics: Mapping[str, JsonValue] = Field(
-        default_factory=dict, description="What was measured; what was not is left out or null."
+        default_factory=dict, description="Measured metrics; others are left out or null."
     )
     parent: Name | None = Field(
-        default=None, description="The adapter its training went on from; none: new weights."
+        default=None, description="Adapter that training started from; null for new weights."
     )
     created: datetime = Field(
-        default_factory=lambda: datetime.now(UTC), description="When it was made, in UTC."
+        default_factory=lambda: datetime.now(UTC), description="Time of creation, in UTC."
     )
     files: Mapping[str, Sha256] = Field(
-        default_factory=dict, description="sha256 of each file, in hex; complete once it is kept."
+        default_factory=dict,
+        description="sha256 of each file, in hex; complete once it is in the registry.",
     )
 
     @property
     def name(self) -> str:
-        """What the adapter is called: `role@step`."""
+        """Name of the adapter, `role@step`."""
         return f"{self.role}@{self.step}"
 
 
 def is_name(name: str) -> bool:
-    """Say whether this is the name of an adapter."""
+    """Return whether this is a valid name of an adapter."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -83,12 +84,12 @@ def parse_name(name: str) -> tuple[str, int]:
     """Return role and step of an adapter's name.
 
     Raises:
-        AdapterNotFound: It is no name, so no adapter has it.
+        AdapterNotFound: The name is not valid.
     """
     found = _NAME.fullmatch(name)
     if found is None:
         raise AdapterNotFound(
             f"no adapter {name!r}: expected role@step, such as style@3, the role in lower-case "
-            "letters, digits and '-', the step from 1; `patlm adapters list` names those kept"
+            "letters, digits and '-', the step from 1; `patlm adapters list` shows all adapters"
         )
     return found[1], int(found[2])

@@ -1,9 +1,9 @@
-"""Which adapter of each role is in use, and which were before: one file, `promoted.json`.
+"""Promotion history of each role's adapters, in one file, `promoted.json`.
 
     {"version": 1, "history": {"style": ["style@1", "style@3"]}}
 
-The last of a role is in use. The file is replaced as a whole under a lock, so that readers need
-none: they see the one before or the one after, and two writers never lose each other's part.
+The last adapter of a role is promoted. Writers replace the file atomically under a lock, so that
+readers need no lock and no update is lost.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class _Kept(BaseModel):
 
 
 class Promotions:
-    """The histories of all roles; safe from any thread and process. Blocks.
+    """Promotion histories of all roles; thread- and process-safe. Methods block.
 
     Args:
-        path: The file; made with the first promotion.
-        lock: Gives the lock that every writer of the folder takes.
+        path: The file; created by the first promotion.
+        lock: Returns the lock of all writers of the folder.
     """
 
     def __init__(self, path: Path, lock: Callable[[], BaseFileLock]) -> None:
@@ -47,9 +47,9 @@ class Promotions:
         self._seen: tuple[_Stamp, dict[str, str]] | None = None
 
     def current(self) -> dict[str, str]:
-        """Return the adapter in use by role; a role that runs on the base model is left out.
+        """Return the promoted adapter by role; roles on the base model are left out.
 
-        One look at the file's time, size and place where nothing changed: some microseconds.
+        Cached while the file's time, size and inode are unchanged: takes microseconds.
 
         Raises:
             AdapterDamaged: The file can't be read.
@@ -60,13 +60,13 @@ class Promotions:
             return {}
         seen = self._seen
         if seen is None or seen[0] != stamp:
-            # A newer file than the one looked at is remembered under the old stamp and read again.
+            # If the file changed since `stat`, it is cached under the old stamp and read again.
             used = {role: names[-1] for role, names in self.histories().items()}
             seen = self._seen = (stamp, used)
         return dict(seen[1])
 
     def histories(self) -> _Histories:
-        """Return what was promoted by role, the one in use last; no role is empty.
+        """Return the promoted adapters by role, the current one last; no history is empty.
 
         Raises:
             AdapterDamaged: The file can't be read.
@@ -77,18 +77,18 @@ class Promotions:
             return {}
         except ValidationError as error:
             raise AdapterDamaged(
-                f"{self._path} is none that this patlm reads: {InvalidField.of(error)}: remove it, "
+                f"{self._path} is not valid for this patlm: {InvalidField.of(error)}: remove it, "
                 "so that all roles run on the base model, and promote again"
             ) from None
         return {role: names for role, names in kept.history.items() if names}
 
     def push(self, role: str, name: str, check: Callable[[], object]) -> None:
-        """Put an adapter into use; the one before stays in the history.
+        """Promote an adapter; the previous one stays in the history.
 
         Args:
-            role: Whose.
+            role: The role.
             name: The adapter.
-            check: Called under the lock; what it raises keeps all as it is.
+            check: Called under the lock; if it raises, nothing changes.
 
         Raises:
             AdapterDamaged: The file can't be read.
@@ -101,42 +101,42 @@ class Promotions:
                 self._write({**histories, role: (*before, name)})
 
     def pop(self, role: str) -> str | None:
-        """Go back to the adapter before; None: the base model.
+        """Roll back to the previous adapter and return it; None for the base model.
 
         Raises:
-            AdapterNotFound: Nothing of this role is in use.
+            AdapterNotFound: No adapter of this role is promoted.
             AdapterDamaged: The file can't be read.
         """
-        self._demand(role, self.histories())  # without a lock, which would make the folder
+        self._require(role, self.histories())  # without the lock, which would create the folder
         with self._lock():
             histories = self.histories()
-            self._demand(role, histories)
+            self._require(role, histories)
             left = histories[role][:-1]
             self._write({**histories, role: left})
         return left[-1] if left else None
 
     def drop(self, names: Container[str]) -> None:
-        """Take adapters that are to go out of all histories; whoever calls this holds the lock.
+        """Remove adapters from all histories before they are deleted; the caller holds the lock.
 
-        Those in use must not be among them. A rollback passes over what was taken out.
+        Promoted adapters must not be among them. Rollbacks skip the removed ones.
 
         Raises:
             AdapterDamaged: The file can't be read.
         """
         histories = self.histories()
         left = {
-            # Without what lay between them two of one name may meet: one of them is enough.
+            # Removing a name may leave two equal neighbours, which are merged.
             role: tuple(name for name, _ in groupby(n for n in history if n not in names))
             for role, history in histories.items()
         }
         if left != histories:
             self._write(left)
 
-    def _demand(self, role: str, histories: _Histories) -> None:
+    def _require(self, role: str, histories: _Histories) -> None:
         if role not in histories:
             used = ", ".join(names[-1] for names in histories.values()) or "none"
             raise AdapterNotFound(
-                f"no adapter of role {role!r} is promoted, so there is none to go back from; "
+                f"no adapter of role {role!r} is promoted, so there is nothing to roll back; "
                 f"promoted: {used}"
             )
 
@@ -144,8 +144,8 @@ class Promotions:
         content = {"version": 1, "history": {role: ns for role, ns in histories.items() if ns}}
         with replacing(self._path) as draft:
             draft.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-            # Two writes can fall into one tick of the file system's clock and get the same inode
-            # in turn: a time that always grows keeps readers from taking one for the other.
+            # Two writes within one tick of the file system's clock can get the same inode: a
+            # strictly increasing time lets readers tell them apart.
             newer = max(time.time_ns(), self._written() + 1)
             os.utime(draft, ns=(newer, newer))
 

@@ -1,19 +1,17 @@
-"""The adapters of a folder: added whole, never changed, promoted and rolled back.
+"""The adapter registry: add, check, promote, roll back and prune the adapters of a folder.
 
     registry = AdapterRegistry(Path("adapters"))
     registry.add(trained, Manifest(role="style", step=registry.next_step("style"), ...))
     registry.promote("style@1")
     registry.promoted()  # {"style": "style@1"}
 
-Each adapter is a folder named `role@step` with what PEFT saved and a `manifest.json`; beside them
-lies `promoted.json`. All methods block: in an event loop they belong in `asyncio.to_thread`.
-Reading needs no lock and no right to write; writers of all processes take turns.
+Each adapter is an immutable folder named `role@step` with PEFT's files and a `manifest.json`;
+`promoted.json` holds the promotions. All methods block: call them through `asyncio.to_thread` in an
+event loop. Readers need no lock and no write access; writers of all processes share one lock.
 
-Which old adapters may go, and why the others stay.
-
-The latest of each role stay, however many are wanted; besides them those that are in use, those
-that the next rollback goes back to, and all that one of these went on from. An adapter whose
-manifest can't be read stays as well: nobody knows what it went on from.
+Pruning keeps the latest adapters of each role, the promoted ones, the targets of the next rollback,
+and the ancestors of all these. An adapter with an unreadable manifest is kept too, because its
+parent is unknown.
 """
 
 from __future__ import annotations
@@ -47,12 +45,12 @@ from .promotions import Promotions
 
 @dataclass(frozen=True)
 class Pruned:
-    """What pruning did, or with `dry_run` would do.
+    """The result of pruning (with `dry_run`: of what would be pruned).
 
     Attributes:
-        removed: Names of the adapters that went.
-        kept: Why each of the others stays, by name.
-        bytes: What those that went took on the disk.
+        removed: Names of the removed adapters.
+        kept: Reason for keeping each other adapter, by name.
+        bytes: Size of the removed adapters.
     """
 
     removed: tuple[str, ...] = ()
@@ -66,25 +64,25 @@ def choose_kept(
     histories: Mapping[str, Sequence[str]],
     keep: int,
 ) -> dict[str, str]:
-    """Return why each adapter that stays does so, by name; all others may go.
+    """Return the adapters to keep, with the reason for each.
 
     Args:
-        parents: What each adapter that can be read went on from, by its name.
-        damaged: Names of those that can't be read.
-        histories: Promotions by role, the one in use last; none is empty.
-        keep: How many of the latest of each role stay, from 1.
+        parents: Parent of each readable adapter, by name.
+        damaged: Names of unreadable adapters.
+        histories: Promotions by role, the current one last; none is empty.
+        keep: Number of latest adapters to keep per role, at least 1.
     """
     kept = dict.fromkeys(damaged, "its manifest can't be read")
     for history in histories.values():
         kept.setdefault(history[-1], "promoted")
         for name in history[-2:-1]:
-            kept.setdefault(name, "the next rollback goes to it")
+            kept.setdefault(name, "target of the next rollback")
     for name in _latest(parents, keep):
         kept.setdefault(name, f"one of the latest {keep} of its role" if keep > 1 else "the latest")
     for name in list(kept):
         child, parent = name, parents.get(name)
         while parent is not None and parent not in kept:
-            kept[parent] = f"{child} went on from it"
+            kept[parent] = f"parent of {child}"
             child, parent = parent, parents.get(parent)
     there = {*parents, *damaged}
     return {name: why for name, why in kept.items() if name in there}
@@ -105,10 +103,10 @@ _LOCK = ".adapters.lock"
 
 
 class AdapterRegistry:
-    """All adapters of a folder; safe from any thread and process. Every method blocks.
+    """The adapters of a folder; thread- and process-safe. All methods block.
 
     Attributes:
-        root: The folder, which is made with the first adapter.
+        root: The folder; created by the first `add`.
     """
 
     def __init__(self, root: Path) -> None:
@@ -118,35 +116,35 @@ class AdapterRegistry:
     def add(
         self, folder: Path, manifest: Manifest, *, trained_on: Iterable[str] | None = None
     ) -> Adapter:
-        """Keep a copy of an adapter: checked, and visible only once it is whole.
+        """Check and copy an adapter; it becomes visible only when complete.
 
         Args:
-            folder: What PEFT's `save_pretrained` wrote; other files in it are left behind.
-            manifest: Its `files` may be empty; checksums that it holds are compared.
-            trained_on: Keys of the people whose texts trained it on top of its parent
-                (`adapter_people.person_key`); None: nobody knows, which `forget` will say.
+            folder: Output of PEFT's `save_pretrained`; other files in it are ignored.
+            manifest: Its `files` may be empty; checksums in it are verified.
+            trained_on: Keys of the people whose texts trained it, without its parent's
+                (`lineage.person_key`); None if unknown, which `forget` reports.
 
         Returns:
-            The adapter as it is kept, with all checksums in its manifest.
+            The adapter in the registry, with all checksums in its manifest.
 
         Raises:
-            AdapterNotFound: There is no such folder.
-            AdapterDamaged: A file is missing, can't be read, or differs from its checksum.
+            AdapterNotFound: The folder does not exist.
+            AdapterDamaged: A file is missing, unreadable, or differs from its checksum.
             AdapterUnfit: It can't share a batch with other adapters.
-            AdapterExists: One of this name is kept already.
-            ValueError: One of the people is no key.
+            AdapterExists: The registry has an adapter of this name.
+            ValueError: One of the people is not a valid key.
         """
         place, partial = self.root / manifest.name, place_to_fill(self.root, manifest.name)
         if not folder.is_dir():
             raise AdapterNotFound(
                 f"adapter {manifest.name}: expected a folder with {' and '.join(FILES)}, there is "
-                f"none at {folder}: save it by PEFT's `save_pretrained`"
+                f"none at {folder}: save it with PEFT's `save_pretrained`"
             )
         with self._lock():
             if place.exists():
                 raise AdapterExists(
-                    f"adapter {manifest.name} is kept already and never changes: add this one as "
-                    f"step {self.next_step(manifest.role)}"
+                    f"adapter {manifest.name} exists already and can't be replaced: add this one "
+                    f"as step {self.next_step(manifest.role)}"
                 )
             clear_remains(self.root)
             try:
@@ -160,25 +158,25 @@ class AdapterRegistry:
     def adapters(
         self, *, report: Callable[[AdapterError], None] | None = None
     ) -> tuple[Adapter, ...]:
-        """Return all adapters by role, then step, going by their manifests alone.
+        """Return all adapters by role, then step; only their manifests are checked.
 
         Args:
-            report: Told of each whose manifest can't be read, which is passed over; by default it
-                is logged as a warning.
+            report: Called for each adapter with an unreadable manifest, which is skipped; by
+                default a warning is logged.
         """
         return adapters_in(self.root, report or _warn)
 
     def get(self, name: str, *, base: str | None = None) -> Adapter:
-        """Return an adapter after all checks; 3 to 7 ms for one of 3 MB.
+        """Return an adapter after all checks; takes 3 to 7 ms for 3 MB.
 
         Args:
             name: `role@step`.
-            base: Fingerprint of the base model it is wanted for; None: any.
+            base: Fingerprint of the base model that must match; None for any.
 
         Raises:
-            AdapterNotFound: None of this name is kept.
-            AdapterDamaged: A file is missing, can't be read, or is not the one that was added.
-            AdapterUnfit: It can't share a batch with others, or was made for another base model.
+            AdapterNotFound: There is no adapter of this name.
+            AdapterDamaged: A file is missing, unreadable, or changed since it was added.
+            AdapterUnfit: It can't share a batch with others, or needs another base model.
         """
         folder = self._folder_of(name)
         try:
@@ -186,7 +184,7 @@ class AdapterRegistry:
             check_files(name, folder, manifest.files)
             check_shape(name, folder)
         except AdapterDamaged:
-            self._folder_of(name)  # pruned meanwhile: then it is not damaged but gone
+            self._folder_of(name)  # raises AdapterNotFound if it was pruned concurrently
             raise
         if base is not None and manifest.base != base:
             raise AdapterUnfit(
@@ -196,16 +194,16 @@ class AdapterRegistry:
         return Adapter(folder, manifest)
 
     def next_step(self, role: str) -> int:
-        """Return the step after the highest that a role has, damaged and promoted ones included."""
+        """Return the next free step of a role; damaged and promoted adapters count."""
         names = names_in(self.root)
         names += self._promotions.histories().get(role, ())
         return 1 + max((step for own, step in map(parse_name, names) if own == role), default=0)
 
     def promoted(self) -> dict[str, str]:
-        """Return the adapter in use by role; a role that runs on the base model is left out.
+        """Return the promoted adapter by role; roles on the base model are left out.
 
-        It answers also where such an adapter is gone or damaged; `get` tells that. Cheap enough for
-        every request: 5 microseconds while nothing changes.
+        Adapters are not checked; `get` does that. Cheap enough for every request: 5 microseconds
+        while nothing changes.
 
         Raises:
             AdapterDamaged: `promoted.json` can't be read.
@@ -213,39 +211,39 @@ class AdapterRegistry:
         return self._promotions.current()
 
     def promote(self, name: str, *, base: str | None = None) -> None:
-        """Put an adapter into use for its role, after all checks; the one before is remembered.
+        """Promote an adapter for its role after all checks; `rollback` returns to the previous one.
 
         Args:
             name: `role@step`.
-            base: Fingerprint of the base model that is going to serve it; None: not known here.
+            base: Fingerprint of the base model that will serve it; None if unknown.
 
         Raises:
-            AdapterError: As `get`, or `promoted.json` can't be read.
+            AdapterError: As for `get`, or `promoted.json` can't be read.
         """
         role = self.get(name, base=base).role
-        # Looked for again under the lock: it may have been pruned since.
+        # Checked again under the lock: it may have been pruned since.
         self._promotions.push(role, name, lambda: self._folder_of(name))
 
     def rollback(self, role: str) -> str | None:
-        """Go back to the adapter that was in use before, and forget the promotion of this one.
+        """Undo the last promotion of a role.
 
-        The one before is not checked: whoever has to leave a bad adapter must not be held there.
+        The previous adapter is not checked: a rollback from a bad adapter must always work.
 
         Returns:
-            What is in use now; None: the base model.
+            The adapter that is promoted now; None for the base model.
 
         Raises:
-            AdapterNotFound: Nothing of this role is in use.
+            AdapterNotFound: No adapter of this role is promoted.
             AdapterDamaged: `promoted.json` can't be read.
         """
         return self._promotions.pop(role)
 
     def chain(self, name: str) -> Chain:
-        """Return an adapter and those that it went on from, by their manifests alone.
+        """Return an adapter and its ancestors, as recorded in their manifests.
 
         Raises:
-            AdapterNotFound: None of this name is kept.
-            AdapterDamaged: Its own manifest can't be read; an ancestor's only ends the chain.
+            AdapterNotFound: There is no adapter of this name.
+            AdapterDamaged: Its own manifest can't be read; an unreadable ancestor ends the chain.
         """
         found = [read_manifest(self._folder_of(name))]
         while (parent := found[-1].parent) is not None:
@@ -253,45 +251,43 @@ class AdapterRegistry:
                 manifest = read_manifest(self._folder_of(parent))
             except AdapterError:
                 return Chain(tuple(found), missing=parent)
-            if manifest in found:  # a circle, written by hand
+            if manifest in found:  # a cycle, from manifests edited by hand
                 break
             found.append(manifest)
         return Chain(tuple(found))
 
     def trained_on(self, person: str) -> tuple[str, ...]:
-        """Return the adapters that a person's texts trained, themselves or through a parent.
+        """Return the adapters trained on a person's texts, directly or through an ancestor.
 
         Args:
-            person: Key of the person (`adapter_people.person_key`).
+            person: Key of the person (`lineage.person_key`).
         """
         return trained_on(person, origins_in(self.root))
 
     def people(self) -> dict[str, frozenset[str] | None]:
-        """Return the keys of all whose texts trained each adapter or what it went on from.
+        """Return the keys of all people whose texts trained each adapter or its ancestors.
 
-        None stands where nobody can tell: the record of one of them was never made, is damaged, or
-        went with a folder that was removed by hand.
+        None where a record in the lineage is missing or damaged, or its folder was deleted by hand.
         """
         origins = origins_in(self.root)
         return {name: people_of(name, origins) for name in origins}
 
     def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
-        """Remove old adapters; `adapter_pruning` says which stay.
+        """Remove old adapters; the module's docstring lists the ones that are kept.
 
-        Each goes in one step, so that nobody sees half of one, and out of the promotions before
-        it goes. Whoever has loaded one keeps it.
+        Each is removed from the promotions first, then deleted atomically. Models that have loaded
+        one keep it.
 
         Args:
-            keep: How many of the latest of each role stay; at least 1, so that no number is given
-                a second time.
-            dry_run: Only say what would go.
+            keep: Number of latest adapters to keep per role; at least 1, so that no step is reused.
+            dry_run: Only report what would be removed.
 
         Raises:
             ValueError: `keep` is below 1.
-            AdapterDamaged: `promoted.json` can't be read; nothing is removed then.
+            AdapterDamaged: `promoted.json` can't be read; nothing is removed.
         """
         if keep < 1:
-            raise ValueError(f"expected to keep 1 adapter of each role or more, got {keep}")
+            raise ValueError(f"expected to keep at least 1 adapter of each role, got {keep}")
         if dry_run or not self.root.is_dir():
             return self._choose(keep)
         with self._lock():
@@ -322,7 +318,7 @@ class AdapterRegistry:
         names = [each for each in names_in(self.root) if parse_name(each)[0] == role]
         kept = ", ".join(names[-5:]) or "none"
         if self.promoted().get(role) == name:
-            todo = f"it is promoted all the same: add it again, or `patlm adapters rollback {role}`"
+            todo = f"it is still promoted: add it again, or `patlm adapters rollback {role}`"
         else:
             todo = "add it, or name another"
         return AdapterNotFound(

@@ -1,1 +1,1 @@
-"""Records of runs: schema, shards, feedback, redaction, statistics."""
+"""Episodes (records of runs): schema, shards, feedback, redaction, statistics."""

@@ -1,9 +1,9 @@
-"""What people said of runs: lines of their own beside the episodes, joined to them by `run_id`.
+"""Write and read people's feedback on runs.
 
     give_feedback(folder, Feedback(run_id=result.run_id, accepted=True))
 
-An episode is written once and never changed, and feedback comes hours later; so it has files of its
-own, `feedback-YYYYMMDD.jsonl`, which `read_episodes` reads first.
+An episode is never changed once written, and feedback arrives later; so feedback has its own files,
+`feedback-YYYYMMDD.jsonl`, which `read_episodes` joins to the episodes by `run_id`.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ __all__ = ["EmptyFeedback", "NoSuchRun", "find_run", "give_feedback", "read_feed
 
 
 class EmptyFeedback(StoreError):
-    """Feedback that says nothing."""
+    """Feedback without any content."""
 
 
 class NoSuchRun(StoreError):
-    """There is no such run, or nothing is left of it."""
+    """A run that does not exist, or that was redacted."""
 
 
 def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = None) -> None:
-    """Keep what somebody said of a run; it is on the disk when this returns.
+    """Append feedback on a run and sync it to disk.
 
     Args:
-        folder: Where the run's episode is.
-        feedback: What was said.
-        namespace: The tenant whose run it has to be; none: any.
+        folder: Folder of the run's episode.
+        feedback: The feedback.
+        namespace: Tenant that the run must belong to; None for any.
 
     Raises:
-        EmptyFeedback: It has neither a verdict nor an edited text nor a rating.
-        NoSuchRun: The run is not there, or has been forgotten.
-        OSError: The folder cannot be read or written.
+        EmptyFeedback: The feedback has no verdict, no edited text and no rating.
+        NoSuchRun: The run does not exist or was redacted.
+        OSError: The folder can't be read or written.
     """
     if feedback.accepted is None and feedback.edited is None and feedback.rating is None:
         raise EmptyFeedback(
@@ -61,7 +61,7 @@ def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = N
     name = f"{FEEDBACK}{feedback.created:%Y%m%d}.jsonl"
     if not folder.is_dir():
         raise _not_there(folder, feedback.run_id)
-    # Looked for under the lock: a person may be forgotten at this moment.
+    # Searched under the lock: the run may be redacted concurrently.
     with locked(folder):
         runs = (run for run in _runs(folder, feedback.run_id) if run["run_id"] == feedback.run_id)
         run = next((run for run in runs if namespace in (None, run.get("namespace"))), None)
@@ -70,16 +70,16 @@ def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = N
 
 
 def find_run(folder: Path, beginning: str) -> str:
-    """Return the id of the run that begins so.
+    """Return the only run id with this prefix.
 
     Raises:
-        NoSuchRun: None does, several do, or it has been forgotten.
-        FileNotFoundError: There is no such folder.
+        NoSuchRun: No run or several runs match, or the run was redacted.
+        FileNotFoundError: The folder does not exist.
     """
     found = {str(run["run_id"]): run for run in _runs(folder, beginning)}
     if len(found) > 1:
         raise NoSuchRun(
-            f"{len(found)} runs in {folder} begin with {beginning}: name more of its id"
+            f"{len(found)} runs in {folder} begin with {beginning}: give more of the id"
         )
     _check_there(next(iter(found.values()), None), folder, beginning)
     return next(iter(found))
@@ -89,7 +89,9 @@ def _check_there(run: dict[str, Any] | None, folder: Path, name: str) -> None:
     if run is None:
         raise _not_there(folder, name)
     if run.get("redacted"):
-        raise NoSuchRun(f"run {name} was emptied when a person in it was forgotten: leave it")
+        raise NoSuchRun(
+            f"run {name} was emptied when a person in it was forgotten: it takes no feedback"
+        )
 
 
 def _not_there(folder: Path, name: str) -> NoSuchRun:
@@ -104,7 +106,7 @@ def _runs(folder: Path, beginning: str) -> Iterator[dict[str, Any]]:
     for shard in reversed(episode_shards(folder)):
         with shard.open("rb") as file:
             for line in file:
-                # Few lines are worth parsing: a record holds the tokens of all its calls.
+                # Parse matching lines only: a record holds the tokens of all its calls.
                 content = load_object(line) if searched in line else None
                 if content is not None and str(content.get("run_id", "")).startswith(beginning):
                     yield content
@@ -113,11 +115,11 @@ def _runs(folder: Path, beginning: str) -> Iterator[dict[str, Any]]:
 def read_feedback(
     path: Path, *, report: Callable[[DamagedLine], None] = warn_of
 ) -> dict[str, tuple[Feedback, ...]]:
-    """Return the feedback of a folder, or that beside a shard, by run, in the order it was given.
+    """Return the feedback in a folder, or in a shard's folder, by run and in order.
 
     Args:
         path: A folder or a shard.
-        report: Told of each line that is none, which is passed over; by default it is logged.
+        report: Called with each damaged line, which is skipped; by default it is logged.
     """
     found: dict[str, tuple[Feedback, ...]] = {}
     for line in scan_feedback(path):
@@ -129,7 +131,7 @@ def read_feedback(
 
 
 def scan_feedback(path: Path) -> Iterator[Feedback | DamagedLine]:
-    """Yield each line of the files of feedback in a folder, or beside a shard."""
+    """Yield each line of the feedback files in a folder, or in a shard's folder."""
     for shard in feedback_shards(path):
         for number, line in read_lines(shard):
             yield _parse(shard, number, line)
@@ -141,4 +143,4 @@ def _parse(shard: Path, number: int, line: bytes) -> Feedback | DamagedLine:
     try:
         return Feedback.model_validate_json(line)
     except ValidationError as error:
-        return DamagedLine(shard, number, f"no feedback: {InvalidField.of(error)}")
+        return DamagedLine(shard, number, f"not valid feedback: {InvalidField.of(error)}")

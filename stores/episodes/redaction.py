@@ -1,9 +1,9 @@
-"""Forget a person in the records of runs: what held something of theirs is emptied in place.
+"""Redact the episodes and the feedback of a forgotten user.
 
-A record is a whole: the texts of the person stand in its prompts, and drafts are made of them. So
-a record that concerns them is emptied as a whole, other people's words with it; its place stays,
-so that shards stay valid, the number of records stays what it was, and a run that is looked for is
-found to be redacted, not lost.
+The user's texts occur in a record's prompts, and drafts derive from them. So a record that contains
+any of them is emptied entirely, including other people's texts. The empty record stays in place:
+shards stay valid, the number of records does not change, and a lookup finds the run redacted
+instead of missing.
 """
 
 from __future__ import annotations
@@ -28,33 +28,32 @@ _KEPT = ("version", "run_id", "created", "namespace")
 
 
 def forget_episodes(folder: Path, namespace: str, user_id: str, *, dry_run: bool = False) -> int:
-    """Empty all records of a namespace that hold something of a user.
+    """Empty all records of a namespace that contain data of a user.
 
-    Those are the user's own requests and the runs in whose evidence a text of the user's stands.
-    Feedback on such runs is removed. Files are replaced as wholes, the old bytes with them. Lines
-    that are no records are removed as well, for nobody can tell what they hold; they are not
-    counted.
+    Those are the user's own requests and the runs with a text of the user in their evidence.
+    Feedback on these runs is removed. Files are replaced atomically, so no old bytes remain.
+    Damaged lines are removed too, since their content is unknown; they are not counted.
 
     Args:
-        folder: Where the shards are; one that does not exist holds nothing.
+        folder: Folder of the shards; a missing folder counts as empty.
         namespace: The tenant.
-        user_id: Whom to forget.
+        user_id: The user to forget.
         dry_run: Only count.
 
     Returns:
-        The number of records.
+        The number of emptied records.
 
     Raises:
-        OSError: The folder cannot be written; what was not emptied is whole, and calling this again
-            goes on.
+        OSError: The folder can't be written; the remaining records are unchanged, and another call
+            resumes.
     """
     if not folder.is_dir():
         return 0
     with locked(folder):
-        found = [_look(shard, namespace, user_id) for shard in episode_shards(folder)]
+        found = [_scan(shard, namespace, user_id) for shard in episode_shards(folder)]
         if not dry_run:
             remove_unfinished(folder)
-            # Feedback first: where this is killed in between, the records still name the user.
+            # Feedback first: after a crash in between, the records still name the user.
             _forget_feedback(folder, {run for each in found for run in (*each.runs, *each.emptied)})
             for each in found:
                 if each.runs or each.damaged:
@@ -64,7 +63,7 @@ def forget_episodes(folder: Path, namespace: str, user_id: str, *, dry_run: bool
 
 @dataclass(frozen=True)
 class _Found:
-    """What stands in a shard: the runs that have to go, those that went before, torn lines."""
+    """The runs of a shard to empty, those emptied before, and whether it has damaged lines."""
 
     shard: Path
     runs: list[str]
@@ -72,14 +71,14 @@ class _Found:
     damaged: bool
 
 
-def _look(shard: Path, namespace: str, user_id: str) -> _Found:
+def _scan(shard: Path, namespace: str, user_id: str) -> _Found:
     runs, emptied, damaged = [], [], False
     with shard.open("rb") as file:
         for line in file:
             content = load_object(line)
             if content is None:
                 damaged = True
-            elif _goes(content, namespace, user_id):
+            elif _concerns(content, namespace, user_id):
                 runs.append(str(content.get("run_id")))
             elif content.get("redacted"):
                 emptied.append(str(content.get("run_id")))
@@ -92,18 +91,18 @@ def _lines_left(shard: Path, namespace: str, user_id: str) -> Iterator[bytes]:
             content = load_object(line)
             if content is None:
                 continue
-            if _goes(content, namespace, user_id):
+            if _concerns(content, namespace, user_id):
                 yield _emptied(content)
             else:
                 yield line if line.endswith(b"\n") else line + b"\n"
 
 
-def _goes(content: dict[str, Any], namespace: str, user_id: str) -> bool:
+def _concerns(content: dict[str, Any], namespace: str, user_id: str) -> bool:
     return content.get("namespace") == namespace and _names(content, user_id)
 
 
 def _names(content: object, user_id: str) -> bool:
-    """Say whether any `user_id` in a record is this one, at whatever depth and version."""
+    """Return whether any `user_id` in a record is this one, at any depth and in any version."""
     if isinstance(content, dict):
         if content.get("user_id") == user_id:
             return True
@@ -112,14 +111,14 @@ def _names(content: object, user_id: str) -> bool:
 
 
 def _emptied(content: dict[str, Any]) -> bytes:
-    """Return the line of a record of which nothing is left but that it was there."""
+    """Return the line of a record reduced to its identity."""
     place = {name: content[name] for name in _KEPT if isinstance(content.get(name), str | int)}
     emptied = {**place, "redacted": datetime.now(UTC).isoformat(), "request": {}}
     return json.dumps(emptied).encode() + b"\n"
 
 
 def _forget_feedback(folder: Path, runs: set[str]) -> None:
-    """Remove feedback on runs, and lines that are none."""
+    """Remove the feedback on runs, and damaged lines."""
     for shard in feedback_shards(folder):
         with shard.open("rb") as file:
             lines = file.readlines()

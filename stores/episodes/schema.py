@@ -1,12 +1,12 @@
-"""What one run of the loop leaves behind: the episode, schema version 2.
+"""Schema of an episode, the record of one run of the loop (version 2).
 
-A record is one line of JSON, frozen, and refuses keys it does not know, so that a typo of a writer
-is no silent loss. What follows from other values (number of iterations, total of calls) is not
-stored. What was not there is None, never 0 or "": a summary is None where the side abstained, a
-reward is None where nothing was measured.
+A record is one line of JSON, frozen, and rejects unknown keys, so that a typo never loses data
+silently. Derived values (number of iterations, number of calls) are not stored. A missing value is
+None, never 0 or "": a summary is None if the trajectory abstained, a reward is None if nothing was
+measured.
 
-Serving and collecting write the same record. Serving draws no candidates and knows no real text, so
-its episodes have no groups, no target and no rewards; feedback can be attached later.
+Serving and collecting write the same record. Serving draws no candidates and has no target text, so
+its episodes have no groups, target or rewards; feedback can be attached later.
 
 Version 1 had no token ids, groups and rewards; its records are read as episodes without them.
 """
@@ -22,11 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field
 VERSION: Literal[2] = 2
 
 EXTRACTIVE = "extractive"
-"""The `model` of a summary that was made without a language model."""
+"""The `model` of a summary written without a language model."""
 
 
 class _Frozen(BaseModel):
-    # Infinite figures as they are: by default they would become null, and the line no record.
+    # By default infinite values would become null, and the record invalid.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
@@ -34,86 +34,88 @@ class Message(_Frozen):
     """One turn of a prompt."""
 
     role: str = Field(description="system, user or assistant.")
-    content: str = Field(description="What the model was given.")
+    content: str = Field(description="Text of the turn.")
 
 
 class SamplingSettings(_Frozen):
-    """How the tokens of a sample were chosen."""
+    """Sampling settings of a call."""
 
-    temperature: float = Field(ge=0, description="0: the likeliest token (greedy).")
-    top_p: float = Field(default=1.0, gt=0, le=1, description="Share of the likeliest tokens.")
-    seed: int | None = Field(default=None, description="Of what was drawn; none: not set.")
-    max_tokens: int = Field(ge=1, description="New tokens at most.")
-    no_repeat_ngram_size: int = Field(default=0, ge=0, description="0: repeats are allowed.")
+    temperature: float = Field(ge=0, description="Sampling temperature; 0 is greedy.")
+    top_p: float = Field(
+        default=1.0, gt=0, le=1, description="Nucleus sampling: kept probability mass."
+    )
+    seed: int | None = Field(default=None, description="Random seed; null if not set.")
+    max_tokens: int = Field(ge=1, description="Maximum number of new tokens.")
+    no_repeat_ngram_size: int = Field(
+        default=0, ge=0, description="Size of n-grams that may not repeat; 0 allows repeats."
+    )
 
 
 class Sample(_Frozen):
-    """One call of a language model, or a summary that was made without one.
+    """One call of a language model, or a summary written without one.
 
-    A sample with token ids is *exact*: what a trainer computes on them is what the model wrote.
+    A sample with token ids is *exact*: a trainer sees the tokens that the model generated.
     """
 
-    id: str = Field(
-        default="", description="Names it within its episode; empty in records of version 1."
-    )
-    node: str = Field(description="The node that asked.")
-    iteration: int = Field(ge=1, description="In which iteration, from 1.")
+    id: str = Field(default="", description="Id within the episode; empty in records of version 1.")
+    node: str = Field(description="Node that made the call.")
+    iteration: int = Field(ge=1, description="Iteration, from 1.")
     role: str = Field(description="style, preference or integrate.")
     adapter: str | None = Field(
-        default=None, description="Its LoRA adapter; `base` or none: the base model."
+        default=None, description="LoRA adapter; `base` or null for the base model."
     )
-    model: str = Field(description="The model's name.")
+    model: str = Field(description="Name of the model.")
     base: str | None = Field(
-        default=None, description="Fingerprint of the base model's weights; none: not known."
+        default=None, description="Fingerprint of the base model's weights; null if unknown."
     )
-    messages: tuple[Message, ...] = Field(default=(), description="The prompt as it was sent.")
-    text: str | None = Field(default=None, description="The answer; none where the call failed.")
+    messages: tuple[Message, ...] = Field(default=(), description="The prompt as sent.")
+    text: str | None = Field(default=None, description="The completion; null if the call failed.")
     prompt_token_ids: tuple[int, ...] | None = Field(
-        default=None, description="Tokens of the prompt, as the model read them; none: not known."
+        default=None, description="Token ids of the prompt; null if unknown."
     )
     token_ids: tuple[int, ...] | None = Field(
-        default=None, description="Tokens of the answer, the ending one included."
+        default=None, description="Token ids of the completion, including the end token."
     )
     logprobs: tuple[float, ...] | None = Field(
         default=None,
-        description="log-softmax(logits / temperature) of each token of the answer, before top-p, "
-        "top-k and bans; temperature 0 counts as 1.",
+        description="log-softmax(logits / temperature) of each token of the completion, before "
+        "top-p, top-k and bans; temperature 0 counts as 1.",
     )
     mask: tuple[int, ...] | None = Field(
-        default=None, description="1 for each token of the answer that counts; none: all do."
+        default=None, description="1 for each token of the completion in the loss; null for all."
     )
     sampling: SamplingSettings | None = Field(
-        default=None, description="How its tokens were chosen; none: not known."
+        default=None, description="Sampling settings; null if unknown."
     )
     finish_reason: str | None = Field(
-        default=None, description="stop or length, as the model told it."
+        default=None, description="stop or length, as reported by the model."
     )
-    seconds: float = Field(default=0.0, ge=0, description="How long it took.")
-    error: str | None = Field(default=None, description="Why it failed.")
+    seconds: float = Field(default=0.0, ge=0, description="Duration of the call.")
+    error: str | None = Field(default=None, description="Error of a failed call.")
     group: str | None = Field(
-        default=None, description="Id of the group that it is a candidate of; none: it is none."
+        default=None, description="Id of the group of a candidate; null for other calls."
     )
     trainable: bool = Field(
         default=False,
-        description="Whether it was drawn from the policy itself (top_p 1, nothing banned).",
+        description="Whether it was sampled from the policy itself (top_p 1, nothing banned).",
     )
     replays: str | None = Field(
         default=None,
-        description="Of a replayed integrate call: id of the candidate whose draft it writes, or "
+        description="Replayed integrate calls: id of the candidate whose draft it writes, or "
         "`without:SIDE` for the draft without that side.",
     )
     draft: str | None = Field(
-        default=None, description="Of a candidate: what integrate wrote from it."
+        default=None, description="Candidates: the draft that integrate wrote from it."
     )
     rewards: Mapping[str, float | None] = Field(
-        default_factory=dict, description="Of a candidate: each component by name."
+        default_factory=dict, description="Candidates: reward components by name."
     )
     reward: float | None = Field(
-        default=None, description="Of a candidate: the weighted sum of all components."
+        default=None, description="Candidates: weighted sum of the reward components."
     )
     differential: float | None = Field(
         default=None,
-        description="Of a candidate: its value less the value of the draft without this side.",
+        description="Candidates: value minus that of the draft without this side.",
     )
 
     @property
@@ -123,124 +125,129 @@ class Sample(_Frozen):
 
 
 class Group(_Frozen):
-    """One fixed context in which candidates of one role were drawn."""
+    """A fixed context for which candidates of one role were sampled."""
 
-    id: str = Field(description="Names it within all episodes: run id and node of its samples.")
-    role: str = Field(description="Whose candidates: style or preference.")
-    iteration: int = Field(ge=1, description="In which iteration they were drawn.")
+    id: str = Field(description="Unique id: run id and node of its samples.")
+    role: str = Field(description="Role of the candidates: style or preference.")
+    iteration: int = Field(ge=1, description="Iteration of the candidates.")
     held: Mapping[str, str | None] = Field(
-        description="Summaries of the other sides, the same for all; none where one abstained."
+        description="Fixed summaries of the other sides; null for a side that abstained."
     )
     without_draft: str | None = Field(
-        default=None, description="What integrate wrote with this side left out; none: it failed."
+        default=None, description="Baseline: the draft without this side; null if it failed."
     )
     without_rewards: Mapping[str, float | None] = Field(
-        default_factory=dict, description="Components of that draft, by name."
+        default_factory=dict, description="Reward components of the baseline, by name."
     )
     without_value: float | None = Field(
-        default=None, description="Value of that draft: what differentials are counted from."
+        default=None, description="Value of the baseline, subtracted for differential rewards."
     )
 
 
 class EvidenceRecord(_Frozen):
-    """One retrieved text and why it was taken."""
+    """A retrieved text and the reason it was chosen."""
 
     text_id: str = Field(description="Content hash of the text.")
-    user_id: str = Field(description="Who wrote it; forgetting goes by it.")
-    topic_id: str = Field(default="", description="What it is about.")
-    title: str = Field(default="", description="Its title.")
+    user_id: str = Field(description="The author; `forget` searches for it.")
+    topic_id: str = Field(default="", description="The topic.")
+    title: str = Field(default="", description="The title.")
     body: str = Field(description="The text itself.")
-    rating: float | None = Field(default=None, description="Its rating, where the task shows it.")
-    score: float = Field(description="What it was ranked by, higher is better.")
-    strategy: str = Field(default="", description="The strategy that took it.")
-    reason: str = Field(default="", description="Why it was taken.")
+    rating: float | None = Field(default=None, description="The rating, if the task shows it.")
+    score: float = Field(description="Ranking score, higher is better.")
+    strategy: str = Field(default="", description="The retrieval strategy.")
+    reason: str = Field(default="", description="Why it was chosen.")
 
 
 class IterationRecord(_Frozen):
-    """One round of the loop; what a run that failed did not get to is empty or None."""
+    """One iteration of the loop; values that a failed run did not reach are empty or null."""
 
-    iteration: int = Field(ge=1, description="Its number, from 1.")
+    iteration: int = Field(ge=1, description="Number of the iteration, from 1.")
     evidence: dict[str, tuple[EvidenceRecord, ...]] = Field(
-        default_factory=dict, description="What each trajectory found (style, preference)."
+        default_factory=dict, description="Evidence by trajectory (style, preference)."
     )
     summaries: dict[str, str | None] = Field(
-        default_factory=dict, description="What each reasoner wrote; none where it abstained."
+        default_factory=dict, description="Summary by trajectory; null if it abstained."
     )
-    draft: str | None = Field(default=None, description="What integrate wrote.")
-    score: float | None = Field(default=None, description="The draft's worth to check-stop.")
+    draft: str | None = Field(default=None, description="The draft that integrate wrote.")
+    score: float | None = Field(default=None, description="The draft's score by check-stop.")
     similarity: float | None = Field(
-        default=None, description="Smallest cosine to the iteration before; none in the first."
+        default=None,
+        description="Smallest cosine to the previous iteration; null in the first.",
     )
     kept: bool = Field(default=False, description="Whether its draft is the run's result.")
 
 
 class TargetRecord(_Frozen):
-    """What the user really wrote: rewards are measured against it."""
+    """The text that the user actually wrote, as the reference for rewards."""
 
-    id: str = Field(description="Hash of data set, task and text (`training.targets.Target.id`).")
+    id: str = Field(description="Hash of data set, task and text (`evaluation.targets.Target.id`).")
     data: str = Field(description="Name of the data set.")
-    real: str = Field(description="What was really written; for a rating its number.")
+    real: str = Field(description="The reference text; for a rating its number.")
 
 
 class Feedback(_Frozen):
-    """What a person said of a run's result."""
+    """A person's feedback on the result of a run."""
 
-    run_id: str = Field(description="Of which run.")
+    run_id: str = Field(description="Id of the run.")
     created: datetime = Field(
-        default_factory=lambda: datetime.now(UTC), description="When it was said, in UTC."
+        default_factory=lambda: datetime.now(UTC), description="Time of the feedback, in UTC."
     )
-    accepted: bool | None = Field(default=None, description="Whether the draft was taken as it is.")
-    edited: str | None = Field(default=None, description="The draft as the person corrected it.")
-    rating: float | None = Field(default=None, ge=1, le=5, description="How good it was, 1 to 5.")
+    accepted: bool | None = Field(
+        default=None, description="Whether the draft was accepted unchanged."
+    )
+    edited: str | None = Field(default=None, description="The draft as edited by the person.")
+    rating: float | None = Field(default=None, ge=1, le=5, description="Rating, 1 to 5.")
 
 
 class Episode(_Frozen):
-    """One run on one request."""
+    """The record of one run on one request."""
 
     version: Literal[2] = Field(default=VERSION, description="Schema version.")
-    run_id: str = Field(description="Unique name of the run.")
+    run_id: str = Field(description="Unique id of the run.")
     created: datetime = Field(
-        default_factory=lambda: datetime.now(UTC), description="When it began, in UTC."
+        default_factory=lambda: datetime.now(UTC), description="Start of the run, in UTC."
     )
     redacted: datetime | None = Field(
         default=None,
-        description="When it was emptied because a person in it had to be forgotten; none: never.",
+        description="Time at which it was emptied to forget a person; null otherwise.",
     )
-    namespace: str = Field(description="The tenant it ran in.")
+    namespace: str = Field(description="The tenant.")
     request: dict[str, Any] = Field(description="The loop's input; `user_id` is the requester.")
     target: TargetRecord | None = Field(
-        default=None, description="What the user really wrote; none in serving."
+        default=None, description="The reference text; null in serving."
     )
     split: str | None = Field(
         default=None, description="Fingerprint of the splits under which it was collected."
     )
     store: str | None = Field(
-        default=None, description="What the store held: hash of data, cleanings and encoders."
+        default=None, description="Hash of the store's data, cleaning and encoders."
     )
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="How candidates were drawn and rewards weighed."
+        default_factory=dict, description="Sampling of candidates and weights of rewards."
     )
     context: dict[str, Any] = Field(default_factory=dict, description="The run's settings.")
     samples: tuple[Sample, ...] = Field(default=(), description="All calls in order.")
-    groups: tuple[Group, ...] = Field(default=(), description="Contexts of its candidates.")
-    iterations: tuple[IterationRecord, ...] = Field(default=(), description="All rounds in order.")
-    own: tuple[EvidenceRecord, ...] = Field(default=(), description="Own texts that were read.")
+    groups: tuple[Group, ...] = Field(default=(), description="Groups of its candidates.")
+    iterations: tuple[IterationRecord, ...] = Field(
+        default=(), description="All iterations in order."
+    )
+    own: tuple[EvidenceRecord, ...] = Field(default=(), description="The user's own texts used.")
     cold_start: str | None = Field(default=None, description="zero, few or known.")
     confidence: dict[str, float] = Field(
-        default_factory=dict, description="How sure each retrieval was, 0 to 1."
+        default_factory=dict, description="Confidence of each retrieval, 0 to 1."
     )
     stop_reason: str | None = Field(default=None, description="Why the loop ended.")
-    warnings: tuple[str, ...] = Field(default=(), description="What the caller was told.")
+    warnings: tuple[str, ...] = Field(default=(), description="Warnings returned to the caller.")
     models: dict[str, str] = Field(default_factory=dict, description="Model of each role.")
     adapters: dict[str, str] = Field(
         default_factory=dict,
-        description="What each role's last call ran on; `base` where it was not called.",
+        description="Adapter of each role's last call; `base` for roles that were not called.",
     )
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds by node.")
-    text: str | None = Field(default=None, description="The result; none where the run failed.")
-    error: str | None = Field(default=None, description="Why the run failed.")
+    text: str | None = Field(default=None, description="The result; null if the run failed.")
+    error: str | None = Field(default=None, description="Error of a failed run.")
     feedback: tuple[Feedback, ...] = Field(
-        default=(), description="What people said of it; kept in lines of their own, joined here."
+        default=(), description="Feedback on the run, joined from its own files."
     )
 
     def candidates(self, group: str) -> tuple[Sample, ...]:
@@ -249,6 +256,6 @@ class Episode(_Frozen):
 
 
 def upgraded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record of version 1 as those of an episode."""
+    """Convert the fields of a version 1 record to version 2."""
     changed = {name: value for name, value in fields.items() if name != "calls"}
     return {**changed, "version": VERSION, "samples": fields.get("calls", [])}

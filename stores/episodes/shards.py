@@ -1,11 +1,10 @@
-"""Keep the records of runs: shards of JSON lines that survive being killed.
+"""Read and write shards of episodes: crash-safe JSONL files.
 
     EpisodeWriter(folder).append(episode)
     for episode in read_episodes(folder): ...
 
-A shard holds one day, of serving (`traces-...`) or of collecting (`episodes-...`). How lines are
-kept whole is in `record_lines`, how a person is forgotten in `episode_redaction`. All functions
-block: in an event loop they belong in `asyncio.to_thread`.
+A shard holds one day of serving (`traces-...`) or of collecting (`episodes-...`). All functions
+block: call them through `asyncio.to_thread` in an event loop.
 """
 
 from __future__ import annotations
@@ -47,26 +46,26 @@ __all__ = [
 ]
 
 SERVED = "traces"
-"""What the names of shards begin with that serving writes."""
+"""File name prefix of shards written by serving."""
 
 COLLECTED = "episodes"
-"""What the names of shards begin with that collecting writes."""
+"""File name prefix of shards written by collecting."""
 
 
 class UnknownEpisodeVersion(StoreError):
-    """A record of a schema version that this patlm does not read."""
+    """A record of a schema version that this patlm can't read."""
 
 
 @dataclass(frozen=True)
 class ReadLine:
-    """A line of a shard as it was read.
+    """A line of a shard, parsed.
 
     Attributes:
         path: The shard.
-        line: From 1.
-        episode: The record; None where it is none.
-        reason: Why it is none.
-        unknown_version: Whether that is for its version alone.
+        line: Line number, from 1.
+        episode: The record; None if the line is not a valid record.
+        reason: Why the line is not valid.
+        unknown_version: Whether the reason is an unknown schema version.
     """
 
     path: Path
@@ -80,19 +79,19 @@ class EpisodeWriter:
     """Appends records to the shards of a folder; safe from any thread and process."""
 
     def __init__(self, folder: Path, prefix: str = SERVED) -> None:
-        """Take the folder, which is made with the first record.
+        """Initialise the writer; the first record creates the folder.
 
         Args:
-            folder: Where the shards are.
-            prefix: What their names begin with: `SERVED` or `COLLECTED`.
+            folder: Folder of the shards.
+            prefix: File name prefix, `SERVED` or `COLLECTED`.
         """
         self.folder, self.prefix = folder, prefix
 
     def append(self, record: Episode) -> None:
-        """Keep one record; it is on the disk when this returns.
+        """Append a record and sync it to disk.
 
         Raises:
-            OSError: The folder cannot be written.
+            OSError: The folder can't be written.
         """
         name = f"{self.prefix}-{record.created:%Y%m%d}.jsonl"
         with locked(self.folder):
@@ -104,26 +103,26 @@ def read_episodes(
 ) -> Iterator[Episode]:
     """Yield the records of a shard, or of all shards of a folder in the order of their names.
 
-    Feedback that lies beside them is joined to them.
+    Feedback in the same folder is joined to the records.
 
     Args:
         path: A shard or a folder.
-        report: Told of each line that is no record, which is passed over; by default it is
-            logged as a warning.
+        report: Called with each damaged line, which is skipped; by default it is logged as a
+            warning.
 
     Raises:
-        FileNotFoundError: There is nothing of that name.
-        UnknownEpisodeVersion: A record is of a version that is not known here.
+        FileNotFoundError: The path does not exist.
+        UnknownEpisodeVersion: A record has an unknown schema version.
     """
-    tell = report or warn_of
+    report = report or warn_of
     shards = episode_shards(path)
-    said = read_feedback(path, report=tell)
+    feedback_by_run = read_feedback(path, report=report)
     for read in (read for shard in shards for read in _scan(shard)):
         if read.unknown_version:
             raise UnknownEpisodeVersion(f"{read.path}:{read.line}: {read.reason}")
         if read.episode is None:
-            tell(DamagedLine(read.path, read.line, read.reason))
-        elif feedback := said.get(read.episode.run_id):
+            report(DamagedLine(read.path, read.line, read.reason))
+        elif feedback := feedback_by_run.get(read.episode.run_id):
             joined = (*read.episode.feedback, *feedback)
             yield read.episode.model_copy(update={"feedback": joined})
         else:
@@ -131,10 +130,10 @@ def read_episodes(
 
 
 def scan_episodes(path: Path) -> Iterator[ReadLine]:
-    """Yield each line of a shard, or of all shards of a folder, whether it is a record or not.
+    """Yield each line of a shard, or of all shards of a folder, valid or not.
 
     Raises:
-        FileNotFoundError: There is nothing of that name.
+        FileNotFoundError: The path does not exist.
     """
     for shard in episode_shards(path):
         yield from _scan(shard)
@@ -159,12 +158,12 @@ def _parse(shard: Path, number: int, line: bytes) -> ReadLine:
     try:
         return ReadLine(shard, number, _validated(content, line))
     except ValidationError as error:
-        why = f"no record of version {version}: {InvalidField.of(error)}"
+        why = f"not a valid record of version {version}: {InvalidField.of(error)}"
         return ReadLine(shard, number, reason=why)
 
 
 def _validated(content: dict[str, Any], line: bytes) -> Episode:
-    # Strings stand for dates and lists for tuples in JSON: validated as JSON, not as Python.
+    # Validated as JSON, not as Python objects: JSON has strings for dates and lists for tuples.
     if content["version"] == VERSION:
         return Episode.model_validate_json(line)
     return Episode.model_validate_json(json.dumps(upgraded(content)))

@@ -1,7 +1,6 @@
-"""What a heap of episodes holds, in figures: how much can be learnt from, and how much cannot.
+"""Count episodes by how useful they are for training, and check records for contradictions.
 
-What a record may not say though its fields are of the right kinds: figures that do not fit.
-
+print(count_episodes(read_episodes(folder)).as_dict())
 for fault in check_episodes(folder): print(fault)
 """
 
@@ -18,46 +17,46 @@ from .feedback import scan_feedback
 from .schema import EXTRACTIVE, Episode, Sample
 from .shards import scan_episodes
 
-LEAST_DIFFERENCE = 1e-9
-"""Rewards that are closer than this are one."""
+EQUAL_REWARDS = 1e-9
+"""Rewards that differ by less than this are equal."""
 
 
 @dataclass
-class Mean:
-    """A mean over what came so far; None over nothing."""
+class RunningMean:
+    """The mean of the values added so far."""
 
     total: float = 0.0
     n: int = 0
 
     def add(self, value: float | None) -> None:
-        """Take in a value; None is none."""
+        """Add a value; None is ignored."""
         if value is not None:
             self.total, self.n = self.total + value, self.n + 1
 
     @property
     def value(self) -> float | None:
-        """The mean, to six digits."""
+        """The mean, rounded to six digits; None without values."""
         return round(self.total / self.n, 6) if self.n else None
 
 
 @dataclass
 class Rewarded:
-    """Candidates of one role and iteration, those without a model apart.
+    """Rewards of the candidates of one role and iteration.
 
     Attributes:
-        candidates: How many were drawn from the model.
+        candidates: Number of candidates sampled from the model.
         reward: Mean of their rewards.
         differential: Mean of their differential rewards.
-        extractive: Mean reward of those that were made without a model.
+        extractive: Mean reward of the candidates written without a model.
     """
 
     candidates: int = 0
-    reward: Mean = field(default_factory=Mean)
-    differential: Mean = field(default_factory=Mean)
-    extractive: Mean = field(default_factory=Mean)
+    reward: RunningMean = field(default_factory=RunningMean)
+    differential: RunningMean = field(default_factory=RunningMean)
+    extractive: RunningMean = field(default_factory=RunningMean)
 
     def add(self, sample: Sample) -> None:
-        """Take in a candidate."""
+        """Add a candidate."""
         if sample.model == EXTRACTIVE:
             self.extractive.add(sample.reward)
             return
@@ -66,24 +65,24 @@ class Rewarded:
         self.differential.add(sample.differential)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return plain data for JSON."""
         means = {name: vars(self)[name].value for name in ("reward", "differential", "extractive")}
         return {"candidates": self.candidates, **means}
 
 
 @dataclass
 class RoleCounts:
-    """What is there of one role.
+    """Counts of one role.
 
     Attributes:
-        samples: All its samples.
-        trainable: Those drawn from the policy itself.
-        failed: Calls that failed.
-        inexact: Answers of a language model whose tokens are not known.
-        groups: Contexts in which candidates were drawn.
-        zero_variance: Groups in which no two candidates of the model differ in reward: they teach
-            nothing.
-        rewards: Of its candidates, by iteration.
+        samples: All samples of the role.
+        trainable: Samples drawn from the policy itself.
+        failed: Failed calls.
+        inexact: Completions of a language model without token ids.
+        groups: Groups of candidates.
+        zero_variance: Groups whose candidates of the model all have the same reward, and so give no
+            training signal.
+        rewards: Rewards of candidates, by iteration.
     """
 
     samples: int = 0
@@ -95,24 +94,24 @@ class RoleCounts:
     rewards: dict[int, Rewarded] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return plain data for JSON."""
         rewards = {str(at): self.rewards[at].as_dict() for at in sorted(self.rewards)}
         return {**vars(self), "rewards": rewards}
 
 
 @dataclass
 class EpisodeCounts:
-    """What is there in all.
+    """Counts of all episodes.
 
     Attributes:
-        episodes: Records, emptied ones included.
-        redacted: Those emptied because a person was forgotten.
+        episodes: Records, including emptied ones.
+        redacted: Records emptied because a person was forgotten.
         failed_runs: Runs without a result.
-        accepted: Runs of which a person said that the draft was taken as it is.
-        rejected: Runs of which a person said that it was not.
-        edited: Runs whose draft a person corrected.
-        rating: Mean of the ratings that people gave.
-        by_role: By the role's name.
+        accepted: Runs whose draft was accepted unchanged.
+        rejected: Runs whose draft was rejected.
+        edited: Runs whose draft was edited.
+        rating: Mean of people's ratings.
+        by_role: Counts by role.
     """
 
     episodes: int = 0
@@ -121,15 +120,15 @@ class EpisodeCounts:
     accepted: int = 0
     rejected: int = 0
     edited: int = 0
-    rating: Mean = field(default_factory=Mean)
+    rating: RunningMean = field(default_factory=RunningMean)
     by_role: dict[str, RoleCounts] = field(default_factory=dict)
 
     def total(self, name: str) -> int:
-        """Return a figure of all roles together."""
+        """Return the sum of a count over all roles."""
         return sum(int(vars(role)[name]) for role in self.by_role.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as `patlm episodes stats --json` has it."""
+        """Return the output of `patlm episodes stats --json`."""
         summed = ("samples", "groups", "failed", "inexact", "trainable", "zero_variance")
         return {
             "episodes": self.episodes,
@@ -147,7 +146,7 @@ class EpisodeCounts:
 
 
 def count_episodes(episodes: Iterable[Episode]) -> EpisodeCounts:
-    """Return what episodes hold, read one by one."""
+    """Count episodes, reading them one by one."""
     found = EpisodeCounts()
     for episode in episodes:
         found.episodes += 1
@@ -160,17 +159,17 @@ def count_episodes(episodes: Iterable[Episode]) -> EpisodeCounts:
 
 
 def no_variance(candidates: Sequence[Sample]) -> bool:
-    """Say whether no two candidates of a model differ in reward, as where there is but one."""
+    """Return whether all candidates of a model have the same reward (also if there is only one)."""
     rewards = [
         sample.reward
         for sample in candidates
         if sample.reward is not None and sample.model != EXTRACTIVE
     ]
-    return not rewards or max(rewards) - min(rewards) < LEAST_DIFFERENCE
+    return not rewards or max(rewards) - min(rewards) < EQUAL_REWARDS
 
 
 def is_inexact(sample: Sample) -> bool:
-    """Say whether a language model answered and its tokens are not known."""
+    """Return whether a language model answered but its token ids are unknown."""
     return sample.error is None and sample.model != EXTRACTIVE and not sample.exact
 
 
@@ -193,44 +192,44 @@ def _add_groups(found: EpisodeCounts, episode: Episode) -> None:
 
 
 def _add_feedback(found: EpisodeCounts, episode: Episode) -> None:
-    """Count what was said last of a run: people change their minds."""
-    verdicts = [said.accepted for said in episode.feedback if said.accepted is not None]
+    """Count the latest verdict and rating of a run: people change their minds."""
+    verdicts = [given.accepted for given in episode.feedback if given.accepted is not None]
     if verdicts:
         found.accepted += verdicts[-1]
         found.rejected += not verdicts[-1]
-    found.edited += any(said.edited is not None for said in episode.feedback)
-    ratings = [said.rating for said in episode.feedback if said.rating is not None]
+    found.edited += any(given.edited is not None for given in episode.feedback)
+    ratings = [given.rating for given in episode.feedback if given.rating is not None]
     found.rating.add(ratings[-1] if ratings else None)
 
 
 WITHOUT = "without:"
-"""What `replays` begins with where a draft was written without a side."""
+"""Prefix of `replays` for a draft that leaves out a side."""
 
 
 def check_episodes(
-    path: Path, *, told: Callable[[Episode], None] | None = None
+    path: Path, *, on_episode: Callable[[Episode], None] | None = None
 ) -> Iterator[DamagedLine]:
-    """Yield what is wrong with a shard, or with a folder's shards and its files of feedback.
+    """Yield the faults of a shard, or of a folder's shards and feedback files.
 
     Args:
         path: A shard or a folder.
-        told: Called with each record that was read.
+        on_episode: Called with each valid record.
 
     Raises:
-        FileNotFoundError: There is nothing of that name.
+        FileNotFoundError: The path does not exist.
     """
     seen: dict[str, str] = {}
     for read in scan_episodes(path):
         if read.episode is None:
             yield DamagedLine(read.path, read.line, read.reason)
             continue
-        if told is not None:
-            told(read.episode)
+        if on_episode is not None:
+            on_episode(read.episode)
         faults = list(faults_of(read.episode))
         place = f"{read.path.name}:{read.line}"
         first = seen.setdefault(read.episode.run_id, place)
         if first != place:
-            faults.append(f"run {read.episode.run_id} stands in {first} already")
+            faults.append(f"run {read.episode.run_id} is a duplicate of {first}")
         for fault in faults:
             yield DamagedLine(read.path, read.line, fault)
     if path.is_dir():
@@ -238,21 +237,21 @@ def check_episodes(
 
 
 def faults_of(episode: Episode) -> Iterator[str]:
-    """Yield what in a record contradicts something else in it."""
+    """Yield the contradictions in a record."""
     ids = Counter(sample.id for sample in episode.samples if sample.id)
     groups = Counter(group.id for group in episode.groups)
     for kind, found in (("sample", ids), ("group", groups)):
         for name, times in found.items():
             if times > 1:
-                yield f"{kind} {name}: {times} of that id"
+                yield f"{kind} {name}: the id occurs {times} times"
     for sample in episode.samples:
         name = sample.id or f"{sample.node}@{sample.iteration}"
         yield from (f"sample {name}: {fault}" for fault in _faults_of_sample(sample))
         if sample.group is not None and sample.group not in groups:
-            yield f"sample {name}: its group {sample.group} is not there"
+            yield f"sample {name}: its group {sample.group} is missing"
         replayed = sample.replays
         if replayed is not None and not replayed.startswith(WITHOUT) and replayed not in ids:
-            yield f"sample {name}: it replays {replayed}, which is not there"
+            yield f"sample {name}: it replays {replayed}, which is missing"
     for group in episode.groups:
         if not episode.candidates(group.id):
             yield f"group {group.id}: it has no candidates"
@@ -266,7 +265,7 @@ def _faults_of_sample(sample: Sample) -> Iterator[str]:
         if tokens is not None and len(values) != tokens:
             yield f"{len(values)} {name} for {tokens} tokens"
     if sample.error is not None and sample.reward is not None:
-        yield "it failed and has a reward: what failed is no measure of anything"
+        yield "it failed and has a reward: failed samples must have none"
     how = sample.sampling
     if sample.trainable and how is not None and (how.top_p < 1 or how.no_repeat_ngram_size):
-        yield "it is called trainable, and was not drawn from the policy itself"
+        yield "it is marked trainable but was not sampled from the policy itself"

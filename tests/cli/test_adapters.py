@@ -121,7 +121,7 @@ def test_prune_says_what_goes_and_why_the_others_stay(root: Path) -> None:
     assert found["bytes"] > 1000
     assert found["kept"] == {
         "preference@1": "promoted",
-        "style@1": "the next rollback goes to it",
+        "style@1": "target of the next rollback",
         "style@3": "promoted",
         "style@4": "the latest",
     }

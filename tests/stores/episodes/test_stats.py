@@ -78,14 +78,14 @@ def test_a_sound_episode_has_no_fault() -> None:
     ("candidates", "says"),
     [
         ([candidate(0, 0.5, logprobs=(-1.0,))], "sample style-reason@1#0: 1 logprobs for 2 tokens"),
-        ([candidate(0, 0.5), candidate(0, 0.1)], "sample style-reason@1#0: 2 of that id"),
+        ([candidate(0, 0.5), candidate(0, 0.1)], "sample style-reason@1#0: the id occurs 2 times"),
         ([candidate(0, 0.0, error="E: down")], "it failed and has a reward"),
         (
             [candidate(0, 0.5, sampling=SamplingSettings(temperature=1, top_p=0.9, max_tokens=9))],
-            "it is called trainable, and was not drawn from the policy itself",
+            "it is marked trainable",
         ),
-        ([candidate(0, 0.5), candidate(1, 0.1, group="g")], "its group g is not there"),
-        ([candidate(1, 0.5)], "it replays style-reason@1#0, which is not there"),
+        ([candidate(0, 0.5), candidate(1, 0.1, group="g")], "its group g is missing"),
+        ([candidate(1, 0.5)], "it replays style-reason@1#0"),
         ([served("style", "x", id="style-reason@1#0")], f"group {GROUP}: it has no candidates"),
     ],
 )
@@ -105,12 +105,13 @@ def test_check_tells_file_and_line(tmp_path: Path) -> None:
     feedback.write_text('{"run_id": "a", "rating": 0}\n')
     read: list[Episode] = []
     found = [
-        (each.path, each.line, each.reason) for each in check_episodes(tmp_path, told=read.append)
+        (each.path, each.line, each.reason)
+        for each in check_episodes(tmp_path, on_episode=read.append)
     ]
     assert [(path, line) for path, line, _ in found] == [
         (shard, 3), (shard, 4), (shard, 5), (feedback, 1),
     ]  # fmt: skip
-    assert "run a stands in episodes-20250301.jsonl:1 already" in found[0][2]
+    assert "duplicate of episodes-20250301.jsonl:1" in found[0][2]
     assert "expected a record of version 1 or 2, got 7" in found[1][2]
     assert "rating" in found[3][2]
     assert [episode.run_id for episode in read] == ["a", "b", "a"]
