@@ -1,4 +1,4 @@
-"""Convert completions into LangChain's answers: whole, or in chunks."""
+"""Convert completions to LangChain's chat results and chunks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .local.sampling import BASE
 
 
 def whole_answer(completion: Completion, model_name: str) -> ChatResult:
-    """Return one message with its token counts, finish reason and the model's name."""
+    """Return one message with token counts, finish reason and model name."""
     message = AIMessage(completion.text, usage_metadata=_usage(completion))
     info = _info(completion, model_name)
     return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])
@@ -27,7 +27,7 @@ def piece_of_answer(text: str) -> ChatGenerationChunk:
 def end_of_answer(completion: Completion, model_name: str) -> ChatGenerationChunk:
     """Return the last, empty chunk of a streamed answer, with the metadata of `whole_answer`.
 
-    Only the last chunk has it: LangChain adds chunks up, and would join names to one long name.
+    Only the last chunk has metadata: LangChain adds chunks and would concatenate the names.
     """
     message = AIMessageChunk(content="", usage_metadata=_usage(completion), chunk_position="last")
     return ChatGenerationChunk(message=message, generation_info=_info(completion, model_name))

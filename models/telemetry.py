@@ -1,4 +1,4 @@
-"""Reports of the batches that a local model ran, statistics over them, and OpenTelemetry spans.
+"""Reports of a local model's batches, serving statistics, and OpenTelemetry spans.
 
 stats = ServingStats()
 model = open_local_chat("path/to/model", watches=[stats])
@@ -33,13 +33,13 @@ class CallReport:
     """One call of a batch; times in seconds since the call was made.
 
     Attributes:
-        role: The role that made the call; None where the caller gave none.
-        adapter: The adapter it ran with; None: the base model.
+        role: Role of the call; None if the caller gave none.
+        adapter: Adapter of the call; None for the base model.
         prompt_tokens: Prompt tokens processed.
         new_tokens: Tokens generated.
         started_s: When it left the queue.
-        first_token_s: When its first token was generated; None: never.
-        ended_s: When it was answered; None: it failed or was cancelled.
+        first_token_s: When its first token was generated; None if never.
+        ended_s: When it was answered; None if it failed or was cancelled.
         queued_at: When the call was made, in seconds of `time.perf_counter`.
     """
 
@@ -55,10 +55,10 @@ class CallReport:
 
 @dataclass(frozen=True)
 class RoleWork:
-    """The part of a batch that belongs to one role.
+    """The work of one role in a batch.
 
     Attributes:
-        role: None where the caller gave none.
+        role: The role; None if the caller gave none.
         rows: Calls of the role in the batch.
         prompt_tokens: Prompt tokens processed; 0 for calls that were already running.
         new_tokens: Tokens generated.
@@ -77,7 +77,7 @@ class BatchReport:
     Attributes:
         calls: The calls that ended in this batch, failed ones included.
         work: Rows and tokens by role.
-        seconds: How long it ran.
+        seconds: Duration.
         capture_seconds: The part of `seconds` spent on capturing log-probabilities.
         waiting: Calls still in the queue.
     """
@@ -149,8 +149,8 @@ def _since(begin: float, then: float) -> float | None:
     return then - begin if then else None
 
 
-UNSAID = "-"
-"""The role under which calls without one are counted."""
+NO_ROLE = "-"
+"""Name under which calls without a role are counted."""
 
 
 @dataclass(frozen=True)
@@ -192,18 +192,18 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figures(Counts):
-    """The counts, and speeds over the latest calls and batches; None where there are none.
+    """The counts, and speeds over the latest calls and batches; None if there are none.
 
-    The figures of a role come from its own calls and the batches that held them; only
-    `capture_share` is that of whole batches, since capture time is not known by call.
+    The figures of a role cover its own calls and their batches; only `capture_share` covers whole
+    batches, since capture time is not measured per call.
 
     Attributes:
-        batch_size_mean: Calls that ran together, mean weighted by running time.
+        batch_size_mean: Mean number of calls per batch, weighted by running time.
         batch_size_last: Calls in the latest batch.
         tokens_per_s: Generated tokens per second of running time; idle time does not count.
         prompt_tokens_per_s: Prompt tokens per second of running time.
-        ttft_ms: From the call to its first token.
-        total_ms: From the call to its answer.
+        ttft_ms: Time from the call to its first token.
+        total_ms: Time from the call to its answer.
         capture_share: Share of the running time spent on capturing log-probabilities.
     """
 
@@ -218,7 +218,7 @@ class Figures(Counts):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The statistics at one moment.
+    """The statistics at one point in time.
 
     Attributes:
         waiting: Calls in the queue when the last batch ended.
@@ -234,11 +234,11 @@ class Snapshot:
 
 
 class ServingStats:
-    """A watch that keeps statistics; any thread may ask for a snapshot.
+    """A watch that collects statistics; thread-safe.
 
     Args:
-        calls: How many of the latest calls the times are taken over.
-        batches: How many of the latest batches the speeds are taken over.
+        calls: Number of latest calls in the time statistics.
+        batches: Number of latest batches in the speed statistics.
     """
 
     def __init__(self, *, calls: int = 1_000, batches: int = 200) -> None:
@@ -257,13 +257,13 @@ class ServingStats:
             self._calls.extend(report.calls)
             self._waiting = report.waiting
             self._total = self._total.with_batch(report)
-            for role in {work.role or UNSAID for work in report.work}:
+            for role in {work.role or NO_ROLE for work in report.work}:
                 counted = self._roles.get(role, Counts())
                 self._roles[role] = counted.with_batch(_part_of_role(role, report))
             self._adapters.update(call.adapter or BASE for call in report.calls)
 
     def snapshot(self) -> Snapshot:
-        """Return the statistics now; takes milliseconds where the window is full."""
+        """Return the current statistics; takes milliseconds if the windows are full."""
         with self._lock:  # only copies: the generating thread may be waiting for the lock
             waiting, total, roles = self._waiting, self._total, dict(self._roles)
             batches, calls, adapters = list(self._batches), list(self._calls), dict(self._adapters)
@@ -312,31 +312,31 @@ def _spread_ms(seconds: Iterable[float | None]) -> Spread | None:
 
 
 def _of_role(role: str, calls: Iterable[CallReport]) -> tuple[CallReport, ...]:
-    return tuple(call for call in calls if (call.role or UNSAID) == role)
+    return tuple(call for call in calls if (call.role or NO_ROLE) == role)
 
 
 def _part_of_role(role: str, batch: BatchReport) -> BatchReport:
-    work = tuple(work for work in batch.work if (work.role or UNSAID) == role)
+    work = tuple(work for work in batch.work if (work.role or NO_ROLE) == role)
     return replace(batch, calls=_of_role(role, batch.calls), work=work)
 
 
 def _batches_of_role(role: str, batches: Iterable[BatchReport]) -> list[BatchReport]:
-    """Return the batches with calls of a role, reduced to these calls."""
+    """Return the batches with calls of a role, restricted to these calls."""
     found = [_part_of_role(role, batch) for batch in batches]
     return [batch for batch in found if batch.work]
 
 
 class CallSpans:
-    """A watch that makes one OpenTelemetry span of each call, from the call to its answer.
+    """A watch that creates one OpenTelemetry span per call, from the call to its answer.
 
-    Names follow the GenAI semantic conventions where these have one
+    Names follow the GenAI semantic conventions where they exist
     (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/, still experimental). Spans
-    are made when the batch is over, in the generating thread, and each begins a trace of its own:
-    a report does not know the trace of its caller.
+    are created after the batch, in the generating thread, and each starts its own trace: a report
+    does not contain the caller's trace.
 
     Args:
-        model: The name of the model in the spans.
-        tracer_provider: Where spans go; None: the app's global provider.
+        model: Name of the model in the spans.
+        tracer_provider: Provider of the tracer; None for the app's global provider.
 
     Raises:
         ModelNotFound: The package opentelemetry-api is not installed.
@@ -347,27 +347,27 @@ class CallSpans:
             from opentelemetry.trace import get_tracer
         except ImportError as error:
             raise ModelNotFound(
-                "PATLM_OTEL asks for spans, and the package opentelemetry-api is missing: "
-                "pip install 'patlm[telemetry]', or leave PATLM_OTEL out"
+                "PATLM_OTEL requires the package opentelemetry-api, which is not installed: "
+                "pip install 'patlm[telemetry]', or unset PATLM_OTEL"
             ) from error
         self._model = model
         self._tracer = get_tracer("patlm.models", tracer_provider=tracer_provider)
         self._broken = False
 
     def __call__(self, report: BatchReport) -> None:
-        """Make the spans of one batch."""
+        """Create the spans of one batch."""
         if self._broken:
             return
-        # Spans take wall time, reports perf_counter: reading both now relates one to the other.
+        # Spans need wall time, reports have perf_counter: reading both now relates them.
         now_ns, now_s = time.time_ns(), time.perf_counter()
         try:
             for call in report.calls:
                 begin_ns = now_ns - round((now_s - call.queued_at) * 1e9)
                 self._span(call, sum(work.rows for work in report.work), begin_ns, now_ns)
-        # The boundary to the app's span processors: their faults must not end the thread.
+        # The boundary to the app's span processors: their errors must not end the thread.
         except Exception:  # noqa: BLE001
             self._broken = True
-            _log.warning("no more spans are made: a span processor failed", exc_info=True)
+            _log.warning("spans are disabled: a span processor failed", exc_info=True)
 
     def _span(self, call: CallReport, batch_size: int, begin_ns: int, now_ns: int) -> None:
         from opentelemetry.context import Context
@@ -376,7 +376,7 @@ class CallSpans:
         span = self._tracer.start_span(
             f"chat {self._model}",
             context=Context(),
-            kind=SpanKind.INTERNAL,  # the conventions' kind for a model in this process
+            kind=SpanKind.INTERNAL,  # the conventions' kind for an in-process model
             attributes=self._attributes(call, batch_size),
             start_time=begin_ns,
         )

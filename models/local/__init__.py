@@ -1,1 +1,1 @@
-"""A transformers model in this process that writes for many callers at once."""
+"""A local transformers model that serves many callers concurrently."""

@@ -1,4 +1,4 @@
-"""A LangChain chat model over one transformers model in this process, for many callers at once.
+"""A LangChain chat model over a local transformers model, with batching across callers.
 
 `langchain-huggingface` loads the model and applies its chat template. This subclass of its
 `ChatHuggingFace` adds async calls, token streaming, settings per call, and batching across tasks
@@ -38,11 +38,11 @@ from .sampling import Sampling
 
 
 class LocalChatModel(ChatHuggingFace):
-    """A chat model whose calls are written together, token by token, as they come and go.
+    """A chat model that runs concurrent calls in one batch; calls join and leave at any token.
 
     Every call takes `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `no_repeat_ngram_size`
     and `adapter` (see `Sampling`), as keyword arguments or by `bind`; calls with different
-    settings share a batch. In fp32 a greedy answer is the same whatever it was batched with.
+    settings share a batch. In fp32 a greedy answer does not depend on the rest of the batch.
 
     Control tokens of the chat format are neutralised in every message before templating: text
     that people wrote can't open or close a turn.
@@ -64,15 +64,15 @@ class LocalChatModel(ChatHuggingFace):
         watches: Sequence[Watch] = (),
         **kwargs: Any,
     ) -> None:
-        """Take a live pipeline, whose model belongs to this object from now on.
+        """Wrap a live pipeline and take ownership of its model.
 
         Args:
-            llm: A text-generation pipeline with model and tokenizer. Sampling defaults that came
-                with the model are dropped: settings come from calls.
-            sampling: Settings of calls that leave them out; greedy, 256 tokens where None.
-            limits: Size of batches; defaults where None.
-            find_adapter: Finds the LoRA adapters that calls name; None: there are none.
-            watches: Told of each batch that has run.
+            llm: A text-generation pipeline with model and tokenizer. The model's own generation
+                defaults are dropped.
+            sampling: Default settings of calls; None for greedy and 256 tokens.
+            limits: Limits of a batch; None for the defaults.
+            find_adapter: Finds LoRA adapters by name; None if there are none.
+            watches: Called with a report of each batch.
             **kwargs: Fields of `ChatHuggingFace` and `BaseChatModel`.
         """
         from transformers import GenerationConfig
@@ -95,12 +95,12 @@ class LocalChatModel(ChatHuggingFace):
 
     @property
     def model_name(self) -> str:
-        """Name of the model, as answers carry it."""
+        """Name of the model in answers."""
         return self.model_id or ""
 
     @property
     def context_window(self) -> int:
-        """Tokens of prompt and answer together that the model can hold."""
+        """Maximum tokens of prompt and answer together."""
         config = self.llm.pipeline.model.config
         try:
             return int(config.max_position_embeddings)
@@ -108,21 +108,21 @@ class LocalChatModel(ChatHuggingFace):
             return int(self.tokenizer.model_max_length)
 
     def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a text, without the frame of a chat turn."""
+        """Return the number of tokens of a text, without the chat template."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     @property
     def fingerprint(self) -> str:
-        """Name of the base model's weights, as the manifests of adapters carry it."""
+        """Fingerprint of the base model's weights, as in the manifests of adapters."""
         return self._slots.fingerprint
 
     @property
     def adapters_loaded(self) -> dict[str, int]:
-        """Bytes of each adapter in memory, the least recently used first."""
+        """Size of each loaded adapter in bytes, least recently used first."""
         return self._slots.loaded
 
     def warm_up(self) -> None:
-        """Write one token: the first call of a process is slower than all others. Blocks."""
+        """Generate one token: the first call of a process is slower than later ones. Blocks."""
         self.invoke("Hello", max_tokens=1)
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class LocalChatModel(ChatHuggingFace):
     ) -> ChatResult:
         gone = threading.Event()
         try:
-            # In a thread: the queue's lock is a blocking call, which `langgraph dev` refuses.
+            # In a thread: the queue's lock is a blocking call, which `langgraph dev` rejects.
             row = await asyncio.to_thread(self._submit, messages, stop, kwargs, gone=gone)
             return whole_answer(await asyncio.wrap_future(row.future), self.model_name)
         finally:
@@ -216,7 +216,7 @@ class LocalChatModel(ChatHuggingFace):
         on_text: Callable[[str], None] | None = None,
         gone: threading.Event | None = None,
     ) -> Row:
-        """Prepare a call in its caller's thread, so that its faults are its own; queue it."""
+        """Prepare a call in the caller's thread, which receives its errors, and queue it."""
         sampling = self._with_adapter(self._sampling.for_call(options, stop))
         prompt_ids = self._prompt_ids(messages)
         room = self.context_window - len(prompt_ids)
@@ -237,7 +237,7 @@ class LocalChatModel(ChatHuggingFace):
         return row
 
     def _with_adapter(self, sampling: Sampling) -> Sampling:
-        """Return the settings with an adapter that can be had, or without where that may be."""
+        """Check the adapter; without a usable one drop it if the settings allow the fallback."""
         if sampling.adapter is None:
             return sampling
         try:
@@ -271,7 +271,7 @@ def _put_from_thread(
 ) -> None:
     try:
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
-    except RuntimeError:  # the loop was closed under the caller: nobody listens any more
+    except RuntimeError:  # the event loop was closed: the caller is gone
         gone.set()
 
 

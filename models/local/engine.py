@@ -1,17 +1,17 @@
-"""Generate many rows with one transformers model; rows may join and leave while it runs.
+"""Generate a batch of rows with one transformers model; rows can join and leave at any step.
 
 Iteration-level scheduling (Orca, Yu et al. 2022) on `generate`: new rows are prefilled alone, then
 share every decoding step with the rows that run already. transformers' own continuous batching has
 a paged cache and takes four times as long as one `generate` on a CPU (docs/serving.md).
 
 `generate` itself decodes greedily. Two hooks give each row its own settings: a logits processor
-leaves a sampling row only the token that was drawn for it, and a stopping criterion hands each new
-token to its row and reports which rows are done. So rows of any temperature, seed, length and stop
-strings share a batch, and a row draws the same tokens in every batch.
+masks all tokens of a sampling row but the one sampled for it, and a stopping criterion appends each
+new token to its row and reports which rows are done. So rows of any temperature, seed, length and
+stop strings share a batch, and a row's samples do not depend on the batch.
 
 `Capture` keeps the log-probability of each generated token for training: log-softmax(logits /
-temperature) over the whole vocabulary, before bans, top-p and top-k. Where none of them cuts, this
-is exactly the policy that the token was drawn from. Temperature 0 counts as 1.
+temperature) over the whole vocabulary, before bans, top-p and top-k. If none of them applies, this
+is exactly the policy that the token was sampled from. Temperature 0 counts as 1.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from transformers import (
 
 from .adapters import AdapterSlots
 from .batcher import Load
-from .kv_cache import Piece, RoomyCache, holds_plain_layers, joined
+from .kv_cache import CacheRows, RoomyCache, holds_plain_layers, joined
 from .rows import Row
 
 
 class Capture:
-    """The log-probabilities of the rows of one batch that ask for them.
+    """Captures log-probabilities for the rows of one batch that request them.
 
     Attributes:
-        seconds: Time spent in here.
+        seconds: Time spent on capturing.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        """Take the rows of a batch, in their order."""
+        """Take the rows of a batch in order."""
         self.seconds = 0.0
         self._rows = [(place, row) for place, row in enumerate(rows) if row.sampling.capture]
         self._places = torch.tensor([place for place, _ in self._rows])
@@ -54,8 +54,8 @@ class Capture:
         self._temperatures = torch.tensor(temperatures)
         self._scaled = self._norms = torch.zeros(0)
 
-    def look(self, logits: torch.Tensor) -> None:
-        """Take note of the logits of the next token, shape (rows, vocabulary), before any cut."""
+    def record_logits(self, logits: torch.Tensor) -> None:
+        """Record the unprocessed logits of the next token, shape (rows, vocabulary)."""
         if not self._rows:
             return
         begin = time.perf_counter()
@@ -66,8 +66,8 @@ class Capture:
         self._norms = self._scaled.logsumexp(dim=-1)
         self.seconds += time.perf_counter() - begin
 
-    def keep(self, newest: torch.Tensor) -> None:
-        """Give each row the log-probability of its new token; ids of all rows, shape (rows,)."""
+    def record_tokens(self, newest: torch.Tensor) -> None:
+        """Append the log-probability of each row's new token; token ids, shape (rows,)."""
         if not self._rows:
             return
         begin = time.perf_counter()
@@ -80,12 +80,12 @@ class Capture:
 
 
 class ChooseTokens(LogitsProcessor):
-    """Ban repeated n-grams, and leave rows that sample only the token drawn for them.
+    """Ban repeated n-grams, and mask all tokens of a sampling row but the one sampled for it.
 
     Args:
-        rows: In the order of the batch.
-        generators: The random numbers of each row; None where it is greedy.
-        capture: Looks at the logits first.
+        rows: Rows in the order of the batch.
+        generators: Random generator of each row; None for greedy rows.
+        capture: Records the unprocessed logits.
     """
 
     def __init__(
@@ -97,28 +97,28 @@ class ChooseTokens(LogitsProcessor):
         self._rows, self._generators, self._capture = rows, generators, capture
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores, each (rows, vocabulary), that the greedy choice shall see."""
-        self._capture.look(scores)
+        """Return the masked scores for greedy decoding, shape (rows, vocabulary)."""
+        self._capture.record_logits(scores)
         for place, (row, generator) in enumerate(zip(self._rows, self._generators, strict=True)):
             if row.done:
                 continue
             if banned := row.repeats.banned():
                 scores[place, banned] = -torch.inf
             if generator is not None:
-                wanted = row.sampling
-                token_id = draw(scores[place], wanted.temperature, wanted.top_p, generator)
+                sampling = row.sampling
+                token_id = draw(scores[place], sampling.temperature, sampling.top_p, generator)
                 scores[place] = -torch.inf
                 scores[place, token_id] = 0.0
         return scores
 
 
 class PushTokens(StoppingCriteria):
-    """Hand each row its new token, and say which rows are done.
+    """Append each row's new token to it, and report which rows are done.
 
     Args:
-        rows: In the order of the batch.
-        capture: Keeps what it looked at, for the token that came of it.
-        enough: Told after each token how many there were; True ends the `generate`.
+        rows: Rows in the order of the batch.
+        capture: Records the log-probabilities of the tokens.
+        enough: Called with the number of tokens after each one; True stops `generate`.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class PushTokens(StoppingCriteria):
         self._pushed = 0
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        """Return which rows are done, bool of shape (rows,)."""
+        """Return which rows are done, bool, shape (rows,)."""
         newest = input_ids[:, -1]
-        self._capture.keep(newest)  # before the push: a row that is done takes nothing more
+        self._capture.record_tokens(newest)  # before the push, which may finish the row
         pairs = zip(self._rows, newest.tolist(), strict=True)
         done = [row.push(token_id) for row, token_id in pairs]
         self._pushed += 1
@@ -140,7 +140,7 @@ class PushTokens(StoppingCriteria):
 
 
 def generator_of(row: Row) -> torch.Generator | None:
-    """Return the random numbers of a row, from its seed if it has one; None for a greedy one."""
+    """Return the random generator of a row, seeded if it has a seed; None for a greedy row."""
     if row.sampling.temperature == 0:
         return None
     generator = torch.Generator()
@@ -152,22 +152,22 @@ def generator_of(row: Row) -> torch.Generator | None:
 
 
 def draw(logits: torch.Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
-    """Draw one token by inverting the cumulative distribution of softmax(logits / temperature).
+    """Sample a token by inverting the cumulative distribution of softmax(logits / temperature).
 
-    One uniform number a token, from the row's own generator: that is what makes a draw
-    independent of the other rows. `torch.multinomial` takes one generator for the whole batch.
+    One uniform number per token from the row's own generator makes the sample independent of other
+    rows; `torch.multinomial` takes one generator for the whole batch.
 
     Args:
-        logits: Shape (vocabulary,); -inf is never drawn.
-        temperature: Above 0.
-        top_p: Keep the likeliest tokens that together reach this probability, (0, 1].
-        generator: On the CPU.
+        logits: Logits, shape (vocabulary,); tokens of -inf are never sampled.
+        temperature: Sampling temperature, above 0.
+        top_p: Probability mass of the likeliest tokens to keep, (0, 1].
+        generator: Random generator on the CPU.
     """
     probs = torch.softmax(logits.double().cpu() / temperature, dim=-1)
     order = None
     if top_p < 1:
         probs, order = probs.sort(descending=True)
-        # A token stays if those before it do not reach top_p yet: the first always does.
+        # Keep a token if those before it do not reach top_p: the first is always kept.
         probs[probs.cumsum(0) - probs >= top_p] = 0
     cumulative = probs.cumsum(0)
     uniform = torch.rand((), generator=generator, dtype=torch.float64) * cumulative[-1]
@@ -175,43 +175,43 @@ def draw(logits: torch.Tensor, temperature: float, top_p: float, generator: torc
     return place if order is None else int(order[place])
 
 
-READ_AT_ONCE = 1_024
-"""Tokens of prompts, on a CPU: reading them together gains nothing there, and rows that are read
-before others show their first token before them."""
+PREFILL_TOKENS = 1_024
+"""Maximum prompt tokens per prefill on a CPU, padding included: larger prefills are no faster there
+and delay the first tokens."""
 
-SHARE_GONE = 0.25
-"""Of a batch; so many rows have to be done before the others are moved together."""
+SHARE_DONE = 0.25
+"""Share of a batch's rows that must be done before the cache is compacted to the others."""
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _SeededRow:
     row: Row
     generator: torch.Generator | None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows, and what the model remembers of them; the mask has shape (rows, tokens)."""
+    """Rows with their cache; the mask has shape (rows, tokens)."""
 
-    writers: Sequence[_Writer]
+    seeded: Sequence[_SeededRow]
     mask: torch.Tensor
     cache: RoomyCache
 
 
 class RunningBatch:
-    """The rows that a model is writing. Only the generating thread may use it.
+    """The batch that a model is generating; used by the generating thread only.
 
     Attributes:
-        admits: Whether rows may join while others run; else a batch runs to its end when read.
-        capture_seconds: Spent on capturing log-probabilities so far.
+        admits: Whether rows can join a running batch; if not, `admit` generates to the end.
+        capture_seconds: Time spent on capturing log-probabilities so far.
     """
 
     def __init__(self, slots: AdapterSlots, pad_id: int) -> None:
-        """Take a model.
+        """Start with an empty batch.
 
         Args:
             slots: A causal language model and its adapters.
-            pad_id: Fills short prompts from the left; masked, so any token does.
+            pad_id: Token for left padding; masked, so any token works.
         """
         self._slots, self._pad_id = slots, pad_id
         self._config = slots.base.config
@@ -221,13 +221,13 @@ class RunningBatch:
 
     @property
     def rows(self) -> list[Row]:
-        """Those that are not done."""
-        writers = self._running.writers if self._running else ()
-        return [writer.row for writer in writers if not writer.row.done]
+        """Rows that are not done."""
+        seeded = self._running.seeded if self._running else ()
+        return [each.row for each in seeded if not each.row.done]
 
     @property
     def load(self) -> Load:
-        """What runs now."""
+        """The size of the running batch."""
         rows = self.rows
         if self._running is None or not rows:
             return Load()
@@ -235,81 +235,81 @@ class RunningBatch:
         return Load(rows=len(rows), read=self._running.mask.shape[1], new=new)
 
     def clear(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         self._running: _Part | None = None
 
     def admit(self, rows: Sequence[Row]) -> None:
-        """Read prompts and write the first token of each.
+        """Prefill rows and generate the first token of each.
 
-        Rows whose callers went away are left out; rows whose adapters can't be loaded fail.
+        Rows of cancelled calls are skipped; rows whose adapters can't be loaded fail.
         """
         rows = self._with_adapters([row for row in rows if row.start()])
         if not rows:
             return
         if not self.admits:
-            self._read(rows, None, enough=lambda pushed: False)
+            self._prefill(rows, None, enough=lambda pushed: False)
             return
         parts = []
         for group in self._groups(rows):
             cache = RoomyCache(self._config)
-            writers, mask = self._read(group, cache, enough=lambda pushed: True)
-            parts.append(_Part(writers, mask, cache))
+            seeded, mask = self._prefill(group, cache, enough=lambda pushed: True)
+            parts.append(_Part(seeded, mask, cache))
         self._keep([*filter(None, [self._running]), *parts])
 
     def write(self, enough: Callable[[int], bool]) -> None:
-        """Write on until `enough` says so, or a good part of the rows is done.
+        """Decode until `enough` returns True, or until `SHARE_DONE` of the rows are done.
 
         Args:
-            enough: Told after each token how many there were since the beginning of this.
+            enough: Called with the number of tokens of this call after each one.
         """
         if self._running is None:
             return
-        writers, mask, cache = self._running.writers, self._running.mask, self._running.cache
-        # Only the newest tokens are read: all others are in the cache.
-        input_ids = torch.full((len(writers), mask.shape[1] + 1), self._pad_id)
-        input_ids[:, -1] = torch.tensor([writer.row.newest for writer in writers])
+        seeded, mask, cache = self._running.seeded, self._running.mask, self._running.cache
+        # Only the newest tokens are processed: all others are in the cache.
+        input_ids = torch.full((len(seeded), mask.shape[1] + 1), self._pad_id)
+        input_ids[:, -1] = torch.tensor([each.row.newest for each in seeded])
 
         def stop(pushed: int) -> bool:
-            return enough(pushed) or len(self.rows) <= (1 - SHARE_GONE) * len(writers)
+            return enough(pushed) or len(self.rows) <= (1 - SHARE_DONE) * len(seeded)
 
-        self._generate(writers, input_ids, _wider(mask, 1), cache, stop)
+        self._generate(seeded, input_ids, _wider(mask, 1), cache, stop)
         new = cache.get_seq_length() - mask.shape[1]
-        self._keep([_Part(writers, _wider(mask, new), cache)])
+        self._keep([_Part(seeded, _wider(mask, new), cache)])
 
     def _groups(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-        """Part rows into those that are read at once."""
-        most = READ_AT_ONCE if self._slots.base.device.type == "cpu" else sys.maxsize
+        """Yield the rows of each prefill."""
+        limit = PREFILL_TOKENS if self._slots.base.device.type == "cpu" else sys.maxsize
         group: list[Row] = []
         longest = 0
         for row in rows:
             longest = max(longest, len(row.prompt_ids))
-            if group and longest * (len(group) + 1) > most:
+            if group and longest * (len(group) + 1) > limit:
                 yield group
                 group, longest = [], len(row.prompt_ids)
             group.append(row)
         yield group
 
-    def _read(
+    def _prefill(
         self, rows: Sequence[Row], cache: RoomyCache | None, enough: Callable[[int], bool]
-    ) -> tuple[list[_Writer], torch.Tensor]:
-        writers = [_Writer(row, generator_of(row)) for row in rows]
+    ) -> tuple[list[_SeededRow], torch.Tensor]:
+        seeded = [_SeededRow(row, generator_of(row)) for row in rows]
         input_ids, mask = left_pad([row.prompt_ids for row in rows], self._pad_id)
-        self._generate(writers, input_ids, mask, cache, enough)
-        return writers, mask
+        self._generate(seeded, input_ids, mask, cache, enough)
+        return seeded, mask
 
     def _generate(
         self,
-        writers: Sequence[_Writer],
+        seeded: Sequence[_SeededRow],
         input_ids: torch.Tensor,
         mask: torch.Tensor,
         cache: RoomyCache | None,
         enough: Callable[[int], bool],
     ) -> None:
-        rows = [writer.row for writer in writers]
+        rows = [each.row for each in seeded]
         base = self._slots.base
         model, adapters = self._slots.model_for([row.adapter for row in rows])
         capture = Capture(rows)
-        choose = ChooseTokens(rows, [writer.generator for writer in writers], capture)
+        choose = ChooseTokens(rows, [each.generator for each in seeded], capture)
         settings = GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=max(row.sampling.max_tokens - row.drawn for row in rows),
             do_sample=False,
@@ -328,30 +328,30 @@ class RunningBatch:
         self.capture_seconds += capture.seconds
 
     def _keep(self, parts: Sequence[_Part]) -> None:
-        """Go on with the rows of some parts that are not done, as one batch."""
-        pieces, masks, going_on = [], [], []
+        """Merge the unfinished rows of all parts into one batch."""
+        kept, masks, unfinished = [], [], []
         for part in parts:
-            places = [place for place, writer in enumerate(part.writers) if not writer.row.done]
+            places = [place for place, each in enumerate(part.seeded) if not each.row.done]
             if not places:
                 continue
             mask = part.mask[places]
             begin = int(mask.any(dim=0).int().argmax())
-            pieces.append(Piece(part.cache, places, begin))
+            kept.append(CacheRows(part.cache, places, begin))
             masks.append(mask[:, begin:])
-            going_on += [part.writers[place] for place in places]
-        if len(parts) == 1 and len(going_on) == len(parts[0].writers):
-            self._running = parts[0]  # nobody came and nobody left
-        elif not pieces:
+            unfinished += [part.seeded[place] for place in places]
+        if len(parts) == 1 and len(unfinished) == len(parts[0].seeded):
+            self._running = parts[0]  # no row joined or left
+        elif not kept:
             self._running = None
         else:
             tokens = max(mask.shape[1] for mask in masks)
             mask = torch.cat([pad(mask, (tokens - mask.shape[1], 0)) for mask in masks])
-            self._running = _Part(going_on, mask, joined(pieces, self._config))
+            self._running = _Part(unfinished, mask, joined(kept, self._config))
 
     def _with_adapters(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows whose adapters are loaded; the others fail, or run on the base model."""
-        everybody = [*self.rows, *rows]
-        refused = self._slots.hold(row.adapter for row in everybody if row.adapter is not None)
+        """Load the rows' adapters; rows without theirs fail, or fall back to the base model."""
+        all_rows = [*self.rows, *rows]
+        refused = self._slots.hold(row.adapter for row in all_rows if row.adapter is not None)
         ready = []
         for row in rows:
             error = None if row.adapter is None else refused.get(row.adapter)
@@ -365,7 +365,7 @@ class RunningBatch:
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and attention mask, each of shape (prompts, longest), int64."""
+    """Return token ids and attention mask, each of shape (prompts, longest prompt), int64."""
     longest = max(map(len, prompts))
     input_ids = torch.full((len(prompts), longest), pad_id)
     attention_mask = torch.zeros_like(input_ids)

@@ -16,13 +16,13 @@ from transformers import DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer
 
 ROOM = 64
-"""Tokens for which room is made at a time."""
+"""Number of tokens to preallocate at a time."""
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """Keys and values of one layer, each (rows, heads, tokens, size of a head).
+    """Keys and values of one layer, each of shape (rows, heads, tokens, head size).
 
-    `keys` and `values` are views of larger tensors, which the next tokens are written into.
+    `keys` and `values` are views of larger tensors with room for the next tokens.
     """
 
     keys: torch.Tensor
@@ -31,7 +31,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take in further tokens; return all keys and all values."""
+        """Append tokens; return all keys and values."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.hold(key_states[:, :, :0], value_states[:, :, :0], 0)
@@ -45,16 +45,16 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self.keys, self.values
 
     def hold(self, all_keys: torch.Tensor, all_values: torch.Tensor, tokens: int) -> None:
-        """Use these tensors, whose first tokens are known and whose others are room."""
+        """Use these tensors, of which the first `tokens` are filled."""
         self._all_keys, self._all_values = all_keys, all_values
         self.keys, self.values = all_keys[:, :, :tokens], all_values[:, :, :tokens]
 
 
 class RoomyCache(DynamicCache):
-    """What a model remembers, for one that `holds_plain_layers`.
+    """A preallocated cache for a model that `holds_plain_layers`.
 
     Attributes:
-        roomy: The layers, as what they are.
+        roomy: The layers, with their exact type.
     """
 
     def __init__(self, config: PreTrainedConfig) -> None:
@@ -64,13 +64,13 @@ class RoomyCache(DynamicCache):
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Rows of a cache that go on.
+class CacheRows:
+    """The rows of a cache to keep.
 
     Attributes:
-        cache: Where they are.
-        rows: Their places in it.
-        begin: The first token that one of them needs; what is before it is padding.
+        cache: The cache.
+        rows: Indices of the rows.
+        begin: First token that is not padding in all of them.
     """
 
     cache: RoomyCache
@@ -79,46 +79,46 @@ class Piece:
 
 
 def holds_plain_layers(config: PreTrainedConfig) -> bool:
-    """Return whether a model keeps the keys and values of all tokens, and nothing else.
+    """Return whether a model's cache holds the keys and values of all tokens, and nothing else.
 
-    Sliding windows and recurrent states are kept in other ways, and can't be cut and padded so.
+    Sliding windows and recurrent states can't be sliced and padded this way.
     """
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
-def joined(pieces: Sequence[Piece], config: PreTrainedConfig) -> RoomyCache:
-    """Return one cache of all rows, those of one piece below those of the piece before.
+def joined(parts: Sequence[CacheRows], config: PreTrainedConfig) -> RoomyCache:
+    """Concatenate the rows of several caches, in order, into one.
 
-    Shorter pieces are padded with zeros from the left, which are to be masked.
+    Shorter parts are left-padded with zeros; the caller must mask these.
     """
     whole = RoomyCache(config)
     for number, layer in enumerate(whole.roomy):
-        layers = [piece.cache.roomy[number] for piece in pieces]
+        layers = [part.cache.roomy[number] for part in parts]
         layer.lazy_initialization(layers[0].keys, layers[0].values)
-        keys = _below_each_other(pieces, [each.keys for each in layers])
-        values = _below_each_other(pieces, [each.values for each in layers])
+        keys = _concatenated(parts, [each.keys for each in layers])
+        values = _concatenated(parts, [each.values for each in layers])
         layer.hold(keys, values, keys.shape[2] - ROOM)
     return whole
 
 
-def _below_each_other(pieces: Sequence[Piece], states: Sequence[torch.Tensor]) -> torch.Tensor:
-    pairs = list(zip(pieces, states, strict=True))
-    tokens = max(state.shape[2] - piece.begin for piece, state in pairs)
-    rows = sum(len(piece.rows) for piece in pieces)
+def _concatenated(parts: Sequence[CacheRows], states: Sequence[torch.Tensor]) -> torch.Tensor:
+    pairs = list(zip(parts, states, strict=True))
+    tokens = max(state.shape[2] - part.begin for part, state in pairs)
+    rows = sum(len(part.rows) for part in parts)
     _, heads, _, size = states[0].shape
     whole = states[0].new_empty(rows, heads, tokens + ROOM, size)
     place = 0
-    for piece, state in pairs:
-        padding = tokens - (state.shape[2] - piece.begin)
-        for row in piece.rows:
+    for part, state in pairs:
+        padding = tokens - (state.shape[2] - part.begin)
+        for row in part.rows:
             whole[place, :, :padding] = 0
-            whole[place, :, padding:tokens] = state[row, :, piece.begin :]
+            whole[place, :, padding:tokens] = state[row, :, part.begin :]
             place += 1
     return whole
 
 
 def _widened(states: torch.Tensor, tokens: int) -> torch.Tensor:
-    """Return these states with room up to so many tokens, and some more."""
+    """Return the states in larger tensors, with room for `tokens` and `ROOM` more."""
     rows, heads, known, size = states.shape
     whole = states.new_empty(rows, heads, tokens + ROOM, size)
     whole[:, :, :known] = states

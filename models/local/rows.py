@@ -1,4 +1,4 @@
-"""One call in progress: prompt, settings, and the tokens generated so far."""
+"""One call of a batch (a row): prompt, settings, and the tokens generated so far."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .sampling import RepeatGuard, Sampling, StopStrings, TextPieces
 
 @dataclass(frozen=True)
 class Completion:
-    """What one call got.
+    """The result of one call.
 
     Attributes:
-        text: Without special tokens and without the stop string.
-        prompt_ids: The templated prompt, exactly as the model read it.
-        token_ids: Exactly as generated, the end-of-text token included.
+        text: Generated text, without special tokens and the stop string.
+        prompt_ids: Token ids of the templated prompt.
+        token_ids: Generated token ids, including the end token.
         finish_reason: "stop", "length" or "cancelled".
-        adapter: What it was generated with; None: the base model.
-        logprobs: Of each new token, where the call asked for them (see `capture`); else None.
+        adapter: Adapter it was generated with; None for the base model.
+        logprobs: Log-probability of each new token if the call captures them, else None.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Completion:
 
 @dataclass
 class Times:
-    """When a call came to what, in seconds of `time.perf_counter`; 0 where it has not yet."""
+    """Timestamps of a call, in seconds of `time.perf_counter`; 0 if not reached yet."""
 
     queued: float = 0.0
     started: float = 0.0
@@ -44,7 +44,7 @@ class Times:
 
 
 class Row:
-    """A call in a batch. The generating thread pushes tokens; any thread may cancel or wait."""
+    """A call in a batch; the generating thread pushes tokens, any thread may cancel or wait."""
 
     def __init__(
         self,
@@ -59,12 +59,12 @@ class Row:
         """Prepare a call.
 
         Args:
-            prompt_ids: The templated prompt.
-            sampling: Settings of this call.
-            decode: Turns token ids into text, special tokens left out.
-            end_ids: Tokens that end the text.
+            prompt_ids: Token ids of the templated prompt.
+            sampling: Settings of the call.
+            decode: Decodes token ids, skipping special tokens.
+            end_ids: End tokens.
             on_text: Called from the generating thread with each piece of text; must not raise.
-            gone: Set when the caller went away; the row is then freed at its next token.
+            gone: Set when the caller is gone; the row is then freed at its next token.
         """
         self.prompt_ids = tuple(prompt_ids)
         self.sampling = sampling
@@ -83,21 +83,21 @@ class Row:
 
     @property
     def done(self) -> bool:
-        """Whether the caller has an answer, an error, or went away."""
+        """Whether the call is answered, failed or cancelled."""
         return self.future.done()
 
     @property
     def drawn(self) -> int:
-        """Tokens generated so far."""
+        """Number of tokens generated so far."""
         return len(self._token_ids)
 
     @property
     def newest(self) -> int:
-        """The token generated last; 0 before the first one."""
+        """The latest token; 0 before the first one."""
         return self._token_ids[-1] if self._token_ids else 0
 
     def start(self) -> bool:
-        """Claim the row for a batch; False where its caller went away while it waited."""
+        """Claim the row for a batch; return False if it was cancelled while it waited."""
         if self._gone.is_set():
             self.future.cancel()
         if self.future.done() and not self.future.cancelled():
@@ -106,17 +106,17 @@ class Row:
         return self.future.set_running_or_notify_cancel()
 
     def cancel(self) -> None:
-        """Free the row: at once where it waits, at its next token where it runs."""
+        """Free the row: at once if it waits, at its next token if it runs."""
         self._gone.set()
         self.future.cancel()
 
     def fail(self, error: BaseException) -> None:
-        """Give the caller an error, unless there is an answer already."""
+        """Pass an error to the caller, unless the call is answered already."""
         with suppress(InvalidStateError):
             self.future.set_exception(error)
 
     def push(self, token_id: int) -> bool:
-        """Take the next token; return whether the row is done."""
+        """Append the next token; return whether the row is done."""
         if self.done:
             return True
         if not self._token_ids:

@@ -1,4 +1,4 @@
-"""Sampling settings of one call, repetition blocking, incremental decoding and stop strings."""
+"""Sampling settings of a call, n-gram blocking, incremental decoding, and stop strings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CallRefused
 
 BASE = "base"
-"""How the base model is called where an adapter's name may stand."""
+"""Name of the base model in place of an adapter's name."""
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,17 @@ class Sampling:
     """Settings of one call; calls with different ones share a batch.
 
     Attributes:
-        max_tokens: New tokens at most, at least 1.
-        temperature: 0 takes the likeliest token (greedy); above it, tokens are drawn.
-        top_p: Draw only among the likeliest tokens that together have this probability, (0, 1].
-        seed: Draw the same tokens again, whatever else is in the batch; None draws anew.
-        stop: End before the first of these strings; they are not part of the text.
-        no_repeat_ngram_size: Never write the same n tokens twice; 0 allows it. Only what is
-            written counts: the prompt's own words may be taken up.
+        max_tokens: Maximum number of new tokens, at least 1.
+        temperature: Sampling temperature; 0 is greedy.
+        top_p: Probability mass of the likeliest tokens to sample from, (0, 1].
+        seed: Random seed; samples do not depend on the batch. None for a random one.
+        stop: Strings that end the text; they are not part of it.
+        no_repeat_ngram_size: Size of n-grams that may not repeat; 0 allows repeats. Only generated
+            tokens count: n-grams of the prompt may be copied.
         adapter: LoRA adapter as `role@step`; None or "base" for the base model.
-        adapter_fallback: Whether the base model may answer where the adapter can't be used.
-        role: What the call is for, as statistics name it; changes nothing.
-        capture: Whether the answer brings prompt and new token ids and their log-probabilities.
+        adapter_fallback: Whether the base model answers if the adapter can't be used.
+        role: Role of the call in statistics; does not affect generation.
+        capture: Whether the answer includes prompt and new token ids and their log-probabilities.
     """
 
     max_tokens: int = 256
@@ -43,10 +43,10 @@ class Sampling:
     capture: bool = False
 
     def __post_init__(self) -> None:
-        """Check every value.
+        """Validate the settings.
 
         Raises:
-            CallRefused: Naming the value, and what is allowed.
+            CallRefused: A value is out of range.
         """
         if self.max_tokens < 1:
             raise CallRefused(f"max_tokens must be 1 or more; got {self.max_tokens}")
@@ -62,15 +62,15 @@ class Sampling:
             object.__setattr__(self, "adapter", None)
 
     def for_call(self, options: Mapping[str, Any], stop: Sequence[str] | None) -> Sampling:
-        """Return these settings with those of one call in their place.
+        """Return these settings overridden by those of a call.
 
         Args:
-            options: Keyword arguments of the call; None keeps the default, "stream" is
-                LangChain's own and decides nothing here.
+            options: Keyword arguments of the call; None keeps the default. "stream" is LangChain's
+                own and ignored.
             stop: LangChain's stop argument.
 
         Raises:
-            CallRefused: An option that this model does not have, or a bad value.
+            CallRefused: An unknown option, or a value out of range.
         """
         known = {field.name for field in fields(self)}
         given = {name: value for name, value in options.items() if name != "stream"}
@@ -88,43 +88,43 @@ class Sampling:
         return replace(self, **changes)
 
     def with_room(self, tokens: int) -> Sampling:
-        """Return these settings with `max_tokens` cut to what the model's window leaves."""
+        """Return these settings with `max_tokens` limited to the rest of the context window."""
         return self if self.max_tokens <= tokens else replace(self, max_tokens=tokens)
 
 
 class RepeatGuard:
-    """The n-grams one row has written, looked up in constant time a token.
+    """The n-grams of one row, with a constant-time lookup per token.
 
-    transformers' own processor searches the whole row again for every token, has one n for all
-    rows of a batch, and counts the prompt: a title of n tokens could then never be taken up.
+    transformers' own processor searches the whole row for every token, has one n for all rows of a
+    batch, and includes the prompt: a title of n tokens could then never be copied.
     """
 
     def __init__(self, size: int) -> None:
         """Start empty.
 
         Args:
-            size: n; 0 bans nothing.
+            size: Size of n-grams; 0 bans nothing.
         """
         self._size = size
         self._written: list[int] = []
         self._followers: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
 
     def add(self, token_id: int) -> None:
-        """Take note of a token that was written."""
+        """Record a generated token."""
         if not self._size:
             return
         if len(self._written) >= self._size - 1:
-            self._followers[self._opening()].add(token_id)
+            self._followers[self._prefix()].add(token_id)
         self._written.append(token_id)
 
     def banned(self) -> list[int]:
-        """Return the tokens that would complete an n-gram for the second time."""
+        """Return the tokens that would repeat an n-gram."""
         if not self._size or len(self._written) < self._size - 1:
             return []
-        return sorted(self._followers.get(self._opening(), ()))
+        return sorted(self._followers.get(self._prefix(), ()))
 
-    def _opening(self) -> tuple[int, ...]:
-        """Return the last n - 1 tokens: () for n = 1, where a slice from -0 would be all."""
+    def _prefix(self) -> tuple[int, ...]:
+        """Return the last n - 1 tokens; () for n = 1, where a slice from -0 would return all."""
         return tuple(self._written[len(self._written) - self._size + 1 :])
 
 
@@ -132,25 +132,25 @@ _INCOMPLETE = "\ufffd"
 
 
 class TextPieces:
-    """Decode one token after another; the pieces joined are the text.
+    """Incremental detokenization: the concatenated pieces are the text.
 
-    A token can be half a character, and the first token of a text may lose its space, so a token
-    is decoded together with those since the last whole piece, as text-generation-inference does.
+    A token can be half a character, and the first token of a text may lose its space. So a token is
+    decoded together with those since the last complete piece, as in text-generation-inference.
     """
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
         """Start empty.
 
         Args:
-            decode: Turns token ids into text, special tokens left out.
+            decode: Decodes token ids, skipping special tokens.
         """
         self._decode = decode
         self._ids: list[int] = []
-        self._known = 0  # ids[:known] are out as text ...
-        self._context = 0  # ... and ids[context:known] are decoded again, as context
+        self._known = 0  # ids[:known] were returned as text
+        self._context = 0  # ids[context:known] are decoded again, as context
 
     def add(self, token_id: int) -> str:
-        """Return the text that this token completes; "" while a character is incomplete."""
+        """Return the text completed by this token; "" while a character is incomplete."""
         self._ids.append(token_id)
         piece = self._new_text()
         if piece.endswith(_INCOMPLETE):
@@ -159,7 +159,7 @@ class TextPieces:
         return piece
 
     def rest(self) -> str:
-        """Return what is left at the end: a character that was never completed."""
+        """Return the remaining text at the end: a character that was never completed."""
         piece = self._new_text()
         self._context = self._known = len(self._ids)
         return piece
@@ -170,31 +170,31 @@ class TextPieces:
 
 
 class StopStrings:
-    """Let text through up to a stop string, holding back what may become one."""
+    """Cut streamed text at the first stop string; buffers the beginning of a possible one."""
 
     def __init__(self, stops: Sequence[str]) -> None:
-        """Start with nothing held back."""
+        """Start with an empty buffer."""
         self._stops = tuple(stops)
         self._held = ""
 
     def feed(self, piece: str) -> tuple[str, bool]:
-        """Return the text that is safe to show, and whether a stop string was met."""
+        """Add text; return the text that is safe to emit, and whether a stop string was found."""
         text = self._held + piece
         places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
         if places:
             self._held = ""
             return text[: min(places)], True
-        held = self._longest_opening(text)
+        held = self._longest_prefix(text)
         self._held = text[len(text) - held :]
         return text[: len(text) - held], False
 
     def rest(self) -> str:
-        """Return what was held back, once no more text comes."""
+        """Return and clear the buffer, at the end of the text."""
         held, self._held = self._held, ""
         return held
 
-    def _longest_opening(self, text: str) -> int:
-        """Return how many last characters of the text open a stop string."""
+    def _longest_prefix(self, text: str) -> int:
+        """Return the length of the longest suffix of the text that begins a stop string."""
         longest = max((len(stop) for stop in self._stops), default=1) - 1
         for length in range(min(longest, len(text)), 0, -1):
             if any(stop.startswith(text[-length:]) for stop in self._stops):
