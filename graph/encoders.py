@@ -1,7 +1,7 @@
-"""Load the two encoders of a store, and embed a store again with another style encoder.
+"""Load a store's style and topic encoders, and re-embed a store with another style encoder.
 
-A store keeps its style encoder as an artefact: statistics of its first texts, or trained weights.
-So an existing store decides which encoder it is opened with.
+A store contains its style encoder as an artefact (statistics of its first texts, or trained
+weights), so an existing store determines the encoder it is opened with.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from ..stores.types import Encoder
 
 OWN = "store"
-"""Name of the style encoder that a store is filled with."""
+"""Name for the store's own style encoder."""
 
 SAMPLE_TEXTS = 5_000
-"""First texts of a store that its style encoder's statistics are taken from."""
+"""Number of a store's first texts that give the statistics of its style encoder."""
 
-LEAST_SAMPLE = 500
-"""With fewer, those of the sample corpus serve, until `patlm reembed`."""
+MIN_SAMPLE_TEXTS = 500
+"""With fewer texts, the sample corpus gives the statistics, until `patlm reembed`."""
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """What texts are embedded by."""
+    """The two encoders of a store."""
 
     style: Encoder
     topic: Encoder
@@ -48,24 +48,23 @@ async def open_encoders(
     """Load the encoders of a store.
 
     Args:
-        uri: Where it lies, or will.
+        uri: Location of the store, which need not exist yet.
         topic: The topic encoder: bundled, a path or a hub id.
-        style: The style encoder: that of the store, a folder of `patlm train-encoder`, or a
+        style: The style encoder: the store's own, a folder of `patlm train-encoder`, or a
             published one by path or hub id.
-        first: The texts that a new store will begin with.
+        first: The first texts of a new store.
         dtype: Number format of a new store's topic encoder (`models.device.choose_dtype`). In bf16
-            a vector's last digits depend on what shared its batch.
+            the last digits of a vector depend on its batch.
 
     Raises:
-        ModelError: There is no encoder of that name, or it can't be used.
-        StoreError: The store can't be read, or does not keep its style encoder.
+        ModelError: An encoder is missing or can't be used.
+        StoreError: The store can't be read, or does not contain its style encoder.
     """
     from ..models.encoders.sentence import number_format, open_topic_encoder
     from ..stores.texts.reembed import recorded_encoders
 
     recorded = await recorded_encoders(uri)
-    # In the format that the store was filled in: which is the faster one depends on the CPU, and
-    # a store may be opened on another than it was made on.
+    # The store's number format: `auto` depends on the CPU, and the store may come from another one.
     if recorded is not None:
         dtype = number_format(recorded[1].version)
     topic_encoder = await asyncio.to_thread(open_topic_encoder, topic, dtype=dtype)
@@ -82,23 +81,24 @@ async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Enc
     artefact = await find_artefact(uri, artefact_name(recorded.version))
     if artefact is None:
         raise StoreError(
-            f"the store at {uri} is filled with the style encoder {recorded.version!r}, which is "
-            "not kept with it: name the encoder by PATLM_STYLE_ENCODER, or embed the store again "
-            f"by one of ours: `patlm reembed --store {uri}`"
+            f"the store at {uri} is filled with the style encoder {recorded.version!r}, which it "
+            "does not contain: name the encoder in PATLM_STYLE_ENCODER, or embed the store again "
+            f"with a new one: `patlm reembed --store {uri}`"
         )
     return await asyncio.to_thread(_loaded, artefact)
 
 
 async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encoder:
-    """Make or load a style encoder, and keep it with the store.
+    """Build or load a style encoder, and save it as an artefact of the store.
 
     Args:
-        uri: Where the store lies, or will.
-        named: As in `open_encoders`; `OWN`: statistics of `first`.
-        first: Its first texts; where they are few, those of the sample corpus serve.
+        uri: Location of the store, which need not exist yet.
+        named: As in `open_encoders`; `OWN` builds one from statistics of `first`.
+        first: The store's first texts; with fewer than `MIN_SAMPLE_TEXTS` the sample corpus is
+            used instead.
 
     Raises:
-        ModelError: There is no encoder of that name, or it can't be used.
+        ModelError: The encoder is missing or can't be used.
     """
     from ..stores.texts.artefacts import keep_artefact
 
@@ -111,7 +111,7 @@ async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encod
 
 
 def artefact_name(version: str) -> str:
-    """Return what a style encoder goes by among a store's artefacts."""
+    """Return the name of a style encoder among a store's artefacts."""
     return f"style-encoder/{version}"
 
 
@@ -121,7 +121,7 @@ def _untrained(first: Sequence[str]) -> Encoder:
     from ..stores.datasets.sample import sample_corpus
     from ..stores.types import Text
 
-    if len(first) < LEAST_SAMPLE:
+    if len(first) < MIN_SAMPLE_TEXTS:
         rows = read_texts(sample_corpus())
         first = [row.body for row in rows if isinstance(row, Text)]
     return StyleEncoder.untrained(first[:SAMPLE_TEXTS])
@@ -153,13 +153,13 @@ async def reembed(uri: str, style: str = OWN, progress: Progress | None = None) 
     """Embed a store again with another style encoder; see `stores.texts.reembed`.
 
     Args:
-        uri: Where it lies.
-        style: `OWN`: the training-free encoder with statistics of the store's first texts; else a
-            folder of `patlm train-encoder`, or a published encoder by path or hub id.
-        progress: Called with how many texts are embedded, and of how many.
+        uri: Location of the store.
+        style: `OWN` for the training-free encoder with statistics of the store's first texts; else
+            a folder of `patlm train-encoder`, or a published encoder by path or hub id.
+        progress: Called with the number of embedded texts and the total.
 
     Raises:
-        StoreError: There is no store, or another process kept writing into it.
+        StoreError: The store does not exist, or another process kept writing to it.
         ModelError: The encoder can't be loaded.
     """
     await asyncio.to_thread(import_module, "..stores.texts.reembed", __package__)

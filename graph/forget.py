@@ -1,12 +1,12 @@
-"""Forget a person everywhere that one process knows of.
+"""Forget a user in a text store, in traces and episodes, and in the splits.
 
 - Texts, vectors, sums, indexes, caches, with proof: `stores/texts/` (`forget`, `writer`, `tables`)
 - Traces and episodes: `stores/episodes/redaction`
 - Splits: `stores/datasets/splits`
 - Adapters are named, not removed: `stores/adapters/` (`registry`, `lineage`)
 
-What was learnt from the person's texts can't be taken out of weights: the receipt names the
-adapters that were trained on them, and those without a record of whose texts they saw.
+Training on the user's texts can't be undone in an adapter's weights: the receipt names the adapters
+trained on them, and those without a complete training record.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ async def forget_user(
     adapters: Path | None = None,
     dry_run: bool = False,
 ) -> Receipt:
-    """Remove a person from a store and from the records of runs.
+    """Remove a user's data from a store and from episodes.
 
     Args:
-        store: Holds the texts.
+        store: The text store.
         namespace: The tenant.
-        user_id: The person to forget.
-        uri: Where the store lies; the splits that are kept with it forget the user too.
-        trace: Folder of the records of runs, if any are kept.
+        user_id: The user to forget.
+        uri: Location of the store, whose splits forget the user too.
+        trace: Folder of traces; None if there are none.
         episodes: Folders of collected episodes.
-        adapters: Folder of the adapters, to find those that were trained on the person.
-        dry_run: Only say what would be removed.
+        adapters: Folder of the adapter registry, to name adapters trained on the user's texts.
+        dry_run: Only report what would be removed.
 
     Returns:
-        The store's receipt, with the records and adapters added.
+        The store's receipt, with emptied episodes and adapters added.
 
     Raises:
-        StoreError: The store could not remove all of it.
-        NotADirectoryError: One of the folders of episodes does not exist; nothing was removed.
+        StoreError: The store could not remove everything.
+        NotADirectoryError: A folder of episodes does not exist; nothing was removed.
     """
     from ..stores.datasets.splits import find_splits_file, forget_split
 
@@ -73,7 +73,7 @@ async def forget_user(
 def _forget_records(
     trace: Path | None, episodes: Sequence[Path], namespace: str, user_id: str, dry_run: bool
 ) -> dict[str, int]:
-    """Empty a person's records in the folders; a folder given twice counts once, as traces."""
+    """Empty a user's records in the folders; a folder given twice counts once, as traces."""
     from ..stores.episodes.redaction import forget_episodes
 
     kinds = {} if trace is None else {trace.resolve(): "traces"}
@@ -86,7 +86,7 @@ def _forget_records(
 
 
 def _with_adapters(receipt: Receipt, folder: Path, namespace: str, user_id: str) -> Receipt:
-    """Name the adapters that were trained on a person, and those that may have been."""
+    """Add the names of adapters trained on a user's texts, and of those without a record."""
     from ..stores.adapters.lineage import person_key
     from ..stores.adapters.registry import AdapterRegistry
 

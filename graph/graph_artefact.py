@@ -1,10 +1,10 @@
-"""The trained user-topic graph in a store: one artefact, a part for each namespace.
+"""The trained user-topic graph of a store: one artefact with a part per namespace.
 
     about   {"namespaces": {"default": {"serves": "trained", "why": ..., "gate": {...}, ...}}}
     files   {"default/graphsage.safetensors": ...}
 
-`serves` says which form makes the embeddings: the trained one only where it was measured to be
-better on `gate` (`training/user_topic_graph/train.py`), else the two-hop mean.
+`serves` selects the form that computes embeddings: the trained one only if it measured better on
+`gate` (`training/user_topic_graph/train.py`), else the two-hop mean.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 GRAPH = "graph"
 TRAINED, TWO_HOP = "trained", "two_hop"
 
-NOT_TRAINED = "no trained form is kept: `patlm index --train` makes and measures one"
+NOT_TRAINED = "the store has no trained form: `patlm index --train` trains and measures one"
 
 
 @dataclass(frozen=True)
 class GraphWeights:
-    """The user's side of a trained `GraphSage`, in numpy; a `stores.texts.topics.GraphForm`.
+    """The user half of a trained `GraphSage` in numpy; implements `stores.texts.topics.GraphForm`.
 
-    h_u = x_u + A x_u at unit length, A in two factors.
+    h_u = x_u + A x_u, normalised to unit length, with A = up @ down.
 
     Attributes:
         down: Shape (rank, dimension).
@@ -48,10 +48,10 @@ class GraphWeights:
 
     @classmethod
     def of(cls, weights: bytes) -> GraphWeights:
-        """Read what `GraphSage.weights` wrote.
+        """Load weights written by `GraphSage.weights`.
 
         Raises:
-            ModelUnusable: It is damaged.
+            ModelUnusable: The weights are damaged.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load
@@ -66,7 +66,7 @@ class GraphWeights:
             ) from error
 
     def embed(self, hop_sums: Rows) -> Rows:
-        """Return preference embeddings, unit rows, shape (users, dimension); zeros stay zeros.
+        """Return unit preference embeddings, shape (users, dimension); zero rows stay zero.
 
         Args:
             hop_sums: Sums or means of the unit vectors of users' topics, shape (users, dimension).
@@ -80,12 +80,12 @@ class GraphWeights:
 
 
 def weights_file(namespace: str) -> str:
-    """Return the name of a namespace's weights in the artefact."""
+    """Return the file name of a namespace's weights in the artefact."""
     return f"{namespace}/graphsage.safetensors"
 
 
 def about_graph(artefact: Artefact | None, namespace: str) -> dict[str, Any]:
-    """Return what is known of a namespace's graph: at least `serves` and `why`.
+    """Return the metadata of a namespace's graph: at least `serves` and `why`.
 
     Raises:
         StoreError: The artefact is damaged.
@@ -96,7 +96,7 @@ def about_graph(artefact: Artefact | None, namespace: str) -> dict[str, Any]:
 def with_graph(
     artefact: Artefact | None, namespace: str, about: Mapping[str, Any], weights: bytes
 ) -> Artefact:
-    """Return the artefact with one namespace's graph added or replaced.
+    """Return the artefact with a namespace's graph added or replaced.
 
     Raises:
         StoreError: The artefact is damaged.
@@ -112,11 +112,11 @@ def with_graph(
 
 
 async def serve_graph(store: TextStore) -> None:
-    """Make a store use its trained forms where they were measured to be better.
+    """Make a store use its trained forms in the namespaces where they measured better.
 
     Raises:
         StoreError: The artefact is damaged.
-        ModelUnusable: The weights are.
+        ModelUnusable: The weights are damaged.
     """
     artefact = await store.artefact(GRAPH)
     if artefact is not None:
@@ -142,12 +142,12 @@ def _namespaces(artefact: Artefact | None) -> dict[str, dict[str, Any]]:
         isinstance(each, dict) and each.get("serves") in (TRAINED, TWO_HOP) and "why" in each
         for each in found.values()
     ):
-        raise _damaged("it does not say which form serves")
+        raise _damaged("`serves` or `why` is missing or invalid")
     return found
 
 
 def _damaged(what: str) -> StoreError:
     return StoreError(
-        f"the user-topic graph kept in this store is damaged ({what}): make it again with "
+        f"the user-topic graph of this store is damaged ({what}): train it again with "
         "`patlm index --train`"
     )
