@@ -61,7 +61,7 @@ class AdapterFiles:
 
     Attributes:
         path: A folder in PEFT's format.
-        base: Fingerprint of the base model that it was trained on; None if not known.
+        base: Fingerprint of the base model that it was trained on; None if unknown.
     """
 
     path: Path
@@ -253,7 +253,7 @@ def lora_config(config: PretrainedConfig, **changes: Any) -> LoraConfig:
     """Return the configuration of a new adapter.
 
     Args:
-        config: The base model's, which says how many layers there are.
+        config: Configuration of the base model, for its number of layers.
         **changes: Fields of PEFT's `LoraConfig` in place of the defaults.
     """
     from peft import LoraConfig

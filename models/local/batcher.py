@@ -55,7 +55,7 @@ class Load:
     Attributes:
         rows: Number of rows.
         read: Tokens that are read or generated already, of the longest row.
-        new: Tokens that may still be generated, at most.
+        new: Maximum number of tokens still to generate.
     """
 
     rows: int = 0
@@ -144,7 +144,7 @@ class Batcher:
         """Take the engine that generates.
 
         Args:
-            engine: Belongs to this batcher from now on.
+            engine: The engine; the batcher takes ownership.
             limits: Defaults of `BatchLimits` where None.
             watches: Receive a report of each batch.
         """

@@ -152,9 +152,9 @@ def _check_weights(name: str, path: Path) -> None:
         ) from error
     others = [tensor for tensor in tensors if ".lora_" not in tensor]
     if others or not tensors:
-        came = f"{len(others)} others, such as {others[0]}" if others else "none"
+        found = f"{len(others)} others, such as {others[0]}" if others else "none"
         raise AdapterUnfit(
-            f"adapter {name}: expected only LoRA tensors in {path.name}, got {came}: save the "
+            f"adapter {name}: expected only LoRA tensors in {path.name}, got {found}: save the "
             "adapter alone, with PEFT's `save_pretrained`"
         )
 

@@ -69,19 +69,17 @@ def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = N
         append_line(folder / name, feedback.model_dump_json())
 
 
-def find_run(folder: Path, beginning: str) -> str:
+def find_run(folder: Path, prefix: str) -> str:
     """Return the only run id with this prefix.
 
     Raises:
         NoSuchRun: No run or several runs match, or the run was redacted.
         FileNotFoundError: The folder does not exist.
     """
-    found = {str(run["run_id"]): run for run in _runs(folder, beginning)}
+    found = {str(run["run_id"]): run for run in _runs(folder, prefix)}
     if len(found) > 1:
-        raise NoSuchRun(
-            f"{len(found)} runs in {folder} begin with {beginning}: give more of the id"
-        )
-    _check_there(next(iter(found.values()), None), folder, beginning)
+        raise NoSuchRun(f"{len(found)} runs in {folder} begin with {prefix}: give more of the id")
+    _check_there(next(iter(found.values()), None), folder, prefix)
     return next(iter(found))
 
 
@@ -100,15 +98,15 @@ def _not_there(folder: Path, name: str) -> NoSuchRun:
     )
 
 
-def _runs(folder: Path, beginning: str) -> Iterator[dict[str, Any]]:
-    """Yield the records whose run id begins so, the latest shards first."""
-    searched = beginning.encode()
+def _runs(folder: Path, prefix: str) -> Iterator[dict[str, Any]]:
+    """Yield the records whose run id has this prefix, the latest shards first."""
+    searched = prefix.encode()
     for shard in reversed(episode_shards(folder)):
         with shard.open("rb") as file:
             for line in file:
                 # Parse matching lines only: a record holds the tokens of all its calls.
                 content = load_object(line) if searched in line else None
-                if content is not None and str(content.get("run_id", "")).startswith(beginning):
+                if content is not None and str(content.get("run_id", "")).startswith(prefix):
                     yield content
 
 
