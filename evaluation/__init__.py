@@ -1,1 +1,1 @@
-"""Is it true: arms, controls and floors over benchmarks, metrics and statistics, the report."""
+"""Measure personalization: arms, controls and floors on benchmarks, metrics, statistics, report."""

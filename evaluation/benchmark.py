@@ -1,8 +1,8 @@
-"""Run arms, controls and floors over benchmarks: every figure of `bench personalization`.
+"""Run arms, controls and floors on benchmarks; `bench personalization` is built on it.
 
-Each item is written to `items.jsonl` when it is done, and answers of the language model are cached:
-a run that was killed resumes, and a second run with one more arm runs that arm alone. The results
-and the report are made from the items at the end.
+Each item is appended to `items.jsonl` as soon as it is measured, and answers of the language model
+are cached: a killed run resumes, and a second run with one more arm runs only that arm. Results and
+report are computed from the items at the end.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 WHOLE = "all"
-"""The history that is not cut."""
+"""History without a limit."""
 
 
 @dataclass(frozen=True)
 class DataSetup:
-    """What all runs on one data set share.
+    """Everything that the runs on one data set share.
 
     Attributes:
-        data: The file.
-        store: Filled with it.
-        style: The store's style encoder.
-        topic: The store's topic encoder.
-        model: The language model, with a cache of its answers.
-        made_of: Versions of all that determines the results: data, encoders, model.
+        data: The data set.
+        store: Store filled with the data set.
+        style: Style encoder of the store.
+        topic: Topic encoder of the store.
+        model: Language model with cached answers.
+        made_of: Versions of everything that determines the results: data, encoders, model.
     """
 
     data: BenchmarkData
@@ -76,14 +76,15 @@ class DataSetup:
         *,
         about: Sequence[str] = (),
     ) -> DataSetup:
-        """Collect what the runs on a data set share.
+        """Build the setup of a data set.
 
         Args:
-            data: The file.
-            store: Filled with it.
-            encoders: Of the store.
+            data: The data set.
+            store: Store filled with it.
+            encoders: Encoders of the store.
             model: The language model.
-            about: What else determines the results, such as users whose texts are not shared.
+            about: Anything else that determines the results, such as users whose texts are not
+                shared.
         """
         versions = (encoders.style.version, encoders.topic.version)
         made_of = (data.sha1, *data.cleanings, *versions, model.identity, *about)
@@ -98,12 +99,12 @@ class DataSetup:
 
 
 def setup_of(material: DataSetup, targets: Sequence[Target], history: str) -> RunSetup:
-    """Return what the items of one task and history are run with.
+    """Return the run setup of one task and history.
 
     Args:
-        material: Of the data set.
-        targets: All of the task.
-        history: Own texts that are known: `all` or a number.
+        material: Setup of the data set.
+        targets: All targets of the task.
+        history: Maximum number of own texts: `all` or a number.
     """
     known = material.store if history == WHOLE else HistoryCut(material.store, int(history))
     real = {target.text.user_id: target.real for target in targets}
@@ -141,7 +142,7 @@ def _chat(model: RememberedChat) -> Mapping[str, ChatRole]:
 ITEMS = "items.jsonl"
 
 DONORS = 4
-"""Targets that may lend their summaries; the first suitable one does."""
+"""Number of targets whose summaries may be lent; the first suitable one is used."""
 
 Place = tuple[str, str, str]
 """Data set, task and history."""
@@ -149,20 +150,20 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured.
+    """Plan of a measurement.
 
     Attributes:
-        data: Files.
-        tasks: What is to be written; none: `free` for LaMP and LongLaMP, `long` for others.
-        arms: What is compared.
+        data: Files of the data sets.
+        tasks: Tasks; if empty, `free` for LaMP and LongLaMP, `long` for others.
+        arms: Arms to compare.
         against: Name of the baseline of the gains.
-        history: Own texts that are known: `all` or numbers.
-        split: Whose targets; None: all.
-        least_own: Only people with so many own texts on other topics.
+        history: Maximum numbers of own texts: `all` or numbers.
+        split: Split of the targets; None: all splits.
+        least_own: Minimum number of own texts on other topics.
         inductive: Whether texts of the measured users are excluded from evidence.
         cleaning: Names of cleanings.
-        limit: Targets of a file and task at most; None: all.
-        seeds: Random seeds; each runs every item once.
+        limit: Maximum number of targets per file and task; None: no limit.
+        seeds: Random seeds; every item runs once per seed.
         adapters: LoRA adapter of each role, in all arms.
     """
 
@@ -182,7 +183,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class TaskTargets:
-    """The targets of one file and task."""
+    """Targets of one file and task."""
 
     data: BenchmarkData
     task: Task
@@ -195,10 +196,10 @@ class Measured:
 
     Attributes:
         asked: Files, tasks and their targets.
-        items: Every item of these, by file, task and history.
-        failed: How many have failed, by file, task, history and arm.
+        items: All items by file, task and history.
+        failed: Number of failed items by file, task, history and arm.
         why: Error of the first failed item, or None.
-        seconds: How long it took.
+        seconds: Duration of the run.
     """
 
     asked: Sequence[TaskTargets]
@@ -209,12 +210,12 @@ class Measured:
 
 
 def read_targets(plan: Plan) -> list[TaskTargets]:
-    """Read the files and choose the targets, before anything is loaded.
+    """Read the files and choose the targets; no model or store is opened.
 
     Raises:
         FormatError: A file can't be read.
-        NoTargets: A file has nothing of what a task needs.
-        EvaluationError: Two files bear one name.
+        NoTargets: A file has no target for a task.
+        EvaluationError: Two files have the same name.
     """
     files = [read_benchmark(path, plan.cleaning) for path in plan.data]
     names = [data.name for data in files]
@@ -237,19 +238,19 @@ async def measure_personalization(
     *,
     encoder: str = "bundled",
 ) -> Measured:
-    """Run what is missing, and return all items.
+    """Run the missing items and return all items.
 
     Args:
-        plan: What is measured.
-        asked: Its targets, from `read_targets`.
-        model: Answers in all roles.
+        plan: Plan of the measurement.
+        asked: Targets from `read_targets`.
+        model: Language model of all roles.
         out: Folder of the items.
-        cache: Folder of stores.
+        cache: Folder of the stores.
         watch: Receives progress.
         encoder: The topic encoder.
 
     Raises:
-        EvaluationError: Results can't be kept.
+        EvaluationError: Results can't be written.
         StoreError: A store can't be filled.
     """
     began = time.perf_counter()
@@ -284,11 +285,11 @@ async def _open(
     encoder: str,
     opened: AsyncExitStack,
 ) -> DataSetup:
-    """Open the store of a file; the inductive one hides whom a task measures."""
+    """Open the store of a file; an inductive one excludes the texts of measured users."""
     hidden = sorted({t.text.user_id for t in asked.targets}) if plan.inductive else []
 
     def progress(done: int, of: int) -> None:
-        watch.say(f"{asked.data.name}: {done} of {of} texts are in the store")
+        watch.say(f"{asked.data.name}: {done} of {of} texts stored")
 
     store, encoders = await opened.enter_async_context(
         open_benchmark(
@@ -317,7 +318,7 @@ def _chosen(plan: Plan, data: BenchmarkData, task: Task) -> list[Target]:
 
 
 def _units(plan: Plan, asked: TaskTargets) -> Iterator[Unit]:
-    """Yield the wanted items, target by target, so that arms share cached answers."""
+    """Yield the requested items target by target, so that arms share cached answers."""
     arms = [arm for arm in plan.arms if asked.task in arm.tasks]
     for seed in plan.seeds:
         donors = _donors(asked.targets, seed)
@@ -325,12 +326,12 @@ def _units(plan: Plan, asked: TaskTargets) -> Iterator[Unit]:
             for arm in arms:
                 borrows = arm.configuration is not None and arm.configuration.borrows_summaries
                 if borrows and not donors[target.id]:
-                    continue  # a lone target has nobody to swap with
+                    continue  # a single target has no lender
                 yield Unit(target, arm, seed, donors[target.id] if borrows else ())
 
 
 def _donors(targets: Sequence[Target], seed: int) -> dict[str, tuple[Target, ...]]:
-    """Return for each target the next ones in a circle whose order the seed decides."""
+    """Return the possible lenders of each target: its successors in a seeded circular order."""
     circle = list(targets)
     random.Random(seed).shuffle(circle)
     return {

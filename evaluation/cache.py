@@ -1,4 +1,4 @@
-"""Caches of a benchmark: answers of language models on disk, vectors of encoders in memory.
+"""Caches of a benchmark: model answers on disk, encoder vectors in memory.
 
 The encoder embeds each text alone: the last digits of a vector depend on the other texts of its
 batch, and a resumed run has other batches.
@@ -27,14 +27,14 @@ from .errors import EvaluationError
 
 
 class AnswersLost(EvaluationError):
-    """An answer can't be kept or read; what was kept before is still there."""
+    """The cache of answers can't be read or written; cached answers are not lost."""
 
 
 class Answers:
-    """Answers by key, in one SQLite file that several processes may share.
+    """Answers by key in one SQLite file that several processes may share.
 
     Args:
-        file: Made where there is none; None: in memory, for this process alone.
+        file: Created if missing; None: in memory, for this process only.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -64,7 +64,7 @@ class Answers:
         return None if row is None else json.loads(row[0])
 
     def put(self, key: str, answer: dict[str, Any]) -> None:
-        """Keep an answer; the one that is there stays.
+        """Insert an answer; an existing one is not replaced.
 
         Raises:
             AnswersLost: The file can't be written.
@@ -84,8 +84,8 @@ class Answers:
 
     def _say(self, error: Exception) -> str:
         return (
-            f"answers of the language model can't be kept in {self._file}: {error}; make room, or "
-            "name another folder by --cache, and run again: what is finished is not done twice"
+            f"the cache of answers {self._file} can't be used: {error}; make room, or "
+            "name another folder by --cache, and run again: finished items are not run again"
         )
 
 
@@ -96,14 +96,13 @@ _KEPT_METADATA = ("adapter", "finish_reason", "prompt_token_ids", "token_ids", "
 
 
 class RememberedChat(BaseChatModel):
-    """A chat model that caches the answers of another; equal concurrent calls share one.
+    """A chat model that caches another model's answers; equal concurrent calls share one answer.
 
-    Only for models whose answer follows from messages and options: greedy, or with a seed.
+    Only for deterministic models: greedy, or with a seed.
 
     Attributes:
-        inner: The model that is asked for answers that are not cached.
-        identity: Its weights and number format, and those of its adapters: where any of them
-            changes, so does this.
+        inner: The model that answers calls that are not cached.
+        identity: Identifies its weights, number format and adapters; part of the cache key.
     """
 
     inner: BaseChatModel
@@ -113,7 +112,7 @@ class RememberedChat(BaseChatModel):
     _asked: int = PrivateAttr(default=0)
 
     def __init__(self, inner: BaseChatModel, identity: str, answers: Answers) -> None:
-        """Take the model and where its answers are kept."""
+        """Wrap a model with a cache of answers."""
         super().__init__(inner=inner, identity=identity)
         self._answers = answers
 
@@ -123,7 +122,7 @@ class RememberedChat(BaseChatModel):
 
     @property
     def asked(self) -> int:
-        """How often the model itself was asked."""
+        """Number of calls of the inner model."""
         return self._asked
 
     def _generate(
@@ -133,7 +132,7 @@ class RememberedChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **options: Any,
     ) -> ChatResult:
-        raise NotImplementedError("only ainvoke: calls that are alike wait for each other")
+        raise NotImplementedError("only ainvoke is supported: equal calls wait for each other")
 
     async def _agenerate(
         self,
@@ -152,7 +151,7 @@ class RememberedChat(BaseChatModel):
     async def _shared(
         self, key: str, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any
     ) -> dict[str, Any]:
-        """Ask the model, or wait for an equal call; when it fails, it fails for all of them."""
+        """Ask the model, or wait for an equal call; a failure is raised to all waiting callers."""
         if (waiting := self._under_way.get(key)) is not None:
             return await asyncio.shield(waiting)
         waiting = self._under_way[key] = asyncio.get_running_loop().create_future()
@@ -161,7 +160,7 @@ class RememberedChat(BaseChatModel):
             self._answers.put(key, answer)
         except BaseException as error:
             waiting.set_exception(error)
-            waiting.exception()  # or asyncio warns of an exception that was never retrieved
+            waiting.exception()  # otherwise asyncio warns that the exception was never retrieved
             raise
         finally:
             del self._under_way[key]
@@ -185,10 +184,10 @@ class RememberedChat(BaseChatModel):
 
 
 class RememberedEncoder:
-    """An encoder that caches the vectors of another one in memory."""
+    """An encoder that caches another encoder's vectors in memory."""
 
     def __init__(self, encoder: Encoder) -> None:
-        """Take the encoder for texts that are new."""
+        """Wrap an encoder."""
         self._encoder = encoder
         self._known: dict[str, Vectors] = {}
         # One at a time: an encoder uses all cores, so parallel threads would only wait.
@@ -196,16 +195,16 @@ class RememberedEncoder:
 
     @property
     def version(self) -> str:
-        """The encoder's own."""
+        """Version of the wrapped encoder."""
         return self._encoder.version
 
     @property
     def dimension(self) -> int:
-        """Length of one vector."""
+        """Length of a vector."""
         return self._encoder.dimension
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit row a text, shape (len(texts), dimension). May block."""
+        """Return one unit row per text, shape (len(texts), dimension). May block."""
         with self._lock:
             for text in texts:
                 if text not in self._known:

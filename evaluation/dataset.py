@@ -1,8 +1,8 @@
-"""A benchmark's file as a store: read, cleaned, its targets marked, embedded once and kept.
+"""Open a benchmark file as a store: read, clean, mark targets, embed once, cache.
 
-Its name in the cache folder is a hash of all that it was made of (the file's content, cleanings,
-whose texts may serve as evidence, encoders), so a store that is found there fits. It is filled
-in a temporary folder and then renamed, so a killed process leaves no partial store.
+A store's name in the cache folder is a hash of everything that determines it (file content,
+cleanings, users whose texts may be evidence, encoders), so a cached store always fits. It is filled
+in a temporary folder and then renamed: a killed process leaves no partial store.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from ..stores.texts.store import TextStore
 from ..stores.types import Found, History, Text
 
 ENCODER_FORMAT = "fp32"
-"""Of topic vectors: the same text has the same vector then, whatever shared its batch."""
+"""Number format of topic vectors: with fp32 a text's vector does not depend on its batch."""
 
 BATCH = 256
-"""Texts that are added between two calls of `progress`."""
+"""Number of texts added between two calls of `progress`."""
 
 Progress = Callable[[int, int], None]
-"""Called with the texts in the store and the texts of the file."""
+"""Called with the number of stored texts and the number of all texts."""
 
 
 @dataclass(frozen=True)
 class BenchmarkData:
-    """One file.
+    """One benchmark file.
 
     Attributes:
-        name: The file's name less `_dev`, `_test` and its ending.
+        name: File name without `_dev`, `_test` and extension.
         path: The file.
-        format: As the readers found it.
-        sha1: Of its content, in hex.
-        cleanings: What was cleaned, of `stores.cleaning.CLEANINGS`.
-        texts: What could be read, targets marked.
-        rejected: Rows that could not.
-        splits: Of these texts.
+        format: Detected format.
+        sha1: SHA-1 of the content, in hex.
+        cleanings: Applied cleanings, names in `stores.cleaning.CLEANINGS`.
+        texts: Valid texts, targets marked.
+        rejected: Invalid rows.
+        splits: Splits of the texts.
     """
 
     name: str
@@ -68,26 +68,26 @@ class BenchmarkData:
 
     @cached_property
     def by_id(self) -> dict[str, Text]:
-        """The texts by `text_id`."""
+        """Texts by `text_id`."""
         return {text.text_id: text for text in self.texts}
 
 
 def read_benchmark(path: Path, cleanings: Collection[str] = ()) -> BenchmarkData:
-    """Read a file and mark its targets: its own, else each person's latest text.
+    """Read a file and mark its targets: the file's own, or each user's latest text.
 
     Raises:
-        FormatError: It can't be read, or holds no text.
-        UnknownCleaning: A cleaning is none.
+        FormatError: The file can't be read, or holds no valid text.
+        UnknownCleaning: No cleaning has this name.
     """
     names = check_cleanings(cleanings)
     rows = read_texts(path)
     read = [row for row in rows]
     texts = [row for row in read if isinstance(row, Text)]
     if not texts:
-        raise FormatError(f"{path.name} holds no text that can be read: {len(read)} rows are bad")
+        raise FormatError(f"{path.name} holds no valid text: {len(read)} rows are invalid")
     marked = texts if any(text.target for text in texts) else latest_as_targets(texts)
     cleaned = clean_texts(marked, names)
-    # A text that stands twice in a file is one to the store.
+    # The store keeps one copy of a text that occurs twice in a file.
     kept = list({text.text_id: text for text in cleaned}.values())
     return BenchmarkData(
         name=data_name(path),
@@ -117,17 +117,17 @@ async def open_benchmark(
     encoder: str = "bundled",
     progress: Progress | None = None,
 ) -> AsyncIterator[tuple[TextStore, Encoders]]:
-    """Open the store of a file, filling it on the first call.
+    """Open the store of a file; the first call fills it.
 
     Args:
         data: The file.
-        cache: Folder of such stores.
+        cache: Folder of the stores.
         unshared: Users whose texts are no evidence for others (the inductive variant).
-        train_only: Whether it holds only what may train something, texts whose user and topic are
-            in `train`: evidence counts as training.
-        encoder: The topic encoder. The style encoder is the store's own, training-free, its
-            statistics taken from texts of the split `train`.
-        progress: Called while it is filled.
+        train_only: Whether the store holds only texts whose user and topic are in `train`. Use it
+            for training: evidence counts as training data.
+        encoder: The topic encoder. The style encoder is the store's own, training-free, with
+            statistics of the texts of the split `train`.
+        progress: Called while the store is filled.
 
     Raises:
         StoreError: The store can't be written or opened.
@@ -177,13 +177,13 @@ def store_fingerprint(
     encoder: str = "bundled",
     train_only: bool = False,
 ) -> str:
-    """Return twelve hex digits that say all that a store of a file is made of.
+    """Return twelve hex digits that identify the content of a store.
 
     Args:
         data: The file.
         hidden: Users whose texts are not shared.
         encoder: The topic encoder.
-        train_only: Whether only texts that may train are in it.
+        train_only: Whether the store holds only texts of `train`.
     """
     made_of = [data.sha1, *data.cleanings, encoder, str(FEATURES), str(SCHEMA_VERSION)]
     made_of.append(ENCODER_FORMAT)
@@ -194,11 +194,11 @@ def store_fingerprint(
 
 
 class HistoryCut:
-    """A store that knows only the latest own texts of each user.
+    """A view of a store with only the latest own texts of each user.
 
     Args:
-        store: What is asked.
-        known: Own texts that are known of each user, the latest first.
+        store: The store.
+        known: Maximum number of own texts per user, latest first.
     """
 
     def __init__(self, store: Retrieval, known: int) -> None:
@@ -208,7 +208,7 @@ class HistoryCut:
     async def history(
         self, namespace: str, user_id: str, *, topic_id: str | None = None
     ) -> History:
-        """Return the requester's side of a user, the latest texts alone."""
+        """Return a user's history, cut to the latest texts."""
         whole = await self._store.history(namespace, user_id, topic_id=topic_id)
         return replace(
             whole,
@@ -218,9 +218,9 @@ class HistoryCut:
         )
 
     async def search_by_style(self, request: SearchRequest) -> Found:
-        """Ask the store."""
+        """Search the store."""
         return await self._store.search_by_style(request)
 
     async def search_by_preference(self, request: SearchRequest) -> Found:
-        """Ask the store."""
+        """Search the store."""
         return await self._store.search_by_preference(request)

@@ -1,7 +1,7 @@
-"""The base of every error that evaluation and training raise on purpose."""
+"""The base class of all intended errors of evaluation and training."""
 
 from __future__ import annotations
 
 
 class EvaluationError(RuntimeError):
-    """A failure that the command line shows in one line: what was expected, what to do."""
+    """An error that the command line shows in one line: what was expected and what to do."""

@@ -1,9 +1,9 @@
-"""Run a configuration of the loop on a target, and return the draft and how it was made.
+"""Run a configuration of the loop on a target and return the draft with its provenance.
 
     evaluator = Evaluator(parts)
     outcome = await evaluator.run(Configuration(), target)
 
-It is the same compiled graph as in serving. Many targets in flight keep the model's batches full;
+It uses the compiled graph of serving. Many concurrent targets keep the model's batches full;
 `RememberedChat` caches answers.
 """
 
@@ -24,7 +24,7 @@ from .arms.reasoners import Summaries, trajectories_of
 from .targets import Target
 
 ENDLESS_S = 7 * 86_400.0
-"""Deadline of a run; most of its time it waits for other targets."""
+"""Deadline of a run in seconds; a run mostly waits for other targets."""
 
 _OUTPUTS = [
     *("text", "summaries", "evidence", "own", "cold_start", "iterations", "stop_reason", "log"),
@@ -34,20 +34,20 @@ _OUTPUTS = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of one configuration for one target.
+    """Result of one configuration on one target.
 
     Attributes:
-        draft: What was written.
-        summaries: By side; None where it abstained or was left out.
-        evidence: By side, as results show it, best first; of sides that were read.
+        draft: The draft.
+        summaries: Summary by side; None if the side abstained or was left out.
+        evidence: Evidence by side, best first, only of sides that were read.
         own: The user's own texts that were read.
-        cold_start: How much is known of the user: zero, few or known.
-        pool_size: Candidates that each side's evidence was taken from.
+        cold_start: Size of the user's history: zero, few or known.
+        pool_size: Number of candidates of each side's evidence.
         cut_share: Mean share of evidence and request that was cut to fit the reasoners' prompts;
-            None where no reasoner read any.
-        iterations: Rounds that were run.
-        stop_reason: Why the loop ended.
-        calls: Every prompt (its turns) and its answer, in order, by role.
+            None if no reasoner read any.
+        iterations: Number of iterations.
+        stop_reason: Why the loop stopped.
+        calls: Prompts (messages) and answers of all calls, in order, by role.
     """
 
     draft: str
@@ -63,11 +63,11 @@ class Outcome:
 
 
 class Evaluator:
-    """Runs configurations over targets.
+    """Runs configurations on targets.
 
     Args:
-        parts: What the loop works with. No threshold of confidence should be among them: an arm
-            is measured on all targets.
+        parts: Dependencies of the loop. They should have no confidence threshold: an arm is
+            measured on all targets.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -82,11 +82,11 @@ class Evaluator:
         seed: int = 0,
         given: Summaries | None = None,
     ) -> Outcome:
-        """Write for one target.
+        """Write a draft for one target.
 
         Args:
-            configuration: How.
-            target: For whom and what.
+            configuration: Configuration of the loop.
+            target: The target.
             seed: Random seed.
             given: Summaries by user and side, for `given` reasoners.
 
@@ -116,7 +116,7 @@ class Evaluator:
     def _graph(
         self, configuration: Configuration, seed: int, number: int, given: Summaries | None
     ) -> Any:
-        """Return the compiled graph; one is made for each configuration and draft."""
+        """Return the compiled graph, cached by configuration and draft number."""
         if given is not None:  # of one target
             return self._compile(configuration, self._parts_of(configuration, seed, number), given)
         key = (f"{configuration.fingerprint} {seed}", number)
@@ -139,7 +139,7 @@ class Evaluator:
             drawing = replace(role, options={**role.options, **options})
             parts = replace(parts, chat={**parts.chat, "integrate": drawing})
         if "quoted" in [configuration.side(side).reasoner for side in SIDES]:
-            # Integrate cuts summaries at twice their length: texts may fill its prompt.
+            # Quoted texts may fill integrate's prompt: it cuts summaries at twice their length.
             budget = replace(parts.budget, summary=parts.budget.first // 2)
             parts = replace(parts, budget=budget)
         return parts
@@ -151,7 +151,7 @@ def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome
     read = _sides_read(configuration)
     read_own = any(each.reads_own_texts for each in TRAJECTORIES if each.name in read)
     first = {side: log.get(f"{side}-retrieve@1", {}) for side in SIDES}
-    # Of evidence alone: what integrate cuts is its request and summaries.
+    # Count evidence only: integrate cuts its request and summaries.
     cut = [log[key]["cut_share"] for key in log if "-reason@" in key and "cut_share" in log[key]]
     return Outcome(
         draft=result["text"],

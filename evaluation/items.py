@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class ItemsLost(EvaluationError):
-    """An item can't be written; all before it are kept."""
+    """An item can't be written; earlier items are not lost."""
 
 
 class ItemKey(NamedTuple):
@@ -25,7 +25,7 @@ class ItemKey(NamedTuple):
         target: `Target.id`.
         arm: Name of the configuration or floor.
         made_of: Hash of everything else that determines the result.
-        history: Own texts that were known, as asked for: `all` or a number.
+        history: Requested maximum of own texts: `all` or a number.
         seed: Random seed.
     """
 
@@ -42,25 +42,25 @@ class Item:
 
     Attributes:
         data: Name of the data set.
-        task: What was to be written.
+        task: The task.
         user: Hash of the user's id.
         topic: Hash of the topic's id.
-        own: Own texts that were known.
-        failed: Error message where there is no draft, else None.
-        draft: What was written.
-        metrics: By name; one without a value, such as the error of an answer that is no rating, is
-            left out.
-        summaries: By side.
+        own: Number of available own texts.
+        failed: Error message if there is no draft, else None.
+        draft: The draft.
+        metrics: Values by name; metrics without a value, such as the error of an answer that is no
+            rating, are left out.
+        summaries: Summary by side.
         evidence: Ids and scores of each side's evidence, best first.
         own_read: Ids of the own texts that were read.
         cold_start: zero, few or known.
-        pool_size: By side.
+        pool_size: Number of candidates by side.
         cut_share: Share of the prompts' texts that was cut.
-        iterations: Rounds that were run.
-        stop_reason: Why the loop ended.
-        calls: How many calls of a model it took.
+        iterations: Number of iterations.
+        stop_reason: Why the loop stopped.
+        calls: Number of model calls.
         leaks: Number of runs of the real text in prompts: those that no other user wrote, and the
-            others; None where the real text is too short.
+            others; None if the real text is too short.
     """
 
     key: ItemKey
@@ -85,15 +85,15 @@ class Item:
 
 
 class ItemFile:
-    """Items in a file of JSON lines; the later of two with one key counts.
+    """Items in a JSON Lines file; a later item replaces an earlier one with the same key.
 
-    A line torn by a kill stays and is skipped; the next item begins on a line of its own.
+    A line torn by a kill is skipped; the next item starts on a new line.
 
     Args:
-        file: Made with the first item.
+        file: Created with the first item.
 
     Attributes:
-        items: What is there, by key. Failed ones are not among them: they are tried again.
+        items: Items by key, without failed ones, which are retried.
     """
 
     def __init__(self, file: Path) -> None:
@@ -103,10 +103,10 @@ class ItemFile:
             self._read()
 
     def append(self, item: Item) -> None:
-        """Keep an item; it survives a kill of the process when this returns.
+        """Append an item; it survives a kill of the process once this returns.
 
         Raises:
-            ItemsLost: It can't be written.
+            ItemsLost: The item can't be written.
         """
         fields = {"version": VERSION, **asdict(item), "key": item.key._asdict()}
         try:
@@ -114,7 +114,7 @@ class ItemFile:
         except OSError as error:
             raise ItemsLost(
                 f"{self._file} can't be written: {error.strerror or error}; make room and run "
-                f"again: the {len(self.items)} items before are kept"
+                f"again: the {len(self.items)} earlier items are saved"
             ) from error
         if item.failed is None:
             self.items[item.key] = item
@@ -127,7 +127,7 @@ class ItemFile:
 
 
 def read_item(line: bytes) -> Item | None:
-    """Return the item of a line; None for a torn one, or one of another version."""
+    """Parse an item; None for a torn line or another version."""
     try:
         fields: dict[str, Any] = json.loads(line)
         if fields.pop("version") != VERSION:

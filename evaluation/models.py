@@ -1,4 +1,4 @@
-"""Open the language model and the adapters of a measurement, with a cache of answers.
+"""Open the language model and adapters of a measurement, with cached answers.
 
 The cache key holds everything that determines an answer: weights, number format and adapters.
 """
@@ -28,20 +28,20 @@ NONE, PROMOTED = "none", "promoted"
 
 
 class UnfitAdapter(EvaluationError):
-    """An adapter that was trained on what is to be measured, or for another role."""
+    """An adapter was trained on the targets, or for another role."""
 
 
 def named_adapters(asked: str, settings: Settings, model: BaseChatModel) -> dict[str, str]:
-    """Return the adapter of each role that is asked for.
+    """Return the requested adapter of each role.
 
     Args:
-        asked: `none`, `promoted`, or `role@step` with commas between.
-        settings: Where adapters are.
-        model: The language model: promoted ones for other models are ignored.
+        asked: `none`, `promoted`, or `role@step` separated by commas.
+        settings: Settings with the location of the adapters.
+        model: The language model: promoted adapters of other models are ignored.
 
     Raises:
-        UnfitAdapter: Two are named for one role, or one for a role that is not there.
-        AdapterError: A name is none, or nothing is kept under it.
+        UnfitAdapter: Two adapters have the same role, or the role does not exist.
+        AdapterError: A name is invalid, or no such adapter exists.
     """
     if asked == NONE:
         return {}
@@ -54,7 +54,7 @@ def named_adapters(asked: str, settings: Settings, model: BaseChatModel) -> dict
         adapter = AdapterRegistry(folder).get(name)
         if adapter.role in found or adapter.role not in ROLES:
             raise UnfitAdapter(
-                f"adapter {name} can't be used: name one at most for each of {', '.join(ROLES)}"
+                f"adapter {name} can't be used: name at most one for each of {', '.join(ROLES)}"
             )
         found[adapter.role] = name
     return found
@@ -66,12 +66,12 @@ def check_splits(
     """Refuse adapters that were trained under other splits of the same data.
 
     Args:
-        settings: Where adapters are.
-        adapters: Those in use.
+        settings: Settings with the location of the adapters.
+        adapters: Adapters in use.
         splits: Fingerprint of the splits of each data set.
 
     Raises:
-        UnfitAdapter: One was.
+        UnfitAdapter: An adapter was trained under other splits.
     """
     registry = AdapterRegistry(adapters_folder(settings.adapters))
     for name in adapters.values():
@@ -86,12 +86,12 @@ def check_splits(
 
 
 def identity_of(model: BaseChatModel, settings: Settings, adapters: Mapping[str, str]) -> str:
-    """Return what determines a model's answers: its weights, number format and adapters.
+    """Return everything that determines a model's answers: weights, number format, adapters.
 
     Args:
         model: The language model.
-        settings: How it was opened.
-        adapters: In use, by role.
+        settings: Settings it was opened with.
+        adapters: Adapters in use, by role.
     """
     return "\x1f".join([*_base_identity(model, settings), *_weights(settings, adapters)])
 
@@ -103,14 +103,14 @@ def _base_identity(model: BaseChatModel, settings: Settings) -> list[str]:
 
 
 def number_format_of(model: BaseChatModel) -> str | None:
-    """Return the number format of a model's weights; None where they are not loaded here."""
+    """Return the number format of a model's weights; None if they are not loaded locally."""
     if not isinstance(model, LocalChatModel):
         return None
     return str(model.llm.pipeline.model.dtype).removeprefix("torch.")
 
 
 def _weights(settings: Settings, adapters: Mapping[str, str]) -> list[str]:
-    """Return a hash of the weights of each adapter: a name alone may have meant others."""
+    """Return a hash of each adapter's weights: a name may have meant other weights before."""
     registry = AdapterRegistry(adapters_folder(settings.adapters))
     said = []
     for role, name in sorted(adapters.items()):
@@ -128,10 +128,10 @@ class AskedModel:
     """The language model of a run.
 
     Attributes:
-        chat: Answers in all roles, with a cache.
-        name: What it is called.
-        dtype: Its number format; None where it is not loaded here.
-        adapters: In use, by role.
+        chat: Chat model of all roles, with cached answers.
+        name: Name of the model.
+        dtype: Number format of its weights; None if they are not loaded locally.
+        adapters: Adapters in use, by role.
     """
 
     chat: RememberedChat
@@ -147,14 +147,14 @@ def open_asked_model(settings: Settings, adapters: str, cache: Path) -> Iterator
     Answers of a `python:` factory are cached for one run only: its code may change.
 
     Args:
-        settings: Which model, its number format, where adapters are.
+        settings: Model, number format and location of the adapters.
         adapters: See `named_adapters`.
         cache: Folder of the answers.
 
     Raises:
-        ModelError: It can't be opened.
-        AdapterError: An adapter is not there, or damaged.
-        UnfitAdapter: Adapters are named that can't be used.
+        ModelError: The model can't be opened.
+        AdapterError: An adapter is missing or damaged.
+        UnfitAdapter: A named adapter can't be used.
         AnswersLost: The cache can't be used.
     """
     lasting = not settings.model.startswith(_PYTHON)

@@ -1,4 +1,4 @@
-"""Receivers of the progress of long work."""
+"""Interfaces that receive the progress of long operations."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ class Counting(Protocol):
     """Receives the progress of a list of items."""
 
     def begin(self, items: int, done: int, things: str) -> None:
-        """Start: how many items there are, how many are done, and what they are called."""
+        """Start with the number of items, the number of finished ones, and what they are called."""
 
     def advance(self, item: object) -> None:
-        """Report one more item as done."""
+        """Report an item as finished."""
 
 
 class Watch(Counting, Protocol):
-    """Receives the names of stages, and the progress in each."""
+    """Receives the name of each stage and the progress in it."""
 
     def say(self, part: str) -> None:
-        """Report what is done next."""
+        """Report the stage that starts."""
 
 
 class Unwatched:
     """A `Watch` that ignores everything."""
 
     def say(self, part: str) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def begin(self, items: int, done: int, things: str) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def advance(self, item: object) -> None:
-        """Ignore it."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""One run of `patlm bench personalization` from the model's name to the report.
+"""Run `patlm bench personalization`, from the name of the model to the report.
 
 It writes `results.json` (figures and hashed ids), `examples.json` (some targets in all arms, with
 texts, not for publishing) and the report.
@@ -36,7 +36,7 @@ from .targets import Target
 ANSWER_TOKENS = 16
 
 PAIRS_FOR_RELIABILITY = 60
-"""Drafts that the judge itself is measured on, three questions each."""
+"""Number of drafts that measure the judge itself, three questions each."""
 
 
 def judged(
@@ -44,17 +44,17 @@ def judged(
 ) -> tuple[Measured, dict[str, Any]]:
     """Return the items with the metric `judge`, .1 to .7, and the judge's reliability. Blocks.
 
-    Ratings are not judged. Answers are remembered as those of the language model are.
+    Ratings are not judged. Answers are cached like those of the language model.
 
     Args:
         measured: Results of a run.
         judge: Name of a chat model.
-        settings: Of the run; its model is replaced by the judge.
+        settings: Settings of the run; the judge replaces their model.
         cache: Folder of answers.
 
     Raises:
         ModelError: The judge can't be opened.
-        JudgeError: It never gives a number.
+        JudgeError: The judge never answers with a number.
     """
     asked = settings.model_copy(update={"model": judge})
     with open_asked_model(asked, NONE, cache) as opened:
@@ -96,11 +96,11 @@ def _shown(worth: Reliability | None) -> dict[str, Any]:
 EXAMPLES_FILE = "examples.json"
 
 EXAMPLES = 10
-"""Targets that are shown of each data set and task."""
+"""Number of example targets of each data set and task."""
 
 
 def examples_of(measured: Measured) -> dict[str, Any]:
-    """Return the first targets of each data set and task with what every arm made of them."""
+    """Return the first targets of each data set and task with the drafts of all arms."""
     return {
         "examples": [
             _example(target, asked.data.by_id, measured)
@@ -113,9 +113,9 @@ def examples_of(measured: Measured) -> dict[str, Any]:
 def _example(target: Target, texts: Mapping[str, Text], measured: Measured) -> dict[str, Any]:
     place = next(
         place for place in measured.items if place[:2] == (target.data, target.task)
-    )  # of several histories the first
+    )  # only the first history
     items = [item for item in measured.items[place] if item.key.target == target.id]
-    firsts = {item.key.arm: item for item in reversed(items)}  # of several seeds the first
+    firsts = {item.key.arm: item for item in reversed(items)}  # only the first seed
     asked = ("title", "text", "instruction", "rating")
     return {
         "id": target.id,
@@ -169,12 +169,12 @@ _LIBRARIES = (
 
 
 def results_of(plan: Plan, measured: Measured, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `results.json` holds.
+    """Return the content of `results.json`.
 
     Args:
-        plan: What was measured.
+        plan: Plan of the measurement.
         measured: Its results.
-        settings: What else the run was set up with, such as the model's name.
+        settings: Other settings of the run, such as the model's name.
     """
     arms: list[dict[str, Any]] = []
     said: list[dict[str, Any]] = []
@@ -257,20 +257,20 @@ def run_personalization(
     """Run the arms, write `results.json`, `examples.json` and `report.html`, return the results.
 
     Args:
-        plan: What is measured; its `adapters` are set here.
-        settings: Which language model.
-        adapters: `none`, `promoted`, or `role@step` with commas.
+        plan: Plan of the measurement; its `adapters` are set here.
+        settings: Settings of the language model.
+        adapters: `none`, `promoted`, or `role@step` separated by commas.
         judge: Name of the judge's chat model; None: no judge.
-        out: Folder of what is written.
+        out: Folder of the output files.
         cache: Folder of stores and answers.
         watch: Receives progress.
 
     Raises:
         FormatError: A file can't be read.
         ModelError: A model can't be opened.
-        EvaluationError: There is nothing to measure, or results can't be kept.
+        EvaluationError: There is nothing to measure, or results can't be written.
     """
-    asked = read_targets(plan)  # fails before a model is loaded
+    asked = read_targets(plan)  # fail before a model is loaded
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with open_asked_model(settings, adapters, cache) as model:
         splits = {each.data.name: each.data.splits.fingerprint for each in asked}
@@ -292,7 +292,7 @@ def run_personalization(
     }
     reliability = None
     if judge is not None:
-        watch.say(f"the judge {judge} reads the drafts")
+        watch.say(f"judging the drafts with {judge}")
         measured, reliability = judged(measured, judge, settings, cache)
     results = results_of(plan, measured, about)
     if reliability is not None:

@@ -1,6 +1,6 @@
-"""Run arms on targets, many in flight, and write each item to disk once it is measured.
+"""Run arms on targets concurrently and write each item to disk once it is measured.
 
-Items that are on disk are not run again, so a run that was killed resumes.
+Items that are on disk are not run again, so a killed run resumes.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from .scores.metrics import Draft, measure, metrics_version
 from .targets import Target
 
 IN_FLIGHT = 48
-"""Runs at once: 1.5 times the largest batch, so that it is full while other runs retrieve."""
+"""Number of concurrent runs: 1.5 times the largest batch, to fill it while other runs retrieve."""
 
 RUN_VERSION = 3
-"""Raise it when the same target, arm and model get another item, but for its metrics."""
+"""Increase it when the same target, arm and model give another item, except for its metrics."""
 
 OnItem = Callable[[Item], None]
 
 
 class NothingToLend(LoopError):
-    """No other target's summaries can stand for those of this one."""
+    """No other target's summaries can be lent to this one."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One item that is wanted.
+    """One requested item.
 
     Attributes:
-        target: For whom and what.
-        arm: How it is written.
+        target: The target.
+        arm: The arm.
         seed: Random seed.
-        donors: Targets whose summaries a `given` reasoner may use; the first is taken whose
-            evidence does not hold the text that is to be written.
+        donors: Targets whose summaries a `given` reasoner may use; the first one whose evidence
+            does not contain the real text is used.
     """
 
     target: Target
@@ -56,15 +56,15 @@ class Unit:
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What all items of one data set, task and history are run with.
+    """What the items of one data set, task and history share.
 
     Attributes:
-        history: Own texts that are known: `all` or a number.
+        history: Maximum number of own texts: `all` or a number.
         evaluator: Runs the loop.
         neighbours: Finds the texts that floors copy.
-        draft: Makes what metrics are computed from: of the real text, a draft and the evidence.
-        leaks: Looks for the real text in prompts.
-        made_of: What else determines the results: data, encoders, model.
+        draft: Builds the input of the metrics from real text, draft and evidence.
+        leaks: Searches prompts for the real text.
+        made_of: Everything else that determines the results: data, encoders, model.
     """
 
     history: str
@@ -75,7 +75,7 @@ class RunSetup:
     made_of: str
 
     def key(self, unit: Unit) -> ItemKey:
-        """Return what an item is found by."""
+        """Return the key of an item."""
         donors = [donor.id for donor in unit.donors]
         version = f"{RUN_VERSION} {metrics_version(unit.target.task)}"
         parts = "\x1f".join((version, self.made_of, unit.arm.fingerprint, *donors))
@@ -83,7 +83,7 @@ class RunSetup:
         return ItemKey(unit.target.id, unit.arm.name, made_of, self.history, unit.seed)
 
     def known(self, target: Target) -> int:
-        """Return how many own texts of a target's user are known."""
+        """Return the number of available own texts of a target's user."""
         return target.own if self.history == "all" else min(target.own, int(self.history))
 
 
@@ -95,23 +95,23 @@ async def run_units(
     in_flight: int = IN_FLIGHT,
     on_item: OnItem | None = None,
 ) -> None:
-    """Run what is not there yet; a run that fails is kept as failed.
+    """Run the missing items; a failed run is recorded as failed.
 
     Args:
-        setup: What they are run with.
-        units: What is wanted.
-        kept: Where items are, and go.
-        in_flight: Runs at once.
+        setup: Setup of the runs.
+        units: Requested items.
+        kept: File that items are read from and appended to.
+        in_flight: Number of concurrent runs.
         on_item: Called with each new item.
 
     Raises:
-        EvaluationError: Items or answers can't be kept.
+        EvaluationError: Items or answers can't be written.
     """
     missing = [unit for unit in units if setup.key(unit) not in kept.items]
     waiting = iter(missing)
 
     async def work() -> None:
-        for unit in waiting:  # one iterator for all workers: each takes the next
+        for unit in waiting:  # All workers share one iterator.
             item = await _run(setup, unit)
             kept.append(item)
             if on_item is not None:
@@ -175,10 +175,10 @@ async def _draft(setup: RunSetup, unit: Unit, about: Mapping[str, Any]) -> Item:
 
 
 async def _lent(setup: RunSetup, unit: Unit) -> Mapping[str, str | None]:
-    """Return the summaries of the first donor who was not shown what is to be written.
+    """Return the summaries of the first donor whose evidence does not contain the real text.
 
     Raises:
-        NothingToLend: All of them were.
+        NothingToLend: The evidence of all donors contains it.
     """
     hidden = bare(unit.target.text.body)
     for donor in unit.donors:
@@ -186,7 +186,7 @@ async def _lent(setup: RunSetup, unit: Unit) -> Mapping[str, str | None]:
         read = [*lent.own, *(piece for found in lent.evidence.values() for piece in found)]
         if all(bare(piece["body"]) != hidden for piece in read):
             return lent.summaries
-    raise NothingToLend(f"what is to be written is evidence of all {len(unit.donors)} lenders")
+    raise NothingToLend(f"the real text is evidence of all {len(unit.donors)} lenders")
 
 
 async def _floor(
@@ -216,7 +216,7 @@ def _leaks(setup: RunSetup, target: Target, outcome: Outcome) -> tuple[int, int]
 
 
 def _training_error(error: BaseException) -> EvaluationError | None:
-    """Return the evaluation error that caused another, such as answers that can't be kept."""
+    """Return the evaluation error that caused another, such as a failed write of answers."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, EvaluationError):

@@ -1,10 +1,10 @@
-"""What a benchmark asks for: the request that leads to each target, and what was really written.
+"""Targets of a benchmark: each one's request and real text.
 
     long    title -> text             short   text -> title
     rating  title and text -> rating  free    instruction -> text
 
-A target of LaMP or LongLaMP stands in the store with its row's input for a title: its task is
-`free`, or `rating` where the text is a number (LaMP-3).
+A target of LaMP or LongLaMP has its row's input as title: its task is `free`, or `rating` if the
+text is a number (LaMP-3).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .scores.metrics import read_rating
 TASKS: tuple[Task, ...] = ("long", "short", "rating", "free")
 
 ONE_INPUT = ("lamp", "longlamp")
-"""Formats whose targets have their row's input for a title."""
+"""Formats whose targets have their row's input as title."""
 
 
 class NoTargets(EvaluationError):
-    """A file has nothing of what a task needs."""
+    """A file has no target for a task."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to be written.
+    """A text to be written.
 
     Attributes:
         data: Name of the data set.
-        task: What is to be written.
+        task: The task.
         text: The target as the store keeps it.
         request: Input of the graph.
-        real: What was really written; for a rating its number.
+        real: The real text; for a rating its number.
         own: Number of the user's other texts, without those on its topic.
     """
 
@@ -70,7 +70,7 @@ class Target:
 
     @property
     def bucket(self) -> str:
-        """How much of the user there is: 0, 1 or 2+ own texts."""
+        """Bucket of the number of own texts: 0, 1 or 2+."""
         return bucket_of(self.own)
 
 
@@ -89,21 +89,21 @@ def targets_of(
     least_own: int = 0,
     one_input: bool = False,
 ) -> list[Target]:
-    """Return the targets of a data set, in an order that the hash of their ids decides.
+    """Return the targets of a data set, ordered by the hash of their ids.
 
-    The first n of them are so a random sample, the same on every machine.
+    So the first n of them are a random sample, the same on every machine.
 
     Args:
         data: Name of the data set.
-        texts: All of it, targets marked.
-        task: What is to be written.
-        splits: Of these texts.
-        split: Only those of one split; None: all.
-        least_own: Only people with so many own texts on other topics.
+        texts: All texts, targets marked.
+        task: The task.
+        splits: Splits of the texts.
+        split: Split of the targets; None: all splits.
+        least_own: Minimum number of own texts on other topics.
         one_input: Whether a target's title is its row's input (see `ONE_INPUT`).
 
     Raises:
-        NoTargets: None has what the task needs.
+        NoTargets: No text fits the task and the filters.
     """
     own = _own_texts(texts)
     marked = [text for text in texts if text.target]
@@ -120,7 +120,7 @@ def targets_of(
 
 
 def _own_texts(texts: Iterable[Text]) -> Counter[Any]:
-    """Count each user's texts that are no target, and those on each topic."""
+    """Count each user's texts that are no target, in total and by topic."""
     counts: Counter[Any] = Counter()
     for text in texts:
         if not text.target:
@@ -131,7 +131,7 @@ def _own_texts(texts: Iterable[Text]) -> Counter[Any]:
 
 
 def _asked(text: Text, task: Task, one_input: bool) -> tuple[dict[str, Any], str] | None:
-    """Return the request of a target and what was written; None where something is missing."""
+    """Return the request and the real text of a target; None if a field is missing."""
     request: dict[str, Any] = {
         "user_id": text.user_id,
         "task": task,
@@ -169,7 +169,7 @@ def _say_none(
         "free": "an instruction (the row's input) and a text",
     }[task]
     if not marked:
-        return f"{data} has no targets: expected a benchmark's file, or texts of people with times"
+        return f"{data} has no targets: expected a benchmark file, or texts with user and time"
     if not whole:
         return (
             f"{data} has no target for the task {task!r}: none of its {len(marked)} has {needs}; "

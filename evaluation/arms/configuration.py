@@ -1,6 +1,6 @@
-"""What an arm of a benchmark is: a way of running the loop, or a floor, which runs no model.
+"""Arms of a benchmark: configurations of the loop, and floors, which run no model.
 
-A configuration names for each side the evidence that is read and what summarises it.
+A configuration names the evidence and the summariser of each side.
 """
 
 from __future__ import annotations
@@ -17,25 +17,24 @@ if TYPE_CHECKING:
 Reasoner = Literal[
     "model", "silent", "quoted", "extractive", "constant", "swapped", "merged", "given"
 ]
-"""What writes a side's summary.
+"""Author of a side's summary.
 
 `model`: the language model, as in serving. `silent`: none, the side is left out. `quoted`: the
-evidence itself, word for word. `extractive`: sentences and traits taken from the evidence.
-`constant`: one fixed text for everybody. `swapped`: the model, from the other side's evidence.
-`merged`: the model, from both sides' evidence in one prompt of twice the length. `given`: a text
-that the caller has for each user.
-"""
+evidence itself, verbatim. `extractive`: sentences and traits taken from the evidence. `constant`:
+one fixed text for everybody. `swapped`: the model, from the other side's evidence. `merged`: the
+model, from both sides' evidence in one prompt of twice the length. `given`: a text that the caller
+passes for each user."""
 
 SIDES = ("style", "preference")
 
 
 @dataclass(frozen=True)
 class Side:
-    """How one trajectory is run.
+    """Configuration of one trajectory.
 
     Attributes:
-        strategy: How its evidence is picked, a name of `Parts.strategies`.
-        reasoner: What summarises it.
+        strategy: Retrieval strategy, a name in `Parts.strategies`.
+        reasoner: Author of the summary.
     """
 
     strategy: str = "aligned"
@@ -47,17 +46,17 @@ SILENT = Side(reasoner="silent")
 
 @dataclass(frozen=True)
 class Configuration:
-    """One way of running the loop.
+    """Configuration of the loop.
 
     Attributes:
         style: The style trajectory.
         preference: The preference trajectory.
-        iterations: Rounds at most.
-        drafts: Drafts that integrate writes, drawn at `temperature` where there are several; the
-            one most like the others is kept (minimum Bayes risk by ROUGE-1).
-        temperature: Of several drafts.
-        adapters: LoRA adapter of each role; a role left out runs on the base model.
-        k: Texts of evidence a side.
+        iterations: Maximum number of iterations.
+        drafts: Number of drafts by integrate; several are sampled at `temperature`, and the one
+            most similar to the others is kept (minimum Bayes risk by ROUGE-1).
+        temperature: Sampling temperature of several drafts.
+        adapters: LoRA adapter of each role; a role without one runs on the base model.
+        k: Texts of evidence per side.
     """
 
     style: Side = field(default_factory=Side)
@@ -69,17 +68,17 @@ class Configuration:
     k: int = 4
 
     def side(self, name: str) -> Side:
-        """Return how a trajectory is run, by its name."""
+        """Return a trajectory's configuration by its name."""
         return {"style": self.style, "preference": self.preference}[name]
 
     @property
     def borrows_summaries(self) -> bool:
-        """Whether a side is given the summary of another target."""
+        """Whether a side receives the summary of another target."""
         return "given" in (self.style.reasoner, self.preference.reasoner)
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits that change with anything of it."""
+        """Twelve hex digits that identify the configuration."""
         said = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha1(said.encode()).hexdigest()[:12]
 
@@ -91,16 +90,16 @@ ALL_TASKS = ("long", "short", "rating", "free")
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of the table; the only place that says anything about it.
+    """One row of the table and its only definition.
 
     Attributes:
-        name: What it is called.
-        kind: `main`: what is claimed. `control`: what would refute it. `floor`: no model.
-        says: What it is, in a line.
-        configuration: How the loop is run; None for a floor.
-        write: What a floor writes.
-        tasks: What it can write.
-        version: Of a floor: raise it when it writes something else.
+        name: Name of the arm.
+        kind: `main`: part of the claim. `control`: could refute the claim. `floor`: no model.
+        says: Description in one line.
+        configuration: Configuration of the loop; None for a floor.
+        write: Function of a floor.
+        tasks: Supported tasks.
+        version: Version of a floor; increase it when its output changes.
     """
 
     name: str
@@ -113,7 +112,7 @@ class Arm:
 
     @property
     def fingerprint(self) -> str:
-        """What changes when the arm gives other drafts."""
+        """Identifier that changes when the arm gives other drafts."""
         if self.configuration is None:
             return f"{self.name} {self.version}"
         return self.configuration.fingerprint

@@ -1,17 +1,13 @@
-"""Both summaries made without a language model: what the reasoners have to beat.
+"""Extractive summaries of both sides, made without a language model: a baseline of the reasoners.
 
-Style is measured: length, habits of punctuation, the person that is written in, and a few words of
-how a text opens. Opinions are the length of what is written on a topic, the phrases that several
-texts share and their central sentences: condensed evidence helps a small model where raw evidence
-hardly does. Both stay within the 48 tokens of a summary where tokens are counted, and are "" where
-there is nothing to say.
+Style is measured: length, punctuation habits, grammatical person, and the first words of a text.
+Opinions are the typical length of texts on a topic, key phrases (one to three consecutive words
+without stop words, shared by several texts) and the most central sentences: condensed evidence
+helps a small model, raw evidence hardly does. Both stay within the 48 tokens of a summary if tokens
+can be counted, and are "" if there is nothing to say.
 
-What several texts say alike: how like each other they are, and their central sentences.
-
-Likeness is ROUGE-1 F1, as `rouge-score` computes it without stemming. All pairs of texts are
-measured at once, as products of matrices of word counts: two dozen texts take a millisecond.
-
-Key phrases: one to three words in a row, none of them a stop word, that several texts share.
+Similarity is ROUGE-1 F1, as `rouge-score` computes it without stemming. All pairs of texts are
+compared at once by products of word-count matrices: two dozen texts take a millisecond.
 """
 
 from __future__ import annotations
@@ -33,13 +29,13 @@ from ...nodes.prompts import typical_length
 Scores = NDArray[np.float64]
 
 SAYS_AGAIN = 0.5
-"""ROUGE-1 from which a sentence says again what one taken before it says."""
+"""Sentences with at least this ROUGE-1 to a chosen one are duplicates."""
 
 _DECIMALS = 9
-"""Decimals by which means are compared: sums in another order differ behind them."""
+"""Digits for comparing means: further ones depend on the order of the summation."""
 
-# At white space behind an end mark (and a closing one), at line breaks, and where the space behind
-# the mark is missing.
+# Split at white space after an end mark (and a closing quote), at line breaks, and where the space
+# after the mark is missing.
 _BETWEEN = re.compile(
     r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))\s+|\s*\n\s*"
     r"|(?<=[^\W\d_A-Z]{2}[.!?])(?=[A-ZÀ-Ý][^\W\d_A-Z])"
@@ -47,7 +43,7 @@ _BETWEEN = re.compile(
 
 
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences of a text in their order, without white space around them.
+    """Split a text into sentences, stripped of white space.
 
     >>> split_sentences("So good!! I like it. 4.5 stars")
     ['So good!!', 'I like it.', '4.5 stars']
@@ -56,7 +52,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def likeness(texts: Sequence[str]) -> Scores:
-    """Return the ROUGE-1 F1 of each text to each, shape (texts, texts); 0 where one has no words.
+    """Return the ROUGE-1 F1 of all pairs, shape (texts, texts); 0 for a text without words.
 
     F1 = 2 m / (n + n'), m the sum over words of the smaller of both counts, n and n' the lengths.
     """
@@ -66,7 +62,7 @@ def likeness(texts: Sequence[str]) -> Scores:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words that ROUGE counts."""
+    """Tokenise a text as ROUGE does."""
     from rouge_score.tokenize import tokenize
 
     found: list[str] = tokenize(text, None)
@@ -74,12 +70,12 @@ def words_of(text: str) -> list[str]:
 
 
 def centrality(texts: Sequence[str], groups: Sequence[int] | None = None) -> Scores:
-    """Return the mean likeness of each text to the others, shape (texts,); 0 where there is none.
+    """Return each text's mean similarity to the others, shape (texts,); 0 without others.
 
     Args:
-        texts: What is compared.
-        groups: What each belongs to, such as the text of a sentence: only those of other groups
-            count as others. None: all stand alone.
+        texts: Texts to compare.
+        groups: Group of each text, such as the source of a sentence: only texts of other groups are
+            compared. None: each text is its own group.
     """
     of = np.arange(len(texts)) if groups is None else np.asarray(groups)
     others = of[:, None] != of[None, :]
@@ -89,19 +85,19 @@ def centrality(texts: Sequence[str], groups: Sequence[int] | None = None) -> Sco
 
 
 def most_central(texts: Sequence[str]) -> int:
-    """Return the place of the text that is most like the others; ties: the first."""
+    """Return the index of the text that is most similar to the others; ties: the first."""
     return int(np.argmax(centrality(texts)))
 
 
 def central_sentences(texts: Sequence[str], words: int) -> list[str]:
-    """Return the sentences that are most like those of other texts, most central first.
+    """Return the most central sentences first, measured against those of other texts.
 
-    A sentence that does not fit, or says again what was taken, is passed over. Where not even one
-    fits, the most central one is cut at a word.
+    A sentence that is too long, or duplicates a chosen one, is skipped. If none fits, the most
+    central one is truncated at a word.
 
     Args:
-        texts: Strongest first; of sentences that are equally central the earlier is taken.
-        words: How many they may have together, divided at white space.
+        texts: Best first; of equally central sentences the earlier is chosen.
+        words: Maximum number of words of all sentences together, split at white space.
     """
     pieces = [(said, at) for at, text in enumerate(texts) for said in split_sentences(text)]
     sentences = [said for said, _ in pieces if words_of(said)]
@@ -113,7 +109,7 @@ def central_sentences(texts: Sequence[str], words: int) -> list[str]:
 
 
 def cut_words(text: str, words: int) -> str:
-    """Return the first words of a text, with single spaces."""
+    """Return the first words of a text, separated by single spaces."""
     return " ".join(text.split()[:words])
 
 
@@ -138,10 +134,10 @@ def _f1(one: Counter[str], other: Counter[str]) -> float:
 
 
 def _shared(counted: Sequence[Counter[str]]) -> Scores:
-    """Return how many words each two share, shape (texts, texts).
+    """Return the number of words that each pair shares, shape (texts, texts).
 
-    With the different counts 0 = c₀ < c₁ < c₂ ... the smaller of two is
-    min(a, b) = Σₖ (cₖ - cₖ₋₁) [a ≥ cₖ] [b ≥ cₖ]: one product of 0-1 matrices for each count.
+    With the distinct counts 0 = c₀ < c₁ < c₂ ... the smaller of two is min(a, b) = Σₖ (cₖ - cₖ₋₁)
+    [a ≥ cₖ] [b ≥ cₖ]: one product of 0-1 matrices per count.
     """
     from scipy.sparse import csr_matrix
 
@@ -164,18 +160,18 @@ def _shared(counted: Sequence[Counter[str]]) -> Scores:
 
 
 LONGEST = 3
-"""Words of a phrase."""
+"""Maximum number of words of a phrase."""
 
 MOST = 6
-"""Phrases that are returned."""
+"""Maximum number of phrases."""
 
 LEAST_LETTERS = 3
-"""Of a phrase that is one word."""
+"""Minimum number of letters of a one-word phrase."""
 
 _WORD_OR_MARK = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\s\w]+")
 
-# Topic words that scikit-learn's English list holds, and the negations, without which a phrase
-# would say the opposite.
+# Not stop words, although scikit-learn's English list contains them: topic words, and negations,
+# without which a phrase would mean the opposite.
 _NEGATIONS = frozenset({"not", "no", "never", "não", "nunca", "sem"})
 _KEPT = _NEGATIONS | {"bill", "bottom", "empty", "fire", "front", "full", "interest", "side"}
 _KEPT |= {"system", "thick", "thin", "top"}
@@ -192,19 +188,19 @@ _PORTUGUESE = frozenset(
 
 
 def shared_phrases(texts: Sequence[str], words: int) -> list[str]:
-    """Return the phrases that two texts or more hold, strongest first.
+    """Return the phrases that at least two texts share, strongest first.
 
-    A phrase of l words that n texts hold weighs n (l + 1) / 2; of equals the longer comes first,
-    then the one that was read first. One that shares a word with a stronger one is passed over.
+    A phrase of l words in n texts has the weight n (l + 1) / 2; ties: the longer one, then the one
+    that occurs first. A phrase that shares a word with a stronger one is skipped.
 
     Args:
-        texts: Of different people on one topic.
-        words: How many the phrases may have together; `MOST` phrases at most.
+        texts: Texts of different people on one topic.
+        words: Maximum number of words of all phrases together; at most `MOST` phrases.
     """
     held = Counter(phrase for text in texts for phrase in dict.fromkeys(_phrases(text)))
     ordered = sorted(
         (phrase for phrase, count in held.items() if count > 1),
-        # Longer ones weigh more: two words in a row seldom meet by chance.
+        # Longer phrases weigh more: two words rarely co-occur in a row by chance.
         key=lambda phrase: (-held[phrase] * (len(phrase) + 1) / 2, -len(phrase)),
     )
     taken: list[tuple[str, ...]] = []
@@ -218,7 +214,7 @@ def shared_phrases(texts: Sequence[str], words: int) -> list[str]:
 
 @cache
 def stop_words() -> frozenset[str]:
-    """Return the stop words of English (scikit-learn's) and Portuguese, less the negations."""
+    """Return the stop words of English (scikit-learn's) and Portuguese, without negations."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     return frozenset(ENGLISH_STOP_WORDS | _PORTUGUESE) - _KEPT
@@ -236,7 +232,7 @@ def _phrases(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def _runs(text: str) -> Iterator[list[str]]:
-    """Yield the words that stand together, divided at stop words and marks."""
+    """Yield runs of consecutive words, split at stop words and punctuation."""
     run: list[str] = []
     for found in _WORD_OR_MARK.findall(text.casefold()):
         if found[0].isalnum() and not _is_stop(found):
@@ -249,21 +245,21 @@ def _runs(text: str) -> Iterator[list[str]]:
 
 
 def _is_stop(word: str) -> bool:
-    # Contractions are made of stop words; so are single letters, and numbers say little.
+    # Skip contractions and single letters, which come from stop words, and numbers.
     return len(word) == 1 or word.isdigit() or "'" in word or "’" in word or word in stop_words()
 
 
 OPENING_WORDS = 6
-"""Words of a text that a style summary shows at most: a summary is no copy."""
+"""Maximum number of words that a style summary quotes: a summary is no copy."""
 
 TOKENS = 48
-"""What a summary has at most."""
+"""Maximum number of tokens of a summary."""
 
 PHRASE_SHARE = 1 / 3
-"""Of a preference summary's words that phrases may take; the rest is sentences."""
+"""Maximum share of phrases among a preference summary's words; the rest is sentences."""
 
 USUAL = 0.5
-"""Share of the texts that have a trait from which it is told."""
+"""Share of the texts from which a trait is mentioned."""
 
 _SHOUTED = re.compile(r"\b[A-ZÀ-Ý]{3,}\b")
 _OPENS_LOWER = re.compile(r"(?:^|[.!?]\s+)[a-zà-ÿ]")
@@ -286,14 +282,14 @@ def style_summary(
     count: Count | None = None,
     tokens: int = TOKENS,
 ) -> str:
-    """Return how the texts are written, in short plain sentences.
+    """Describe how the texts are written, in short plain sentences.
 
     Args:
-        texts: Of one person, or of people who write alike; strongest first, white space as it was
-            written. The first one's opening is shown, six words at most.
-        measured: Texts whose length it tells: none where it is to tell none; None: all of them.
-        count: Tokens of a text; None: they are not counted.
-        tokens: How many the summary has at most, where they are counted.
+        texts: Texts of one person, or of people with a similar style; best first, white space
+            unchanged. At most the first six words of the first text are quoted.
+        measured: Texts whose mean length is stated: if empty, no length is stated; None: all texts.
+        count: Counts the tokens of a text; None: tokens are not limited.
+        tokens: Maximum number of tokens.
     """
     texts = [text for text in texts if text.strip()]
     if not texts:
@@ -306,7 +302,7 @@ def style_summary(
         said.append(f"About {words} in {_number(sentences, 'sentence')}.")
     if habits := ", ".join(filter(None, (measure(texts) for measure in _TRAITS))):
         said.append(f"{habits[0].upper()}{habits[1:]}.")
-    # Half of it at most: the opening of a short text would be the text.
+    # Quote at most half of it: the opening of a short text would be the whole text.
     if opening := cut_words(texts[0], min(OPENING_WORDS, len(texts[0].split()) // 2)):
         said.append(f"Opens: {opening}")
     summary = " ".join(said)
@@ -321,24 +317,23 @@ def preference_summary(
     count: Count | None = None,
     tokens: int = TOKENS,
 ) -> str:
-    """Return what the texts hold: phrases that several share, then their central sentences.
+    """Summarise the texts: phrases that several share, then their most central sentences.
 
-    Sentences need words of a to z or digits, as ROUGE does; other scripts have phrases only.
+    Sentences are ranked by words of a to z or digits, as in ROUGE; other scripts only have phrases.
 
     Args:
-        texts: Of other people on one topic, strongest first.
-        words: How many the summary has at most, divided at white space.
-        lengths: Whether it says first how long they are in the mean.
-        count: Tokens of a text; None: they are not counted. A word of Portuguese is two of them,
-            so 36 words may be twice as long as a summary is to be.
-        tokens: How many the summary has at most, where they are counted: it is made of fewer words
-            until it fits.
+        texts: Texts of other people on one topic, best first.
+        words: Maximum number of words, split at white space.
+        lengths: Whether the mean length of the texts is stated first.
+        count: Counts the tokens of a text; None: tokens are not limited. A Portuguese word takes
+            two tokens, so 36 words may be twice the limit of a summary.
+        tokens: Maximum number of tokens: words are removed until the summary fits.
     """
     summary = _opinions(texts, words, lengths)
     while count is not None and words > 1 and (counted := count(summary)) > tokens:
         words = max(1, min(words - 1, words * tokens // counted))
         summary = _opinions(texts, words, lengths)
-    # One word may still be too long.
+    # A single word may still be too long.
     return summary if count is None else cut(summary, tokens, count)
 
 
@@ -381,7 +376,7 @@ def _person(texts: Sequence[str]) -> str:
     share = _share(texts, _FIRST_PERSON.search)
     if share >= USUAL:
         return "first person"
-    # Portuguese says it by the verb, so a missing pronoun means nothing there.
+    # Portuguese marks the person on the verb, so a missing pronoun is no evidence.
     return "" if share or is_portuguese("\n".join(texts)) else "no first person"
 
 

@@ -1,7 +1,7 @@
-"""Floors: texts that need no model. An arm that does not beat them has not shown that it writes.
+"""Floors: texts that need no model. An arm that does not beat them adds nothing by writing.
 
-Each is a pure function of `Neighbours`, what others wrote on the topic, and an entry of `FLOORS`.
-The strongest is `copy_typical`, the neighbour that is most like the other neighbours: minimum
+Each is a pure function of `Neighbours`, the texts of others on the topic, and an entry of `FLOORS`.
+The strongest is `copy_typical`, the neighbour that is most similar to the other neighbours: minimum
 Bayes risk over texts (Kumar and Byrne 2004).
 """
 
@@ -25,23 +25,23 @@ from .extractive import central_sentences, cut_words, most_central
 STRONGEST_FLOOR = "copy_typical"
 
 MOST = 24
-"""Neighbours that floors read: more hardly change the typical one."""
+"""Maximum number of neighbours: more hardly change the most typical one."""
 
 EXTRACT_WORDS: Mapping[Task, int] = {"long": 45, "short": 10, "free": 45}
-"""Words of `extract`; a title has ten at most, as the prompt says."""
+"""Number of words of `extract`; a title has at most ten, as in the prompt."""
 
 FIRST_WORDS = 6
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What a floor writes from.
+    """Input of a floor.
 
     Attributes:
-        task: What is to be written.
+        task: The task.
         request: The request's own words.
-        texts: What others wrote on the same topic, best first: titles for a title, bodies for a
-            text, ratings ("4") for a rating. `neighbours_of` makes them.
+        texts: Texts of others on the same topic, best first: titles for a title, bodies for a text,
+            ratings ("4") for a rating. Built by `neighbours_of`.
         seed: Random seed.
     """
 
@@ -52,12 +52,12 @@ class Neighbours:
 
 
 def neighbours_of(request: Request, others: Sequence[Text], *, seed: int = 0) -> Neighbours:
-    """Return what floors need of a request and the texts of others on its topic.
+    """Build the input of floors from a request and the texts of others on its topic.
 
     Args:
-        request: What has to be written.
-        others: Best first; those that lack what the task is about (a title, a rating) are passed
-            over, and `MOST` are kept.
+        request: The request.
+        others: Best first; texts without the field of the task (title, rating) are skipped, and at
+            most `MOST` are used.
         seed: Random seed.
     """
     said = [part for part in (_part(text, request.task) for text in others) if part]
@@ -65,22 +65,22 @@ def neighbours_of(request: Request, others: Sequence[Text], *, seed: int = 0) ->
 
 
 def copy_best(given: Neighbours) -> str:
-    """Return the best neighbour's text; "" where there is none."""
+    """Return the best neighbour's text, or ""."""
     return given.texts[0] if given.texts else ""
 
 
 def copy_random(given: Neighbours) -> str:
-    """Return a neighbour's text drawn at random; seed and request decide which."""
+    """Return a random neighbour's text, determined by seed and request."""
     if not given.texts:
         return ""
-    # With the request's words: the seed alone would draw the same rank for every request.
+    # Include the request's words: the seed alone would draw the same rank for every request.
     return random.Random(f"{given.seed}\x1f{given.request}").choice(given.texts)
 
 
 def copy_typical(given: Neighbours) -> str:
     """Return the neighbour with the highest mean ROUGE-1 to the others; ties: the better ranked.
 
-    Of ratings it is the most common one; ties: the one nearer to the median, then the better
+    For ratings, return the most common one; ties: the one nearer to the median, then the better
     ranked.
     """
     if not given.texts:
@@ -91,7 +91,7 @@ def copy_typical(given: Neighbours) -> str:
 
 
 def extract(given: Neighbours) -> str:
-    """Return the neighbours' most central sentences, in the order in which they were taken."""
+    """Return the neighbours' most central sentences, most central first."""
     return " ".join(central_sentences(given.texts, EXTRACT_WORDS[given.task]))
 
 
@@ -101,11 +101,11 @@ def echo_request(given: Neighbours) -> str:
 
 
 def first_six_words(given: Neighbours) -> str:
-    """Return the first six of the request's own words."""
+    """Return the first six words of the request."""
     return cut_words(given.request, FIRST_WORDS)
 
 
-# Words of a request or of texts are no rating.
+# The words of a request or of texts are no rating.
 _TEXTS = ("long", "short", "free")
 
 
@@ -116,7 +116,7 @@ def _floor(says: str, write: Callable[[Neighbours], str], *tasks: str) -> Arm:
 FLOORS = (
     _floor("the best neighbour's text", copy_best),
     _floor("a random neighbour's text", copy_random),
-    _floor("the neighbour's text that is most like the others'", copy_typical),
+    _floor("the neighbour's text that is most similar to the others'", copy_typical),
     _floor("central sentences of the neighbours, 45 words", extract, *_TEXTS),
     _floor("the request's own words", echo_request, *_TEXTS),
     _floor("the first six words of the request", first_six_words, *_TEXTS),
@@ -132,22 +132,22 @@ def _part(text: Text, task: Task) -> str:
 def _typical_rating(ratings: Sequence[str]) -> str:
     counts = Counter(ratings)
     middle = median(map(float, ratings))
-    # `max` keeps the first of equals, and a Counter the order of the ratings.
+    # `max` returns the first of ties, and a Counter keeps the order of the ratings.
     return max(counts, key=lambda rating: (counts[rating], -abs(float(rating) - middle)))
 
 
 class NeighbourTexts:
-    """Finds neighbours as the preference trajectory does.
+    """Retrieves neighbours like the preference trajectory.
 
     Args:
-        parts: With the store, the topic encoder and the strategies.
+        parts: Dependencies with the store, the topic encoder and the strategies.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     async def of(self, target: Target) -> list[Text]:
-        """Return others' texts, as many as floors look at."""
+        """Return others' texts, as many as floors use."""
         parts, request = self._parts, Request.model_validate(dict(target.request))
         history, vectors = await asyncio.gather(
             parts.store.history(parts.namespace, request.user_id, topic_id=request.topic_id),

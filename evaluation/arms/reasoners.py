@@ -1,8 +1,7 @@
-"""Reasoners that a benchmark uses instead of the model's; the graph stays the same.
+"""Alternative reasoners of a benchmark; the graph stays the same.
 
-Each answers a question. Is a summary worth a call of the model (`quoted`, `extractive`)? Is it
-about this person (`constant`, `given`)? Does it matter which reasoner reads what (`swapped`,
-`merged`)?
+Each answers a question. Is a summary worth a model call (`quoted`, `extractive`)? Is it specific to
+this person (`constant`, `given`)? Does it matter which reasoner reads what (`swapped`, `merged`)?
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ CONSTANT = {
 def trajectories_of(
     configuration: Configuration, given: Summaries | None = None
 ) -> tuple[Trajectory, ...]:
-    """Return the trajectories of the loop with the reasoners that a configuration names.
+    """Return the trajectories of the loop with the reasoners of a configuration.
 
     Args:
-        configuration: What each side is.
-        given: The summaries of `given` reasoners.
+        configuration: Configuration of both sides.
+        given: Summaries for `given` reasoners.
     """
     return tuple(_trajectory(trajectory, configuration, given or {}) for trajectory in TRAJECTORIES)
 
@@ -90,7 +89,7 @@ async def _silent(
 async def _quoted(
     turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
 ) -> Summarised:
-    """Give the evidence itself, in equal shares of what integrate's prompt has room for."""
+    """Return the evidence itself, in equal shares of the space in integrate's prompt."""
     bodies = _bodies(turn.state["evidence"][trajectory.name], turn)
     parts = turn.parts
     empty = integrate_prompt(
@@ -102,13 +101,13 @@ async def _quoted(
 
 
 def extractive_summary(turn: Turn, trajectory: Trajectory) -> str | None:
-    """Return a side's summary made without a language model; None where there is nothing to say.
+    """Return a side's extractive summary; None if there is nothing to say.
 
     It states lengths as the reasoners' prompts do: of own texts (style), and of others' texts on
     the topic (preference).
 
     Args:
-        turn: Of its reasoner.
+        turn: Turn of the reasoner.
         trajectory: The side, style or preference.
     """
     state, parts, name = turn.state, turn.parts, trajectory.name
@@ -138,7 +137,7 @@ async def _constant(
 async def _swapped(
     turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
 ) -> Summarised:
-    """Let a reasoner read the other's evidence, own texts included."""
+    """Give a reasoner the other side's evidence, including own texts."""
     (other,) = (each for each in TRAJECTORIES if each.name != trajectory.name)
     turn = _reading(turn, trajectory.name, turn.state["evidence"][other.name])
     swapped = replace(trajectory, reads_own_texts=other.reads_own_texts)
@@ -148,7 +147,7 @@ async def _swapped(
 async def _merged(
     turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
 ) -> Summarised:
-    """Let one reasoner read both sides' evidence, in a prompt and an answer twice as long."""
+    """Give one reasoner both sides' evidence, with twice the tokens in prompt and answer."""
     found = turn.state["evidence"]
     pairs = zip_longest(found["style"], found["preference"])
     turn = _reading(turn, trajectory.name, [piece for piece in chain.from_iterable(pairs) if piece])
@@ -170,13 +169,13 @@ def _given(given: Summaries) -> Reason:
 
 
 def _reading(turn: Turn, name: str, evidence: Sequence[Mapping[str, Any]]) -> Turn:
-    """Return a turn whose side has found something else."""
+    """Return a turn with other evidence for one side."""
     found = {**turn.state["evidence"], name: [dict(piece) for piece in evidence]}
     return replace(turn, state={**turn.state, "evidence": found})
 
 
 def _bodies(evidence: Sequence[Mapping[str, Any]], turn: Turn) -> list[str]:
-    """Return what is read of evidence; with the titles and ratings where they are at stake."""
+    """Return the evidence as it is read, with titles and ratings if the task needs them."""
     task = turn.request.task
     texts = []
     for piece in evidence:

@@ -1,7 +1,7 @@
-"""The arms of `patlm bench personalization` by name: `ARMS` is the only list.
+"""Registry of the arms of `patlm bench personalization`: `ARMS` is the only list.
 
-Each but the floors is a configuration of the same graph. Controls change which authors are taken
-and nothing else. To add an arm or a control, add an entry here; floors are added in `floors.py`.
+Every arm except the floors is a configuration of the same graph. Controls only change the authors
+of the evidence. To add an arm or a control, add an entry here; floors are added in `floors.py`.
 Commands, tables, report and docs check are derived from the entries.
 """
 
@@ -19,7 +19,7 @@ ALIGNED = "both"
 
 
 class UnknownArm(EvaluationError):
-    """An arm that is asked for by a name that it does not have."""
+    """No arm has this name."""
 
 
 SERVED = Side()
@@ -65,7 +65,7 @@ _ENTRIES = (
     _main("style_only", "the style side alone", preference=SILENT),
     _main(
         "style_own",
-        "the style side alone, from own texts and nothing borrowed",
+        "the style side alone, from own texts only",
         Side("own_history"),
         SILENT,
     ),
@@ -82,15 +82,15 @@ _ENTRIES = (
     _main("merged", "one reasoner for both sides' evidence, equal tokens", SILENT, _by("merged")),
     _main(
         "best_of_n",
-        "three drafts from the request alone, the one most like the others kept (equal calls)",
+        "three drafts from the request alone, keeping the most central one (equal calls)",
         SILENT,
         SILENT,
         drafts=3,
     ),
     _control("random_users", "random people on both sides", _RANDOM, _RANDOM),
-    _control("anti_users", "the least alike people on both sides", _ANTI, _ANTI),
+    _control("anti_users", "the least similar people on both sides", _ANTI, _ANTI),
     _control("random_style", "random people's style", style=_RANDOM),
-    _control("anti_style", "the least alike people's style", style=_ANTI),
+    _control("anti_style", "the least similar people's style", style=_ANTI),
     _control("random_preference", "random people's texts on the topic", preference=_RANDOM),
     _control("anti_preference", "the least aligned people's texts on the topic", preference=_ANTI),
     _control(
@@ -101,7 +101,7 @@ _ENTRIES = (
     _control("swapped", "each reasoner reads the other's evidence", _by("swapped"), _by("swapped")),
     _control("shuffled", "the summaries of another request", _by("given"), _by("given")),
     _control(
-        "constant", "one fixed summary a side for everybody", _by("constant"), _by("constant")
+        "constant", "one fixed summary per side for everybody", _by("constant"), _by("constant")
     ),
     _control(
         "oracle_style",
@@ -119,26 +119,26 @@ GROUPS: Mapping[str, tuple[Kind, ...]] = {
     "controls": ("control",),
     "floors": ("floor",),
 }
-"""Names of groups, and the kinds that each holds."""
+"""Kinds of arms in each named group."""
 
 
 def arms_named(names: Sequence[str]) -> list[Arm]:
-    """Return arms by names and names of groups, each once, in the order of the table.
+    """Return arms by names and group names, each once, in the order of the table.
 
     Raises:
-        UnknownArm: A name is neither.
+        UnknownArm: A name is neither an arm nor a group.
     """
     for name in names:
         if name not in GROUPS and name not in ARMS:
             raise UnknownArm(
-                f"no arm {name!r}: take some of {', '.join((*GROUPS, *ARMS))}, with commas between"
+                f"no arm {name!r}: take some of {', '.join((*GROUPS, *ARMS))}, separated by commas"
             )
     kinds = {kind for name in names for kind in GROUPS.get(name, ())}
     return [arm for arm in ARMS.values() if arm.name in names or arm.kind in kinds]
 
 
 def with_adapters(arm: Arm, adapters: Mapping[str, str]) -> Arm:
-    """Return an arm whose roles run on adapters; a floor has no roles."""
+    """Return an arm whose roles use adapters; a floor has no roles."""
     if arm.configuration is None:
         return arm
     return replace(arm, configuration=replace(arm.configuration, adapters=dict(adapters)))

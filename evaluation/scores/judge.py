@@ -1,8 +1,8 @@
-"""A language model as a judge, off by default: do two texts read as the same person's on a subject?
+"""A language model as a judge (off by default): could one person have written both texts?
 
-It is asked for a whole number from 1 to 7, reported as .1 to .7. An answer in prose is counted as
-unparsable and is never a score. The judge itself is measured, too (`reliability`): whether it
-says the same with both texts exchanged, whether it prefers the true text to another person's, and
+It is asked for a whole number from 1 to 7, reported as .1 to .7. An answer in prose counts as
+unparsable and never as a score. The judge itself is measured too (`reliability`): whether it gives
+the same points with both texts swapped, whether it prefers the true text to another person's, and
 whether its points only follow the length (Zheng et al. 2023, "Judging LLM-as-a-Judge").
 """
 
@@ -28,13 +28,13 @@ JudgeModel: TypeAlias = Runnable[LanguageModelInput, AIMessage]
 """Any LangChain chat model, with its options bound (temperature 0, say)."""
 
 Pair = tuple[str, str]
-"""What was really written, and the draft."""
+"""The real text and the draft."""
 
 AT_ONCE = 4
-"""Questions that wait for an answer at the same time."""
+"""Number of concurrent questions."""
 
 SHOWN = 120
-"""Characters of an answer that an error shows."""
+"""Characters of an answer that an error message quotes."""
 
 SYSTEM = "You compare texts. Answer with one whole number from 1 to 7 and nothing else."
 
@@ -45,7 +45,7 @@ QUESTION = (
     "Answer with one whole number from 1 to 7."
 )
 
-# "5", "5.", "**5**", "Score: 5", "5/7", "5 out of 7"; nothing that has to be understood.
+# "5", "5.", "**5**", "Score: 5", "5/7", "5 out of 7"; nothing that needs interpretation.
 _POINTS = re.compile(
     r"[\s*\"'(]*(?:(?:score|rating|points|answer)[\s*:=]*)?([1-7])[\s*\"')]*"
     r"(?:(?:/|out of)\s*7)?[\s*\"')]*\.?[\s*]*",
@@ -54,16 +54,16 @@ _POINTS = re.compile(
 
 
 class JudgeError(EvaluationError):
-    """A judge that never gives a number."""
+    """A judge never answers with a number."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a judge said of one pair.
+    """A judge's answer for one pair.
 
     Attributes:
-        points: .1 to .7; None where the answer is no number.
-        answer: The answer itself.
+        points: .1 to .7; None if the answer is no number.
+        answer: The raw answer.
     """
 
     points: float | None
@@ -72,18 +72,18 @@ class Judged:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Quality of a judge's points; None where too few answers could be read.
+    """Quality of a judge's points; None if too few answers could be parsed.
 
     Attributes:
-        pairs: Pairs that were judged, each three times.
-        points: Mean points of the drafts against the true texts.
-        same_swapped: Share of the pairs that get the same points with both texts exchanged.
-        near_swapped: Share of those that then differ by one point (.1) at most.
-        shuffled: Mean points of the drafts against other pairs' texts.
-        true_less_shuffled: Mean difference of the two, paired, with its interval: a judge that can
-            distinguish has it above zero.
-        length_correlation: Spearman's rank correlation of points and words of the draft; None also
-            where all points or all lengths are the same.
+        pairs: Number of pairs, each judged three times.
+        points: Mean points of the drafts against their real texts.
+        same_swapped: Share of the pairs with the same points when both texts are swapped.
+        near_swapped: Share of the pairs whose points then differ by at most one point (.1).
+        shuffled: Mean points of the drafts against the real texts of other pairs.
+        true_less_shuffled: Mean paired difference of the two with its interval; above zero for a
+            judge that can tell texts apart.
+        length_correlation: Spearman's rank correlation of points and number of words of the draft;
+            None also if all points or all lengths are equal.
         unparsable: Share of all answers that are no number.
     """
 
@@ -98,13 +98,13 @@ class Reliability:
 
 
 def judge_prompt(real: str, draft: str) -> list[tuple[str, str]]:
-    """Return the turns of one question; both texts are neutralised and fenced."""
+    """Return the messages of one question; both texts are neutralised and fenced."""
     user = f"First text: {fence(real)}\nSecond text: {fence(draft)}\n{QUESTION}"
     return [("system", SYSTEM), ("user", user)]
 
 
 def read_points(answer: str) -> float | None:
-    """Return the points of an answer as .1 to .7, or None where it is no number from 1 to 7.
+    """Parse the points of an answer as .1 to .7; None if it is no number from 1 to 7.
 
     >>> read_points("Score: 5"), read_points("I would say 5")
     (0.5, None)
@@ -116,10 +116,10 @@ def read_points(answer: str) -> float | None:
 async def judge_all(
     model: JudgeModel, pairs: Sequence[Pair], *, at_once: int = AT_ONCE
 ) -> list[Judged]:
-    """Ask for each pair, in their order, `at_once` at a time.
+    """Judge each pair, in order, with `at_once` concurrent questions.
 
     Raises:
-        JudgeError: There are answers, and none of them is a number.
+        JudgeError: None of the answers is a number.
     """
     prompts: list[LanguageModelInput] = [judge_prompt(real, draft) for real, draft in pairs]
     messages = await model.abatch(prompts, config={"max_concurrency": at_once})
@@ -132,19 +132,19 @@ async def judge_all(
 async def reliability(
     model: JudgeModel, pairs: Sequence[Pair], *, seed: int = 0, at_once: int = AT_ONCE
 ) -> Reliability:
-    """Measure a judge on pairs of real text and draft: three questions a pair.
+    """Measure a judge on pairs of real text and draft, with three questions per pair.
 
     Args:
         model: The judge.
-        pairs: At least two.
+        pairs: At least two pairs.
         seed: Random seed of the shuffled pairs and of the bootstrap.
-        at_once: Questions that wait at the same time.
+        at_once: Number of concurrent questions.
 
     Raises:
         JudgeError: None of the answers is a number, or there are fewer than two pairs.
     """
     if len(pairs) < 2:
-        raise JudgeError(f"a judge is measured on two pairs or more, got {len(pairs)}: add drafts")
+        raise JudgeError(f"a judge is measured on at least two pairs, got {len(pairs)}: add drafts")
     swapped = [(draft, real) for real, draft in pairs]
     others = shuffled_places(len(pairs), seed)
     shuffled = [(pairs[other][0], pairs[at][1]) for at, other in enumerate(others)]
@@ -168,7 +168,7 @@ async def reliability(
 
 
 def shuffled_places(n: int, seed: int) -> list[int]:
-    """Return for each of n places another one, each once (Sattolo 1986: one cycle)."""
+    """Return a random permutation of n places without fixed points (Sattolo 1986: one cycle)."""
     places = list(range(n))
     draw = random.Random(seed)
     for last in range(n - 1, 0, -1):

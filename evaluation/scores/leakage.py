@@ -1,9 +1,8 @@
-"""Find the text that is to be written in the prompts of the language model.
+"""Find leaks: the real text in prompts of the language model.
 
-A leak is a run of twelve consecutive words of the real text in a prompt; where the real text is
-shorter, all of it. Runs of the request's own words are none: they are asked with. Those that
-another user's text holds too are counted apart: a phrase that a site glues to reviews gives nobody
-away.
+A leak is a run of twelve consecutive words of the real text in a prompt; if the real text is
+shorter, all of it. Runs of the request's own words do not count. Runs that another user's text
+contains as well are counted separately: boilerplate that a site adds to reviews identifies nobody.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from ...stores.search.words import folded
 from ...stores.types import Text
 
 RUN = 12
-"""Words of a run."""
+"""Number of words of a run."""
 
 LEAST_WORDS = 8
-"""Real texts with fewer are not looked for: a title of three words says itself."""
+"""Real texts with fewer words are not searched for: a title of three words occurs by chance."""
 
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """What was found in the prompts of one target.
+    """Leaks in the prompts of one target.
 
     Attributes:
-        runs: Runs that only the real text holds.
-        shared_runs: Runs that another user's text holds, too.
+        runs: Number of runs that only the real text contains.
+        shared_runs: Number of runs that another user's text contains as well.
     """
 
     runs: int = 0
@@ -39,10 +38,10 @@ class Leaks:
 
 
 class LeakCheck:
-    """Looks for real texts in prompts.
+    """Searches prompts for real texts.
 
     Args:
-        texts: All texts of the data set, to tell which runs others wrote, too.
+        texts: All texts of the data set, to recognise runs that other users wrote as well.
     """
 
     def __init__(self, texts: Iterable[Text]) -> None:
@@ -50,13 +49,13 @@ class LeakCheck:
         self._padded: list[tuple[str, str]] | None = None
 
     def look(self, real: str, asked: str, user_id: str, prompts: Iterable[str]) -> Leaks | None:
-        """Return the runs of a real text that stand in prompts; None where it is too short.
+        """Count the runs of a real text that occur in prompts; None if it is too short.
 
         Args:
-            real: What was to be written.
+            real: The real text.
             asked: The request's own words.
-            user_id: Whose text it is.
-            prompts: All that the model was shown.
+            user_id: Author of the real text.
+            prompts: Everything that the model received.
         """
         if len(_words(real)) < LEAST_WORDS:
             return None
@@ -76,12 +75,12 @@ class LeakCheck:
 
 
 def shown(calls: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return all that the model was shown in calls, as `nodes.model_call` records them."""
+    """Return the texts of all prompts of calls, as `nodes.model_call` records them."""
     return [turn["content"] for call in calls for turn in call["messages"]]
 
 
 def _runs(text: str) -> list[str]:
-    """Return the runs of a text, each between spaces."""
+    """Return the runs of a text, each enclosed in spaces."""
     words = _words(text)
     last = max(1, len(words) - RUN + 1)
     return [f" {' '.join(words[at : at + RUN])} " for at in range(last)] if words else []
@@ -92,5 +91,5 @@ def _padded(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    # By letters and digits alone: prompts put signs around what they quote.
+    # Compare letters and digits only: prompts put quotation marks around texts.
     return _WORD.findall(folded(text))

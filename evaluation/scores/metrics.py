@@ -1,11 +1,11 @@
-"""How close a draft is to what the person really wrote: the registry of metrics.
+"""Metrics of a draft against the real text, and their registry.
 
 `METRICS` is the only list: items, tables, reports, commands, the docs check and the version of
 cached items are derived from it. To add a metric, add an entry.
 
-`rouge1` and `rougeL` are rouge-score's F1 without stemming, which knows the letters a to z and
-digits only; `meteor_es` is NLTK's METEOR with the exact and the stem stage only, because WordNet is
-no package: never call it METEOR unqualified.
+`rouge1` and `rougeL` are rouge-score's F1 without stemming; its tokens are the letters a to z and
+digits only. `meteor_es` is NLTK's METEOR with only the exact and stem stages, because WordNet is
+not a package: never call it METEOR without qualification.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEXTS = ("long", "short", "free")
 RATINGS = ("rating",)
 
 RATING_RANGE = 4.0
-"""Ratings are 1 to 5, so two differ by this much at most."""
+"""Maximum difference of two ratings from 1 to 5."""
 
 Shown = Literal["main", "headline", "short", "table"]
 Unit = Literal["score", "share", "words"]
@@ -37,12 +37,12 @@ _AROUND_WORDS = ".,;:!?\"'()[]-…“”‘’«»–—"
 
 @dataclass(frozen=True)
 class Draft:
-    """A draft and what its metrics are computed from.
+    """A draft and the inputs of its metrics.
 
     Attributes:
-        real: What the person wrote; for a rating its number.
-        text: What was written for them.
-        evidence: All texts that were read for it.
+        real: The real text; for a rating its number.
+        text: The draft.
+        evidence: All texts that were read as evidence.
         style: The style encoder, for `style_cos`.
         topic: The topic encoder, for `topic_cos`.
         wordnet: Folder of WordNet's files, for `meteor`.
@@ -72,7 +72,7 @@ class Draft:
 
     @property
     def rating_error(self) -> float | None:
-        """|draft - real| in stars; None where the draft is no number from 1 to 5."""
+        """|draft - real| in stars; None if the draft is no number from 1 to 5."""
         given = read_rating(self.text)
         return None if given is None else abs(given - float(self.real))
 
@@ -80,13 +80,13 @@ class Draft:
     def agreement(self) -> float:
         """1 - error / 4 of a rating, in [0, 1].
 
-        It is 0 where there is no number: an arm must not gain by answering the easy ones alone.
+        0 if the draft is no rating: an arm must not gain by answering only the easy ones.
         """
         error = self.rating_error
         return 0.0 if error is None else 1 - error / RATING_RANGE
 
     def cosine(self, encoder: Encoder | None) -> float | None:
-        """Return the cosine to the real text in four digits; 0 for an empty draft."""
+        """Return the cosine to the real text, rounded to four digits; 0 for an empty draft."""
         if encoder is None:
             return None
         if not self.text.strip():
@@ -96,29 +96,29 @@ class Draft:
 
 
 def root_mean_square(values: Iterable[float]) -> float:
-    """Return √(mean of squares): of absolute errors the RMSE."""
+    """Return √(mean of squares); of absolute errors this is the RMSE."""
     return math.sqrt(fmean(value * value for value in values))
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a draft.
+    """One metric of a draft.
 
     Attributes:
-        name: Its key in items and in `results.json`.
-        label: What tables call it.
-        says: What it is, for the report.
-        tasks: The tasks it is measured in.
-        compute: Its value for a draft, None where it has none. None instead of a function: it is
-            added to the items later (the judge's points).
+        name: Key in items and in `results.json`.
+        label: Heading in tables.
+        says: Description in the report.
+        tasks: Tasks it is measured in.
+        compute: Returns the value of a draft, or None if it has none. None instead of a function:
+            the value is added to the items later (the judge's points).
         better: Whether higher or lower values are better; None: neither.
-        shown: `main`: gains and verdicts are measured in it, one metric a task. `headline`: beside
-            the main one in every table, with its interval. `short`: in short tables too. `table`:
-            in the report's table only.
-        unit: How it is printed.
-        average: How the values of several targets become one.
+        shown: `main`: gains and verdicts are measured in it, one metric per task. `headline`: in
+            every table next to the main metric, with its interval. `short`: in short tables too.
+            `table`: only in the report's table.
+        unit: Unit of printed values.
+        average: How values of several targets are averaged.
         in_row: Whether its mean is a key of the row itself in `results.json`, not of `metrics`.
-        version: Raise it when `compute` gives other values: cached items are then measured anew.
+        version: Increase it when `compute` changes: cached items are then measured again.
     """
 
     name: str
@@ -251,7 +251,7 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _ENTRIES}
 
 
 def metrics_of(task: str, *shown: Shown) -> list[Metric]:
-    """Return the metrics of a task, of some kinds or of all."""
+    """Return the metrics of a task, optionally of some kinds only."""
     return [
         metric
         for metric in METRICS.values()
@@ -265,12 +265,12 @@ def main_metric(task: str) -> Metric:
 
 
 def metrics_version(task: str) -> str:
-    """Return what changes when items of a task have to be measured anew."""
+    """Return a version that changes when items of a task have to be measured again."""
     return " ".join(f"{each.name}:{each.version}" for each in metrics_of(task) if each.compute)
 
 
 def measure(task: str, draft: Draft) -> dict[str, float]:
-    """Return the metrics of a draft by name in six digits, without those that it has none of."""
+    """Compute all metrics of a draft, rounded to six digits, without those that have no value."""
     found: dict[str, float] = {}
     for metric in metrics_of(task):
         value = None if metric.compute is None else metric.compute(draft)
@@ -286,34 +286,34 @@ def rouge(real: str, draft: str) -> dict[str, float]:
 
 
 def rouge1(real: str, draft: str) -> float:
-    """Return ROUGE-1 alone: five times quicker than with ROUGE-L, for choosing among texts."""
+    """Return ROUGE-1 alone: five times faster than with ROUGE-L, for selecting texts."""
     return float(_rouge1_scorer().score(real, draft)["rouge1"].fmeasure)
 
 
 def meteor_es(real: str, draft: str) -> float:
-    """Return METEOR's exact and stem stages, in [0, 1] (Banerjee and Lavie 2005, as NLTK has it).
+    """Return METEOR's exact and stem stages, in [0, 1] (Banerjee and Lavie 2005, NLTK's code).
 
-    Words are those of NLTK's `wordpunct_tokenize`, in one case.
+    Tokens are those of NLTK's `wordpunct_tokenize`, lower-cased.
     """
     return _meteor(real, draft, _NoSynonyms())
 
 
 def meteor(real: str, draft: str, wordnet: Path) -> float:
-    """Return METEOR with synonyms too, in [0, 1].
+    """Return METEOR with synonyms, in [0, 1].
 
     Args:
-        real: What was to be written.
-        draft: What was written.
+        real: The real text.
+        draft: The draft.
         wordnet: Folder of WordNet's files (`data.noun`, `lexnames`, ...).
 
     Raises:
-        FileNotFoundError: WordNet's files are not there.
+        FileNotFoundError: WordNet's files are missing.
     """
     return _meteor(real, draft, _wordnet(wordnet))
 
 
 def read_rating(draft: str) -> float | None:
-    """Return the number from 1 to 5 that a draft is, or None."""
+    """Parse a draft as a number from 1 to 5; None if it is none."""
     try:
         rating = float(draft)
     except ValueError:
@@ -338,12 +338,12 @@ def copy_rate(draft: str, evidence: Sequence[str]) -> float:
 
 
 def length(draft: str) -> int:
-    """Return the number of words, divided at white space."""
+    """Return the number of words, split at white space."""
     return len(draft.split())
 
 
 def exact(real: str, draft: str) -> float:
-    """Return 1 where both say the same but for case and spacing, else 0."""
+    """Return 1 if both are equal except for case and white space, else 0."""
     return float(bare(real) == bare(draft))
 
 
@@ -368,7 +368,7 @@ def _meteor(real: str, draft: str, wordnet: Any) -> float:
 
 
 class _NoSynonyms:
-    """WordNet with no words in it."""
+    """A WordNet without words."""
 
     def synsets(self, word: str) -> list[Any]:
         return []
@@ -381,14 +381,14 @@ def _wordnet(folder: Path) -> Any:
 
     class EnglishWordNet(WordNetCorpusReader):  # type: ignore[misc]  # NLTK has no types
         def map_wn(self, version: str = "wordnet") -> None:
-            """Map to no other version: only other languages need it, and it wants NLTK's data."""
+            """Do nothing: the mapping requires NLTK's data and only serves other languages."""
 
     if not (folder / "lexnames").is_file():
         raise FileNotFoundError(
             f"no WordNet in {folder}: expected its files (lexnames, data.noun, index.noun, ...); "
-            "name the folder that holds them"
+            "name the folder that contains them"
         )
-    # From version 3.10 on, NLTK reads nothing outside the folders of this list.
+    # Since version 3.10, NLTK reads only files in the folders of this list.
     if str(folder) not in nltk.data.path:
         nltk.data.path.append(str(folder))
     with warnings.catch_warnings():

@@ -1,7 +1,7 @@
-"""Intervals of means: a cluster bootstrap, Holm's correction, the least detectable difference.
+"""Intervals of means: a cluster bootstrap, Holm's correction, the minimum detectable difference.
 
-Percentile bootstrap (Efron 1979) by scipy. Values of one person, or of one topic, depend on
-each other: such clusters are drawn as wholes, and the mean is that of all their values.
+Percentile bootstrap (Efron 1979) by scipy. Values of one user, or of one topic, depend on each
+other: such clusters are resampled as a whole, and the mean is taken over all their values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.stats import bootstrap, norm
 RESAMPLES = 2_000
 LEVEL = 0.95
 POWER = 0.8
-"""How often a difference that is there is to be seen, in what is said of n."""
+"""Power of the minimum detectable difference."""
 
 Values = NDArray[np.float64]
 Clusters = Sequence[Hashable] | None
@@ -29,13 +29,12 @@ class MeanEstimate:
     """A mean and its 95% interval.
 
     Attributes:
-        n: Values it is of.
+        n: Number of values.
         mean: Their mean.
         low: Lower end of the interval.
         high: Upper end.
-        p: Two-sided: how often a mean resampled lies on the other side of zero, doubled; at least
-            1 / `RESAMPLES`; 1 where there is one cluster only, whose interval has no width: of one
-            draw nothing can be said.
+        p: Two-sided p-value: twice the share of resampled means on the other side of zero; at least
+            1 / `RESAMPLES`; 1 for a single cluster, whose interval has no width.
     """
 
     n: int
@@ -51,12 +50,12 @@ class MeanEstimate:
 
 
 def resampled(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> Values:
-    """Return the means of resamples, shape (RESAMPLES,).
+    """Return the means of bootstrap resamples, shape (RESAMPLES,).
 
     Args:
-        values: For a paired comparison the differences; shape (n,).
-        clusters: What each value belongs to, drawn as a whole; None: each value stands alone.
-        seed: Of the resampling.
+        values: Values, or the differences of a paired comparison; shape (n,).
+        clusters: Cluster of each value, resampled as a whole; None: each value is its own cluster.
+        seed: Random seed.
     """
     given = np.asarray(values, np.float64)
     sums, counts = _summed(given, clusters)
@@ -77,7 +76,7 @@ def resampled(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) ->
 
 
 def mean_of(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> MeanEstimate:
-    """Return a mean with its interval and p; arguments as those of `resampled`."""
+    """Return a mean with its interval and p-value; arguments as in `resampled`."""
     given = np.asarray(values, np.float64)
     drawn = resampled(given, clusters, seed=seed)
     low, high = ends(drawn, LEVEL)
@@ -90,27 +89,27 @@ def mean_of(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> M
 
 
 def interval(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95% interval of the mean; arguments as those of `resampled`."""
+    """Return the 95% interval of the mean; arguments as in `resampled`."""
     return ends(resampled(values, clusters, seed=seed), LEVEL)
 
 
 def ci95(values: ArrayLike, clusters: Clusters = None, *, seed: int = 0) -> list[float]:
-    """Return `interval` as the benches' JSON holds it: a list, rounded to four places."""
+    """Return `interval` as a list rounded to four digits, for JSON."""
     return [round(end, 4) for end in interval(values, clusters, seed=seed)]
 
 
 def ends(drawn: Values, level: float) -> tuple[float, float]:
-    """Return the ends of the middle `level` of means that were resampled."""
+    """Return the ends of the central `level` of resampled means."""
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def holm_levels(p_values: Sequence[float]) -> list[float]:
-    """Return the level of each comparison's interval so that all together err in 5% (Holm 1979).
+    """Return the level of each comparison's interval for a familywise error of 5% (Holm 1979).
 
-    The k-th smallest p of m, from k = 0, has the level 1 - .05 / (m - k): the intervals that belong
-    to Holm's step-down test.
+    The k-th smallest p of m, from k = 0, has the level 1 - .05 / (m - k): these intervals
+    correspond to Holm's step-down test.
     """
     order = sorted(range(len(p_values)), key=lambda at: p_values[at])
     levels = [0.0] * len(p_values)
@@ -120,10 +119,10 @@ def holm_levels(p_values: Sequence[float]) -> list[float]:
 
 
 def least_difference(values: ArrayLike, clusters: Clusters = None) -> float:
-    """Return the least mean that is significant in 80% of samples of n values like these.
+    """Return the smallest mean that is significant in 80% of samples of n values like these.
 
     d = (z(.975) + z(.8)) s / √n, s the standard deviation of the clusters' means and n their
-    number; infinite where there are fewer than two.
+    number; infinite for fewer than two clusters.
     """
     sums, counts = _summed(np.asarray(values, np.float64), clusters)
     if len(sums) < 2:

@@ -1,7 +1,7 @@
 """Tables of items: means with intervals, gains over a baseline, by history bucket.
 
-Values are averaged over seeds for each target first. Intervals are of the paired bootstrap and draw
-users as wholes. Holm's correction is over all gains of one data set, task and history.
+Values are first averaged over seeds for each target. Intervals are those of the paired bootstrap
+with users as clusters. Holm's correction covers all gains of one data set, task and history.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Cell:
 
     Attributes:
         data: Name of the data set.
-        task: What was to be written.
-        history: Own texts that were known: `all` or a number.
-        items: Of every arm, without failed ones.
-        failed: Failed items by arm.
+        task: The task.
+        history: Maximum number of own texts: `all` or a number.
+        items: Items of every arm, without failed ones.
+        failed: Number of failed items by arm.
     """
 
     data: str
@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def metric(self) -> Metric:
-        """What gains are measured in."""
+        """The metric that gains are measured in."""
         return main_metric(self.task)
 
     def of_arm(self, arm: str) -> list[Item]:
@@ -51,7 +51,7 @@ class Cell:
         return [item for item in self.items if item.key.arm == arm]
 
     def by_target(self, arm: str, metric: Metric) -> dict[str, float]:
-        """Return a metric of an arm by target, the average over seeds."""
+        """Return a metric of an arm by target, averaged over seeds."""
         found: dict[str, list[float]] = defaultdict(list)
         for item in self.of_arm(arm):
             value = item.metrics.get(metric.name)
@@ -61,24 +61,24 @@ class Cell:
 
     @property
     def user_of(self) -> dict[str, str]:
-        """The user of each target, hashed."""
+        """Hashed user of each target."""
         return {item.key.target: item.user for item in self.items}
 
     @property
     def topic_of(self) -> dict[str, str]:
-        """The topic of each target, hashed."""
+        """Hashed topic of each target."""
         return {item.key.target: item.topic for item in self.items}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two arms on the same targets.
+    """Paired differences of two arms.
 
     Attributes:
-        targets: On which both have a value.
-        values: First less second, one a target.
-        users: Whose target each is.
-        topics: What each is about.
+        targets: Targets on which both arms have a value.
+        values: First less second, one per target.
+        users: User of each target.
+        topics: Topic of each target.
     """
 
     targets: Sequence[str]
@@ -88,9 +88,9 @@ class Difference:
 
 
 def difference(cell: Cell, arm: str, other: str) -> Difference | None:
-    """Return arm less other on the targets that both have; None where they are of one user.
+    """Return arm less other on their common targets; None if these are of a single user.
 
-    One alone has no interval: its resamples are all the same.
+    A single user has no interval: all resamples are equal.
     """
     one, two = cell.by_target(arm, cell.metric), cell.by_target(other, cell.metric)
     targets = sorted(one.keys() & two.keys())
@@ -106,11 +106,11 @@ def difference(cell: Cell, arm: str, other: str) -> Difference | None:
 
 
 def table(cell: Cell, arms: Iterable[str], against: str) -> list[dict[str, Any]]:
-    """Return a row an arm, as `results.json` has them.
+    """Return one row per arm, as in `results.json`.
 
     Args:
         cell: The items.
-        arms: Those that were run, in their order.
+        arms: Arms that were run, in order.
         against: The baseline of the gains.
     """
     rows = [_row(cell, arm) for arm in arms if cell.of_arm(arm)]
@@ -139,7 +139,7 @@ def table(cell: Cell, arms: Iterable[str], against: str) -> list[dict[str, Any]]
 
 
 def holm_intervals(differences: Sequence[Difference]) -> list[list[float]]:
-    """Return each difference's interval so that all together err in 5% (Holm 1979)."""
+    """Return each difference's interval with a familywise error of 5% (Holm 1979)."""
     means = [mean_of(each.values, each.users) for each in differences]
     levels = holm_levels([mean.p for mean in means])
     return [
@@ -149,7 +149,7 @@ def holm_intervals(differences: Sequence[Difference]) -> list[list[float]]:
 
 
 def paired_figures(found: Difference) -> dict[str, Any]:
-    """Return n, mean, intervals by user and by topic, and the least detectable difference."""
+    """Return n, mean, intervals by user and by topic, and the minimum detectable difference."""
     return {
         "n": len(found.values),
         **mean_and_interval(found),
@@ -165,13 +165,13 @@ def _by_topic(found: Difference) -> list[float] | None:
 
 
 def mean_and_interval(found: Difference) -> dict[str, Any]:
-    """Return the mean difference and its 95% interval, users drawn as wholes."""
+    """Return the mean difference and its 95% interval, with users as clusters."""
     ci95 = _rounded(interval(found.values, found.users))
     return {"mean": round(fmean(found.values), 4), "ci95": ci95}
 
 
 def _by_history(cell: Cell, arm: str, against: str) -> list[dict[str, Any]]:
-    """Return the gain by how many own texts are known; of the baseline itself n alone."""
+    """Return the gain by number of own texts; for the baseline itself only n."""
     own = {item.key.target: item.own for item in cell.items}
     rows = []
     for bucket in BUCKETS:
@@ -218,7 +218,7 @@ def _row(cell: Cell, arm: str) -> dict[str, Any]:
 
 
 def _of_runs(cell: Cell, items: Sequence[Item]) -> dict[str, Any]:
-    """Return what only arms that run the loop have."""
+    """Return the columns that only arms that run the loop have."""
     looked = [item.leaks for item in items if item.leaks is not None]
     cut = [item.cut_share for item in items if item.cut_share is not None]
     return {
@@ -235,7 +235,7 @@ def _of_runs(cell: Cell, items: Sequence[Item]) -> dict[str, Any]:
 
 
 def _overlaps(cell: Cell, items: Sequence[Item]) -> dict[str, float]:
-    """Return by side which share of the evidence the aligned arm has, too."""
+    """Return by side the share of the evidence that the aligned arm read as well."""
     aligned = {
         (item.key.target, item.key.seed, side): {text_id for text_id, _ in found}
         for item in cell.of_arm(ALIGNED)
@@ -265,7 +265,7 @@ def _metrics(cell: Cell, arm: str) -> dict[str, dict[str, Any]]:
         values = cell.by_target(arm, metric)
         if not values or metric.in_row:
             continue
-        # The bootstrap is of the mean.
+        # Only means have a bootstrap interval.
         known = len(values) > 1 and metric.average is fmean
         users = [cell.user_of[target] for target in values]
         ci95 = _rounded(interval(list(values.values()), users)) if known else None

@@ -2,8 +2,8 @@
 
 *Holds*: the paired 95% intervals (Holm-corrected over the four) of aligned - random, random - anti,
 aligned - constant and aligned - no_context all lie above zero. *Does not hold*: one of them lies
-below zero, or inside +-.01. Otherwise *inconclusive*, as always where one of the four was not run:
-the correction is for all four. The paper's settling test is added: whether random and
+below zero, or inside +-.01. Otherwise, and whenever one of the four was not run, *inconclusive*:
+the correction covers all four. Also reported is the paper's decisive test: whether random and
 anti-aligned people fall below no context.
 """
 
@@ -17,7 +17,7 @@ from .statistics import least_difference
 from .tables import Cell, difference, holm_intervals, mean_and_interval
 
 NOTHING = 0.01
-"""A difference whose interval lies within +- this counts as none."""
+"""A difference whose interval lies within +- this value counts as none."""
 
 _OTHERS: Mapping[str, tuple[str, str]] = {
     "both": ("random_users", "anti_users"),
@@ -27,12 +27,12 @@ _OTHERS: Mapping[str, tuple[str, str]] = {
 
 
 def verdicts(cell: Cell) -> list[dict[str, Any]]:
-    """Return the verdicts of a cell, as `results.json` has them."""
+    """Return the verdicts of a cell, as in `results.json`."""
     return [_verdict(cell, side) for side in _OTHERS]
 
 
 def say(intervals: list[list[float]]) -> str:
-    """Return the verdict that four corrected intervals give."""
+    """Return the verdict of four corrected intervals."""
     if all(low > 0 for low, _ in intervals):
         return "holds"
     if any(high < 0 or (low > -NOTHING and high < NOTHING) for low, high in intervals):
@@ -81,7 +81,7 @@ def _verdict(cell: Cell, side: str) -> dict[str, Any]:
 
 
 def _below(cell: Cell, arm: str) -> dict[str, Any] | None:
-    """Return whether a control falls below no context; None where one of them was not run."""
+    """Return whether a control falls below no context; None if either was not run."""
     found = difference(cell, arm, BASELINE)
     if found is None:
         return None
@@ -91,7 +91,7 @@ def _below(cell: Cell, arm: str) -> dict[str, Any] | None:
 
 
 def _adds(cell: Cell, side: str) -> dict[str, Any] | None:
-    """Return what a side adds to the other one; None for both, or where it was not run."""
+    """Return what a side adds to the other one; None for both sides, or if an arm was not run."""
     alone = {"style": "preference_only", "preference": "style_only"}.get(side)
     found = None if alone is None else difference(cell, ALIGNED, alone)
     return None if found is None else {"over": alone, **mean_and_interval(found)}

@@ -78,4 +78,4 @@ async def test_a_donor_who_was_shown_the_real_text_does_not(tmp_path: Path) -> N
 async def test_where_all_were_shown_it_the_item_fails(tmp_path: Path) -> None:
     item, given = await lent(Lends(bo="What Ana wrote.", cy="What Ana wrote."), tmp_path)
     assert given is None and item is not None
-    assert item.failed == "what is to be written is evidence of all 2 lenders"
+    assert item.failed == "the real text is evidence of all 2 lenders"
