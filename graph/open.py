@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from ..nodes.dependencies import ChatRole, Parts
 from .adapters import ServedAdapters
 from .encoders import OWN, Encoders, open_encoders
-from .graph_artefact import serve_graph
 from .settings import Settings, adapters_folder
 
 if TYPE_CHECKING:
@@ -126,6 +125,8 @@ async def open_store_and_encoders(
     encoders = await open_encoders(path, encoder, style_encoder, first, dtype)
     opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
     async with opened as store:
+        from .graph_artefact import serve_graph  # loads numpy, so not before a store is open
+
         await serve_graph(store)
         yield store, encoders
 
