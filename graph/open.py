@@ -119,14 +119,14 @@ async def open_store_and_encoders(
     # In a thread: its imports read the disk, which `langgraph dev` reports as blocking.
     await asyncio.to_thread(import_module, "..stores.texts.reembed", __package__)
     await asyncio.to_thread(import_module, "..stores.texts.store", __package__)
+    await asyncio.to_thread(import_module, ".graph_artefact", __package__)
     from ..stores.texts.store import TextStore
+    from .graph_artefact import serve_graph
 
     path = uri or await sample_store_path(encoder, style_encoder)
     encoders = await open_encoders(path, encoder, style_encoder, first, dtype)
     opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
     async with opened as store:
-        from .graph_artefact import serve_graph  # loads numpy, so not before a store is open
-
         await serve_graph(store)
         yield store, encoders
 
