@@ -67,13 +67,20 @@ class Reembedded:
         return asdict(self)
 
 
-async def reembed_store(uri: str, encoder: Encoder, progress: Progress | None = None) -> Reembedded:
+async def reembed_store(
+    uri: str,
+    encoder: Encoder,
+    progress: Progress | None = None,
+    *,
+    batch_texts: int = BATCH_TEXTS,
+) -> Reembedded:
     """Embed all texts of a store with another style encoder.
 
     Args:
         uri: Where the store lies.
         encoder: The new style encoder.
         progress: Called in the event loop.
+        batch_texts: Maximum texts embedded at once.
 
     Raises:
         NoSuchStore: There is none.
@@ -94,7 +101,7 @@ async def reembed_store(uri: str, encoder: Encoder, progress: Progress | None = 
             embedded = 0
             if [column.encoder for column in present] != [new]:
                 columns = Columns(topic, StyleColumn(present[-1].number + 1, new))
-                embedded = await _replace_texts(connection, columns, encoder, progress)
+                embedded = await _replace_texts(connection, columns, encoder, progress, batch_texts)
                 await connection.create_table(
                     USERS, schema=columns.on_disk[USERS], mode="overwrite"
                 )
@@ -109,7 +116,11 @@ async def reembed_store(uri: str, encoder: Encoder, progress: Progress | None = 
 
 
 async def _replace_texts(
-    connection: AsyncConnection, columns: Columns, encoder: Encoder, progress: Progress | None
+    connection: AsyncConnection,
+    columns: Columns,
+    encoder: Encoder,
+    progress: Progress | None,
+    batch_texts: int,
 ) -> int:
     """Put texts with new style vectors in place of the old ones; return how many."""
     table = await connection.open_table(TEXTS)
@@ -120,7 +131,7 @@ async def _replace_texts(
     # Unnamed: a kill leaves nothing behind. Not in memory: a million texts are some 2 GB.
     with tempfile.TemporaryFile(dir=local_root(connection.uri)) as file:
         with pa.ipc.new_stream(file, schema) as out:
-            async for rows in await query.to_batches(max_batch_length=BATCH_TEXTS):
+            async for rows in await query.to_batches(max_batch_length=batch_texts):
                 bodies = rows.column("body").to_pylist()
                 vectors = vector_column(await asyncio.to_thread(encode, encoder, bodies))
                 arrays = [vectors if name == style else rows[name] for name in schema.names]

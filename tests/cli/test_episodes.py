@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from datasets import load_from_disk
 from episode_fixtures import FOUR, RUN, collected
 from patlm.cli.main import app
 from patlm.stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
@@ -93,17 +92,6 @@ def test_show_has_the_candidates_best_first(folder: Path) -> None:
     assert "no candidates were drawn" in call("episodes", "show", folder, "--run", "ser").stdout
     lone = call("episodes", "show", folder, "--run", "nobody")
     assert lone.exit_code == 1 and "no run nobody" in lone.stderr
-
-
-def test_export_writes_what_other_tools_read(folder: Path, tmp_path: Path) -> None:
-    to = tmp_path / "out"
-    assert output("episodes", "export", folder, "--to", to, "--role", "style") == {
-        "samples": 5,
-        "to": str(to),
-    }
-    assert load_from_disk(str(to)).num_rows == 5
-    again = call("episodes", "export", folder, "--to", to)
-    assert again.exit_code == 1 and "is there already" in again.stderr
 
 
 def test_feedback_reaches_the_episode(folder: Path, tmp_path: Path) -> None:

@@ -84,21 +84,6 @@ def test_times_are_wall_times(spans: CallSpans, exporter: InMemorySpanExporter) 
     assert second.start_time - first.start_time == pytest.approx(1.5e9, abs=2)
 
 
-def test_a_call_without_an_answer_is_an_error(
-    spans: CallSpans, exporter: InMemorySpanExporter
-) -> None:
-    queued_at = time.perf_counter() - 2.0
-    failed = call_report(new_tokens=0, first_token_s=None, ended_s=None, queued_at=queued_at)
-    spans(batch_report(failed))
-    (span,) = exporter.get_finished_spans()
-    assert span.status.status_code is StatusCode.ERROR
-    assert span.attributes is not None and span.attributes["error.type"] == "_OTHER"
-    assert "patlm.first_token_ms" not in span.attributes
-    # It ends when its batch is told of.
-    assert span.start_time is not None and span.end_time is not None
-    assert span.end_time - span.start_time == pytest.approx(2e9, abs=0.1e9)
-
-
 def test_a_faulty_processor_is_told_once_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     provider = TracerProvider()
     provider.add_span_processor(Faulty())

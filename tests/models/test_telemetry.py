@@ -92,20 +92,6 @@ def test_each_role_has_its_own() -> None:
     assert (unsaid.tokens_per_s, unsaid.prompt_tokens_per_s) == (0.0, 25.0)
 
 
-def test_speeds_forget_and_counts_do_not() -> None:
-    slow = batch_report(
-        call_report(first_token_s=8.0, ended_s=9.0), call_report(ended_s=9.0), seconds=10.0
-    )
-    quick = batch_report(call_report("integrate", first_token_s=0.2, ended_s=0.4), seconds=1.0)
-    stats = told(slow, quick, calls=1, batches=1).snapshot()
-    total = stats.total
-    assert (total.calls, total.batches, total.new_tokens) == (3, 2, 30)
-    assert (total.tokens_per_s, total.batch_size_mean) == (10.0, 1.0)
-    assert total.ttft_ms == Spread(200.0, 200.0) and total.total_ms == Spread(400.0, 400.0)
-    # Nothing of style is in the window any more.
-    assert stats.roles["style"] == Figures(calls=2, batches=1, prompt_tokens=200, new_tokens=20)
-
-
 async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> None:
     stats = ServingStats()
     model = watched_chat(stats, rows=3)

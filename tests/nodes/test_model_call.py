@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from fakes import ScriptedChat, fails
 from loop_parts import MemoryTrace, loop_of, parts_of, run, turn_of
-from patlm.evaluation.cache import Answers, RememberedChat
 from patlm.graph.open import chat_role
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.nodes.dependencies import ChatRole, Parts
@@ -62,18 +61,6 @@ async def test_options_of_a_call_stand_in_place_of_the_role_s(model: ScriptedCha
     sample = await sample_of(parts_with(role), **drawn)
     assert model.asked[0].options == {"max_tokens": 12, **drawn}
     assert sample.sampling == SamplingSettings(temperature=0.7, seed=3, max_tokens=12)
-
-
-async def test_a_remembered_answer_keeps_its_tokens(tiny: LocalChatModel) -> None:
-    answers = Answers()
-    samples = []
-    for _ in range(2):
-        chat = RememberedChat(tiny, "tiny", answers)
-        role = ChatRole(chat, "tiny", takes_adapters=True, base=tiny.fingerprint)
-        samples.append(await sample_of(parts_with(role, capture=True)))
-    assert chat.asked == 0, "the second answer was remembered"
-    first, second = (sample.model_dump(exclude={"seconds"}) for sample in samples)
-    assert first == second and samples[1].exact and samples[1].logprobs
 
 
 async def test_a_run_keeps_exact_samples_whether_it_is_streamed_or_not(

@@ -4,13 +4,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fakes import ScriptedChat
-from loop_parts import LONG, GivenRetrieval, parts_of, run
+from loop_parts import GivenRetrieval, parts_of, run
 from patlm.cli.main import app
 from patlm.nodes.errors import RequestError
-from patlm.nodes.strategies import STRATEGIES, Strategy, with_oracle
+from patlm.nodes.strategies import STRATEGIES, Strategy
 from patlm.stores import Found, History, Hit
 from patlm.stores.search.request import SearchRequest
 from patlm.stores.search.selection import match_length_and_rating
@@ -48,22 +47,6 @@ async def test_own_history_borrows_nothing() -> None:
     assert all(hit.reason.startswith("written by the user") for hit in style.hits)
     assert preference.hits[0].reason == "written by the user: topic cosine 0.58"  # 1 / sqrt(3)
     assert not store.asked
-
-
-async def test_the_oracle_asks_with_what_was_really_written() -> None:
-    encoders = {"style": style_encoder(), "preference": topic_encoder()}
-    known = with_oracle(STRATEGIES, encoders, {"ana": "REALLY!!!"})
-    assert list(known) == [*NAMES, "oracle"]
-    parts = parts_of(ScriptedChat(), store := GivenRetrieval(), strategies=known)
-    chosen = {"style": "oracle", "preference": "oracle"}
-    result = await run(parts, max_iterations=1, strategies=chosen)
-    for side, encoder in encoders.items():
-        (asked,) = store.asked_of(side)
-        assert np.array_equal(asked["query"], encoder.encode(["REALLY!!!"])[0])
-        assert asked["words"] == "REALLY!!!"
-        assert {piece["strategy"] for piece in result["evidence"][side]} == {"oracle"}
-    await run(parts, {**LONG, "user_id": "bo"}, max_iterations=1, strategies=chosen)
-    assert store.asked_of("style")[-1]["words"] == LONG["title"]  # nothing of bo's is known
 
 
 async def test_an_entry_is_all_there_is_to_a_strategy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from patlm.evaluation.arms.extractive import (
-    preference_summary,
-    shared_phrases,
-    stop_words,
-    style_summary,
-)
+from patlm.evaluation.arms.extractive import preference_summary, shared_phrases, style_summary
 
 
 def longest_run(summary: str, texts: Sequence[str]) -> int:
@@ -76,15 +71,6 @@ def test_phrases_are_those_that_several_texts_hold() -> None:
     assert shared_phrases(texts[:1], 12) == shared_phrases([], 12) == []
 
 
-def test_phrases_do_not_cross_marks_or_stop_words_and_hold_none() -> None:
-    texts = ["warm pool, soft bed of feathers", "Warm pool soft. Bed; feathers of old"]
-    assert set(shared_phrases(texts, 12)) == {"warm pool", "soft", "bed", "feathers"}
-    assert shared_phrases(["it was the and of not"] * 2, 12) == []
-    assert shared_phrases(["o produto é muito bom"] * 2, 12) == ["produto", "bom"]
-    assert {"the", "very", "muito", "é"} <= stop_words()
-    assert not {"not", "never", "não", "sem", "thin"} & stop_words()
-
-
 def test_an_opinion_summary_has_phrases_and_then_the_central_sentence() -> None:
     texts = [
         "My aunt plays. The battery life is great.",
@@ -96,16 +82,6 @@ def test_an_opinion_summary_has_phrases_and_then_the_central_sentence() -> None:
     assert preference_summary(texts, 12) == (
         "battery life, great. The battery life is great. My aunt plays. Blue."
     )
-
-
-def test_how_long_texts_are_is_told_where_it_is_asked_for() -> None:
-    texts = ["The pool is warm.", "A warm pool, and large.", " "]  # 4 and 5 words: 4.5, so 4
-    assert preference_summary(texts, lengths=True).startswith("About 4 words. pool, warm.")
-    assert preference_summary(["Warm"], lengths=True) == "About 1 word. Warm"
-    assert preference_summary([" "], lengths=True) == ""
-    assert len(preference_summary(texts, 5, lengths=True).split()) <= 5
-    assert style_summary(texts, measured=[]).startswith("No exclamation marks")
-    assert style_summary(texts, measured=["One two three."]).startswith("About 3 words in 1 sent")
 
 
 @pytest.mark.parametrize("words", [3, 8, 20, 36])

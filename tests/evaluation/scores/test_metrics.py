@@ -88,18 +88,6 @@ def test_copied_run_by_hand() -> None:
     assert metrics.copied_run("The view", []) == 0
 
 
-def test_copy_rate_is_a_share_of_the_drafts_words() -> None:
-    assert metrics.copy_rate("The view is grand, really", ["the view is grand"]) == 4 / 5
-    assert metrics.copy_rate("The view", ["I say the view is grand"]) == 1
-    assert metrics.copy_rate("Elsewhere", ["the view"]) == 0
-
-
-def test_length_and_exactness() -> None:
-    assert metrics.length(" It's  fine -\nreally ") == 4
-    assert metrics.exact("A fine  View", "a FINE view\n") == 1
-    assert metrics.exact("A fine view", "A fine view.") == 0
-
-
 SYNSET = "00000000 06 n 02 couch 0 sofa 0 000 | a seat"
 WORDNET = {
     "data.noun": f"{SYNSET}\n",

@@ -193,18 +193,6 @@ def test_feedback_is_for_runs_that_are_there(tmp_path: Path) -> None:
         give_feedback(tmp_path, said.model_copy(update={"run_id": "gone"}))
 
 
-def test_damaged_feedback_is_told_and_costs_no_episode(tmp_path: Path) -> None:
-    EpisodeWriter(tmp_path).append(record("r1"))
-    give_feedback(tmp_path, Feedback(run_id="r1", accepted=True))
-    (file,) = tmp_path.glob("feedback-*.jsonl")
-    file.write_text('{"run_id": "r1", "rating": 6}\n' + file.read_text() + '{"run_id"')
-    damaged: list[DamagedLine] = []
-    (found,) = read_episodes(tmp_path, report=damaged.append)
-    assert [said.accepted for said in found.feedback] == [True]
-    assert [(each.path, each.line) for each in damaged] == [(file, 1), (file, 3)]
-    assert "rating: " in damaged[0].reason
-
-
 def test_a_record_of_version_1_is_read(tmp_path: Path) -> None:
     content = json.loads(record("old").model_dump_json())
     known = ("node", "iteration", "role", "adapter", "model", "messages", "text", "seconds")
@@ -318,12 +306,3 @@ def test_forgetting_knows_records_of_other_versions(tmp_path: Path) -> None:
     assert (emptied["version"], emptied["request"]) == (9, {}) and "groups" not in emptied
     (read,) = read_episodes(tmp_path / "old.jsonl")
     assert (read.run_id, read.request) == ("r1", {}) and read.redacted is not None
-
-
-def test_what_a_killed_forgetting_left_is_removed(tmp_path: Path) -> None:
-    EpisodeWriter(tmp_path).append(record("stays"))
-    remains = tmp_path / "traces-20250301.jsonl.tmp"
-    remains.write_text("words of gone")
-    assert run_ids(tmp_path) == ["stays"]
-    forget_episodes(tmp_path, "default", "gone")
-    assert not remains.exists()

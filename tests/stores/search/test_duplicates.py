@@ -27,12 +27,6 @@ def corpus(*texts: str) -> tuple[np.ndarray, np.ndarray]:
     return shingles_of(np.concatenate(terms), starts), starts
 
 
-def among(*texts: str) -> list[list[bool]]:
-    shingles, starts = corpus(*texts)
-    bodies = [bare(text) for text in texts]
-    return copies_among(shingles, starts, np.arange(len(texts)), bodies).tolist()
-
-
 def test_cut_prolonged_and_retouched_texts_are_copies() -> None:
     words = ASKED.split()
     copies = [
@@ -76,14 +70,6 @@ def test_both_ways_agree_with_plain_sets() -> None:
             same = texts[one] == texts[other]
             assert found[one, other] == (one != other and (copy or same))
     assert expected > 6
-
-
-def test_equal_short_texts_say_the_same() -> None:
-    assert among("Great!", "great!  ", "Great") == [
-        [False, True, False],
-        [True, False, False],
-        [False, False, False],
-    ]
 
 
 def test_the_first_of_near_copies_stays() -> None:

@@ -156,16 +156,6 @@ def test_a_topic_stays_what_it_was_when_texts_are_added() -> None:
     assert_same(first, before.candidates(query, terms, without_user=NOBODY, limit=82))
 
 
-def test_a_text_that_is_there_is_not_added_again() -> None:
-    rows = topic(60, dimension=32)
-    built = LargeTopic.build(rows)
-    assert built.with_new(rows.slice(10, 5)) is built
-    grown = LargeTopic.build(rows.slice(0, 58)).with_new(rows.slice(40))
-    assert grown is not None
-    assert len(grown) == 60
-    assert grown.with_new(rows.slice(59)) is grown
-
-
 def test_recall_where_most_cosines_are_only_estimated() -> None:
     rows = topic(20_000, dimension=256)
     built = LargeTopic.build(rows.slice(0, 19_000)).with_new(rows.slice(19_000))
@@ -206,15 +196,6 @@ def test_without_a_vector_words_decide() -> None:
     order = np.lexsort((exact.ids, -exact.fused))[:40]
     assert found.text_ids == tuple(exact.ids[at] for at in order)
     assert found.vector_ranks.tolist() == [1] * 40
-
-
-def test_where_all_tie_ids_decide() -> None:
-    rows = topic(900, dimension=32)
-    built = LargeTopic.build(rows.slice(0, 850)).with_new(rows.slice(850))
-    assert built is not None
-    query = np.zeros(32, np.float32)
-    found = built.candidates(query, NO_WORDS, without_user=NOBODY, limit=5)
-    assert list(found.text_ids) == sorted(rows.column("text_id").to_pylist())[:5]
 
 
 def test_of_texts_that_tie_for_the_last_word_rank_the_nearest_come() -> None:

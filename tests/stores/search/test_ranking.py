@@ -27,19 +27,6 @@ def test_bm25_favours_the_shorter_of_two() -> None:
     assert scores == pytest.approx([math.log(1.2) * 2.5 / 2.125, math.log(1.2) * 2.5 / 2.875])
 
 
-def test_a_word_twice_in_the_query_counts_twice() -> None:
-    documents = corpus("tea pot", "milk jug")
-    assert bm25(terms_of("tea tea"), *documents) == pytest.approx(
-        2 * bm25(terms_of("tea"), *documents)
-    )
-
-
-def test_bm25_of_nothing() -> None:
-    assert bm25(terms_of(""), *corpus("tea pot", "milk")).tolist() == [0, 0]
-    assert bm25(terms_of("tea"), *corpus("", "tea"))[0] == 0
-    assert bm25(terms_of("tea"), np.zeros(0, np.uint32), np.array([0, 0])).tolist() == [0]
-
-
 def test_equal_scores_share_a_rank() -> None:
     assert ranks(np.array([0.5, 0.9, 0.5, 0.1])).tolist() == [2, 1, 2, 4]
 

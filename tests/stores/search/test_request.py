@@ -99,10 +99,3 @@ async def test_controls_never_show_the_target(
     await store.add([target, *copies, text("bob", "tea", "Tea!!!"), text("bob", "rum", "Rum!!!")])
     found = await by(store, "ann", "calm", "tea", selection=selection)
     assert users(found) == ["bob"]
-
-
-@both
-async def test_where_nobody_else_is_nothing_is_found(store: TextStore, by: Search) -> None:
-    await store.add([text("ann", "tea", "Only mine.")])
-    for selection in ("random", "anti_aligned", "same_topic", "random_topic"):
-        assert (await by(store, "ann", "x", "tea", selection=selection)).hits == ()

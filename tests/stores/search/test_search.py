@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from patlm.stores import Added, InvalidQuery, TextStore
+from patlm.stores import InvalidQuery, TextStore
 from patlm.stores.search.request import TEXTS_FOR_HALF, SearchRequest, Weights
-from patlm.stores.texts.tables import Tables
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
 
 pytestmark = pytest.mark.usefixtures("read_from")
@@ -32,19 +31,6 @@ async def test_history_is_the_requesters_side(store: TextStore) -> None:
     assert stranger.topic_vectors.shape == (0, TOPIC.dimension)
 
 
-async def test_history_is_latest_first(store: TextStore) -> None:
-    await store.add(
-        [
-            text("ann", "a", "third place", position=3),
-            text("ann", "b", "first place", position=1),
-            text("ann", "c", "an old time", timestamp=10, position=0),
-            text("ann", "d", "a new time", timestamp=20, position=0),
-        ]
-    )
-    history = await store.history("default", "ann")
-    assert [own.topic_id for own in history.texts] == ["d", "c", "a", "b"]
-
-
 async def test_style_finds_users_and_one_telling_text_of_each(store: TextStore) -> None:
     await store.add(TEXTS)
     found = await by_style(store, "ann", "Hot soup, thin and pale.", "tea")
@@ -61,15 +47,6 @@ async def test_style_finds_users_and_one_telling_text_of_each(store: TextStore) 
     cat = next(hit for hit in found.hits if hit.text.user_id == "cat")
     sure = (2 / (2 + TEXTS_FOR_HALF)) ** 0.5
     assert cat.reason == f"writes alike: cosine {cat.score / sure:.2f} x {sure:.2f} for 2 texts"
-
-
-async def test_style_without_a_topic_leaves_nothing_out(store: TextStore) -> None:
-    await store.add(TEXTS)
-    found = await by_style(store, "ann", "GREAT!!!", None, k=2)
-    assert found.pool_size == 4
-    assert len(found.hits) == 2
-    assert found.hits[0].text.user_id == "bob"
-    assert (await by_style(store, "ann", "GREAT!!!", "", k=4)).pool_size == 4
 
 
 async def test_preference_ranks_the_texts_of_others_on_the_topic(store: TextStore) -> None:
@@ -210,25 +187,6 @@ async def test_a_query_has_a_shape(store: TextStore) -> None:
         )
 
 
-async def test_new_rows_are_found_at_once(store: TextStore) -> None:
-    await store.add(TEXTS)
-    await store.compact(threshold=0)
-    assert (await by_preference(store, "nobody", "tea", "tea")).pool_size == 4
-    await store.add([text("gil", "tea", "Fresh tea."), text("gil", "rice", "Fresh, ripe rice.")])
-    assert (await by_preference(store, "nobody", "fresh", "tea")).hits[0].text.user_id == "gil"
-    assert (await by_style(store, "nobody", "Fresh, ripe rice.", "tea")).pool_size == 5
-    assert len((await store.history("default", "gil")).texts) == 2
-
-
-async def test_another_opening_sees_what_one_writes(tmp_path: Path) -> None:
-    async with opened(tmp_path) as one, opened(tmp_path) as other:
-        await one.add(TEXTS)
-        assert (await by_preference(other, "nobody", "tea", "tea")).pool_size == 4
-        await one.add([text("gil", "tea", "Fresh tea.")])
-        assert (await by_preference(other, "nobody", "fresh", "tea")).pool_size == 5
-        assert await other.add(TEXTS) == Added(duplicates=9)
-
-
 async def test_a_large_topic_is_ranked_by_its_best(
     store: TextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,20 +224,3 @@ async def test_a_large_topic_takes_in_what_is_new_and_loses_who_is_forgotten(
         found = await by_preference(other, "nobody", "oolong", "tea", k=41)
         assert "zed" not in {hit.text.user_id for hit in found.hits}
         assert found.pool_size == len(found.hits) == 40
-
-
-async def test_only_a_small_namespace_is_kept_in_memory(
-    store: TextStore, read_from: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await store.add(TEXTS)
-    await by_style(store, "ann", "Green tea.", "tea")
-    read, tables = Tables.read, []
-
-    async def counted(self: Tables, name: str, *given: object, **more: object) -> object:
-        tables.append(name)
-        return await read(self, name, *given, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Tables, "read", counted)
-    await by_style(store, "bob", "Green tea.", "tea")
-    await by_preference(store, "bob", "Green tea.", "tea")
-    assert tables.count("texts") == (0 if read_from == "memory" else 3)

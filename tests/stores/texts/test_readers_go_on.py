@@ -1,4 +1,4 @@
-"""A thousand searches while a store is filled and compacted: none fails or misses a text."""
+"""Hundreds of searches while a store is filled and compacted: none fails or misses a text."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,7 @@ from patlm.stores import Text, TextStore
 from patlm.stores.search.request import SearchRequest
 from store_fixtures import STYLE, TOPIC, opened, text
 
-SEARCHES = 1_000
+SEARCHES = 300
 READERS = 4
 
 

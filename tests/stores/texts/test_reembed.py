@@ -12,7 +12,6 @@ import pytest
 from lancedb.db import AsyncConnection
 from patlm.stores import EncoderMismatch, NoSuchStore, SchemaMismatch, Text, TextStore, Vectors
 from patlm.stores.search.request import SearchRequest
-from patlm.stores.texts import reembed
 from patlm.stores.texts.reembed import recorded_encoders, reembed_store
 from patlm.stores.texts.schema import TEXTS as TEXTS_TABLE
 from patlm.stores.texts.schema import USERS
@@ -94,9 +93,8 @@ async def test_with_the_encoder_it_has_nothing_is_done(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoder", [NEW, SAME_SHAPE])
 async def test_readers_go_on_until_the_swap_and_then_get_an_error(
-    tmp_path: Path, encoder: HashedEncoder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, encoder: HashedEncoder
 ) -> None:
-    monkeypatch.setattr(reembed, "BATCH_TEXTS", 64)
     many = [
         text(f"user{n % 50}", f"topic{n % 9}", f"{'Well! ' * (n % 5)}text {n}") for n in range(600)
     ]
@@ -104,7 +102,7 @@ async def test_readers_go_on_until_the_swap_and_then_get_an_error(
         await store.add(many)
         expected = await styles_of(store, STYLE, "Well! text 3", k=50)
         history = await store.history("default", "nobody", topic_id=None)
-        running = asyncio.create_task(reembed_store(str(tmp_path), encoder))
+        running = asyncio.create_task(reembed_store(str(tmp_path), encoder, batch_texts=64))
         searches = 0
         with pytest.raises(EncoderMismatch, match="open it again"):
             while True:
@@ -148,15 +146,13 @@ async def test_no_text_of_another_process_is_lost(tmp_path: Path) -> None:
         assert set(await styles_of(store, NEW, "Note 3!", k=20)) >= {"ann", "writer0"}
 
 
-async def test_one_that_is_cut_off_leaves_the_store_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reembed, "BATCH_TEXTS", 4)
+async def test_one_that_is_cut_off_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.add(TEXTS)
         files = sorted(tmp_path.rglob("*"))
         with pytest.raises(KeyboardInterrupt):
-            await reembed_store(str(tmp_path), CutOff(NEW.version, NEW.dimension, NEW._tokens))
+            cut_off = CutOff(NEW.version, NEW.dimension, NEW._tokens)
+            await reembed_store(str(tmp_path), cut_off, batch_texts=4)
         assert sorted(tmp_path.rglob("*")) == files
         assert len(await styles_of(store, STYLE, "Cold milk")) == 5
     assert (await reembed_store(str(tmp_path), NEW)).texts == len(TEXTS)

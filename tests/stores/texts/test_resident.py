@@ -70,16 +70,6 @@ def test_vectors_are_those_that_are_stored() -> None:
     assert np.array_equal(vectors_of(found, "style"), vectors_of(rows, "style"))
 
 
-def test_vectors_of_an_earlier_version_keep_all_their_bytes() -> None:
-    rng = np.random.default_rng(2)
-    old, new = drawn(rng, 40, grid=False), drawn(rng, 30, 100)
-    resident = built(old).with_new(new)
-    assert len(resident.parts) == 1
-    every = pa.concat_tables([old, new])
-    found = resident.by_ids(every.column("text_id").to_pylist(), COLUMNS)
-    assert np.array_equal(vectors_of(found, "style"), vectors_of(every, "style"))
-
-
 @pytest.mark.parametrize("later", [0, 40])
 def test_the_most_telling_texts_are_found(later: int) -> None:
     rng = np.random.default_rng(later)

@@ -1,7 +1,7 @@
 """Every reward by hand: the arithmetic stands in the comments."""
 
 import doctest
-from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -9,6 +9,8 @@ from fakes import TableEncoder, at_angle, words
 from patlm.nodes.prompts import ABSTENTION
 from patlm.nodes.state import Request
 from patlm.stores.episodes.schema import Sample
+from patlm.training.rewards import components
+from patlm.training.rewards import measure as measure_module
 from patlm.training.rewards.components import (
     COMPONENTS,
     PENALTIES,
@@ -35,9 +37,8 @@ from patlm.training.rewards.measure import (
 REAL, DRAFT = "the view is grand", "the view is cold"
 
 
-@pytest.mark.parametrize("name", ["rewards", "reward_consistency", "reward_penalties"])
-def test_the_examples_run(name: str) -> None:
-    module = import_module(f"patlm.training.{name}")
+@pytest.mark.parametrize("module", [components, measure_module])
+def test_the_examples_run(module: ModuleType) -> None:
     tried = doctest.testmod(module)
     assert tried.attempted >= 3 and tried.failed == 0
 

@@ -137,16 +137,6 @@ async def test_one_stage_alone_goes_on_from_the_one_before(tmp_path: Path) -> No
     assert kept["final"]["gain"] == 0.08
 
 
-async def test_rounds_end_where_neither_reasoner_pays(tmp_path: Path) -> None:
-    steps = PlantedSteps({"style@2": -0.02, "preference@2": -0.02})
-    asked = plan(("untrained", "warm_up", "style", "preference", "style", "preference", "final"))
-    kept = state(tmp_path, asked)
-    await run_rounds(asked, steps, kept)
-    assert kept.results["left_out"] == ["style_2", "preference_2"]
-    assert "style_2" not in steps.did
-    assert kept.finished("final")
-
-
 async def test_items_hold_hashed_ids_and_figures_only(tmp_path: Path) -> None:
     asked = plan(history=("all", "0"))
     await run_rounds(asked, PlantedSteps({}), state(tmp_path, asked))

@@ -140,16 +140,6 @@ def test_a_copy_of_the_target_is_no_history() -> None:
     assert ("cy", "cup") in asked(all_links(TEXTS, VECTORS))
 
 
-def test_a_link_competes_with_topics_that_its_user_did_not_write_on() -> None:
-    texts, vectors = random_texts()
-    links = all_links(texts, vectors)
-    wrote = {(each.user_id, each.topic_id) for each in texts}
-    for person, row in zip(links.people.tolist(), links.others(), strict=True):
-        user = links.graph.user_ids[person]
-        for topic, competes in zip(links.graph.topic_ids, row.tolist(), strict=True):
-            assert competes == ((user, topic) not in wrote)
-
-
 def test_training_links_are_of_train_people_and_topics() -> None:
     texts, vectors = random_texts()
     users = {user_key(f"u{user}"): ("train", "gate", "report")[user % 3] for user in range(12)}
