@@ -104,8 +104,8 @@ def progress() -> Iterator[Watch]:
         disable=not stderr.is_terminal,
     )
 
-    class Bar:
-        """A `Watch` that draws."""
+    class ProgressBar:
+        """A `Watch` that draws a progress bar."""
 
         def say(self, part: str) -> None:
             say(part)
@@ -122,7 +122,7 @@ def progress() -> Iterator[Watch]:
                 say(f"{self._left} {self._things} left")
 
     with bar:
-        yield Bar()
+        yield ProgressBar()
 
 
 SHOWN_CHARACTERS = 160

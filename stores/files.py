@@ -105,7 +105,7 @@ class DamagedLine:
         return f"{self.path}:{self.line}: {self.reason}"
 
 
-def warn_of(damaged: DamagedLine) -> None:
+def log_damaged(damaged: DamagedLine) -> None:
     """Log a damaged line as a warning."""
     _log.warning("%s", damaged)
 
@@ -149,7 +149,7 @@ def load_object(line: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def no_object(path: Path, number: int, line: bytes) -> DamagedLine:
+def not_an_object(path: Path, number: int, line: bytes) -> DamagedLine:
     """Return the report of a line without a JSON object."""
     torn = "" if line.endswith(b"\n") else ", torn off at the end of the file"
     return DamagedLine(path, number, f"not a JSON object{torn}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Vectors: TypeAlias = "NDArray[np.float32]"
 
 Sums: TypeAlias = "NDArray[np.float64]"
-"""Exact sums of vectors (see `sums`)."""
+"""Exact sums of vectors (see `stores.texts.arrow.exact_sum`)."""
 
 
 class Encoder(Protocol):

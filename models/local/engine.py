@@ -34,7 +34,7 @@ from transformers import (
 
 from .adapters import AdapterSlots
 from .batcher import Load
-from .kv_cache import CacheRows, RoomyCache, holds_plain_layers, joined
+from .kv_cache import CacheRows, PreallocatedCache, holds_plain_layers, joined
 from .rows import Row
 
 
@@ -195,7 +195,7 @@ class _Part:
 
     seeded: Sequence[_SeededRow]
     mask: torch.Tensor
-    cache: RoomyCache
+    cache: PreallocatedCache
 
 
 class RunningBatch:
@@ -251,7 +251,7 @@ class RunningBatch:
             return
         parts = []
         for group in self._groups(rows):
-            cache = RoomyCache(self._config)
+            cache = PreallocatedCache(self._config)
             seeded, mask = self._prefill(group, cache, enough=lambda pushed: True)
             parts.append(_Part(seeded, mask, cache))
         self._keep([*filter(None, [self._running]), *parts])
@@ -290,7 +290,7 @@ class RunningBatch:
         yield group
 
     def _prefill(
-        self, rows: Sequence[Row], cache: RoomyCache | None, enough: Callable[[int], bool]
+        self, rows: Sequence[Row], cache: PreallocatedCache | None, enough: Callable[[int], bool]
     ) -> tuple[list[_SeededRow], torch.Tensor]:
         seeded = [_SeededRow(row, generator_of(row)) for row in rows]
         input_ids, mask = left_pad([row.prompt_ids for row in rows], self._pad_id)
@@ -302,7 +302,7 @@ class RunningBatch:
         seeded: Sequence[_SeededRow],
         input_ids: torch.Tensor,
         mask: torch.Tensor,
-        cache: RoomyCache | None,
+        cache: PreallocatedCache | None,
         enough: Callable[[int], bool],
     ) -> None:
         rows = [each.row for each in seeded]

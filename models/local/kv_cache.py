@@ -19,7 +19,7 @@ ROOM = 64
 """Number of tokens to preallocate at a time."""
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+class PreallocatedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values of one layer, each of shape (rows, heads, tokens, head size).
 
     `keys` and `values` are views of larger tensors with room for the next tokens.
@@ -50,17 +50,17 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.keys, self.values = all_keys[:, :, :tokens], all_values[:, :, :tokens]
 
 
-class RoomyCache(DynamicCache):
+class PreallocatedCache(DynamicCache):
     """A preallocated cache for a model that `holds_plain_layers`.
 
     Attributes:
-        roomy: The layers, with their exact type.
+        preallocated: The layers, with their exact type.
     """
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config=config)
-        self.roomy = [RoomyLayer() for _ in self.layers]  # type: ignore[no-untyped-call]
-        self.layers = list(self.roomy)
+        self.preallocated = [PreallocatedLayer() for _ in self.layers]  # type: ignore[no-untyped-call]
+        self.layers = list(self.preallocated)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CacheRows:
         begin: First token that is not padding in all of them.
     """
 
-    cache: RoomyCache
+    cache: PreallocatedCache
     rows: Sequence[int]
     begin: int = 0
 
@@ -86,14 +86,14 @@ def holds_plain_layers(config: PreTrainedConfig) -> bool:
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
-def joined(parts: Sequence[CacheRows], config: PreTrainedConfig) -> RoomyCache:
+def joined(parts: Sequence[CacheRows], config: PreTrainedConfig) -> PreallocatedCache:
     """Concatenate the rows of several caches, in order, into one.
 
     Shorter parts are left-padded with zeros; the caller must mask these.
     """
-    whole = RoomyCache(config)
-    for number, layer in enumerate(whole.roomy):
-        layers = [part.cache.roomy[number] for part in parts]
+    whole = PreallocatedCache(config)
+    for number, layer in enumerate(whole.preallocated):
+        layers = [part.cache.preallocated[number] for part in parts]
         layer.lazy_initialization(layers[0].keys, layers[0].values)
         keys = _concatenated(parts, [each.keys for each in layers])
         values = _concatenated(parts, [each.values for each in layers])

@@ -73,7 +73,7 @@ def adapters_in(root: Path, report: Callable[[AdapterError], None]) -> tuple[Ada
     return tuple(found)
 
 
-def place_to_fill(root: Path, name: str) -> Path:
+def staging_folder(root: Path, name: str) -> Path:
     """Return the hidden folder in which an adapter is assembled before it is renamed."""
     return root / f"{_ADDING}{name}"
 
@@ -85,7 +85,7 @@ def remove(root: Path, name: str) -> None:
     shutil.rmtree(hidden)
 
 
-def clear_remains(root: Path) -> None:
+def clear_staging(root: Path) -> None:
     """Delete hidden folders left by killed processes; the caller holds the lock.
 
     Without the lock they might be in use by another process.

@@ -30,13 +30,13 @@ from .checks import check_files, check_shape, read_manifest
 from .folders import (
     Adapter,
     adapters_in,
-    clear_remains,
+    clear_staging,
     copy_adapter,
     names_in,
     origins_in,
-    place_to_fill,
     remove,
     size_of,
+    staging_folder,
 )
 from .lineage import Chain, people_of, trained_on
 from .manifest import FILES, Manifest, parse_name
@@ -134,7 +134,7 @@ class AdapterRegistry:
             AdapterExists: The registry has an adapter of this name.
             ValueError: One of the people is not a valid key.
         """
-        place, partial = self.root / manifest.name, place_to_fill(self.root, manifest.name)
+        place, partial = self.root / manifest.name, staging_folder(self.root, manifest.name)
         if not folder.is_dir():
             raise AdapterNotFound(
                 f"adapter {manifest.name}: expected a folder with {' and '.join(FILES)}, there is "
@@ -146,7 +146,7 @@ class AdapterRegistry:
                     f"adapter {manifest.name} exists already and can't be replaced: add this one "
                     f"as step {self.next_step(manifest.role)}"
                 )
-            clear_remains(self.root)
+            clear_staging(self.root)
             try:
                 kept = copy_adapter(folder, partial, manifest, trained_on)
                 os.rename(partial, place)
@@ -291,7 +291,7 @@ class AdapterRegistry:
         if dry_run or not self.root.is_dir():
             return self._choose(keep)
         with self._lock():
-            clear_remains(self.root)
+            clear_staging(self.root)
             chosen = self._choose(keep)
             self._promotions.drop(chosen.removed)
             for name in chosen.removed:

@@ -23,9 +23,9 @@ from ..files import (
     feedback_shards,
     load_object,
     locked,
-    no_object,
+    log_damaged,
+    not_an_object,
     read_lines,
-    warn_of,
 )
 from .schema import Feedback
 
@@ -60,12 +60,12 @@ def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = N
         )
     name = f"{FEEDBACK}{feedback.created:%Y%m%d}.jsonl"
     if not folder.is_dir():
-        raise _not_there(folder, feedback.run_id)
+        raise _no_such_run(folder, feedback.run_id)
     # Searched under the lock: the run may be redacted concurrently.
     with locked(folder):
         runs = (run for run in _runs(folder, feedback.run_id) if run["run_id"] == feedback.run_id)
         run = next((run for run in runs if namespace in (None, run.get("namespace"))), None)
-        _check_there(run, folder, feedback.run_id)
+        _require_run(run, folder, feedback.run_id)
         append_line(folder / name, feedback.model_dump_json())
 
 
@@ -79,20 +79,20 @@ def find_run(folder: Path, prefix: str) -> str:
     found = {str(run["run_id"]): run for run in _runs(folder, prefix)}
     if len(found) > 1:
         raise NoSuchRun(f"{len(found)} runs in {folder} begin with {prefix}: give more of the id")
-    _check_there(next(iter(found.values()), None), folder, prefix)
+    _require_run(next(iter(found.values()), None), folder, prefix)
     return next(iter(found))
 
 
-def _check_there(run: dict[str, Any] | None, folder: Path, name: str) -> None:
+def _require_run(run: dict[str, Any] | None, folder: Path, name: str) -> None:
     if run is None:
-        raise _not_there(folder, name)
+        raise _no_such_run(folder, name)
     if run.get("redacted"):
         raise NoSuchRun(
             f"run {name} was emptied when a person in it was forgotten: it takes no feedback"
         )
 
 
-def _not_there(folder: Path, name: str) -> NoSuchRun:
+def _no_such_run(folder: Path, name: str) -> NoSuchRun:
     return NoSuchRun(
         f"no run {name} in {folder}: name one that was traced there (`patlm show {folder}`)"
     )
@@ -111,7 +111,7 @@ def _runs(folder: Path, prefix: str) -> Iterator[dict[str, Any]]:
 
 
 def read_feedback(
-    path: Path, *, report: Callable[[DamagedLine], None] = warn_of
+    path: Path, *, report: Callable[[DamagedLine], None] = log_damaged
 ) -> dict[str, tuple[Feedback, ...]]:
     """Return the feedback in a folder, or in a shard's folder, by run and in order.
 
@@ -137,7 +137,7 @@ def scan_feedback(path: Path) -> Iterator[Feedback | DamagedLine]:
 
 def _parse(shard: Path, number: int, line: bytes) -> Feedback | DamagedLine:
     if load_object(line) is None:
-        return no_object(shard, number, line)
+        return not_an_object(shard, number, line)
     try:
         return Feedback.model_validate_json(line)
     except ValidationError as error:

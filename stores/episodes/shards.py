@@ -24,9 +24,9 @@ from ..files import (
     episode_shards,
     load_object,
     locked,
-    no_object,
+    log_damaged,
+    not_an_object,
     read_lines,
-    warn_of,
 )
 from .feedback import read_feedback
 from .redaction import forget_episodes
@@ -114,7 +114,7 @@ def read_episodes(
         FileNotFoundError: The path does not exist.
         UnknownEpisodeVersion: A record has an unknown schema version.
     """
-    report = report or warn_of
+    report = report or log_damaged
     shards = episode_shards(path)
     feedback_by_run = read_feedback(path, report=report)
     for read in (read for shard in shards for read in _scan(shard)):
@@ -147,7 +147,7 @@ def _scan(shard: Path) -> Iterator[ReadLine]:
 def _parse(shard: Path, number: int, line: bytes) -> ReadLine:
     content = load_object(line)
     if content is None:
-        return ReadLine(shard, number, reason=no_object(shard, number, line).reason)
+        return ReadLine(shard, number, reason=not_an_object(shard, number, line).reason)
     version = content.get("version")
     if version not in (1, VERSION):
         why = (
