@@ -9,11 +9,12 @@ import platformdirs
 import pytest
 from adapter_fixtures import BASE, manifest, random_adapter
 from click.testing import Result
-from patlm.cli.main import app
 from patlm.graph.settings import Settings, adapters_folder
 from patlm.stores.adapters.lineage import person_key
 from patlm.stores.adapters.registry import AdapterRegistry
-from typer.testing import CliRunner
+from processes import assert_one_line
+from processes import call as patlm
+from processes import output as output_of
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +38,13 @@ def root(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(shutil.copytree(kept, tmp_path / "adapters"))
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["adapters", *map(str, arguments)])
+def call(*words: object) -> Result:
+    return patlm("adapters", *words)
 
 
-def output(*arguments: object) -> dict[str, Any]:
-    """Return the one JSON object on stdout of a command that works."""
-    result = call(*arguments, "--json")
-    assert result.exit_code == 0, (result.output, result.exception)
-    found: dict[str, Any] = json.loads(result.stdout)
+def output(*words: object) -> dict[str, Any]:
+    found: dict[str, Any] = output_of("adapters", *words)
     return found
-
-
-def assert_one_line(result: Result, *says: str) -> None:
-    assert result.exit_code == 1
-    assert isinstance(result.exception, SystemExit), "an error that was not told on purpose"
-    assert result.stdout == ""
-    (line,) = result.stderr.strip().splitlines()
-    for part in says:
-        assert part in line
 
 
 def test_list_prints_the_keys_of_the_contract(root: Path) -> None:
@@ -184,7 +173,7 @@ def test_the_doctor_looks_at_what_is_promoted(
 
     def finding() -> dict[str, Any]:
         words = ["doctor", "--store", str(sample_store_path), "--json"]
-        found = json.loads(CliRunner().invoke(app, words).stdout)["findings"]
+        found = json.loads(patlm(*words).stdout)["findings"]
         (one,) = [one for one in found if one["name"] == "style adapter"]
         return dict(one)
 

@@ -3,14 +3,11 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
 from episode_fixtures import FOUR, RUN, collected
-from patlm.cli.main import app
 from patlm.stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
-from typer.testing import CliRunner
+from processes import call, output
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +23,6 @@ def folder(tmp_path: Path) -> Path:
     later = datetime(2025, 3, 2, tzinfo=UTC)
     writer.append(collected(run_id="served-2", created=later, groups=(), samples=()))
     return writer.folder
-
-
-def call(*arguments: object, **more: Any) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], **more)
-
-
-def output(*arguments: object) -> Any:
-    result = call(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def test_stats_have_the_keys_of_the_contract(folder: Path) -> None:

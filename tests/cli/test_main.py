@@ -2,15 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
-from patlm.cli.main import app
 from patlm.graph import open as opening
 from patlm.stores.episodes.shards import read_episodes
+from processes import assert_one_line, call, output
 from store_fixtures import cheap_encoders
-from typer.testing import CliRunner
 
 EVIDENCE = {"text_id", "user_id", "topic_id", "title", "body", "score", "strategy", "reason"}
 WRITE = {
@@ -46,30 +43,9 @@ def store(tmp_path: Path) -> str:
     return uri
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def output(*arguments: object) -> dict[str, Any]:
-    """Return the one JSON object on stdout of a command that works."""
-    result = call(*arguments, "--json")
-    assert result.exit_code == 0, (result.output, result.exception)
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
-
-
 def write(store: str, *more: object, model: str = "scripted") -> tuple[object, ...]:
     where = ("--store", store, "--model", f"python:fakes:{model}")
     return ("write", *where, "--user", "ana", *more)
-
-
-def assert_one_line(result: Result, *says: str) -> None:
-    assert result.exit_code == 1
-    assert isinstance(result.exception, SystemExit), "an error that was not told on purpose"
-    assert result.stdout == ""
-    (line,) = result.stderr.strip().splitlines()
-    for part in says:
-        assert part in line
 
 
 def test_write_prints_the_keys_of_the_contract(store: str) -> None:

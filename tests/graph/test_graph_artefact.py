@@ -1,35 +1,20 @@
 """`patlm index --train` to the alignment of a request: the artefact, and which form serves."""
 
 import asyncio
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from fakes import TableEncoder
 from made_up_people import communities
-from patlm.cli.main import app
 from patlm.graph import open as opening
 from patlm.graph.graph_artefact import GRAPH, weights_file, with_graph
 from patlm.models.encoders.graphsage import GraphSage
 from patlm.models.errors import ModelUnusable
 from patlm.stores import Artefact, Place, StoreError, TextStore, extend_splits, find_splits_file
 from patlm.stores.types import Neighbour
+from processes import call, output
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, cheap_encoders
-from typer.testing import CliRunner
-
-
-def call(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def output(*words: object) -> dict[str, Any]:
-    result = call(*words, "--json")
-    assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
 
 
 def fill(uri: str, people: int) -> None:

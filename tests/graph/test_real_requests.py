@@ -12,7 +12,7 @@ from patlm.graph import Personalizer, Result, open_store
 from patlm.stores import read_episodes, read_texts
 from patlm.stores.datasets.ingest import ingest
 
-pytestmark = pytest.mark.bundled
+pytestmark = [pytest.mark.bundled, pytest.mark.slow]
 
 FILES = ("gap", "hotel", "amazon", "b2w")
 KINDS = ("zero", "few", "known")

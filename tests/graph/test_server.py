@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fakes import BROKEN, DRAFT, DRAFT_LATER, TITLE
+from fakes import BROKEN, DRAFT, DRAFT_LATER
 from patlm.graph import Request, Result, RunContext
 from servers import DevServer, dev_server
 
@@ -186,20 +186,6 @@ def test_runs_on_one_thread_know_nothing_of_each_other(client: httpx.Client) -> 
     assert second.pop("timings").keys() == alone.pop("timings").keys()
     assert second.pop("run_id") != alone.pop("run_id")
     assert second == alone
-
-
-def test_thread_works_on_after_a_bad_request_and_a_failed_run(client: httpx.Client) -> None:
-    thread = new_thread(client)
-    assert "text" in ask(client, LONG, thread=thread)
-    for given, says in (
-        ({"title": "Warm"}, "user_id is missing"),  # not written for the first run's user
-        ({}, "user_id is missing"),
-        ({**LONG, "title": BROKEN}, "failed"),
-    ):
-        assert says in error_of(ask(client, given, thread=thread))["message"]
-    last = ask(client, SHORT, thread=thread, context={"max_iterations": 1})
-    assert last["text"] == TITLE
-    assert last["cold_start"] == "zero" and not last["own"]
 
 
 @pytest.mark.usefixtures("clean_log")

@@ -119,6 +119,21 @@ async def run(
     return result
 
 
+def record_of(
+    model: BaseChatModel,
+    store: Any = None,
+    request: dict[str, Any] = LONG,
+    **context: Any,
+) -> Episode:
+    """Return the record of one real run of the loop, which may fail."""
+    trace = MemoryTrace()
+    try:
+        asyncio.run(run(parts_of(model, store, trace=trace), request, **context))
+    except RuntimeError:  # the record tells of it
+        assert trace.records[0].error is not None
+    return trace.records[0]
+
+
 def turn_of(
     parts: Parts,
     request: dict[str, Any] = LONG,

@@ -1,5 +1,6 @@
-"""Run commands of the project in processes of their own, as a user would."""
+"""Run commands of the project as a user would: in this process, or in one of their own."""
 
+import json
 import os
 import signal
 import socket
@@ -9,8 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+from click.testing import Result
+from typer.testing import CliRunner
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parents[1]
@@ -133,3 +137,27 @@ def run_python(
         timeout=seconds,
         check=False,
     )
+
+
+def call(*words: object, **more: Any) -> Result:
+    """Run `patlm ...` in this process."""
+    from patlm.cli.main import app
+
+    return CliRunner().invoke(app, [str(word) for word in words], **more)
+
+
+def output(*words: object) -> Any:
+    """Return the one JSON object on stdout of a command that works."""
+    result = call(*words, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    return json.loads(result.stdout)
+
+
+def assert_one_line(result: Result, *says: str) -> None:
+    """Check that a command failed with one line on stderr, and what it says."""
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), "an error that was not told on purpose"
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    for part in says:
+        assert part in line

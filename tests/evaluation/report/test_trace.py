@@ -1,20 +1,18 @@
 """The page of recorded runs, and `patlm view`: real runs of the loop, seen from outside."""
 
-import asyncio
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 from click.testing import Result
 from episode_fixtures import FOUR, collected
 from fakes import ScriptedChat, fails
-from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
+from loop_parts import LONG, GivenRetrieval, found, record_of
 from markupsafe import escape
 from patlm.cli.runs import inspect as view
-from patlm.evaluation.report.loop_drawing import draw_loop, nodes_of, trajectories_of
+from patlm.evaluation.report.loop_drawing import draw_loop, nodes_of
 from patlm.evaluation.report.trace import render_view, view_of
 from patlm.stores.episodes.schema import Episode, Feedback, Group, Sample, TargetRecord
 from patlm.stores.episodes.shards import EpisodeWriter
@@ -31,25 +29,6 @@ NODES = [
     "style-retrieve", "preference-retrieve", "style-reason", "preference-reason", "integrate",
     "check-stop",
 ]  # fmt: skip
-
-
-def record_of(
-    model: ScriptedChat,
-    store: GivenRetrieval | None = None,
-    request: dict[str, Any] = LONG,
-    **context: Any,
-) -> Episode:
-    """Return the record of one real run of the loop, which may fail."""
-    trace = MemoryTrace()
-
-    async def go() -> None:
-        await run(parts_of(model, store, trace=trace), request, **context)
-
-    try:
-        asyncio.run(go())
-    except RuntimeError:  # the record tells of it
-        assert trace.records[0].error is not None
-    return trace.records[0]
 
 
 @pytest.fixture(scope="module")
@@ -124,23 +103,6 @@ def test_a_failed_run_tells_how_far_it_came(failed: Episode) -> None:
     # The reasoners' calls have times, the retrievals have none.
     assert re.search(r"style-reason: [\d.]+\sms in 1 call", page)
     assert "style-retrieve: no time kept" in page
-
-
-def test_other_trajectories_have_a_column(good: Episode) -> None:
-    assert trajectories_of(good) == ("style", "preference")
-    timings = {"habit-retrieve": 0.25, "style-retrieve": 0.5, "total": 1.0, "integrate": 0.1}
-    other = good.model_copy(
-        update={"iterations": (), "samples": (), "confidence": {}, "timings": timings}
-    )
-    assert trajectories_of(other) == ("style", "habit"), "it has a result: preference is not there"
-    assert trajectories_of(other.model_copy(update={"text": None})) == (
-        "style", "preference", "habit",
-    )  # fmt: skip
-    drawn = draw_loop(other)
-    assert "habit-retrieve" in drawn and "0.25\xa0s" in drawn and "left no record" in drawn
-    assert [(bar.name, bar.share) for bar in view_of(other).bars] == [
-        ("style-retrieve", 0.5), ("habit-retrieve", 0.25), ("integrate", 0.1),
-    ]  # fmt: skip
 
 
 def test_nothing_that_is_in_a_record_becomes_markup(good: Episode) -> None:

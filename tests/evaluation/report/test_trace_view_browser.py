@@ -1,6 +1,5 @@
 """The page of recorded runs in a real browser: from a file and served, on a phone and a desk."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 from browser import DESKTOP, PHONE, chromium, opened
 from fakes import ScriptedChat, fails
-from loop_parts import LONG, GivenRetrieval, MemoryTrace, found, parts_of, run
+from loop_parts import LONG, GivenRetrieval, found, record_of
 from patlm.evaluation.report.trace import render_view
 from patlm.stores.episodes.schema import Episode
 from patlm.stores.types import Text
@@ -24,21 +23,6 @@ SAYS = {
 }
 
 
-def record_of(
-    model: ScriptedChat, store: GivenRetrieval | None = None, title: str = "Two nights"
-) -> Episode:
-    trace = MemoryTrace()
-
-    async def go() -> None:
-        await run(parts_of(model, store, trace=trace), {**LONG, "title": title})
-
-    try:
-        asyncio.run(go())
-    except RuntimeError:  # the record tells of it
-        assert trace.records[0].error is not None
-    return trace.records[0]
-
-
 @pytest.fixture(scope="module")
 def records() -> list[Episode]:
     long = [Text("dee", "The view over the bay is grand. " * 40, topic_id="sea")]
@@ -49,7 +33,7 @@ def records() -> list[Episode]:
         record_of(
             ScriptedChat(says=dict.fromkeys(SAYS, [HOSTILE, f"{HOSTILE} {HOSTILE}"])),
             GivenRetrieval(own=bad, style=found(bad), preference=found(bad)),
-            HOSTILE,
+            {**LONG, "title": HOSTILE},
         ),
     ]
 

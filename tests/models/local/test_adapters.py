@@ -1,7 +1,6 @@
 """Adapters in one model: every row of a batch on its own, loaded, dropped, refused."""
 
 import asyncio
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,34 +128,6 @@ async def test_what_can_not_be_mixed_is_refused(
         await chat.ainvoke("a", adapter="style@9")
     assert (await chat.ainvoke("a", max_tokens=2)).content is not None
     chat.close()
-
-
-async def test_another_base_a_missing_one_and_other_modules_are_refused(
-    folder: Path, tmp_path: Path
-) -> None:
-    def find(name: str) -> AdapterFiles:
-        if name == "style@7":
-            raise RuntimeError("there is no adapter style@7: `patlm adapters list` shows them")
-        return AdapterFiles(tmp_path if name == "style@8" else folder / "style@1", base="0" * 16)
-
-    chat = tiny_chat(find_adapter=find)
-    with pytest.raises(
-        AdapterRefused, match=f"made for the base model 0{{16}}.*{chat.fingerprint}"
-    ):
-        await chat.ainvoke("a", adapter="style@1")
-    with pytest.raises(AdapterRefused, match="style@7 can't be used: there is no adapter"):
-        await chat.ainvoke("a", adapter="style@7")
-    chat.close()
-
-    random_adapter(tmp_path, 0)
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
-    config["target_modules"] = ["no_such_layer"]
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
-    other = tiny_chat(find_adapter=lambda name: AdapterFiles(tmp_path))
-    with pytest.raises(AdapterRefused, match="style@8 could not be loaded: .*no_such_layer"):
-        await other.ainvoke("a", adapter="style@8")
-    assert (await other.ainvoke("a", max_tokens=2)).content is not None
-    other.close()
 
 
 def test_a_fingerprint_is_of_weights_not_of_their_format() -> None:

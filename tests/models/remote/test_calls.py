@@ -1,7 +1,6 @@
 """Calls of a remote model: loops and threads, options, adapters, log-probabilities, settings."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -13,9 +12,7 @@ from faulty_server import (
     answer_without_logprobs,
     by_ainvoke,
     by_astream,
-    faulty_server,
     knows_only,
-    opened,
     refuses,
     streamed,
 )
@@ -24,18 +21,6 @@ from patlm.models.errors import AdapterRefused, CallRefused
 from patlm.models.remote.chat_model import RemoteChatModel
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with faulty_server() as server:
-        yield server
-
-
-@pytest.fixture
-def model(server: FaultyServer) -> Iterator[RemoteChatModel]:
-    with opened(server.url) as model:
-        yield model
 
 
 def test_one_model_serves_many_event_loops(model: RemoteChatModel, server: FaultyServer) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -22,7 +22,6 @@ from faulty_server import (
     cut_before_text,
     dry_up,
     end_too_early,
-    faulty_server,
     half_a_stream,
     hang,
     no_choices,
@@ -41,19 +40,6 @@ pytestmark = pytest.mark.server
 WHOLE = [by_invoke, by_ainvoke]
 STREAMED = [by_stream, by_astream]
 every_way = pytest.mark.parametrize("ask", [*WHOLE, *STREAMED])
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with faulty_server() as server:
-        yield server
-
-
-@pytest.fixture
-def model(server: FaultyServer) -> Iterator[RemoteChatModel]:
-    """Three attempts a call; the circuit opens after five failures in a row."""
-    with opened(server.url) as model:
-        yield model
 
 
 TRANSIENT = [

@@ -14,7 +14,7 @@ from patlm.models.open import open_chat_model
 from patlm.models.remote.chat_model import RemoteChatModel
 from servers import transformers_serve
 
-pytestmark = [pytest.mark.bundled, pytest.mark.server]
+pytestmark = [pytest.mark.bundled, pytest.mark.server, pytest.mark.slow]
 
 ASK = [("system", "You write short reviews."), ("user", "Write about a wool blanket.")]
 GREEDY = {"temperature": 0.0, "max_tokens": 8}

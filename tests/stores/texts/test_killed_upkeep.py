@@ -1,22 +1,17 @@
-"""Whoever is killed while it merges fragments or builds indexes leaves a store that is whole."""
+"""A process that is killed while it merges fragments leaves a whole store."""
 
 import asyncio
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-import lancedb
 import pytest
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Text
 from store_fixtures import style_encoder, topic_encoder
-
-Target = Callable[[Path, Path], None]
-"""Works on the store at the first path; makes the second one when it begins."""
 
 TEXTS = 1_200
 PEOPLE = 40
@@ -50,28 +45,12 @@ def merge_until_killed(uri: Path, began: Path) -> None:
     asyncio.run(merge())
 
 
-def index_until_killed(uri: Path, began: Path) -> None:
-    async def index() -> None:
-        began.touch()
-        async with opened(uri):
-            pass
-        await asyncio.sleep(60)
-
-    asyncio.run(index())
-
-
-async def drop_indexes(uri: Path) -> None:
-    connection = await lancedb.connect_async(uri)
-    for name in ("texts", "users", "topics"):
-        table = await connection.open_table(name)
-        for index in await table.list_indices():
-            await table.drop_index(index.name)
-
-
-async def kill_after(target: Target, uri: Path, delay: float) -> None:
+async def kill_after(uri: Path, delay: float) -> None:
     began = uri.with_name(f"began-{delay}")
     began.unlink(missing_ok=True)
-    worker = multiprocessing.get_context("spawn").Process(target=target, args=(uri, began))
+    worker = multiprocessing.get_context("spawn").Process(
+        target=merge_until_killed, args=(uri, began)
+    )
     worker.start()
     while not began.exists():
         assert worker.is_alive()
@@ -96,17 +75,14 @@ async def check_whole(uri: Path, indexes: set[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", [merge_until_killed, index_until_killed])
-async def test_a_killed_process_leaves_a_whole_store(target: Target, tmp_path: Path) -> None:
+async def test_a_killed_process_leaves_a_whole_store(tmp_path: Path) -> None:
     uri = tmp_path / "texts"
     await fill(uri)
     async with opened(uri) as store:
         indexes = set((await store.stats()).indexes)
     assert {"texts.user_id_idx", "texts.stamp_idx", "users.user_id_idx"} <= indexes
     for delay in (0.01, 0.05, 0.2, 0.5):
-        if target is index_until_killed:
-            await drop_indexes(uri)
-        await kill_after(target, uri, delay)
+        await kill_after(uri, delay)
         await check_whole(uri, indexes)
     async with opened(uri) as store:
         assert (await store.compact(threshold=0)).compacted

@@ -17,7 +17,7 @@ from patlm.training.rounds.stages import TrainingStopped, run_whole_rounds
 from planted import write_planted
 from tiny_models import tiny_llama, tiny_tokenizer
 
-pytestmark = pytest.mark.bundled  # the topic encoder
+pytestmark = [pytest.mark.bundled, pytest.mark.slow]  # bundled: the topic encoder
 
 
 class Said:
