@@ -114,21 +114,6 @@ def test_the_receipt_names_the_adapters(store: Path, family: AdapterRegistry) ->
     assert len(family.adapters()) == 4, "weights stay: only their owner can say what to do"
 
 
-def test_people_are_told_what_to_do(store: Path, family: AdapterRegistry) -> None:
-    words = ("--user", "ann", "--adapters", family.root)
-    family.promote("style@3")
-    lines = call(store, *words).stdout.splitlines()
-    trained, delete, replace, unknown = lines[2:]
-    assert {"ann:", "style@2,", "style@3"} <= set(trained.split())
-    assert str(family.root) in delete
-    assert replace.startswith("style@3 ") and "`patlm adapters promote style@1`" in replace
-    assert "preference@1" in unknown
-    said = call(store, "--user", "bob", "--adapters", family.root).stdout
-    assert "style@3 " in said and "`patlm adapters rollback style`" in said
-    family.promote("style@1")
-    assert "is in use" not in call(store, *words).stdout
-
-
 async def test_a_personalizer_does_the_same(
     store: Path, family: AdapterRegistry, tmp_path: Path
 ) -> None:

@@ -63,35 +63,6 @@ def test_all_calls() -> None:
     )
 
 
-def test_each_role_has_its_own() -> None:
-    roles = told(FIRST, SECOND).snapshot().roles
-    assert list(roles) == ["-", "preference", "style"]
-    # Style was in both batches, one call each: 30 tokens in 4 s.
-    assert roles["style"] == near(
-        Figures(
-            calls=2,
-            failed=0,
-            batches=2,
-            prompt_tokens=200,
-            new_tokens=30,
-            batch_size_mean=1.0,
-            batch_size_last=1,
-            tokens_per_s=7.5,
-            prompt_tokens_per_s=50.0,
-            ttft_ms=Spread(1000.0, 1450.0),
-            total_ms=Spread(2500.0, 3850.0),
-            capture_share=0.025,
-        )
-    )
-    # Preference was in the first alone: 30 tokens in 2 s, 0.1 / 2 of them capturing.
-    preference = roles["preference"]
-    assert (preference.tokens_per_s, preference.capture_share) == (15.0, 0.05)
-    # The failed call has no times, and was read.
-    unsaid = roles["-"]
-    assert (unsaid.calls, unsaid.failed, unsaid.ttft_ms, unsaid.total_ms) == (1, 1, None, None)
-    assert (unsaid.tokens_per_s, unsaid.prompt_tokens_per_s) == (0.0, 25.0)
-
-
 async def test_the_numbers_of_a_real_model_are_those_that_were_asked_for() -> None:
     stats = ServingStats()
     model = watched_chat(stats, rows=3)

@@ -57,7 +57,7 @@ def at_every_call(
     *,
     cleans: bool = True,
 ) -> None:
-    """Break each call of some work in turn; check says whether files are right after a fault."""
+    """Break each call of some work in turn, and check the files after each fault."""
     for number in itertools.count(1):
         prepare()
         with monkeypatch.context() as patch:
@@ -88,7 +88,9 @@ def test_a_fault_at_any_call_leaves_the_old_file_and_no_draft(
         assert path.read_text() == ("old\n" if broken else "new\n")
         assert list(path.parent.iterdir()) == [path]
 
-    prepare = lambda: write_atomic(path, "old\n")  # noqa: E731
+    def prepare() -> None:
+        write_atomic(path, "old\n")
+
     at_every_call(monkeypatch, error, prepare, lambda: write_atomic(path, content), check)
 
 

@@ -187,17 +187,6 @@ def test_without_words_vectors_decide() -> None:
         assert found.word_ranks.tolist() == [1] * 20
 
 
-def test_without_a_vector_words_decide() -> None:
-    rows = topic(300, dimension=32)
-    _, terms = query_of(rows, 2)
-    query = np.zeros(32, np.float32)
-    exact = Exact(rows, query, terms, NOBODY)
-    found = LargeTopic.build(rows).candidates(query, terms, without_user=NOBODY, limit=40)
-    order = np.lexsort((exact.ids, -exact.fused))[:40]
-    assert found.text_ids == tuple(exact.ids[at] for at in order)
-    assert found.vector_ranks.tolist() == [1] * 40
-
-
 def test_of_texts_that_tie_for_the_last_word_rank_the_nearest_come() -> None:
     # 500 texts "tea" and 500 without: all of the first tie at rank 1, so cosines decide.
     rows = topic(1_000, dimension=32)
