@@ -1,1 +1,1 @@
-"""Reports and pages: `results.json` and recorded runs as HTML, Markdown and plots."""
+"""Reports: `results.json` and recorded runs as HTML, Markdown and plots."""

@@ -1,17 +1,15 @@
-"""Pages of one file, made of the templates in this folder; everything that users wrote is escaped.
+"""Render self-contained pages from the templates in this folder, and serve one locally.
 
-A page has no script and asks for nothing from a network: its style and its pictures are in it, and
-a content security policy holds the browser to that, whatever a text says. `base.html.j2` is the
-frame: a template extends it and fills the blocks `title`, `heading` and `content`.
-
-Serve one page on this machine alone, made anew at each request.
+A page has no scripts and makes no network requests: style and pictures are inline, everything that
+users wrote is escaped, and a content security policy enforces this in the browser. `base.html.j2`
+is the layout: a template extends it and fills the blocks `title`, `heading` and `content`.
 
     with serving(make_page) as url:
         ...
 
-It is bound to 127.0.0.1, and a request has to name a loopback host: a site whose name is turned to
-127.0.0.1 after it was loaded (DNS rebinding) reads nothing. There are no users: whoever can open a
-connection from this machine can read the page.
+A served page is rendered at each request. The server is bound to 127.0.0.1, and a request has to
+name a loopback host, which stops DNS rebinding (a site whose name is changed to 127.0.0.1 after
+loading). There is no authentication: whoever can connect from this machine can read the page.
 """
 
 from __future__ import annotations
@@ -34,39 +32,39 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 NOTHING = "–"
-"""Stands where there is no figure: a zero would be one."""
+"""Placeholder of a missing value: a zero would be a value."""
 
 _MINUS = "\N{MINUS SIGN}"
 
 
 def render(template: str, **context: object) -> str:
-    """Return a page.
+    """Render a template.
 
     Args:
-        template: The file's name in `templates`, as `report.html.j2`.
-        **context: What the template names. A `markupsafe.Markup` is taken as it is, every other
-            text is escaped.
+        template: File name in `templates`, such as `report.html.j2`.
+        **context: Variables of the template. A `markupsafe.Markup` is not escaped, every other text
+            is.
 
     Raises:
-        jinja2.UndefinedError: The template names something that is not in the context.
+        jinja2.UndefinedError: The template uses a variable that is not in the context.
     """
     return _environment().get_template(template).render(**context)
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a figure with so many digits after the point, `–` for none.
+    """Format a value with a number of digits, `–` for None.
 
     >>> number(0.17249), number(2300, 0), number(None)
     ('0.172', '2,300', '–')
     """
     if value is None or not math.isfinite(value):
         return NOTHING
-    # Adding 0.0 after rounding makes a zero of what rounds to minus zero.
+    # Adding 0.0 after rounding turns minus zero into zero.
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", _MINUS)
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """Return a difference with its sign, `–` for none.
+    """Format a difference with its sign, `–` for None.
 
     >>> signed(0.0104), signed(0.0)
     ('+0.010', '0.000')
@@ -76,7 +74,7 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(bounds: Sequence[float | None] | None, digits: int = 3, *, signs: bool = False) -> str:
-    """Return an interval in brackets, `–` for none.
+    """Format an interval in brackets, `–` for None.
 
     >>> interval([0.15, 0.1944]), interval(None)
     ('[0.150, 0.194]', '–')
@@ -88,17 +86,17 @@ def interval(bounds: Sequence[float | None] | None, digits: int = 3, *, signs: b
 
 
 def share(value: float | None, digits: int = 0) -> str:
-    """Return a share of 0 to 1 in percent, `–` for none.
+    """Format a share of 0 to 1 in percent, `–` for None.
 
     >>> share(0.354)
     '35 %'
     """
-    # The space doesn't break: a number and its unit stay on one line.
+    # A no-break space keeps a number and its unit on one line.
     return NOTHING if number(value) == NOTHING else f"{number((value or 0) * 100, digits)}\xa0%"
 
 
 def figure(value: float | None, metric: Metric) -> str:
-    """Return a value of a metric in its unit, `–` for none."""
+    """Format a metric's value in its unit, `–` for None."""
     if metric.unit == "share":
         return share(value)
     return number(value, 0 if metric.unit == "words" else 3)
@@ -110,7 +108,7 @@ def _environment() -> Environment:
 
     environment = Environment(
         loader=PackageLoader("patlm.evaluation.report", "templates"),
-        # True rather than by the file's ending: a new template can't be named past it.
+        # Always escape, whatever the file's extension: no new template can bypass it.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -123,13 +121,13 @@ def _environment() -> Environment:
 
 LOOPBACK = "127.0.0.1"
 _NAMES = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.IGNORECASE)
-"""What a request may take this server for; the last one for those who forward a port to it."""
+"""Accepted `Host` headers; the last name is for port forwarding."""
 
 IDLE_S = 30.0
-"""Seconds after which a connection that says nothing is closed."""
+"""Seconds after which an idle connection is closed."""
 
 HEADERS = {
-    # As the page's own, with what a page cannot say of itself: nobody may put it in a frame.
+    # The page's own policy and what a meta tag can't express: no site may frame the page.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
@@ -140,26 +138,26 @@ HEADERS = {
 }
 
 MakePage = Callable[[], str]
-"""Returns the page. OSError and StoreError are shown to the reader; others are bugs."""
+"""Returns the page. OSError and StoreError are shown to the reader; other errors are bugs."""
 
 
 @contextmanager
 def serving(make_page: MakePage, port: int = 0) -> Iterator[str]:
-    """Serve a page until the context ends, and give its address.
+    """Serve a page until the context ends, and yield its address.
 
     Args:
         make_page: Called at each request, from threads of the server.
-        port: Of 127.0.0.1; 0 takes any that is free.
+        port: Port on 127.0.0.1; 0: any free port.
 
     Raises:
-        OSError: The port cannot be had.
+        OSError: The port is not available.
     """
     try:
         server = _Server((LOOPBACK, port), _handler(make_page))
     except OSError as error:
-        says = f"port {port} of {LOOPBACK} can't be had ({error.strerror}): name another one"
+        says = f"port {port} of {LOOPBACK} is not available ({error.strerror}): name another port"
         raise OSError(error.errno, says) from error
-    # Polled often, so that the end doesn't take half a second.
+    # Poll often: the default delays shutdown by up to half a second.
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -171,13 +169,13 @@ def serving(make_page: MakePage, port: int = 0) -> Iterator[str]:
 
 
 def names_loopback(hosts: list[str] | None) -> bool:
-    """Say whether the `Host` headers of a request are one, and one of this machine's names."""
+    """Whether a request has exactly one `Host` header, and it names this machine."""
     return hosts is not None and len(hosts) == 1 and bool(_NAMES.fullmatch(hosts[0].strip()))
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a reader who went away before the page was sent."""
+        """Ignore readers that disconnect before the page is sent."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -194,18 +192,18 @@ def _handler(make_page: MakePage) -> type[BaseHTTPRequestHandler]:
             self.do_GET()
 
         def _page(self) -> tuple[HTTPStatus, str, str]:
-            """Return status, kind and body."""
+            """Return status, content type and body."""
             if not names_loopback(self.headers.get_all("Host")):
-                return HTTPStatus.FORBIDDEN, "plain", "this page is for 127.0.0.1 alone\n"
+                return HTTPStatus.FORBIDDEN, "plain", "this page is for 127.0.0.1 only\n"
             if self.path.partition("?")[0] != "/":
-                return HTTPStatus.NOT_FOUND, "plain", "there is one page here: /\n"
+                return HTTPStatus.NOT_FOUND, "plain", "the only page is /\n"
             try:
                 return HTTPStatus.OK, "html", make_page()
             except (OSError, StoreError) as error:
                 return HTTPStatus.INTERNAL_SERVER_ERROR, "plain", f"{error}\n"
 
         def _answer(self, status: HTTPStatus, kind: str, body: str) -> None:
-            # A lone surrogate, which JSON can hold and UTF-8 can't, is shown as `?`.
+            # A lone surrogate, valid in JSON but not in UTF-8, is shown as `?`.
             content = body.encode("utf-8", errors="replace")
             self.send_response(status)
             self.send_header("Content-Type", f"text/{kind}; charset=utf-8")
@@ -215,12 +213,12 @@ def _handler(make_page: MakePage) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content)
 
         def end_headers(self) -> None:
-            """Send what every answer has, those to methods that are not known here too."""
+            """Add the headers of every response, including those to unsupported methods."""
             for name, value in HEADERS.items():
                 self.send_header(name, value)
             super().end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: the terminal is for the address and for faults."""
+            """Log nothing: the terminal is for the address and for errors."""
 
     return Handler

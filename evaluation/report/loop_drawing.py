@@ -1,12 +1,10 @@
-"""Draw the way of one run through the loop, as an SVG that stands in a page.
+"""Draw the path of one run through the loop as an SVG element of a page.
 
-It is drawn from top to bottom, a column for each trajectory, so that it is readable on a phone.
-Everything is told by `currentColor` and by lines, not by colour alone: it fits a light and a dark
-page. Its texts come from a record, so all of them are escaped.
+It is drawn from top to bottom with a column for each trajectory, which fits a phone. It uses
+`currentColor` and lines, not colours alone, so it works in light and dark mode. Its texts come from
+a record, so all of them are escaped.
 
-The way of one run through the loop: which nodes it reached, and where it ended.
-
-A record of a run that failed keeps no times, so what its nodes wrote has to tell how far it came.
+The record of a failed run has no times, so the nodes' outputs show how far it got.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 Fate = Literal["reached", "failed", "suspect", "unreached", "unrecorded"]
 
 TRAJECTORIES = ("style", "preference")
-"""Those of the default loop: taken for a run that failed too early to name its own."""
+"""Trajectories of the default loop, used for a run that failed before it recorded its own."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,14 @@ class PathNode:
     """A node of the loop in one run.
 
     Attributes:
-        name: Its id.
-        step: Its row: 0 retrieve, 1 reason, 2 integrate, 3 check-stop.
-        fate: `failed`: the run ended here. `suspect`: it ended in this step, in this node or in
-            another that left no record either. `unreached`: a later step. `unrecorded`: it left no
-            record of a run that has a result.
-        seconds: Its time, all iterations together; None where the record has none.
-        calls: Its calls of a language model that are in the record.
-        call_seconds: Their time.
+        name: Name of the node.
+        step: Row: 0 retrieve, 1 reason, 2 integrate, 3 check-stop.
+        fate: `failed`: the run failed here. `suspect`: it failed in this step, in this node or in
+            another one without a record. `unreached`: a later step. `unrecorded`: no record in a
+            run that has a result.
+        seconds: Duration in all iterations; None if not recorded.
+        calls: Number of recorded calls of a language model.
+        call_seconds: Duration of the calls.
     """
 
     name: str
@@ -52,8 +50,8 @@ class PathNode:
 def trajectories_of(record: Episode) -> tuple[str, ...]:
     """Return the trajectories of a run, those of the default loop first.
 
-    A run with a result has been through all of them, so the record names them. One that failed may
-    not have come so far: there the default ones are taken to be the others.
+    A run with a result has passed all of them, so the record names them. A failed run may have
+    recorded only some: the default ones are added.
     """
     sides = [*record.confidence]
     for iteration in record.iterations:
@@ -69,8 +67,8 @@ def trajectories_of(record: Episode) -> tuple[str, ...]:
 def nodes_of(record: Episode) -> tuple[PathNode, ...]:
     """Return the nodes of a run, step by step.
 
-    The nodes of one step work at the same time, and a run without a result ended in the first step
-    in which one left no record. Later ones were not reached.
+    The nodes of one step run concurrently; a run without a result failed in the first step with a
+    node that left no record. Later nodes were not reached.
     """
     sides = trajectories_of(record)
     reached = _reached(record)
@@ -100,12 +98,12 @@ def _node(record: Episode, name: str, step: int, fate: Fate) -> PathNode:
 
 
 def end_of(record: Episode) -> str:
-    """Return why a run ended, in a word."""
+    """Return why a run ended, in one word."""
     return "failed" if record.error is not None else (record.stop_reason or "no stop reason")
 
 
 def _reached(record: Episode) -> set[str]:
-    """Return the nodes that left anything in the record."""
+    """Return the nodes that left a record."""
     reached = {*record.timings, *(call.node for call in record.samples if call.error is None)}
     reached |= {f"{side}-retrieve" for side in record.confidence}
     for iteration in record.iterations:
@@ -119,19 +117,19 @@ def _reached(record: Episode) -> set[str]:
 
 
 _COLUMN, _GAP, _EDGE, _BACK = 150, 14, 8, 34
-_PILL, _HEAD, _BOX, _STEP, _TAIL = 24, 34, 44, 78, 22  # heights, and the gaps between them
-_SIGN = 7.3  # pixels of a sign at this size of type, about
+_PILL, _HEAD, _BOX, _STEP, _TAIL = 24, 34, 44, 78, 22  # heights and gaps
+_SIGN = 7.3  # approximate pixels per character at this font size
 _SHOWN_SIGNS = 30
 _FATES = {
     "failed": "failed",
-    "suspect": "failed here or beside",
+    "suspect": "failed here or in parallel",
     "unreached": "not reached",
     "unrecorded": "left no record",
 }
 
 
 def draw_loop(record: Episode) -> Markup:
-    """Return the drawing of a run: nodes with their seconds, the way back, why it stopped."""
+    """Draw a run: nodes with their durations, the loop back, the stop reason."""
     nodes = nodes_of(record)
     sides = trajectories_of(record)
     place = _places(nodes, sides)
@@ -157,14 +155,14 @@ def draw_loop(record: Episode) -> Markup:
 
 
 def describe(record: Episode) -> str:
-    """Return what the drawing shows, for those who cannot see it."""
+    """Describe the drawing in words, as its accessible label."""
     nodes = ", ".join(f"{node.name} {_says(node)}" for node in nodes_of(record))
     return f"The loop: {nodes}. {_rounds(len(record.iterations))}. {end_of(record)}."
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Where things stand, in pixels: the middle of each column, and the columns' outer edges."""
+    """Layout in pixels: the centre and width of each column, and the outer edges."""
 
     middles: Mapping[str, float]
     widths: Mapping[str, float]
@@ -176,11 +174,11 @@ class _Places:
 
     @property
     def end(self) -> int:
-        """Where END begins."""
+        """Top of END."""
         return self.top(3) + _BOX + _TAIL
 
     def of(self, node: PathNode) -> tuple[float, float]:
-        """Return the middle and the width of a node's box."""
+        """Return the centre and the width of a node's box."""
         side = node.name.removesuffix("-retrieve").removesuffix("-reason")
         if node.step > 1:
             return self.middle, max(_COLUMN, _width(node.name))
@@ -225,13 +223,13 @@ def _box(node: PathNode, place: _Places) -> Markup:
 
 
 def _says(node: PathNode) -> str:
-    """Return a node's second line."""
+    """Return the second line of a node's box."""
     if node.fate != "reached":
         return _FATES[node.fate]
     calls = "1 call" if node.calls == 1 else f"{node.calls} calls"
     if node.seconds is not None:
         return shown_seconds(node.seconds) + (f", {calls}" if node.calls else "")
-    return f"{shown_seconds(node.call_seconds)} in {calls}" if node.calls else "no time kept"
+    return f"{shown_seconds(node.call_seconds)} in {calls}" if node.calls else "no time recorded"
 
 
 def _pale(node: PathNode) -> bool:
@@ -239,13 +237,13 @@ def _pale(node: PathNode) -> bool:
 
 
 def shown_seconds(value: float) -> str:
-    """Return a time as people read it: milliseconds below a tenth of a second."""
-    # The space doesn't break: a number and its unit stay on one line.
+    """Format a duration, in milliseconds below a tenth of a second."""
+    # A no-break space keeps a number and its unit on one line.
     return f"{value * 1000:.1f}\xa0ms" if value < 0.1 else f"{value:.2f}\xa0s"
 
 
 def _arrows(nodes: Sequence[PathNode], place: _Places) -> Iterator[Markup]:
-    """Yield the ways down: to each retrieval, its reasoner, integrate, check-stop, the end."""
+    """Yield the arrows down: to each retrieval, its reasoner, integrate, check-stop and END."""
     for node in nodes:
         middle, _ = place.of(node)
         top = place.top(node.step)
@@ -271,13 +269,13 @@ def _path(path: str, *, pale: bool) -> Markup:
 
 
 def _head(x: float, y: float, *, pale: bool) -> Markup:
-    """Return the head of an arrow that points down. No marker: its id would be there twice."""
+    """Return the head of a downward arrow; an SVG marker would need an id, which may not repeat."""
     path = f"M{x - 4:.1f} {y - 7:.1f} L{x:.1f} {y:.1f} L{x + 4:.1f} {y - 7:.1f}"
     return _path(path, pale=pale)
 
 
 def _way_back(rounds: int, place: _Places) -> Iterator[Markup]:
-    """Yield the way from check-stop back to the retrievals, at the right of all columns."""
+    """Yield the arrow from check-stop back to the retrievals, at the right of all columns."""
     pale = rounds < 2
     half = max(_COLUMN, _width("check-stop")) / 2
     low, high = place.top(3) + _BOX / 2, _EDGE + _PILL + 7

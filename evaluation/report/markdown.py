@@ -1,4 +1,4 @@
-"""The tables of `results.json` as Markdown: what a page about the figures is made of."""
+"""Render the tables of `results.json` as Markdown, for docs/results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .records import ArmRow, Figure, Results, Verdict, VerdictTest
 
 
 def results_tables(results: Results) -> str:
-    """Return a table for each data set, task and history, with verdicts and leaks below it."""
+    """Return a table for each data set, task and history, followed by verdicts and leaks."""
     return render("results.md.j2", cases=[_case(results, case) for case in results.cases])
 
 
@@ -81,7 +81,7 @@ def _leaks(arms: Sequence[ArmRow]) -> str | None:
     shared = sum(found.get("shared_runs") or 0 for found in looked)
     targets = max(found.get("targets") or 0 for found in looked)
     return (
-        f"Leaks: {number(runs, 0)} runs (and {number(shared, 0)} that others wrote, too) in "
+        f"Leaks: {number(runs, 0)} runs (and {number(shared, 0)} that others also wrote) in "
         f"{len(looked)} arms, {number(targets, 0)} targets of eight words or more."
     )
 

@@ -1,7 +1,7 @@
-"""The report of `patlm bench personalization`: one page that needs nothing but itself.
+"""The report of `patlm bench personalization`, a self-contained page.
 
-`report.html` is made of `results.json` (figures) and `examples.json` (texts) and can be made again
-of them at any time; without the examples it can be published.
+`report.html` is built from `results.json` (figures) and `examples.json` (texts) and can be built
+again from them at any time; without the examples it can be published.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one data set, task and history.
+    """The part of the page on one data set, task and history.
 
     Attributes:
-        anchor: The section's id in the page.
+        anchor: Id of the section in the page.
         data: Name of the data set.
-        task: What was to be written.
-        history: Own texts that were known.
-        groups: Arms, controls and floors, those that there are, by what they are called.
-        metrics: Columns of the table of arms.
-        reading: Columns of metrics in the table of what was read and written.
-        verdicts: Of both sides, style and preference.
+        task: The task.
+        history: Maximum number of own texts.
+        groups: Arms, controls and floors by heading, without empty groups.
+        metrics: Metric columns of the table of arms.
+        reading: Metric columns of the table of texts read and written.
+        verdicts: Verdicts on both sides, style and preference.
         gains: The forest plot.
-        buckets: Gains by people's history.
-        examples: Targets with what each arm wrote.
+        buckets: Gains by size of the history.
+        examples: Targets with the drafts of each arm.
     """
 
     anchor: str
@@ -58,7 +58,7 @@ class Section:
 
     @property
     def name(self) -> str:
-        """Of the section, as its heading has it."""
+        """Heading of the section."""
         known = "all own texts known" if self.history == "all" else f"history {self.history}"
         return f"{self.data}, {self.task}, {known}"
 
@@ -74,25 +74,25 @@ class Section:
 
     @property
     def floors(self) -> Sequence[ArmRow]:
-        """What needs no model."""
+        """The floors."""
         return [row for row in self.rows if row.kind == "floor"]
 
     def verdict_on(self, side: str) -> Verdict | None:
-        """Return the verdict on both sides, style or preference, None where there is none."""
+        """Return the verdict on both sides, style or preference; None if there is none."""
         return next((each for each in self.verdicts if each.side == side), None)
 
 
 def write_report(folder: Path) -> Path:
-    """Write the page of a folder's results.
+    """Write the page of a results folder.
 
     Args:
-        folder: Holds `results.json` and, where texts are to be shown, `examples.json`.
+        folder: Folder with `results.json` and, to show texts, `examples.json`.
 
     Returns:
-        The page's path. A page that was there stays as it is until the new one is complete.
+        The page's path. An existing page is replaced once the new one is complete.
 
     Raises:
-        BrokenResults: A file is missing, or is not what the bench writes.
+        BrokenResults: A file is missing, or was not written by the bench.
     """
     page = report_page(read_results(folder), read_examples(folder))
     write_atomic(folder / REPORT, page)
@@ -100,7 +100,7 @@ def write_report(folder: Path) -> Path:
 
 
 def write_plots(results: Results, folder: Path) -> list[Path]:
-    """Write each plot of the results as an SVG file of its own: gains, and gains over histories."""
+    """Write each plot of the results as an SVG file: gains, and gains by history."""
     rows = (*results.arms, *results.floors)
     plots: dict[str, Markup | None] = {}
     for case in results.cases:
@@ -140,7 +140,7 @@ def report_page(results: Results, examples: Sequence[ReportExample]) -> str:
 
 
 def _targets(sections: Sequence[Section]) -> str:
-    """Return how many targets there were, once where it is the same number everywhere."""
+    """Return the number of targets, once if it is the same in all sections."""
     sizes = {section.name: max((row.n for row in section.rows), default=0) for section in sections}
     if len(set(sizes.values())) == 1:
         return f"{min(sizes.values())}{' each' if len(sizes) > 1 else ''}"
@@ -173,11 +173,11 @@ def _kind(row: ArmRow) -> str:
 
 
 def _histories(results: Results) -> list[tuple[tuple[str, str], Markup]]:
-    """Return a plot over histories for each data set and task that has several of them."""
+    """Return a plot over histories for each data set and task with several of them."""
     found = []
     for number, (data, task) in enumerate(dict.fromkeys(case[:2] for case in results.cases)):
         rows = [arm for arm in results.arms if arm.case[:2] == (data, task)]
-        label = f"Gain of each arm over how many own texts were known: {data}, {task}"
+        label = f"Gain of each arm by number of known own texts: {data}, {task}"
         plot = plot_histories(rows, f"histories{number}", label)
         if plot is not None:
             found.append(((data, task), plot))

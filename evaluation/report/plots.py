@@ -1,7 +1,7 @@
-"""The report's plots: gains with their intervals, by people's history, over histories, training.
+"""Plots of the report: gains with intervals, gains by number of own texts, training curves.
 
-All are drawn for a phone's width, so arms lie below each other; gains are paired
-differences to the arm without context.
+All fit a phone's width, so arms are listed vertically; gains are paired differences to the arm
+without context.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _LOOKS = {"main": (ONE, "o"), "control": (TWO, "s"), "floor": (THREE, "D")}
 _OTHER_LOOK = (FOUR, "v")
 
 _LONGEST = 24
-"""Letters of a name; `random_preference` has 17."""
+"""Maximum number of characters of a name; `random_preference` has 17."""
 
 _ROW = 17
-"""Height of an arm, in units of the picture."""
+"""Height of an arm's row, in units of the picture."""
 
 
 def plot_gains(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None:
-    """Draw the forest plot: each arm's gain, arms, controls and floors in groups.
+    """Draw the forest plot: each arm's gain, grouped into arms, controls and floors.
 
-    Thick lines are the 95% interval, thin ones that after Holm's correction. The scale is that of
-    arms and controls: what lies beyond, as a hopeless floor, is an arrow at the edge.
+    Thick lines are 95% intervals, thin ones those after Holm's correction. Arms and controls set
+    the scale: an arrow at the edge marks a value beyond it, such as a very weak floor.
 
     Args:
-        arms: Of one case; those without a gain, as the baseline, are left out.
+        arms: Arms of one case; those without a gain, such as the baseline, are left out.
         name: Prefix of ids.
-        label: For those who can't see it.
+        label: Accessible label.
 
     Returns:
-        The picture, or None where there is no gain to draw.
+        The picture, or None if there is no gain to draw.
     """
     groups = [
         (kind, [arm for arm in arms if arm.kind == kind and _drawable(arm)]) for kind in KINDS
@@ -68,7 +68,7 @@ def plot_gains(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None:
 
 
 def plot_buckets(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None:
-    """Draw each main arm's gain among people with 0, 1 and 2 or more own texts."""
+    """Draw each main arm's gain among users with 0, 1 and 2 or more own texts."""
     chosen = [arm for arm in arms if arm.kind == "main" and any(_buckets(arm))]
     if not chosen:
         return None
@@ -91,7 +91,7 @@ def plot_buckets(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None
 
 
 def plot_histories(arms: Sequence[ArmRow], name: str, label: str) -> Markup | None:
-    """Draw each main arm's gain against how many own texts were known; one panel an arm."""
+    """Draw each main arm's gain against the number of known own texts, one panel per arm."""
     chosen = [arm for arm in arms if arm.kind == "main" and _drawable(arm)]
     histories = sorted({arm.history for arm in chosen}, key=_order)
     names = list(dict.fromkeys(arm.arm for arm in chosen))
@@ -116,7 +116,7 @@ def plot_histories(arms: Sequence[ArmRow], name: str, label: str) -> Markup | No
 def plot_curves(
     curve: Mapping[str, Sequence[float | None]], name: str, label: str
 ) -> Markup | None:
-    """Draw what was recorded while an adapter was trained, one panel a figure, over its steps."""
+    """Draw the recorded training metrics of an adapter by step, one panel per metric."""
     steps = curve.get("steps", [])
     drawn = {key: values for key, values in curve.items() if key != "steps" and values}
     if not steps or not drawn:
@@ -137,7 +137,7 @@ def plot_curves(
 
 
 def _scale(arms: Sequence[ArmRow]) -> tuple[float, float]:
-    """Return the ends of the forest plot's axis."""
+    """Return the limits of the forest plot's axis."""
     gains = [arm.gain for arm in arms if arm.gain is not None and _drawable(arm)]
     told = [arm.gain for arm in arms if arm.gain is not None and arm.kind != "floor"]
     reached = [2 * NOTHING, -2 * NOTHING]
@@ -190,7 +190,7 @@ def _history_panel(panel: Axes, gains: Sequence[Figure | None]) -> None:
 
 
 def _frame(axes: Axes, labels: Sequence[str], *, headings: set[str], axis: str) -> None:
-    """Set what all plots of gains from left to right have: zero, the negligible, names of rows."""
+    """Add what all horizontal plots of gains share: zero, the negligible band, row labels."""
     axes.axvspan(-NOTHING, NOTHING, color=SOFT, alpha=0.1, linewidth=0, zorder=0)
     axes.axvline(0, color=SOFT, linewidth=0.9, zorder=0.5)
     axes.set_yticks(range(len(labels)), labels)
@@ -217,7 +217,7 @@ def _drawable(arm: ArmRow) -> bool:
 
 
 def _buckets(arm: ArmRow) -> Iterator[tuple[str, Figure]]:
-    """Yield the buckets of an arm that have a gain to draw."""
+    """Yield the buckets of an arm that have a gain."""
     if arm.gain is not None:
         for bucket in arm.by_history:
             if bucket.gain is not None and _finite(bucket.gain.mean):
@@ -229,12 +229,12 @@ def _texts(bucket: str) -> str:
 
 
 def _short(name: str) -> str:
-    """Return a name that leaves room for the plot."""
+    """Shorten a name to the space in the plot."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _order(history: str) -> tuple[bool, float, str]:
-    """Sort by the number of texts, words such as `all` last."""
+    """Sort by the number of texts, with words such as `all` last."""
     return (not history.isdigit(), float(history) if history.isdigit() else 0.0, history)
 
 
@@ -243,7 +243,7 @@ def _mean(figure: Figure) -> float:
 
 
 def _ends(bounds: Sequence[float | None] | None) -> list[float] | None:
-    """Return the ends of an interval that can be drawn, else None."""
+    """Return the ends of a finite interval, else None."""
     ends = [bound for bound in bounds or () if bound is not None and math.isfinite(bound)]
     return ends if len(ends) == 2 else None
 

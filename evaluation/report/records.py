@@ -1,7 +1,7 @@
-"""Data of a report: `results.json` and `examples.json` of `bench personalization`.
+"""Schemas of `results.json` and `examples.json` of `bench personalization`.
 
-Both are read leniently: keys that a report does not show are left alone, and a figure that was not
-taken is None, never 0. An error names the place in the file.
+Both are read leniently: unknown keys are ignored, and a missing value is None, never 0. An error
+names the place in the file.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ RESULTS, EXAMPLES = "results.json", "examples.json"
 
 Bounds = Annotated[list[float | None], Field(min_length=2, max_length=2)]
 Word = Annotated[str, BeforeValidator(lambda value: value if value is None else str(value))]
-"""A word that may be written as a number, as a history of 3 texts."""
+"""A word that may be written as a number, such as a history of 3 texts."""
 
 
 class BrokenResults(EvaluationError):
-    """A file of results is missing, or is not what `bench personalization` writes."""
+    """A results file is missing, or was not written by `bench personalization`."""
 
 
 class Figure(BaseModel):
@@ -44,7 +44,7 @@ class ArmGain(Figure):
 
 
 class Bucket(BaseModel):
-    """The gain among people with so many own texts."""
+    """Gain among users with a range of own texts."""
 
     bucket: Word
     n: int
@@ -52,12 +52,12 @@ class Bucket(BaseModel):
 
 
 def _as_figure(value: Any) -> Any:
-    """Take a plain number as a figure without an interval."""
+    """Convert a plain number to a figure without an interval."""
     return {"mean": value} if value is None or isinstance(value, int | float) else value
 
 
 class Case(BaseModel):
-    """What is measured together: one file, one task, so many own texts known."""
+    """One file, task and history."""
 
     data: str
     task: str
@@ -93,7 +93,7 @@ class ArmRow(Case):
     over_copy_typical: Figure | None = None
 
     def mean(self, metric: str) -> float | None:
-        """Return the mean of a metric, wherever the row holds it; None where it was not taken."""
+        """Return the mean of a metric, wherever the row holds it; None if it is missing."""
         if metric in self.metrics:
             return self.metrics[metric].mean
         in_row = {"length": self.length, "copy_rate": self.copy_rate, "exact": self.exact}
@@ -101,7 +101,7 @@ class ArmRow(Case):
 
 
 class VerdictTest(BaseModel):
-    """One of the differences that a verdict rests on."""
+    """One of the differences that a verdict depends on."""
 
     what: str
     arms: list[str] = []
@@ -118,7 +118,7 @@ class Below(Figure):
 
 
 class Adds(Figure):
-    """What a side adds where the other one is there already."""
+    """Gain of a side on top of the other one."""
 
     over: str
 
@@ -164,12 +164,12 @@ class EvidenceText(BaseModel):
 
 
 def _as_piece(value: Any) -> Any:
-    """Take a plain text as a piece that nothing else is known of."""
+    """Convert a plain text to a piece without other fields."""
     return {"body": value} if isinstance(value, str) else value
 
 
 class Written(BaseModel):
-    """What one arm read and wrote for one target."""
+    """Inputs and draft of one arm for one target."""
 
     arm: str
     draft: str | None = None
@@ -180,7 +180,7 @@ class Written(BaseModel):
 
 
 class ReportExample(Case):
-    """One target, what was really written, and what each arm wrote."""
+    """One target with its real text and the draft of each arm."""
 
     id: Word
     cold_start: str | bool | None = None
@@ -202,25 +202,25 @@ def read_results(place: Path) -> Results:
     """Read `results.json`.
 
     Args:
-        place: Its folder, or the file itself under whatever name.
+        place: Its folder, or the file itself under any name.
 
     Raises:
-        BrokenResults: It is not there, or not what the bench writes.
+        BrokenResults: It is missing, or was not written by the bench.
     """
     file = place if place.is_file() else place / RESULTS
     if not file.is_file():
         raise BrokenResults(
-            f"no {RESULTS} in {place}: expected a folder that "
-            "`patlm bench personalization --out` has written"
+            f"no {RESULTS} in {place}: expected a folder written by "
+            "`patlm bench personalization --out`"
         )
     return _read(file, Results)
 
 
 def read_examples(folder: Path) -> Sequence[ReportExample]:
-    """Read `examples.json`; none where it is not there, as in a folder that was published.
+    """Read `examples.json`; empty if it is missing, as in a published folder.
 
     Raises:
-        BrokenResults: It is there and not what the bench writes.
+        BrokenResults: It was not written by the bench.
     """
     file = folder / EXAMPLES
     return _read(file, Examples).examples if file.is_file() else []
@@ -228,8 +228,8 @@ def read_examples(folder: Path) -> Sequence[ReportExample]:
 
 def _read(file: Path, kind: type[Record]) -> Record:
     try:
-        # By way of Python's own reader: half a surrogate pair, which `json.dumps` writes without
-        # complaint and pydantic refuses, becomes a question mark.
+        # Parse with `json`: half a surrogate pair, which `json.dumps` writes and pydantic rejects,
+        # becomes a question mark.
         given = json.dumps(json.loads(file.read_bytes()), ensure_ascii=False)
         return kind.model_validate_json(given.encode("utf-8", "replace"))
     except ValidationError as error:
@@ -237,7 +237,7 @@ def _read(file: Path, kind: type[Record]) -> Record:
         place = ".".join(str(part) for part in first["loc"])
         said = f"{place}: {first['msg']}" if place else first["msg"]
         raise BrokenResults(_broken(file, said)) from error
-    except ValueError as error:  # no JSON, or no UTF-8
+    except ValueError as error:  # neither JSON nor UTF-8
         raise BrokenResults(_broken(file, str(error))) from error
 
 

@@ -1,9 +1,9 @@
-"""Matplotlib's pictures as parts of a page: own ids, a label for who can't see them, its colours.
+"""Convert matplotlib figures to SVG elements of a page.
 
-An SVG element in a page shares the page's ids and its style sheet, so what matplotlib writes for a
-file of its own is taken apart: the XML heading with its DTD, the metadata and the style sheet (it
-would hold for the whole page) go, ids get a prefix, and colours become the page's own, which change
-with dark mode. Text stays text: it can be searched, and is a tenth as large as drawn letters.
+An SVG element in a page shares the page's ids and style sheet, so matplotlib's output is adapted:
+the XML declaration with its DTD, the metadata and the style sheet (it would apply to the whole
+page) are removed, ids get a prefix, and colours become the page's own, which change in dark mode.
+Text remains text: it can be searched, and takes a tenth of the size of outlines.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 360
-"""Of every picture, in units of its own: near a phone's width, so that text stays legible there."""
+"""Width of every picture in its own units: about a phone's width, which keeps text legible there.
+"""
 
-# Matplotlib knows no CSS variables: these colours, used by nothing else, stand for them.
+# Matplotlib does not support CSS variables: these colours, used nowhere else, are placeholders.
 INK, SOFT, LINE, PAPER = "#010101", "#010102", "#010103", "#010104"
 ONE, TWO, THREE, FOUR = "#010105", "#010106", "#010107", "#010108"
 _ON_THE_PAGE = {
@@ -38,12 +39,12 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 
 def drawing_style() -> AbstractContextManager[None]:
-    """Return matplotlib's settings for figures that become parts of a page."""
+    """Return matplotlib's settings for figures in pages."""
     import matplotlib
 
-    style: Any = {  # keys are an enumeration of hundreds of literals
+    style: Any = {  # the key type is a Literal of hundreds of names
         "svg.fonttype": "none",
-        # A name with two dollar signs is a name.
+        # A name with two dollar signs is not a formula.
         "text.parse_math": False,
         "font.size": 11,
         "text.color": INK,
@@ -72,7 +73,7 @@ def drawing_style() -> AbstractContextManager[None]:
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """Return an empty figure; a unit of the picture is a point of matplotlib's."""
+    """Return an empty figure; one unit of the picture is one point in matplotlib."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width / 72, height / 72), layout="constrained")
@@ -82,9 +83,9 @@ def to_svg(figure: Figure, name: str, label: str) -> Markup:
     """Return a figure as an SVG element.
 
     Args:
-        figure: Made within `drawing_style`.
-        name: Prefix of the element's ids: another one for each picture of a page.
-        label: What the picture shows, in words.
+        figure: Figure that was created within `drawing_style`.
+        name: Prefix of the element's ids, unique in the page.
+        label: Accessible label.
     """
     import matplotlib
     from markupsafe import Markup
@@ -94,21 +95,21 @@ def to_svg(figure: Figure, name: str, label: str) -> Markup:
         figure.savefig(written, format="svg")
     root = ElementTree.fromstring(written.getvalue())
     _adapt(root, name)
-    # The view box gives the proportions; the page gives the size.
+    # The view box sets the proportions, the page the size.
     for fixed in ("width", "height", "version"):
         root.attrib.pop(fixed, None)
     title = ElementTree.Element("title")
     title.text = label
     root.insert(0, title)
     root.attrib |= {"role": "img", "aria-label": label}
-    # Every text was escaped by the serializer.
+    # The serializer has escaped every text.
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
 def standalone(picture: Markup) -> str:
-    """Return a picture of a page as the content of a file; outside the page its colours are day's.
+    """Return a picture of a page as the content of a file, with the colours of light mode.
 
-    Wider pages than a phone's would blow it up: it gets a size.
+    A fixed size keeps viewers from scaling it up.
     """
     width = f'width="{1.5 * WIDTH:g}"'
     return str(picture).replace(
@@ -117,8 +118,8 @@ def standalone(picture: Markup) -> str:
 
 
 def _adapt(element: ElementTree.Element, name: str) -> None:
-    """Rewrite an element and all below it in place."""
-    # HTML's parser puts what is below <svg> into SVG's name space; prefixes would mean nothing.
+    """Adapt an element and its descendants in place."""
+    # HTML parsers put descendants of <svg> into the SVG namespace and ignore prefixes.
     element.tag = _local(element.tag)
     element.attrib = {
         _local(key): _value(_local(key), value, name) for key, value in element.attrib.items()
@@ -131,7 +132,7 @@ def _adapt(element: ElementTree.Element, name: str) -> None:
 
 
 def _drawn(element: ElementTree.Element) -> bool:
-    """Say whether there is anything in an element: matplotlib writes empty definitions."""
+    """Whether an element draws anything: matplotlib writes empty definitions."""
     return _local(element.tag) != "defs" or len(element) > 0
 
 

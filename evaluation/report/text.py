@@ -19,15 +19,15 @@ SIDES = {
     "preference": ("Preference", "Does it matter whose opinions of the topic are borrowed?"),
 }
 ALMOST_THE_SAME = 0.5
-"""Share of evidence in common from which on a control can hardly differ from the aligned arm."""
+"""Share of common evidence from which a control can hardly differ from the aligned arm."""
 
 
 def why(verdict: Verdict) -> str:
-    """Return why a verdict is what it is, in one sentence."""
+    """Return the reason of a verdict in one sentence."""
     if verdict.missing:
         return f"Not run: {', '.join(verdict.missing)}."
     if not verdict.tests:
-        return "Nothing was compared."
+        return "There are no comparisons."
     if verdict.verdict == "holds":
         return f"All {len(verdict.tests)} differences lie above zero."
     refuting = [test for test in verdict.tests if where(test) in ("below zero", _WITHIN)]
@@ -37,7 +37,7 @@ def why(verdict: Verdict) -> str:
 
 
 def where(test: VerdictTest) -> str:
-    """Return where a difference lies by its corrected interval, as the verdicts' rule has it."""
+    """Return the position of a difference by its corrected interval, as in the verdicts' rule."""
     low, high = test.holm or (None, None)
     if low is None or high is None or not math.isfinite(low + high):
         return "without an interval"
@@ -51,12 +51,12 @@ def where(test: VerdictTest) -> str:
 
 
 def minus(what: str) -> str:
-    """Return a comparison's name with a minus sign for its hyphen."""
+    """Return a comparison's name with a minus sign instead of a hyphen."""
     return what.replace(" - ", " \N{MINUS SIGN} ")
 
 
 def below(verdict: Verdict) -> Iterator[tuple[str, str, Any]]:
-    """Yield each control of the paper's settling test: its name, what is found, its figures."""
+    """Yield the controls of the paper's decisive test: name, finding, figures."""
     for name, found in verdict.below_no_context.items():
         if found is not None:
             told = {True: "below no context", False: "above no context"}
@@ -66,7 +66,7 @@ def below(verdict: Verdict) -> Iterator[tuple[str, str, Any]]:
 
 
 def power(arms: Sequence[ArmRow], verdicts: Sequence[Verdict]) -> str | None:
-    """Return which differences are too small for this many targets, None where not known."""
+    """Return which differences this many targets can't detect; None if unknown."""
     tests = [test for verdict in verdicts for test in verdict.tests]
     gains = [arm.gain for arm in arms if arm.gain is not None and arm.kind != "floor"]
     known = [each.least_difference for each in (tests or gains)]
@@ -78,14 +78,14 @@ def power(arms: Sequence[ArmRow], verdicts: Sequence[Verdict]) -> str | None:
     sizes = sorted({arm.n for arm in arms})
     shown = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     return (
-        f"With {shown} targets, a true difference has to be about {least}, to be significant in "
-        "four of five such runs, before any correction. Of smaller ones this run can say nothing: "
-        "an interval on both sides of zero is no proof that nothing is there."
+        f"With {shown} targets, a true difference has to be about {least} to be significant in "
+        "four of five such runs, before any correction. This run can't detect smaller ones: "
+        "an interval that contains zero does not prove that there is no difference."
     )
 
 
 def against_the_floor(arms: Sequence[ArmRow], floors: Sequence[ArmRow]) -> str | None:
-    """Return which main arms are above and below the strongest floor; None where it was not run."""
+    """Return which main arms are above and below the strongest floor; None if it was not run."""
     floor = next((each for each in floors if each.arm == STRONGEST_FLOOR), None)
     if floor is None:
         return None
@@ -107,7 +107,7 @@ def against_the_floor(arms: Sequence[ArmRow], floors: Sequence[ArmRow]) -> str |
 
 
 def hardly_differ(arms: Sequence[ArmRow]) -> list[str]:
-    """Return controls that replaced a side's people and read nearly the same texts all the same."""
+    """Return controls that replaced a side's people but read nearly the same texts."""
     found = []
     for arm in arms:
         shared = arm.overlap_with_aligned or {}
@@ -121,7 +121,7 @@ def hardly_differ(arms: Sequence[ArmRow]) -> list[str]:
 
 
 def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Yield settings by name, those of settings below others as `budgets: prompt`."""
+    """Yield settings by name; nested ones as `budgets: prompt`."""
     for key, value in settings.items():
         if isinstance(value, Mapping) and value and not before:
             yield from flat(value, f"{key}: ")
@@ -159,17 +159,17 @@ def _lies(place: str) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a number of things."""
+    """Format a count."""
     return number(value, 0)
 
 
 def percent(value: float | None) -> str:
-    """Return a share in percent."""
+    """Format a share in percent."""
     return share(value)
 
 
 def gain_of(arms: Sequence[ArmRow], name: str) -> str:
-    """Return an arm's gain as it stands in an overview, `–` where it has none."""
+    """Return an arm's gain for an overview, `–` if it has none."""
     gain = next((arm.gain for arm in arms if arm.arm == name and arm.gain is not None), None)
     return signed(gain.mean if gain else None)
 

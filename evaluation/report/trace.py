@@ -1,15 +1,14 @@
-"""A page of recorded runs: how each went through the loop, and what changed on the way.
+"""Render recorded runs as a page: the path through the loop and the changes between iterations.
 
-It stands in for a hosted studio: one file without scripts, made of records alone. The functions are
-pure; `cli/view.py` reads the records, and writes or serves the page.
+It is a single file without scripts, built from records only. The functions are pure; `cli/view.py`
+reads the records, and writes or serves the page.
 
-What changed from one text to the next, word by word.
+Texts are compared word by word, as people read them:
 
     changes("a fine view", "a grand view")
     # equal "a ", delete "fine ", insert "grand ", equal "view"
 
-Words are compared, not signs: people read which word was put in the place of which. The spans that
-stay and the inserted ones give the new text back, sign by sign.
+The equal and inserted spans together are exactly the new text.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ if TYPE_CHECKING:
     from ...stores.episodes.schema import Episode, EvidenceRecord, Group, IterationRecord, Sample
 
 COMPARED_WORDS = 4000
-"""Words of the longer text up to which it is compared: the time grows with their square."""
+"""Maximum number of words of the longer text for a comparison, whose time is quadratic."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A run of words with one fate.
+    """A run of words with the same kind of change.
 
     Attributes:
-        kind: Whether the words stay, are new, or are gone.
+        kind: Whether the words are equal, inserted or deleted.
         text: The words, with the white space between them.
-        space: The white space after them, apart so that nobody underlines it.
+        space: The white space after them, kept separate so that it is not underlined.
     """
 
     kind: Literal["equal", "insert", "delete"]
@@ -52,9 +51,9 @@ class Span:
 def changes(before: str, after: str) -> tuple[Span, ...]:
     """Return the spans that lead from one text to the next, in reading order.
 
-    Words that differ in nothing but the white space around them stay, with that of the new text.
-    What is gone stands before what came in its place. Of texts above `COMPARED_WORDS` all is said
-    to be replaced, unless they are equal.
+    Words that differ only in the white space around them are equal, with that of the new text.
+    Deleted words precede the inserted ones. Texts above `COMPARED_WORDS` are marked as replaced
+    completely, unless they are equal.
     """
     old, new = _words(before), _words(after)
     return tuple(
@@ -87,7 +86,7 @@ def _fates(
 
 
 def _words(text: str) -> list[str]:
-    """Return the words, each with the white space after it; the first with that before it too."""
+    """Split into words, each with the white space after it; the first also with that before it."""
     return re.findall(r"(?:^\s+)?\S+\s*", text)
 
 
@@ -99,14 +98,14 @@ def _span(kind: Literal["equal", "insert", "delete"], words: Sequence[str]) -> S
 
 @dataclass(frozen=True)
 class ShownText:
-    """A text of one iteration, beside that of the iteration before.
+    """A text of one iteration, compared to the previous iteration.
 
     Attributes:
-        name: Of what it is: a trajectory's name, or `draft`.
-        text: None where there is none.
-        why: Why there is none: it abstained, or left no record.
-        spans: What changed; None where there is nothing to compare it with.
-        changed: Whether it is another text than before.
+        name: Name of a trajectory, or `draft`.
+        text: The text, or None.
+        why: Why there is no text: the side abstained, or left no record.
+        spans: Changes; None if there is nothing to compare with.
+        changed: Whether the text differs from the previous one.
     """
 
     name: str
@@ -121,11 +120,11 @@ class ShownSide:
     """One trajectory in one iteration.
 
     Attributes:
-        name: The trajectory.
-        evidence: What its retrieval found, best first; None where it left no record.
-        known: The text ids that stood in the iteration before, too.
-        same: Whether the evidence is that of the iteration before.
-        summary: What its reasoner made of it.
+        name: Name of the trajectory.
+        evidence: Retrieved evidence, best first; None if it left no record.
+        known: Text ids of the previous iteration.
+        same: Whether the evidence is that of the previous iteration.
+        summary: Summary of its reasoner.
     """
 
     name: str
@@ -137,7 +136,7 @@ class ShownSide:
 
 @dataclass(frozen=True)
 class Round:
-    """One iteration as it is shown."""
+    """One iteration as shown in the page."""
 
     record: IterationRecord
     sides: tuple[ShownSide, ...]
@@ -147,7 +146,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Bar:
-    """A node's time as a share (0 to 1) of the longest of the run."""
+    """A node's duration as a share (0 to 1) of the longest duration of the run."""
 
     name: str
     seconds: float
@@ -156,12 +155,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class GroupView:
-    """Candidates for one answer, and how they were rewarded.
+    """Candidates for one answer, with their rewards.
 
     Attributes:
-        record: The context that they were drawn in.
-        rewards: Names of the rewards that any candidate has, in the order of their appearance.
-        candidates: The best rewarded first, those without a reward last.
+        record: The context that they were sampled in.
+        rewards: Names of the rewards that any candidate has, in order of occurrence.
+        candidates: Candidates, highest reward first, those without a reward last.
     """
 
     record: Group
@@ -170,26 +169,26 @@ class GroupView:
 
     @property
     def best(self) -> float | None:
-        """The highest reward; none where nothing was rewarded."""
+        """The highest reward, or None."""
         return self.candidates[0].reward if self.candidates else None
 
 
 @dataclass(frozen=True)
 class RunView:
-    """One run as it is shown.
+    """One run as shown in the page.
 
     Attributes:
-        record: What was kept of it.
-        anchor: Its place in the page, the same whenever the page is made.
-        began: When, in UTC.
+        record: The record of the run.
+        anchor: Id in the page, stable between renderings.
+        began: Start time in UTC.
         end: Why it ended.
-        seconds: Its time; None where the record has none, as for a run that failed.
-        request: What was asked, by the names of the request's fields.
-        settings: What the run was set to.
-        rounds: Its iterations.
-        bars: The nodes' times.
-        drawing: Its way through the loop.
-        groups: Its groups of candidates.
+        seconds: Duration; None if not recorded, as for a failed run.
+        request: Request by name of field.
+        settings: Settings of the run.
+        rounds: Iterations.
+        bars: Durations of the nodes.
+        drawing: Its path through the loop.
+        groups: Groups of candidates.
     """
 
     record: Episode
@@ -206,12 +205,12 @@ class RunView:
 
 
 def render_view(records: Sequence[Episode], *, source: str = "", notes: Sequence[str] = ()) -> str:
-    """Return the page of some runs.
+    """Render the page of runs.
 
     Args:
-        records: The runs, in the order in which they are to stand there.
-        source: What they were read from.
-        notes: What the reader should know of the reading: lines that were no records, and so on.
+        records: The runs, in page order.
+        source: File or folder of the records.
+        notes: Notes for the reader, such as lines that could not be parsed.
     """
     runs = [view_of(record) for record in records]
     return render(
@@ -220,7 +219,7 @@ def render_view(records: Sequence[Episode], *, source: str = "", notes: Sequence
 
 
 def view_of(record: Episode) -> RunView:
-    """Return what is shown of a run."""
+    """Convert a record for the page."""
     return RunView(
         record=record,
         anchor="run-" + re.sub(r"[^A-Za-z0-9]+", "-", record.run_id),
@@ -237,20 +236,20 @@ def view_of(record: Episode) -> RunView:
 
 
 def began(record: Episode) -> datetime:
-    """Return when a run began, in UTC; a time without a zone is taken to be in UTC."""
+    """Return the start of a run in UTC; a time without a zone is assumed to be UTC."""
     created = record.created
     return created.replace(tzinfo=UTC) if created.tzinfo is None else created.astimezone(UTC)
 
 
 def group_view(group: Group, candidates: Sequence[Sample]) -> GroupView:
-    """Return a group of candidates as a table's rows and columns."""
+    """Convert a group of candidates for the page."""
     names = dict.fromkeys(name for sample in candidates for name in sample.rewards)
     best_first = sorted(candidates, key=lambda s: inf if s.reward is None else -s.reward)
     return GroupView(group, tuple(names), tuple(best_first))
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields that were given, each as a line of text."""
+    """Return the fields that are set, each as one line of text."""
     shown = {}
     for name, value in fields.items():
         if value is None or value == {}:
@@ -274,7 +273,7 @@ def _rounds(record: Episode) -> Iterator[Round]:
 
 
 def _calls(record: Episode, iteration: int) -> Iterator[Sample]:
-    """Yield the calls of the run itself: candidates stand in their groups' tables."""
+    """Yield the calls of the run itself, without those of candidates, which are in their groups."""
     for sample in record.samples:
         own = sample.group is None and sample.replays is None
         if own and sample.iteration == iteration:
@@ -311,7 +310,7 @@ def _told(name: str, text: str | None, before: str | None, why: str) -> ShownTex
 
 
 def _bars(record: Episode) -> tuple[Bar, ...]:
-    """Return the nodes' bars in the order of the loop; the run's own total is none of them."""
+    """Return the nodes' bars in the order of the loop, without the run's total."""
     longest = max(record.timings.values(), default=0.0) or 1.0
     names = dict.fromkeys([*(node.name for node in nodes_of(record)), *record.timings])
     return tuple(

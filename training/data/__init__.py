@@ -1,1 +1,1 @@
-"""From episodes to rows that a trainer learns from."""
+"""Prepare training data from episodes."""

@@ -1,9 +1,9 @@
-"""Episodes as a table of samples, one row each: a Hugging Face `Dataset`, or a Parquet file.
+"""Export episodes as a table of samples: a Hugging Face `Dataset` or a Parquet file.
 
     export_samples(read_episodes(folder), Path("samples.parquet"))
 
-`prompt` and `completion` have the form that TRL takes (turns with role and content). Nothing is
-left in a cache of the library's: the rows are what people wrote.
+`prompt` and `completion` are in TRL's conversational format (messages with role and content).
+Nothing is left in the library's cache: the rows are user texts.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _TOKENS = ("prompt_token_ids", "token_ids", "mask")
 
 
 class ExportRefused(TrainingError):
-    """Samples can't be written there, or there are none."""
+    """Samples can't be exported to this place, or there are none."""
 
 
 def rows_of(episode: Episode, *, role: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the row of each sample of an episode; none of an emptied one.
+    """Yield one row per sample of an episode; none of a redacted one.
 
-    What differs in its keys from sample to sample (`sampling`, `rewards`, `held`) is JSON.
+    Fields with varying keys (`sampling`, `rewards`, `held`) are JSON.
 
     Args:
-        episode: What was recorded.
+        episode: The episode.
         role: Only samples of this role.
     """
     target, request = episode.target, episode.request
@@ -74,21 +74,20 @@ def rows_of(episode: Episode, *, role: str | None = None) -> Iterator[dict[str, 
 
 
 def export_samples(episodes: Iterable[Episode], to: Path, *, role: str | None = None) -> int:
-    """Write all samples as a table, and return how many there are.
+    """Write all samples as a table and return their number.
 
     Args:
-        episodes: What was recorded; held in memory as a whole.
-        to: A file that ends in `.parquet`, or a folder for `Dataset.load_from_disk`; neither may be
-            there yet.
+        episodes: The episodes; held in memory as a whole.
+        to: A file that ends in `.parquet`, or a folder for `Dataset.load_from_disk`; it must not
+            exist.
         role: Only samples of this role.
 
     Raises:
-        ExportRefused: There is something of that name, there are no samples, or the package
-            `datasets` is missing.
+        ExportRefused: The path exists, there are no samples, or the package `datasets` is missing.
         OSError: It can't be written.
     """
     if to.exists():
-        raise ExportRefused(f"{to} is there already: name a new file or folder")
+        raise ExportRefused(f"{to} already exists: name a new file or folder")
     rows = [row for episode in episodes for row in rows_of(episode, role=role)]
     if not rows:
         raise ExportRefused(
@@ -96,7 +95,7 @@ def export_samples(episodes: Iterable[Episode], to: Path, *, role: str | None = 
         )
     dataset = _dataset(rows)
     to.parent.mkdir(parents=True, exist_ok=True)
-    draft = to.with_name(f".{to.name}.tmp")  # put in place whole, or not at all
+    draft = to.with_name(f".{to.name}.tmp")  # renamed when complete
     try:
         with quiet_training():
             if to.suffix == PARQUET:
@@ -129,7 +128,7 @@ def _row(sample: Sample) -> dict[str, Any]:
 
 
 def _said(episode: Episode) -> dict[str, Any]:
-    """Return what was said last of a run, of each kind."""
+    """Return the latest feedback of each kind on a run."""
     said: dict[str, Any] = {"accepted": None, "edited": None, "rating": None}
     for feedback in episode.feedback:
         given = feedback.model_dump(include=set(said), exclude_none=True)

@@ -1,12 +1,12 @@
-"""From groups to pairs for DPO: two answers to one prompt, the first with the higher reward.
+"""Build DPO pairs from groups: two answers to one prompt, the chosen one with the higher reward.
 
-Both were drawn in one fixed context, so what differs between their rewards is their own doing. A
-pair's answers have about the same length, for a longer summary would else be better for its length
-alone; copies of evidence are left out. *Gating* (`rewards.gate`): where no candidate of a context
+Both were sampled in one fixed context, so only the answers explain the difference of their rewards.
+A pair's answers have similar lengths, as a longer summary would otherwise be better for its length
+alone; copies of evidence are skipped. *Gating* (`rewards.gate`): if no candidate of a context
 helps, the chosen answer is the abstention and the rejected one the worst candidate.
 
-A candidate that was made without a language model counts where it is asked whether anything helps:
-evidence that a plain extract gains from does show something.
+A candidate that was made without a language model counts in the decision whether anything helps:
+evidence from which even an extract gains does contain something.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .samples import Needs, Skipped, UsableGroup, usable_groups
 
 @dataclass(frozen=True)
 class PairSettings:
-    """Which pairs are made.
+    """Which pairs are built.
 
     Attributes:
-        margin: Rewards of a pair differ by more than this.
-        per_group: Pairs of one context at most.
-        length_ratio: The longer answer has at most so many times the tokens of the shorter.
-        gate_margin: A candidate with a differential reward up to this does not help.
-        abstain_share: Share of all pairs that may teach to abstain; the contexts in which
-            candidates do the most harm come first. Without a bound a small model learns
-            to abstain everywhere: the sentence is short, and easier to learn than anything else.
+        margin: Minimum difference of a pair's rewards, exclusive.
+        per_group: Maximum number of pairs per context.
+        length_ratio: Maximum ratio of the longer answer's tokens to the shorter one's.
+        gate_margin: A candidate helps if its differential reward exceeds this.
+        abstain_share: Maximum share of pairs that teach to abstain; contexts in which candidates do
+            the most harm come first. Without a limit a small model learns to abstain everywhere:
+            the sentence is short, and easier to learn than anything else.
     """
 
     margin: float = 0.02
@@ -46,10 +46,10 @@ class PreferencePair:
     """Two answers to one prompt, as token ids.
 
     Attributes:
-        gap: Reward of the chosen less that of the rejected; of an abstention how far the best
-            candidate lies below the margin.
+        gap: Reward of the chosen answer less that of the rejected one; for an abstention the
+            distance of the best candidate below the margin.
         abstains: Whether the chosen answer is the abstention.
-        episode: Where it comes from.
+        episode: Source episode.
     """
 
     prompt_ids: tuple[int, ...]
@@ -70,11 +70,11 @@ def make_pairs(
     """Return the pairs of a role, in the order of the episodes.
 
     Args:
-        episodes: All of them.
-        needs: What a sample needs.
-        settings: Which pairs are made.
-        abstention: Token ids of the abstention, the ending one included.
-        skipped: Counts what is left out.
+        episodes: All episodes.
+        needs: Requirements for a sample.
+        settings: Which pairs are built.
+        abstention: Token ids of the abstention, including the end token.
+        skipped: Counts skipped samples.
     """
     pairs: list[PreferencePair] = []
     for group in usable_groups(episodes, needs, skipped):
@@ -86,19 +86,19 @@ def make_pairs(
 def _abstaining(
     group: UsableGroup, settings: PairSettings, abstention: tuple[int, ...]
 ) -> list[PreferencePair] | None:
-    """Return the pair that prefers to abstain, or none; None where a candidate helps."""
+    """Return the pair that prefers to abstain, if any; None if a candidate helps."""
     everyone = group.episode.candidates(group.group.id)
     if gate(everyone, settings.gate_margin) is None:
         return None
     own = gate(group.samples, settings.gate_margin)
-    if own is None:  # all of them abstain already
+    if own is None:  # all of them already abstain
         return []
     best = max(s.differential for s in group.samples if s.differential is not None)
     return [_pair(group, abstention, own.rejected, settings.gate_margin - best, True)]
 
 
 def _pairs_of(group: UsableGroup, settings: PairSettings, skipped: Skipped) -> list[PreferencePair]:
-    """Return a context's pairs, the widest gap first; each answer stands on a side once."""
+    """Return a context's pairs, widest gap first; each answer is chosen or rejected once."""
     differing = [
         (gap, better, worse)
         for better, worse in combinations(group.samples, 2)
@@ -139,7 +139,7 @@ def _pair(
 
 
 def _bounded(pairs: list[PreferencePair], share: float, skipped: Skipped) -> list[PreferencePair]:
-    """Leave out abstentions above a share a of all pairs: of n others at most n a / (1 - a)."""
+    """Drop abstentions above a share a of all pairs: with n others at most n a / (1 - a) remain."""
     abstaining = [pair for pair in pairs if pair.abstains]
     others = len(pairs) - len(abstaining)
     allowed = len(abstaining) if share == 1 else int(others * share / (1 - share))

@@ -1,7 +1,7 @@
-"""Which samples of episodes may train a role, and why the others may not.
+"""Select the samples of episodes that may train a role.
 
-Every sample that is left out is counted by its reason. Reasons
-that hold for a whole group or episode are counted once for it.
+Every skipped sample is counted by its reason; reasons that apply to a whole group or episode are
+counted once.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from ...stores.files import DamagedLine
 from ..errors import EpisodesUnfit
 
 COPIED = "summary_copying"
-"""The reward component that holds the share of a summary that was copied word for word."""
+"""Reward component with the copied share of a summary."""
 
 NO_VARIANCE = 1e-9
-"""Rewards that lie closer together than this are the same."""
+"""Rewards whose difference is below this are equal."""
 
 Skipped = Counter[str]
-"""How many were left out, by reason."""
+"""Number of skipped samples by reason."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a sample needs in order to train.
+    """Requirements for a training sample.
 
     Attributes:
-        role: Whose it is.
-        base: Fingerprint of the base model that is trained.
-        adapter: What it must have been drawn with (`base` or role@step); None: any version.
-        copy_limit: A larger share of copied words is left out.
-        max_tokens: A longer prompt and answer together is left out.
-        encode: Gives a sample without token ids those of the model's tokenizer; None: such a
-            sample may not train.
+        role: Its role.
+        base: Fingerprint of the base model to train.
+        adapter: Adapter that it must have been sampled with (`base` or role@step); None: any.
+        copy_limit: Maximum share of copied words.
+        max_tokens: Maximum number of tokens of prompt and answer together.
+        encode: Adds token ids of the model's tokenizer to a sample without ids; None: such samples
+            are skipped.
     """
 
     role: str
@@ -50,10 +50,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class UsableGroup:
-    """The candidates of one fixed context that may train.
+    """The usable candidates of one fixed context.
 
     Attributes:
-        episode: Where they come from.
+        episode: Source episode.
         group: Their context.
         samples: At least two, exact, with different rewards, best first.
     """
@@ -64,15 +64,15 @@ class UsableGroup:
 
     @property
     def prompt_ids(self) -> list[int]:
-        """The prompt that all of them answer."""
+        """The common prompt."""
         return list(self.samples[0].prompt_token_ids or ())
 
 
 def load_episodes(path: Path, skipped: Skipped) -> list[Episode]:
-    """Return the episodes of a shard or folder that can be trained on; all of one split.
+    """Return the usable episodes of a shard or folder, all of one split.
 
     Raises:
-        EpisodesUnfit: There is nothing of that name, or they are of several splits.
+        EpisodesUnfit: The path does not exist, or the episodes are of several splits.
     """
 
     def damaged(line: DamagedLine) -> None:
@@ -96,12 +96,12 @@ def load_episodes(path: Path, skipped: Skipped) -> list[Episode]:
 def usable_groups(
     episodes: Iterable[Episode], needs: Needs, skipped: Skipped
 ) -> Iterator[UsableGroup]:
-    """Yield the groups of a role that hold something to learn.
+    """Yield the usable groups of a role.
 
     Args:
-        episodes: All of them.
-        needs: What a sample needs.
-        skipped: Counts what is left out.
+        episodes: All episodes.
+        needs: Requirements for a sample.
+        skipped: Counts skipped samples.
     """
     for episode in episodes:
         grouped: dict[str, list[Sample]] = {}
@@ -121,12 +121,12 @@ def usable_groups(
 
 
 def usable_samples(samples: Sequence[Sample], needs: Needs, skipped: Skipped) -> tuple[Sample, ...]:
-    """Return the samples of one group that may train, best first; all answer one prompt.
+    """Return the usable samples of one group, best first; all answer one prompt.
 
     Args:
-        samples: Its candidates.
-        needs: What a sample needs.
-        skipped: Counts what is left out.
+        samples: Candidates of the group.
+        needs: Requirements for a sample.
+        skipped: Counts skipped samples.
     """
     kept: list[Sample] = []
     for sample in samples:
@@ -144,12 +144,12 @@ def usable_samples(samples: Sequence[Sample], needs: Needs, skipped: Skipped) ->
 
 
 def as_needed(sample: Sample, needs: Needs) -> Sample:
-    """Return a sample with token ids where it may be given some."""
+    """Return a sample, with token ids added if allowed."""
     return sample if needs.encode is None else needs.encode(sample)
 
 
 def why_not(sample: Sample, needs: Needs) -> str | None:
-    """Return why a sample may not train, or None where it may."""
+    """Return why a sample is unusable, or None if it is usable."""
     copied = sample.rewards.get(COPIED)
     checks = (
         ("failed", sample.error is not None or sample.text is None),
@@ -165,7 +165,7 @@ def why_not(sample: Sample, needs: Needs) -> str | None:
 
 
 def token_count(sample: Sample) -> int:
-    """Return the tokens of prompt and answer together."""
+    """Return the number of tokens of prompt and answer together."""
     return len(sample.prompt_token_ids or ()) + len(sample.token_ids or ())
 
 

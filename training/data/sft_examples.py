@@ -1,16 +1,15 @@
-"""Examples for a warm start: a prompt and the answer that is to be learnt.
+"""Build examples of a warm start: prompts and the answers to learn.
 
-integrate learns the genre from real texts: its prompt is made from the request and the summaries of
-the run, its answer is what the person really wrote. Each side is left out of a third of the
-examples, by the hash of the target, so that it learns to write from what there is.
+integrate learns the genre from real texts: its prompt is built from the request and the summaries
+of the run, its answer is the real text. Each side is left out of a third of the examples, by the
+hash of the target, so that the model learns to write from whatever is available.
 
 A reasoner learns from the better of two teachers: its own best candidate of each context, or the
-summary that was made without a language model. The kind whose summaries bring more in the mean
-(differential reward, over the contexts that have both) teaches, in the contexts in which it helps.
-*All* own candidates count for that mean, not the best alone: the best of four was picked with the
-real text at hand, which no reasoner has when it writes, so it brings more than can be learnt.
-Where even the better teacher does not help in the mean, the contexts in which it does not help
-teach to abstain.
+extractive summary. The teacher is the kind whose summaries have the higher mean differential reward
+over the contexts that have both; it teaches in the contexts in which it helps. *All* own candidates
+count for that mean, not only the best: the best of four was chosen with the real text, which no
+reasoner has when it writes, so it gains more than can be learnt. If even the better teacher does
+not help on average, the contexts in which it does not help teach to abstain.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LEFT_OUT = 3
-"""Each side is left out in one of so many examples."""
+"""Each side is left out of one in so many examples."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class Example:
     """A prompt and its answer, as token ids.
 
     Attributes:
-        prompt_ids: The prompt, up to where the answer begins.
-        answer_ids: What is learnt.
-        episode: Where it comes from.
+        prompt_ids: The prompt, up to the start of the answer.
+        answer_ids: The answer to learn.
+        episode: Source episode.
     """
 
     prompt_ids: list[int]
@@ -55,13 +54,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Whose summaries a reasoner learns from.
+    """The source of the summaries that a reasoner learns from.
 
     Attributes:
         kind: `own` or `extractive`.
         differential: Mean differential reward of all summaries of each kind, over the contexts with
             both.
-        contexts: Contexts with both.
+        contexts: Number of contexts with both.
     """
 
     kind: str
@@ -69,7 +68,7 @@ class Teacher:
     contexts: int
 
     def helps(self, gate_margin: float) -> bool:
-        """Say whether its summaries bring more than this in the mean; if unmeasured, they do."""
+        """Whether its mean differential reward exceeds the margin; True if unmeasured."""
         return self.differential.get(self.kind, math.inf) > gate_margin
 
 
@@ -81,14 +80,15 @@ def integrate_examples(
     skipped: Skipped,
     budget: PromptBudget | None = None,
 ) -> list[Example]:
-    """Return what integrate learns from, one example an episode.
+    """Return the examples of integrate, one per episode.
 
     Args:
-        episodes: All of them.
-        tokenizer: The model's.
-        most: A longer text is cut here, and does not end then.
-        skipped: Counts what is left out.
-        budget: As in serving; that of the bundled model where None.
+        episodes: All episodes.
+        tokenizer: The model's tokenizer.
+        most: Maximum number of tokens of an answer; longer ones are truncated and have no end
+            token.
+        skipped: Counts skipped samples.
+        budget: Budget as in serving; None: that of the bundled model.
     """
     examples = []
     for episode in episodes:
@@ -112,7 +112,7 @@ def integrate_examples(
 
 
 def left_out(target: str, side: str) -> bool:
-    """Say whether a side is left out of a target's example: in a third of them, each by itself.
+    """Whether a side is left out of a target's example: a third of them, independently per side.
 
     Args:
         target: Id of the target.
@@ -131,20 +131,20 @@ def reasoner_examples(
     skipped: Skipped,
     also: Iterable[Episode] = (),
 ) -> tuple[list[Example], Teacher]:
-    """Return what a reasoner learns from, one example a context in which its teacher helps.
+    """Return the examples of a reasoner, one per context in which its teacher helps.
 
-    Where the teacher is no model and helps in the mean, what it made of other episodes without
-    being measured is taken along: a form is learnt from many examples, and these cost no call.
-    Where it does not help in the mean, the answer is the abstention in the other contexts.
+    If the teacher is extractive and helps on average, its unmeasured summaries of other episodes
+    are added: a format is learnt from many examples, and these cost no model call. If it does not
+    help on average, the answer in the other contexts is the abstention.
 
     Args:
-        episodes: All of them.
-        needs: What an own sample needs.
-        tokenizer: The model's.
-        most: A longer answer is cut here.
-        gate_margin: A differential reward up to this does not help.
-        skipped: Counts what is left out.
-        also: Episodes whose summaries were made without a model, and not measured.
+        episodes: All episodes.
+        needs: Requirements for an own sample.
+        tokenizer: The model's tokenizer.
+        most: Maximum number of tokens of an answer; longer ones are truncated.
+        gate_margin: A summary helps if its differential reward exceeds this.
+        skipped: Counts skipped samples.
+        also: Episodes with extractive summaries that were not measured.
     """
     contexts = [
         (episode, _Context.of(episode, group, needs, skipped))
@@ -180,7 +180,7 @@ def _unmeasured(
     tokenizer: PreTrainedTokenizerBase,
     most: int,
 ) -> list[Example]:
-    """Return the summaries of other targets that were made without a model."""
+    """Return the extractive summaries of other targets."""
     return [
         Example(
             _prompt_of(sample, needs.base, tokenizer),
@@ -196,12 +196,12 @@ def _unmeasured(
 
 @dataclass(frozen=True)
 class _Context:
-    """One group.
+    """A group of candidates.
 
     Attributes:
-        best: The best answer of each kind.
+        best: Best answer of each kind.
         gains: Differential rewards of all answers of each kind.
-        prompt: A sample that holds the prompt.
+        prompt: A sample with the prompt.
     """
 
     best: Mapping[str, Sample]
@@ -231,9 +231,8 @@ class _Context:
 def choose_teacher(contexts: Sequence[_Context]) -> Teacher:
     """Return the kind with the higher mean differential reward over the contexts with both.
 
-    A context counts once for each kind, however many answers it has.
-
-    Where no context has both, it is the kind that there is more of; a tie goes to the own one.
+    Each context counts once per kind, however many answers it has. If no context has both, the more
+    frequent kind is returned; on a tie the own one.
     """
     both = [context.gains for context in contexts if {"own", EXTRACTIVE} <= set(context.gains)]
     kinds = ("own", EXTRACTIVE)
@@ -254,7 +253,7 @@ def _why_no_teacher(sample: Sample, needs: Needs) -> str | None:
 
 
 def _summaries(iteration: IterationRecord, target: str) -> dict[str, str]:
-    """Return heading and summary of the sides that stay."""
+    """Return heading and summary of the sides that are not left out."""
     return {
         words.heading: summary
         for side, words in REASONERS.items()

@@ -1,7 +1,7 @@
-"""Token ids of prompts and answers, made as serving makes them.
+"""Tokenise prompts and answers in the same way as serving.
 
-Samples that carry their own ids are trained on as they are; these functions are for what has none:
-answers that were written without a language model, and the real texts of people.
+Samples with their own token ids are used unchanged; these functions tokenise what has none: answers
+that were made without a language model, and real texts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 def harmless(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[tuple[str, str]]
 ) -> list[dict[str, str]]:
-    """Return the turns of a prompt with control tokens in their texts broken.
+    """Return the messages of a prompt with control tokens in their texts neutralised.
 
     Args:
-        tokenizer: Whose control tokens.
-        messages: Role and content of each turn.
+        tokenizer: Tokenizer that defines the control tokens.
+        messages: Role and content of each message.
     """
     control = control_tokens(tokenizer)
     return [{"role": role, "content": neutralise(text, control)} for role, text in messages]
@@ -33,7 +33,7 @@ def harmless(
 def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[tuple[str, str]]
 ) -> list[int]:
-    """Return the ids of a prompt after its chat template, up to where the answer begins."""
+    """Return the token ids of a prompt after its chat template, up to the start of the answer."""
     text = tokenizer.apply_chat_template(
         harmless(tokenizer, messages), tokenize=False, add_generation_prompt=True
     )
@@ -42,12 +42,13 @@ def prompt_ids(
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, text: str, most: int | None = None) -> list[int]:
-    """Return the ids of an answer and the token that ends it.
+    """Return the token ids of an answer and its end token.
 
     Args:
-        tokenizer: The model's.
+        tokenizer: The model's tokenizer.
         text: The answer.
-        most: Tokens at most; a longer answer is cut and does not end. None: all of it.
+        most: Maximum number of tokens; longer answers are truncated and have no end token. None: no
+            limit.
     """
     safe = neutralise(text, control_tokens(tokenizer))
     ids: list[int] = tokenizer(safe, add_special_tokens=False)["input_ids"]
@@ -56,15 +57,15 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, text: str, most: int | None =
 
 
 def encoded(tokenizer: PreTrainedTokenizerBase, base: str, sample: Sample) -> Sample:
-    """Return a sample of a server with the ids that this tokenizer gives its texts.
+    """Add this tokenizer's ids to a server's sample.
 
-    They need not be those that were generated, so nothing that weighs by how likely a sample was
-    (GRPO) may use them. One that carries its ids, or has no text, is returned as it is.
+    They may differ from the generated ones, so methods that weight by a sample's likelihood (GRPO)
+    must not use them. A sample with its own ids, or without text, is returned unchanged.
 
     Args:
-        tokenizer: Of the model that is trained.
-        base: Its fingerprint, which the sample then bears.
-        sample: Any.
+        tokenizer: Tokenizer of the model to train.
+        base: Fingerprint of that model, set on the returned sample.
+        sample: Any sample.
     """
     if sample.exact or sample.text is None or not sample.messages:
         return sample
@@ -81,5 +82,5 @@ def encoded(tokenizer: PreTrainedTokenizerBase, base: str, sample: Sample) -> Sa
 
 
 def count_with(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
-    """Return the number of tokens of a text, without the frame of a chat turn."""
+    """Return the number of tokens of a text, without the chat template."""
     return len(tokenizer(text, add_special_tokens=False)["input_ids"])

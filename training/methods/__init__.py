@@ -1,8 +1,8 @@
-"""Training methods: every module of this folder is one, and its `METHOD` says all about it.
+"""Training methods: each module of this folder defines one as its `METHOD`.
 
-To add a method, add a module. What it needs to know of a run is `trainer.method.Inputs`; commands,
-defaults and errors are derived from the entries. Modules here are imported with the command line,
-so they import TRL and the data only inside functions.
+To add a method, add a module. Its inputs are in `trainer.method.Inputs`; commands, defaults and
+errors are derived from the entries. The command line imports these modules, so they import TRL and
+the data only inside functions.
 """
 
 from __future__ import annotations

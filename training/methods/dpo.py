@@ -1,11 +1,11 @@
-"""DPO of one role's adapter by TRL's `DPOTrainer`, on token ids as they were generated.
+"""DPO of one role's adapter with TRL's `DPOTrainer`, on the generated token ids.
 
-TRL tokenises text columns and knows no rows of token ids, and text that is decoded and encoded
-again is not always the same tokens. So the rows carry the ids in columns of their own, and the
-collator (an argument of the trainer) puts them in the place of what TRL made of the empty texts.
+TRL tokenises text columns and does not accept token ids, and decoding and encoding a text again may
+give other tokens. So the rows carry the ids in extra columns, and the collator (an argument of the
+trainer) replaces TRL's tokens of the empty texts by them.
 
 The reference's log-probabilities are computed once, before the first step; then TRL's copy of the
-parent is dropped, so that it is neither held nor saved.
+parent is deleted, so that it is neither held in memory nor saved.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def dpo_arguments(config: TrainConfig, device: str) -> DPOConfig:
 
 
 def dpo_trainer(**given: Any) -> DPOTrainer:
-    """Return TRL's trainer over `pair_rows`, the reference's log-probabilities computed."""
+    """Return TRL's trainer over `pair_rows` with precomputed log-probabilities of the reference."""
     from trl import DPOTrainer
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
@@ -66,7 +66,7 @@ def dpo_trainer(**given: Any) -> DPOTrainer:
 
 
 def pair_rows(pairs: Sequence[PreferencePair]) -> list[dict[str, Any]]:
-    """Return the rows of pairs: empty texts for TRL, and the ids that were generated."""
+    """Return the rows of pairs: empty texts for TRL, and the generated ids."""
     return [
         {
             **{"prompt": "", "chosen": "", "rejected": ""},

@@ -1,12 +1,12 @@
-"""GRPO of one role's adapter by TRL's `GRPOTrainer`: from the policy, or from logged groups.
+"""GRPO of one role's adapter with TRL's `GRPOTrainer`: from the policy, or from logged groups.
 
-On-policy, TRL draws the answers itself and asks a reward function with its signature,
-`f(completions, **columns)`; the columns are `run_id` and `group`, which name a context. From logged
-groups, a `rollout_func` answers with what was logged, in one pass with `num_iterations=1`: TRL then
-takes the log-probabilities under the policy of the moment for the old ones (they are recomputed in
-the same forward pass), so the first step is exactly on-policy where the samples were drawn by the
-parent; a sample of another adapter version is left out before (`stale`). TRL wants groups of one
-size: a smaller one is filled with repeats without a reward, whose advantage is 0.
+On-policy, TRL samples the answers and calls a reward function with its signature, `f(completions,
+**columns)`; the columns `run_id` and `group` identify a context. From logged groups, a
+`rollout_func` returns the logged answers, in one pass with `num_iterations=1`: TRL then uses the
+current policy's log-probabilities as the old ones (they are recomputed in the same forward pass),
+so the first step is exactly on-policy if the parent sampled the answers; samples of another adapter
+version are skipped (`stale`). TRL requires groups of equal size: smaller ones are padded with
+repeats without a reward, whose advantage is 0.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def grpo_arguments(config: TrainConfig, device: str, generations: int) -> GRPOCo
     """Return TRL's configuration of a run.
 
     Args:
-        config: Settled.
+        config: The settings, all chosen.
         device: "cpu" or "cuda".
-        generations: Samples of a group.
+        generations: Samples per group.
 
     Raises:
         ConfigRefused: A batch of all processes does not hold whole groups.
@@ -65,35 +65,35 @@ def grpo_arguments(config: TrainConfig, device: str, generations: int) -> GRPOCo
 
 
 def prepare(inputs: Inputs) -> TrainData:
-    """Return the prompts to draw answers to, or the groups that were logged.
+    """Return the prompts to sample answers for, or the logged groups.
 
     Raises:
         NothingToTrainOn: There are none.
-        ConfigRefused: Answers are drawn, and there is no reward.
+        ConfigRefused: Answers are sampled, and there is no reward.
     """
     return _contexts(inputs) if draws(inputs.config) else _logged(inputs)
 
 
 def check(config: TrainConfig) -> None:
-    """Refuse settings that don't go with GRPO.
+    """Check the settings of GRPO.
 
     Raises:
-        ConfigRefused: They don't.
+        ConfigRefused: They don't fit GRPO.
     """
     if not draws(config) and config.epochs > 1:
         raise ConfigRefused(
             f"logged groups are used in one pass, got epochs {config.epochs}: from the second on "
-            "they are no samples of this policy; collect again instead"
+            "they are not samples of this policy; collect again instead"
         )
     if config.inexact:
         raise ConfigRefused(
-            "grpo weighs each token by how likely it was, so it needs the tokens that were "
+            "grpo weights each token by its likelihood, so it needs the tokens that were "
             "generated: leave out --inexact, or use --method dpo"
         )
 
 
 def draws(config: TrainConfig) -> bool:
-    """Say whether answers are drawn from the policy while it trains."""
+    """Whether answers are sampled from the policy during training."""
     return config.rollouts == "policy"
 
 
@@ -132,7 +132,7 @@ def _contexts(inputs: Inputs) -> TrainData:
 
     if inputs.reward is None:
         raise ConfigRefused(
-            "grpo from the policy replays integrate for what it draws: name the store that the "
+            "grpo from the policy replays integrate for its samples: name the store that the "
             "episodes were collected from (--store), or take the logged groups (--rollouts logged)"
         )
     found = list(_prompts(inputs.episodes, inputs.config.role, inputs.skipped))
@@ -163,7 +163,7 @@ def _contexts(inputs: Inputs) -> TrainData:
 def _prompts(
     episodes: Iterable[Episode], role: str, skipped: Skipped
 ) -> Iterator[tuple[Episode, Group, Sample]]:
-    """Yield a role's groups, for which the policy draws anew, with a sample that has the prompt."""
+    """Yield a role's groups with a sample that has the prompt; the policy samples new answers."""
     from ...stores.episodes.schema import EXTRACTIVE
 
     for episode in episodes:
@@ -179,10 +179,10 @@ def _prompts(
 
 
 def _fitted_batches(inputs: Inputs, groups: int, generations: int) -> TrainConfig:
-    """Return settings whose batches hold whole groups, and no more than there are.
+    """Return settings whose batches hold whole groups, and at most as many as there are.
 
-    TRL leaves out the groups that don't fill a last batch; with fewer groups than one batch holds
-    nothing would be learnt. A batch that was asked for stays.
+    TRL drops the groups that don't fill the last batch; with fewer groups than a batch nothing
+    would be learnt. A batch size that the user set is not changed.
     """
     config = inputs.config
     batch = config.batch or 1
@@ -198,15 +198,15 @@ def _at_once(config: TrainConfig) -> int:
 
 @dataclass(frozen=True)
 class LoggedGroup:
-    """The samples of one context.
+    """The logged samples of one context.
 
     Attributes:
-        id: Names the context.
-        prompt_ids: What all of them answer.
-        answers: Token ids of each.
-        rewards: Of each.
-        temperature: They were drawn at.
-        episode: Where they come from.
+        id: Identifier of the context.
+        prompt_ids: Token ids of the common prompt.
+        answers: Token ids of each answer.
+        rewards: Reward of each answer.
+        temperature: Sampling temperature.
+        episode: Source episode.
     """
 
     id: str
@@ -220,14 +220,14 @@ class LoggedGroup:
 def make_logged_groups(
     episodes: Iterable[Episode], needs: Needs, skipped: Skipped
 ) -> list[LoggedGroup]:
-    """Return the groups of a role, in the order of the episodes, all drawn at one temperature.
+    """Return the groups of a role in the order of the episodes, all of one temperature.
 
-    A policy at another temperature is another policy; the one with the most groups stays.
+    A policy at another temperature is another policy; the temperature of most groups is used.
 
     Args:
-        episodes: All of them.
-        needs: What a sample needs; its `adapter` is the policy's that training continues from.
-        skipped: Counts what is left out.
+        episodes: All episodes.
+        needs: Requirements for a sample; its `adapter` is the policy that training continues from.
+        skipped: Counts skipped samples.
     """
     from ..data.samples import usable_groups
 
@@ -249,22 +249,22 @@ def make_logged_groups(
 
 
 def _temperature(sample: Sample) -> float:
-    """Return the temperature of a sample; greedy and unknown count as 1."""
+    """Return the temperature of a sample; 1 for greedy and unknown."""
     return 1.0 if sample.sampling is None else sample.sampling.temperature or 1.0
 
 
 class LoggedRollouts:
-    """Answers TRL's prompts (ids of groups) with what was logged."""
+    """Answers TRL's prompts (ids of groups) with logged samples."""
 
     def __init__(self, groups: Sequence[LoggedGroup]) -> None:
-        """Take the groups, by whose ids prompts are called."""
+        """Index the groups by their ids, which are TRL's prompts."""
         self._groups = {group.id: group for group in groups}
 
     def __call__(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         """Return one sample for each prompt of this process, with its reward.
 
-        TRL repeats each prompt `num_generations` times in a row, over the processes in their
-        order; a prompt's place in that row says which sample of the group is wanted.
+        TRL repeats each prompt `num_generations` times in a row, over the processes in order; a
+        prompt's position in that row selects the sample of the group.
         """
         first = trainer.accelerator.process_index * len(prompts)
         places = [(first + at) % trainer.num_generations for at in range(len(prompts))]
@@ -275,7 +275,7 @@ class LoggedRollouts:
                 group.answers[place % len(group.answers)]
                 for group, place in zip(found, places, strict=True)
             ],
-            "logprobs": None,  # only a server's would be used, to correct for its rounding
+            "logprobs": None,  # TRL uses them only to correct for the rounding of a server
             "logged_reward": [
                 group.rewards[place] if place < len(group.rewards) else None
                 for group, place in zip(found, places, strict=True)
@@ -286,7 +286,7 @@ class LoggedRollouts:
 def logged_reward(
     completions: Sequence[Any], logged_reward: Sequence[float | None], **columns: Any
 ) -> list[float | None]:
-    """Return the rewards that were logged with the samples; None for a repeat."""
+    """Return the logged rewards of the samples; None for a repeat."""
     return list(logged_reward)
 
 

@@ -1,4 +1,4 @@
-"""A warm start of one role's adapter by TRL's `SFTTrainer`, on rows of token ids."""
+"""SFT of one role's adapter as a warm start, with TRL's `SFTTrainer` on rows of token ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def sft_arguments(config: TrainConfig, device: str) -> SFTConfig:
-    """Return TRL's configuration of a run: only the answers count."""
+    """Return TRL's configuration of a run; only answers count towards the loss."""
     from trl import SFTConfig
 
     return SFTConfig(

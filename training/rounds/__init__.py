@@ -1,1 +1,1 @@
-"""Rounds of training: warm-up, collect, train, gate, measure."""
+"""Training rounds: warm-up, collect, train, gate, measure."""

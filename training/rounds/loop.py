@@ -1,11 +1,11 @@
-"""Warm-up and rounds: collect, train, compare on `gate`, measure on `report`.
+"""Run the warm-up and the rounds: collect, train, compare on `gate`, measure on `report`.
 
     untrained -> warm_up -> style_1 -> preference_1 -> ... -> final
 
-Each stage ends with its figures and adapters on disk, and the next one needs nothing else:
-`rounds-{data}-{task}.json` says what was promoted, `...-items.jsonl` holds the metrics of every
-stage on each target of `report`, and the registry in the same folder the adapters. The split `gate`
-alone decides on promotions.
+Each stage ends with its metrics and adapters on disk, and the next one needs nothing else:
+`rounds-{data}-{task}.json` records promotions, `...-items.jsonl` the metrics of every stage on each
+target of `report`, and the registry in the same folder the adapters. Only the split `gate` decides
+on promotions.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """An adapter that a stage has made.
+    """An adapter that a stage trained.
 
     Attributes:
-        name: As it is kept, `role@step`.
-        report: What the trainer said of it.
+        name: Name in the registry, `role@step`.
+        report: The trainer's report.
     """
 
     name: str
@@ -50,37 +50,37 @@ class Trained:
 
 
 class RoundSteps(Protocol):
-    """The work of the rounds; `stages.RealSteps` does it."""
+    """The operations of the rounds; `stages.RealSteps` implements them."""
 
     async def warm_up(self) -> Sequence[Trained]:
-        """Train integrate on real texts, then both reasoners by example; in order of roles."""
+        """Train integrate on real texts, then both reasoners on examples; ordered by role."""
 
     async def train_reasoner(self, stage: str, role: str, adapters: Adapters) -> Trained:
-        """Collect with these adapters, and train a role's on what was collected."""
+        """Collect with these adapters, and train a role's adapter on the episodes."""
 
     async def measure(
         self, arm: str, configuration: Configuration | None, split: Split, history: str
     ) -> Sequence[Item]:
-        """Run a configuration, or the floor of that name, over the targets of a split."""
+        """Run a configuration, or the floor of that name, on the targets of a split."""
 
     def promote(self, names: Sequence[str]) -> None:
-        """Put adapters into use."""
+        """Promote adapters."""
 
 
 async def run_rounds(
     plan: RoundsPlan, steps: RoundSteps, state: RoundsState, say: Say = lambda said: None
 ) -> None:
-    """Run the stages that are not finished.
+    """Run the unfinished stages.
 
     Args:
-        plan: Which, and how much of it.
-        steps: Do the work.
-        state: What is finished; written after each stage.
-        say: Receives what is done next.
+        plan: Stages and sizes.
+        steps: Operations of the rounds.
+        state: Finished stages; written after each stage.
+        say: Receives the next step.
 
     Raises:
-        UnknownStage: A stage is none.
-        EvaluationError: A stage can't be done; those before are kept.
+        UnknownStage: A stage does not exist.
+        EvaluationError: A stage fails; earlier stages are saved.
     """
     for stage in numbered(plan.stages):
         if state.finished(stage):
@@ -134,10 +134,10 @@ async def _decide(
     steps: RoundSteps,
     state: RoundsState,
 ) -> None:
-    """Measure a stage on both splits; promote it where the gate's interval lies above zero."""
+    """Measure a stage on both splits; promote it if the gate's interval lies above zero."""
     history = plan.history[0]
     gate = StageItems(None, plan.task)
-    best = state.best_stage  # under its own name, so that what was measured of it is there
+    best = state.best_stage  # under its own name, so that its items are found again
     for name, used in ((best, state.promoted), (stage, adapters)):
         gate.add(name, await steps.measure(name, Configuration(adapters=used), "gate", history))
     decision = decided(gate.differences(stage, best, history))
@@ -161,7 +161,7 @@ async def _report(
 
 
 def role_of_adapter(name: str) -> str:
-    """Return the role of an adapter's name."""
+    """Return the role in an adapter's name."""
     return name.partition("@")[0]
 
 

@@ -1,8 +1,10 @@
 """Metrics of every stage on each target, and the tables of `rounds-{data}-{task}.json`.
 
-The metrics are kept with hashed ids and no texts, one line of JSON a target and history:
-`{"id", "history", "user", "topic", "untrained": .12,
-"warm_up": .15, ..., "figures": {"untrained": {"rouge1": ..., "copy_rate": ..., "length": ...}}}`.
+Metrics are stored with hashed ids and without texts, one JSON line per target and history:
+
+    {"id", "history", "user", "topic", "untrained": .12, "warm_up": .15, ...,
+     "figures": {"untrained": {"rouge1": ..., "copy_rate": ..., "length": ...}}}
+
 The file may be published, and later stages need nothing else.
 """
 
@@ -32,23 +34,23 @@ Row = dict[str, Any]
 
 
 class BrokenStageItems(TrainingError):
-    """A file of stage items is not what `patlm rounds` writes."""
+    """The file of stage items was not written by `patlm rounds`."""
 
 
 class StageItems:
-    """Figures by target, history and stage.
+    """Metrics by target, history and stage.
 
     Args:
-        file: Read where it is there; written by `save`, which those for a moment are without.
-        task: What is written; it decides the metrics.
+        file: Read if it exists; written by `save`.
+        task: The task, which determines the metrics.
 
     Attributes:
-        task: What is written.
-        metric: Name of the metric that stages are compared in.
-        figures: Names of the other metrics that are kept.
+        task: The task.
+        metric: Name of the metric that compares stages.
+        figures: Names of the other stored metrics.
 
     Raises:
-        BrokenStageItems: The file is there and can't be read.
+        BrokenStageItems: The file exists and can't be read.
     """
 
     def __init__(self, file: Path | None, task: str = "long") -> None:
@@ -60,7 +62,7 @@ class StageItems:
             self._read(file)
 
     def add(self, stage: str, items: Sequence[Item]) -> None:
-        """Take the items of one stage; those without a figure, as a failed one, are left out."""
+        """Add the items of one stage; items without a value, such as failed ones, are skipped."""
         for item in items:
             value = item.metrics.get(self.metric)
             if value is None:
@@ -73,18 +75,18 @@ class StageItems:
             row.setdefault("figures", {})[stage] = known
 
     def copy(self, stage: str, to: str) -> None:
-        """Let a stage have the items of another that it is the same as."""
+        """Copy the items of a stage to an identical one."""
         for row in self._rows.values():
             if stage in row:
                 row[to] = row[stage]
                 row["figures"][to] = row["figures"][stage]
 
     def has(self, stage: str, history: str) -> bool:
-        """Say whether there is an item of a stage."""
+        """Whether there is any item of a stage."""
         return any(stage in row for row in self._of(history))
 
     def means(self, stage: str, history: str) -> Mapping[str, Sequence[float]]:
-        """Return every figure of a stage by name, one a target."""
+        """Return all metrics of a stage by name, one value per target."""
         rows = [row for row in self._of(history) if stage in row]
         found = {self.metric: [row[stage] for row in rows]}
         for name in self.figures:
@@ -93,19 +95,19 @@ class StageItems:
         return found
 
     def users(self, stage: str, history: str) -> Sequence[str]:
-        """Return whose targets the items of a stage are, in the order of `means`."""
+        """Return the users of a stage's items, in the order of `means`."""
         return [row["user"] for row in self._of(history) if stage in row]
 
     def differences(
         self, stage: str, other: str, history: str, figure: str | None = None
     ) -> Difference:
-        """Return one stage less another on the targets that both have.
+        """Return one stage less another on their common targets.
 
         Args:
-            stage: The first.
-            other: The second.
-            history: Own texts that were known.
-            figure: One of `figures`; None: what stages are compared in.
+            stage: The first stage.
+            other: The second stage.
+            history: Maximum number of own texts.
+            figure: One of `figures`; None: the metric that compares stages.
         """
         rows = [row for row in self._of(history) if stage in row and other in row]
         pairs = [(_figure(row, stage, figure), _figure(row, other, figure), row) for row in rows]
@@ -118,7 +120,7 @@ class StageItems:
         )
 
     def save(self) -> None:
-        """Write the file whole, or leave the one before."""
+        """Write the file atomically."""
         assert self._file is not None, "made for a moment only"
         rows = (row for _, row in sorted(self._rows.items()))
         write_atomic(self._file, (json.dumps(row).encode() + b"\n" for row in rows))
@@ -133,7 +135,7 @@ class StageItems:
                 self._rows[row["id"], row["history"]] = row
             except (ValueError, KeyError, TypeError) as error:
                 raise BrokenStageItems(
-                    f"{file}:{number} is no item of a stage: expected JSON with id and "
+                    f"{file}:{number} is not an item of a stage: expected JSON with id and "
                     f"history, got {line[:40]!r}: restore the file, or move it away and measure "
                     "all stages again"
                 ) from error
@@ -153,14 +155,14 @@ COMPARED = (
     (FINAL_TWICE, FINAL),
     *((FINAL, floor) for floor in FLOORS),
 )
-"""Pairs of stages, in the order in which they are to be read: a gain over `untrained` may be genre,
-what is more than `no_context` is the person."""
+"""Compared pairs of stages, in reading order: a gain over `untrained` may be genre, a gain over
+`no_context` is personal."""
 
 
 def stage_rows(
     items: StageItems, stages: Sequence[str], histories: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return means with intervals of each stage and history that was measured."""
+    """Return means with intervals of each measured stage and history."""
     return [
         _stage(items, stage, history)
         for history in histories
@@ -172,18 +174,18 @@ def stage_rows(
 def comparisons(
     items: StageItems, histories: Sequence[str], rounds: Sequence[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    """Return the paired differences of stages, corrected together (Holm) for each history.
+    """Return the paired differences of stages, with Holm's correction for each history.
 
     Args:
-        items: Of all stages.
-        histories: Own texts that were known.
-        rounds: Each reasoner's round and the stage that it went on from.
+        items: Items of all stages.
+        histories: Maximum numbers of own texts.
+        rounds: Each reasoner's round and the stage that it continued from.
     """
     found = []
     for history in histories:
         pairs = [
             (one, two, items.differences(one, two, history))
-            for one, two in dict.fromkeys((*COMPARED, *rounds))  # the warm-up is in both
+            for one, two in dict.fromkeys((*COMPARED, *rounds))  # both include the warm-up
         ]
         pairs = [pair for pair in pairs if pair[2].values]
         found += _corrected(items, history, pairs)
@@ -191,7 +193,7 @@ def comparisons(
 
 
 def final_figures(items: StageItems, history: str) -> dict[str, Any] | None:
-    """Return the figures of `final` on `report`; None before it was measured."""
+    """Return the metrics of `final` on `report`; None before it is measured."""
     gain = items.differences(FINAL, UNTRAINED, history)
     if not gain.values:
         return None

@@ -1,11 +1,8 @@
-"""The steps of the rounds done for real: collecting, TRL's trainers, measuring, promoting.
+"""Implement the operations of the rounds: collecting, TRL's trainers, measuring, promoting.
 
-Everything that holds texts (stores, answers, episodes, checkpoints) lies in a work folder of its
-own, and is made again where it is gone; adapters and curves go to the folder of results.
-
-Give freed memory back to the system between the steps of a long run.
-
-One run of `patlm rounds`: from a file and a model's name to adapters and what they are worth.
+Everything with texts (stores, answers, episodes, checkpoints) is in a separate work folder and is
+created again if it is missing; adapters and curves go to the results folder. Freed memory is
+returned to the system between the steps of a long run.
 """
 
 from __future__ import annotations
@@ -45,12 +42,12 @@ from .state import RoundsState
 
 
 def give_back_memory() -> None:
-    """Hand what this process has freed back to the system.
+    """Return freed memory of this process to the system.
 
-    glibc keeps what a model's tensors leave behind, in arenas that each thread has of its own: in
-    the rounds of a cell 3 GB at the beginning were 17 GB after the warm-up. Measured between three
-    trainings in one process, 2.9 GB of resident memory became 0.7 to 0.8. Where the C library has
-    no `malloc_trim`, garbage is collected and no more.
+    glibc retains the memory of a model's tensors in arenas of each thread: in the rounds of one
+    cell 3 GB at the beginning were 17 GB after the warm-up. Between three trainings in one process,
+    this reduced resident memory from 2.9 GB to 0.7 to 0.8. Without `malloc_trim` in the C library
+    only garbage is collected.
     """
     gc.collect()
     if sys.platform != "linux":
@@ -61,26 +58,26 @@ def give_back_memory() -> None:
 
 
 NEW = "none"
-"""The parent of new weights."""
+"""Parent of new weights."""
 
 
 class TrainingStopped(TrainingError):
-    """A guard has stopped a training run, so there is no adapter for the next stage."""
+    """A guard stopped a training run, so the next stage has no adapter."""
 
 
 @dataclass(frozen=True)
 class RealSteps:
-    """Does what the rounds are made of.
+    """The operations of the rounds on real models and data.
 
     Attributes:
-        plan: How much of it.
-        data: The file.
-        settings: The language model, its number format; adapters are those of `registry`.
-        registry: Where adapters go.
-        curves: Folder of the curves of each adapter's training.
-        work: Folder of everything that holds texts.
+        plan: Plan of the rounds.
+        data: The data set.
+        settings: Settings of the language model; its adapters are those of `registry`.
+        registry: Registry of the adapters.
+        curves: Folder of each adapter's training curves.
+        work: Folder of everything with texts.
         watch: Receives progress.
-        workers: Of Ray, over which collecting is spread; 0: it is done here.
+        workers: Number of Ray workers for collecting; 0: collect in this process.
     """
 
     plan: RoundsPlan
@@ -104,17 +101,17 @@ class RealSteps:
         return [integrate, *reasoners]
 
     async def train_reasoner(self, stage: str, role: str, adapters: Adapters) -> Trained:
-        """Draw a role's summaries with these adapters, and train it on them."""
+        """Sample a role's summaries with these adapters, and train it on them."""
         drawn = await self._draw(stage, (role,), adapters)
         return await self._train(stage, role, self.plan.method, drawn, adapters.get(role, NEW))
 
     async def measure(
         self, arm: str, configuration: Configuration | None, split: Split, history: str
     ) -> Sequence[Item]:
-        """Run a configuration, or a floor, over the targets of a split; what is there is not run.
+        """Run a configuration, or a floor, on the targets of a split; existing items are reused.
 
         Raises:
-            TrainingError: All of it failed, or it can't be kept.
+            TrainingError: All runs failed, or items can't be written.
         """
         give_back_memory()
         used = {} if configuration is None else configuration.adapters
@@ -125,7 +122,7 @@ class RealSteps:
             return await self._items(arm, configuration, targets, history, model)
 
     def promote(self, names: Sequence[str]) -> None:
-        """Put adapters into use."""
+        """Promote adapters."""
         for name in names:
             self.registry.promote(name)
 
@@ -152,7 +149,7 @@ class RealSteps:
             await run_units(setup, units, kept, on_item=self.watch.advance)
         found = [kept.items[key] for key in keys if key in kept.items]
         if not found:
-            raise TrainingError(f"all {len(keys)} runs of {arm} failed: look into {self.work}")
+            raise TrainingError(f"all {len(keys)} runs of {arm} failed: see {self.work}")
         return found
 
     async def _draw(self, stage: str, sides: Sequence[str], adapters: Adapters) -> Path:
@@ -162,10 +159,10 @@ class RealSteps:
     async def _collect(
         self, stage: str, kind: str, plan: CollectPlan, adapters: Adapters, limit: int
     ) -> Path:
-        """Collect episodes with the adapters named, and return their folder."""
+        """Collect episodes with the given adapters and return their folder."""
         give_back_memory()
         out = self.work / stage / kind
-        self.watch.say(f"{stage}: collecting from {limit} targets of train at most")
+        self.watch.say(f"{stage}: collecting from at most {limit} targets of train")
         asked = CollectRequest(
             data=self.plan.data,
             stores=self._stores,
@@ -187,10 +184,10 @@ class RealSteps:
         *,
         also: Path | None = None,
     ) -> Trained:
-        """Train an adapter; one that a killed run has made stays.
+        """Train an adapter; one that a killed run added is reused.
 
         Raises:
-            TrainingStopped: A guard has stopped it.
+            TrainingStopped: A guard stopped the run.
         """
         give_back_memory()
         out = self.work / stage / role
@@ -242,30 +239,30 @@ def _copy_curves(run: Path, place: Path) -> None:
 
 
 def _about(report: Mapping[str, object]) -> dict[str, object]:
-    """Return what the file of the rounds says of a training run; nothing of it is a text."""
+    """Return a training run's entry in the file of the rounds, without texts."""
     return {name: value for name, value in report.items() if value not in (None, {})}
 
 
 def run_whole_rounds(
     plan: RoundsPlan, settings: Settings, out: Path, work: Path, watch: Watch, *, workers: int = 0
 ) -> Mapping[str, Any]:
-    """Run the stages that are not finished, and return what `rounds-{data}-{task}.json` says.
+    """Run the unfinished stages and return the content of `rounds-{data}-{task}.json`.
 
     Args:
-        plan: Which, and how much of it.
-        settings: The language model. Where adapters are is decided by `out`.
-        out: Folder of results: figures and hashed ids, `adapters/{data}-{task}` and
+        plan: Plan of the rounds.
+        settings: Settings of the language model; `out` determines the location of adapters.
+        out: Results folder: metrics and hashed ids, `adapters/{data}-{task}` and
             `curves/{data}-{task}`.
-        work: Folder of what holds texts, for each data set and task its own.
+        work: Folder of everything with texts, with a subfolder per data set and task.
         watch: Receives progress.
-        workers: Of Ray, over which collecting is spread; 0: it is done here.
+        workers: Number of Ray workers for collecting; 0: collect in this process.
 
     Raises:
         FormatError: The file can't be read.
-        EvaluationError: A stage is none or can't be done; what was finished before is kept.
+        EvaluationError: A stage does not exist or fails; finished stages are saved.
         ModelError: A model can't be opened.
     """
-    numbered(plan.stages)  # what can't be done is said before anything is loaded
+    numbered(plan.stages)  # fail before anything is loaded
     data = read_benchmark(plan.data)
     cell = f"{data.name}-{plan.task}"
     state = RoundsState(out, data.name, plan, data.splits.fingerprint)

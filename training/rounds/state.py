@@ -1,4 +1,4 @@
-"""State of the rounds on disk: written whole after each stage, read when they resume."""
+"""State of the rounds on disk: written atomically after each stage, read on resume."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ VERSION = 1
 
 
 class BrokenState(TrainingError):
-    """A file of rounds is not what `patlm rounds` writes, or is of something else."""
+    """A file of rounds was not written by `patlm rounds`, or belongs to other data."""
 
 
 class RoundsState:
-    """The stages that are finished.
+    """The finished stages.
 
     Args:
-        folder: Where `rounds-{data}-{task}.json` and its items are.
-        name: Of the data set.
-        plan: What is run.
+        folder: Folder of `rounds-{data}-{task}.json` and its items.
+        name: Name of the data set.
+        plan: Plan of the rounds.
         split: Fingerprint of the splits.
 
     Attributes:
-        items: Of every stage on `report`.
+        items: Items of every stage on `report`.
 
     Raises:
-        BrokenState: The files can't be read, or were made under other splits.
+        BrokenState: The files can't be read, or were written under other splits.
     """
 
     def __init__(self, folder: Path, name: str, plan: RoundsPlan, split: str) -> None:
@@ -70,20 +70,20 @@ class RoundsState:
 
     @property
     def best_stage(self) -> str:
-        """The stage that the best adapters come from."""
+        """The stage of the best adapters."""
         return str(self._kept["best"])
 
     @property
     def results(self) -> Mapping[str, Any]:
-        """What the file says."""
+        """Content of the file."""
         return self._kept
 
     def finished(self, stage: str) -> bool:
-        """Say whether a stage is done."""
+        """Whether a stage is finished."""
         return stage in self._kept["finished"]
 
     def paid_nothing(self) -> bool:
-        """Say whether the latest round of every reasoner was refused."""
+        """Whether the latest round of every reasoner was rejected."""
         latest = {
             role: [each for each in self._kept["rounds"] if each["role"] == role][-1:]
             for role in REASONERS
@@ -98,7 +98,7 @@ class RoundsState:
         reports: Sequence[Mapping[str, Any]],
         decision: Mapping[str, Any],
     ) -> None:
-        """Add the result of a stage's training on `gate`."""
+        """Record the result of a stage's training on `gate`."""
         methods = list(dict.fromkeys(str(report["method"]) for report in reports))
         self._kept["rounds"].append(
             {
@@ -116,17 +116,17 @@ class RoundsState:
         )
 
     def take(self, stage: str, adapters: Mapping[str, str]) -> None:
-        """Let a stage's adapters be the best so far."""
+        """Set a stage's adapters as the best so far."""
         self._kept |= {"best": stage, "promoted": dict(adapters)}
 
     def leave_out(self, stage: str) -> None:
-        """Note that a stage was not run because the ones before did not pay."""
+        """Record that a stage was skipped because the previous rounds brought no gain."""
         if stage not in self._kept["left_out"]:
             self._kept["left_out"].append(stage)
             self._save()
 
     def finish(self, stage: str) -> None:
-        """Write down that a stage is done, with all figures so far."""
+        """Record a stage as finished, and write all metrics so far."""
         self._kept["finished"].append(stage)
         self._save()
 
@@ -148,12 +148,12 @@ def _read(file: Path, split: str) -> dict[str, Any]:
         found = kept["version"], kept["split"]
     except (ValueError, KeyError, TypeError) as error:
         raise BrokenState(
-            f"{file} is none that `patlm rounds` writes ({error}): restore it, or move it away to "
-            "begin anew"
+            f"{file} was not written by `patlm rounds` ({error}): restore it, or move it away to "
+            "start again"
         ) from error
     if found != (VERSION, split):
         raise BrokenState(
-            f"{file} is of version {found[0]} and the splits {found[1]}; expected version "
+            f"{file} has version {found[0]} and the splits {found[1]}; expected version "
             f"{VERSION} and the splits {split} of this data: name another --out, or move it away"
         )
     return kept

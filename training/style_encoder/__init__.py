@@ -1,1 +1,1 @@
-"""Training of the style encoder on authorship verification."""
+"""Train the style encoder on authorship verification."""

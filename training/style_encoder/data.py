@@ -1,4 +1,4 @@
-"""What a style encoder learns from: an author's texts, one more of theirs, and hard negatives.
+"""Training data of the style encoder: episodes, positives and hard negatives.
 
 Authorship verification with topic control (Wegmann et al. 2022): the positive is a text of the
 anchor's author on another topic, the negatives are others' texts on the *positive's* topic. The
@@ -21,21 +21,21 @@ from ...stores.texts.arrow import Places
 from ...stores.types import Text
 
 LONGEST = 3
-"""Most texts of an episode."""
+"""Maximum number of texts per episode."""
 
 NEGATIVES = 3
-"""Hardest negatives of each positive."""
+"""Number of hardest negatives per positive."""
 
 
 @dataclass(frozen=True)
 class Positive:
-    """One positive with its episodes and negatives; places in a list of texts.
+    """A positive with its episode and negatives, as indices into a list of texts.
 
     Attributes:
-        author: Its author.
+        author: The author.
         episode: Other texts of the author, none on the positive's topic.
-        positive: The text that should be near.
-        topic: Of the positive.
+        positive: The positive.
+        topic: Topic of the positive.
         rivals: Texts of others on this topic, ascending.
     """
 
@@ -51,10 +51,11 @@ class Batch:
     """Indices of one epoch's comparisons, all of shape (comparisons, ...).
 
     Attributes:
-        episode: Places, shape (comparisons, LONGEST); repeated where an episode is shorter.
-        positive: Places.
-        negative: Places.
-        weight: 1 / the author's positives, so that all authors count alike; scaled to mean 1.
+        episode: Text indices, shape (comparisons, LONGEST); texts of shorter episodes are repeated.
+        positive: Text indices.
+        negative: Text indices.
+        weight: 1 / number of the author's positives, so that all authors weigh the same; scaled to
+            mean 1.
     """
 
     episode: torch.Tensor
@@ -64,7 +65,7 @@ class Batch:
 
 
 def find_pairs(texts: Sequence[Text]) -> list[Positive]:
-    """Return every positive with other texts of its author and texts of others on its topic.
+    """Return all positives, with their author's other texts and others' texts on their topic.
 
     A display name that several people use (`shared_id`) is not an author, but its texts may be
     negatives.
@@ -99,13 +100,13 @@ def find_pairs(texts: Sequence[Text]) -> list[Positive]:
 def draw_batch(
     pairs: Sequence[Positive], rows: torch.Tensor, random: np.random.Generator, *, of_each: int
 ) -> Batch:
-    """Sample one epoch: random episodes, and the negatives nearest to them.
+    """Sample one epoch: random episodes and their nearest negatives.
 
     Args:
         pairs: Positives to sample from.
         rows: Unit vectors of all texts by the current model, shape (texts, dimension).
         random: Random generator.
-        of_each: Most positives of an author.
+        of_each: Maximum number of positives per author.
     """
     by_author: dict[str, list[Positive]] = defaultdict(list)
     for pair in pairs:
@@ -142,15 +143,15 @@ def _hardest(
 ) -> tuple[Places, Places]:
     """Return up to `NEGATIVES` rivals of each pair, those nearest to its episode.
 
-    By topic, so that a topic of hundreds of texts is one matrix product.
+    Computed by topic, so that a topic of hundreds of texts is one matrix product.
 
     Args:
         pairs: The sampled positives.
-        means: Of their episodes, shape (pairs, dimension).
+        means: Means of their episodes, shape (pairs, dimension).
         rows: Unit vectors of all texts.
 
     Returns:
-        The number of the pair and the place of the rival, both of shape (comparisons,).
+        The index of the pair and that of the rival's text, both of shape (comparisons,).
     """
     on_topic: dict[str, list[int]] = defaultdict(list)
     for number, pair in enumerate(pairs):
@@ -169,14 +170,14 @@ def _hardest(
 
 
 def split_for_style(texts: Iterable[Text], splits: Splits) -> tuple[list[Text], list[Text]]:
-    """Return the texts to train on and those of the gate.
+    """Return the training texts and the gate's texts.
 
     Training: user and topic in `train`. Gate: users of `gate` on any topic outside `report`; texts
-    on gate topics alone would be too few to measure with.
+    on gate topics alone would be too few for a measurement.
 
     Args:
         texts: Shared texts of one namespace.
-        splits: Of the same namespace.
+        splits: Splits of the same namespace.
     """
     train, gate = [], []
     for text in texts:

@@ -1,10 +1,10 @@
 """Train the style encoder's weights on authorship verification.
 
-Two steps. First a closed-form start: the weight of feature i is sqrt(b / t) / sqrt(w) with w its
-variance within authors, t in all and b = t - w (a damped Fisher ratio); it already beats the
-weights of feature groups by far. Then contrastive learning: softplus(-tau (cos(e, p) - cos(e, n)))
-over episodes e, positives p and hard negatives n, mined again each epoch, with a pull back to the
-start; the weights with the best accuracy on the gate are kept.
+Step one is a closed-form start: the weight of feature i is sqrt(b / t) / sqrt(w) with w its
+variance within authors, t in total and b = t - w (a damped Fisher ratio); it already clearly beats
+the weights of feature groups. Step two is contrastive learning: softplus(-tau (cos(e, p) - cos(e,
+n))) over episodes e, positives p and hard negatives n, mined again each epoch, with a pull towards
+the start; the weights with the best accuracy on the gate are returned.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ LEAST_AUTHORS = 20
 
 @dataclass(frozen=True)
 class StyleSettings:
-    """How a style encoder is trained.
+    """Training settings of a style encoder.
 
     Attributes:
-        epochs: At most.
+        epochs: Maximum number of epochs.
         patience: Epochs without a better gate before training stops.
-        of_each: Positives of an author in an epoch.
-        batch: Comparisons of a step.
-        learning_rate: Of Adam.
+        of_each: Maximum number of positives per author and epoch.
+        batch: Comparisons per step.
+        learning_rate: Learning rate of Adam.
         sharpness: tau; cosines of texts differ by tenths.
         pull: Weight of the mean squared distance of the log weights from the start.
         seed: Random seed.
@@ -52,15 +52,15 @@ class StyleSettings:
 
 @dataclass(frozen=True)
 class StyleFit:
-    """A trained encoder and its training.
+    """A trained encoder and its training log.
 
     Attributes:
-        encoder: The best epoch's.
+        encoder: Encoder of the best epoch.
         authors: Number of authors with positives in training.
         pairs: Number of positives in training.
         gate: Accuracy on the gate's triplets (mean over authors) before training, after the start
-            and after each epoch; empty where the gate had no triplets, and all epochs were run.
-        kept: Index of the kept weights in `gate`.
+            and after each epoch; empty if the gate has no triplets, and all epochs were run.
+        kept: Index of the returned weights in `gate`.
     """
 
     encoder: StyleEncoder
@@ -81,15 +81,15 @@ def train_style(
     """Train an encoder.
 
     Args:
-        train: Texts of any number of people; texts of display names are negatives only.
-        gate: Texts of other people on other topics, for early stopping.
-        settings: How to train.
-        count: As for `StyleFeatures`.
+        train: Training texts; texts of shared display names are negatives only.
+        gate: Texts of other users on other topics, for early stopping.
+        settings: Training settings.
+        count: As in `StyleFeatures`.
         progress: Called after each epoch with its number and the accuracy on the gate.
 
     Raises:
-        TooFewAuthors: Fewer than `LEAST_AUTHORS` people have texts on two topics, one of them
-            shared with somebody else.
+        TooFewAuthors: Fewer than `LEAST_AUTHORS` users have texts on two topics, one of them shared
+            with another user.
     """
     pairs = find_pairs(train)
     authors = len({pair.author for pair in pairs})
@@ -97,7 +97,7 @@ def train_style(
         raise TooFewAuthors(
             f"expected at least {LEAST_AUTHORS} people in the train split with texts on two topics "
             f"that others wrote on too, found {authors} among {len(train)} texts: ingest more "
-            "texts, or use the encoder as it is"
+            "texts, or use the untrained encoder"
         )
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
@@ -152,7 +152,7 @@ def start_weights(rows: torch.Tensor, texts: Sequence[Text]) -> torch.Tensor:
 
 _LEAST_RATIO = 0.02
 _LEAST_VARIANCE = 0.05
-"""Bounds the weights of features that hardly vary."""
+"""Lower bound of the variance, which limits the weights of features that hardly vary."""
 
 
 def _run_epoch(
@@ -180,7 +180,7 @@ def _run_epoch(
 
 
 class _Gate:
-    """Early stopping: measures the gate's accuracy and keeps the best weights."""
+    """Early stopping: measures the gate's accuracy and returns the best weights."""
 
     def __init__(self, features: StyleFeatures, texts: Sequence[Text], seed: int) -> None:
         self._triplets: Triplets = make_triplets(texts, seed=seed, folds=None)
@@ -194,7 +194,7 @@ class _Gate:
         return len(self.seen) - 1 - self.best if self.seen else 0
 
     def measure(self, weights: FeatureWeights) -> float | None:
-        """Return the accuracy of the weights; None where the gate has no triplets."""
+        """Return the accuracy of the weights; None if the gate has no triplets."""
         if self._rows is None or not len(self._triplets):
             return None
         with torch.no_grad():

@@ -1,8 +1,7 @@
-"""Triplets for authorship verification with the topic held fixed.
+"""Triplets of authorship verification with topic control.
 
 Anchor and positive are two texts of one author on different topics; the negative is another
-author's text on the *positive's* topic. An encoder of the subject fails on them (Wegmann et al.
-2022).
+author's text on the *positive's* topic. A topic encoder fails on them (Wegmann et al. 2022).
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from ...stores.search.words import bare
 from ...stores.types import Text, Vectors
 
 PAIRS = 20
-"""Most ordered pairs of an author."""
+"""Maximum number of ordered pairs per author."""
 
 NEGATIVES = 3
-"""Negatives of each pair."""
+"""Number of negatives per pair."""
 
 FOLDS = 4
-"""Users in two halves x topics in two halves."""
+"""Number of folds: two halves of users x two halves of topics."""
 
 Places = NDArray[np.int64]
 
@@ -37,15 +36,15 @@ Rows: TypeAlias = "Vectors | csr_matrix"
 
 @dataclass(frozen=True)
 class Triplets:
-    """Places in a list of texts, arrays of shape (triplets,).
+    """Indices into a list of texts, arrays of shape (triplets,).
 
     Attributes:
-        anchor: A text.
-        positive: Another one of its author, on another topic.
-        negative: One by another author, on the positive's topic.
+        anchor: Anchor texts.
+        positive: Texts of the same author on another topic.
+        negative: Texts of another author on the positive's topic.
         author: The anchor's author, an index into `authors`.
-        fold: The fold of all authors and topics of the triplet, see `Halves`.
-        authors: Their ids.
+        fold: Fold of all authors and topics of the triplet, see `Halves`.
+        authors: Ids of the authors.
     """
 
     anchor: Places
@@ -59,10 +58,10 @@ class Triplets:
         return len(self.anchor)
 
     def right(self, rows: Rows) -> NDArray[np.float64]:
-        """Return 1 where the positive is nearer by cosine, ½ on ties, else 0, shape (triplets,).
+        """Return 1 if the positive is nearer by cosine, ½ on ties, else 0, shape (triplets,).
 
         Args:
-            rows: A unit row a text.
+            rows: One unit row per text.
         """
         near = _cosines(rows, self.anchor, self.positive)
         far = _cosines(rows, self.anchor, self.negative)
@@ -70,7 +69,7 @@ class Triplets:
         return right
 
     def by_author(self, right: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean of each author's triplets, shape (authors,)."""
+        """Return the mean over each author's triplets, shape (authors,)."""
         sums = np.bincount(self.author, right, len(self.authors))
         means: NDArray[np.float64] = sums / np.bincount(self.author, minlength=len(self.authors))
         return means
@@ -78,7 +77,7 @@ class Triplets:
 
 @dataclass(frozen=True)
 class Halves:
-    """Users and topics in two halves each; fold = 2 x the user's half + the topic's half.
+    """Halves of users and topics; fold = 2 x the user's half + the topic's half.
 
     A model that is trained on one fold has seen neither the users nor the topics of the opposite
     one.
@@ -89,7 +88,7 @@ class Halves:
 
     @classmethod
     def of(cls, texts: Iterable[Text]) -> Halves:
-        """Split the users and the topics of some texts into halves with equally many texts."""
+        """Split the users and the topics of texts into halves with equally many texts."""
         texts = list(texts)
         return cls(
             _halved(Counter(text.user_id for text in texts)),
@@ -114,16 +113,16 @@ def make_triplets(
     pairs: int = PAIRS,
     negatives: int = NEGATIVES,
 ) -> Triplets:
-    """Sample triplets whose authors and topics lie in one fold.
+    """Sample triplets whose authors and topics are in one fold.
 
     Texts without a topic are left out, and no text is compared with its own copy.
 
     Args:
-        texts: The texts; triplets hold places in them.
+        texts: The texts that triplets index.
         seed: Random seed.
-        folds: Halves of people and topics; None: all are fold 0.
-        pairs: Most ordered pairs of an author.
-        negatives: Most negatives of each pair.
+        folds: Halves of users and topics; None: all are fold 0.
+        pairs: Maximum number of ordered pairs per author.
+        negatives: Maximum number of negatives per pair.
     """
 
     def fold_of(text: Text) -> int:
@@ -189,7 +188,7 @@ def _others(
 
 
 def _halved(sizes: Mapping[str, int]) -> dict[str, int]:
-    """Deal names to two halves, the largest first, each to the half that holds less so far."""
+    """Assign names to two halves, largest first, each to the smaller half so far."""
     held = [0, 0]
     halves = {}
     for name in sorted(sizes, key=lambda name: (-sizes[name], _sha1(name))):

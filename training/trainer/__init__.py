@@ -1,1 +1,1 @@
-"""Train one role's adapter with TRL and register it."""
+"""Train the adapter of one role with TRL and add it to the registry."""

@@ -1,9 +1,9 @@
-"""The settings of `patlm train`: one dataclass that flags and YAML both come from.
+"""Settings of `patlm train`: one dataclass for flags and YAML.
 
     config = read_config(Path("train.yaml"), {"role": "style"})  # flags win
-    config = settled(config, device="cpu", bf16=False)           # what was left open is chosen
+    config = settled(config, device="cpu", bf16=False)           # chooses open settings
 
-What is None is chosen by method and device when training starts, and printed.
+Settings that are None are chosen by method and device when training starts, and printed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _known_method(name: str) -> str:
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrainConfig:
-    """How one role's adapter is trained."""
+    """Settings of the training of one role's adapter."""
 
     role: Literal["style", "preference", "integrate"] = Field(
         default="style", description="Role of the adapter: style, preference or integrate."
@@ -158,14 +158,14 @@ NAMES = tuple(FIELDS)
 
 
 def read_config(path: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
-    """Return the settings of a YAML file and of flags, where both name one the flag's.
+    """Return the settings of a YAML file and of flags; flags override the file.
 
     Args:
-        path: The file, or None.
+        path: The YAML file, or None.
         flags: Settings by name; None: not given.
 
     Raises:
-        ConfigRefused: The file can't be read, or a setting is unknown or not of its type.
+        ConfigRefused: The file can't be read, or a setting is unknown or has the wrong type.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
@@ -180,18 +180,18 @@ def read_config(path: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
 
 
 def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
-    """Return the settings with everything that was left open chosen for a device.
+    """Return the settings with all open ones chosen for a device.
 
-    On a CPU: bf16 weights only where its instructions are fast with them, small batches, no
-    gradient checkpointing. On an accelerator: bf16, larger batches, gradient checkpointing.
+    On a CPU: bf16 weights only if the CPU has fast bf16 instructions, small batches, no gradient
+    checkpointing. On an accelerator: bf16, larger batches, gradient checkpointing.
 
     Args:
-        config: As it was given.
+        config: The given settings.
         device: "cpu" or "cuda".
-        bf16: Whether bf16 weights are what this device is faster with.
+        bf16: Whether the device is faster with bf16 weights.
 
     Raises:
-        ConfigRefused: Settings that don't go together.
+        ConfigRefused: The settings contradict each other.
     """
     method = METHODS[config.method]
     method.check(config)
@@ -214,7 +214,7 @@ def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
 
 
 def described(config: TrainConfig, device: str) -> str:
-    """Return what was chosen, in one line for people."""
+    """Return the chosen settings in one line for display."""
     checkpointing = "on" if config.gradient_checkpointing else "off"
     return (
         f"{config.method} of {config.role} on {device}: weights in {config.dtype}, batch "
@@ -239,7 +239,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())
-        raise ConfigRefused(f"{path} is no YAML: {said}") from None
+        raise ConfigRefused(f"{path} is not valid YAML: {said}") from None
     if found is not None and not isinstance(found, dict):
         raise ConfigRefused(
             f"{path}: expected lines of `setting: value`, got {type(found).__name__}"

@@ -1,8 +1,8 @@
-"""Stop a run that learns nothing or degenerates, and say why.
+"""Stop a run that learns nothing or degenerates, and report why.
 
-A trainer's callback. It checks the adapter when training begins (active, learning, and after a
-resume the checkpoint's), the figures of each step, and at the end that weights changed. The reason
-is kept in `stopped`, and in `spoilt` whether the adapter is unusable.
+A trainer callback. It checks the adapter when training begins (active, trainable, and after a
+resume equal to the checkpoint's), the metrics of each step, and at the end that weights changed.
+`stopped` holds the reason, `spoilt` whether the adapter is unusable.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
 LEAST_CHANGE = 1e-9
-"""Of a weight. Below it nothing that is computed in bf16 or fp32 comes out differently."""
+"""Minimum change of a weight; smaller ones change no output in bf16 or fp32."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """From when on a run is stopped.
+    """Limits beyond which a run is stopped.
 
     Attributes:
-        still: Steps in a row without a gradient.
-        level: Steps in a row in which all groups of a batch have one reward.
-        shrunk: Share of their first length that answers may fall to.
-        copied: Share of words that answers may copy from the evidence.
-        patience: Steps in a row with answers so short, or copied so far.
-        first: Steps whose mean length is the first length.
+        still: Maximum number of consecutive steps without a gradient.
+        level: Maximum number of consecutive steps in which no group of a batch has reward variance.
+        shrunk: Minimum length of answers as a share of their initial length.
+        copied: Maximum share of words that answers copy from the evidence.
+        patience: Number of consecutive steps beyond `shrunk` or `copied` before a stop.
+        first: Number of steps whose mean length is the initial length.
     """
 
     still: int = 3
@@ -52,13 +52,13 @@ class Limits:
 
 
 class Guards(TrainerCallback):
-    """Checks one run.
+    """Guards of one run.
 
     Attributes:
-        stopped: Why the run ended before its time, or learnt nothing; None: nothing was found.
-        spoilt: Whether the adapter of a run that was stopped is of no use.
-        groups_without_variance: Share of groups whose rewards were all the same, summed over steps;
-            None where no groups are drawn.
+        stopped: Why the run was stopped early or learnt nothing; None if no guard fired.
+        spoilt: Whether the adapter of a stopped run is unusable.
+        groups_without_variance: Share of groups without reward variance, summed over steps; None if
+            no groups are sampled.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Guards(TrainerCallback):
         limits: Limits | None = None,
         watch: Counting | None = None,
     ) -> None:
-        """Take the model as it is before the first step, and before a checkpoint is loaded.
+        """Record the model before the first step and before a checkpoint is loaded.
 
         Args:
-            model: With the adapter as `default`.
-            checkpoint: Where a resumed run continues.
-            limits: From when on it stops; the defaults where None.
+            model: Model with the adapter as `default`.
+            checkpoint: Checkpoint of a resumed run.
+            limits: Limits; None: the defaults.
             watch: Receives each optimiser step.
         """
         self.stopped: str | None = None
@@ -95,10 +95,10 @@ class Guards(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Check that the adapter is the one that learns, and after a resume the checkpoint's.
+        """Check that the adapter is trained, and after a resume that it is the checkpoint's.
 
         Raises:
-            AdapterNotTrained: It is not.
+            AdapterNotTrained: A check failed.
         """
         model = kwargs["model"]
         check_active(model)
@@ -124,7 +124,7 @@ class Guards(TrainerCallback):
         logs: Mapping[str, float | None] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Check the figures of a step, and stop the run where they are degenerate."""
+        """Check the metrics of a step and stop the run if they are degenerate."""
         if self.stopped is None and logs is not None and "loss" in logs:
             found = self._look(logs)
             if found is not None:
@@ -139,7 +139,7 @@ class Guards(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Drop TRL's copy of the parent from a checkpoint: on a resume it is made anew."""
+        """Delete TRL's copy of the parent from a checkpoint: a resume creates it again."""
         if args.should_save:
             place = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / REFERENCE
             shutil.rmtree(place, ignore_errors=True)
@@ -151,7 +151,7 @@ class Guards(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Check that something was learnt."""
+        """Check that weights changed."""
         if not changed(kwargs["model"], self._before):
             self.spoilt = True
             self.stopped = self.stopped or (
@@ -175,7 +175,7 @@ class Guards(TrainerCallback):
             self.groups_without_variance = (self.groups_without_variance or 0.0) + level
         self._varied = self._varied or (level is not None and level < 1.0)
         if self._in_a_row("level", level == 1.0) >= self._limits.level:
-            # After a time with variance that is success: all groups do what is rewarded.
+            # After steps with variance this is success: all groups do what is rewarded.
             self.spoilt = not self._varied
             return f"all groups of {self._limits.level} steps in a row have one reward each"
         return None
@@ -193,7 +193,7 @@ class Guards(TrainerCallback):
             return None
         first = sum(self._lengths) / len(self._lengths)
         if self._in_a_row("short", length < self._limits.shrunk * first) >= self._limits.patience:
-            return f"answers have shrunk from {first:.1f} to {length:.1f} tokens"
+            return f"answers shrank from {first:.1f} to {length:.1f} tokens"
         return None
 
     def _in_a_row(self, name: str, holds: bool) -> int:
@@ -202,26 +202,26 @@ class Guards(TrainerCallback):
 
 
 def check_active(model: PeftModel) -> None:
-    """Check that the adapter is active, and that it and nothing else learns.
+    """Check that the adapter is active and that only its weights are trainable.
 
     Raises:
-        AdapterNotTrained: It is not so.
+        AdapterNotTrained: It is inactive, or other weights are trainable.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers = [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer)]
-    asleep = [layer for layer in layers if layer.disable_adapters or layer.merged]
+    disabled = [layer for layer in layers if layer.disable_adapters or layer.merged]
     active = {name for layer in layers for name in layer.active_adapters}
-    if active != {POLICY} or asleep:
+    if active != {POLICY} or disabled:
         raise AdapterNotTrained(
             f"expected the adapter {POLICY} to be active in all {len(layers)} layers, got "
-            f"{', '.join(sorted(active)) or 'none'}, switched off in {len(asleep)}"
+            f"{', '.join(sorted(active)) or 'none'}, disabled in {len(disabled)}"
         )
     learning = [name for name, weight in model.named_parameters() if weight.requires_grad]
     others = [name for name in learning if f".{POLICY}." not in name]
     if others or not learning:
         raise AdapterNotTrained(
-            f"expected the weights of {POLICY} alone to learn, got {len(learning)} that learn, "
+            f"expected only the weights of {POLICY} to be trainable, got {len(learning)}, "
             f"{len(others)} of them others"
         )
 
@@ -230,7 +230,7 @@ def check_resumed(model: PeftModel, checkpoint: Path) -> None:
     """Check that the weights are the checkpoint's: a resume must not start new ones.
 
     Raises:
-        AdapterNotTrained: They are others.
+        AdapterNotTrained: They differ.
     """
     import torch
     from peft import get_peft_model_state_dict
@@ -254,7 +254,7 @@ def check_resumed(model: PeftModel, checkpoint: Path) -> None:
 
 
 def changed(model: PeftModel, before: Mapping[str, torch.Tensor]) -> bool:
-    """Say whether any weight that learns differs from what it was by `LEAST_CHANGE` or more."""
+    """Whether any trainable weight differs from its value before by `LEAST_CHANGE` or more."""
     now = trainable_weights(model)
     return any(
         bool((now[name] - weight).abs().max() >= LEAST_CHANGE) for name, weight in before.items()

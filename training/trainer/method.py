@@ -1,7 +1,7 @@
-"""What a training method is, and what all methods share.
+"""The interface of training methods, and what all methods share.
 
-TRL's own defaults are those of a large accelerator: bf16 autocast (on a CPU far slower than bf16
-weights without it) and gradient checkpointing, so the common arguments set their own.
+TRL's defaults suit a large accelerator: bf16 autocast (on a CPU far slower than bf16 weights
+without it) and gradient checkpointing. The common arguments override them.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ ROLES = ("style", "preference", "integrate")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a method prepares its data from.
+    """Inputs of a method's data preparation.
 
     Attributes:
-        config: The settings, settled.
-        asked: The settings before anything was chosen.
-        tokenizer: Of the base model.
+        config: The settings, all chosen.
+        asked: The settings as given.
+        tokenizer: Tokenizer of the base model.
         device: "cpu" or "cuda".
         parent: Name of the adapter that training continues from.
-        reward: Of answers that are drawn while it trains.
-        episodes: All that were collected.
-        needs: What a sample needs to train.
-        skipped: Counts what is left out, by reason.
+        reward: Reward function of answers that are sampled during training.
+        episodes: All collected episodes.
+        needs: Requirements for a training sample.
+        skipped: Counts skipped samples by reason.
     """
 
     config: TrainConfig
@@ -58,10 +58,10 @@ class Inputs:
     skipped: Skipped
 
     def require(self, found: Sequence[Any], what: str) -> None:
-        """Refuse to train on nothing.
+        """Check that there is something to train on.
 
         Raises:
-            NothingToTrainOn: There is none; the message counts why.
+            NothingToTrainOn: There is nothing; the message counts the reasons.
         """
         if found:
             return
@@ -76,17 +76,17 @@ class Inputs:
 
 @dataclass(frozen=True)
 class TrainData:
-    """What is learnt, and how.
+    """Data and trainer of a run.
 
     Attributes:
-        config: The settings, batches fitted to the data.
-        episodes: Those that something is learnt from, each once.
-        samples: How many pairs, samples of groups, or examples.
-        token_ids: Of all of it, for the run's key.
-        rows: What the trainer's data set holds.
-        arguments: Makes TRL's configuration, which is where the processes find each other.
-        trainer: TRL's trainer, or a function that makes it.
-        skipped: What was left out, by reason.
+        config: The settings, with batches fitted to the data.
+        episodes: Episodes with training data, each once.
+        samples: Number of pairs, samples of groups, or examples.
+        token_ids: All token ids, for the run's key.
+        rows: Rows of the trainer's data set.
+        arguments: Builds TRL's configuration, which connects the processes.
+        trainer: TRL's trainer class, or a function that builds the trainer.
+        skipped: Number of skipped samples by reason.
         details: Further entries of the report.
     """
 
@@ -103,18 +103,18 @@ class TrainData:
 
 @dataclass(frozen=True)
 class Method:
-    """One way to train; the only place that says anything about it.
+    """A training method and its only definition.
 
     Attributes:
-        name: As `--method` takes it.
+        name: Value of `--method`.
         says: What it learns from, for help texts.
         learns_from: `rewards` of candidates, which only reasoners have, or `examples`.
-        prepare: Makes the data of a run.
-        defaults: Settings that are chosen where none is given: learning rate, beta, answer tokens.
-        batches: Batch and accumulation by device: on a CPU what two cores can hold; an
-            accelerator is idle with less than these.
-        check: Raises `ConfigRefused` for settings that don't go together.
-        draws: Whether answers are drawn anew while it trains, so that it needs a reward.
+        prepare: Prepares the data of a run.
+        defaults: Default settings: learning rate, beta, answer tokens.
+        batches: Batch and accumulation by device: on a CPU what two cores can hold; smaller ones
+            leave an accelerator idle.
+        check: Raises `ConfigRefused` for contradictory settings.
+        draws: Whether answers are sampled during training, which requires a reward.
     """
 
     name: str
@@ -138,10 +138,10 @@ def each_once(episodes: Iterable[Episode]) -> tuple[Episode, ...]:
 
 
 def common_arguments(config: TrainConfig, device: str) -> dict[str, Any]:
-    """Return fields of `TrainingArguments`.
+    """Return the common fields of `TrainingArguments`.
 
     Args:
-        config: Settled.
+        config: The settings, all chosen.
         device: "cpu" or "cuda".
     """
     on_cpu = device == "cpu"
@@ -163,7 +163,8 @@ def common_arguments(config: TrainConfig, device: str) -> dict[str, Any]:
         "seed": config.seed,
         "data_seed": config.seed,
         "logging_steps": 1,
-        # A guard looks for losses that are not finite; transformers would log the mean of others.
+        # A guard checks for losses that are not finite; transformers would replace them by the
+        # mean.
         "logging_nan_inf_filter": False,
         "save_strategy": "steps",
         "save_steps": config.save_every,
@@ -184,16 +185,16 @@ def build_trainer(
     folder: Path,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Any:
-    """Return TRL's trainer over rows.
+    """Build TRL's trainer over rows.
 
     Args:
-        trainer: The trainer's class, or a function that makes one.
-        model: With the adapter as `default`.
-        tokenizer: The model's; its padding token fills batches.
-        rows: What is learnt.
+        trainer: The trainer class, or a function that builds one.
+        model: Model with the adapter as `default`.
+        tokenizer: The model's tokenizer; its padding token fills batches.
+        rows: Training rows.
         arguments: TRL's configuration.
-        folder: Where the rows are kept while it runs; all processes read them there.
-        callbacks: Of the trainer.
+        folder: Folder of the rows during the run, shared by all processes.
+        callbacks: Callbacks of the trainer.
     """
     return trainer(
         model=model,
@@ -205,10 +206,10 @@ def build_trainer(
 
 
 def _kept_rows(rows: list[dict[str, Any]], arguments: TrainingArguments, folder: Path) -> Dataset:
-    """Write rows in the first process, and return them in all.
+    """Write rows in the first process and return them in all.
 
     TRL keeps the reference's log-probabilities in a file next to the rows, which all processes must
-    share. They are what people wrote: the run's folder removes them in the end.
+    share. The rows are user texts: the run's folder deletes them at the end.
     """
     from datasets import Dataset, load_from_disk
 
@@ -219,14 +220,14 @@ def _kept_rows(rows: list[dict[str, Any]], arguments: TrainingArguments, folder:
 
 
 def fitted_warmup(config: TrainConfig, samples: int) -> TrainConfig:
-    """Return the settings without a warm-up where its share is less than a step.
+    """Return the settings, without a warm-up if it is shorter than a step.
 
-    Transformers rounds up, and the rate of a warm-up's first step is 0: a run of one step would
-    learn nothing.
+    Transformers rounds up, and the learning rate of a warm-up's first step is 0: a run of one step
+    would learn nothing.
 
     Args:
-        config: Settled.
-        samples: Pairs or examples of an epoch.
+        config: The settings, all chosen.
+        samples: Number of pairs or examples per epoch.
     """
     at_once = (config.batch or 1) * (config.accumulation or 1) * process_count()
     steps = config.steps or config.epochs * -(-samples // at_once)
@@ -234,5 +235,5 @@ def fitted_warmup(config: TrainConfig, samples: int) -> TrainConfig:
 
 
 def process_count() -> int:
-    """Return how many processes a launcher (torchrun, accelerate) says there are."""
+    """Return the number of processes set by a launcher (torchrun, accelerate)."""
     return int(os.environ.get("WORLD_SIZE", "1"))

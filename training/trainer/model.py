@@ -1,12 +1,12 @@
-"""A base model with the LoRA weights that are trained, and how they are saved.
+"""Load a base model with trainable LoRA weights, and save them.
 
 Training continues from the role's parent, loaded as PEFT's `default`; without a parent new weights
-are made, whose output is that of the bare base, for one of LoRA's two factors starts at zero.
-Either way the policy at step 0 is the reference, and DPO's loss is ln 2.
+are created, which do not change the base model's output, as one of LoRA's two factors starts at
+zero. In both cases the policy at step 0 is the reference, and DPO's loss is ln 2.
 
-The base model may be held in bf16, its LoRA weights are fp32 while they learn: a step of 5e-5 on a
-weight of 0.05 is below half of bf16's resolution there and would be lost. They are saved in bf16,
-as serving loads them.
+The base model may be in bf16, but its LoRA weights are trained in fp32: a step of 5e-5 on a weight
+of 0.05 is below half of bf16's resolution there and would be lost. They are saved in bf16, as
+serving loads them.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 POLICY = "default"
-"""What PEFT and TRL call the adapter that learns."""
+"""PEFT's and TRL's name of the trained adapter."""
 
 REFERENCE = "ref"
-"""What TRL calls its frozen copy of the parent; it is never saved."""
+"""TRL's name of its frozen copy of the parent, which is never saved."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Base:
     """A base model without adapters.
 
     Attributes:
-        model: Its weights.
+        model: The model.
         tokenizer: Its tokenizer.
-        fingerprint: What its weights are called in manifests and episodes.
-        name: What it is called, for people.
+        fingerprint: Identifier of its weights in manifests and episodes.
+        name: Display name.
     """
 
     model: PreTrainedModel
@@ -53,17 +53,17 @@ class Base:
 
 
 def open_base(path: str, *, dtype: str, device: str, name: str | None = None) -> Base:
-    """Load a base model to be trained. Blocks for seconds.
+    """Load a base model for training. Blocks for seconds.
 
     Args:
-        path: A folder as transformers saves it, or a hub id.
-        dtype: "auto", "fp32" or "bf16", as `models.device.choose_dtype` takes it.
+        path: A folder in transformers' format, or a hub id.
+        dtype: "auto", "fp32" or "bf16", as in `models.device.choose_dtype`.
         device: "cpu" or "cuda".
-        name: What it is called; the path where None.
+        name: Display name; None: the path.
 
     Raises:
-        ModelNotFound: Nothing is there under this path.
-        ModelUnusable: What is there is no causal language model that transformers loads.
+        ModelNotFound: There is no model under this path.
+        ModelUnusable: It is not a causal language model that transformers can load.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -82,12 +82,12 @@ def open_base(path: str, *, dtype: str, device: str, name: str | None = None) ->
 
 
 def with_adapter(base: Base, parent: Path | None, *, seed: int) -> PeftModel:
-    """Return the base with the weights that are to learn, as PEFT's `default`; all else is frozen.
+    """Add trainable weights to the base as PEFT's `default`; all other weights are frozen.
 
     Args:
-        base: Its modules are wrapped in place.
+        base: Base model; its modules are wrapped in place.
         parent: Folder of the adapter to continue from; None: new weights.
-        seed: Of new weights.
+        seed: Random seed of new weights.
     """
     import torch
     from peft import PeftModel, get_peft_model
@@ -100,15 +100,15 @@ def with_adapter(base: Base, parent: Path | None, *, seed: int) -> PeftModel:
         model = PeftModel.from_pretrained(
             base.model, parent, adapter_name=POLICY, is_trainable=True
         )
-    # PEFT would save the local path of the base model with the weights.
+    # Otherwise PEFT saves the local path of the base model with the weights.
     model.peft_config[POLICY].base_model_name_or_path = base.name
     return model
 
 
 def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return copies of the weights that learn, by name, on the CPU.
+    """Return copies of the trainable weights by name, on the CPU.
 
-    Where they are sharded all processes have to call this at once: they gather them.
+    If weights are sharded, all processes have to call this together: it gathers them.
     """
     return {
         name: whole(weight.detach()).to("cpu", copy=True)
@@ -118,7 +118,7 @@ def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def whole(weight: torch.Tensor) -> torch.Tensor:
-    """Return a weight as it is, or gathered from all processes where it is sharded (FSDP)."""
+    """Return a weight unchanged, or gathered from all processes if it is sharded (FSDP)."""
     from torch.distributed.tensor import DTensor
 
     return weight.full_tensor() if isinstance(weight, DTensor) else weight
@@ -127,15 +127,15 @@ def whole(weight: torch.Tensor) -> torch.Tensor:
 def save_adapter(
     model: PeftModel, folder: Path, *, state: Mapping[str, torch.Tensor] | None = None
 ) -> None:
-    """Save the adapter that learns, and it alone, in bf16; the folder appears whole or not at all.
+    """Save only the trained adapter, in bf16; the folder is replaced atomically.
 
     Args:
-        model: With the adapter as `default`.
-        folder: Where PEFT's two files go; one of this name is replaced.
-        state: All weights by name, where they are sharded over processes; the model's own if None.
+        model: Model with the adapter as `default`.
+        folder: Folder of PEFT's two files; an existing one is replaced.
+        state: All weights by name if they are sharded over processes; None: the model's own.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The folder can't be written.
     """
     import torch
 

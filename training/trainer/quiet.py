@@ -1,4 +1,4 @@
-"""Keep the libraries' bars, advice and warnings off stderr, and turn a full disc into one error."""
+"""Suppress the libraries' progress bars and warnings, and report a full disk as one error."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from ..errors import NotWritten
 
 QUIET = {"TQDM_DISABLE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
-"""What TRL reads from the environment alone."""
+"""Settings that TRL reads only from the environment."""
 
 
 @contextmanager
 def quiet_training() -> Iterator[None]:
-    """Keep bars, advice and warnings of the libraries off stderr while a run is under way."""
+    """Suppress the libraries' progress bars, hints and warnings on stderr during a run."""
     import datasets
     from transformers.utils import logging as hf_logging
 
@@ -42,7 +42,7 @@ def quiet_training() -> Iterator[None]:
 
 
 def silence(trainer: Any) -> None:
-    """Keep transformers from printing each step's figures on stdout, which is for results."""
+    """Stop transformers from printing each step's metrics to stdout, which is for results."""
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -50,9 +50,9 @@ def silence(trainer: Any) -> None:
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Turn what the libraries raise where a disc is full into one line.
+    """Convert the libraries' errors on a full disk into one line.
 
-    torch raises a plain RuntimeError then, known by the writer's name in it.
+    torch raises a plain RuntimeError then; it is recognised by the writer's name in it.
     """
     from safetensors import SafetensorError
 
@@ -64,5 +64,5 @@ def writing_to(folder: Path) -> Iterator[None]:
                 raise
         raise NotWritten(
             f"{folder} can't be written: {' '.join(str(error).split())}: make room, then run the "
-            "same command again; it resumes from the latest whole checkpoint"
+            "same command again; it resumes from the latest complete checkpoint"
         ) from error

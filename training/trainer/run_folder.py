@@ -1,8 +1,8 @@
-"""The folder of one training run: checkpoints, rows while it runs, report and curves.
+"""The folder of a training run: checkpoints, rows during the run, report and curves.
 
 The key of a run is a hash of its settings, base model, parent and data. Checkpoints of another key
-are refused, and a run that is done is not done again. Curves are what the trainer logged at each
-step, as JSON and as a picture.
+are refused, and a finished run is not repeated. Curves are the metrics that the trainer logged at
+each step, as JSON and as a picture.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _NOT_IN_KEY = (
 )
 _NEEDED = ("adapter_model.safetensors", "scheduler.pt")
 _OPTIMISERS = ("optimizer.pt", "optimizer.bin")
-"""The second is what the trainer calls it where the weights were sharded (FSDP)."""
+"""The second is the trainer's name for sharded weights (FSDP)."""
 
 
 def run_key(
     config: TrainConfig, *, base: str, parent: str | None, rows: Iterable[Sequence[int]]
 ) -> str:
-    """Return 16 hex digits for a run.
+    """Return the key of a run, 16 hex digits.
 
     Args:
-        config: Settled.
+        config: The settings, all chosen.
         base: Fingerprint of the base model.
-        parent: Name of the adapter it continues from.
-        rows: Token ids of everything that is learnt, in order.
+        parent: Name of the adapter that it continues from.
+        rows: All training token ids, in order.
     """
     digest = hashlib.sha256()
     settings = {k: v for k, v in config.__dict__.items() if k not in _NOT_IN_KEY and k[0] != "_"}
@@ -57,11 +57,11 @@ def run_key(
 
 
 class RunFolder:
-    """One run's folder; its methods block.
+    """The folder of one run; its methods block.
 
     Attributes:
         path: The folder.
-        key: Of the run that is to be done in it.
+        key: Key of the run.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -70,22 +70,22 @@ class RunFolder:
 
     @property
     def rows(self) -> Path:
-        """Where rows of the data lie while the run is under way."""
+        """Folder of the data rows during the run."""
         return self.path / _ROWS
 
     def finished(self) -> dict[str, Any] | None:
-        """Return the report of this run where it is done, and None where it is not."""
+        """Return the report of this run if it is finished, else None."""
         report = _read_json(self.path / REPORT)
         return report if report is not None and report.get("run") == self.key else None
 
     def begin(self, *, resume: bool) -> Path | None:
-        """Prepare the folder, and return the latest whole checkpoint of this run.
+        """Prepare the folder and return the latest complete checkpoint of this run.
 
-        A checkpoint that was being written when the run was killed is removed.
+        An incomplete checkpoint of a killed run is deleted.
 
         Raises:
-            OtherRun: There are checkpoints of another run.
-            OSError: It cannot be written.
+            OtherRun: The folder holds checkpoints of another run.
+            OSError: It can't be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         kept = self.path / CHECKPOINTS
@@ -102,23 +102,23 @@ class RunFolder:
         return latest_checkpoint(kept)
 
     def clear_rows(self) -> None:
-        """Remove what people wrote from the folder."""
+        """Delete user texts from the folder."""
         shutil.rmtree(self.rows, ignore_errors=True)
 
     def end(self, report: Mapping[str, Any]) -> None:
-        """Keep the report, and remove the checkpoints.
+        """Write the report and delete the checkpoints.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: It can't be written.
         """
         write_json(self.path / REPORT, {**report, "run": self.key})
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the latest whole checkpoint of a folder; torn ones are removed.
+    """Return the latest complete checkpoint of a folder; incomplete ones are deleted.
 
-    The trainer writes its own state last, so a checkpoint that has it has everything.
+    The trainer writes its state last, so a checkpoint with a state is complete.
     """
     whole: dict[int, Path] = {}
     for place in folder.glob("checkpoint-*"):
@@ -132,7 +132,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object of a file; None where there is none or it is torn."""
+    """Return the JSON object of a file; None if it is missing or incomplete."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -152,14 +152,14 @@ SHOWN = (
     "mean_token_accuracy",
     "grad_norm",
 )
-"""Figures in the picture, in this order."""
+"""Metrics in the picture, in order."""
 
 
 def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
-    """Return the values of each figure by step; `step` names the steps.
+    """Return the values of each metric by step; `step` holds the steps.
 
     Args:
-        history: What transformers' trainer logged; entries without a loss are summaries.
+        history: Log of transformers' trainer; entries without a loss are summaries.
     """
     steps = [entry for entry in history if "loss" in entry]
     names = sorted({name for entry in steps for name in entry} - {"step", "epoch"})
@@ -170,10 +170,10 @@ def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float | No
 
 
 def write_curves(history: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Write `curves.json` and `curves.png` into a folder.
+    """Write `curves.json` and `curves.png` to a folder.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: They can't be written.
     """
     curves = curves_of(history)
     (folder / "curves.json").write_text(json.dumps(curves) + "\n", encoding="utf-8")
@@ -183,7 +183,7 @@ def write_curves(history: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
 
 def _draw(curves: Mapping[str, Sequence[float | None]], shown: Sequence[str], path: Path) -> None:
-    # Not `pyplot`: it keeps figures of a whole process and looks for a screen.
+    # Not `pyplot`: it keeps figures for the whole process and needs a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

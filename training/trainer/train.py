@@ -1,12 +1,11 @@
-"""From episodes to an adapter in the registry.
+"""Train an adapter from episodes and add it to the registry.
 
     report = train(TrainConfig(role="style", method="dpo", episodes=..., out=...))
     report.adapter  # "style@1", added and not promoted
 
-One run: the role's parent is loaded, what may train is chosen from the episodes, TRL's trainer runs
-under guards, and the adapter is added to the registry, whole or not at all. A run that was killed
-resumes from its latest checkpoint. Under `torchrun` and `accelerate launch` every process calls
-`train`; the first one writes.
+A run loads the role's parent, selects the training data, runs TRL's trainer under guards and adds
+the adapter to the registry atomically. A killed run resumes from its latest checkpoint. Under
+`torchrun` and `accelerate launch` every process calls `train`; only the first one writes.
 """
 
 from __future__ import annotations
@@ -51,15 +50,15 @@ def register(
     run: str,
     base_name: str,
 ) -> str:
-    """Add an adapter, and return its name; one that a killed run of this key added stays.
+    """Add an adapter and return its name; one that a killed run of this key added is reused.
 
     Args:
-        registry: Where it goes.
-        folder: What PEFT saved.
-        report: Of the run.
-        data: What was learnt.
-        run: The run's key.
-        base_name: What the base model is called.
+        registry: The registry.
+        folder: Folder of PEFT's files.
+        report: Report of the run.
+        data: Data of the run.
+        run: Key of the run.
+        base_name: Display name of the base model.
     """
     for kept in registry.adapters():
         if kept.manifest.metrics.get("run") == run:
@@ -70,14 +69,14 @@ def register(
         manifest = manifest_of(report, data, step=step, run=run, base_name=base_name)
         try:
             return registry.add(folder, manifest, trained_on=trained_on).name
-        except AdapterExists:  # another process was quicker
+        except AdapterExists:  # another process was faster
             continue
 
 
 def manifest_of(
     report: TrainReport, data: TrainData, *, step: int, run: str, base_name: str
 ) -> Manifest:
-    """Return the manifest of an adapter; arguments as `register`."""
+    """Return the manifest of an adapter; arguments as in `register`."""
     episodes = data.episodes
     return Manifest(
         role=report.role,
@@ -110,7 +109,7 @@ def shard_names(path: Path) -> tuple[str, ...]:
 
 
 def _only(found: set[str] | set[str | None]) -> str | None:
-    """Return what all have in common, or None."""
+    """Return the common value, or None if they differ."""
     return next(iter(found)) if len(found) == 1 else None
 
 
@@ -119,24 +118,24 @@ class TrainReport:
     """Result of a run.
 
     Attributes:
-        role: Whose adapter.
-        method: How.
-        adapter: Its name in the registry; None where a guard found it to be of no use.
-        steps: Optimiser steps.
-        samples: Pairs, samples of groups or examples that were learnt from.
-        skipped: How many were left out.
-        skipped_by: The same by reason.
+        role: Role of the adapter.
+        method: Training method.
+        adapter: Name in the registry; None if a guard found the adapter unusable.
+        steps: Number of optimiser steps.
+        samples: Number of pairs, samples of groups or examples.
+        skipped: Number of skipped ones.
+        skipped_by: Number of skipped ones by reason.
         loss_first: Loss of the first step.
         loss_last: Loss of the last step.
-        stopped: Why a guard stopped it before its time; None: it was not stopped.
-        seconds: How long it took, this process's start included.
-        parent: The adapter it went on from.
+        stopped: Why a guard stopped the run early; None if it did not.
+        seconds: Duration, including the start of this process.
+        parent: Adapter that training continued from.
         base: Fingerprint of the base model.
         device: cpu or cuda.
-        dtype: Of the base model's weights.
-        processes: How many trained together.
-        resumed_from: Optimiser steps that an earlier process had done.
-        details: Further figures of the method.
+        dtype: Number format of the base model's weights.
+        processes: Number of processes.
+        resumed_from: Optimiser steps of earlier processes.
+        details: Further metrics of the method.
     """
 
     role: str
@@ -160,7 +159,7 @@ class TrainReport:
 
 
 def settle_here(config: TrainConfig) -> tuple[TrainConfig, str]:
-    """Return the settings with what was left open chosen for this machine, and its device."""
+    """Return the settings with open ones chosen for this machine, and the device."""
     device = choose_device()
     bf16 = dtype_name(choose_dtype("auto", device)) == "bf16"
     return settled(config, device=device, bf16=bf16), device
@@ -174,12 +173,12 @@ def train(
     Args:
         config: The settings.
         watch: Receives progress.
-        reward: TRL's reward function, of what GRPO draws from the policy; None: integrate is
-            replayed by a frozen copy (`replay_reward`), with the encoders of `config.store`.
+        reward: TRL's reward function for answers that GRPO samples from the policy; None: a frozen
+            copy replays integrate (`replay_reward`), with the encoders of `config.store`.
 
     Raises:
-        TrainingError: Settings or episodes that can't be trained on, an adapter that does not
-            learn, another number of processes than asked for, no room on the disc.
+        TrainingError: Settings or episodes can't be used, the adapter does not learn, the number of
+            processes differs from the required one, or the disk is full.
         AdapterError: The parent can't be used.
         ModelError: The base model can't be loaded.
     """
@@ -210,7 +209,7 @@ def train(
 
 
 class _Run:
-    """One run whose data is chosen."""
+    """A run with its selected data."""
 
     def __init__(
         self,
@@ -226,7 +225,7 @@ class _Run:
         self._first = True
 
     def done_before(self) -> TrainReport | None:
-        """Return the report of this very run where it is done already."""
+        """Return the report of this run if it is already finished."""
         found = self.folder.finished()
         if found is None or found["adapter"] is None or not self.data.config.resume:
             return None
@@ -236,7 +235,7 @@ class _Run:
         return report if report.adapter in kept else None
 
     def run(self, watch: Watch) -> TrainReport:
-        """Train, and add the adapter; the report still lacks its seconds."""
+        """Train and add the adapter; the report still lacks its duration."""
         from .guards import Guards
 
         parent = self.parent.path if self.parent else None
@@ -268,7 +267,7 @@ class _Run:
                 self.folder.clear_rows()
 
     def keep(self, report: TrainReport) -> None:
-        """Write the report, in the first process."""
+        """Write the report, in the first process only."""
         if self._first:
             with writing_to(self.folder.path):
                 self.folder.end(asdict(report))
@@ -307,7 +306,7 @@ class _Run:
         )
 
     def _add(self, trainer: Any, model: Any, report: TrainReport, usable: bool) -> str | None:
-        """Add the adapter to the registry, in the first process; return its name in all."""
+        """Add the adapter to the registry in the first process; return its name in all."""
         from accelerate.utils import broadcast_object_list
 
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped, unwrap=True)
@@ -331,7 +330,7 @@ def _inputs(
     device: str,
     reward: Reward | None,
 ) -> Inputs:
-    """Read the episodes, and return what the method prepares its data from."""
+    """Read the episodes and return the inputs of the method."""
     skipped = Skipped()
     needs = Needs(
         role=config.role,
@@ -346,7 +345,7 @@ def _inputs(
 
 @contextmanager
 def _rewarding(config: TrainConfig, reward: Reward | None) -> Iterator[Reward | None]:
-    """Yield the reward of drawn answers: the one given, or integrate replayed by a frozen copy."""
+    """Yield the reward of sampled answers: the given one, or integrate replayed by a copy."""
     draws = METHODS[config.method].draws(config)
     if reward is not None or not draws or config.store is None:
         yield reward
@@ -385,10 +384,10 @@ def _check_processes(config: TrainConfig) -> None:
 
 
 def _check_world(trainer: Any) -> None:
-    """See that the trainer works with as many processes as were launched."""
+    """Check that the trainer uses all launched processes."""
     found = trainer.accelerator.num_processes
     if found != process_count():
         raise WrongWorldSize(
-            f"expected the trainer to work with {process_count()} processes (WORLD_SIZE), got "
+            f"expected the trainer to use {process_count()} processes (WORLD_SIZE), got "
             f"{found}: each would train alone on all data"
         )

@@ -1,1 +1,1 @@
-"""Train the user-topic graph and decide whether it serves."""
+"""Train the user-topic graph and decide which form is served."""

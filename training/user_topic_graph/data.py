@@ -1,10 +1,10 @@
-"""The user-topic graph of some texts, and hidden edges of it that have to be found again.
+"""The user-topic graph of texts, and hidden edges for link prediction.
 
 An edge is what one user wrote on one topic. A hidden edge (u, t) is hidden from both ends: the
-topic's vector, users and degree leave out what u wrote on t, and u is known by the rest of u's own
-history alone. Third parties do not reveal it either: a topic's users are described by *their own*
-texts on other topics, and u is not among them. Targets are not history: they can be asked for, but
-say nothing about their author.
+topic's vector, users and degree exclude what u wrote on t, and u is represented by the rest of u's
+own history only. Third parties do not reveal it either: a topic's users are represented by *their
+own* texts on other topics, and u is excluded. Targets are not history: they can be hidden edges,
+but do not describe their author.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TopicGraph:
 
     @classmethod
     def of(cls, texts: Sequence[Text], vectors: Vectors) -> TopicGraph:
-        """Make the graph of some texts; those without a topic are on no edge.
+        """Build the graph of texts; texts without a topic have no edge.
 
         Args:
             texts: Shared texts of one namespace.
@@ -83,14 +83,14 @@ class TopicGraph:
 
     @cached_property
     def degree(self) -> torch.Tensor:
-        """Users of each topic, shape (topics,)."""
+        """Number of users of each topic, shape (topics,)."""
         return torch.bincount(self.topic, minlength=len(self.topic_ids))
 
     @cached_property
     def other_topics(self) -> torch.Tensor:
-        """What each edge's user wrote on other topics, shape (edges, dimension).
+        """Each edge's user by texts on other topics, shape (edges, dimension).
 
-        Unit rows; zeros where the user wrote on no other topic.
+        Unit rows; zeros if the user wrote on no other topic.
         """
         whole = _sum_by(self.user, self.sums, len(self.user_ids))
         single = torch.bincount(self.user)[self.user] == 1
@@ -98,13 +98,13 @@ class TopicGraph:
 
     @cached_property
     def topics(self) -> TopicSide:
-        """All topics with everybody's texts."""
+        """All topics with the texts of all users."""
         users = _sum_by(self.topic, self.other_topics, len(self.topic_ids))
         mean = users / self.degree.clamp(min=1)[:, None]
         return TopicSide(normalize(self.topic_sums, dim=1), mean, self.degree.float())
 
     def topics_without_user(self, edges: torch.Tensor) -> TopicSide:
-        """Return each edge's topic without anything of the edge's user, shapes (edges, ...)."""
+        """Return each edge's topic without the edge's user, shapes (edges, ...)."""
         topic = self.topic[edges]
         others = self.degree[topic] - 1
         alone = others[:, None] == 0
@@ -115,9 +115,9 @@ class TopicGraph:
 
     @cached_property
     def hops(self) -> torch.Tensor:
-        """What each edge says of its user: the topic as others made it, unit rows.
+        """Each edge's message to its user, the topic as others wrote on it, as unit rows.
 
-        A topic on which nobody else wrote stands for itself with the user's own vector, as in
+        A topic without other users is represented by the user's own vector, as in
         `stores.search.alignment.requester_embedding`. Shape (edges, dimension).
         """
         others = self.topics_without_user(torch.arange(len(self)))
@@ -130,20 +130,20 @@ class TopicGraph:
         return csr_array((np.ones(len(self), bool), (self.user, self.topic)), shape=shape)
 
     def wrote(self, users: torch.Tensor) -> torch.Tensor:
-        """Return which topics users wrote on, bool, shape (users, topics)."""
+        """Return the topics that users wrote on, bool, shape (users, topics)."""
         return torch.from_numpy(self._wrote[users.numpy()].toarray())
 
 
 @dataclass(frozen=True)
 class Links:
-    """Edges that have to be found again, each hidden from both of its ends.
+    """Hidden edges to predict, each hidden from both of its ends.
 
     Attributes:
-        graph: The graph they are from.
-        edge: Their places in it, shape (links,).
+        graph: Their graph.
+        edge: Indices of edges in it, shape (links,).
         users: Mean of the hops of the rest of their users' history, shape (links, dimension).
         topics: Their topics without their users.
-        candidates: The topics among which each has to be found, bool, shape (topics,).
+        candidates: Candidate topics of the predictions, bool, shape (topics,).
     """
 
     graph: TopicGraph
@@ -161,7 +161,7 @@ class Links:
         return self.graph.user[self.edge]
 
     def part(self, places: torch.Tensor) -> Links:
-        """Return some of the links."""
+        """Return some of the links, by index."""
         return replace(
             self,
             edge=self.edge[places],
@@ -170,13 +170,14 @@ class Links:
         )
 
     def among_all_topics(self) -> Links:
-        """Return the same links, to be found among all topics of the graph."""
+        """Return the same links with all topics of the graph as candidates."""
         return replace(self, candidates=torch.ones_like(self.candidates))
 
     def others(self) -> torch.Tensor:
-        """Return which topics each link competes with, bool, shape (links, topics).
+        """Return the competing topics of each link, bool, shape (links, topics).
 
-        The candidates without any topic that the user wrote on: those are not wrong answers.
+        These are the candidates without the topics that the user wrote on, which are not wrong
+        answers.
         """
         return self.candidates & ~self.graph.wrote(self.people)
 
@@ -184,15 +185,15 @@ class Links:
 def hide_links(
     graph: TopicGraph, asked: torch.Tensor, candidates: torch.Tensor | None = None
 ) -> Links:
-    """Hide edges; their users are known by the rest of their history.
+    """Hide edges; their users are represented by the rest of their history.
 
-    Edges of users without any other history, and on topics that nobody else wrote on, are left
-    out: nothing is known to find them by.
+    Edges of users without any other history, and on topics without other users, are skipped:
+    nothing is known that could predict them.
 
     Args:
-        graph: All that is known.
-        asked: Which edges are asked for, bool, shape (edges,).
-        candidates: Which topics compete, bool, shape (topics,); None: all.
+        graph: The whole graph.
+        asked: Edges to hide, bool, shape (edges,).
+        candidates: Candidate topics, bool, shape (topics,); None: all.
     """
     count = torch.bincount(graph.user[graph.history], minlength=len(graph.user_ids))
     left = count[graph.user] - graph.history.long()
@@ -206,18 +207,19 @@ def hide_links(
 
 
 def training_links(texts: Sequence[Text], vectors: Vectors, splits: Splits) -> Links:
-    """Return all links of the graph of `train`: people and topics of `train`, and no others."""
+    """Return all links of the graph of `train`, with only the users and topics of `train`."""
     kept = [place for place, t in enumerate(texts) if splits.may_train(t.user_id, t.topic_id)]
     graph = TopicGraph.of([texts[place] for place in kept], vectors[kept])
     return hide_links(graph, torch.ones(len(graph), dtype=torch.bool))
 
 
 def links_of(graph: TopicGraph, splits: Splits, split: Split) -> Links:
-    """Return the links of people of one split on topics of that split, among its topics.
+    """Return the links of one split's users and topics; only topics of the split compete.
 
     Args:
-        graph: Of all texts: people are known by all of their own history, topics by everybody.
-        splits: Of the same texts.
+        graph: Graph of all texts: users are represented by their whole history, topics by all
+            users.
+        splits: Splits of the same texts.
         split: The split to measure.
     """
     people = torch.tensor([splits.of_user(user) == split for user in graph.user_ids])

@@ -1,13 +1,13 @@
-"""Train GraphSAGE on a store's user-topic graph and decide whether it serves there.
+"""Train GraphSAGE on a store's user-topic graph and decide whether it is served.
 
-Each edge is hidden from both ends in turn and has to be found again among all topics that its user
-did not write on: cross entropy of its score (Hamilton, Ying and Leskovec 2017 sample negatives; a
-store has few enough topics to take them all, popular ones included).
+Each edge in turn is hidden from both ends and predicted among all topics that its user did not
+write on: cross entropy of its score (Hamilton, Ying and Leskovec 2017 sample negatives; a store has
+few enough topics to use all of them, including popular ones).
 
-The gate: the trained form serves where its recall@10 on `gate` beats that of the two-hop mean, the
-paired 95% interval by person above zero, and the gain is not popularity: among topics with about
-as many users it must not rank the hidden one lower. What is measured is the cosine of the
-embeddings, which is what serves.
+The gate: the trained form is served if its recall@10 on `gate` exceeds that of the two-hop mean,
+with the paired 95% interval by user above zero, and the gain is not popularity: among topics of
+similar degree it must not rank the hidden one lower. The gate measures the cosine of the
+embeddings, which is what serving uses.
 """
 
 from __future__ import annotations
@@ -32,25 +32,28 @@ from .data import Links, TopicGraph, links_of, training_links
 
 RECALL_AT = 10
 SIMILAR_TOPICS = 20
-"""Competing topics that are nearest to the hidden one in popularity."""
+"""Number of competing topics with the most similar popularity to the hidden one."""
 
 LEAST_LINKS = 20
 LEAST_PEOPLE = 20
-"""People of `gate` below which the interval is not trusted."""
+"""Minimum number of users of `gate` for a reliable interval."""
 
 TEMPERATURES = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
-"""Tried for the cross entropy on `gate`: cosines that are only spread wider are not better."""
+"""Temperatures of the cross entropy on `gate`; the best one is used, as a wider spread of cosines
+is no improvement."""
 
 BATCH = 256
 
 Means = NDArray[np.float64]
 Found = dict[str, Means]
-"""`recall_at_10`, `mrr` and `equal_popularity` (share of the topics of similar popularity that
-score lower, ties half; .5 is chance, NaN where no topic competes) by person, sorted by person:
-means over the person's links, each of shape (people,)."""
+"""`recall_at_10`, `mrr` and `equal_popularity` by user, sorted by user.
+
+`equal_popularity` is the share of the topics of similar popularity that score lower, ties half; .5
+is chance, NaN if no topic competes. Values are means over the user's links, each of shape
+(people,)."""
 
 Score = Callable[[Links], tuple[torch.Tensor, torch.Tensor]]
-"""Returns each link's own score, shape (links,), and those of all topics, (links, topics)."""
+"""Returns each link's own score, shape (links,), and the scores of all topics, (links, topics)."""
 
 Progress = Callable[[int, float | None], None]
 """Called after each epoch with its number and the cross entropy on `gate`."""
@@ -58,18 +61,19 @@ Progress = Callable[[int, float | None], None]
 
 @dataclass(frozen=True)
 class GraphSettings:
-    """How the graph is trained; chosen by cross-fitting inside `train` (see docs/graph.md).
+    """Training settings of the graph, chosen by cross-fitting inside `train` (see docs/graph.md).
 
     Attributes:
-        epochs: At most.
+        epochs: Maximum number of epochs.
         patience: Epochs without a better gate before training stops.
-        batch: Links of a step.
-        learning_rate: Of A and B.
+        batch: Links per step.
+        learning_rate: Learning rate of A and B.
         scalar_rate: Learning rate of λ, c and τ.
         decay: Weight decay of A and B, which pulls towards the training-free form.
-        rank: Of A and B.
-        dropout: Share of the input of A and B that is dropped in a training step.
-        most_links: Of an epoch and of the gate; sampled anew each epoch where there are more.
+        rank: Rank of A and B.
+        dropout: Dropout rate of the input of A and B.
+        most_links: Maximum number of links per epoch and of the gate; larger sets are sampled anew
+            each epoch.
         seed: Random seed.
     """
 
@@ -93,11 +97,11 @@ class GraphFit:
     """A trained graph.
 
     Attributes:
-        model: The best epoch's, in evaluation mode.
+        model: Model of the best epoch, in evaluation mode.
         gate: Mean cross entropy of the cosines on `gate` before training and after each epoch, at
-            the best temperature; empty where `gate` has no links. (Recall and reciprocal ranks of
-            some hundred links vary too much from epoch to epoch to stop by.)
-        kept: The epoch of the model.
+            the best temperature; empty if `gate` has no links. (Recall and reciprocal ranks of some
+            hundred links vary too much between epochs for early stopping.)
+        kept: Epoch of the model.
     """
 
     model: GraphSage
@@ -113,21 +117,21 @@ def learn_graph(
     *,
     progress: Progress = lambda epoch, gate: None,
 ) -> tuple[GraphSage, dict[str, Any]]:
-    """Train on `train`, measure on `gate`, decide which form serves.
+    """Train on `train`, measure on `gate`, and decide which form is served.
 
     Args:
         texts: Shared texts of one namespace.
         vectors: Their topic vectors, shape (texts, dimension).
-        splits: Of the same texts.
-        settings: How to train.
+        splits: Splits of the same texts.
+        settings: Training settings.
         progress: Called after each epoch.
 
     Returns:
-        The model, and for the artefact (JSON) which form serves and why, the figures of both on
-        `gate`, and what it was trained on.
+        The model, and the record of the artefact (JSON): which form is served and why, the metrics
+        of both on `gate`, and the training data.
 
     Raises:
-        TooFewLinks: There is too little to learn from.
+        TooFewLinks: There are too few links to train on.
     """
     train = training_links(texts, vectors, splits)
     gate = links_of(TopicGraph.of(texts, vectors), splits, "gate")
@@ -153,22 +157,22 @@ def train_graph(
     *,
     progress: Progress = lambda epoch, gate: None,
 ) -> GraphFit:
-    """Train on links, and keep the epoch that is best on the gate.
+    """Train on links and return the epoch that is best on the gate.
 
     Args:
-        train: To learn from.
-        gate: Of other people on other topics; without any, all epochs are run.
-        settings: How to train.
+        train: Training links.
+        gate: Links of other users on other topics; if empty, all epochs are run.
+        settings: Training settings.
         progress: Called after each epoch.
 
     Raises:
-        TooFewLinks: There is too little to learn from.
+        TooFewLinks: There are too few links to train on.
     """
     if len(train) < LEAST_LINKS:
         raise TooFewLinks(
-            f"expected at least {LEAST_LINKS} links to learn from (people of train with two "
-            f"topics of train and more), found {len(train)}: the two-hop mean serves until the "
-            "store has grown"
+            f"expected at least {LEAST_LINKS} training links (users of train with two "
+            f"topics of train and more), found {len(train)}: the two-hop mean is served until "
+            "the store has grown"
         )
     torch.manual_seed(settings.seed)
     model = GraphSage(train.users.shape[1], rank=settings.rank, dropout=settings.dropout)
@@ -217,7 +221,7 @@ def _gate_loss(model: GraphSage, gate: Links) -> float:
 
 
 def _cross_entropy(links: Links, own: torch.Tensor, all_topics: torch.Tensor) -> torch.Tensor:
-    """Return -log softmax of each link's own score among those it competes with."""
+    """Return -log softmax of each link's own score among its competing topics."""
     others = all_topics.masked_fill(~links.others(), float("-inf"))
     return torch.logsumexp(torch.cat([own[:, None], others], dim=1), dim=1) - own
 
@@ -239,17 +243,17 @@ def link_scores(model: GraphSage, links: Links) -> tuple[torch.Tensor, torch.Ten
 
 
 def by_degree(links: Links) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return how many others wrote on each topic: a `Score`."""
+    """Return the number of other users of each topic: a `Score`."""
     return links.topics.degree, links.graph.topics.degree.expand(len(links), -1)
 
 
 @torch.no_grad()
 def find_links(score: Score, links: Links) -> Found:
-    """Rank each hidden topic among those it competes with.
+    """Rank each hidden topic among its competing topics.
 
     Args:
-        score: The method.
-        links: At least one.
+        score: Scoring function.
+        links: At least one link.
     """
     ranks, shares = [], []
     for places in torch.split(torch.arange(len(links)), BATCH):
@@ -269,11 +273,11 @@ def find_links(score: Score, links: Links) -> Found:
 
 
 def person_means(people: ArrayLike, values: ArrayLike) -> Means:
-    """Return the mean of each person's values, sorted by person, shape (people,).
+    """Return the mean of each user's values, sorted by user, shape (people,).
 
     Args:
-        people: Whose each value is, shape (n,).
-        values: Shape (n,).
+        people: User of each value, shape (n,).
+        values: Values, shape (n,).
     """
     _, person = np.unique(people, return_inverse=True)
     means: Means = np.bincount(person, weights=np.asarray(values)) / np.bincount(person)
@@ -285,7 +289,7 @@ def ranks_of(own: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
 
     Args:
         own: Scores of the links, shape (links,).
-        others: Scores of the topics each competes with, else -inf, shape (links, topics).
+        others: Scores of each link's competing topics, else -inf, shape (links, topics).
     """
     above = (others > own[:, None]).sum(1)
     ties = (others == own[:, None]).sum(1)
@@ -306,7 +310,7 @@ def _equal_popularity(
 
 
 def measure_gate(model: GraphSage, gate: Links) -> dict[str, Any] | None:
-    """Return how both forms find the links of the gate, or None where there are none."""
+    """Return the metrics of both forms on the links of the gate, or None without links."""
     if not len(gate):
         return None
     trained = find_links(partial(cosines, model), gate)
@@ -325,11 +329,11 @@ def measure_gate(model: GraphSage, gate: Links) -> dict[str, Any] | None:
 
 
 def paired_gain(ours: Means, theirs: Means) -> dict[str, Any]:
-    """Return the mean gain over the same people and its 95% interval, zeros where none is known.
+    """Return the mean paired gain over users and its 95% interval, or zeros if there is none.
 
     Args:
-        ours: By person, shape (people,); people with NaN are left out.
-        theirs: The same shape.
+        ours: Values by user, shape (people,); users with NaN are left out.
+        theirs: Values of the other form, the same shape.
     """
     gains = ours - theirs
     gains = gains[~np.isnan(gains)]
@@ -339,7 +343,7 @@ def paired_gain(ours: Means, theirs: Means) -> dict[str, Any]:
 
 
 def decide(measured: dict[str, Any] | None) -> dict[str, str]:
-    """Return which form serves (`serves`) and the reason in words (`why`)."""
+    """Return which form is served (`serves`) and a reason (`why`)."""
     people = 0 if measured is None else measured["people"]
     if measured is None or people < LEAST_PEOPLE:
         why = f"{people} people of gate have a link to find, the decision needs {LEAST_PEOPLE}"

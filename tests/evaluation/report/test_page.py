@@ -84,10 +84,10 @@ def test_every_arm_control_and_floor_is_in_both_tables(plain: Read) -> None:
     # Mean .167, half an interval .016; gain .019, its Holm interval .011 x 1.45 = .016 either way.
     assert page.rows["both"][0] == [
         "both", "+0.019", "[+0.003, +0.035]", "[+0.002, +0.036]", "0.167 [0.151, 0.183]",
-        "0.188", "0.139", "0.174", "0.429", "0.539", "60",
+        "0.188 [0.171, 0.205]", "0.139", "0.174", "0.429", "0.539", "60",
     ]  # fmt: skip
     assert page.rows["both"][1] == [
-        "both", "41.2", "12 %", "0 %", "35 %", "style 2,300, pref. 210", "style 100 %, pref. 11 %",
+        "both", "41", "12 %", "0 %", "35 %", "style 2,300, pref. 210", "style 100 %, pref. 11 %",
         "3.0", "0", "0",
     ]  # fmt: skip
     assert page.rows["no_context"][0][1:3] == ["baseline", "–"]
@@ -104,7 +104,7 @@ def test_verdicts_in_words_with_why(plain: Read) -> None:
     )
     assert "Inconclusive Not run: constant." in text
     assert "Random people: above no context, +0.013 [+0.002, +0.024]." in text
-    assert "Anti-aligned people: can't be told from no context" in text
+    assert "Anti-aligned people: not significantly different from no context" in text
     assert "Added to preference_only: +0.004 [−0.004, +0.012]." in text
 
 

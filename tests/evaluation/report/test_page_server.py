@@ -138,7 +138,7 @@ def test_ctrl_c_ends_the_command_with_a_line(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         address = process.stdout.readline().split()[0]
-        assert "No run is here yet" in httpx.get(address).text
+        assert "No runs yet" in httpx.get(address).text
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     finally:

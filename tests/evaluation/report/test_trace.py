@@ -66,7 +66,7 @@ def test_a_run_is_shown_with_all_that_is_known_of_it(good: Episode) -> None:
     for part in (
         "Two nights by the sea", "END: max_iterations", "2 iterations", "Iteration 2",
         "I slept. I ate. I left.", "because 1", "by dee on sea, aligned", "1.000", "0.900",
-        "integrate-model, base", "few (1 text of theirs read)", "Lovely!! Slept like a log.",
+        "integrate-model, base", "few (1 text read)", "Lovely!! Slept like a log.",
         "You write short personal texts", good.run_id,
     ):  # fmt: skip
         assert part in page, part
@@ -88,8 +88,8 @@ def test_what_changed_is_marked(good: Episode) -> None:
     assert "A <del>fine</del> <ins>fine, wide</ins> view." in page
     assert "Short and <del>plain.</del> <ins>calm.</ins>" in page
     # The preference summary and the evidence of both sides are what they were.
-    assert page.count("the same as in the iteration before") == 1
-    assert page.count("2 texts, as in the iteration before") == 2
+    assert page.count("unchanged since the previous iteration</p>") == 1
+    assert page.count("2 texts, unchanged since the previous iteration") == 2
     assert [side.same for side in second.sides] == [True, True]
     assert [side.same for side in first.sides] == [False, False]
 
@@ -99,10 +99,10 @@ def test_a_failed_run_tells_how_far_it_came(failed: Episode) -> None:
     assert fates(failed) == {**expected, "integrate": "failed", "check-stop": "unreached"}
     page = render_view([failed])
     assert "ModelCallError: the integrate model" in page and "END: failed" in page
-    assert "No times were kept" in page and ">kept<" not in page and "no draft" in page
+    assert "No times recorded" in page and ">kept<" not in page and "no draft" in page
     # The reasoners' calls have times, the retrievals have none.
     assert re.search(r"style-reason: [\d.]+\sms in 1 call", page)
-    assert "style-retrieve: no time kept" in page
+    assert "style-retrieve: no time recorded" in page
 
 
 def test_nothing_that_is_in_a_record_becomes_markup(good: Episode) -> None:
@@ -169,7 +169,7 @@ def test_candidates_of_a_group_stand_below_each_other_best_first(good: Episode) 
     assert shown.count('class="tag good">best<') == 1
     assert shown.index(">best<") < shown.index("Summary extractive.") < shown.index("Summary 0.")
     assert "Draft 1." in shown and "ValueError: down" in shown
-    assert "preference held at: They like the view." in page
+    assert "preference fixed: They like the view." in page
     assert "Without style (0.200): A plain draft." in page and "What ana really wrote." in page
     assert "Candidates" not in render_view([good])
 

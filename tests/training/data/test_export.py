@@ -42,7 +42,7 @@ def test_a_folder_is_a_dataset_and_one_role_can_be_had(tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
-    with pytest.raises(ExportRefused, match="is there already"):
+    with pytest.raises(ExportRefused, match="already exists"):
         export_samples([collected(*FOUR)], tmp_path)
     file = tmp_path / "none.parquet"
     with pytest.raises(ExportRefused, match="no samples of other"):

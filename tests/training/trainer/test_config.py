@@ -50,7 +50,7 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
     [
         ("rolle: style", "no setting rolle: expected some of role, method"),
         ("role: writer", "setting role: .*got 'writer'"),
-        ("role: [", "is no YAML"),
+        ("role: [", "is not valid YAML"),
     ],
 )
 def test_a_file_that_is_wrong_says_what(text: str, said: str, tmp_path: Path) -> None:

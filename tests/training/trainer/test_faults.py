@@ -116,7 +116,7 @@ def of_a_server(episodes: list[Episode]) -> list[Episode]:
 def test_samples_without_tokens_train_where_that_is_asked_for(tmp_path: Path) -> None:
     report = run_training(tmp_path, of_a_server(planted_episodes(4)), inexact=True)
     assert report.samples > 0 and "inexact" not in report.skipped_by
-    with pytest.raises(ConfigRefused, match="grpo weighs each token"):
+    with pytest.raises(ConfigRefused, match="grpo weights each token"):
         run_training(
             tmp_path / "grpo", of_a_server(planted_episodes(4)), method="grpo", inexact=True
         )
