@@ -165,5 +165,5 @@ async def test_files_of_other_splits_and_broken_ones_are_refused(tmp_path: Path)
         state(tmp_path, asked, split="other")
     items = tmp_path / "rounds-gap-long-items.jsonl"
     items.write_text(items.read_text() + "{torn\n")
-    with pytest.raises(BrokenStageItems, match="items.jsonl:9 is no item"):
+    with pytest.raises(BrokenStageItems, match="items.jsonl:9 is not an item"):
         state(tmp_path, asked)
