@@ -142,7 +142,7 @@ def _build_ours(
     from ..training.trainer.method import build_trainer
 
     model = with_adapter(base, None, seed=arguments.seed)
-    return build_trainer(
+    trainer: DPOTrainer = build_trainer(
         dpo_trainer,
         model,
         base.tokenizer,
@@ -151,6 +151,7 @@ def _build_ours(
         folder=place / "rows",
         callbacks=[Guards(model)],
     )
+    return trainer
 
 
 def _build_bare(

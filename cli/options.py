@@ -123,7 +123,7 @@ def parts_of(said: str) -> list[str]:
     return [part.strip() for part in said.split(",") if part.strip()]
 
 
-def one_of(option: str, said: str, known: tuple[str, ...]) -> str:
+def one_of(option: str, said: str, known: Sequence[str]) -> str:
     """Return a value if it is one of the known ones.
 
     Raises:
