@@ -136,7 +136,7 @@ class Verdict(Case):
 
 
 class Results(BaseModel):
-    """The whole of `results.json`."""
+    """Content of `results.json`."""
 
     settings: dict[str, Any]
     arms: list[ArmRow]
@@ -190,7 +190,7 @@ class ReportExample(Case):
 
 
 class Examples(BaseModel):
-    """The whole of `examples.json`."""
+    """Content of `examples.json`."""
 
     examples: list[ReportExample] = []
 

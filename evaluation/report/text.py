@@ -31,8 +31,8 @@ def why(verdict: Verdict) -> str:
     if verdict.verdict == "holds":
         return f"All {len(verdict.tests)} differences lie above zero."
     refuting = [test for test in verdict.tests if where(test) in ("below zero", _WITHIN)]
-    telling = refuting if verdict.verdict == "does not hold" else _open(verdict.tests)
-    parts = [f"{minus(test.what)} {_lies(where(test))}" for test in telling]
+    shown = refuting if verdict.verdict == "does not hold" else _open(verdict.tests)
+    parts = [f"{minus(test.what)} {_lies(where(test))}" for test in shown]
     return f"{'; '.join(parts)}." if parts else ""
 
 
@@ -59,8 +59,8 @@ def below(verdict: Verdict) -> Iterator[tuple[str, str, Any]]:
     """Yield the controls of the paper's decisive test: name, finding, figures."""
     for name, found in verdict.below_no_context.items():
         if found is not None:
-            told = {True: "below no context", False: "above no context"}
-            said = None if found.below is None else told[found.below]
+            words = {True: "below no context", False: "above no context"}
+            said = None if found.below is None else words[found.below]
             whose = {"random": "random people", "anti": "anti-aligned people"}.get(name, name)
             yield whose, said or "not significantly different from no context", found
 
@@ -90,17 +90,17 @@ def against_the_floor(arms: Sequence[ArmRow], floors: Sequence[ArmRow]) -> str |
     if floor is None:
         return None
     metric = main_metric(floor.task)
-    said: dict[str, list[str]] = {"surely above it": [], "surely below it": []}
+    said: dict[str, list[str]] = {"significantly above it": [], "significantly below it": []}
     for arm in arms:
         over = arm.over_copy_typical
         if arm.kind != "main" or over is None or over.ci95 is None:
             continue
         low, high = over.ci95
-        told = f"{arm.arm} ({signed(over.mean)} {interval(over.ci95, signs=True)})"
+        shown = f"{arm.arm} ({signed(over.mean)} {interval(over.ci95, signs=True)})"
         if low is not None and low > 0:
-            said["surely above it"].append(told)
+            said["significantly above it"].append(shown)
         if high is not None and high < 0:
-            said["surely below it"].append(told)
+            said["significantly below it"].append(shown)
     parts = [f"{what}: {', '.join(found) if found else 'no arm'}" for what, found in said.items()]
     mean = number(floor.mean(metric.name))
     return f"Its mean {metric.label} is {mean}; {'; '.join(parts)}."
