@@ -197,7 +197,7 @@ def test_what_is_not_there_is_said(planted: Path, cache: Path, tmp_path: Path) -
         arms_named(["bot"])
     with pytest.raises(NoTargets, match="none of its 36 has a text and a rating"):
         measure(plan_of(planted, ["both"], tasks=["rating"]), reading_model(), tmp_path, cache)
-    with pytest.raises(EvaluationError, match="two files go by one name"):
+    with pytest.raises(EvaluationError, match="two files have the same name"):
         measure(
             plan_of(planted, ["both"], data=[planted, planted]), reading_model(), tmp_path, cache
         )
