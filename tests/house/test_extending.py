@@ -1,5 +1,7 @@
 """The recipes of docs/extending.md work as they are written."""
 
+import __future__
+
 import ast
 import inspect
 import re
@@ -26,7 +28,9 @@ def entry_of(code: str, module: str) -> Any:
     names = dict(vars(import_module(f"patlm.{module}")))
     *before, last = ast.parse(code).body
     assert isinstance(last, ast.Expr)
-    exec(compile(ast.Module(before, []), "extending.md", "exec"), names)
+    # As in the modules that the recipes are for: annotations are not evaluated.
+    flags = __future__.annotations.compiler_flag
+    exec(compile(ast.Module(before, []), "extending.md", "exec", flags=flags), names)
     return eval(compile(ast.Expression(last.value), "extending.md", "eval"), names)
 
 
