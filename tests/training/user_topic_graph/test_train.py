@@ -39,7 +39,7 @@ def test_communities_are_learnt_for_people_and_topics_never_seen() -> None:
 
 
 def test_too_few_links_raise() -> None:
-    with pytest.raises(TooFewLinks, match="at least 20 links"):
+    with pytest.raises(TooFewLinks, match="at least 20 training links"):
         train_graph(links(5, 0), links(5, 1))
 
 
