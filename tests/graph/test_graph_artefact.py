@@ -59,7 +59,7 @@ def test_index_names_what_is_missing(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     fill(uri, 6)
     result = call("index", "--store", uri, "--train")
-    assert result.exit_code == 1 and "at least 20 links" in result.stderr
+    assert result.exit_code == 1 and "at least 20 training links" in result.stderr
     assert "no trained form" in output("index", "--store", uri)["why"]
 
 
