@@ -82,6 +82,7 @@ def test_a_planted_signal_holds_with_a_model_that_uses_the_evidence(
     assert {row["n"] for row in results["arms"]} == {36}
 
 
+@pytest.mark.slow
 def test_it_does_not_hold_with_a_model_that_ignores_the_evidence(
     planted: Path, cache: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from planted import write_planted
 from processes import environment
 
-pytestmark = pytest.mark.bundled
+pytestmark = [pytest.mark.bundled, pytest.mark.slow]
 
 SECONDS = 120.0
 ARMS = "no_context,both,random_users,shuffled,best_of_n,copy_typical"

@@ -40,6 +40,7 @@ def parts_over(registry: AdapterRegistry, trace: MemoryTrace) -> tuple[Parts, Lo
     return parts_of(chat, chat=roles, promoted=promoted, trace=trace, budget=short), chat
 
 
+@pytest.mark.slow
 async def test_two_hundred_requests_while_versions_change(registry: AdapterRegistry) -> None:
     trace = MemoryTrace()
     parts, chat = parts_over(registry, trace)
