@@ -57,6 +57,7 @@ def whole(data: Path) -> list[dict[str, Any]]:
     return kept(out)
 
 
+@pytest.mark.slow
 def test_a_killed_collection_goes_on_and_equals_an_unbroken_one(
     data: Path, whole: list[dict[str, Any]], tmp_path: Path
 ) -> None:
