@@ -68,6 +68,7 @@ def figures(plan: Plan, measured: Measured) -> dict[str, Any]:
     return results
 
 
+@pytest.mark.slow
 def test_a_planted_signal_holds_with_a_model_that_uses_the_evidence(
     planted: Path, cache: Path, tmp_path: Path
 ) -> None:
