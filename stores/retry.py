@@ -55,9 +55,14 @@ async def bounded(call: Callable[[], Awaitable[Result]]) -> Result:
     Raises:
         StoreBusy: A transient fault (a commit conflict, a file deleted by a clean-up) persisted.
     """
+    try:  # nearly every call succeeds, and a version is asked for faster than a retry is set up
+        return await call()
+    except (RuntimeError, OSError) as error:
+        if not _is_transient(error):
+            raise
     wait = wait_random_exponential(multiplier=0.05, max=1.0)
     try:
-        return await with_retries(call, _is_transient, attempts=ATTEMPTS, wait=wait)
+        return await with_retries(call, _is_transient, attempts=ATTEMPTS - 1, wait=wait)
     except (RuntimeError, OSError) as error:
         if not _is_transient(error):
             raise

@@ -60,11 +60,11 @@ class Cached(Generic[Value]):
 
     Attributes:
         version: Of the store, asked for before the read.
-        read_at: Of the table, asked for before the read.
+        read_at: Of the table, asked for before the read; None if the value is always read whole.
     """
 
     version: int
-    read_at: int
+    read_at: int | None
     value: Value
 
 
@@ -73,7 +73,8 @@ class _Cache(Generic[Key, Value]):
 
     Args:
         tables: Of which one is read.
-        table: Its name.
+        table: Name of the table whose changes bring a kept value up to date; None: `read` always
+            reads the whole value. Asking for a version costs half a millisecond.
         read: Reads a value, or brings the kept one up to date.
         weight: Returns what a value weighs.
         limit: What all values may weigh together.
@@ -82,7 +83,7 @@ class _Cache(Generic[Key, Value]):
     def __init__(
         self,
         tables: Tables,
-        table: str,
+        table: str | None,
         read: Callable[[Snapshots, Key, Cached[Value] | None], Awaitable[Value]],
         weight: Callable[[Value], int],
         limit: int,
@@ -104,7 +105,8 @@ class _Cache(Generic[Key, Value]):
             cleared = self._cleared
             # Asked for before the read: a write in between makes one read too many, never a stale
             # value.
-            read_at = await self._tables.version(self._table)
+            table = self._table
+            read_at = None if table is None else await self._tables.version(table)
             value = await self._read(snapshots, key, self._kept.get(key))
             if cleared == self._cleared:  # else it may hold what was to be dropped
                 self._keep(key, Cached(snapshots.version, read_at, value))
@@ -142,11 +144,11 @@ class SnapshotCache:
         self.users = _Cache(tables, USERS, Snapshots.read_users, lambda _: 1, 64)
         self.topics = _Cache(tables, TOPICS, Snapshots.read_topics, lambda _: 1, 64)
         self.pools = _Cache(
-            tables, TEXTS, Snapshots.read_pool, lambda pool: len(pool) + ENTRY_COST, POOLED_TEXTS
+            tables, None, Snapshots.read_pool, lambda pool: len(pool) + ENTRY_COST, POOLED_TEXTS
         )
         self.histories = _Cache(
             tables,
-            TEXTS,
+            None,
             Snapshots.read_history,
             lambda history: len(history.texts) + ENTRY_COST,
             REMEMBERED_HISTORIES,
@@ -335,6 +337,6 @@ class Snapshots:
         columns: Sequence[str] | None = None,
     ) -> pa.Table | None:
         """Return the rows that are newer than what is kept; None: all have to be read."""
-        if kept is None:
+        if kept is None or kept.read_at is None:
             return None
         return await self._tables.read_changed(name, namespace, kept.read_at, columns)
