@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ..values import FIVE_STARS, RatingScale, Reading
 from .benchmarks import BENCHMARKS, load_list, read_items
 from .tables import TABLES, is_text_row, read_json_lines
 from .validation import Defaults, Format, FormatError, Head, Row
@@ -32,21 +33,31 @@ class RowFile:
         path: The file.
         format: Name of its format, as given or as recognised.
         language: Language of the rows that name none.
+        scale: The scale that the ratings are read on.
+        scale_known: Whether the caller or the format says so; otherwise it is taken for 1-5, and
+            `ingest.check_scale` looks whether it can be.
+        noted: What the latest loop left out of texts (ratings, times) that were kept, by code.
         size: Bytes of the file.
         position: How far the latest loop has come, in bytes.
     """
 
-    def __init__(self, path: Path, format: Format, defaults: Defaults) -> None:
+    def __init__(
+        self, path: Path, format: Format, defaults: Defaults, *, scale_known: bool = False
+    ) -> None:
         """Take a file that is known to be of the format; `read_texts` makes sure of that."""
         self.path = path
         self.format = format.name
         self.language = defaults.language
+        self.scale = defaults.reading.scale
+        self.scale_known = scale_known
+        self.noted = defaults.reading.noted
         self.size = path.stat().st_size
         self.position = 0
         self._read, self._defaults = format.read, defaults
 
     def __iter__(self) -> Iterator[Row]:
         """Yield a `Text` or a `Reject` a row."""
+        self.noted.clear()
         return self._read(self.path, self._defaults, self._advance)
 
     def _advance(self, position: int) -> None:
@@ -59,6 +70,7 @@ def read_texts(
     format: str = "auto",
     namespace: str = "default",
     language: str | None = None,
+    scale: RatingScale | None = None,
 ) -> RowFile:
     """Check a file and return its rows, which are read when looped over.
 
@@ -67,6 +79,7 @@ def read_texts(
         format: A name of `FORMATS`, or `auto`.
         namespace: The tenant that the texts belong to.
         language: Language of the texts that name none; None: that of the format.
+        scale: The scale of the ratings; None: that of the format, or 1 to 5.
 
     Raises:
         FormatError: There is no such file, it is empty, or it is of another format.
@@ -84,7 +97,9 @@ def read_texts(
         raise FormatError(f"cannot tell the format of {path.name}: expected one of {expected}")
     chosen = found[0] if format == "auto" else FORMATS[format]
     chosen.check(path)
-    return RowFile(path, chosen, Defaults(namespace, language or chosen.language(path)))
+    known = scale or chosen.scale
+    defaults = Defaults(namespace, language or chosen.language(path), Reading(known or FIVE_STARS))
+    return RowFile(path, chosen, defaults, scale_known=known is not None)
 
 
 def _find_formats(path: Path) -> list[Format]:

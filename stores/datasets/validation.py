@@ -13,15 +13,28 @@ ids hold 97% of the same-author pairs of the `gap` set. Digits, underscores, inn
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from ..errors import StoreError
+from ..fields import (
+    Body,
+    Language,
+    Rating,
+    Shared,
+    SharedId,
+    Target,
+    Timestamp,
+    Title,
+    TopicId,
+    UserId,
+)
 from ..types import Text
+from ..values import RatingScale, Reading
 
 _LONGEST_WORD = 20  # longer than names are, shorter than the ids of accounts
 
@@ -47,25 +60,21 @@ def _is_plain(word: str) -> bool:
     return word.isalpha() and len(word) <= _LONGEST_WORD and word in usual
 
 
-MAX_CHARACTERS = 100_000
-"""Longest text, title or id; nobody writes more, a file with a lost quote does."""
-
-_LEAST_MILLISECONDS = 100_000_000_000  # the year 5138 as seconds, 1973 as milliseconds
-_MOST_MILLISECONDS = 253_402_300_800_000  # the year 10000
-_LONGEST_QUOTE = 16  # of a wrong value in a reason: enough to find it, too little to be a text
-_TRUTHS: dict[object, bool] = {
-    True: True, "true": True, "1": True, "yes": True,
-    False: False, "false": False, "0": False, "no": False, "": False, None: False,
-}  # fmt: skip
-_KINDS = {bool: "a truth value", int: "a number", float: "a number", list: "a list"}
-
-
 class FormatError(StoreError):
     """A file that cannot be read at all: missing, empty, or of another format."""
 
 
 class BadRow(ValueError):
-    """A row that cannot be a text; the message is the reason."""
+    """A row that cannot be a text; the message is the reason.
+
+    Attributes:
+        field: The field at fault, as `TextFields` names it; "" for the whole row.
+        code: The reason's code: `FIELD_FAULT` for a field, otherwise one of a reader.
+    """
+
+    def __init__(self, reason: str, *, field: str = "", code: str = "row") -> None:
+        super().__init__(reason)
+        self.field, self.code = field, code
 
 
 @dataclass(frozen=True)
@@ -76,11 +85,13 @@ class Reject:
         line: Its first line in the file, from 1.
         reason: The fault.
         place: Its path inside a JSON list in the syntax of `jq` (`.[3].profile[0]`), else "".
+        code: The reason's code, for counting: `FIELD_FAULT` or one of a reader, as `csv`.
     """
 
     line: int
     reason: str
     place: str = ""
+    code: str = "row"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -95,10 +106,20 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Defaults:
-    """Values for rows that do not have their own."""
+    """What the rows of one source have in common, and how their values are read.
+
+    Attributes:
+        namespace: The tenant.
+        language: Language of the rows that name none.
+        reading: The scale of the ratings, and what was left out of texts so far.
+        source: Hash of the file's content, for the ids of people without a name; "" if no reader
+            of the format needs it.
+    """
 
     namespace: str = "default"
     language: str = "en"
+    reading: Reading = field(default_factory=Reading)
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +156,7 @@ class Format:
         read: Yields a text or a reject for each row, and calls back after each.
         language: Returns the language of texts that name none.
         check: Raises `FormatError` where a file that belongs to this one can't be read.
+        scale: The scale of its ratings; None: that of the file has to be told or looked for.
     """
 
     name: str
@@ -143,58 +165,85 @@ class Format:
     read: Callable[[Path, Defaults, Advance], Iterator[Row]]
     language: Callable[[Path], str] = _always_english
     check: Callable[[Path], object] = _no_check
+    scale: RatingScale | None = None
 
 
-def build_text(
+class TextFields(BaseModel):
+    """The fields of a text as any source has them: the one check that all texts pass.
+
+    Values are read as `stores.fields` says; a field that is missing is None or "".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    user_id: UserId = Field(description="The author.")
+    body: Body = Field(description="The text itself.")
+    topic_id: TopicId = Field("", description="What it is about.")
+    title: Title = Field("", description="Its title.")
+    rating: Rating = Field(None, description="The author's rating, on the scale of the source.")
+    timestamp: Timestamp = Field(None, description="When it was written.")
+    language: Language = Field("", description="Language tag; the source's where it is missing.")
+    target: Target = Field(False, description="Whether a benchmark has to write it.")
+    shared: Shared = Field(True, description="Whether it may serve as evidence for others.")
+    shared_id: SharedId = Field(
+        None, description="Whether several people use the author's id; by its form if missing."
+    )
+
+
+def validate(
+    fields: Mapping[str, object],
     defaults: Defaults,
     *,
-    user_id: object,
-    body: object,
-    topic_id: object = None,
-    title: object = None,
-    rating: object = None,
-    timestamp: object = None,
-    language: object = None,
-    target: object = None,
-    shared_id: object = None,
     position: int = 0,
-) -> Text:
-    """Return a row's fields as a text.
+    line: int = 0,
+    place: str = "",
+) -> Row:
+    """Return a row's raw values as a text, or as a reject that says which field is wrong and why.
 
     Args:
-        defaults: The namespace, and the language where the row has none.
-        user_id: A string or an integer.
-        body: The text; its white space is kept.
-        topic_id: A string, an integer or nothing.
-        title: A string or nothing.
-        rating: From 1 to 5, as a number or its digits, or nothing.
-        timestamp: Seconds or milliseconds since 1970, an ISO date or time, or nothing.
-        language: An ISO 639-1 code or nothing.
-        target: Whether it is a benchmark's target: a truth value or nothing.
-        shared_id: Whether several people share the id; nothing: decided by `is_display_name`.
+        fields: Raw values by the names of `TextFields`; a missing one is left out or None.
+        defaults: What the rows of the source have in common.
+        position: The row's place in the file, from 0, in the order of the texts.
+        line: Its line, for the reject.
+        place: Its path inside a JSON list, for the reject.
+    """
+    try:
+        return build_text(defaults, position=position, **fields)
+    except BadRow as error:
+        return Reject(line, str(error), place, error.code)
+
+
+def build_text(defaults: Defaults, *, position: int = 0, **fields: object) -> Text:
+    """Return the raw values of a row or of a call as a text.
+
+    Args:
+        defaults: What the rows of the source have in common.
         position: Its place in the file.
+        fields: Values by the names of `TextFields`.
 
     Raises:
-        BadRow: A field is missing or wrong; says which and why.
+        BadRow: A field is missing, wrong or unknown; says which and why.
     """
-    user = _read_id("user", user_id)
-    if not user:
-        raise BadRow("no user")
-    words = _read_string("text", body)
-    if not words.strip():
-        raise BadRow("no text")
-    by_looks = shared_id is None or shared_id == ""
+    try:
+        read = TextFields.model_validate(
+            {"user_id": None, "body": None, **fields}, context=defaults.reading
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        raise BadRow(first["msg"], field=name, code=first["type"]) from None
     return Text(
-        user_id=user,
-        body=words,
-        topic_id=_read_id("topic", topic_id),
-        title=_read_string("title", title),
-        rating=_read_rating(rating),
-        timestamp=_read_time(timestamp),
+        user_id=read.user_id,
+        body=read.body,
+        topic_id=read.topic_id,
+        title=read.title,
+        rating=read.rating,
+        timestamp=read.timestamp,
         position=position,
-        language=_read_string("language", language).strip() or defaults.language,
-        target=_read_truth("target", target),
-        shared_id=is_display_name(user) if by_looks else _read_truth("shared_id", shared_id),
+        language=read.language or defaults.language,
+        target=read.target,
+        shared=read.shared,
+        shared_id=is_display_name(read.user_id) if read.shared_id is None else read.shared_id,
         namespace=defaults.namespace,
     )
 
@@ -202,86 +251,3 @@ def build_text(
 def first_of(row: dict[str, Any], names: tuple[str, ...]) -> Any:
     """Return the value of the first of several names that the row has, or None."""
     return next((row[name] for name in names if row.get(name) is not None), None)
-
-
-def _read_id(name: str, value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    words = _read_string(name, value).strip()
-    if "\x00" in words:
-        raise BadRow(f"{name} has a NUL character")
-    return words
-
-
-def _read_string(name: str, value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise BadRow(f"{name} is {_KINDS.get(type(value), 'an object')}, not a string")
-    if len(value) > MAX_CHARACTERS:
-        raise BadRow(f"{name} has {len(value):,} characters, more than {MAX_CHARACTERS:,}")
-    try:  # bytes that are no UTF-8 arrive as lone surrogates, and JSON can spell them as \ud800
-        value.encode()
-    except UnicodeEncodeError:
-        raise BadRow(f"{name} is not valid UTF-8") from None
-    return value
-
-
-def _read_rating(value: object) -> float | None:
-    rating = _read_number("rating", value)
-    if rating is not None and not 1 <= rating <= 5:
-        raise BadRow(f"rating {rating:g} is outside 1 to 5")
-    return rating
-
-
-def _read_time(value: object) -> int | None:
-    """Return milliseconds; a number too small for milliseconds since 1973 is taken for seconds."""
-    moment = _read_date(value)
-    if moment is not None:
-        return moment
-    number = _read_number("timestamp", value)
-    if number is None:
-        return None
-    milliseconds = number if abs(number) >= _LEAST_MILLISECONDS else number * 1000
-    if abs(milliseconds) > _MOST_MILLISECONDS:
-        raise BadRow(f"timestamp {number:g} is no time in seconds or milliseconds since 1970")
-    return round(milliseconds)
-
-
-def _read_date(value: object) -> int | None:
-    """Return the milliseconds of an ISO date, or None for anything else."""
-    if not isinstance(value, str) or "-" not in value[1:]:  # digits alone are a number
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    if moment.tzinfo is None:  # local time would depend on the machine
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
-
-
-def _read_number(name: str, value: object) -> float | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise BadRow(f"{name} is {_KINDS.get(type(value), 'an object')}, not a number")
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise BadRow(f"{name} {_quote(value)} is not a number") from None
-    if not math.isfinite(number):
-        raise BadRow(f"{name} {_quote(value)} is not a number")
-    return number
-
-
-def _read_truth(name: str, value: object) -> bool:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if not isinstance(word, str | bool | int | None) or word not in _TRUTHS:
-        raise BadRow(f"{name} {_quote(value)} is not true or false")
-    return _TRUTHS[word]
-
-
-def _quote(value: object) -> str:
-    words = str(value)
-    return repr(words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 3] + "...")

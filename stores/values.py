@@ -1,0 +1,299 @@
+"""Read single values as people have them: ids, texts, titles, languages, truth values.
+
+With `times` and `fields` the one place that says what a value means, for files, for
+`Personalizer.add`, and for requests. A value that can't be read raises `PydanticCustomError`, whose
+type is `FIELD_FAULT` (`FAULTS` lists the faults) and whose message says what came. Spreadsheets and
+data frames spell a missing value as a word, and turn numbers into floats; `MISSING` and `read_id`
+undo that.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic_core import PydanticCustomError
+
+MAX_CHARACTERS = 100_000
+"""Longest text, title or id; nobody writes more, a file with a lost quote does."""
+
+MISSING = frozenset(
+    ("", "nan", "NaN", "-nan", "NAN", "None", "none", "NONE", "null", "NULL", "<NA>", "<na>")
+    + ("NaT", "nil", "undefined", "\\N", "#N/A", "<null>", "(null)", "[null]")
+)
+"""What programs write for a missing value; `Null` and `Nan` are left out, for they are names."""
+
+MISSING_IDS = MISSING | {"NA", "N/A", "n/a"}
+MISSING_NUMBERS = MISSING_IDS | {"na", "-", "--", "?", "Null", "Nan"}
+"""Also no number; but somebody may answer `N/A` or `-` with a text."""
+
+FAULTS = {
+    "missing": "the value is missing, or a word that stands for a missing value",
+    "type": "the value is of another type",
+    "inexact": "a number too large for the format it went through: its last digits are lost",
+    "nul": "the id has a NUL character",
+    "encoding": "the value is not valid UTF-8",
+    "length": f"the value has more than {MAX_CHARACTERS:,} characters",
+    "scale": "the rating is outside the scale, or not finite",
+    "unreadable": "the value cannot be read",
+}
+"""The faults of a value by name."""
+
+_LONGEST_QUOTE = 16  # of a wrong value in a reason: enough to find it, too little to be a text
+_KINDS = {bool: "a truth value", int: "a number", float: "a number", list: "a list"}
+_INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # at the ends of ids that were copied from a page
+_WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
+_ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?[eE]\+?\d{2,}", re.ASCII)
+_EXACT_FLOAT = 2**53
+_LANGUAGE = re.compile(r"([a-z]{2,3})((?:[-_][a-z0-9]{2,8})*)(?:\.[a-z0-9-]+)?", re.IGNORECASE)
+_LANGUAGE_BYTES = 23
+_TRUTHS: dict[object, bool] = {
+    True: True, "true": True, "1": True, "yes": True,
+    False: False, "false": False, "0": False, "no": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RatingScale:
+    """The least and the highest rating of a source, as `1-5` or `0-10`.
+
+    Where 0 lies below the scale, a rating of 0 stands for none, as Amazon and Goodreads use it.
+    """
+
+    low: float = 1.0
+    high: float = 5.0
+
+    @staticmethod
+    def parse(given: str) -> RatingScale:
+        """Return a scale from its two ends.
+
+        Raises:
+            ValueError: They are not two numbers, the lower one first.
+        """
+        ends = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:-|to|\.\.)\s*(\d+(?:\.\d+)?)\s*", given)
+        if ends is None or float(ends[1]) >= float(ends[2]):
+            raise ValueError(
+                f"expected a scale as its least and its highest rating, 1-5 or 0-10, got {given!r}"
+            )
+        return RatingScale(float(ends[1]), float(ends[2]))
+
+    def __str__(self) -> str:
+        """Return the two ends as `parse` reads them."""
+        return f"{self.low:g}-{self.high:g}"
+
+    @property
+    def span(self) -> float:
+        """The largest difference of two ratings."""
+        return self.high - self.low
+
+
+FIVE_STARS = RatingScale()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How values are read; pydantic's validation context.
+
+    Attributes:
+        scale: The scale of the ratings.
+        strict: Whether a rating or a time that can't be read is a fault. Otherwise the text is kept
+            without it, and `noted` counts it: no text is lost for a field that it can do without.
+        noted: What was left out, by `FIELD_FAULT`.
+    """
+
+    scale: RatingScale = FIVE_STARS
+    strict: bool = False
+    noted: Counter[str] = field(default_factory=Counter, compare=False)
+
+
+STRICT = Reading(strict=True)
+"""How the values of a call are read: nothing is left out in silence."""
+
+
+def bad_value(name: str, fault: str, message: str) -> PydanticCustomError:
+    """Return the error of a value.
+
+    Args:
+        name: The field in plain words: user, text, topic, title, rating, timestamp.
+        fault: One of `FAULTS`.
+        message: What came; says no more of the value than `quoted` does.
+    """
+    # A dictionary, because the message may hold braces.
+    return PydanticCustomError(f"{name}_{fault}", "{message}", {"message": message})  # type: ignore[arg-type]
+
+
+def quoted(value: object) -> str:
+    """Return the beginning of a value in quotes, too short to be somebody's text."""
+    words = str(value)
+    return repr(words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 3] + "...")
+
+
+def plain(value: object) -> object:
+    """Return the plain Python value of a scalar of numpy or pandas; others are left alone."""
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    # Only a program that has imported them can hand over their values.
+    pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
+    if pandas is not None and (value is pandas.NA or value is pandas.NaT):
+        return None
+    if numpy is not None and isinstance(value, numpy.generic):
+        if isinstance(value, numpy.datetime64):
+            return value.astype("datetime64[ms]").item()
+        return plain(value.item())
+    if isinstance(value, str):
+        return str(value)
+    return value
+
+
+def read_id(name: str, value: object) -> str:
+    """Return an id as it is stored and looked up: a string in normal form, "" where it is missing.
+
+    White space and invisible marks at the ends go, Unicode is composed (NFC), and a number is
+    written without `.0`: 123, 123.0 and "123.0" are one id.
+
+    Raises:
+        PydanticCustomError: It is no string and no whole number, or a rounded one.
+    """
+    value = plain(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float | Decimal):
+        return _read_numeric_id(name, value)
+    words = normal_id(read_string(name, value))
+    if "\x00" in words:
+        raise bad_value(name, "nul", f"{name} has a NUL character")
+    if _ROUNDED.fullmatch(words):
+        raise _inexact(name, words)
+    return "" if words in MISSING_IDS else words
+
+
+def normal_id(words: str) -> str:
+    """Return the normal form of an id that is a string; that of a normal form is itself."""
+    words = words.strip()
+    if not words.isascii():
+        words = unicodedata.normalize("NFC", words.strip(_INVISIBLE).strip())
+    return words.partition(".")[0] if _WHOLE.fullmatch(words) else words
+
+
+def _read_numeric_id(name: str, value: float | Decimal) -> str:
+    if not math.isfinite(value):
+        if math.isnan(value):
+            return ""
+        raise bad_value(name, "type", f"{name} is a number that is not finite")
+    if value != int(value):
+        raise bad_value(name, "type", f"{name} {quoted(value)} is a fraction, not an id")
+    if isinstance(value, float) and abs(value) > _EXACT_FLOAT:
+        raise _inexact(name, value)
+    return str(int(value))
+
+
+def _inexact(name: str, value: object) -> PydanticCustomError:
+    return bad_value(
+        name,
+        "inexact",
+        f"{name} {quoted(value)} is a number whose last digits are lost: export ids as text",
+    )
+
+
+def read_string(name: str, value: object) -> str:
+    """Return a string as it is; "" for None and NaN.
+
+    Raises:
+        PydanticCustomError: It is something else, too long, or not valid UTF-8.
+    """
+    value = plain(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, str):
+        kind = _KINDS.get(type(value), "an object")
+        raise bad_value(name, "type", f"{name} is {kind}, not a string")
+    if len(value) > MAX_CHARACTERS:
+        message = f"{name} has {len(value):,} characters, more than {MAX_CHARACTERS:,}"
+        raise bad_value(name, "length", message)
+    if not value.isascii():
+        try:  # bytes that are no UTF-8 arrive as lone surrogates, and JSON can spell them as \ud800
+            value.encode()
+        except UnicodeEncodeError:
+            raise bad_value(name, "encoding", f"{name} is not valid UTF-8") from None
+    return value
+
+
+def read_text(name: str, value: object) -> str:
+    """Return a text with its white space, "" where it is missing.
+
+    Raises:
+        PydanticCustomError: As `read_string`.
+    """
+    words = read_string(name, value)
+    return "" if not words.strip() or words.strip() in MISSING else words
+
+
+def read_title(value: object) -> str:
+    """Return a title; one that is a number, as `1917`, as its digits.
+
+    Raises:
+        PydanticCustomError: As `read_string`.
+    """
+    value = plain(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return normal_id(str(value))
+    return read_text("title", value)
+
+
+def read_language(value: object) -> str:
+    """Return a language tag as `en` or `pt-BR`, "" where it is missing.
+
+    Raises:
+        PydanticCustomError: It is no tag.
+    """
+    words = read_string("language", value).strip()
+    if words in MISSING_IDS:
+        return ""
+    found = _LANGUAGE.fullmatch(words)
+    if found is None or len(words) > _LANGUAGE_BYTES:
+        raise bad_value(
+            "language",
+            "unreadable",
+            f"language {quoted(words)} is no tag: expected one as en, pt-BR or zh-Hans",
+        )
+    parts = found[2].replace("_", "-").split("-")[1:]
+    return "-".join([found[1].lower(), *map(_cased, parts)])
+
+
+def _cased(part: str) -> str:
+    """Return a region in capitals, a script capitalised, as tags are written."""
+    return {2: part.upper(), 4: part.capitalize()}.get(len(part), part.lower())
+
+
+def read_truth(name: str, value: object) -> bool | None:
+    """Return a truth value, None where it is missing.
+
+    Raises:
+        PydanticCustomError: It is neither true nor false.
+    """
+    value = plain(value)
+    if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
+        return None
+    word = value.strip().lower() if isinstance(value, str) else value
+    if not isinstance(word, str | bool | int | float) or word not in _TRUTHS:
+        raise bad_value(name, "type", f"{name} {quoted(value)} is not true or false")
+    return _TRUTHS[word]
+
+
+def leave_out(name: str, message: str, reading: Reading) -> None:
+    """Raise the error of a value that can't be read (`strict`), or count it.
+
+    Raises:
+        PydanticCustomError: If nothing may be left out.
+    """
+    if reading.strict:
+        raise bad_value(name, "unreadable", message)
+    reading.noted[f"{name}_unreadable"] += 1
