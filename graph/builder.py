@@ -10,13 +10,14 @@ Both trajectories run in parallel; check-stop continues with both of them, or en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from langgraph.errors import NodeError, NodeTimeoutError
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, RetryPolicy
+from langgraph.utils.runnable import RunnableCallable
 
 from ..nodes.check_stop import build_check_stop
 from ..nodes.dependencies import ProvideParts
@@ -29,14 +30,23 @@ from ..nodes.state import LoopState, Request, Result, RunContext
 LoopGraph = StateGraph[LoopState, RunContext, Request, Result]
 
 
+RunInLoop = Callable[[Callable[[], Awaitable[Any]]], Any]
+"""Runs a coroutine in an event loop that all nodes share, and blocks until it is done."""
+
+
 def build_graph(
-    provide: ProvideParts, trajectories: Sequence[Trajectory] = TRAJECTORIES
+    provide: ProvideParts,
+    trajectories: Sequence[Trajectory] = TRAJECTORIES,
+    *,
+    run: RunInLoop | None = None,
 ) -> LoopGraph:
     """Return the loop, ready to be compiled.
 
     Args:
         provide: Opens the parts on first use; nothing is loaded before a node runs.
         trajectories: The trajectories of the loop.
+        run: For `graph.invoke` and `graph.stream`, which call nodes outside of an event loop; None:
+            these say to call `ainvoke`.
     """
     words = {trajectory.name: trajectory.words for trajectory in trajectories}
     retrievals = [f"{trajectory.name}-retrieve" for trajectory in trajectories]
@@ -52,19 +62,21 @@ def build_graph(
         retry_policy=RetryPolicy(
             initial_interval=0.2, max_attempts=3, jitter=False, retry_on=is_transient
         ),
-        error_handler=_error_handler(provide, trajectories),
+        error_handler=_both_ways(
+            "error-handler", _error_handler(provide, trajectories), run, with_error=True
+        ),
     )
     for trajectory, retrieval in zip(trajectories, retrievals, strict=True):
         reasoner = f"{trajectory.name}-reason"
-        _add(builder, retrieval, trajectory.build_retrieve(provide))
-        _add(builder, reasoner, trajectory.build_reason(provide, words))
+        _add(builder, retrieval, trajectory.build_retrieve(provide), run)
+        _add(builder, reasoner, trajectory.build_reason(provide, words), run)
         builder.add_edge(START, retrieval)
         builder.add_edge(retrieval, reasoner)
         # One edge each instead of a join: all trajectories take two steps, so integrate is called
         # once. The server shows a join wrongly as the next node at a breakpoint.
         builder.add_edge(reasoner, "integrate")
-    _add(builder, "integrate", build_integrate(provide, words))
-    _add(builder, "check-stop", build_check_stop(provide))
+    _add(builder, "integrate", build_integrate(provide, words), run)
+    _add(builder, "check-stop", build_check_stop(provide), run)
     builder.add_edge("integrate", "check-stop")
     builder.add_conditional_edges("check-stop", route_after_check, [*retrievals, END])
     return builder
@@ -79,8 +91,35 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, ConnectionError)
 
 
-def _add(builder: LoopGraph, name: str, node: Any) -> None:
-    builder.add_node(name, node)
+def _add(builder: LoopGraph, name: str, node: Any, run: RunInLoop | None) -> None:
+    builder.add_node(name, _both_ways(name, node, run))
+
+
+def _both_ways(
+    name: str, node: Any, run: RunInLoop | None, *, with_error: bool = False
+) -> RunnableCallable:
+    """Return a node that can be called without an event loop, too.
+
+    LangGraph wraps a coroutine function in the same class, but without a synchronous side, so
+    `graph.invoke` would fail with a message about the node.
+    """
+
+    def call(**given: Any) -> Any:
+        if run is None:
+            raise LoopError(
+                "the nodes of this graph are asynchronous: use `await graph.ainvoke(...)`, or "
+                "`Personalizer.write(...)` outside of an event loop"
+            )
+        return run(lambda: node(**given))
+
+    # LangGraph hands over what the signature names.
+    def step(state: LoopState, runtime: Runtime[RunContext]) -> Any:
+        return call(state=state, runtime=runtime)
+
+    def handle(state: LoopState, error: NodeError, runtime: Runtime[RunContext]) -> Any:
+        return call(state=state, error=error, runtime=runtime)
+
+    return RunnableCallable(handle if with_error else step, node, name=name, trace=False)
 
 
 def _error_handler(provide: ProvideParts, trajectories: Sequence[Trajectory]) -> Any:

@@ -36,7 +36,8 @@ def give_feedback_on(
             "Personalizer(trace=FOLDER), or set PATLM_TRACE"
         )
     try:
-        feedback = Feedback(run_id=run_id, **said)
+        feedback = Feedback(run_id=run_id.strip(), **said)
     except ValidationError as error:
-        raise RequestError(InvalidField.of(error).with_value()) from None
+        field = InvalidField.of(error)
+        raise RequestError(field.with_value(), field=field.place) from None
     give_feedback(trace, feedback, namespace=namespace)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 async def forget_user(
     store: TextStore,
     namespace: str,
-    user_id: str,
+    user_id: object,
     *,
     uri: str | None = None,
     trace: Path | None = None,
@@ -39,7 +39,7 @@ async def forget_user(
     Args:
         store: The text store.
         namespace: The tenant.
-        user_id: The user to forget.
+        user_id: The user to forget; read as in every other call.
         uri: Location of the store, whose splits forget the user too.
         trace: Folder of traces; None if there are none.
         episodes: Folders of collected episodes.
@@ -47,27 +47,47 @@ async def forget_user(
         dry_run: Only report what would be removed.
 
     Returns:
-        The store's receipt, with emptied episodes and adapters added.
+        The store's receipt, with emptied episodes and adapters added; for a user of whom nothing
+        was found, with similar ids.
 
     Raises:
+        RequestError: It is no id.
         StoreError: The store could not remove everything.
         NotADirectoryError: A folder of episodes does not exist; nothing was removed.
     """
     from ..stores.datasets.splits import find_splits_file, forget_split
 
+    user = _read_user(user_id)
     for folder in episodes:
         if not await asyncio.to_thread(folder.is_dir):
             says = "expected a folder of episodes, there is none"
             raise NotADirectoryError(errno.ENOTDIR, says, str(folder))
-    records = await asyncio.to_thread(_forget_records, trace, episodes, namespace, user_id, dry_run)
-    receipt = await store.forget(namespace, user_id, dry_run=dry_run)
+    records = await asyncio.to_thread(_forget_records, trace, episodes, namespace, user, dry_run)
+    receipt = await store.forget(namespace, user, dry_run=dry_run)
     splits = find_splits_file(uri) if uri is not None else None
     if splits is not None and not dry_run:
-        await asyncio.to_thread(forget_split, splits, namespace, user_id)
+        await asyncio.to_thread(forget_split, splits, namespace, user)
     receipt = replace(receipt, removed={**receipt.removed, **records})
+    if not receipt.found:
+        receipt = replace(receipt, near_ids=await store.near_ids(namespace, user))
     if adapters is None:
         return receipt
-    return await asyncio.to_thread(_with_adapters, receipt, adapters, namespace, user_id)
+    return await asyncio.to_thread(_with_adapters, receipt, adapters, namespace, user)
+
+
+def _read_user(user_id: object) -> str:
+    from pydantic_core import PydanticCustomError
+
+    from ..nodes.errors import RequestError
+    from ..stores.values import id_to_find
+
+    try:
+        user = id_to_find("user", user_id)
+    except PydanticCustomError as error:
+        raise RequestError(f"user_id: {error.message()}", field="user_id") from None
+    if not user:
+        raise RequestError("user_id is missing: say whom to forget", field="user_id")
+    return user
 
 
 def _forget_records(

@@ -212,6 +212,7 @@ def _make_parts(
         promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
         trace=None if settings.trace is None else EpisodeWriter(settings.trace),
         capture=settings.trace is not None,
+        rating_scale=store.rating_scale,
     )
 
 

@@ -10,20 +10,20 @@ Example:
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..nodes.dependencies import Parts
-from ..nodes.errors import LoopError, RequestError
+from ..nodes.errors import LoopError
 from ..nodes.state import Request, Result, RunContext
 from .builder import build_graph
 from .events import STREAM_MODES, Event, read_events
-from .request import read_context_fields, read_fields
+from .request import read_context_fields, read_fields, split_fields
 from .runtime import Runtime
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ class Personalizer:
         everywhere = {} if model is None or isinstance(model, str) else dict.fromkeys(_ROLES, model)
         self._models = {**everywhere, **(roles or {})}
         self._runtime = Runtime(self._open_parts)
-        self.graph: LoopApp = build_graph(self._runtime.parts).compile(name="patlm")
+        self.graph: LoopApp = build_graph(self._runtime.parts, run=self._runtime.run).compile(
+            name="patlm"
+        )
 
     async def __aenter__(self) -> Self:
         """Open store and models."""
@@ -98,47 +100,64 @@ class Personalizer:
 
     async def add(
         self,
-        user_id: str,
+        user_id: object,
         body: str,
         *,
-        topic_id: str = "",
-        title: str = "",
-        rating: float | None = None,
-        timestamp: int | None = None,
-        language: str = "en",
+        topic_id: object = None,
+        title: str | None = None,
+        rating: float | str | None = None,
+        timestamp: datetime | float | str | None = None,
+        language: str | None = None,
         shared: bool = False,
     ) -> Added:
         """Add a text that a user wrote.
+
+        Values are read as those of files are (`docs/data.md`): ids may be numbers, NaN counts as
+        missing.
 
         Args:
             user_id: The author.
             body: The text.
             topic_id: The topic of the text.
             title: Its title.
-            rating: The user's rating, 1 to 5.
-            timestamp: Time of writing in milliseconds since 1970. Default: now.
-            language: ISO 639-1 code.
+            rating: The user's rating, on the store's scale: 1 to 5, unless another was ingested.
+            timestamp: Time of writing: a datetime, an ISO date, seconds or milliseconds since 1970;
+                without a zone in UTC. Default: now.
+            language: Language tag. Default: en.
             shared: Whether the text may be evidence for other users.
 
         Raises:
-            RequestError: The user or the text is empty.
+            RequestError: A value is missing or wrong; its `field` says which. Nothing is kept.
         """
-        from ..stores.types import Text
-
-        if not user_id.strip() or not body.strip():
-            raise RequestError("user_id and body must not be empty: say who wrote what")
-        text = Text(
-            user_id=user_id,
-            body=body,
-            topic_id=topic_id,
-            title=title,
-            rating=rating,
-            timestamp=int(time.time() * 1000) if timestamp is None else timestamp,
-            language=language,
-            shared=shared,
-            namespace=self.namespace,
+        return await self.add_many(
+            [
+                {
+                    "user_id": user_id,
+                    "body": body,
+                    "topic_id": topic_id,
+                    "title": title,
+                    "rating": rating,
+                    "timestamp": timestamp,
+                    "language": language,
+                    "shared": shared,
+                }
+            ]
         )
-        return await (await self._store()).add([text])
+
+    async def add_many(self, texts: Iterable[Mapping[str, Any]]) -> Added:
+        """Add texts of any users: all of them, or none if a value is wrong.
+
+        Args:
+            texts: Mappings with the arguments of `add`; a text is not shared unless it says so.
+
+        Raises:
+            RequestError: A value is missing or wrong; names the text's place and the field.
+        """
+        from .request import read_new_texts
+
+        store = await self._store()
+        ready = read_new_texts(texts, self.namespace, store.rating_scale)
+        return await store.add(ready)
 
     async def awrite(
         self,
@@ -208,19 +227,22 @@ class Personalizer:
 
         Args:
             requests: Requests, or mappings with the arguments of `awrite`.
-            context: Fields of `RunContext`, for all requests.
+            context: Fields of `RunContext`, for all requests that do not set their own.
 
         Raises:
             LoopError: As `awrite`, for the first request that fails; the others are cancelled.
+                If a request is not valid, nothing runs.
         """
         shared = self._context(context)
         ready = [
-            request if isinstance(request, Request) else read_fields(request)
+            (request, shared)
+            if isinstance(request, Request)
+            else self._read_call({**context, **request})
             for request in requests
         ]
         try:
             async with asyncio.TaskGroup() as group:
-                runs = [group.create_task(self._run(request, shared)) for request in ready]
+                runs = [group.create_task(self._run(*each)) for each in ready]
         except ExceptionGroup as failures:  # the others have been cancelled
             raise failures.exceptions[0] from None
         return [run.result() for run in runs]
@@ -230,9 +252,7 @@ class Personalizer:
 
         Arguments and errors are those of `awrite`.
         """
-        fields = {name: request.pop(name) for name in list(request) if name in Request.model_fields}
-        ready = read_fields({"user_id": user_id, **fields})
-        context = self._context(request)
+        ready, context = self._read_call({"user_id": user_id, **request})
         stream: AsyncIterator[Any] = self.graph.astream(
             ready, context=context, stream_mode=list(STREAM_MODES)
         )
@@ -244,7 +264,8 @@ class Personalizer:
 
         Args:
             run_id: `Result.run_id`.
-            said: `accepted` (unchanged), `edited` (the corrected draft), `rating` (1 to 5).
+            said: `accepted` (unchanged), `edited` (the corrected draft, read as a text that is
+                added), `rating` (1 to 5).
 
         Raises:
             RequestError, StoreError: No trace is kept, or the run or a value is not valid.
@@ -255,11 +276,12 @@ class Personalizer:
         await asyncio.to_thread(give_feedback_on, trace, self.namespace, run_id, said)
 
     async def forget(
-        self, user_id: str, *, episodes: Sequence[str | Path] = (), dry_run: bool = False
+        self, user_id: object, *, episodes: Sequence[str | Path] = (), dry_run: bool = False
     ) -> Receipt:
         """Remove a person from store, traces and episodes, down to the bytes in the files.
 
-        The receipt names the adapters that were trained on the person's texts.
+        The receipt names the adapters that were trained on the person's texts. If there is no such
+        user, it has `found` false, and `near_ids` names similar ids.
 
         Args:
             user_id: The user to forget.
@@ -287,6 +309,11 @@ class Personalizer:
     async def _store(self) -> TextStore:
         parts = await self._runtime.parts()
         return parts.store  # type: ignore[return-value]  # opened by us, so it is a TextStore
+
+    def _read_call(self, given: Mapping[str, Any]) -> tuple[Request, RunContext]:
+        """Return the arguments of `awrite` as a request and its context."""
+        request, context = split_fields(given)
+        return read_fields(request), self._context(context)
 
     def _context(self, fields: Mapping[str, Any]) -> RunContext:
         return read_context_fields({"namespace": self.namespace, **fields})

@@ -60,6 +60,7 @@ async def open_retrieval(
             chat={},
             count=len,
             least_confidence=LEAST_CONFIDENCE,
+            rating_scale=opened.rating_scale,
         )
 
 

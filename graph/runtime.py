@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -39,8 +40,8 @@ class Runtime:
         self._open_parts = open_parts
         self._lock = threading.Lock()
         self._exits = ExitStack()
-        self._opening: Future[Parts] | None = None
-        self._portal: BlockingPortal | None = None
+        self._opening: _Opening | None = None
+        self._process = os.getpid()
 
     async def parts(self) -> Parts:
         """Return the parts, opening them on the first call.
@@ -48,53 +49,85 @@ class Runtime:
         A cancelled caller (its deadline passed) does not stop the opening for others.
 
         Raises:
+            LoopError: This process is a fork of the one that opened them.
             StoreError: The store can't be opened; the next call tries again.
             ModelError: A model can't be loaded; the next call tries again.
         """
-        opening = self._opening or self._begin()
-        if opening.done():
-            return opening.result()
-        return await asyncio.shield(asyncio.wrap_future(opening))
+        opening = self._begin()
+        if opening.parts.done():
+            return opening.parts.result()
+        return await asyncio.shield(asyncio.wrap_future(opening.parts))
 
     def run(self, call: Callable[[], Awaitable[T]]) -> T:
         """Run a coroutine in the parts' event loop, for callers without one. Blocks.
 
-        Threads that each run their own loop would deadlock on each other's locks.
+        Threads that each run their own loop would deadlock on each other's locks. The parts may
+        still be being opened: what the coroutine does about its deadline holds for that, too.
         """
-        opening = self._opening or self._begin()
-        opening.result()
-        if self._portal is None:
-            raise LoopError("closed while a call was under way: call again to open anew")
-        return self._portal.call(call)
+        portal = self._begin().portal.result()
+        try:
+            return portal.call(call)
+        except RuntimeError as error:
+            if self._opening is None and not isinstance(error, LoopError):
+                raise LoopError(
+                    "closed while a call was under way: call again to open anew"
+                ) from error
+            raise
 
     def close(self) -> None:
         """Close the parts. Blocks; the next call of `parts` opens them again."""
+        if self._process != os.getpid():
+            return  # they belong to the process that this one is a fork of
         with self._lock:
-            self._opening = self._portal = None
+            self._opening = None
             exits, self._exits = self._exits, ExitStack()
         exits.close()
         atexit.unregister(self.close)
 
-    def _begin(self) -> Future[Parts]:
+    def _begin(self) -> _Opening:
+        """Return what is opened or being opened; begin to open it if nothing is.
+
+        Raises:
+            LoopError: This process is a fork of the one that opened it: threads, and so event loop,
+                store and models, do not survive a fork.
+        """
+        if self._opening is not None and self._process != os.getpid():
+            raise LoopError(
+                "this process is a fork of one that had opened the store, and its threads are not "
+                "there: make the Personalizer after the fork (gunicorn without --preload), or "
+                "start processes by spawn"
+            )
         with self._lock:
             if self._opening is None:
-                self._opening = Future()
+                self._process = os.getpid()
+                self._opening = _Opening()
                 threading.Thread(target=self._open, args=(self._opening,), daemon=True).start()
                 atexit.register(self.close)
             return self._opening
 
-    def _open(self, opening: Future[Parts]) -> None:
+    def _open(self, opening: _Opening) -> None:
         try:
             # The portal's event loop outlives every run, so objects bound to a loop stay valid.
             from anyio.from_thread import start_blocking_portal
 
-            portal = self._portal = self._exits.enter_context(start_blocking_portal())
+            portal = self._exits.enter_context(start_blocking_portal())
+            opening.portal.set_result(portal)
             parts = portal.wrap_async_context_manager(self._open_parts())
-            opening.set_result(self._exits.enter_context(parts))
+            opening.parts.set_result(self._exits.enter_context(parts))
         # The boundary of a thread: every error is passed on to the waiting callers.
         except BaseException as error:  # noqa: BLE001
             self._opening = None
-            opening.set_exception(error)
+            opening.parts.set_exception(error)
+            if not opening.portal.done():
+                opening.portal.set_exception(error)
+
+
+class _Opening:
+    """What `Runtime` opens: first the event loop, then the parts in it."""
+
+    def __init__(self) -> None:
+        self.portal: Future[BlockingPortal] = Future()
+        self.parts: Future[Parts] = Future()
 
 
 @cache

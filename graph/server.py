@@ -32,4 +32,5 @@ def make_graph(config: Any = None) -> LoopApp:
 
 @cache
 def _compiled(settings: Settings) -> LoopApp:
-    return build_graph(get_runtime(settings).parts).compile(name="patlm")
+    runtime = get_runtime(settings)
+    return build_graph(runtime.parts, run=runtime.run).compile(name="patlm")

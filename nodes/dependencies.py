@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..stores.values import FIVE_STARS, RatingScale
 from .strategies import STRATEGIES, Search, Strategies
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Parts:
         trace: Stores the record of each run, or None.
         capture: Whether calls keep token ids and log-probabilities, if the model returns them.
         namespace: Tenant of runs whose context names none.
+        rating_scale: The scale of the store's ratings.
     """
 
     store: Retrieval
@@ -103,6 +105,7 @@ class Parts:
     trace: Trace | None = None
     capture: bool = False
     namespace: str = "default"
+    rating_scale: RatingScale = FIVE_STARS
 
     def role(self, name: str) -> ChatRole:
         """Return the model of a role."""

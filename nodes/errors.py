@@ -24,7 +24,15 @@ class LoopError(RuntimeError):
 
 
 class RequestError(LoopError):
-    """The request or its context is not valid."""
+    """The request or its context is not valid, or a text that is to be kept.
+
+    Attributes:
+        field: Name of the field at fault; "" where it is none.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class DeadlineError(LoopError):

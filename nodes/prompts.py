@@ -219,12 +219,13 @@ def _order(request: Request, asked: str, headings: Sequence[str]) -> str:
     foreign = f" in {language}" if request.language != "en" else ""
     above = " and ".join(heading.lower() for heading in headings)
     kept = f", with the {above} above" if above else ""
+    scale = request.scale
     return {
         "long": f"Write a short personal text{foreign} with the title {asked}{kept}.",
         "short": f"Write a title of at most ten words{foreign} for the text {asked}{kept}. "
         "Answer with the title only.",
-        "rating": f"Which rating does the writer of the text {asked} give, from 1 (bad) to "
-        "5 (good)? Answer with one number only.",
+        "rating": f"Which rating does the writer of the text {asked} give, from {scale.low:g} "
+        f"(bad) to {scale.high:g} (good)? Answer with one number only.",
         "free": f"Do what is asked{foreign}, in the first person{kept}: {asked}",
     }[request.task]
 
@@ -262,7 +263,7 @@ def _shown(piece: Evidence, request: Request) -> str:
 def _rating(rating: float | None, request: Request) -> str:
     if rating is None or request.task != "rating":
         return ""
-    return f"({round(rating, 1):g}/5) "
+    return f"({round(rating, 1):g}/{request.scale.high:g}) "
 
 
 def _share_cut(fits: Sequence[Fitted]) -> float:

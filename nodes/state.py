@@ -12,12 +12,15 @@ to `request` and set `iteration` to 1; every other value is written before it is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from langgraph.channels import EphemeralValue
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from ..stores.errors import InvalidField
+from ..stores.fields import RequestLanguage, RequestRating, TopicId, UserId
+from ..stores.values import FIVE_STARS, RatingScale, read_text
 from .errors import RequestError
 
 Task = Literal["long", "short", "rating", "free"]
@@ -25,31 +28,62 @@ ColdStart = Literal["zero", "few", "known"]
 StopReason = Literal["settled", "max_iterations", "deadline", "abstained", "error"]
 Update = dict[str, Any]
 
+_Words = Annotated[
+    str | None, BeforeValidator(lambda value: read_text("text", value).strip() or None)
+]
+
 
 class Request(BaseModel):
-    """A request to write a text (the graph's input)."""
+    """A request to write a text (the graph's input).
+
+    Ids, rating and language are read as those of a text that is kept (`stores.fields`).
+    """
 
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
 
-    user_id: str = Field(min_length=1, description="Whom to write for.")
+    user_id: UserId = Field(min_length=1, description="Whom to write for.")
     task: Task = Field(
         description="long: a text from its title; short: a title from its text; "
         "rating: 1 to 5 from title and text; free: whatever the instruction asks."
     )
-    topic_id: str | None = Field(
+    topic_id: TopicId | None = Field(
         None, description="What it is about, as the store names it; none: the nearest topics."
     )
-    title: str | None = Field(None, description="The title (tasks long and rating).")
-    text: str | None = Field(None, description="The text (tasks short and rating).")
-    rating: float | None = Field(
-        None, ge=1, le=5, description="The user's own rating, 1 to 5, where an app knows it."
+    title: _Words = Field(None, description="The title (tasks long and rating).")
+    text: _Words = Field(None, description="The text (tasks short and rating).")
+    rating: RequestRating = Field(
+        None,
+        description="The user's own rating on the store's scale (1 to 5), where an app knows it.",
     )
-    instruction: str | None = Field(None, description="What to write (task free).")
-    language: str = Field(
-        "en",
-        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?$",
-        description="Language of the draft, as an ISO 639-1 code.",
+    instruction: _Words = Field(None, description="What to write (task free).")
+    language: RequestLanguage = Field(
+        "en", description="Language of the draft, as a tag: en, pt-BR."
     )
+
+    _scale: RatingScale = PrivateAttr(FIVE_STARS)
+
+    @property
+    def scale(self) -> RatingScale:
+        """The scale of the ratings in its store; known where the request is answered."""
+        return self._scale
+
+    def on_scale(self, scale: RatingScale) -> Request:
+        """Return the request for a store whose ratings are on a scale.
+
+        Raises:
+            RequestError: The request's rating is outside it.
+        """
+        if self.rating is not None and not scale.low <= self.rating <= scale.high:
+            raise RequestError(
+                f"rating: {self.rating:g} is outside {scale.low:g} to {scale.high:g}, the scale of "
+                "this store: give it on that scale, or leave it out",
+                field="rating",
+            )
+        if scale == self._scale:
+            return self
+        copy = self.model_copy()
+        copy._scale = scale
+        return copy
 
     @property
     def words(self) -> str:
@@ -244,7 +278,7 @@ def read_request(state: LoopState) -> Request:
     return validate_request(fields)
 
 
-def validate_request(fields: dict[str, Any]) -> Request:
+def validate_request(fields: Mapping[str, Any]) -> Request:
     """Validate the fields and return them as a request.
 
     Raises:
@@ -253,19 +287,20 @@ def validate_request(fields: dict[str, Any]) -> Request:
     try:
         request = Request.model_validate(fields)
     except ValidationError as error:
-        raise RequestError(_say(error)) from None
+        raise RequestError(_say(error), field=InvalidField.of(error).place) from None
     needs = {"long": "title", "short": "text", "rating": "text", "free": "instruction"}
     if not request.words:
         raise RequestError(
             f"the task {request.task!r} works from {needs[request.task]!r}, which is missing: "
-            "add it to the input"
+            "add it to the input",
+            field=needs[request.task],
         )
     return request
 
 
 def _say(error: ValidationError) -> str:
     field = InvalidField.of(error)
-    if field.kind in ("missing", "string_too_short") or field.value is None:
+    if field.kind.endswith("missing") or field.value is None:
         hint = {
             "user_id": "say whom to write for",
             "task": "one of long, short, rating, free",

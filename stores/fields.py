@@ -123,6 +123,9 @@ def _validate_rating(value: object, info: ValidationInfo) -> float | None:
     return read_rating(value, _reading_of(info))
 
 
+_ANY_SCALE = Reading(RatingScale(0.0, 1000.0), strict=True)
+
+
 def _validate_time(value: object, info: ValidationInfo) -> int | None:
     return read_time(value, _reading_of(info))
 
@@ -139,6 +142,15 @@ Title = Annotated[str, BeforeValidator(read_title)]
 Rating = Annotated[float | None, BeforeValidator(_validate_rating)]
 Timestamp = Annotated[int | None, BeforeValidator(_validate_time)]
 Language = Annotated[str, BeforeValidator(read_language)]
+EditedText = Annotated[
+    str | None, BeforeValidator(lambda value: read_text("edited", value) or None)
+]
+RequestRating = Annotated[
+    float | None, BeforeValidator(lambda value: read_rating(value, _ANY_SCALE))
+]
+"""A rating of a request: on the store's scale, which is known where the request is answered."""
+
+RequestLanguage = Annotated[str, BeforeValidator(lambda value: read_language(value) or "en")]
 Target = Annotated[bool, BeforeValidator(_validate_target)]
 SharedId = Annotated[bool | None, BeforeValidator(lambda value: read_truth("shared_id", value))]
 Shared = Annotated[bool, BeforeValidator(lambda value: bool(read_truth("shared", value)))]

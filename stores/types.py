@@ -258,6 +258,7 @@ class Receipt:
             files can't be read.
         adapters: Names of adapters trained on the user's texts, directly or through an ancestor.
         adapters_without_record: Names of other adapters without a complete training record.
+        near_ids: Similar ids of users in the store, if there is no such user.
     """
 
     user_id: str
@@ -268,10 +269,16 @@ class Receipt:
     bytes_found_after: int | None = None
     adapters: tuple[str, ...] = field(default=())
     adapters_without_record: tuple[str, ...] = field(default=())
+    near_ids: tuple[str, ...] = field(default=())
     seconds: float = 0.0
+
+    @property
+    def found(self) -> bool:
+        """Whether there was anything of the user."""
+        return any(self.removed.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        lists = {"adapters": list(self.adapters)}
+        lists = {"adapters": list(self.adapters), "near_ids": list(self.near_ids)}
         lists["adapters_without_record"] = list(self.adapters_without_record)
         return {**asdict(self), "removed": dict(self.removed), **lists}

@@ -14,8 +14,10 @@ import re
 import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from difflib import get_close_matches
 from uuid import UUID
 
 from pydantic_core import PydanticCustomError
@@ -175,6 +177,17 @@ def read_id(name: str, value: object) -> str:
     return "" if words in MISSING_IDS else words
 
 
+def id_to_find(name: str, value: object) -> str:
+    """Return an id to look up in a store: as `read_id`, but a word for a missing value is itself.
+
+    A store of an earlier version may hold texts of a user called `nan`, and they can be forgotten.
+
+    Raises:
+        PydanticCustomError: As `read_id`.
+    """
+    return read_id(name, value) or normal_id(read_string(name, value))
+
+
 def normal_id(words: str) -> str:
     """Return the normal form of an id that is a string; that of a normal form is itself."""
     words = words.strip()
@@ -297,3 +310,32 @@ def leave_out(name: str, message: str, reading: Reading) -> None:
     if reading.strict:
         raise bad_value(name, "unreadable", message)
     reading.noted[f"{name}_unreadable"] += 1
+
+
+_COMPARED_IDS = 20_000
+
+
+def similar_ids(wanted: str, ids: Iterable[str], most: int) -> tuple[str, ...]:
+    """Return the ids that look like the wanted one: first those that differ in form alone.
+
+    Args:
+        wanted: The id that was looked for.
+        ids: The ids that are there.
+        most: How many at most.
+    """
+    key = _folded(wanted)
+    folded = {each: _folded(each) for each in ids if each != wanted}
+    same = sorted(each for each, form in folded.items() if form == key)
+    if len(same) >= most:
+        return tuple(same[:most])
+    # Comparing letter by letter is slow: only with ids of about the same length.
+    close = [each for each, form in folded.items() if form != key and abs(len(form) - len(key)) < 3]
+    by_form = {folded[each]: each for each in close[:_COMPARED_IDS]}
+    near = get_close_matches(key, by_form, n=most)
+    return (*same, *(by_form[form] for form in near))[:most]
+
+
+def _folded(user_id: str) -> str:
+    """Return an id without case, accents, spaces and punctuation."""
+    composed = unicodedata.normalize("NFKD", user_id).casefold()
+    return "".join(sign for sign in composed if sign.isalnum())

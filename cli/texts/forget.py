@@ -40,12 +40,12 @@ def forget(
 ) -> None:
     """Remove USER from texts, indexes, graph, traces and episodes, down to the bytes in the files.
 
-    Names the adapters that were trained on USER's texts.
+    Names the adapters that were trained on USER's texts. Exits with 1 if there is no such user.
     """
     from ...graph.forget import forget_user
     from ...graph.open import look_into_store
     from ...graph.settings import adapters_folder
-    from ..output import emit_json, errors_as_lines, run, stdout
+    from ..output import emit_json, errors_as_lines, fail, run, stdout
 
     folder = adapters_folder(adapters)
 
@@ -65,6 +65,13 @@ def forget(
     receipt = run(main)
     if json:
         emit_json(receipt.as_dict())
+    if not receipt.found:
+        near = f"; similar ids there: {', '.join(map(repr, receipt.near_ids))}"
+        fail(
+            f"no user {receipt.user_id!r} in namespace {namespace!r} of this store, nothing was "
+            f"removed{near if receipt.near_ids else ''}"
+        )
+    if json:
         return
     with errors_as_lines():
         for line in chain(_what_went(receipt), _what_stays(receipt, folder)):
@@ -75,12 +82,12 @@ def _what_went(receipt: Receipt) -> Iterator[str]:
     verb = "would be removed" if receipt.dry_run else "removed"
     counts = ", ".join(f"{count:,} {kind}" for kind, count in receipt.removed.items())
     yield f"{receipt.user_id}: {counts} {verb} in {receipt.seconds:.2f} s"
-    if receipt.bytes_found_after is not None:
+    if receipt.bytes_found_after is not None and receipt.pieces:
         yield (
             f"proof: of {receipt.pieces:,} pieces of the texts the store's files contained "
             f"{receipt.bytes_found_before:,} before and contain {receipt.bytes_found_after:,} now"
         )
-    elif not receipt.dry_run:
+    elif receipt.bytes_found_after is None and not receipt.dry_run:
         yield "no proof: the files of an object store cannot be searched"
 
 

@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..fields import EditedText, Rating
+
 VERSION: Literal[2] = 2
 
 EXTRACTIVE = "extractive"
@@ -195,8 +197,8 @@ class Feedback(_Frozen):
     accepted: bool | None = Field(
         default=None, description="Whether the draft was accepted unchanged."
     )
-    edited: str | None = Field(default=None, description="The draft as edited by the person.")
-    rating: float | None = Field(default=None, ge=1, le=5, description="Rating, 1 to 5.")
+    edited: EditedText = Field(default=None, description="The draft as edited by the person.")
+    rating: Rating = Field(default=None, description="Rating, 1 to 5.")
 
 
 class Episode(_Frozen):

@@ -20,10 +20,8 @@ from ..texts.arrow import take, unit
 from ..texts.topics import Topics
 from ..texts.users import Edge, Users
 from ..types import History, Vectors
+from ..values import FIVE_STARS
 from .scores import Scores
-
-RATING_RANGE = 4.0
-"""Ratings go from 1 to 5."""
 
 NEUTRAL = 0.5
 """Alignment of an author of whom nothing is known."""
@@ -36,7 +34,8 @@ class Alignment:
     Attributes:
         score: Mean of those of the next two that are known, in [0, 1]; NEUTRAL where none is.
         graph: Cosine of the preference embeddings, NaN where one of them is missing.
-        agreement: 1 - mean |difference of ratings| / 4 on shared topics, NaN without any.
+        agreement: 1 - mean |difference of ratings| / span of the scale (4 for 1 to 5) on shared
+            topics, NaN without any.
         rated: Number of topics behind `agreement`.
     """
 
@@ -94,7 +93,12 @@ def own_ratings(history: History) -> dict[str, float]:
 
 
 def align(
-    history: History, authors: Sequence[str], users: Users, topics: Topics, asked: Sequence[str]
+    history: History,
+    authors: Sequence[str],
+    users: Users,
+    topics: Topics,
+    asked: Sequence[str],
+    rating_span: float = FIVE_STARS.span,
 ) -> Alignment:
     """Return how aligned authors are with the requester on the user-topic graph.
 
@@ -104,6 +108,7 @@ def align(
         users: All users of the namespace.
         topics: All topics of the namespace.
         asked: The topics that the request is about.
+        rating_span: Largest difference of two ratings.
     """
     known = [place for place, author in enumerate(authors) if author in users.row]
     rows = np.array([users.row[authors[place]] for place in known], np.int64)
@@ -118,7 +123,7 @@ def align(
     for topic, rating in own_ratings(history).items():
         if topic in users.topic_code:
             mine[users.topic_code[topic]] = rating
-    difference = np.abs(mine[users.edge_topic[places]] - users.edge_rating[places]) / RATING_RANGE
+    difference = np.abs(mine[users.edge_topic[places]] - users.edge_rating[places]) / rating_span
     both = ~np.isnan(difference)
     rated = np.bincount(owner[both], minlength=len(authors))
     total = np.bincount(owner[both], weights=1 - difference[both], minlength=len(authors))

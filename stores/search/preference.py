@@ -8,7 +8,7 @@ themselves decide, and none of the requester's own plays a part.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
@@ -19,9 +19,8 @@ import pyarrow.compute as pc
 from ..texts.arrow import Places
 from ..texts.cache import Snapshots
 from ..texts.topics import Topics
-from ..texts.users import Users
 from ..types import Found, Hit, Text
-from .alignment import align
+from .alignment import Alignment, align
 from .duplicates import EvidenceFilter
 from .large_topics import Candidates
 from .ranking import POOL_COLUMNS, Pool, pool_of_rows, rank
@@ -69,7 +68,20 @@ async def search_by_preference(snapshots: Snapshots, request: SearchRequest) -> 
     weighs = history.texts and request.selection != "same_topic"
     users = await snapshots.users(history.namespace) if weighs else None
     many = len(pool) > MANY_ROWS
-    found = await in_thread_if(many, _found, request, pool, ranked, why, users, topics)
+    aligned = None
+    if users is not None:
+        # Cached: reasons and neighbours ask for the same authors.
+        aligned = cache(
+            partial(
+                align,
+                history,
+                users=users,
+                topics=topics,
+                asked=tuple(why),
+                rating_span=snapshots.cache.rating_scale.span,
+            )
+        )
+    found = await in_thread_if(many, _found, request, pool, ranked, why, aligned)
     unread = sum(topics.others_on(topic, history.contributed) for topic in large)
     return replace(
         found,
@@ -119,15 +131,8 @@ def _found(
     pool: Pool,
     candidates: Candidates | None,
     why: Mapping[str, str],
-    users: Users | None,
-    topics: Topics,
+    aligned: Callable[[tuple[str, ...]], Alignment] | None,
 ) -> Found:
-    aligned = None
-    if users is not None:
-        # Cached: reasons and neighbours ask for the same authors.
-        aligned = cache(
-            partial(align, request.history, users=users, topics=topics, asked=tuple(why))
-        )
     ranked = rank(request, pool, candidates, aligned)
     if not len(ranked):
         return Found()

@@ -22,6 +22,7 @@ from ..search.large_topics import LargeTopic
 from ..search.ranking import POOL_COLUMNS, Pool, pool_of_rows
 from ..search.threads import MANY_ROWS, in_thread_if
 from ..types import History
+from ..values import FIVE_STARS
 from .arrow import HISTORY_COLUMNS, history_of_rows
 from .filters import within
 from .resident import RESIDENT_TEXTS, Resident, ResidentBuilder
@@ -160,6 +161,7 @@ class SnapshotCache:
             lambda resident: len(resident or ()) + ENTRY_COST,
             ALL_RESIDENT_TEXTS,
         )
+        self.rating_scale = FIVE_STARS
         self.large_topics = _Cache(tables, TEXTS, Snapshots.read_large_topic, len, ALL_LARGE_TEXTS)
 
     async def latest(self) -> Snapshots:

@@ -29,9 +29,10 @@ from ..types import Receipt
 from .arrow import Places
 from .cache import SnapshotCache
 from .filters import all_but_user, within
+from .repair import COUNTED_COLUMNS
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables, store_files
-from .writer import COUNTED_COLUMNS, Tally, Writer
+from .writer import Tally, Writer
 
 PIECE = 20
 """Characters of a piece, and bytes of its head."""

@@ -24,6 +24,7 @@ from ..types import Encoder
 from .arrow import vector_column
 from .connection import WriteLock, check_exists, connected, local_root, missing
 from .filters import every_namespace
+from .repair import recount
 from .schema import (
     TEXTS,
     USERS,
@@ -35,7 +36,7 @@ from .schema import (
     style_columns,
 )
 from .tables import Compactor, Tables, read_schemas
-from .writer import encode, recount
+from .writer import encode
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection

@@ -91,6 +91,9 @@ def _numbers(rows: pa.Table, name: str, missing: float | bool) -> NDArray[np.gen
 
 
 SCHEMA_VERSION = 2
+NORMAL = "normal"
+"""Key of a table's metadata: ids are in normal form, ratings finite (see `repair`)."""
+
 TEXTS, USERS, TOPICS = "texts", "users", "topics"
 METADATA_KEY = b"patlm"
 ENCODER_KEY = b"patlm-encoder"
@@ -98,7 +101,7 @@ STAMP = "stamp"
 """Number of the write that last changed a row."""
 
 STYLE, STYLE_SUM = "style", "style_sum"
-_NAMESPACE, _DETAILS = "namespace", "details"
+NAMESPACE, _DETAILS = "namespace", "details"
 
 READABLE = {b"lance-encoding:compression": b"none"}
 
@@ -206,7 +209,7 @@ def recorded_topic(schemas: Mapping[str, pa.Schema]) -> RecordedEncoder:
     """
     about: dict[str, Any] = {}
     for name, schema in schemas.items():
-        about = _about_table(schema)
+        about = about_table(schema)
         if about.get("schema") != SCHEMA_VERSION:
             raise SchemaMismatch(
                 f"table {name!r}: expected schema version {SCHEMA_VERSION}, found "
@@ -274,20 +277,25 @@ def check_encoders(
     return column
 
 
-def _about_table(schema: pa.Schema) -> dict[str, Any]:
+def about_table(schema: pa.Schema) -> dict[str, Any]:
     """Return what a table records: schema version, topic encoder, dimension; or nothing."""
-    if _NAMESPACE not in schema.names:
+    if NAMESPACE not in schema.names:
         return {}
-    about = (schema.field(_NAMESPACE).metadata or {}).get(METADATA_KEY, b"{}")
+    about = (schema.field(NAMESPACE).metadata or {}).get(METADATA_KEY, b"{}")
     found: dict[str, Any] = json.loads(about)
     return found
 
 
 def _table_schemas(topic: Encoder, style: StyleColumn) -> dict[str, pa.Schema]:
     """Return the arrow schema of each table on disk by name."""
-    about = {"schema": SCHEMA_VERSION, "encoder": topic.version, "dimension": topic.dimension}
+    about = {
+        "schema": SCHEMA_VERSION,
+        "encoder": topic.version,
+        "dimension": topic.dimension,
+        NORMAL: True,
+    }
     metadata = {METADATA_KEY: json.dumps(about, sort_keys=True)}
-    namespace = pa.field(_NAMESPACE, pa.string(), metadata=metadata)
+    namespace = pa.field(NAMESPACE, pa.string(), metadata=metadata)
     texts = [
         namespace,
         pa.field("text_id", pa.string()),
@@ -369,7 +377,7 @@ class Columns:
         if name == TEXTS and any(column in DETAILS for column in wanted):
             wanted = [*(column for column in wanted if column not in DETAILS), _DETAILS]
         if namespace is not None and len(wanted) > 1:
-            wanted = [column for column in wanted if column != _NAMESPACE]
+            wanted = [column for column in wanted if column != NAMESPACE]
         renamed = self._disk_names[name]
         return [renamed.get(column, column) for column in wanted]
 
@@ -383,8 +391,8 @@ class Columns:
                 found[seen] = found[disk]
         if _DETAILS in found:
             found |= unpack(found[_DETAILS])
-        if _NAMESPACE not in found and namespace is not None:
-            found[_NAMESPACE] = pa.array([namespace] * rows.num_rows, pa.string())
+        if NAMESPACE not in found and namespace is not None:
+            found[NAMESPACE] = pa.array([namespace] * rows.num_rows, pa.string())
         schema = self.seen[name]
         wanted = schema.names if columns is None else list(columns)
         schema = pa.schema([schema.field(column) for column in wanted])

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidQuery
+from ..errors import InvalidQuery, StoreError
 from ..search.length_bias import LengthAxis
 from ..search.preference import search_by_preference
 from ..search.request import SearchRequest
@@ -31,19 +31,25 @@ from ..types import (
     Text,
     Vectors,
 )
+from ..values import RatingScale, similar_ids
 from .arrow import PLAIN_COLUMNS, texts_of_rows, vectors_of
 from .artefacts import Artefact, Artefacts
 from .cache import SnapshotCache, Snapshots
 from .connection import check_exists, connected, missing
 from .filters import within
 from .forget import Forgetting
-from .schema import TEXTS, recorded_style, recorded_topic
+from .repair import repair
+from .schema import TEXTS, USERS, recorded_style, recorded_topic
 from .tables import THRESHOLD, Compactor, Tables, gather_stats, read_schemas
 from .topics import GraphForm
-from .writer import Tally, Writer, repair
+from .writer import Tally, Writer
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
+
+
+RATING_SCALE = "rating-scale"
+"""Name of the artefact that holds the scale of a store's ratings."""
 
 
 class StoreReader:
@@ -119,6 +125,18 @@ class StoreReader:
         _check_query(request, self._topic_encoder)
         snapshots = await self._snapshots_for(request.history)
         return await search_by_preference(snapshots, request)
+
+    async def near_ids(self, namespace: str, user_id: str, most: int = 3) -> tuple[str, ...]:
+        """Return ids of a tenant's users that look like an id, the most similar first.
+
+        Args:
+            namespace: The tenant.
+            user_id: The id that was looked for.
+            most: How many at most.
+        """
+        rows = await self._tables.read(USERS, within(namespace), ["user_id"])
+        ids = rows.column("user_id").to_pylist()
+        return await asyncio.to_thread(similar_ids, user_id, ids, most)
 
     async def shared_texts(self, namespace: str) -> list[Text]:
         """Return all texts of a tenant that may serve others, in no order; all are in memory then.
@@ -222,8 +240,29 @@ class TextStore(StoreReader):
             await store.setup()
             yield store
 
+    @property
+    def rating_scale(self) -> RatingScale:
+        """The scale of the ratings: 1 to 5, unless `use_rating_scale` said another."""
+        return self._cache.rating_scale
+
+    async def use_rating_scale(self, scale: RatingScale) -> None:
+        """Say on which scale the ratings are, before the first text is added; kept with the texts.
+
+        Raises:
+            StoreError: There are texts whose ratings are on another scale.
+        """
+        if scale == self.rating_scale:
+            return
+        if (await self.stats()).texts:
+            raise StoreError(
+                f"the ratings in this store are on the scale {self.rating_scale}, those to be "
+                f"added on {scale}: keep them in a store of their own"
+            )
+        await self.keep_artefact(Artefact(RATING_SCALE, {"scale": str(scale)}, {}))
+        self._cache.rating_scale = scale
+
     async def setup(self) -> None:
-        """Open or make the tables; count users and topics anew if a write was cut off.
+        """Open or make the tables; repair what a cut off write or an earlier version left.
 
         Raises:
             SchemaMismatch: If the tables there are of another version of the store.
@@ -231,6 +270,9 @@ class TextStore(StoreReader):
         """
         await self._tables.open()
         await repair(self._tables)
+        kept = await self._artefacts.find(RATING_SCALE)
+        if kept is not None:
+            self._cache.rating_scale = RatingScale.parse(kept.about["scale"])
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts that are new, by content: adding the same again changes nothing.

@@ -7,6 +7,7 @@ file during a read, the read is repeated on the newest version.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -25,12 +26,16 @@ from .connection import WriteLock, local_root
 from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers
 from .schema import (
     KEYS,
+    METADATA_KEY,
+    NAMESPACE,
     NAMESPACE_INDEX,
+    NORMAL,
     SCALAR_INDEXES,
     TEXTS,
     TOPICS,
     USERS,
     Columns,
+    about_table,
     check_encoders,
 )
 
@@ -51,6 +56,10 @@ class Tables:
         connection: An open LanceDB connection; the caller closes it.
         style_encoder: Gives the style vectors' version and dimension.
         topic_encoder: Gives the topic vectors' version and dimension.
+
+    Attributes:
+        root: The store's directory; None for an object store.
+        normal: Whether all ids and ratings are in their normal form (see `repair`), once opened.
     """
 
     def __init__(
@@ -61,6 +70,7 @@ class Tables:
         self._columns = self._find_columns({})
         self._tables: dict[str, AsyncTable] = {}
         self._checked_at = 0
+        self.normal = False
         self.root = local_root(connection.uri)
         self._lock = WriteLock(self.root)
 
@@ -90,6 +100,14 @@ class Tables:
                 else:
                     self._tables[name] = await self._connection.open_table(name)
                 await self._make_indexes(name)
+            self.normal = TEXTS not in found or NORMAL in about_table(found[TEXTS])
+
+    async def mark_normal(self) -> None:
+        """Record that all ids and ratings are in their normal form."""
+        about = about_table(self._columns.on_disk[TEXTS])
+        update = {"path": NAMESPACE, "metadata": {METADATA_KEY.decode(): json.dumps(about)}}
+        await bounded(lambda: self._tables[TEXTS].update_field_metadata(update))
+        self.normal = True
 
     def _find_columns(self, schemas: dict[str, pa.Schema]) -> Columns:
         uri = self._connection.uri

@@ -1,98 +1,32 @@
 """Write texts, and keep users and topics in step with them.
 
 A batch is written in three commits: texts, topics, users. A kill in between leaves sums that do not
-add up with the texts; `recount` finds that when the store is opened, and counts again.
+add up with the texts; `repair` finds that when the store is opened, and counts again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..errors import EncoderMismatch, InvalidText
 from ..types import Added, Embedded, Encoder, Text, Vectors
-from .arrow import PLAIN_COLUMNS, on_grid, rows_of_texts, texts_of_rows, vectors_of
-from .filters import RESERVED_NAMESPACE, every_namespace, within
+from ..values import normal_id
+from .arrow import on_grid, rows_of_texts, texts_of_rows, vectors_of
+from .filters import RESERVED_NAMESPACE, within
+from .repair import repair_counts
 from .schema import LANGUAGE_BYTES, TEXTS, TOPICS, USERS
 from .tables import Compactor, Tables
 from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
 from .topics import totals_of_rows as topic_totals
-from .users import UserKey, UserTotals, count_users, rows_of_users
+from .users import count_users, rows_of_users
 from .users import totals_of_rows as user_totals
-
-logger = logging.getLogger(__name__)
-
-RECOUNT_BATCH_TEXTS = 16_384
-"""Texts in memory at once while they are counted."""
-
-COUNTED_COLUMNS = (*PLAIN_COLUMNS, "style", "topic")
-
-
-async def adds_up(tables: Tables) -> bool:
-    """Return whether users and topics count as many texts as there are."""
-    users = await tables.read(USERS, every_namespace(), ["texts", "shared"])
-    topics = await tables.read(TOPICS, every_namespace(), ["shared"])
-    counted = (
-        pc.sum(users.column("texts")).as_py() or 0,
-        pc.sum(users.column("shared")).as_py() or 0,
-        pc.sum(topics.column("shared")).as_py() or 0,
-    )
-    return counted == (
-        await tables.count(TEXTS, every_namespace()),
-        await tables.count(TEXTS, every_namespace(shared=True)),
-        await tables.count(TEXTS, every_namespace(shared=True, with_topic=True)),
-    )
-
-
-async def repair(tables: Tables) -> None:
-    """Count users and topics again if they do not add up with the texts."""
-    if await adds_up(tables):
-        return
-    async with tables.writing():
-        await _repair(tables)
-
-
-async def _repair(tables: Tables) -> None:
-    if await adds_up(tables):
-        return
-    logger.warning(
-        "users and topics do not add up with the texts (a write was cut off): counting again"
-    )
-    await recount(tables)
-
-
-async def recount(tables: Tables) -> None:
-    """Make users and topics anew from the texts; only while `Tables.writing`."""
-    users: dict[UserKey, UserTotals] = {}
-    topics: dict[TopicKey, TopicTotals] = {}
-    async for rows in tables.read_batches(
-        TEXTS, every_namespace(), COUNTED_COLUMNS, RECOUNT_BATCH_TEXTS
-    ):
-        await asyncio.to_thread(_count, rows, users, topics)
-    schemas = tables.schemas
-    for name, made in (
-        (TOPICS, rows_of_topics(topics, schemas[TOPICS])),
-        (USERS, rows_of_users(users, schemas[USERS])),
-    ):
-        await tables.delete(name, every_namespace())
-        await tables.put(name, made)
-        await tables.mark_removed(name)
-    logger.info("counted again: %d users, %d topics", len(users), len(topics))
-
-
-def _count(
-    rows: pa.Table, users: dict[UserKey, UserTotals], topics: dict[TopicKey, TopicTotals]
-) -> None:
-    texts = texts_of_rows(rows)
-    count_users(users, texts, vectors_of(rows, "style"))
-    count_topics(topics, texts, vectors_of(rows, "topic"))
 
 
 class Tally:
@@ -106,7 +40,7 @@ class Tally:
     async def step(self) -> AsyncIterator[None]:
         """Frame the commits of one write; the next one repairs what a failed one left."""
         if self._cut_off:
-            await _repair(self._tables)
+            await repair_counts(self._tables)
         self._cut_off = True
         yield
         self._cut_off = False
@@ -325,6 +259,17 @@ def _check(text: Text) -> None:
     ids = text.user_id + text.topic_id + text.namespace
     if "\x00" in ids:
         raise InvalidText(f"expected ids without NUL characters, got {ids!r}: remove them")
+    for given in (text.user_id, text.topic_id):
+        if normal_id(given) != given:
+            raise InvalidText(
+                f"expected an id in its normal form ({normal_id(given)!r}), got {given!r}: read it "
+                "by `stores.datasets.validation`"
+            )
+    if text.rating is not None and not math.isfinite(text.rating):
+        raise InvalidText(
+            f"expected a finite rating or None, got {text.rating!r} in a text of user "
+            f"{text.user_id!r}: read it by `stores.datasets.validation`"
+        )
     if len(text.language.encode()) > LANGUAGE_BYTES:
         raise InvalidText(
             f"expected a language of at most {LANGUAGE_BYTES} bytes, got {text.language!r}: give "
