@@ -50,6 +50,8 @@ class Text:
         target: Whether a benchmark asks for this text: evidence for others, never own history.
         shared: Whether it may serve as evidence for others.
         shared_id: Whether `user_id` is a display name that several people use.
+        source_id: Id of the text in its source (a review's, say): a later text of the same author
+            and id replaces it. Kept, but not read back with the text.
     """
 
     user_id: str
@@ -64,6 +66,7 @@ class Text:
     shared: bool = True
     shared_id: bool = False
     namespace: str = "default"
+    source_id: str = field(default="", compare=False)
 
     @cached_property
     def text_id(self) -> str:
@@ -176,17 +179,20 @@ class Added:
         added: New texts.
         duplicates: Texts already in the store, or earlier in the same call.
         forgotten: Texts dropped because their users were forgotten during the call.
+        replaced: Earlier texts that new ones of the same source id took the place of.
     """
 
     added: int = 0
     duplicates: int = 0
     forgotten: int = 0
+    replaced: int = 0
 
     def __add__(self, other: Added) -> Added:
         return Added(
             self.added + other.added,
             self.duplicates + other.duplicates,
             self.forgotten + other.forgotten,
+            self.replaced + other.replaced,
         )
 
 

@@ -27,6 +27,7 @@ from ..fields import (
     Rating,
     Shared,
     SharedId,
+    SourceId,
     Target,
     Timestamp,
     Title,
@@ -184,6 +185,9 @@ class TextFields(BaseModel):
     timestamp: Timestamp = Field(None, description="When it was written.")
     language: Language = Field("", description="Language tag; the source's where it is missing.")
     target: Target = Field(False, description="Whether a benchmark has to write it.")
+    source_id: SourceId = Field(
+        "", description="Id of the text in its source: a later text of the same id replaces it."
+    )
     shared: Shared = Field(True, description="Whether it may serve as evidence for others.")
     shared_id: SharedId = Field(
         None, description="Whether several people use the author's id; by its form if missing."
@@ -245,6 +249,7 @@ def build_text(defaults: Defaults, *, position: int = 0, **fields: object) -> Te
         shared=read.shared,
         shared_id=is_display_name(read.user_id) if read.shared_id is None else read.shared_id,
         namespace=defaults.namespace,
+        source_id=read.source_id,
     )
 
 

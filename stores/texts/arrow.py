@@ -87,6 +87,7 @@ def rows_of_texts(
     plain = zip(*(attrgetter(*PLAIN_COLUMNS)(text) for text in texts), strict=True)
     columns = {name: pa.array(values) for name, values in zip(PLAIN_COLUMNS, plain, strict=True)}
     columns["text_id"] = pa.array([text.text_id for text in texts])
+    columns["source_id"] = pa.array([text.source_id or None for text in texts], pa.string())
     columns["terms"] = pa.array(
         [terms_of(f"{text.title} {text.body}") for text in texts], pa.list_(pa.uint32())
     )

@@ -96,6 +96,12 @@ def all_but_user(namespace: str, user_id: str) -> Filter:
     return Filter(f"{every_namespace().sql} AND NOT ({user})")
 
 
+def written_before(namespace: str, source_ids: Iterable[str], version: int) -> Filter:
+    """Return the filter for one namespace's texts of some source ids, up to a table's version."""
+    among = _among("source_id", source_ids)
+    return Filter(f"{within(namespace).sql} AND {among} AND stamp <= {version:d}", namespace)
+
+
 def changed(namespace: str, since: int) -> Filter:
     """Return the filter for one namespace's rows, and the store's own, written after a version."""
     names = (_quoted(checked_namespace(namespace)), _quoted(RESERVED_NAMESPACE))

@@ -127,7 +127,8 @@ async def _replace_texts(
     table = await connection.open_table(TEXTS)
     total, done = await table.count_rows(every_namespace().sql), 0
     schema, style = columns.on_disk[TEXTS], columns.style.in_texts
-    kept = [name for name in schema.names if name != style]
+    present = (await table.schema()).names  # a store of an earlier version has fewer
+    kept = [name for name in schema.names if name != style and name in present]
     query = table.query().where(every_namespace().sql).select(kept)
     # Unnamed: a kill leaves nothing behind. Not in memory: a million texts are some 2 GB.
     with tempfile.TemporaryFile(dir=local_root(connection.uri)) as file:
@@ -135,7 +136,10 @@ async def _replace_texts(
             async for rows in await query.to_batches(max_batch_length=batch_texts):
                 bodies = rows.column("body").to_pylist()
                 vectors = vector_column(await asyncio.to_thread(encode, encoder, bodies))
-                arrays = [vectors if name == style else rows[name] for name in schema.names]
+                made = {style: vectors} | {name: rows[name] for name in kept}
+                arrays = [
+                    made.get(field.name, pa.nulls(len(bodies), field.type)) for field in schema
+                ]
                 out.write_batch(pa.record_batch(arrays, schema=schema))
                 done += len(bodies)
                 if progress is not None:

@@ -100,6 +100,9 @@ ENCODER_KEY = b"patlm-encoder"
 STAMP = "stamp"
 """Number of the write that last changed a row."""
 
+SOURCE_ID = pa.field("source_id", pa.string())
+"""The column of source ids, which stores of earlier versions do not have."""
+
 STYLE, STYLE_SUM = "style", "style_sum"
 NAMESPACE, _DETAILS = "namespace", "details"
 
@@ -309,6 +312,7 @@ def _table_schemas(topic: Encoder, style: StyleColumn) -> dict[str, pa.Schema]:
         style.texts_field(),
         pa.field("topic", pa.list_(pa.float32(), topic.dimension)),
         pa.field(STAMP, pa.int64()),
+        SOURCE_ID,  # last, as in stores that got it later
     ]
     users = [
         namespace,

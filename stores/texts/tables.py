@@ -31,6 +31,7 @@ from .schema import (
     NAMESPACE_INDEX,
     NORMAL,
     SCALAR_INDEXES,
+    SOURCE_ID,
     TEXTS,
     TOPICS,
     USERS,
@@ -99,6 +100,8 @@ class Tables:
                     )
                 else:
                     self._tables[name] = await self._connection.open_table(name)
+                    if name == TEXTS and SOURCE_ID.name not in found[TEXTS].names:
+                        await self._tables[name].add_columns(SOURCE_ID)
                 await self._make_indexes(name)
             self.normal = TEXTS not in found or NORMAL in about_table(found[TEXTS])
 

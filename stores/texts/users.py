@@ -42,12 +42,12 @@ class Edge:
     rating_sum: float = 0.0
     ratings: int = 0
 
-    def count(self, rating: float | None) -> None:
-        """Count one more text."""
-        self.texts += 1
+    def count(self, rating: float | None, sign: int = 1) -> None:
+        """Count one more text, or (`sign` -1) one less."""
+        self.texts += sign
         if rating is not None:
-            self.rating_sum += rating
-            self.ratings += 1
+            self.rating_sum += sign * rating
+            self.ratings += sign
 
 
 @dataclass
@@ -66,26 +66,29 @@ class UserTotals:
     shared: int = 0
     edges: dict[str, Edge] = field(default_factory=dict)
 
-    def count(self, text: Text, style: Vectors) -> None:
-        """Count one more text."""
-        self.texts += 1
+    def count(self, text: Text, style: Vectors, sign: int = 1) -> None:
+        """Count one more text, or (`sign` -1) one less."""
+        self.texts += sign
         if not text.shared:
             return
-        self.shared += 1
-        self.style_sum = self.style_sum + style
+        self.shared += sign
+        self.style_sum = self.style_sum + sign * style
         if text.topic_id:
-            self.edges.setdefault(text.topic_id, Edge()).count(text.rating)
+            edge = self.edges.setdefault(text.topic_id, Edge())
+            edge.count(text.rating, sign)
+            if not edge.texts:
+                del self.edges[text.topic_id]
 
 
 def count_users(
-    known: dict[UserKey, UserTotals], texts: Iterable[Text], style: Vectors
+    known: dict[UserKey, UserTotals], texts: Iterable[Text], style: Vectors, sign: int = 1
 ) -> dict[UserKey, UserTotals]:
-    """Count texts into their users' totals, new users among them; changes `known`."""
+    """Count texts into their users' totals (`sign` -1: out of them); changes `known`."""
     for text, vector in zip(texts, style, strict=True):
         key = (text.namespace, text.user_id)
         if key not in known:
             known[key] = UserTotals(np.zeros(style.shape[1]))
-        known[key].count(text, vector)
+        known[key].count(text, vector, sign)
     return known
 
 

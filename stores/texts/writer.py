@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -19,13 +28,13 @@ from ..errors import EncoderMismatch, InvalidText
 from ..types import Added, Embedded, Encoder, Text, Vectors
 from ..values import normal_id
 from .arrow import on_grid, rows_of_texts, texts_of_rows, vectors_of
-from .filters import RESERVED_NAMESPACE, within
-from .repair import repair_counts
+from .filters import RESERVED_NAMESPACE, within, written_before
+from .repair import COUNTED_COLUMNS, repair_counts
 from .schema import LANGUAGE_BYTES, TEXTS, TOPICS, USERS
 from .tables import Compactor, Tables
 from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
 from .topics import totals_of_rows as topic_totals
-from .users import count_users, rows_of_users
+from .users import UserKey, UserTotals, count_users, rows_of_users
 from .users import totals_of_rows as user_totals
 
 
@@ -45,8 +54,15 @@ class Tally:
         yield
         self._cut_off = False
 
-    async def count_in(self, texts: Sequence[Text], style: Vectors, topic: Vectors) -> None:
-        """Count texts that were just written into their users' and topics' rows."""
+    async def count_in(self, new: Embedded, removed: Embedded | None = None) -> None:
+        """Count texts that were just written into their users' and topics' rows.
+
+        Args:
+            new: The texts.
+            removed: Texts of the same users whose place they took; counted out.
+        """
+        batches = [(1, new)] if removed is None else [(1, new), (-1, removed)]
+        texts = [text for _, batch in batches for text in batch.texts]
         known: dict[str, list[pa.Table]] = {USERS: [], TOPICS: []}
         for namespace in sorted({text.namespace for text in texts}):
             here = [text for text in texts if text.namespace == namespace]
@@ -55,17 +71,20 @@ class Tally:
             known[USERS].append(await self._tables.read(USERS, of))
             known[TOPICS].append(await self._tables.read(TOPICS, on))
         rows = {name: pa.concat_tables(tables) for name, tables in known.items()}
-        users, topics = await asyncio.to_thread(self._counted, rows, texts, style, topic)
-        await self._tables.put(TOPICS, topics)
-        await self._tables.put(USERS, users)  # last: see `Tables.store_version`
+        users, topics = await asyncio.to_thread(_counted, rows, batches)
+        await self._put_topics(topics)
+        # last: see `Tables.store_version`
+        await self._tables.put(USERS, rows_of_users(users, self._tables.schemas[USERS]))
 
-    def _counted(
-        self, known: dict[str, pa.Table], texts: Sequence[Text], style: Vectors, topic: Vectors
-    ) -> tuple[pa.Table, pa.Table]:
-        users = count_users(user_totals(known[USERS]), texts, style)
-        topics = count_topics(topic_totals(known[TOPICS]), texts, topic)
-        schemas = self._tables.schemas
-        return rows_of_users(users, schemas[USERS]), rows_of_topics(topics, schemas[TOPICS])
+    async def _put_topics(self, topics: Mapping[TopicKey, TopicTotals]) -> None:
+        """Write topics' totals, and remove those without texts."""
+        left = {key: total for key, total in topics.items() if total.shared > 0}
+        await self._tables.put(TOPICS, rows_of_topics(left, self._tables.schemas[TOPICS]))
+        gone: dict[str, list[str]] = {}
+        for namespace, topic in topics.keys() - left.keys():
+            gone.setdefault(namespace, []).append(topic)
+        for namespace, of_one in gone.items():
+            await self._tables.delete(TOPICS, within(namespace, topics=of_one))
 
     async def topics_without(self, namespace: str, rows: pa.Table) -> dict[TopicKey, TopicTotals]:
         """Return the totals of a user's topics without the user's texts.
@@ -81,12 +100,19 @@ class Tally:
         self, namespace: str, user_id: str, topics: dict[TopicKey, TopicTotals]
     ) -> None:
         """Remove a user's row and bring the user's topics to the totals given."""
-        left = {key: total for key, total in topics.items() if total.shared > 0}
-        gone = [topic for _, topic in topics.keys() - left.keys()]
-        await self._tables.put(TOPICS, rows_of_topics(left, self._tables.schemas[TOPICS]))
-        if gone:
-            await self._tables.delete(TOPICS, within(namespace, topics=gone))
+        await self._put_topics(topics)
         await self._tables.delete(USERS, within(namespace, user=user_id))
+
+
+def _counted(
+    known: dict[str, pa.Table], batches: Sequence[tuple[int, Embedded]]
+) -> tuple[dict[UserKey, UserTotals], dict[TopicKey, TopicTotals]]:
+    """Count batches into (or out of) the rows of their users and topics."""
+    users, topics = user_totals(known[USERS]), topic_totals(known[TOPICS])
+    for sign, batch in batches:
+        count_users(users, batch.texts, batch.style, sign)
+        count_topics(topics, batch.texts, batch.topic, sign)
+    return users, topics
 
 
 BATCH_TEXTS = 512
@@ -139,9 +165,11 @@ class Writer:
         return await self._add_all(lambda: next(source, None), self._add_embedded)
 
     async def _add_all(
-        self, next_batch: Callable[[], Batch | None], add: Callable[[Batch, int], Awaitable[Added]]
+        self,
+        next_batch: Callable[[], Batch | None],
+        add: Callable[[Batch, _Since], Awaitable[Added]],
     ) -> Added:
-        since, total = self._clock, Added()
+        since, total = _Since(self._clock, await self._tables.version(TEXTS)), Added()
         self._running += 1
         try:
             # In a thread: the source may read a file while it is iterated.
@@ -159,7 +187,7 @@ class Writer:
         if self._running:
             self._forgotten_at[namespace, user_id] = self._clock
 
-    async def _add_texts(self, batch: Sequence[Text], since: int) -> Added:
+    async def _add_texts(self, batch: Sequence[Text], since: _Since) -> Added:
         await asyncio.to_thread(_check_all, batch)
         version = await self._tables.version(TEXTS)
         new = await self._new_among(batch)
@@ -170,14 +198,14 @@ class Writer:
         added = await self._keep(Embedded(texts, style, topic), version, since)
         return added + Added(duplicates=len(batch) - len(texts))
 
-    async def _add_embedded(self, batch: Embedded, since: int) -> Added:
+    async def _add_embedded(self, batch: Embedded, since: _Since) -> Added:
         await asyncio.to_thread(_check_all, batch.texts)
         version = await self._tables.version(TEXTS)
         new = _at(batch, await self._new_among(batch.texts))
         added = await self._keep(new, version, since) if new.texts else Added()
         return added + Added(duplicates=len(batch.texts) - len(new.texts))
 
-    async def _keep(self, new: Embedded, version: int, since: int) -> Added:
+    async def _keep(self, new: Embedded, version: int, since: _Since) -> Added:
         """Write what is still new, and not of a user who was forgotten since."""
         async with self._tables.writing():
             kept: Sequence[int] = range(len(new.texts))
@@ -187,10 +215,10 @@ class Writer:
                 place
                 for place in kept
                 if self._forgotten_at.get((new.texts[place].namespace, new.texts[place].user_id), 0)
-                <= since
+                <= since.clock
             ]
-            await self._write(_at(new, here))
-        return Added(len(here), len(new.texts) - len(kept), len(kept) - len(here))
+            replaced = await self._write(_at(new, here), since)
+        return Added(len(here), len(new.texts) - len(kept), len(kept) - len(here), replaced)
 
     async def _new_among(self, texts: Sequence[Text]) -> Sequence[int]:
         """Return the places of the texts that the store does not hold, the first of each kind."""
@@ -221,15 +249,66 @@ class Writer:
         whole = [f"{text.title}\n{text.body}".strip() for text in texts]
         return style, encode(self._topic_encoder, whole)
 
-    async def _write(self, new: Embedded) -> None:
+    async def _write(self, new: Embedded, since: _Since) -> int:
+        """Write texts; return how many earlier ones they took the place of."""
         if not new.texts:
-            return
+            return 0
         schema = self._tables.schemas[TEXTS]
         rows = await asyncio.to_thread(rows_of_texts, new.texts, new.style, new.topic, schema)
         async with self._tally.step():
+            removed = await self._remove_former(new.texts, since.version)
             await self._tables.append(TEXTS, rows)
-            await self._tally.count_in(new.texts, new.style, new.topic)
+            await self._tally.count_in(new, removed)
+            if removed is not None:
+                await self._tables.mark_removed(TOPICS)
+                await self._tables.mark_removed(USERS)
         await self._compactor.after_write(len(new.texts))
+        return 0 if removed is None else len(removed.texts)
+
+    async def _remove_former(self, texts: Sequence[Text], version: int) -> Embedded | None:
+        """Remove the texts whose author and source id new ones have; return them.
+
+        Only what was there before this call is replaced, and only a source id that names one text:
+        an id that several texts of a file bear is a thread's, say.
+        """
+        new = Counter(_source_key(text) for text in texts if text.source_id)
+        removed: list[pa.Table] = []
+        for namespace in sorted({namespace for namespace, _, _ in new}):
+            ids = sorted({source for tenant, _, source in new if tenant == namespace})
+            where = written_before(namespace, ids, version)
+            rows = await self._tables.read(TEXTS, where, (*COUNTED_COLUMNS, "text_id", "source_id"))
+            keys = [
+                (namespace, row["user_id"], row["source_id"])
+                for row in rows.select(["user_id", "source_id"]).to_pylist()
+            ]
+            old = Counter(keys)
+            rows = rows.filter(pa.array([new[key] == old[key] == 1 for key in keys], pa.bool_()))
+            if rows.num_rows:
+                text_ids = rows.column("text_id").to_pylist()
+                await self._tables.delete(TEXTS, within(namespace, text_ids=text_ids))
+                removed.append(rows)
+        if not removed:
+            return None
+        await self._tables.mark_removed(TEXTS)
+        whole = pa.concat_tables(removed)
+        style, topic = vectors_of(whole, "style"), vectors_of(whole, "topic")
+        return Embedded(texts_of_rows(whole), style, topic)
+
+
+class _Since(NamedTuple):
+    """When a call of `Writer.add` began.
+
+    Attributes:
+        clock: How many people had been forgotten in this process.
+        version: Version of the table `texts`.
+    """
+
+    clock: int
+    version: int
+
+
+def _source_key(text: Text) -> tuple[str, str, str]:
+    return (text.namespace, text.user_id, text.source_id)
 
 
 def _parts(batch: Embedded) -> Iterator[Embedded]:
