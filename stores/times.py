@@ -103,6 +103,8 @@ def _parse_date(words: str) -> int | None:
         return _milliseconds(parsedate_to_datetime(words))
     except ValueError:
         pass
+    if re.fullmatch(r"\d{1,2} \d{1,2}, \d{4}", words):  # Amazon's reviewTime: the month first
+        return _milliseconds(datetime.strptime(words, "%m %d, %Y"))
     year_month = re.fullmatch(r"(\d{4})[-/.](\d{1,2})", words)
     if year_month is not None:
         return _milliseconds(datetime(int(year_month[1]), int(year_month[2]), 1))

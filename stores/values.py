@@ -223,7 +223,7 @@ def read_string(name: str, value: object) -> str:
         PydanticCustomError: It is something else, too long, or not valid UTF-8.
     """
     value = plain(value)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         return ""
     if not isinstance(value, str):
         kind = _KINDS.get(type(value), "an object")

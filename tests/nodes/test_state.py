@@ -13,6 +13,7 @@ from patlm.nodes.state import (
     read_request,
     validate_request,
 )
+from patlm.stores.values import RatingScale
 from pydantic import BaseModel
 
 
@@ -44,14 +45,43 @@ def test_the_defaults_are_those_of_the_design() -> None:
         ({"user_id": "u", "task": "long"}, "'long' works from 'title', which is missing"),
         ({"user_id": "u", "task": "rating"}, "'rating' works from 'text'"),
         ({"user_id": "u", "task": "free"}, "'free' works from 'instruction'"),
-        ({"user_id": "u", "task": "rating", "text": "x", "rating": 6}, "rating: .*got 6"),
-        ({"user_id": 7, "task": "long", "title": "t"}, "user_id: .*got 7"),
+        ({"user_id": "u", "task": "rating", "text": "x", "rating": -6}, "rating: .*got -6"),
+        ({"user_id": "u", "task": "rating", "text": "x", "rating": "good"}, "rating: .*'good'"),
+        ({"user_id": 7.5, "task": "long", "title": "t"}, "user_id: .*got 7.5"),
+        ({"user_id": "nan", "task": "long", "title": "t"}, "user_id is missing"),
+        ({"user_id": "u", "task": "long", "title": "None"}, "works from 'title', which is missing"),
+        ({"user_id": "u", "task": "long", "title": "t", "language": "english"}, "language: "),
     ],
 )
 def test_a_wrong_request_is_told_in_one_line(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(RequestError, match=says) as caught:
         validate_request(fields)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "user", "topic"),
+    [
+        ({"user_id": " u-gus ", "topic_id": " lamp "}, "u-gus", "lamp"),
+        ({"user_id": "jose\u0301", "topic_id": None}, "jos\u00e9", None),
+        ({"user_id": 123, "topic_id": 45.0}, "123", "45"),
+        ({"user_id": "123.0", "topic_id": "nan"}, "123", ""),
+    ],
+)
+def test_ids_of_a_request_are_read_as_those_of_texts(
+    given: dict[str, Any], user: str, topic: str | None
+) -> None:
+    request = validate_request({"task": "long", "title": "t", "language": "EN", **given})
+    assert (request.user_id, request.topic_id, request.language) == (user, topic, "en")
+    assert Request.model_validate(request.model_dump()) == request
+
+
+def test_a_rating_is_checked_on_the_scale_of_the_store() -> None:
+    request = validate_request({"user_id": "u", "task": "rating", "text": "x", "rating": 8})
+    assert request.on_scale(RatingScale(0, 10)).scale == RatingScale(0, 10)
+    with pytest.raises(RequestError, match="8 is outside 1 to 5") as caught:
+        request.on_scale(RatingScale())
+    assert caught.value.field == "rating"
 
 
 def test_a_first_step_is_told_by_any_field_of_the_request() -> None:

@@ -69,11 +69,11 @@ def test_bad_json_lines_are_rejected_alone(tmp_path: Path) -> None:
         (b'{"user_id": "u", "text": " \\n"}', "no text"),
         (b'{"user_id": "u", "text": 5}', "text is a number, not a string"),
         (b'{"user_id": ["u"], "text": "a"}', "user is a list, not a string"),
-        (b'{"user_id": "u", "text": "a", "rating": "good"}', "rating 'good' is not a number"),
+        (b'{"user_id": "u", "text": "a", "language": "english"}', "language 'english' is no tag"),
         (b'{"user_id": "u", "text": "a", "rating": 7}', "rating 7 is outside 1 to 5"),
-        (b'{"user_id": "u", "text": "a", "time": "soon"}', "timestamp 'soon' is not a number"),
-        (b'{"user_id": "u", "text": "a", "time": 1e300}', "no time in seconds or milliseconds"),
-        (b'{"user_id": "u", "text": "a", "target": "maybe"}', "target 'maybe' is not true or"),
+        (b'{"user_id": "u", "text": "a", "rating": Infinity}', "rating inf is outside 1 to 5"),
+        (b'{"user_id": 1e20, "text": "a"}', "user '1e+20' is a number whose last digits"),
+        (b'{"user_id": "u", "text": "a", "shared_id": "maybe"}', "shared_id 'maybe' is not true"),
         (b'{"user_id": "u", "text": "' + b"a" * 100_001 + b'"}', "100,001 characters"),
         (b'{"user_id": "u", "text": "' + b"a" * 4_000_001 + b'"}', "more than 4,000,000 bytes"),
         (b"[1, 2]", "expected a JSON object"),
@@ -91,10 +91,39 @@ def test_bad_json_lines_are_rejected_alone(tmp_path: Path) -> None:
 def test_a_reject_never_holds_the_text(tmp_path: Path) -> None:
     """It goes to a file that `forget` does not know."""
     secret = "my own words, which are nobody's business"
-    path = write_lines(tmp_path / "a.jsonl", GOOD, {"user_id": "u", "text": "a", "rating": secret})
+    path = write_lines(
+        tmp_path / "a.jsonl", GOOD, {"user_id": "u", "text": "a", "shared_id": secret}
+    )
     _, (reject,) = read(path)
     assert secret[:20] not in json.dumps(reject.as_dict())
-    assert reject.as_dict() == {"line": 2, "reason": "rating 'my own words,...' is not a number"}
+    assert reject.as_dict() == {
+        "line": 2,
+        "reason": "shared_id 'my own words,...' is not true or false",
+        "code": "shared_id_type",
+    }
+
+
+def test_what_a_text_can_do_without_is_left_out_and_counted(tmp_path: Path) -> None:
+    lines = (
+        {"rating": "good"},
+        {"time": "soon"},
+        {"time": 1e300},
+        {"time": "05/01/2024"},
+        {"target": "maybe"},
+        {"target": 1},
+        {"rating": 0},
+    )
+    path = write_lines(tmp_path / "a.jsonl", *({**GOOD, "rating": None, **row} for row in lines))
+    rows = read_texts(path)
+    texts = list(rows)
+    assert all(isinstance(text, Text) and not text.target for text in texts)
+    assert rows.noted == {
+        "rating_unreadable": 1,
+        "rating_zero": 1,
+        "timestamp_unreadable": 3,
+        "target_unreadable": 2,
+    }
+    assert len(list(rows)) == 7 and rows.noted["timestamp_unreadable"] == 3, "counted anew"
 
 
 def test_csv_with_any_usual_delimiter_and_a_byte_order_mark(tmp_path: Path) -> None:
@@ -123,7 +152,7 @@ def test_bad_csv_rows_are_rejected_alone(tmp_path: Path) -> None:
         b"user,text,rating\n"  # 1
         b"u1,good,5\n"  # 2
         b"u1,one column,too,many\n"  # 3
-        b'u1,"two\nlines",x\n'  # 4 and 5
+        b'u1,"two\nlines",7\n'  # 4 and 5
         b"u1,caf\xe9,5\n"  # 6
         b'u1,"quo"ted,5\n'  # 7
         b"u1," + b"a" * 140_000 + b",5\n"  # 8
@@ -134,7 +163,7 @@ def test_bad_csv_rows_are_rejected_alone(tmp_path: Path) -> None:
     assert [text.body for text in texts] == ["good", "fine"]
     assert [(reject.line, reject.reason.split(":")[0]) for reject in rejects] == [
         (3, "the row has 4 columns, the header 3"),
-        (4, "rating 'x' is not a number"),
+        (4, "rating 7 is outside 1 to 5"),
         (6, "text is not valid UTF-8"),
         (7, "broken CSV"),
         (8, "broken CSV"),

@@ -60,9 +60,9 @@ async def test_rows_are_added_duplicates_and_rejects(tmp_path: Path) -> None:
     assert done.first_reject == Reject(1, "no text")
     lines = listed.read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"line": 1, "reason": "no text"},
-        {"line": 5, "reason": "no text"},
-        {"line": 9, "reason": "no text"},
+        {"line": 1, "reason": "no text", "code": "row"},
+        {"line": 5, "reason": "no text", "code": "row"},
+        {"line": 9, "reason": "no text", "code": "row"},
     ]
 
 

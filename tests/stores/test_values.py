@@ -1,0 +1,304 @@
+"""Values as people have them: ids, missing words, ratings, times, languages, read in one place."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pytest
+from patlm.stores.datasets.validation import Defaults, Reject, TextFields, validate
+from patlm.stores.fields import read_rating, read_target
+from patlm.stores.times import read_time
+from patlm.stores.types import Text
+from patlm.stores.values import (
+    RatingScale,
+    Reading,
+    id_to_find,
+    normal_id,
+    read_id,
+    read_language,
+    read_text,
+    similar_ids,
+)
+from pydantic_core import PydanticCustomError
+
+
+def fault_of(read: Callable[..., Any], *given: Any) -> str:
+    with pytest.raises(PydanticCustomError) as caught:
+        read(*given)
+    return caught.value.type
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("u-gus ", "u-gus"),
+        ("\u00a0u-gus\t", "u-gus"),
+        ("\ufeffzo\u00eb\u200b", "zo\u00eb"),
+        ("jose\u0301", "jos\u00e9"),
+        ("\u1112\u1161\u11ab", "\ud55c"),  # Hangul in parts
+        (123, "123"),
+        (123.0, "123"),
+        ("123.0", "123"),
+        ("123.00", "123"),
+        ("-7.0", "-7"),
+        ("v1.0", "v1.0"),
+        ("1.5", "1.5"),
+        ("0042", "0042"),
+        (Decimal("123"), "123"),
+        (np.int64(123), "123"),
+        (np.float32(123), "123"),
+        (np.str_("ann"), "ann"),
+        (2.0**53, "9007199254740992"),
+        (10**30, "1" + "0" * 30),
+        (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        ("Null", "Null"),  # a family name
+        ("Nan", "Nan"),
+        ("banana", "banana"),
+    ],
+)
+def test_one_person_has_one_id(given: object, read: str) -> None:
+    assert read_id("user", given) == read
+    assert normal_id(read) == read, "a normal form stays as it is"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["nan", "NaN", "None", "null", "NULL", "<NA>", "\\N", "NaT", "NA", "n/a", "", "  ", " nan "],
+)
+def test_words_for_a_missing_value_are_no_ids(word: str) -> None:
+    assert read_id("user", word) == ""
+    assert validate({"user_id": word, "body": "x"}, Defaults()) == Reject(
+        0, "no user", code="user_missing"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", [None, math.nan, np.float64("nan"), Decimal("NaN"), pd.NA, pd.NaT]
+)
+def test_values_of_data_frames_that_stand_for_none(value: object) -> None:
+    assert read_id("user", value) == ""
+    assert read_text("text", value) == ""
+    assert read_rating(value) is None
+    assert read_time(value) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (True, "user_type"),
+        (np.True_, "user_type"),
+        (12.5, "user_type"),
+        (math.inf, "user_type"),
+        (["u"], "user_type"),
+        (2.0**53 + 2, "user_inexact"),  # the next person's id may have become the same float
+        ("1.23457E+17", "user_inexact"),  # what a spreadsheet leaves of a long number
+        ("1,23457E+17", "user_inexact"),
+        ("a\x00b", "user_nul"),
+        ("a\ud800", "user_encoding"),
+        ("a" * 100_001, "user_length"),
+    ],
+)
+def test_what_can_be_no_id(given: object, fault: str) -> None:
+    assert fault_of(read_id, "user", given) == fault
+
+
+def test_a_user_called_nan_can_still_be_found() -> None:
+    """By `forget`: an earlier version kept such users."""
+    assert (id_to_find("user", " nan "), id_to_find("user", "u ")) == ("nan", "u")
+    assert id_to_find("user", " ") == ""
+
+
+def test_texts_keep_white_space_and_may_say_no() -> None:
+    assert read_text("text", "  a\n") == "  a\n"
+    assert read_text("text", " nan ") == ""
+    assert [read_text("text", said) for said in ("N/A", "-", "NA")] == ["N/A", "-", "NA"]
+    assert fault_of(read_text, "text", 5) == "text_type"
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (4, 4.0),
+        ("4", 4.0),
+        ("4.0", 4.0),
+        ("4,5", 4.5),
+        ("5.0 out of 5 stars", 5.0),
+        ("4/5", 4.0),
+        ("4 von 5 Sternen", 4.0),
+        ("4,0 de 5 estrellas", 4.0),
+        ("3 stars", 3.0),
+        ("★★★★☆", 4.0),
+        (Decimal("4.5"), 4.5),
+        (np.int8(3), 3.0),
+        (np.float32(4.5), 4.5),
+        ("NA", None),
+        ("-", None),
+        ("nan", None),
+        ("", None),
+    ],
+)
+def test_ratings_as_they_are_written(given: object, read: float | None) -> None:
+    assert read_rating(given) == read
+
+
+@pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", np.float64(0)])
+def test_zero_is_no_rating_where_the_scale_begins_above_it(given: object) -> None:
+    reading = Reading()
+    assert read_rating(given, reading) is None
+    assert reading.noted == {"rating_zero": 1}
+    assert read_rating(given, Reading(RatingScale(0, 10))) == 0.0
+    assert fault_of(read_rating, given) == "rating_scale"  # a call has to say None
+
+
+@pytest.mark.parametrize(
+    "given", [6, 10, "7", -1, 0.5, math.inf, -math.inf, "inf", "8/10", "9 / 10"]
+)
+def test_ratings_of_another_scale_are_refused(given: object) -> None:
+    assert fault_of(read_rating, given, Reading()) == "rating_scale"
+
+
+def test_a_text_is_kept_without_a_rating_that_cannot_be_read() -> None:
+    reading = Reading()
+    assert [read_rating(given, reading) for given in ("good", True, [4])] == [None] * 3
+    assert reading.noted == {"rating_unreadable": 3}
+    assert fault_of(read_rating, "good") == fault_of(read_rating, True) == "rating_unreadable"
+
+
+def test_a_scale_is_told_by_its_ends() -> None:
+    assert RatingScale.parse("0-10") == RatingScale.parse(" 0 to 10 ") == RatingScale(0, 10)
+    assert str(RatingScale.parse("0.5-5")) == "0.5-5"
+    assert RatingScale(1, 10).span == 9
+    assert read_rating("8/10", Reading(RatingScale(1, 10))) == 8
+    for wrong in ("5", "5-1", "a-b", "1-1", ""):
+        with pytest.raises(ValueError, match="0-10"):
+            RatingScale.parse(wrong)
+
+
+MAY_1 = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("given", "moment"),
+    [
+        (20240501, MAY_1),
+        ("20240501", MAY_1),
+        (202405, MAY_1),
+        ("2024-05", MAY_1),
+        ("2024-5-1", MAY_1),
+        ("2024/05/01", MAY_1),
+        ("2024-05-01", MAY_1),
+        ("2024-05-01T00:00:00Z", MAY_1),
+        ("2024-05-01 02:00:00+02:00", MAY_1),
+        (20240501103000, MAY_1 + timedelta(hours=10, minutes=30)),
+        (202405011030, MAY_1 + timedelta(hours=10, minutes=30)),
+        (2014, datetime(2014, 1, 1, tzinfo=UTC)),
+        ("2014", datetime(2014, 1, 1, tzinfo=UTC)),
+        ("2014.0", datetime(2014, 1, 1, tzinfo=UTC)),
+        (1_714_521_600, MAY_1),
+        (1_714_521_600.0, MAY_1),
+        ("1714521600", MAY_1),
+        (1_714_521_600_000, MAY_1),
+        (1_714_521_600_000_000, MAY_1),
+        (1_714_521_600_000_000_000, MAY_1),
+        ("Wed May 01 00:00:00 +0000 2024", MAY_1),
+        ("Tue Apr 30 17:00:00 PDT 2024", MAY_1),
+        ("Wed, 01 May 2024 00:00:00 GMT", MAY_1),
+        ("05 1, 2024", MAY_1),  # Amazon's reviewTime
+        ("May 1, 2024", MAY_1),
+        ("12/25/2024", datetime(2024, 12, 25, tzinfo=UTC)),
+        ("25.12.2024", datetime(2024, 12, 25, tzinfo=UTC)),
+        (datetime(2024, 5, 1), MAY_1),  # without a zone: UTC on every machine
+        (datetime(2024, 5, 1, 2, tzinfo=timezone(timedelta(hours=2))), MAY_1),
+        (date(2024, 5, 1), MAY_1),
+        (np.datetime64("2024-05-01T00:00:00", "ns"), MAY_1),
+        (pd.Timestamp("2024-05-01"), MAY_1),
+        (Decimal(1_714_521_600), MAY_1),
+        (-1_000_000_000, datetime(1938, 4, 24, 22, 13, 20, tzinfo=UTC)),
+        ("1970-01-01", datetime(1970, 1, 1, tzinfo=UTC)),  # said in words
+    ],
+)
+def test_times_are_told_apart_by_their_size(given: object, moment: datetime) -> None:
+    assert read_time(given) == round(moment.timestamp() * 1000)
+
+
+@pytest.mark.parametrize("given", [0, "0", 0.0, np.int64(0), None, "", "nan", np.datetime64("NaT")])
+def test_no_time_is_no_time(given: object) -> None:
+    assert read_time(given) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["05/01/2024", "1/2/2012", 20240532, 5, 45413, 99_999_999, 10**10 * 5, 10**13 * 5, 1e300]
+    + [math.inf, True, "soon", "10:00", "May 1", "2013-13-01", [2024]],
+)
+def test_what_cannot_be_told_is_said_and_never_1970(given: object) -> None:
+    reading = Reading()
+    assert read_time(given, reading) is None
+    assert reading.noted == {"timestamp_unreadable": 1}
+    assert fault_of(read_time, given) == "timestamp_unreadable"
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("en", "en"), ("EN", "en"), ("pt_BR", "pt-BR"), ("zh-hans-cn", "zh-Hans-CN"),
+        ("en_US.UTF-8", "en-US"), ("gsw", "gsw"), (None, ""), ("nan", ""), (" ", ""),
+    ],
+)  # fmt: skip
+def test_language_tags(given: object, read: str) -> None:
+    assert read_language(given) == read
+
+
+@pytest.mark.parametrize(
+    "given", ["english", "Chinese (Simplified, China)", "e", "en-", "x" * 30, 5]
+)
+def test_what_is_no_language_tag(given: object) -> None:
+    assert fault_of(read_language, given).startswith("language_")
+
+
+def test_only_true_and_false_make_a_target() -> None:
+    reading = Reading()
+    assert [read_target(value, reading) for value in (True, "true", "TRUE", np.True_)] == [True] * 4
+    assert not any(read_target(value, reading) for value in (False, "false", None, "", "nan"))
+    assert not reading.noted
+    labels = (0, 1, 4, "1", "positive", 1.0)
+    assert not any(read_target(value, reading) for value in labels)
+    assert reading.noted == {"target_unreadable": 6}
+
+
+def test_a_row_becomes_a_text_or_says_which_field_is_wrong() -> None:
+    defaults = Defaults("shop", "de", Reading())
+    row = {"user_id": 7.0, "body": " Gut. ", "topic_id": "45.0", "title": 1917, "rating": "4,5"}
+    text = validate({**row, "timestamp": 2014, "source_id": "r1"}, defaults, position=3)
+    assert isinstance(text, Text)
+    assert (text.user_id, text.body, text.topic_id, text.title) == ("7", " Gut. ", "45", "1917")
+    assert (text.rating, text.timestamp, text.language) == (4.5, 1_388_534_400_000, "de")
+    assert (text.namespace, text.position, text.source_id) == ("shop", 3, "r1")
+    for fields, code in (
+        ({"body": "x"}, "user_missing"),
+        ({"user_id": "u"}, "text_missing"),
+        ({"user_id": "u", "body": "nan"}, "text_missing"),
+        ({**row, "language": "Chinese (Simplified, China)"}, "language_unreadable"),
+        ({**row, "rating": 7}, "rating_scale"),
+        ({**row, "colour": "red"}, "extra_forbidden"),
+        ({**row, "shared_id": "perhaps"}, "shared_id_type"),
+    ):
+        reject = validate(fields, defaults, line=9, place=".[2]")
+        assert isinstance(reject, Reject)
+        assert (reject.line, reject.place, reject.code) == (9, ".[2]", code)
+
+
+def test_every_field_of_a_text_is_described() -> None:
+    assert all(field.description for field in TextFields.model_fields.values())
+
+
+def test_similar_ids_differ_in_form_first() -> None:
+    ids = ["U-ANA", "u ana", "u-anna", "u-ben", "ana", "zoe", "\u00fc-ana"]
+    assert similar_ids("u-ana", ids, 4) == ("U-ANA", "u ana", "\u00fc-ana", "u-anna")
+    assert similar_ids("u-ana", ids, 2) == ("U-ANA", "u ana")
+    assert similar_ids("nobody like them", ids, 3) == ()
