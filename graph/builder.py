@@ -17,7 +17,7 @@ from langgraph.errors import NodeError, NodeTimeoutError
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, RetryPolicy
-from langgraph.utils.runnable import RunnableCallable
+from langgraph.utils.runnable import RunnableCallable  # type: ignore[attr-defined]
 
 from ..nodes.check_stop import build_check_stop
 from ..nodes.dependencies import ProvideParts

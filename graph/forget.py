@@ -68,11 +68,11 @@ async def forget_user(
     if splits is not None and not dry_run:
         await asyncio.to_thread(forget_split, splits, namespace, user)
     receipt = replace(receipt, removed={**receipt.removed, **records})
-    if not receipt.found:
-        receipt = replace(receipt, near_ids=await store.near_ids(namespace, user))
-    if adapters is None:
+    if adapters is not None:
+        receipt = await asyncio.to_thread(_with_adapters, receipt, adapters, namespace, user)
+    if receipt.found:
         return receipt
-    return await asyncio.to_thread(_with_adapters, receipt, adapters, namespace, user)
+    return replace(receipt, near_ids=await store.near_ids(namespace, user))
 
 
 def _read_user(user_id: object) -> str:

@@ -108,9 +108,9 @@ def read_new_texts(
         RequestError: A value is missing or wrong; names the text's place and the field.
     """
     from ..stores.datasets.validation import BadRow, Defaults, build_text
-    from ..stores.values import Reading
+    from ..stores.values import ReadingRules
 
-    defaults = Defaults(namespace, reading=Reading(scale, strict=True))
+    defaults = Defaults(namespace, reading=ReadingRules(scale, strict=True))
     now, texts = int(time.time() * 1000), []
     for place, fields in enumerate(given):
         try:  # an app's ids are accounts, whatever they look like

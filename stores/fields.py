@@ -1,4 +1,4 @@
-"""The fields of a text and of a request as types for pydantic models, and ratings.
+"""Ratings and times as people have them, and the fields of texts and requests as types.
 
 Every way in uses them: rows of files (`datasets.validation`), calls (`Personalizer.add`), requests
 (`nodes.state`) and feedback. So an id is the same id everywhere.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ValidationInfo
 
-from .times import read_time
 from .values import (
     MISSING_NUMBERS,
     STRICT,
     RatingScale,
-    Reading,
+    ReadingRules,
     bad_value,
     leave_out,
     plain,
@@ -38,7 +38,7 @@ _RATING = re.compile(
 )
 
 
-def read_rating(value: object, reading: Reading = STRICT) -> float | None:
+def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
     """Return a rating on the scale, None where there is none.
 
     Read are numbers and their digits, with a decimal comma too, `4/5`, `4.0 out of 5 stars`, and
@@ -52,7 +52,8 @@ def read_rating(value: object, reading: Reading = STRICT) -> float | None:
         return None
     number = _read_rating_number(value, scale)
     if number is None:
-        return leave_out("rating", f"rating {quoted(value)} is not a number", reading)
+        leave_out("rating", f"rating {quoted(value)} is not a number", reading)
+        return None
     if math.isnan(number):
         return None
     if number == 0 < scale.low and not reading.strict:
@@ -88,7 +89,123 @@ def _read_rating_number(value: object, scale: RatingScale) -> float | None:
     return float(found["given"].replace(",", "."))
 
 
-def read_target(value: object, reading: Reading = STRICT) -> bool:
+_SECOND_MS = 1000
+_RANGES = (  # magnitude of the number: from 1973 to 2286 in each unit, and nothing between them
+    (1e8, 1e10, 1000.0),  # seconds
+    (1e11, 1e13, 1.0),  # milliseconds
+    (1e14, 1e16, 1e-3),  # microseconds
+    (1e17, 1e19, 1e-6),  # nanoseconds
+)
+_COMPACT = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
+
+
+def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
+    """Return a time in milliseconds since 1970, None where there is none.
+
+    Read are numbers (seconds, milliseconds, microseconds and nanoseconds since 1970, told apart by
+    their size; years; dates without separators as 20240501), dates and times in ISO form and as
+    people write them. 0 counts as none. A time without a zone is UTC: local time would depend on
+    the machine. A date whose day and month can be exchanged (05/01/2024) is not read.
+
+    Raises:
+        PydanticCustomError: It can't be read (`strict`).
+    """
+    value = plain(value)
+    if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
+        return None
+    try:
+        if isinstance(value, date):
+            return _milliseconds(value)
+        number = _as_number(value)
+        if number is not None and (number == 0 or math.isnan(number)):
+            return None
+        moment = _read_words(str(value)) if number is None else _read_moment(number)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None:
+        message = f"timestamp {quoted(value)} is no time that can be told"
+        leave_out("timestamp", message, reading)
+    return moment
+
+
+def _as_number(value: object) -> float | None:
+    """Return a number, or a string that is one, as a float; None for anything else."""
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no time")
+    if isinstance(value, int | float | Decimal):
+        return float(value)
+    if not isinstance(value, str):
+        raise ValueError("neither a number nor a string")
+    words = value.strip()
+    return float(words) if re.fullmatch(r"[-+]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?", words) else None
+
+
+def _read_moment(number: float) -> int | None:
+    """Return the milliseconds of a number, by its size."""
+    digits = str(int(number))
+    form = _COMPACT.get(len(digits)) if number == int(number) else None
+    if form is not None and _FIRST_YEAR <= int(digits[:4]) <= _LAST_YEAR:
+        try:
+            return _milliseconds(datetime.strptime(digits, form))
+        except ValueError:  # 20240532 is no date
+            if len(digits) != 12:
+                return None
+    for least, most, factor in _RANGES:
+        if least <= abs(number) < most:
+            return round(number * factor)
+    return None
+
+
+def _read_words(words: str) -> int | None:
+    """Return the milliseconds of a date or time as people write it."""
+    words = words.strip()
+    try:
+        return _milliseconds(datetime.fromisoformat(words))
+    except ValueError:
+        pass
+    if not 6 <= len(words) <= 64 or re.search(r"\d{4}", words) is None:
+        return None  # a year has to be said
+    return _parse_date(words)
+
+
+def _parse_date(words: str) -> int | None:
+    """Return the milliseconds of a date that is not in ISO form.
+
+    Parsed in several ways: where the answers differ, the date is not said (a part of it came from
+    the default, or day and month can be exchanged).
+    """
+    from email.utils import parsedate_to_datetime
+
+    from dateutil import parser
+
+    try:  # the forms of mails and of C: the only ones with zones by name (PDT)
+        return _milliseconds(parsedate_to_datetime(words))
+    except ValueError:
+        pass
+    if re.fullmatch(r"\d{1,2} \d{1,2}, \d{4}", words):  # Amazon's reviewTime: the month first
+        return _milliseconds(datetime.strptime(words, "%m %d, %Y"))
+    year_month = re.fullmatch(r"(\d{4})[-/.](\d{1,2})", words)
+    if year_month is not None:
+        return _milliseconds(datetime(int(year_month[1]), int(year_month[2]), 1))
+    year_first = re.match(r"\d{4}\D", words) is not None
+    readings = {
+        parser.parse(words, default=default, dayfirst=day_first, yearfirst=year_first)
+        for default in (datetime(2000, 1, 1), datetime(2001, 2, 2))
+        for day_first in ((False,) if year_first else (False, True))
+    }
+    return _milliseconds(readings.pop()) if len(readings) == 1 else None
+
+
+def _milliseconds(moment: date) -> int:
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * _SECOND_MS)
+
+
+def read_target(value: object, reading: ReadingRules = STRICT) -> bool:
     """Return whether a text is a benchmark's target: only true and false count.
 
     Numbers don't: a column called target is a class label more often.
@@ -115,15 +232,15 @@ def _needed(name: str, read: Literal["id", "text"]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
-def _reading_of(info: ValidationInfo) -> Reading:
-    return info.context if isinstance(info.context, Reading) else STRICT
+def _reading_of(info: ValidationInfo) -> ReadingRules:
+    return info.context if isinstance(info.context, ReadingRules) else STRICT
 
 
 def _validate_rating(value: object, info: ValidationInfo) -> float | None:
     return read_rating(value, _reading_of(info))
 
 
-_ANY_SCALE = Reading(RatingScale(0.0, 1000.0), strict=True)
+_ANY_SCALE = ReadingRules(RatingScale(0.0, 1000.0), strict=True)
 
 
 def _validate_time(value: object, info: ValidationInfo) -> int | None:

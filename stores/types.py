@@ -280,8 +280,8 @@ class Receipt:
 
     @property
     def found(self) -> bool:
-        """Whether there was anything of the user."""
-        return any(self.removed.values())
+        """Whether there was anything of the user, an adapter trained on their texts included."""
+        return bool(self.adapters) or any(self.removed.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

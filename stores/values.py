@@ -1,6 +1,6 @@
 """Read single values as people have them: ids, texts, titles, languages, truth values.
 
-With `times` and `fields` the one place that says what a value means, for files, for
+With `fields` the one place that says what a value means, for files, for
 `Personalizer.add`, and for requests. A value that can't be read raises `PydanticCustomError`, whose
 type is `FIELD_FAULT` (`FAULTS` lists the faults) and whose message says what came. Spreadsheets and
 data frames spell a missing value as a word, and turn numbers into floats; `MISSING` and `read_id`
@@ -99,7 +99,7 @@ FIVE_STARS = RatingScale()
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingRules:
     """How values are read; pydantic's validation context.
 
     Attributes:
@@ -114,7 +114,7 @@ class Reading:
     noted: Counter[str] = field(default_factory=Counter, compare=False)
 
 
-STRICT = Reading(strict=True)
+STRICT = ReadingRules(strict=True)
 """How the values of a call are read: nothing is left out in silence."""
 
 
@@ -127,7 +127,7 @@ def bad_value(name: str, fault: str, message: str) -> PydanticCustomError:
         message: What came; says no more of the value than `quoted` does.
     """
     # A dictionary, because the message may hold braces.
-    return PydanticCustomError(f"{name}_{fault}", "{message}", {"message": message})  # type: ignore[arg-type]
+    return PydanticCustomError(f"{name}_{fault}", "{message}", {"message": message})
 
 
 def quoted(value: object) -> str:
@@ -301,7 +301,7 @@ def read_truth(name: str, value: object) -> bool | None:
     return _TRUTHS[word]
 
 
-def leave_out(name: str, message: str, reading: Reading) -> None:
+def leave_out(name: str, message: str, reading: ReadingRules) -> None:
     """Raise the error of a value that can't be read (`strict`), or count it.
 
     Raises:
@@ -316,7 +316,7 @@ _COMPARED_IDS = 20_000
 
 
 def similar_ids(wanted: str, ids: Iterable[str], most: int) -> tuple[str, ...]:
-    """Return the ids that look like the wanted one: first those that differ in form alone.
+    """Return the ids that look like the wanted one: those that differ in form alone, if any do.
 
     Args:
         wanted: The id that was looked for.
@@ -326,13 +326,12 @@ def similar_ids(wanted: str, ids: Iterable[str], most: int) -> tuple[str, ...]:
     key = _folded(wanted)
     folded = {each: _folded(each) for each in ids if each != wanted}
     same = sorted(each for each, form in folded.items() if form == key)
-    if len(same) >= most:
+    if same:
         return tuple(same[:most])
     # Comparing letter by letter is slow: only with ids of about the same length.
-    close = [each for each, form in folded.items() if form != key and abs(len(form) - len(key)) < 3]
+    close = [each for each, form in folded.items() if abs(len(form) - len(key)) < 3]
     by_form = {folded[each]: each for each in close[:_COMPARED_IDS]}
-    near = get_close_matches(key, by_form, n=most)
-    return (*same, *(by_form[form] for form in near))[:most]
+    return tuple(by_form[form] for form in get_close_matches(key, by_form, n=most))
 
 
 def _folded(user_id: str) -> str:

@@ -216,11 +216,11 @@ def _read_people(
             try:
                 yield read_entry(item, index, entry, next(places))
             except BadRow as error:
-                yield Reject(line, str(error), place)
+                yield Reject(line, str(error), place, error.code)
         try:
             target = read_target(item, next(places))
         except BadRow as error:
-            yield Reject(line, f"target: {error}", where)
+            yield Reject(line, f"target: {error}", where, error.code)
         else:
             if target is not None:
                 yield target

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..values import FIVE_STARS, RatingScale, Reading
+from ..values import FIVE_STARS, RatingScale, ReadingRules
 from .benchmarks import BENCHMARKS, load_list, read_items
 from .tables import TABLES, is_text_row, read_json_lines
 from .validation import Defaults, Format, FormatError, Head, Row
@@ -98,7 +98,9 @@ def read_texts(
     chosen = found[0] if format == "auto" else FORMATS[format]
     chosen.check(path)
     known = scale or chosen.scale
-    defaults = Defaults(namespace, language or chosen.language(path), Reading(known or FIVE_STARS))
+    defaults = Defaults(
+        namespace, language or chosen.language(path), ReadingRules(known or FIVE_STARS)
+    )
     return RowFile(path, chosen, defaults, scale_known=known is not None)
 
 

@@ -78,7 +78,7 @@ def read_table(
         try:
             yield read_table_row(row, defaults, position)
         except BadRow as error:
-            yield Reject(line, str(error))
+            yield Reject(line, str(error), code=error.code)
 
 
 def read_json_lines(

@@ -35,7 +35,7 @@ from ..fields import (
     UserId,
 )
 from ..types import Text
-from ..values import RatingScale, Reading
+from ..values import RatingScale, ReadingRules
 
 _LONGEST_WORD = 20  # longer than names are, shorter than the ids of accounts
 
@@ -119,7 +119,7 @@ class Defaults:
 
     namespace: str = "default"
     language: str = "en"
-    reading: Reading = field(default_factory=Reading)
+    reading: ReadingRules = field(default_factory=ReadingRules)
     source: str = ""
 
 

@@ -68,9 +68,9 @@ def call(store: Path, *words: object) -> Result:
     return CliRunner().invoke(app, ["forget", "--store", str(store), *map(str, words)])
 
 
-def output(store: Path, *words: object) -> dict[str, Any]:
+def output(store: Path, *words: object, exit_code: int = 0) -> dict[str, Any]:
     result = call(store, *words, "--json")
-    assert result.exit_code == 0, (result.output, result.exception)
+    assert result.exit_code == exit_code, (result.output, result.exception)
     found: dict[str, Any] = json.loads(result.stdout)
     return found
 
@@ -88,7 +88,7 @@ def test_episodes_of_several_folders_are_emptied(store: Path, tmp_path: Path) ->
     assert found["removed"] == planned["removed"] and found["removed"]["texts"] > 0
     left = [each for each in read_episodes(two) if each.iterations]
     assert [each.run_id for each in left] == ["cat-bob-default", "ann-ann-acme"]
-    again = output(store, *words)["removed"]
+    again = output(store, *words, exit_code=1)["removed"]
     assert (again["episodes"], again["traces"], again["texts"]) == (0, 0, 0)
 
 
@@ -110,8 +110,39 @@ def test_the_receipt_names_the_adapters(store: Path, family: AdapterRegistry) ->
     found = output(store, "--user", "dan", "--adapters", family.root)
     assert (found["adapters"], found["adapters_without_record"]) == ([], ["preference@1"])
     words = ("--user", "ann", "--namespace", "acme", "--adapters", family.root)
-    assert output(store, *words)["adapters"] == [], "another tenant's ann is another person"
+    other = output(store, *words, exit_code=1)
+    assert other["adapters"] == [], "another tenant's ann is another person"
     assert len(family.adapters()) == 4, "weights stay: only their owner can say what to do"
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("ANN", ["ann"]),
+        ("a n n", ["ann"]),
+        ("anne", ["ann"]),
+        ("\u00e1nn", ["ann"]),
+        ("somebody", []),
+        ("nan", ["dan"]),
+    ],
+)
+def test_nobody_is_forgotten_with_exit_code_one(store: Path, asked: str, near: list[str]) -> None:
+    result = call(store, "--user", asked)
+    assert (result.exit_code, result.stdout) == (1, ""), "no proof of nothing"
+    assert result.stderr.count("\n") == 1 and repr(asked) in result.stderr
+    for words in ((), ("--dry-run",)):
+        found = output(store, "--user", asked, *words, exit_code=1)
+        assert found["near_ids"][:1] == near and not any(found["removed"].values())
+
+
+@pytest.mark.parametrize("asked", ["ann ", "\u00a0ann", "ann\n"])
+def test_an_id_with_spaces_is_the_same_person(store: Path, asked: str) -> None:
+    assert output(store, "--user", asked)["removed"]["texts"] == 3
+
+
+def test_an_empty_id_is_one_line(store: Path) -> None:
+    result = call(store, "--user", "  ")
+    assert result.exit_code == 1 and "user_id is missing" in result.stderr
 
 
 async def test_a_personalizer_does_the_same(

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from patlm.stores.datasets.validation import Defaults, Reject, TextFields, validate
-from patlm.stores.fields import read_rating, read_target
-from patlm.stores.times import read_time
+from patlm.stores.fields import read_rating, read_target, read_time
 from patlm.stores.types import Text
 from patlm.stores.values import (
     RatingScale,
-    Reading,
+    ReadingRules,
     id_to_find,
     normal_id,
     read_id,
@@ -148,10 +147,10 @@ def test_ratings_as_they_are_written(given: object, read: float | None) -> None:
 
 @pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", np.float64(0)])
 def test_zero_is_no_rating_where_the_scale_begins_above_it(given: object) -> None:
-    reading = Reading()
+    reading = ReadingRules()
     assert read_rating(given, reading) is None
     assert reading.noted == {"rating_zero": 1}
-    assert read_rating(given, Reading(RatingScale(0, 10))) == 0.0
+    assert read_rating(given, ReadingRules(RatingScale(0, 10))) == 0.0
     assert fault_of(read_rating, given) == "rating_scale"  # a call has to say None
 
 
@@ -159,11 +158,11 @@ def test_zero_is_no_rating_where_the_scale_begins_above_it(given: object) -> Non
     "given", [6, 10, "7", -1, 0.5, math.inf, -math.inf, "inf", "8/10", "9 / 10"]
 )
 def test_ratings_of_another_scale_are_refused(given: object) -> None:
-    assert fault_of(read_rating, given, Reading()) == "rating_scale"
+    assert fault_of(read_rating, given, ReadingRules()) == "rating_scale"
 
 
 def test_a_text_is_kept_without_a_rating_that_cannot_be_read() -> None:
-    reading = Reading()
+    reading = ReadingRules()
     assert [read_rating(given, reading) for given in ("good", True, [4])] == [None] * 3
     assert reading.noted == {"rating_unreadable": 3}
     assert fault_of(read_rating, "good") == fault_of(read_rating, True) == "rating_unreadable"
@@ -173,7 +172,7 @@ def test_a_scale_is_told_by_its_ends() -> None:
     assert RatingScale.parse("0-10") == RatingScale.parse(" 0 to 10 ") == RatingScale(0, 10)
     assert str(RatingScale.parse("0.5-5")) == "0.5-5"
     assert RatingScale(1, 10).span == 9
-    assert read_rating("8/10", Reading(RatingScale(1, 10))) == 8
+    assert read_rating("8/10", ReadingRules(RatingScale(1, 10))) == 8
     for wrong in ("5", "5-1", "a-b", "1-1", ""):
         with pytest.raises(ValueError, match="0-10"):
             RatingScale.parse(wrong)
@@ -237,7 +236,7 @@ def test_no_time_is_no_time(given: object) -> None:
     + [math.inf, True, "soon", "10:00", "May 1", "2013-13-01", [2024]],
 )
 def test_what_cannot_be_told_is_said_and_never_1970(given: object) -> None:
-    reading = Reading()
+    reading = ReadingRules()
     assert read_time(given, reading) is None
     assert reading.noted == {"timestamp_unreadable": 1}
     assert fault_of(read_time, given) == "timestamp_unreadable"
@@ -262,7 +261,7 @@ def test_what_is_no_language_tag(given: object) -> None:
 
 
 def test_only_true_and_false_make_a_target() -> None:
-    reading = Reading()
+    reading = ReadingRules()
     assert [read_target(value, reading) for value in (True, "true", "TRUE", np.True_)] == [True] * 4
     assert not any(read_target(value, reading) for value in (False, "false", None, "", "nan"))
     assert not reading.noted
@@ -272,7 +271,7 @@ def test_only_true_and_false_make_a_target() -> None:
 
 
 def test_a_row_becomes_a_text_or_says_which_field_is_wrong() -> None:
-    defaults = Defaults("shop", "de", Reading())
+    defaults = Defaults("shop", "de", ReadingRules())
     row = {"user_id": 7.0, "body": " Gut. ", "topic_id": "45.0", "title": 1917, "rating": "4,5"}
     text = validate({**row, "timestamp": 2014, "source_id": "r1"}, defaults, position=3)
     assert isinstance(text, Text)
@@ -299,6 +298,7 @@ def test_every_field_of_a_text_is_described() -> None:
 
 def test_similar_ids_differ_in_form_first() -> None:
     ids = ["U-ANA", "u ana", "u-anna", "u-ben", "ana", "zoe", "\u00fc-ana"]
-    assert similar_ids("u-ana", ids, 4) == ("U-ANA", "u ana", "\u00fc-ana", "u-anna")
+    assert similar_ids("u-ana", ids, 4) == ("U-ANA", "u ana", "\u00fc-ana")
+    assert similar_ids("u-anne", ids, 4)[0] == "u-anna"
     assert similar_ids("u-ana", ids, 2) == ("U-ANA", "u ana")
     assert similar_ids("nobody like them", ids, 3) == ()
