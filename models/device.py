@@ -1,6 +1,6 @@
 """Choose the device and the number format of a model.
 
-Measured with the bundled chat model, prompts of 150 tokens, two cores:
+Measured with smollm2-135m, prompts of 150 tokens, two cores:
 
 | CPU | format | prompt tok/s (8 rows) | new tok/s (1 row, 8 rows) |
 |---|---|---|---|

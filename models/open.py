@@ -1,4 +1,4 @@
-"""Open a chat model by name: bundled, local, remote, or a factory of one's own.
+"""Open a chat model by name: installed, local, remote, or a factory of one's own.
 
 `PROVIDERS` holds one entry for each kind of name; errors, help and `patlm doctor` list them from
 there. Importing this is cheap: libraries are imported where a model is opened.
@@ -14,7 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from .bundled import CHAT, Progress, chat_model_path
+from .bundled import CHAT, INSTALLED, Progress, chat_model_path
 from .device import choose_device, choose_dtype, fit_threads
 from .errors import ModelNotFound, ModelUnusable
 from .quiet import quiet_loading
@@ -86,10 +86,10 @@ def open_chat_model(
     """Open a chat model. Blocks for seconds where weights are loaded: call it in a thread.
 
     Args:
-        name: "bundled"; a folder, "local:..." or a hub id "owner/name"; "python:module:factory";
-            or "provider:model" (see `PROVIDERS`).
+        name: "smollm2-135m"; a folder, "local:..." or a hub id "owner/name";
+            "python:module:factory"; or "provider:model" (see `PROVIDERS`).
         dtype: For models loaded here, see `device.choose_dtype`.
-        progress: Called while the bundled weights are converted.
+        progress: Called while installed weights are converted.
         find_adapter: For models loaded here: finds the LoRA adapters that calls name.
         watches: For models loaded here: called with the report of each batch.
         base_url: For "provider:model": the server, such as "http://127.0.0.1:8000/v1".
@@ -106,7 +106,7 @@ def open_chat_model(
             f"{name!r}: name the server's model, or leave the base URL out (PATLM_BASE_URL)"
         )
     if provider is None:
-        raise ModelNotFound(f"no chat model {name!r}: {_ways()}")
+        raise _unknown(name)
     return provider.open(name, Opening(dtype, progress, find_adapter, watches, base_url, limits))
 
 
@@ -118,7 +118,7 @@ def provider_of(name: str) -> Provider:
     """
     provider = _provider_of(name)
     if provider is None:
-        raise ModelNotFound(f"no chat model {name!r}: {_ways()}")
+        raise _unknown(name)
     return provider
 
 
@@ -129,6 +129,12 @@ def forms_of_names() -> str:
 
 def _provider_of(name: str) -> Provider | None:
     return next((each for each in reversed(PROVIDERS.values()) if each.fits(name)), None)
+
+
+def _unknown(name: str) -> ModelNotFound:
+    if name == "bundled":
+        return ModelNotFound(f"the chat model 'bundled' is now called {INSTALLED!r}: name that")
+    return ModelNotFound(f"no chat model {name!r}: {_ways()}")
 
 
 def _ways() -> str:
@@ -156,7 +162,7 @@ def _is_remote(name: str) -> bool:
     return bool(model) and provider not in PROVIDERS
 
 
-def _open_bundled(name: str, how: Opening) -> BaseChatModel:
+def _open_installed(name: str, how: Opening) -> BaseChatModel:
     return how.local(str(chat_model_path(how.progress)), CHAT.name)
 
 
@@ -238,11 +244,11 @@ PROVIDERS: dict[str, Provider] = {
             _open_local,
         ),
         Provider(
-            "bundled",
-            "bundled",
-            f"'bundled' ({CHAT.name}, `patlm models install`)",
-            lambda name: name == "bundled",
-            _open_bundled,
+            "installed",
+            INSTALLED,
+            f"'{INSTALLED}' ({CHAT.name}, `patlm models install`)",
+            lambda name: name == INSTALLED,
+            _open_installed,
         ),
     )
 }

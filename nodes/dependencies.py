@@ -53,7 +53,7 @@ class ChatRole:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """Maximum lengths of prompts and answers in tokens (defaults fit the bundled model).
+    """Maximum lengths of prompts and answers in tokens (defaults fit smollm2-135m).
 
     Attributes:
         first: The whole prompt in the first iteration.

@@ -26,6 +26,8 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("PATLM_") and name not in ("PATLM_DATA", "PATLM_CACHE"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
+    # By name: the default takes the largest model that is installed here.
+    monkeypatch.setenv("PATLM_MODEL", "smollm2-135m")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ...models.bundled import INSTALLED
 from ..options import JsonOption
 from ..output import PlotOption, say
 
@@ -126,7 +127,7 @@ def _sizes(texts: str) -> list[int]:
 
 
 def serving(
-    model: Annotated[str, typer.Option(help="bundled, or a model's folder or hub id.")] = "bundled",
+    model: Annotated[str, typer.Option(help=f"{INSTALLED}, a folder or a hub id.")] = INSTALLED,
     dtype: Annotated[
         str, typer.Option(help="Number format of all systems: auto, fp32 or bf16.")
     ] = "auto",
@@ -143,7 +144,7 @@ def serving(
     from ..output import emit_json, errors_as_lines, stdout
 
     with errors_as_lines():
-        path = str(chat_model_path()) if model == "bundled" else model
+        path = str(chat_model_path()) if model == INSTALLED else model
         size = QUICK if quick else Size()
         found = asyncio.run(measure_serving(path, dtype=dtype, data=data, size=size, say=say))
     if json:
@@ -163,7 +164,7 @@ def serving(
 
 
 def training(
-    model: Annotated[str, typer.Option(help="bundled, or a model's folder or hub id.")] = "bundled",
+    model: Annotated[str, typer.Option(help=f"{INSTALLED}, a folder or a hub id.")] = INSTALLED,
     dtype: Annotated[
         str, typer.Option(help="Number format of the timed runs: auto, fp32 or bf16.")
     ] = "auto",
@@ -185,7 +186,7 @@ def training(
 
     with errors_as_lines():
         fill = None if collected is None else _batch_fill(collected)
-        path = str(chat_model_path()) if model == "bundled" else model
+        path = str(chat_model_path()) if model == INSTALLED else model
         size = TrainingSize(pairs=pairs, repeats=repeats)
         found = measure_training(path, dtype=dtype, episodes=episodes, size=size, say=say)
     found = {**found, "batch_fill": fill}

@@ -85,15 +85,15 @@ def write(
 
 
 def opened(personalizer: Personalizer) -> Personalizer:
-    """Return the personalizer; convert the bundled weights first if needed.
+    """Return the personalizer; convert installed weights first if needed.
 
     Raises:
         NoSuchStore: The store does not exist; a mistyped name must not create an empty one.
     """
     from ...stores.texts.connection import check_exists
-    from ..models import convert_bundled
+    from ..models import convert_installed
 
     if personalizer.settings.store is not None:
         check_exists(personalizer.settings.store)
-    convert_bundled(personalizer.settings.model)
+    convert_installed(personalizer.settings.model)
     return personalizer

@@ -35,7 +35,7 @@ def train(config: Path | None, json: bool, **flags: Any) -> None:
     from ...training.trainer.config import described
     from ...training.trainer.train import settle_here
     from ...training.trainer.train import train as run_training
-    from ..models import convert_bundled
+    from ..models import convert_installed
     from ..output import emit_json, errors_as_lines, progress, stderr
 
     first = os.environ.get("RANK", "0") == "0"
@@ -44,7 +44,7 @@ def train(config: Path | None, json: bool, **flags: Any) -> None:
         chosen, device = settle_here(asked)
         if first:
             stderr.print(described(chosen, device))
-        convert_bundled(asked.model)
+        convert_installed(asked.model)
         with progress() as watch:
             report = run_training(asked, watch=watch if first else None)
     if first and json:

@@ -5,7 +5,7 @@ same adapter switches the model to it. Switching, loading and evicting change th
 the generating thread does it, between two batches.
 
 New adapters have rank 16 on the seven linear modules of the top third of the layers: 3.3 MB in bf16
-for the bundled model. An adapter on all layers takes three times as long in a mixed batch.
+for smollm2-135m. An adapter on all layers takes three times as long in a mixed batch.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class AdapterSlots:
     Attributes:
         base: The base model.
         fingerprint: The base model's name in the manifests of adapters.
+        parameters: Number of the base model's weights.
 
     Args:
         model: The base model; its linear layers are wrapped when the first adapter is loaded.
@@ -89,6 +90,7 @@ class AdapterSlots:
         self, model: PreTrainedModel, find: FindAdapter | None = None, budget: int | None = None
     ) -> None:
         self.fingerprint = fingerprint(model)
+        self.parameters = sum(weight.numel() for weight in model.parameters())
         self.base, self._find = model, find
         own = sum(weight.numel() * weight.element_size() for weight in model.parameters())
         self._budget = int(own * SHARE_OF_BASE) if budget is None else budget

@@ -32,7 +32,7 @@ class BatchLimits:
     Attributes:
         rows: Calls in one batch.
         tokens: Prompt and new tokens of all rows together, padding included; bounds the memory
-            of keys and values (46 kB a token for the bundled model in fp32).
+            of keys and values (46 kB a token for smollm2-135m in fp32).
         gather_s: Keep waiting while calls arrive within this time of each other, in seconds.
         gather_at_most_s: Start after this time at the latest, in seconds.
         steps: Tokens that running rows generate before others may join: they wait while a

@@ -99,13 +99,23 @@ class LocalChatModel(ChatHuggingFace):
         return self.model_id or ""
 
     @property
-    def context_window(self) -> int:
+    def window(self) -> int:
         """Maximum tokens of prompt and answer together."""
         config = self.llm.pipeline.model.config
         try:
             return int(config.max_position_embeddings)
         except AttributeError:  # models without learned or rotary positions name no limit
             return int(self.tokenizer.model_max_length)
+
+    @property
+    def parameters(self) -> int:
+        """Number of the base model's weights."""
+        return self._slots.parameters
+
+    @property
+    def device(self) -> str:
+        """Kind of the device that computes: "cpu", "cuda"."""
+        return str(self.llm.pipeline.model.device.type)
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text, without the chat template."""
@@ -219,11 +229,11 @@ class LocalChatModel(ChatHuggingFace):
         """Prepare a call in the caller's thread, which receives its errors, and queue it."""
         sampling = self._with_adapter(self._sampling.for_call(options, stop))
         prompt_ids = self._prompt_ids(messages)
-        room = self.context_window - len(prompt_ids)
+        room = self.window - len(prompt_ids)
         if room < 1:
             raise CallRefused(
                 f"the prompt has {len(prompt_ids)} tokens, and {self.model_name} holds "
-                f"{self.context_window} with the answer: shorten the prompt"
+                f"{self.window} with the answer: shorten the prompt"
             )
         row = Row(
             prompt_ids,

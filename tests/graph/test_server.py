@@ -200,9 +200,9 @@ def test_developer_can_step_through_every_node(client: httpx.Client) -> None:
 
 
 @pytest.mark.bundled
-def test_bundled_weights_answer_in_the_server(tmp_path: Path) -> None:
+def test_installed_weights_answer_in_the_server(tmp_path: Path) -> None:
     # Conversion takes about 20 s where the cache is empty, generation up to 30 s.
-    with dev_server(tmp_path, PATLM_MODEL="bundled") as server, server.client(180) as client:
+    with dev_server(tmp_path, PATLM_MODEL="smollm2-135m") as server, server.client(180) as client:
         result = ask(client, LONG, context={"max_iterations": 1})
         assert result.get("text", "").strip(), result
         assert result["models"]["integrate"] == "SmolLM2-135M-Instruct"

@@ -57,7 +57,7 @@ def by_two_processes(cache: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def model(by_two_processes: object) -> Iterator[LocalChatModel]:
-    chat = open_local_chat(str(bundled.chat_model_path()), dtype="fp32", name="bundled")
+    chat = open_local_chat(str(bundled.chat_model_path()), dtype="fp32", name="smollm2-135m")
     yield chat
     chat.close()
 

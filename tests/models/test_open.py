@@ -56,7 +56,8 @@ def test_an_added_provider_opens_a_model_and_is_listed(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
-        ("no-such-model", ModelNotFound, "bundled.*local.*python.*patlm.remote"),
+        ("no-such-model", ModelNotFound, "smollm2-135m.*local.*python.*patlm.remote"),
+        ("bundled", ModelNotFound, "'smollm2-135m'"),
         ("local:/nowhere/at/all", ModelNotFound, "no model at '/nowhere/at/all'"),
         ("python:no.such.module:x", ModelNotFound, "no.such"),
         (f"python:{__name__}:no_model", ModelUnusable, "it gave str"),

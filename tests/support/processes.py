@@ -39,6 +39,7 @@ def environment(**env: str) -> dict[str, str]:
     }
     ours = {
         "PYTHONPATH": str(TESTS),
+        "PATLM_MODEL": "smollm2-135m",
         "LANGSMITH_TRACING": "false",
         "HF_HUB_OFFLINE": "1",
         "NO_COLOR": "1",

@@ -88,7 +88,7 @@ def integrate_examples(
         most: Maximum number of tokens of an answer; longer ones are truncated and have no end
             token.
         skipped: Counts skipped samples.
-        budget: Budget as in serving; None: that of the bundled model.
+        budget: Budget as in serving; None: that of smollm2-135m.
     """
     examples = []
     for episode in episodes:

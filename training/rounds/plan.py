@@ -1,7 +1,7 @@
 """The plan of the rounds: stages and sizes.
 
-The defaults are meant to fit one data set and task into two hours on two cores with the bundled
-model; the actual duration has not been measured yet.
+The defaults are meant to fit one data set and task into two hours on two cores with
+smollm2-135m; the actual duration has not been measured yet.
 """
 
 from __future__ import annotations

@@ -60,7 +60,9 @@ class TrainConfig:
         default="promoted",
         description="Adapter to start from, also the reference: promoted, none or role@N.",
     )
-    model: str = Field(default="bundled", description="Base model: bundled, a folder or a hub id.")
+    model: str = Field(
+        default="smollm2-135m", description="Base model: smollm2-135m, a folder or a hub id."
+    )
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="Number format of the base model's weights."
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...evaluation.progress import Unwatched, Watch
 from ...graph.settings import Settings, adapters_folder
-from ...models.bundled import CHAT, chat_model_path
+from ...models.bundled import CHAT, INSTALLED, chat_model_path
 from ...models.device import choose_device, choose_dtype, dtype_name, fit_threads
 from ...stores.adapters.folders import Adapter
 from ...stores.adapters.lineage import people_in
@@ -361,9 +361,9 @@ def _rewarding(config: TrainConfig, reward: Reward | None) -> Iterator[Reward | 
 
 
 def _open(config: TrainConfig, device: str) -> Base:
-    bundled = config.model == "bundled"
-    path = str(chat_model_path()) if bundled else config.model
-    name = CHAT.name if bundled else Path(config.model).name
+    installed = config.model == INSTALLED
+    path = str(chat_model_path()) if installed else config.model
+    name = CHAT.name if installed else Path(config.model).name
     return open_base(path, dtype=config.dtype, device=device, name=name)
 
 

@@ -161,4 +161,4 @@ async def test_a_cancelled_caller_frees_its_row(slow: LocalChatModel) -> None:
 
 def test_tokens_are_counted_by_the_models_own_tokenizer(model: LocalChatModel) -> None:
     assert token_counter(model)("four") == model.count_tokens("four") == 4
-    assert model.context_window == WINDOW and model.model_name == "tiny"
+    assert model.window == WINDOW and model.model_name == "tiny"

@@ -48,7 +48,7 @@ def test_a_server_of_ones_own_needs_no_key() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["bundled", "owner/name", "local:x", "python:a.b:c"])
+@pytest.mark.parametrize("name", ["smollm2-135m", "owner/name", "local:x", "python:a.b:c"])
 def test_a_base_url_without_a_remote_model_is_an_error(name: str) -> None:
     with pytest.raises(ModelUnusable, match=f"openai:NAME.*http://here/v1 with '{name}'"):
         open_chat_model(name, base_url="http://here/v1")

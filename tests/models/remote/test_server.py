@@ -42,7 +42,7 @@ def model(url: str, name: str) -> Iterator[RemoteChatModel]:
 @pytest.fixture(scope="module")
 def local_answer() -> str:
     """What the same weights say in this process, in the same number format."""
-    local = open_chat_model("bundled", dtype="fp32")
+    local = open_chat_model("smollm2-135m", dtype="fp32")
     assert isinstance(local, LocalChatModel)
     answer = str(local.invoke(ASK, **GREEDY).text)
     local.close()
