@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP
 export PIP_EXTRA
 export LANGSMITH_TRACING := false
 
-.PHONY: setup demo test test-all test-changed lint typecheck wheel dev clean
+.PHONY: setup models demo test test-all test-changed lint typecheck wheel dev clean
 
 setup: $(VENV)/.ready
 
@@ -17,25 +17,30 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing patlm and what it needs into $(VENV): some minutes, once"
 	$(PIP) --constraint constraints.txt --editable '.[dev,remote]'
-	$(BIN)/patlm models install
 	touch $@
 
+# The model of the tests, which does nothing where it is installed: some 100 MB of download once.
+models: setup
+	$(BIN)/patlm models install smollm2-135m > /dev/null
+
+# The best model for this machine; make demo MODEL=smollm2-135m takes seconds and writes nonsense.
+MODEL ?=
 demo: setup
-	$(BIN)/patlm demo
+	$(BIN)/patlm demo $(if $(MODEL),--model $(MODEL))
 
 # Two processes of one thread each: torch's own threads gain nothing on small tests.
 WORKERS ?= 2
 PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
-test: setup
+test: models
 	$(PYTEST)
 
 # With the slow tests, all of them or those below some folders: make test-all TESTS=tests/training
-test-all: setup
+test-all: models
 	$(PYTEST) -m '' $(TESTS)
 
 # The slow tests of packages that changed since the commit BASE.
-test-changed: setup
+test-changed: models
 	$(BIN)/python tools/changed_tests.py $(BASE) | \
 		xargs -r sh -c '$(PYTEST) -m slow "$$@" || [ $$? = 5 ]' slow  # 5: no slow test there
 
@@ -58,7 +63,7 @@ typecheck: setup
 wheel: setup
 	.ci/wheel
 
-dev: setup
+dev: models
 	$(BIN)/langgraph dev
 
 clean:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -80,33 +80,47 @@ def _versions() -> list[Finding]:
 
 
 def _models() -> list[Finding]:
-    from ..models.bundled import installed_models
+    from ..models.catalogue import TOPIC
+    from ..models.installed import is_intact, listed
 
     findings = []
-    for model in installed_models():
-        if model.version is None:
-            findings.append(Finding(model.name, False, "missing: run `patlm models install`"))
-        elif model.converted is False:
-            findings.append(Finding(model.name, True, "installed, converted on first use (20 s)"))
+    for model in listed():
+        get = f"`patlm models install {model.name}`"
+        if model.installed == "no":
+            missing = Finding(model.name, None, f"not installed: {get}")
+            findings.append(replace(missing, ok=False) if model.name == TOPIC else missing)
+        elif model.installed == "damaged" or (
+            model.installed == "yes" and not is_intact(model.name)
+        ):
+            findings.append(Finding(model.name, False, f"damaged: {get} replaces it"))
         else:
-            findings.append(Finding(model.name, True, f"{model.bytes / 1e6:.0f} MB, {model.path}"))
+            findings.append(Finding(model.name, True, f"{model.bytes / 1e6:,.0f} MB, {model.path}"))
     return [*findings, _named_model()]
 
 
 def _named_model() -> Finding:
     from ..graph.settings import Settings
-    from ..models.errors import ModelNotFound
-    from ..models.open import provider_of
+    from ..models.device import free_memory
+    from ..models.errors import ModelError
+    from ..models.open import provider_of, resolved_name
 
-    name = Settings().model
+    settings = Settings()
+    name = settings.model
     try:
-        return Finding("PATLM_MODEL", True, f"{name} ({provider_of(name).name})")
-    except ModelNotFound as error:
+        kind = provider_of(name).name
+        chosen = resolved_name(name, settings.dtype)
+    except ModelError as error:
         return Finding("PATLM_MODEL", False, str(error))
+    if chosen == name:
+        return Finding("PATLM_MODEL", True, f"{name} ({kind})")
+    free = f"{free_memory() / 1e9:.1f} GB of free memory"
+    return Finding(
+        "PATLM_MODEL", True, f"{name}: {chosen}, the best installed that fits into {free}"
+    )
 
 
 def _cache() -> Finding:
-    from ..models.bundled import cache_folder, folder_size
+    from ..models.installed import cache_folder, folder_size
 
     folder = cache_folder()
     size = folder_size(folder) if folder.exists() else 0

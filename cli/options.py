@@ -35,7 +35,7 @@ ModelOption = Annotated[
         "--model",
         envvar="PATLM_MODEL",
         help=f"{forms_of_names()}.",
-        show_default="smollm2-135m",
+        show_default="auto",
     ),
 ]
 BaseUrlOption = Annotated[
@@ -185,7 +185,15 @@ def histories_of(said: str) -> list[str]:
 
 
 def settings_of(**given: Any) -> Settings:
-    """Return the settings; given values override the environment, None means not given."""
-    from ..graph.settings import Settings
+    """Return the settings, with a model's name for `auto`.
 
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    Given values override the environment, None means not given.
+
+    Raises:
+        ModelError: The model is not installed, or none is.
+    """
+    from ..graph.settings import Settings
+    from .model_choice import ready
+
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    return settings.model_copy(update={"model": ready(settings.model, settings.dtype)})

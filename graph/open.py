@@ -165,9 +165,11 @@ def open_chat(
         ModelError: It can't be loaded.
     """
     from ..models.local.chat_model import LocalChatModel
-    from ..models.open import open_chat_model
+    from ..models.open import open_chat_model, resolved_name
     from ..models.remote.chat_model import RemoteChatModel
 
+    name = resolved_name(settings.model, settings.dtype)
+    settings = settings.model_copy(update={"model": name})
     model = open_chat_model(
         settings.model,
         dtype=settings.dtype,
@@ -256,8 +258,8 @@ async def sample_store_path(topic: str, style: str) -> str:
 
 
 def _place(topic: str, style: str) -> Path:
-    from ..models.bundled import cache_folder
     from ..models.encoders.style import FEATURES
+    from ..models.installed import cache_folder
     from ..stores.datasets.sample import sample_corpus
     from ..stores.texts.schema import SCHEMA_VERSION
 

@@ -45,7 +45,7 @@ class Personalizer:
 
     Args:
         store: Directory or object-store URI. Default: PATLM_STORE, or the sample corpus.
-        model: The language model: `smollm2-135m`, a path, a hub id, `provider:model`,
+        model: The language model: `auto`, an installed one, a path, a hub id, `provider:model`,
             `python:package.module:factory`, or a LangChain chat model. Default: PATLM_MODEL.
         roles: Chat models of single roles (style, preference, integrate).
         trace: Folder for the record of each run. Default: PATLM_TRACE, or no records.

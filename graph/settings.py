@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         None, description="Directory or object-store URI of the texts; none: the sample corpus."
     )
     model: str = Field(
-        "smollm2-135m",
+        "auto",
         description=f"{forms_of_names()}.",
     )
     base_url: str | None = Field(

@@ -1,4 +1,4 @@
-"""What computes: encoders, chat models and the bundled weights.
+"""What computes: encoders, chat models and the models that can be installed.
 
 The public names stand in `__init__.pyi` and are resolved on first use (PEP 562): importing this
 package loads nothing heavy.

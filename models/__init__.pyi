@@ -1,7 +1,3 @@
-from .bundled import chat_model_path as chat_model_path
-from .bundled import install as install
-from .bundled import installed_models as installed_models
-from .bundled import topic_model_path as topic_model_path
 from .encoders.graphsage import GraphSage as GraphSage
 from .encoders.sentence import SentenceEncoder as SentenceEncoder
 from .encoders.sentence import open_topic_encoder as open_topic_encoder
@@ -16,6 +12,11 @@ from .errors import ModelNotFound as ModelNotFound
 from .errors import ModelUnusable as ModelUnusable
 from .errors import RemoteFailed as RemoteFailed
 from .errors import WorkerDied as WorkerDied
+from .installed import InstalledModel as InstalledModel
+from .installed import install as install
+from .installed import listed as listed
+from .installed import model_path as model_path
+from .installed import remove as remove
 from .local.adapters import AdapterFiles as AdapterFiles
 from .local.batcher import BatchLimits as BatchLimits
 from .local.chat_model import LocalChatModel as LocalChatModel

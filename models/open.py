@@ -14,9 +14,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from .bundled import CHAT, INSTALLED, Progress, chat_model_path
+from .catalogue import AUTO, SMALLEST, chat_models
 from .device import choose_device, choose_dtype, fit_threads
+from .download import Progress
 from .errors import ModelNotFound, ModelUnusable
+from .installed import best_installed, model_path
 from .quiet import quiet_loading
 
 if TYPE_CHECKING:
@@ -86,10 +88,10 @@ def open_chat_model(
     """Open a chat model. Blocks for seconds where weights are loaded: call it in a thread.
 
     Args:
-        name: "smollm2-135m"; a folder, "local:..." or a hub id "owner/name";
+        name: "auto"; an installed model; a folder, "local:..." or a hub id "owner/name";
             "python:module:factory"; or "provider:model" (see `PROVIDERS`).
         dtype: For models loaded here, see `device.choose_dtype`.
-        progress: Called while installed weights are converted.
+        progress: Called while an installed model is converted.
         find_adapter: For models loaded here: finds the LoRA adapters that calls name.
         watches: For models loaded here: called with the report of each batch.
         base_url: For "provider:model": the server, such as "http://127.0.0.1:8000/v1".
@@ -131,9 +133,23 @@ def _provider_of(name: str) -> Provider | None:
     return next((each for each in reversed(PROVIDERS.values()) if each.fits(name)), None)
 
 
+def resolved_name(name: str, dtype: str = "auto") -> str:
+    """Return a model's name, for "auto" that of the best installed model that fits into memory.
+
+    Args:
+        name: As `open_chat_model` takes it.
+        dtype: Number format of the weights; see `device.choose_dtype`.
+
+    Raises:
+        ModelNotFound: "auto", and no model is installed.
+        ModelUnusable: "auto", and no installed model fits.
+    """
+    return best_installed(dtype).name if name == AUTO else name
+
+
 def _unknown(name: str) -> ModelNotFound:
     if name == "bundled":
-        return ModelNotFound(f"the chat model 'bundled' is now called {INSTALLED!r}: name that")
+        return ModelNotFound(f"the chat model 'bundled' is now called {SMALLEST!r}: name that")
     return ModelNotFound(f"no chat model {name!r}: {_ways()}")
 
 
@@ -163,7 +179,8 @@ def _is_remote(name: str) -> bool:
 
 
 def _open_installed(name: str, how: Opening) -> BaseChatModel:
-    return how.local(str(chat_model_path(how.progress)), CHAT.name)
+    name = resolved_name(name, how.dtype)
+    return how.local(str(model_path(name, how.progress)), name)
 
 
 def _open_local(name: str, how: Opening) -> BaseChatModel:
@@ -215,6 +232,8 @@ def _built(name: str, factory: Callable[[], object]) -> BaseChatModel:
     return model
 
 
+_INSTALLABLE = (AUTO, *(model.name for model in chat_models()))
+
 PROVIDERS: dict[str, Provider] = {
     each.name: each
     for each in (
@@ -245,9 +264,10 @@ PROVIDERS: dict[str, Provider] = {
         ),
         Provider(
             "installed",
-            INSTALLED,
-            f"'{INSTALLED}' ({CHAT.name}, `patlm models install`)",
-            lambda name: name == INSTALLED,
+            ", ".join(_INSTALLABLE),
+            "'auto' (the best installed model that fits into memory) or an installed model "
+            f"({', '.join(_INSTALLABLE[1:])}; `patlm models install NAME`)",
+            lambda name: name in _INSTALLABLE,
             _open_installed,
         ),
     )

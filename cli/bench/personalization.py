@@ -118,7 +118,7 @@ def personalization(options: PersonalizationOptions) -> None:
 
 def _run(plan: Plan, settings: Settings, options: PersonalizationOptions) -> dict[str, Any]:
     from ...evaluation.run import run_personalization
-    from ...models.bundled import cache_folder
+    from ...models.installed import cache_folder
     from ..output import progress
 
     with progress() as watch:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ...models.bundled import INSTALLED
+from ...models.catalogue import CATALOGUE, SMALLEST
 from ..options import JsonOption
 from ..output import PlotOption, say
 
@@ -127,7 +127,9 @@ def _sizes(texts: str) -> list[int]:
 
 
 def serving(
-    model: Annotated[str, typer.Option(help=f"{INSTALLED}, a folder or a hub id.")] = INSTALLED,
+    model: Annotated[
+        str, typer.Option(help="An installed model, a folder or a hub id.")
+    ] = SMALLEST,
     dtype: Annotated[
         str, typer.Option(help="Number format of all systems: auto, fp32 or bf16.")
     ] = "auto",
@@ -140,11 +142,11 @@ def serving(
 ) -> None:
     """Time one model with many callers, against raw `generate` and sequential calls."""
     from ...bench.serving.run import QUICK, Size, measure_serving
-    from ...models.bundled import chat_model_path
+    from ...models.installed import model_path
     from ..output import emit_json, errors_as_lines, stdout
 
     with errors_as_lines():
-        path = str(chat_model_path()) if model == INSTALLED else model
+        path = str(model_path(model)) if model in CATALOGUE else model
         size = QUICK if quick else Size()
         found = asyncio.run(measure_serving(path, dtype=dtype, data=data, size=size, say=say))
     if json:
@@ -164,7 +166,9 @@ def serving(
 
 
 def training(
-    model: Annotated[str, typer.Option(help=f"{INSTALLED}, a folder or a hub id.")] = INSTALLED,
+    model: Annotated[
+        str, typer.Option(help="An installed model, a folder or a hub id.")
+    ] = SMALLEST,
     dtype: Annotated[
         str, typer.Option(help="Number format of the timed runs: auto, fp32 or bf16.")
     ] = "auto",
@@ -181,12 +185,12 @@ def training(
 ) -> None:
     """Time our DPO run against a bare TRL trainer on the same pairs; compare losses."""
     from ...bench.training import TrainingSize, measure_training
-    from ...models.bundled import chat_model_path
+    from ...models.installed import model_path
     from ..output import emit_json, errors_as_lines, stdout
 
     with errors_as_lines():
         fill = None if collected is None else _batch_fill(collected)
-        path = str(chat_model_path()) if model == INSTALLED else model
+        path = str(model_path(model)) if model in CATALOGUE else model
         size = TrainingSize(pairs=pairs, repeats=repeats)
         found = measure_training(path, dtype=dtype, episodes=episodes, size=size, say=say)
     found = {**found, "batch_fill": fill}

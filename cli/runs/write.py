@@ -85,15 +85,17 @@ def write(
 
 
 def opened(personalizer: Personalizer) -> Personalizer:
-    """Return the personalizer; convert installed weights first if needed.
+    """Return the personalizer; the model that serves is told and converted first.
 
     Raises:
         NoSuchStore: The store does not exist; a mistyped name must not create an empty one.
     """
     from ...stores.texts.connection import check_exists
-    from ..models import convert_installed
+    from ..model_choice import ready
 
     if personalizer.settings.store is not None:
         check_exists(personalizer.settings.store)
-    convert_installed(personalizer.settings.model)
+    settings = personalizer.settings
+    model = ready(settings.model, settings.dtype)
+    personalizer.settings = settings.model_copy(update={"model": model})
     return personalizer

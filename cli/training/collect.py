@@ -151,7 +151,7 @@ def _plan(options: CollectOptions) -> CollectPlan:
 
 
 def _request(*, stores: Path | None, **given: Any) -> CollectRequest:
-    from ...models.bundled import cache_folder
+    from ...models.installed import cache_folder
     from ...training.collect.source import CollectRequest
 
     return CollectRequest(stores=stores or cache_folder() / "bench" / "stores", **given)

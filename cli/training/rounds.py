@@ -104,7 +104,7 @@ class RoundsOptions:
 
 def rounds(options: RoundsOptions) -> None:
     """Train all roles in rounds; refused stages are reported but not promoted."""
-    from ...models.bundled import cache_folder
+    from ...models.installed import cache_folder
     from ...training.rounds.plan import RoundsPlan
     from ...training.rounds.stages import run_whole_rounds
     from ..output import emit_json, errors_as_lines, progress

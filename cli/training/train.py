@@ -35,16 +35,16 @@ def train(config: Path | None, json: bool, **flags: Any) -> None:
     from ...training.trainer.config import described
     from ...training.trainer.train import settle_here
     from ...training.trainer.train import train as run_training
-    from ..models import convert_installed
+    from ..model_choice import ready
     from ..output import emit_json, errors_as_lines, progress, stderr
 
     first = os.environ.get("RANK", "0") == "0"
     with errors_as_lines():
         asked = read_config(config, flags)
+        asked = asked.model_copy(update={"model": ready(asked.model, asked.dtype)})
         chosen, device = settle_here(asked)
         if first:
             stderr.print(described(chosen, device))
-        convert_installed(asked.model)
         with progress() as watch:
             report = run_training(asked, watch=watch if first else None)
     if first and json:

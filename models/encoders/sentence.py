@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundled import topic_model_path
 from ..device import DTYPES, choose_device, choose_dtype, dtype_name
 from ..errors import ModelNotFound, ModelUnusable
+from ..installed import topic_model_path
 from ..quiet import quiet_loading
 
 if TYPE_CHECKING:

@@ -205,6 +205,6 @@ def test_installed_weights_answer_in_the_server(tmp_path: Path) -> None:
     with dev_server(tmp_path, PATLM_MODEL="smollm2-135m") as server, server.client(180) as client:
         result = ask(client, LONG, context={"max_iterations": 1})
         assert result.get("text", "").strip(), result
-        assert result["models"]["integrate"] == "SmolLM2-135M-Instruct"
+        assert result["models"]["integrate"] == "smollm2-135m"
         assert "BlockingError" not in server.said()
         assert "Traceback" not in server.said()

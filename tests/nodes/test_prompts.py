@@ -152,10 +152,10 @@ def test_dropped_evidence_leaves_no_trace_and_is_counted_as_cut() -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    from patlm.models.bundled import chat_model_path
+    from patlm.models.installed import model_path
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(chat_model_path())
+    return AutoTokenizer.from_pretrained(model_path("smollm2-135m"))
 
 
 ALPHABETS = (

@@ -61,7 +61,7 @@ class TrainConfig:
         description="Adapter to start from, also the reference: promoted, none or role@N.",
     )
     model: str = Field(
-        default="smollm2-135m", description="Base model: smollm2-135m, a folder or a hub id."
+        default="auto", description="Base model: auto, an installed one, a folder or a hub id."
     )
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="Number format of the base model's weights."

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...evaluation.progress import Unwatched, Watch
 from ...graph.settings import Settings, adapters_folder
-from ...models.bundled import CHAT, INSTALLED, chat_model_path
+from ...models.catalogue import CATALOGUE
 from ...models.device import choose_device, choose_dtype, dtype_name, fit_threads
+from ...models.installed import model_path
+from ...models.open import resolved_name
 from ...stores.adapters.folders import Adapter
 from ...stores.adapters.lineage import people_in
 from ...stores.adapters.manifest import Manifest
@@ -361,9 +363,9 @@ def _rewarding(config: TrainConfig, reward: Reward | None) -> Iterator[Reward | 
 
 
 def _open(config: TrainConfig, device: str) -> Base:
-    installed = config.model == INSTALLED
-    path = str(chat_model_path()) if installed else config.model
-    name = CHAT.name if installed else Path(config.model).name
+    model = resolved_name(config.model, config.dtype)
+    path = str(model_path(model)) if model in CATALOGUE else model
+    name = model if model in CATALOGUE else Path(model).name
     return open_base(path, dtype=config.dtype, device=device, name=name)
 
 

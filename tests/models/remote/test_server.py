@@ -7,8 +7,9 @@ from langchain_core.messages import AIMessageChunk
 from loop_parts import ROLES, parts_of, run
 from patlm.graph import PromptBudget
 from patlm.graph.open import chat_role
-from patlm.models.bundled import chat_model_path
+from patlm.models.catalogue import SMALLEST
 from patlm.models.errors import AdapterRefused
+from patlm.models.installed import model_path
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.open import open_chat_model
 from patlm.models.remote.chat_model import RemoteChatModel
@@ -22,13 +23,13 @@ GREEDY = {"temperature": 0.0, "max_tokens": 8}
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with transformers_serve(chat_model_path(), tmp_path_factory.mktemp("serve")) as url:
+    with transformers_serve(model_path(SMALLEST), tmp_path_factory.mktemp("serve")) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def name() -> str:
-    return f"openai:{chat_model_path()}"
+    return f"openai:{model_path('smollm2-135m')}"
 
 
 @pytest.fixture(scope="module")
