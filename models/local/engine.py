@@ -80,7 +80,7 @@ class Capture:
 
 
 class ChooseTokens(LogitsProcessor):
-    """Ban repeated n-grams, and mask all tokens of a sampling row but the one sampled for it.
+    """Ban repeated n-grams and early ends, and mask all tokens of a sampling row but the one sampled for it.
 
     Args:
         rows: Rows in the order of the batch.
@@ -102,7 +102,7 @@ class ChooseTokens(LogitsProcessor):
         for place, (row, generator) in enumerate(zip(self._rows, self._generators, strict=True)):
             if row.done:
                 continue
-            if banned := row.repeats.banned():
+            if banned := row.banned():
                 scores[place, banned] = -torch.inf
             if generator is not None:
                 sampling = row.sampling

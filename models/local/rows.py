@@ -96,6 +96,11 @@ class Row:
         """The latest token; 0 before the first one."""
         return self._token_ids[-1] if self._token_ids else 0
 
+    def banned(self) -> list[int]:
+        """Return the tokens that may not come next: repeated n-grams, an end that is too early."""
+        banned = self.repeats.banned()
+        return banned if self.drawn >= self.sampling.min_tokens else [*banned, *self._end_ids]
+
     def start(self) -> bool:
         """Claim the row for a batch; return False if it was cancelled while it waited."""
         if self._gone.is_set():

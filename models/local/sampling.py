@@ -19,6 +19,7 @@ class Sampling:
 
     Attributes:
         max_tokens: Maximum number of new tokens, at least 1.
+        min_tokens: Number of new tokens before the end token is allowed; `max_tokens` wins.
         temperature: Sampling temperature; 0 is greedy.
         top_p: Probability mass of the likeliest tokens to sample from, (0, 1].
         seed: Random seed; samples do not depend on the batch. None for a random one.
@@ -32,6 +33,7 @@ class Sampling:
     """
 
     max_tokens: int = 256
+    min_tokens: int = 0
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
@@ -50,6 +52,8 @@ class Sampling:
         """
         if self.max_tokens < 1:
             raise CallRefused(f"max_tokens must be 1 or more; got {self.max_tokens}")
+        if self.min_tokens < 0:
+            raise CallRefused(f"min_tokens must be 0 or more; got {self.min_tokens}")
         if self.temperature < 0:
             raise CallRefused(f"temperature must be 0 or more; got {self.temperature}")
         if not 0 < self.top_p <= 1:

@@ -158,3 +158,20 @@ def test_a_model_with_a_sliding_window_runs_batch_by_batch() -> None:
     )
     wanted = tuple(out[0, ids.shape[1] :].tolist())
     assert [answer.token_ids for answer in answers(rows)] == [wanted, wanted]
+
+
+def test_an_answer_does_not_end_before_its_least_length(running: RunningBatch) -> None:
+    def lengths(least: int) -> list[int]:
+        asked = [
+            ("a", Sampling(max_tokens=40, min_tokens=least, temperature=2.0, seed=seed))
+            for seed in range(40)
+        ]
+        rows = rows_of(asked)
+        running.add(rows)
+        to_the_end(running)
+        assert all(row.future.result(timeout=0).finish_reason for row in rows)
+        return [len(row.future.result(timeout=0).token_ids) for row in rows]
+
+    assert min(lengths(0)) < 30
+    assert set(lengths(40)) == {40}
+    assert 30 < min(lengths(30)) < 40

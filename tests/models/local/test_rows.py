@@ -35,6 +35,7 @@ def push_all(target: Row, ids: list[int]) -> None:
     ("options", "complaint"),
     [
         ({"max_tokens": 0}, "max_tokens must be 1 or more; got 0"),
+        ({"min_tokens": -1}, "min_tokens must be 0 or more"),
         ({"temperature": -1}, "temperature must be 0 or more"),
         ({"top_p": 0}, "top_p must be above 0"),
         ({"tools": []}, "no option tools"),
