@@ -1,7 +1,7 @@
 """Use your own language model for a role: any LangChain `BaseChatModel` works.
 
 Here the style role is not a language model at all: it counts. The two other roles use
-`PATLM_MODEL`, or smollm2-135m.
+`PATLM_MODEL`, or the best installed model.
 """
 
 from __future__ import annotations

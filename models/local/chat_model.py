@@ -41,8 +41,9 @@ class LocalChatModel(ChatHuggingFace):
     """A chat model that runs concurrent calls in one batch; calls join and leave at any token.
 
     Every call takes `max_tokens`, `min_tokens`, `temperature`, `top_p`, `seed`, `stop`,
-    `no_repeat_ngram_size` and `adapter` (see `Sampling`), as keyword arguments or by `bind`; calls with different
-    settings share a batch. In fp32 a greedy answer does not depend on the rest of the batch.
+    `no_repeat_ngram_size` and `adapter` (see `Sampling`), as keyword arguments or by `bind`; calls
+    with different settings share a batch. In fp32 a greedy answer does not depend on the rest of
+    the batch.
 
     Control tokens of the chat format are neutralised in every message before templating: text
     that people wrote can't open or close a turn.

@@ -80,7 +80,9 @@ class Capture:
 
 
 class ChooseTokens(LogitsProcessor):
-    """Ban repeated n-grams and early ends, and mask all tokens of a sampling row but the one sampled for it.
+    """Ban repeated n-grams and early ends, and choose the tokens of sampling rows.
+
+    All tokens of a sampling row but the one sampled for it are masked.
 
     Args:
         rows: Rows in the order of the batch.

@@ -167,7 +167,7 @@ def test_an_answer_does_not_end_before_its_least_length(running: RunningBatch) -
             for seed in range(40)
         ]
         rows = rows_of(asked)
-        running.add(rows)
+        running.admit(rows)
         to_the_end(running)
         assert all(row.future.result(timeout=0).finish_reason for row in rows)
         return [len(row.future.result(timeout=0).token_ids) for row in rows]
