@@ -1,26 +1,37 @@
-"""`patlm demo`: write for three people of the sample corpus and show each step."""
+"""`patlm demo`: write for three people of the sample corpus, beside what the title alone gives."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
+from rich.padding import Padding
 from rich.rule import Rule
 
 from ..options import BaseUrlOption, JsonOption, ModelOption, TraceOption
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ...graph.personalizer import Personalizer
+    from ...graph.settings import Settings
+    from ...nodes.dependencies import Parts
     from ...nodes.state import Result
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One request of the demo."""
+    """One request of the demo.
+
+    Attributes:
+        user_id: Whom it is written for.
+        known: How many texts of theirs are known, in words.
+        topic_id: What it is about.
+        title: Its title.
+    """
 
     user_id: str
     known: str
@@ -29,10 +40,32 @@ class Scene:
 
 
 SCENES = (
-    Scene("a-newcomer", "no text", "city-walking-tour", "Two hours through the old quarter"),
+    Scene("a-newcomer", "nothing", "city-walking-tour", "Two hours through the old quarter"),
     Scene("secondhand-sue", "one text", "wool-blanket", "A blanket for the long winter"),
     Scene("tilly-types", "several texts", "airport-hotel", "One night before an early flight"),
 )
+
+DEADLINE_S = 900.0
+"""Time limit of each request: they share the processor."""
+
+STEPS = {
+    "style-retrieve": "found people who write alike",
+    "preference-retrieve": "found texts on the topic",
+    "style-reason": "described the style",
+    "preference-reason": "summed up the opinions",
+    "integrate": "wrote a draft",
+    "check-stop": "compared the draft with the one before",
+}
+"""What each node of the loop has done when it ends."""
+
+SUMMARIES = {
+    "style": "how this person writes, in the model's words",
+    "preference": "what people say of it, in the model's words",
+}
+"""Heading of each side's summary."""
+
+Tell = Callable[[str, str], None]
+"""Called with whom a step is for, and the step."""
 
 
 def register(app: typer.Typer) -> None:
@@ -46,69 +79,175 @@ def demo(
     trace: TraceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write for a user with no history, one with one text and one with several."""
-    from ...graph.personalizer import Personalizer
-    from ..output import emit_json, run
-    from .write import opened
+    """Write for three people: one unknown, one with one known text, one with several.
 
-    async def main() -> list[dict[str, Any]]:
-        results = []
-        parts = Personalizer(model=model, base_url=base_url, trace=trace)
-        async with opened(parts) as personalizer:
-            for scene in SCENES:
-                result = await _play(personalizer, scene, silent=json)
-                results.append({"user_id": scene.user_id, **result.model_dump()})
-        return results
+    Installs the best language model for the free memory and disk of this machine if none is named.
+    Each draft stands beside what the same model writes from the title alone.
+    """
+    from ...graph.settings import Settings
+    from ..output import emit_json, errors_as_lines, run
 
-    results = run(main)
+    given = {"model": model, "base_url": base_url, "trace": trace}
+    with errors_as_lines():
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        name = _installed(settings)
+        settings = settings.model_copy(update={"model": name})
+    began = time.monotonic()
+    shown = run(lambda: _play(settings))
     if json:
-        emit_json({"runs": results})
+        runs = [{"user_id": scene.user_id, **a.model_dump()} for scene, a, _ in shown]
+        emit_json({"runs": runs, "title_alone": [b.text for _, _, b in shown]})
+    else:
+        _show(shown, name, time.monotonic() - began)
 
 
-async def _play(personalizer: Personalizer, scene: Scene, *, silent: bool) -> Result:
-    from ...graph.events import DraftToken, NodeUpdate
-    from ..output import stdout
+def _installed(settings: Settings) -> str:
+    """Return the model's name; install it, and the topic encoder, where they are missing."""
+    from ...models.catalogue import AUTO, CATALOGUE, TOPIC
+    from ...models.device import free_memory
+    from ...models.errors import ModelError
+    from ...models.installed import best_for_machine, best_installed, free_disk, install
+    from ..model_choice import progress_bar
+    from ..output import stderr
 
-    if not silent:
-        stdout.print(Rule(f"{scene.user_id}: {scene.known} of theirs known"))
-        stdout.print(f"writes about [bold]{scene.topic_id}[/bold], title: {escape(scene.title)}")
-    drafting, result = 0, None
-    stream = personalizer.astream(scene.user_id, topic_id=scene.topic_id, title=scene.title)
-    async for event in stream:
-        if isinstance(event, DraftToken) and not silent:
-            if event.iteration != drafting:
-                drafting = event.iteration
-                stdout.print(f"[bold]draft {drafting}[/bold]: ", end="")
-            stdout.print(escape(event.text), end="")
-        elif isinstance(event, NodeUpdate) and not silent:
-            _tell(event.node, event.update)
-        elif not isinstance(event, (DraftToken, NodeUpdate)):
+    name = settings.model
+    if name == AUTO:
+        fitting = [best_for_machine()]
+        with suppress(ModelError):
+            fitting.append(best_installed(settings.dtype))
+        name = max(fitting, key=lambda each: each.parameters).name
+        free = f"{free_memory() / 1e9:.0f} GB of memory and {free_disk() / 1e9:.0f} GB of disk"
+        stderr.print(f"[dim]{free} are free: {name}, which {CATALOGUE[name].about}[/dim]")
+    for needed in (TOPIC, name):
+        if needed in CATALOGUE:
+            with progress_bar() as report:
+                install(needed, report)
+    return name
+
+
+async def _play(settings: Settings) -> list[tuple[Scene, Result, Result]]:
+    """Write for all people at once, with the loop and from the title alone."""
+    from ...evaluation.arms.registry import ARMS
+    from ...graph.open import open_parts
+
+    alone = ARMS["no_context"].configuration
+    with _progress() as tell:
+        tell("", "opening the model and the sample corpus")
+        async with open_parts(settings) as parts, asyncio.TaskGroup() as group:
+            runs = [
+                (
+                    scene,
+                    group.create_task(_write(parts, scene, tell)),
+                    group.create_task(_write(parts, scene, tell, alone)),
+                )
+                for scene in SCENES
+            ]
+    return [(scene, loop.result(), title.result()) for scene, loop, title in runs]
+
+
+async def _write(parts: Parts, scene: Scene, tell: Tell, configuration: Any = None) -> Result:
+    """Write for one person, with the sides of a configuration, and tell each step."""
+    from ...evaluation.arms.reasoners import trajectories_of
+    from ...graph.builder import build_graph
+    from ...graph.events import STREAM_MODES, DraftToken, NodeUpdate, read_events
+    from ...graph.request import read_context_fields, read_fields
+    from ...nodes.state import Result
+
+    async def provide() -> Parts:
+        return parts
+
+    sides = {} if configuration is None else {"trajectories": trajectories_of(configuration)}
+    limits = {"deadline_s": DEADLINE_S}
+    if configuration is not None:
+        limits["max_iterations"] = 1
+    graph = build_graph(provide, **sides).compile()
+    request = read_fields(
+        {"user_id": scene.user_id, "topic_id": scene.topic_id, "title": scene.title}
+    )
+    who = scene.user_id if configuration is None else f"{scene.user_id}, title alone"
+    result, words = None, 0
+    stream = graph.astream(
+        request, context=read_context_fields(limits), stream_mode=list(STREAM_MODES)
+    )
+    async for event in read_events(stream):
+        if isinstance(event, DraftToken):
+            words += event.text.count(" ")
+            tell(who, f"writes, {words} words")
+        elif isinstance(event, NodeUpdate):
+            words = 0
+            if configuration is None or event.node == "integrate":
+                tell(who, STEPS.get(event.node, event.node))
+        elif isinstance(event, Result):
             result = event
     assert result is not None  # the stream's last event
-    if not silent:
-        stdout.print(
-            f"[dim]history: {result.cold_start}; stopped: {result.stop_reason} after "
-            f"{result.iterations} iterations, {result.timings['total']:.1f} s; kept:[/dim]"
-        )
-        stdout.print(f"[green]{escape(result.text)}[/green]\n")
     return result
 
 
-def _tell(node: str, update: Mapping[str, Any]) -> None:
-    """Print what a node did."""
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """Yield a function that shows what happens for whom: live, or a line for each step."""
+    from ..output import stderr
+
+    began = time.monotonic()
+    if stderr.is_terminal:
+        with stderr.status("") as status:
+            latest: dict[str, str] = {}
+
+            def live(who: str, step: str) -> None:
+                latest[who] = step
+                said = [f"\n  {name}: {each}" if name else each for name, each in latest.items()]
+                status.update(escape(f"{time.monotonic() - began:.0f} s  {''.join(said)}"))
+
+            yield live
+        return
+
+    def line(who: str, step: str) -> None:
+        if not step.startswith("writes, "):
+            at = f"{time.monotonic() - began:4.0f} s"
+            typer.echo(f"{at}  {who}: {step}" if who else f"{at}  {step}", err=True)
+
+    yield line
+
+
+def _show(shown: list[tuple[Scene, Result, Result]], model: str, seconds: float) -> None:
+    from ..output import stdout
+
+    people = len(shown)
+    stdout.print(
+        f"\nThe same request by {model}, twice: with patlm, and from the title alone. "
+        f"{people} people of the sample corpus, {seconds:.0f} s.\n"
+    )
+    for scene, loop, alone in shown:
+        stdout.print(Rule(f"{scene.user_id}, of whom {scene.known} is known", align="left"))
+        stdout.print(f"asked for: a text on {scene.topic_id}, titled [bold]{scene.title}[/bold]")
+        _show_sources(loop)
+        for side, heading in SUMMARIES.items():
+            _show_text(heading, loop.summaries.get(side) or "(nothing usable)", "dim")
+        _show_text("with patlm", loop.text, "green")
+        _show_text("from the title alone", alone.text, "yellow")
+        for warning in loop.warnings:
+            stdout.print(f"[dim]note: {escape(warning)}[/dim]")
+        stdout.print()
+    again = 'patlm write --user tilly-types --topic wool-blanket --title "Warm at last"'
+    stdout.print(f"[dim]{again} writes another text; patlm ingest reads texts of yours.[/dim]")
+
+
+def _show_sources(result: Result) -> None:
+    """Print whose texts were read."""
     from ..output import shorten, stdout
 
-    for side, pieces in update.get("evidence", {}).items():
-        if node.endswith("-retrieve"):
-            people = ", ".join(dict.fromkeys(piece["user_id"] for piece in pieces))
-            stdout.print(f"[dim]{node}[/dim]: {len(pieces)} texts by {escape(people)}")
-            if side == "style" and update.get("own"):
-                own = escape(shorten(update["own"][0]["body"], 90))
-                stdout.print(f"[dim]{node}[/dim]: {len(update['own'])} own texts, latest: {own}")
-    for side, summary in update.get("summaries", {}).items():
-        if node == f"{side}-reason":
-            why = [warning for entry in update["log"].values() for warning in entry["warnings"]]
-            said = summary or "; ".join(why) or "abstains"
-            stdout.print(f"[dim]{node}[/dim]: {escape(said)}")
-    if node == "integrate":
-        stdout.print()
+    if result.own:
+        own = escape(shorten(result.own[0].body, 120))
+        stdout.print(f"own texts read: {len(result.own)}, the latest: [dim]{own}[/dim]")
+    for side, what in (("style", "style borrowed from"), ("preference", "opinions borrowed from")):
+        pieces = result.evidence.get(side, ())
+        people = ", ".join(dict.fromkeys(piece.user_id for piece in pieces))
+        if people:
+            stdout.print(f"{what}: {escape(people)}")
+
+
+def _show_text(heading: str, text: str, colour: str) -> None:
+    from ..output import stdout
+
+    stdout.print(f"[bold]{heading}[/bold]:")
+    stdout.print(Padding(f"[{colour}]{escape(text)}[/{colour}]", (0, 0, 0, 2)), soft_wrap=False)
