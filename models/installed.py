@@ -8,7 +8,6 @@ first use.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -22,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from .catalogue import AUTO, CATALOGUE, SMALLEST, TOPIC, Installable, chat_models
 from .device import bytes_per_weight, free_memory
-from .download import Progress, bytes_here, fetch, fetch_folder, packaged_file
+from .download import Progress, bytes_here, checksum, fetch, fetch_folder, packaged_file
 from .errors import ModelNotFound, ModelUnusable
 
 _LAYOUT = 2
@@ -170,7 +169,7 @@ def install(name: str, progress: Progress | None = None) -> Path:
     folder = _folder(model)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{name}.lock")):
+        with _locked(folder, report):
             packaged = packaged_file(model)
             if _is_whole(folder):
                 return folder
@@ -201,7 +200,7 @@ def _fill(model: Installable, folder: Path, report: Progress) -> None:
         convert(source, folder, partial(_within, report, 0.5, 0.97))
     report(0.97, "checksums")
     files = {
-        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _checksum(path)}
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": checksum(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -223,13 +222,14 @@ def remove(name: str) -> int:
     model = entry(name)
     folder = _folder(model)
     here = [path for path in (folder, _downloads(model)) if path.exists()]
+    here += folder.parent.glob(f"{name}.partial-*")
     if not here:
         packaged = packaged_file(model)
         where = f"; pip installed it in {packaged.parent}" if packaged is not None else ""
         raise ModelNotFound(f"{name} is not installed in {cache_folder()}{where}")
     freed = sum(folder_size(path) for path in here)
     try:
-        with FileLock(folder.with_name(f"{name}.lock")):
+        with _locked(folder):
             for path in here:
                 going = Path(tempfile.mkdtemp(prefix=f"{name}.partial-", dir=path.parent))
                 os.replace(path, going / path.name)
@@ -242,6 +242,21 @@ def remove(name: str) -> int:
 def is_intact(name: str) -> bool:
     """Return whether every byte of an installed model is as it was installed; reads all files."""
     return _is_whole(_folder(entry(name)), largest=None)
+
+
+@contextmanager
+def _locked(folder: Path, report: Progress | None = None) -> Iterator[None]:
+    """Let no other process install or remove the model of a folder meanwhile."""
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        (report or _silent)(0.0, f"another process works on {folder.name}: waiting")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _folder(model: Installable) -> Path:
@@ -260,7 +275,7 @@ def _is_whole(folder: Path, largest: int | None = SMALL_FILE) -> bool:
             (folder / name).stat().st_size == said["bytes"]
             and (
                 (largest is not None and said["bytes"] > largest)
-                or _checksum(folder / name) == said["sha256"]
+                or checksum(folder / name) == said["sha256"]
             )
             for name, said in manifest["files"].items()
         )
@@ -354,11 +369,6 @@ def is_installed(model: Installable) -> bool:
 
 def _gigabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _silent(share: float, doing: str) -> None:
