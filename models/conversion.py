@@ -156,8 +156,8 @@ def _dequantised(tensor: Any) -> NDArray[np.float32]:
     block_values, block_bytes = GGML_QUANT_SIZES[tensor.tensor_type]
     raw = np.asarray(tensor.data).reshape(-1)
     if block_values == 1:  # plain numbers
-        plain: NDArray[np.float32] = dequantize(np.asarray(tensor.data), tensor.tensor_type)
-        return plain.reshape(-1)
+        # Copied: the file is mapped read-only, and torch warns of such an array.
+        return np.array(dequantize(np.asarray(tensor.data), tensor.tensor_type)).reshape(-1)
     values = np.empty(tensor.n_elements, np.float32)
     step = BLOCK_VALUES // block_values
 
