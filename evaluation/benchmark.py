@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 from ..graph.encoders import Encoders
 from ..graph.open import ROLES, chat_role
 from ..models.open import token_counter
+from ..nodes.budget import BUDGETS, Budget
 from ..nodes.dependencies import ChatRole, Parts
+from ..nodes.prompts.files import prompt_set
 from ..nodes.state import Task
 from ..nodes.strategies import STRATEGIES, with_oracle
 from ..stores.datasets.splits import Split
@@ -56,7 +58,10 @@ class DataSetup:
         style: Style encoder of the store.
         topic: Topic encoder of the store.
         model: Language model with cached answers.
-        made_of: Versions of everything that determines the results: data, encoders, model.
+        made_of: Versions of everything that determines the results: data, encoders, model,
+            budget and prompts.
+        budget: Limits of prompts and answers.
+        prompt_folder: Folder of files that replace the wording of prompts.
     """
 
     data: BenchmarkData
@@ -65,6 +70,8 @@ class DataSetup:
     topic: RememberedEncoder
     model: RememberedChat
     made_of: str
+    budget: Budget = BUDGETS["small"]
+    prompt_folder: Path | None = None
 
     @classmethod
     def of(
@@ -75,6 +82,8 @@ class DataSetup:
         model: RememberedChat,
         *,
         about: Sequence[str] = (),
+        budget: Budget = BUDGETS["small"],
+        prompt_folder: Path | None = None,
     ) -> DataSetup:
         """Build the setup of a data set.
 
@@ -85,8 +94,11 @@ class DataSetup:
             model: The language model.
             about: Anything else that determines the results, such as users whose texts are not
                 shared.
+            budget: Limits of prompts and answers.
+            prompt_folder: Folder of files that replace the wording of prompts.
         """
-        versions = (encoders.style.version, encoders.topic.version)
+        prompts = prompt_set(budget.prompts, prompt_folder).version
+        versions = (encoders.style.version, encoders.topic.version, budget.fingerprint, prompts)
         made_of = (data.sha1, *data.cleanings, *versions, model.identity, *about)
         return cls(
             data,
@@ -95,6 +107,8 @@ class DataSetup:
             RememberedEncoder(encoders.topic),
             model,
             "\x1f".join(made_of),
+            budget,
+            prompt_folder,
         )
 
 
@@ -115,6 +129,8 @@ def setup_of(material: DataSetup, targets: Sequence[Target], history: str) -> Ru
         topic_encoder=material.topic,
         chat=_chat(material.model),
         count=token_counter(material.model.inner),
+        budget=material.budget,
+        prompt_folder=material.prompt_folder,
         strategies=with_oracle(STRATEGIES, encoders, real),
     )
     wordnet = os.environ.get("PATLM_WORDNET")
@@ -165,6 +181,8 @@ class Plan:
         limit: Maximum number of targets per file and task; None: no limit.
         seeds: Random seeds; every item runs once per seed.
         adapters: LoRA adapter of each role, in all arms.
+        budget: Limits of prompts and answers.
+        prompt_folder: Folder of files that replace the wording of prompts.
     """
 
     data: Sequence[Path]
@@ -179,6 +197,8 @@ class Plan:
     limit: int | None = None
     seeds: Sequence[int] = (0,)
     adapters: Mapping[str, str] = field(default_factory=dict)
+    budget: Budget = BUDGETS["small"]
+    prompt_folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -297,7 +317,15 @@ async def _open(
         )
     )
     watch.say(f"{asked.data.name} {asked.task}: {len(asked.targets)} targets")
-    return DataSetup.of(asked.data, store, encoders, model, about=hidden)
+    return DataSetup.of(
+        asked.data,
+        store,
+        encoders,
+        model,
+        about=hidden,
+        budget=plan.budget,
+        prompt_folder=plan.prompt_folder,
+    )
 
 
 def _usual_task(data: BenchmarkData) -> Task:

@@ -103,6 +103,8 @@ class Evaluator:
                 strategies={side: configuration.side(side).strategy for side in SIDES},
                 adapters=dict(configuration.adapters),
                 seed=seed,
+                mode=configuration.mode,
+                sides="both",
             )
             result = await graph.ainvoke(
                 dict(target.request), context=context, output_keys=_OUTPUTS
@@ -138,10 +140,6 @@ class Evaluator:
             options = {"temperature": configuration.temperature, "seed": 1_000 * seed + number}
             drawing = replace(role, options={**role.options, **options})
             parts = replace(parts, chat={**parts.chat, "integrate": drawing})
-        if "quoted" in [configuration.side(side).reasoner for side in SIDES]:
-            # Quoted texts may fill integrate's prompt: it cuts summaries at twice their length.
-            budget = replace(parts.budget, summary=parts.budget.first // 2)
-            parts = replace(parts, budget=budget)
         return parts
 
 

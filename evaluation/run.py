@@ -14,12 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..graph.open import chat_role
+from ..graph.open import chat_role, opened_budget
 from ..graph.settings import Settings
-from ..nodes.dependencies import PromptBudget
+from ..nodes.prompts.files import prompt_set
 from ..stores.files import write_json
 from ..stores.types import Text
-from .arms.configuration import Configuration
 from .arms.registry import with_adapters
 from .benchmark import Measured, Plan, measure_personalization, read_targets
 from .errors import EvaluationError
@@ -203,7 +202,7 @@ def cells(measured: Measured) -> Iterator[Cell]:
 
 
 def _settings(plan: Plan, measured: Measured) -> dict[str, Any]:
-    budget = PromptBudget()
+    budget = plan.budget
     return {
         "data": list(dict.fromkeys(asked.data.name for asked in measured.asked)),
         "tasks": list(dict.fromkeys(asked.task for asked in measured.asked)),
@@ -217,8 +216,10 @@ def _settings(plan: Plan, measured: Measured) -> dict[str, Any]:
         "cleaning": list(plan.cleaning),
         "limit": plan.limit,
         "seeds": list(plan.seeds),
-        "k": Configuration().k,
+        "k": budget.k,
         "budgets": {
+            "name": budget.name,
+            "prompts": prompt_set(budget.prompts, plan.prompt_folder).version,
             "prompt": budget.first,
             "prompt_later": budget.later,
             "request": budget.request,
@@ -278,6 +279,8 @@ def run_personalization(
         plan = replace(
             plan,
             adapters=model.adapters,
+            budget=opened_budget(settings, [chat_role(model.chat.inner)]),
+            prompt_folder=settings.prompts,
             arms=[with_adapters(arm, model.adapters) for arm in plan.arms],
         )
         measured = asyncio.run(measure_personalization(plan, asked, model.chat, out, cache, watch))

@@ -7,7 +7,7 @@ from typing import Any
 
 from patlm.graph import TRAJECTORIES, Parts, Request, Settings, Trajectory, build_graph, open_parts
 from patlm.nodes.node import Turn
-from patlm.nodes.prompts import ReasonerText
+from patlm.nodes.prompts.build import ReasonerText
 from patlm.nodes.trace import evidence_of_own
 
 LATELY = ReasonerText(

@@ -6,11 +6,12 @@ from .open import open_store as open_store
 from .personalizer import Personalizer as Personalizer
 from .runtime import Runtime as Runtime
 from .runtime import get_runtime as get_runtime
+from .schemas import BUDGETS as BUDGETS
 from .schemas import TRAJECTORIES as TRAJECTORIES
+from .schemas import Budget as Budget
 from .schemas import ChatRole as ChatRole
 from .schemas import Evidence as Evidence
 from .schemas import Parts as Parts
-from .schemas import PromptBudget as PromptBudget
 from .schemas import Request as Request
 from .schemas import Result as Result
 from .schemas import RunContext as RunContext

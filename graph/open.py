@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..nodes.budget import Budget, choose_budget
 from ..nodes.dependencies import ChatRole, Parts
+from ..nodes.prompts.files import prompt_set
 from .adapters import ServedAdapters
 from .encoders import OWN, Encoders, open_encoders
 from .settings import Settings, adapters_folder
@@ -204,18 +206,32 @@ def _make_parts(
     from ..models.open import token_counter
     from ..stores.episodes.shards import EpisodeWriter
 
+    roles = {role: chat_role(model) for role, model in chat.items()}
     return Parts(
         store=store,
         style_encoder=encoders.style,
         topic_encoder=encoders.topic,
-        chat={role: chat_role(model) for role, model in chat.items()},
+        chat=roles,
         count=token_counter(chat["integrate"]),
+        budget=opened_budget(settings, roles.values()),
+        prompt_folder=settings.prompts,
         least_confidence=LEAST_CONFIDENCE,
         promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
         trace=None if settings.trace is None else EpisodeWriter(settings.trace),
         capture=settings.trace is not None,
         rating_scale=store.rating_scale,
     )
+
+
+def opened_budget(settings: Settings, roles: Iterable[ChatRole]) -> Budget:
+    """Return the budget for the models of the roles; its prompts are read, and so checked.
+
+    Raises:
+        PromptError: The folder of prompts does not exist, or can't be used.
+    """
+    budget = choose_budget(settings.budget, roles)
+    prompt_set(budget.prompts, settings.prompts)
+    return budget
 
 
 def chat_role(model: BaseChatModel) -> ChatRole:
@@ -231,6 +247,9 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             options={"temperature": 0.0, "no_repeat_ngram_size": NO_REPEAT_NGRAM},
             takes_adapters=True,
             base=model.fingerprint,
+            parameters=model.parameters,
+            device=model.device,
+            window=model.window,
         )
     if isinstance(model, RemoteChatModel):
         # Greedy on one's own server; the newest models of providers refuse a temperature.

@@ -49,8 +49,10 @@ class Personalizer:
             `python:package.module:factory`, or a LangChain chat model. Default: PATLM_MODEL.
         roles: Chat models of single roles (style, preference, integrate).
         trace: Folder for the record of each run. Default: PATLM_TRACE, or no records.
+        budget: Length of prompts and drafts: `small`, `medium`, `large`, or `auto`, by the model.
+            Default: PATLM_BUDGET, or `auto`.
         namespace: Tenant of all calls.
-        settings: Further settings by name (`encoder`, `style_encoder`, `dtype`).
+        settings: Further settings by name (`encoder`, `style_encoder`, `dtype`, `prompts`).
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Personalizer:
         model: str | BaseChatModel | None = None,
         roles: Mapping[str, BaseChatModel] | None = None,
         trace: str | Path | None = None,
+        budget: str | None = None,
         namespace: str = "default",
         **settings: Any,
     ) -> None:
@@ -69,6 +72,7 @@ class Personalizer:
             "store": None if store is None else str(store),
             "model": model if isinstance(model, str) else None,
             "trace": trace,
+            "budget": budget,
         }
         given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
         self.settings = Settings(**given, **settings)

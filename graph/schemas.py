@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from ..nodes.dependencies import ChatRole, Parts, PromptBudget
+from ..nodes.budget import BUDGETS, Budget
+from ..nodes.dependencies import ChatRole, Parts
 from ..nodes.reason import TRAJECTORIES, Trajectory
 from ..nodes.state import Evidence, Request, Result, RunContext
 
 __all__ = [
+    "BUDGETS",
+    "Budget",
     "ChatRole",
     "Evidence",
     "Parts",
-    "PromptBudget",
     "Request",
     "Result",
     "RunContext",

@@ -38,6 +38,14 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the language model; auto: the faster one here."
     )
+    budget: Literal["auto", "small", "medium", "large"] = Field(
+        "auto",
+        description="Length of prompts and drafts: small, medium, large, or auto, by the size of a "
+        "local model; large for a server's.",
+    )
+    prompts: Path | None = Field(
+        None, description="Folder of files that replace the wording of prompts; none: ours."
+    )
     trace: Path | None = Field(None, description="Folder for the record of each run; none: off.")
     otel: bool = Field(
         False, description="One OpenTelemetry span for each call of a model that is loaded here."

@@ -1,16 +1,193 @@
-"""Fit a prompt into its token budget: one function for every role.
+"""Budgets of prompts and answers, and the functions that keep them.
 
-Request and draft have fixed shares. The rest is divided equally among the evidence; tokens that a
-short text does not need go to the longer ones. Texts are cut between words.
+`BUDGETS` holds one budget for each size of language model; `choose_budget` picks by the models at
+hand. Request and draft have fixed shares of a prompt. The rest is divided equally among the
+evidence; tokens that a short text does not need go to the longer ones. Texts are cut between words.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal, Protocol
 
 Count = Callable[[str], int]
+
+BudgetName = Literal["small", "medium", "large"]
+Mode = Literal["own_quoted", "summaries", "quoted"]
+
+AUTO = "auto"
+"""The setting that chooses a budget by the models."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of prompts and answers; lengths in tokens, unless they say words.
+
+    The defaults are those of `small`.
+
+    Attributes:
+        name: Its name in `BUDGETS`.
+        prompts: Name of the set of prompts that it is made for.
+        mode: The mode of runs that name none.
+        k: Texts of evidence per side of runs that name no number.
+        first: The whole prompt in the first iteration.
+        later: The whole prompt from the second iteration on (with draft and partner's summary).
+        request: The request's share of a prompt.
+        draft: The current draft's share of a prompt.
+        smallest_share: Evidence that would get less is dropped, weakest first.
+        own_share: Share of the evidence that is the user's own texts at most, 0 to 1, where other
+            people's texts need the rest.
+        own_words: Words of each own text at most; None: no limit but the prompt's.
+        other_words: The same of each other text.
+        summary: A summary.
+        answer: A draft, by task; with `by_need` only where no length is expected.
+        by_need: Whether the expected length of a draft is told and kept.
+    """
+
+    name: BudgetName = "small"
+    prompts: BudgetName = "small"
+    mode: Mode = "summaries"
+    k: int = 4
+    first: int = 300
+    later: int = 400
+    request: int = 110
+    draft: int = 60
+    smallest_share: int = 16
+    own_share: float = 0.5
+    own_words: int | None = None
+    other_words: int | None = None
+    summary: int = 48
+    answer: Mapping[str, int] = field(
+        default_factory=lambda: {"long": 100, "short": 24, "rating": 8, "free": 100}
+    )
+    by_need: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change with any of the limits."""
+        said = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha1(said.encode()).hexdigest()[:12]
+
+    def within(self, window: int) -> Budget:
+        """Return this budget with prompts of at most half a context window.
+
+        Args:
+            window: Tokens of prompt and answer together.
+        """
+        most = window // 2
+        if self.later <= most and self.first <= most:
+            return self
+        return replace(
+            self,
+            first=min(self.first, most),
+            later=min(self.later, most),
+            request=min(self.request, most // 2),
+            draft=min(self.draft, most // 4),
+        )
+
+
+BUDGETS: Mapping[BudgetName, Budget] = {
+    budget.name: budget
+    for budget in (
+        Budget(),
+        Budget(
+            name="medium",
+            prompts="medium",
+            mode="own_quoted",
+            k=5,
+            first=1_500,
+            later=1_500,
+            request=500,
+            draft=300,
+            smallest_share=40,
+            own_share=0.6,
+            own_words=130,
+            other_words=110,
+            summary=90,
+            answer={"long": 300, "short": 40, "rating": 16, "free": 600},
+            by_need=True,
+        ),
+        Budget(
+            name="large",
+            prompts="large",
+            mode="own_quoted",
+            k=8,
+            first=6_000,
+            later=6_000,
+            request=2_000,
+            draft=1_500,
+            smallest_share=60,
+            own_share=0.6,
+            own_words=300,
+            other_words=300,
+            summary=200,
+            answer={"long": 1_000, "short": 40, "rating": 16, "free": 2_000},
+            by_need=True,
+        ),
+    )
+}
+"""All budgets by name, the smallest first."""
+
+SMALL_BELOW = 400_000_000
+"""Parameters from which a model follows the prompts of `medium`."""
+
+MEDIUM_UP_TO = 3_000_000_000
+"""Parameters up to which a CPU's time, not the model, limits the prompts."""
+
+
+class ModelFacts(Protocol):
+    """What a budget is chosen by; `ChatRole` has it."""
+
+    @property
+    def parameters(self) -> int | None:
+        """Parameters of a model that is loaded in this process."""
+
+    @property
+    def device(self) -> str | None:
+        """Where it is loaded, such as `cpu`."""
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together, if known."""
+
+
+def choose_budget(setting: str, models: Iterable[ModelFacts]) -> Budget:
+    """Return the budget for some models.
+
+    Args:
+        setting: Name of a budget, or `auto`: `small` for a local model of less than 0.4 billion
+            parameters, `medium` for one of up to 3 billion on a CPU, `large` for any other one and
+            for those of servers. Several models share the smallest of theirs.
+        models: The models of the roles; the smallest known window limits the prompts.
+
+    Raises:
+        ValueError: There is no such budget.
+    """
+    models = list(models)
+    if setting == AUTO:
+        order = list(BUDGETS)
+        name = min(map(_fitting, models), key=order.index, default=order[0])
+    elif (named := next((each for each in BUDGETS if each == setting), None)) is not None:
+        name = named
+    else:
+        raise ValueError(f"no budget {setting!r}: name one of {', '.join((AUTO, *BUDGETS))}")
+    windows = [model.window for model in models if model.window is not None]
+    budget = BUDGETS[name]
+    # The prompts of `small` have always been the same, whatever the window.
+    return budget if name == "small" or not windows else budget.within(min(windows))
+
+
+def _fitting(model: ModelFacts) -> BudgetName:
+    if model.parameters is None:
+        return "large"
+    if model.parameters < SMALL_BELOW:
+        return "small"
+    on_cpu = (model.device or "cpu").startswith("cpu")
+    return "medium" if on_cpu and model.parameters <= MEDIUM_UP_TO else "large"
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ def stop_reason(turn: Turn, similarity: float | None) -> StopReason | None:
         return "abstained"
     if similarity is not None and similarity >= SETTLED_FROM:
         return "settled"
-    if turn.iteration >= turn.context.max_iterations:
+    # Quoting is one call: there are no summaries that a second iteration could better.
+    if turn.mode == "quoted" or turn.iteration >= turn.context.max_iterations:
         return "max_iterations"
     took = (time.time() - turn.started) / turn.iteration
     return "deadline" if turn.seconds_left <= took else None

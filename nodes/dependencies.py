@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..stores.values import FIVE_STARS, RatingScale
+from .budget import BUDGETS, Budget
 from .strategies import STRATEGIES, Search, Strategies
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ class ChatRole:
         options: Decoding options that this model accepts (temperature, n-gram blocking).
         takes_adapters: Whether it accepts the options `role`, `adapter` and `adapter_fallback`.
         base: Fingerprint of its weights if they are loaded in this process; such a model accepts
-            the option `capture` too.
+            the options `capture` and `min_tokens` too.
+        parameters: Number of its parameters if it is loaded in this process.
+        device: Where it is loaded, such as `cpu`; None if it is not loaded in this process.
+        window: Its context window in tokens; None if it is not known.
     """
 
     model: BaseChatModel
@@ -49,31 +54,9 @@ class ChatRole:
     options: Mapping[str, Any] = field(default_factory=dict)
     takes_adapters: bool = False
     base: str | None = None
-
-
-@dataclass(frozen=True)
-class PromptBudget:
-    """Maximum lengths of prompts and answers in tokens (defaults fit smollm2-135m).
-
-    Attributes:
-        first: The whole prompt in the first iteration.
-        later: The whole prompt from the second iteration on (with draft and partner's summary).
-        request: The request's share of a prompt.
-        draft: The current draft's share of a prompt.
-        smallest_share: Evidence that would get less is dropped, weakest first.
-        summary: A summary.
-        answer: A draft, by task.
-    """
-
-    first: int = 300
-    later: int = 400
-    request: int = 110
-    draft: int = 60
-    smallest_share: int = 16
-    summary: int = 48
-    answer: Mapping[str, int] = field(
-        default_factory=lambda: {"long": 100, "short": 24, "rating": 8, "free": 100}
-    )
+    parameters: int | None = None
+    device: str | None = None
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +67,8 @@ class Parts:
         chat: The language model of each role; another trajectory's role falls back to
             `preference`'s.
         count: Counts the tokens of a text.
+        budget: Limits of prompts and answers.
+        prompt_folder: Folder of files that replace the wording of prompts; None: ours.
         least_confidence: A side abstains without a call if its retrieval has less confidence.
         promoted: Returns the promoted adapter of each role; called once a run, in a thread.
         strategies: Retrieval strategies by name.
@@ -98,7 +83,8 @@ class Parts:
     topic_encoder: Encoder
     chat: Mapping[str, ChatRole]
     count: Callable[[str], int]
-    budget: PromptBudget = field(default_factory=PromptBudget)
+    budget: Budget = BUDGETS["small"]
+    prompt_folder: Path | None = None
     least_confidence: Mapping[str, float] = field(default_factory=dict)
     promoted: Callable[[], Mapping[str, str]] | None = None
     strategies: Strategies = field(default_factory=lambda: STRATEGIES)

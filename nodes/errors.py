@@ -6,6 +6,7 @@
 - `DeadlineError`: the deadline of the run passed. Never retried; the graph's error handler returns
   the best draft so far, or raises the error if there is none.
 - `ModelCallError`: a language model failed. Retried while `transient`.
+- `PromptError`: the wording of a prompt can't be used. Never retried.
 - `RunFailedError`: the run failed without a draft.
 """
 
@@ -67,6 +68,10 @@ class ModelCallError(LoopError):
         super().__init__(f"the {role} model {model!r} failed: {why}")
         self.transient = transient
         self.call = {**(call or {"role": role, "model": model}), "error": why}
+
+
+class PromptError(LoopError):
+    """The wording of a prompt, a file, can't be used."""
 
 
 class RunFailedError(LoopError):

@@ -1,4 +1,7 @@
-"""integrate: write the draft from the request and the summaries, never from raw texts."""
+"""integrate: write the draft from the request, the summaries and the user's own texts.
+
+Raw texts of other people never reach it, but in the mode `quoted`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .cleanup import unquoted, without_preamble
 from .dependencies import ProvideParts
 from .model_call import call_model
 from .node import Node, Turn, as_node
-from .prompts import LEAST_CUT_TO_SAY, REASONERS, ReasonerText, integrate_prompt
-from .state import Request, Update
+from .prompts.build import LEAST_CUT_TO_SAY, REASONERS, Prompt, integrate_prompt
+from .prompts.facts import (
+    LENGTH_TASKS,
+    Length,
+    expected_length,
+    lacking_length,
+    lacking_points,
+    lacking_traits,
+)
+from .reason import Words, all_english, is_left_out, words_in_mode
+from .state import Evidence, Request, Update
 
 UNPARSABLE = "unparsable"
 """The warning if the answer to a rating task holds no number from 1 to 5."""
@@ -18,11 +31,9 @@ UNPARSABLE = "unparsable"
 TITLE_WORDS = 10
 # One digit that is not part of another number, nor the scale of a rating ("0/5", "0 out of 5").
 _RATING = re.compile(r"(?<![\d.,/-])(?<!out of )[1-5](?!\d|[.,]\d)")
-_DOUBLE_QUOTES = '"“”«»'
-_QUOTES = f"{_DOUBLE_QUOTES}'`"
 
 
-def build_integrate(provide: ProvideParts, words: Mapping[str, ReasonerText] = REASONERS) -> Node:
+def build_integrate(provide: ProvideParts, words: Words = REASONERS) -> Node:
     """Return the node `integrate`."""
 
     async def integrate(turn: Turn) -> tuple[Update, dict[str, Any]]:
@@ -32,31 +43,116 @@ def build_integrate(provide: ProvideParts, words: Mapping[str, ReasonerText] = R
     return as_node("integrate", provide, integrate)
 
 
+LEAST_SHARE, LONGEST_SHARE = 0.8, 3.0
+"""Bounds of a draft's length, as shares of the expected one."""
+
+LONGEST_DRAFT = 2_000
+"""Tokens of a draft at most, where its length goes by need."""
+
+SHORTEST_LIMIT = 60
+"""Tokens that a draft may have in any case."""
+
+
 async def write_draft(
-    turn: Turn, summaries: Mapping[str, str | None], words: Mapping[str, ReasonerText]
+    turn: Turn, summaries: Mapping[str, str | None], words: Words
 ) -> tuple[str, dict[str, Any]]:
     """Write the draft from the summaries; return it with its log entry."""
-    parts, request = turn.parts, turn.request
+    prompt = drafting(turn, summaries, words)
+    most, options = answer_limits(turn)
+    answer, call = await call_model(turn, "integrate", prompt, max_tokens=most, **options)
+    draft, flaw = read_draft(answer, turn.request)
+    entry: dict[str, Any] = {
+        "call": call,
+        "warnings": _cut_warnings(prompt),
+        "cut_share": prompt.cut_share,
+        "cut": prompt.cut(),
+    }
+    if flaw is not None:
+        entry |= {"flaw": flaw, "warnings": [flaw, *entry["warnings"]]}
+    return draft, entry
+
+
+def drafting(turn: Turn, summaries: Mapping[str, str | None], words: Words) -> Prompt:
+    """Return the prompt of integrate in a turn."""
+    parts, words, length = turn.parts, words_in_mode(turn, words), _expected(turn)
     usable = {
         text.heading: summary
         for name, text in words.items()
         if (summary := summaries.get(name)) is not None
     }
-    prompt = integrate_prompt(
-        request, usable, later=turn.iteration > 1, budget=parts.budget, count=parts.count
+    later = turn.iteration > 1
+    quotes_own = turn.mode == "own_quoted" and not is_left_out(turn, "style")
+    own = turn.state.get("own", []) if quotes_own else []
+    draft = turn.state.get("draft") if later and parts.budget.by_need else None
+    return integrate_prompt(
+        turn.request,
+        usable,
+        later=later,
+        own=[Evidence.model_validate(piece) for piece in own],
+        quoted=[text.heading for text in words.values() if text.quoted],
+        length=length,
+        draft=draft,
+        lacks=_lacks(turn, draft, summaries, length) if draft else (),
+        budget=parts.budget,
+        count=parts.count,
+        prompts=turn.prompts,
     )
-    answer, call = await call_model(
-        turn, "integrate", prompt, max_tokens=parts.budget.answer[request.task]
-    )
-    draft, flaw = read_draft(answer, request)
-    entry: dict[str, Any] = {"call": call, "warnings": [], "cut_share": prompt.cut_share}
-    if flaw is not None:
-        entry |= {"flaw": flaw, "warnings": [flaw]}
+
+
+def answer_limits(turn: Turn) -> tuple[int, dict[str, int]]:
+    """Return the tokens that a draft may have, and the option that keeps its least length.
+
+    Only local models keep one; an instruction that names no length keeps none.
+    """
+    budget, task, chat = turn.parts.budget, turn.request.task, turn.parts.role("integrate")
+    length = _expected(turn)
+    most = budget.answer[task]
+    if length is not None:
+        needed = max(SHORTEST_LIMIT, round(LONGEST_SHARE * length.tokens))
+        most = min(LONGEST_DRAFT, max(needed, most) if task == "free" else needed)
+    most = turn.context.max_tokens or most
+    if length is None or chat.base is None or (task == "free" and not length.named):
+        return most, {}
+    return most, {"min_tokens": min(most, round(LEAST_SHARE * length.tokens))}
+
+
+def _expected(turn: Turn) -> Length | None:
+    """Return how long the draft is expected to be, where the budget goes by need."""
+    if not turn.parts.budget.by_need:
+        return None
+    state = turn.state
+    own = [piece["body"] for piece in state.get("own", [])]
+    others = [piece["body"] for piece in state.get("evidence", {}).get("preference", [])]
+    return expected_length(turn.request, own, others, turn.parts.count)
+
+
+def _lacks(
+    turn: Turn, draft: str, summaries: Mapping[str, str | None], length: Length | None
+) -> list[str]:
+    """Return what is wrong with the current draft: traits of style, length, missing points."""
+    if turn.request.task not in LENGTH_TASKS:
+        return []
+    state = turn.state
+    pieces = state.get("own") or state.get("evidence", {}).get("style", [])
+    read = [Evidence.model_validate(piece) for piece in pieces]
+    texts = [] if is_left_out(turn, "style") else [piece.body for piece in read]
+    return [
+        *lacking_length(draft, length),
+        *lacking_traits(draft, texts, english=all_english(turn, read)),
+        *lacking_points(draft, summaries.get("preference")),
+    ]
+
+
+def _cut_warnings(prompt: Prompt) -> list[str]:
+    said = []
+    before, after = prompt.fits["request"]
+    if before and 1 - after / before >= LEAST_CUT_TO_SAY:
+        said.append(f"the request was cut from {before:,} tokens to {after:,} to fit the prompts")
     if prompt.cut_share >= LEAST_CUT_TO_SAY:
-        entry["warnings"].append(
+        said.append(
             f"integrate: {prompt.cut_share:.0%} of request and summaries was cut to fit the prompt"
         )
-    return draft, entry
+    return said
 
 
 def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
@@ -65,7 +161,8 @@ def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
     A rating is one integer from 1 to 5, a title one line of at most ten words. If a rating can't be
     parsed, the answer itself is the draft and the warning is `unparsable`.
     """
-    text = unquoted(answer)
+    title = request.title if request.task == "long" else None
+    text = without_preamble(answer, title)
     if request.task == "rating":
         found = _RATING.search(text)
         if found is None:
@@ -76,17 +173,3 @@ def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
         line = unquoted(line.strip().removeprefix("Title:"))
         text = " ".join(line.split()[:TITLE_WORDS])
     return text, None if text else "the model answered nothing"
-
-
-def unquoted(text: str) -> str:
-    """Remove quotes around the whole text; the closing one may be missing in a cut answer."""
-    text = text.strip()
-    while text and text[0] in _QUOTES:
-        quoted_inside = any(quote in text[1:] for quote in _DOUBLE_QUOTES)
-        if text[-1] not in _QUOTES and quoted_inside:
-            break
-        text = text[1:].rstrip()
-        if text and text[-1] in _QUOTES:
-            text = text[:-1]
-        text = text.strip()
-    return text

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable, RemoteFailed
 from ..models.local.sampling import BASE
 from .errors import LoopError, ModelCallError
 from .node import Turn
-from .prompts import Prompt
+from .prompts.build import Prompt
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
 
 FINAL = (
     ValueError,
@@ -24,7 +27,7 @@ FINAL = (
 )
 """Errors of a model that a retry can't fix."""
 
-_SAMPLING = ("temperature", "top_p", "seed", "max_tokens", "no_repeat_ngram_size")
+_SAMPLING = (*("temperature", "top_p", "seed", "max_tokens", "min_tokens", "no_repeat_ngram_size"),)
 _CAPTURED = ("prompt_token_ids", "token_ids", "logprobs")
 
 
@@ -74,6 +77,7 @@ async def call_model(
         "adapter": answer.response_metadata.get("adapter", BASE),
         "text": text,
         **_written(answer.response_metadata, captured=captured),
+        **_counted(answer),
         "seconds": time.perf_counter() - begin,
     }
 
@@ -93,6 +97,15 @@ def _written(metadata: Mapping[str, Any], *, captured: bool) -> dict[str, Any]:
     reason = metadata.get("finish_reason")
     told = {name: metadata.get(name) if captured else None for name in _CAPTURED}
     return {"finish_reason": reason if isinstance(reason, str) else None, **told}
+
+
+def _counted(answer: AIMessage) -> dict[str, int | None]:
+    """Return the tokens that the model reports for a call; None where it reports none."""
+    usage = answer.usage_metadata
+    return {
+        "tokens_in": usage["input_tokens"] if usage else None,
+        "tokens_out": usage["output_tokens"] if usage else None,
+    }
 
 
 def _serving_options(turn: Turn, role: str) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
+from .budget import Mode
 from .dependencies import Parts, ProvideParts
 from .errors import DeadlineError, RequestError
+from .prompts.files import PromptSet, prompt_set
 from .state import LoopState, NodeLog, Request, RunContext, Update, is_first_step, read_request
 from .strategies import Strategies, Strategy
 
@@ -52,6 +54,21 @@ class Turn:
     def seconds_left(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
         return self.started + self.context.deadline_s - time.time()
+
+    @property
+    def k(self) -> int:
+        """Texts of evidence that a side brings back in this run."""
+        return self.context.k or self.parts.budget.k
+
+    @property
+    def mode(self) -> Mode:
+        """How much of the loop is run."""
+        return self.context.mode or self.parts.budget.mode
+
+    @property
+    def prompts(self) -> PromptSet:
+        """The wording of this run's prompts."""
+        return prompt_set(self.parts.budget.prompts, self.parts.prompt_folder)
 
     def strategy(self, side: str) -> Strategy:
         """Return the retrieval strategy of a side in this run."""

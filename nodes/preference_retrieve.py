@@ -36,7 +36,7 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         vectors[0],
         words=words,
         topic_id=request.topic_id,
-        k=context.k,
+        k=turn.k,
         seed=context.seed,
         text=request.text or "",
     )

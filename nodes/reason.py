@@ -1,34 +1,44 @@
 """Trajectories, and what every reasoner does: read its evidence, write a short summary, or abstain.
 
-A trajectory is a retriever, a reasoner, and the name of their summary.
+A trajectory is a retriever, a reasoner, and the name of their summary. The mode of a run decides
+whether a reasoner summarises its evidence or quotes it, and `sides` whether it does anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .cleanup import without_preamble
 from .dependencies import ProvideParts
 from .model_call import call_model
 from .node import Node, Turn, Work, as_node
 from .preference_retrieve import retrieve as retrieve_preference
-from .prompts import (
+from .prompts.build import (
     LEAST_CUT_TO_SAY,
     PREFERENCE,
     STYLE,
     Prompt,
     ReasonerText,
+    quoted_texts,
     reasoner_prompt,
 )
+from .prompts.facts import ENGLISH, lacking_points, lacking_traits, language_name, measured_traits
 from .state import Evidence, Update
+from .strategies import STRATEGIES
 from .style_retrieve import retrieve as retrieve_style
 
 Summarised = tuple[str | None, dict[str, Any]]
 """A summary, None where the reasoner abstains, and the log of how it was made."""
 
-Reason = Callable[[Turn, "Trajectory", Mapping[str, ReasonerText]], Awaitable[Summarised]]
-"""Summarises a trajectory's evidence; the prompt words are those of all trajectories, by name."""
+Words = Mapping[str, ReasonerText]
+"""What the prompts need to know of all trajectories, by name."""
+
+Reason = Callable[[Turn, "Trajectory", Words], Awaitable[Summarised]]
+"""Summarises a trajectory's evidence."""
+
+SIDES = ("style", "preference")
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Reading:
     warnings: list[str] = field(default_factory=list)
 
 
-def reading(turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]) -> Reading:
+def reading(turn: Turn, trajectory: Trajectory, words: Words) -> Reading:
     """Return what a trajectory's reasoner reads in a turn."""
     state, name = turn.state, trajectory.name
     evidence = [Evidence.model_validate(piece) for piece in state["evidence"][name]]
@@ -68,17 +78,36 @@ def reading(turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText
         own=own,
         draft=state["draft"] if later else None,
         partners=_partners(turn, name, words) if later else None,
+        **_measured(turn, name, own or evidence),
         budget=turn.parts.budget,
         count=turn.parts.count,
+        prompts=turn.prompts,
     )
     if prompt.cut_share >= LEAST_CUT_TO_SAY:
         warnings.append(f"{name}: {prompt.cut_share:.0%} of its texts was cut to fit the prompt")
     return Reading(prompt, warnings)
 
 
-async def summarise(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-) -> Summarised:
+def _measured(turn: Turn, name: str, read: Sequence[Evidence]) -> dict[str, Any]:
+    """Return what is measured for a reasoner: traits of the texts, and what the draft lacks."""
+    if not turn.parts.budget.by_need or name not in SIDES:
+        return {}
+    draft = turn.state["draft"] if turn.iteration > 1 else ""
+    if name == "preference":
+        return {"lacks": lacking_points(draft, turn.state["summaries"].get(name))}
+    texts, own = [piece.body for piece in read], bool(turn.state["own"])
+    english = all_english(turn, read)
+    traits = measured_traits(texts, own=own, english=english)
+    return {"traits": traits, "lacks": lacking_traits(draft, texts, english=english)}
+
+
+def all_english(turn: Turn, read: Sequence[Evidence]) -> bool:
+    """Return whether the draft of a run, and all texts, are English."""
+    codes = {turn.request.language, *(piece.language for piece in read)}
+    return {language_name(code) for code in codes} == {ENGLISH}
+
+
+async def summarise(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Return a trajectory's summary (None: it abstains) and the log of how it was made."""
     read = reading(turn, trajectory, words)
     if read.prompt is None:
@@ -86,17 +115,80 @@ async def summarise(
     answer, call = await call_model(
         turn, trajectory.name, read.prompt, max_tokens=turn.parts.budget.summary
     )
-    entry = {"call": call, "warnings": read.warnings, "cut_share": read.prompt.cut_share}
+    entry = {
+        "call": call,
+        "warnings": read.warnings,
+        "cut_share": read.prompt.cut_share,
+        "cut": read.prompt.cut(trajectory.name),
+    }
     return read_summary(answer), entry
+
+
+async def be_silent(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
+    """Return no summary: the side is left out."""
+    return None, {"warnings": []}
+
+
+async def quote(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
+    """Return the evidence itself, in equal shares of the room in integrate's prompt."""
+    name, parts = trajectory.name, turn.parts
+    pieces = [Evidence.model_validate(piece) for piece in _quoted_pieces(turn, name, words)]
+    fitted = quoted_texts(
+        turn.request,
+        pieces,
+        words[name].heading,
+        share=1 / sum(text.quoted and not is_left_out(turn, n) for n, text in words.items()),
+        budget=parts.budget,
+        count=parts.count,
+        prompts=turn.prompts,
+    )
+    entry = {"warnings": [], "cut_share": fitted.cut_share, "cut": {name: fitted.cut_share}}
+    if not fitted.texts:
+        entry["warnings"] = [f"{name}: no evidence was found, so this side abstains"]
+        return None, entry
+    if fitted.cut_share >= LEAST_CUT_TO_SAY:
+        entry["warnings"] = [f"{name}: {fitted.cut_share:.0%} of its texts was cut to be quoted"]
+    between = " / " if parts.budget.prompts == "small" else "\n\n"
+    return between.join(fitted.texts), entry
+
+
+def _quoted_pieces(turn: Turn, name: str, words: Words) -> list[dict[str, Any]]:
+    """Return what a side quotes: its evidence; for style the user's own texts where there are."""
+    if words[name].file == STYLE.file and turn.state["own"]:
+        return turn.state["own"]
+    return turn.state["evidence"][name]
+
+
+def is_left_out(turn: Turn, name: str) -> bool:
+    """Return whether a run leaves a side out; trajectories beside the two always take part."""
+    sides = turn.context.sides or ("preference" if turn.mode == "quoted" else "both")
+    return name in SIDES and sides not in ("both", name)
+
+
+def words_in_mode(turn: Turn, words: Words) -> Words:
+    """Return what the prompts need to know of the trajectories in this run's mode."""
+    if turn.mode != "quoted":
+        return words
+    return {
+        name: replace(text, heading=_quoted_heading(turn, name, text), quoted=True)
+        for name, text in words.items()
+    }
+
+
+def _quoted_heading(turn: Turn, name: str, text: ReasonerText) -> str:
+    if text.file != STYLE.file:
+        return turn.strategy(name).heading
+    own = bool(turn.state["own"])
+    return STRATEGIES["own_history"].heading if own else "Texts of people who write alike"
 
 
 def read_summary(answer: str) -> str | None:
     """Return a reasoner's answer on one line, or None where it abstains."""
-    summary = " ".join(answer.split())
+    summary = " ".join(without_preamble(answer).split())
     return None if not summary or "no usable signal" in summary.lower() else summary
 
 
-def _partners(turn: Turn, name: str, words: Mapping[str, ReasonerText]) -> dict[str, str]:
+def _partners(turn: Turn, name: str, words: Words) -> dict[str, str]:
     return {
         words[other].heading: summary
         for other, summary in turn.state["summaries"].items()
@@ -111,7 +203,7 @@ class Trajectory:
     Attributes:
         name: Key in `summaries`, `evidence` and `confidence`; its nodes are `{name}-retrieve` and
             `{name}-reason`.
-        words: Prompt words of its reasoner, and the heading of its summary in other prompts.
+        words: What prompts need to know of it, such as the heading of its summary.
         retrieve: Work of the retriever, which writes `evidence[name]` and `confidence[name]`.
         reason: Makes the summary that becomes `summaries[name]`.
         reads_own_texts: Whether the reasoner reads the user's own texts before other people's.
@@ -127,16 +219,19 @@ class Trajectory:
         """Return the node `{name}-retrieve`."""
         return as_node(f"{self.name}-retrieve", provide, self.retrieve)
 
-    def build_reason(self, provide: ProvideParts, words: Mapping[str, ReasonerText]) -> Node:
+    def build_reason(self, provide: ProvideParts, words: Words) -> Node:
         """Return the node `{name}-reason`.
 
         Args:
             provide: Opens the parts.
-            words: Prompt words of all trajectories, by name.
+            words: What prompts need to know of all trajectories, by name.
         """
 
         async def work(turn: Turn) -> tuple[Update, dict[str, Any]]:
-            summary, entry = await self.reason(turn, self, words)
+            reason = be_silent if is_left_out(turn, self.name) else self.reason
+            if reason is summarise and turn.mode == "quoted":
+                reason = quote
+            summary, entry = await reason(turn, self, words_in_mode(turn, words))
             return {"summaries": {self.name: summary}}, {"summary": summary, **entry}
 
         return as_node(f"{self.name}-reason", provide, work)

@@ -12,6 +12,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from ..models.local.sampling import BASE
+from .budget import Count
 from .dependencies import Parts, ProvideParts
 from .errors import DeadlineError, LoopError, ModelCallError, RequestError, RunFailedError
 from .node import Moment, Turn, in_tenant, read_context, read_moment
@@ -68,6 +69,8 @@ async def finished(
         "models": {role: turn.parts.role(role).name for role in roles},
         "adapters": _adapters(log, roles),
         "timings": _timings(log, turn.started),
+        **_spent(log, turn.parts.count),
+        "cut": _cut(log),
         "kept": dict(kept),
         "request": {},  # the thread's next run must bring its own request
     }
@@ -210,6 +213,27 @@ def _adapters(log: dict[str, NodeLog], roles: Iterable[str]) -> dict[str, str]:
         if "call" in entry:
             used[entry["call"]["role"]] = entry["call"]["adapter"]
     return used
+
+
+def _spent(log: dict[str, NodeLog], count: Count) -> dict[str, int]:
+    """Return calls and tokens of a run; the counter estimates what a model does not report."""
+    calls = [entry["call"] for entry in log.values() if "call" in entry]
+    read, written = 0, 0
+    for call in calls:
+        told_in, told_out = call.get("tokens_in"), call.get("tokens_out")
+        prompt = "\n".join(turn["content"] for turn in call.get("messages", ()))
+        read += count(prompt) if told_in is None else told_in
+        written += count(call.get("text") or "") if told_out is None else told_out
+    return {"calls": len(calls), "tokens_in": read, "tokens_out": written}
+
+
+def _cut(log: dict[str, NodeLog]) -> dict[str, float]:
+    """Return the largest share that was cut of each part of the prompts."""
+    shares: dict[str, float] = {}
+    for entry in log.values():
+        for part, share in entry.get("cut", {}).items():
+            shares[part] = max(shares.get(part, 0.0), round(share, 4))
+    return shares
 
 
 def _timings(log: dict[str, NodeLog], started: float) -> dict[str, float]:

@@ -21,11 +21,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from ..stores.errors import InvalidField
 from ..stores.fields import RequestLanguage, RequestRating, TopicId, UserId
 from ..stores.values import FIVE_STARS, RatingScale, read_text
+from .budget import Mode
 from .errors import RequestError
 
 Task = Literal["long", "short", "rating", "free"]
 ColdStart = Literal["zero", "few", "known"]
 StopReason = Literal["settled", "max_iterations", "deadline", "abstained", "error"]
+Sides = Literal["both", "style", "preference"]
 Update = dict[str, Any]
 
 _Words = Annotated[
@@ -107,7 +109,26 @@ class RunContext(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     namespace: str = Field("default", description="Tenant: nothing is read outside it.")
-    k: int = Field(4, ge=1, le=32, description="Texts of evidence a trajectory brings back.")
+    k: int | None = Field(
+        None,
+        ge=1,
+        le=32,
+        description="Texts of evidence a trajectory brings back; none: by the budget.",
+    )
+    mode: Mode | None = Field(
+        None,
+        description="own_quoted: summaries of what others wrote, and the user's own texts word for "
+        "word; summaries: summaries alone; quoted: others' texts on the topic word for word, in "
+        "one call; none: by the budget.",
+    )
+    sides: Sides | None = Field(
+        None,
+        description="Whose evidence is used: both, style or preference; none: both, in the mode "
+        "quoted preference.",
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, le=32_000, description="Tokens of the draft at most; none: by the budget."
+    )
     max_iterations: int = Field(2, ge=1, le=10, description="Rounds of the loop at most.")
     deadline_s: float = Field(120.0, gt=0, description="Seconds after which a run must end.")
     strategies: dict[str, str] = Field(
@@ -134,6 +155,7 @@ class Evidence(BaseModel):
     title: str = Field(description="Its title.")
     body: str = Field(description="The text itself.")
     rating: float | None = Field(None, description="Its rating (rating task only).")
+    language: str = Field("en", description="Its language, as an ISO 639-1 code.")
     score: float = Field(description="What it was ranked by, higher is better.")
     strategy: str = Field(description="The strategy that took it.")
     reason: str = Field(description="Why it was taken, with the figures that decided.")
@@ -166,6 +188,16 @@ class Result(BaseModel):
     timings: dict[str, float] = Field(
         {}, description="Seconds by node, summed over iterations, and total."
     )
+    calls: int = Field(0, description="Calls of language models.")
+    tokens_in: int = Field(
+        0, description="Tokens of all prompts; estimated where a model does not report them."
+    )
+    tokens_out: int = Field(0, description="Tokens of all answers, likewise.")
+    cut: dict[str, float] = Field(
+        {},
+        description="What did not fit the prompts: the share that was cut, 0 to 1, by part "
+        "(request, draft, summaries, own, style, preference), the largest of all prompts.",
+    )
 
 
 class Kept(TypedDict):
@@ -194,6 +226,7 @@ class NodeLog(TypedDict):
     warnings: NotRequired[list[str]]
     call: NotRequired[dict[str, Any]]
     cut_share: NotRequired[float]
+    cut: NotRequired[dict[str, float]]
     confidence: NotRequired[float]
     evidence: NotRequired[list[dict[str, Any]]]
     neighbours: NotRequired[list[dict[str, Any]]]
@@ -256,6 +289,10 @@ class LoopState(TypedDict, total=False):
     models: Annotated[dict[str, str], _fleeting()]
     adapters: Annotated[dict[str, str], _fleeting()]
     timings: Annotated[dict[str, float], _fleeting()]
+    calls: Annotated[int, _fleeting()]
+    tokens_in: Annotated[int, _fleeting()]
+    tokens_out: Annotated[int, _fleeting()]
+    cut: Annotated[dict[str, float], _fleeting()]
 
 
 REQUEST_FIELDS = tuple(Request.model_fields)

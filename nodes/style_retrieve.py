@@ -41,7 +41,7 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         query,
         words=request.words,
         topic_id=request.topic_id,
-        k=context.k,
+        k=turn.k,
         seed=context.seed,
         text=request.text or "",
     )
@@ -51,7 +51,7 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
     update = {
         "evidence": {"style": evidence},
         "confidence": {"style": confidence},
-        "own": [] if strategy.own_texts else evidence_of_own(history, context.k, request),
+        "own": [] if strategy.own_texts else evidence_of_own(history, turn.k, request),
         "cold_start": cold_start(len(history.texts)),
     }
     return update, log_of_retrieval(found, evidence, confidence)

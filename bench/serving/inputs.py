@@ -24,8 +24,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ...models.local.engine import left_pad
 from ...models.quiet import quiet_loading
-from ...nodes.dependencies import PromptBudget
-from ...nodes.prompts import STYLE, reasoner_prompt
+from ...nodes.budget import Budget
+from ...nodes.prompts.build import STYLE, reasoner_prompt
 from ...nodes.state import Evidence, Request
 from ...stores.datasets.formats import read_texts
 from ...stores.datasets.sample import sample_corpus
@@ -68,7 +68,7 @@ def prompts_of(texts: Sequence[Text], count: int, model: LocalChatModel) -> list
         at = place * EVIDENCE % max(1, len(texts) - EVIDENCE)
         evidence = [_evidence(text) for text in texts[at : at + EVIDENCE]]
         prompt = reasoner_prompt(
-            STYLE, request, evidence, budget=PromptBudget(), count=model.count_tokens
+            STYLE, request, evidence, budget=Budget(), count=model.count_tokens
         )
         prompts.append(prompt.messages)
     return prompts

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from ...nodes.budget import Mode
+
 if TYPE_CHECKING:
     from .floors import Neighbours
 
@@ -56,7 +58,8 @@ class Configuration:
             most similar to the others is kept (minimum Bayes risk by ROUGE-1).
         temperature: Sampling temperature of several drafts.
         adapters: LoRA adapter of each role; a role without one runs on the base model.
-        k: Texts of evidence per side.
+        k: Texts of evidence per side; None: by the budget.
+        mode: Whether integrate reads the user's own texts beside the summaries.
     """
 
     style: Side = field(default_factory=Side)
@@ -65,7 +68,8 @@ class Configuration:
     drafts: int = 1
     temperature: float = 0.5
     adapters: Mapping[str, str] = field(default_factory=dict)
-    k: int = 4
+    k: int | None = None
+    mode: Mode = "summaries"
 
     def side(self, name: str) -> Side:
         """Return a trajectory's configuration by its name."""

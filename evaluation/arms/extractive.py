@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ...models.encoders.style_features import is_portuguese
 from ...nodes.budget import Count, cut
-from ...nodes.prompts import typical_length
+from ...nodes.prompts.facts import split_sentences, typical_length
 
 Scores = NDArray[np.float64]
 
@@ -33,22 +33,6 @@ SAYS_AGAIN = 0.5
 
 _DECIMALS = 9
 """Digits for comparing means: further ones depend on the order of the summation."""
-
-# Split at white space after an end mark (and a closing quote), at line breaks, and where the space
-# after the mark is missing.
-_BETWEEN = re.compile(
-    r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))\s+|\s*\n\s*"
-    r"|(?<=[^\W\d_A-Z]{2}[.!?])(?=[A-ZÀ-Ý][^\W\d_A-Z])"
-)
-
-
-def split_sentences(text: str) -> list[str]:
-    """Split a text into sentences, stripped of white space.
-
-    >>> split_sentences("So good!! I like it. 4.5 stars")
-    ['So good!!', 'I like it.', '4.5 stars']
-    """
-    return [part for part in map(str.strip, _BETWEEN.split(text)) if part]
 
 
 def likeness(texts: Sequence[str]) -> Scores:

@@ -11,17 +11,20 @@ from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any
 
-from ...models.sanitise import harmless_text as neutralise
-from ...nodes.budget import fit
 from ...nodes.node import Turn
-from ...nodes.prompts import (
-    ABSTENTION,
-    LENGTH_TASKS,
-    TEMPLATE_TOKENS,
-    ReasonerText,
-    integrate_prompt,
+from ...nodes.prompts.build import ReasonerText, quoted_text
+from ...nodes.prompts.facts import LENGTH_TASKS
+from ...nodes.reason import (
+    TRAJECTORIES,
+    Reason,
+    Summarised,
+    Trajectory,
+    Words,
+    be_silent,
+    quote,
+    summarise,
 )
-from ...nodes.reason import TRAJECTORIES, Reason, Summarised, Trajectory, summarise
+from ...nodes.state import Evidence
 from ...nodes.strategies import STRATEGIES
 from .configuration import Configuration, Reasoner
 from .extractive import preference_summary, style_summary
@@ -29,16 +32,7 @@ from .extractive import preference_summary, style_summary
 Summaries = Mapping[str, Mapping[str, str | None]]
 """Summaries by user, then by side."""
 
-MERGED = ReasonerText(
-    system="You describe how people write and what they think. If the texts show nothing, answer: "
-    f"{ABSTENTION}",
-    evidence_heading="Texts of people who write alike or think alike:",
-    own_heading="Texts of this person:",
-    question="Describe the writing style of these texts in one or two short sentences: tone, "
-    "length of sentences, punctuation, typical words. Then summarize what they like and dislike "
-    "in one or two short sentences.",
-    heading="Style and opinions",
-)
+MERGED = ReasonerText("Style and opinions", file="merged")
 
 CONSTANT = {
     "en": {
@@ -73,31 +67,11 @@ def _trajectory(
         return trajectory
     words = trajectory.words
     if side.reasoner == "quoted":
-        words = replace(words, heading=STRATEGIES[side.strategy].heading)
+        words = replace(words, heading=STRATEGIES[side.strategy].heading, quoted=True)
     if side.reasoner == "merged":
         words = MERGED
     reason = _REASONERS[side.reasoner] if side.reasoner != "given" else _given(given)
     return replace(trajectory, words=words, reason=reason)
-
-
-async def _silent(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-) -> Summarised:
-    return None, {}
-
-
-async def _quoted(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-) -> Summarised:
-    """Return the evidence itself, in equal shares of the space in integrate's prompt."""
-    bodies = _bodies(turn.state["evidence"][trajectory.name], turn)
-    parts = turn.parts
-    empty = integrate_prompt(
-        turn.request, {words[trajectory.name].heading: ""}, budget=parts.budget, count=parts.count
-    )
-    room = parts.budget.first - TEMPLATE_TOKENS - parts.count(f"{empty.system}\n{empty.user}")
-    fitted = fit(bodies, room, parts.budget.smallest_share, parts.count, around=2)
-    return " / ".join(fitted.texts) or None, {"cut_share": fitted.cut_share}
 
 
 def extractive_summary(turn: Turn, trajectory: Trajectory) -> str | None:
@@ -121,22 +95,16 @@ def extractive_summary(turn: Turn, trajectory: Trajectory) -> str | None:
     return preference_summary(bodies, lengths=lengths, **limits) or None
 
 
-async def _extractive(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-) -> Summarised:
+async def _extractive(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     return extractive_summary(turn, trajectory), {}
 
 
-async def _constant(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-) -> Summarised:
+async def _constant(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     said = CONSTANT.get(turn.request.language, CONSTANT["en"])
     return said[trajectory.name], {}
 
 
-async def _swapped(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-) -> Summarised:
+async def _swapped(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Give a reasoner the other side's evidence, including own texts."""
     (other,) = (each for each in TRAJECTORIES if each.name != trajectory.name)
     turn = _reading(turn, trajectory.name, turn.state["evidence"][other.name])
@@ -144,9 +112,7 @@ async def _swapped(
     return await summarise(turn, swapped, words)
 
 
-async def _merged(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-) -> Summarised:
+async def _merged(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Give one reasoner both sides' evidence, with twice the tokens in prompt and answer."""
     found = turn.state["evidence"]
     pairs = zip_longest(found["style"], found["preference"])
@@ -160,9 +126,7 @@ async def _merged(
 
 
 def _given(given: Summaries) -> Reason:
-    async def give(
-        turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-    ) -> Summarised:
+    async def give(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
         return given[turn.request.user_id].get(trajectory.name), {}
 
     return give
@@ -176,19 +140,12 @@ def _reading(turn: Turn, name: str, evidence: Sequence[Mapping[str, Any]]) -> Tu
 
 def _bodies(evidence: Sequence[Mapping[str, Any]], turn: Turn) -> list[str]:
     """Return the evidence as it is read, with titles and ratings if the task needs them."""
-    task = turn.request.task
-    texts = []
-    for piece in evidence:
-        titled = task in ("short", "rating") and piece["title"]
-        text = f"{piece['title']}: {piece['body']}" if titled else piece["body"]
-        rated = task == "rating" and piece["rating"] is not None
-        texts.append(neutralise(f"({piece['rating']:g}/5) {text}" if rated else text))
-    return texts
+    return [quoted_text(Evidence.model_validate(piece), turn.request) for piece in evidence]
 
 
 _REASONERS: Mapping[Reasoner, Reason] = {
-    "silent": _silent,
-    "quoted": _quoted,
+    "silent": be_silent,
+    "quoted": quote,
     "extractive": _extractive,
     "constant": _constant,
     "swapped": _swapped,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ...nodes.budget import Mode
 from ..errors import EvaluationError
 from .configuration import SILENT, Arm, Configuration, Kind, Reasoner, Side
 from .floors import FLOORS
@@ -34,8 +35,9 @@ def _main(
     *,
     iterations: int = 1,
     drafts: int = 1,
+    mode: Mode = "summaries",
 ) -> Arm:
-    runs = Configuration(style, preference, iterations=iterations, drafts=drafts)
+    runs = Configuration(style, preference, iterations=iterations, drafts=drafts, mode=mode)
     return Arm(name, "main", says, runs)
 
 
@@ -70,9 +72,14 @@ _ENTRIES = (
         SILENT,
     ),
     _main("preference_only", "the preference side alone", style=SILENT),
-    _main(ALIGNED, "both sides, as in serving, one iteration"),
+    _main(ALIGNED, "both sides, one iteration"),
     _main("both_2", "both sides, up to two iterations", iterations=2),
     _main("both_3", "both sides, up to three iterations", iterations=3),
+    _main(
+        "own_quoted",
+        "both sides, and the user's own texts word for word, one iteration",
+        mode="own_quoted",
+    ),
     _main(
         "extractive",
         "both summaries made without a language model",

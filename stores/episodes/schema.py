@@ -51,6 +51,9 @@ class SamplingSettings(_Frozen):
     no_repeat_ngram_size: int = Field(
         default=0, ge=0, description="Size of n-grams that may not repeat; 0 allows repeats."
     )
+    min_tokens: int = Field(
+        default=0, ge=0, description="New tokens before which the answer could not end."
+    )
 
 
 class Sample(_Frozen):
@@ -91,6 +94,12 @@ class Sample(_Frozen):
     )
     finish_reason: str | None = Field(
         default=None, description="stop or length, as reported by the model."
+    )
+    tokens_in: int | None = Field(
+        default=None, ge=0, description="Tokens of the prompt; null if not reported."
+    )
+    tokens_out: int | None = Field(
+        default=None, ge=0, description="Tokens of the answer; null if not reported."
     )
     seconds: float = Field(default=0.0, ge=0, description="Duration of the call.")
     error: str | None = Field(default=None, description="Error of a failed call.")
@@ -155,6 +164,7 @@ class EvidenceRecord(_Frozen):
     title: str = Field(default="", description="The title.")
     body: str = Field(description="The text itself.")
     rating: float | None = Field(default=None, description="The rating, if the task shows it.")
+    language: str = Field(default="en", description="The language, as an ISO 639-1 code.")
     score: float = Field(description="Ranking score, higher is better.")
     strategy: str = Field(default="", description="The retrieval strategy.")
     reason: str = Field(default="", description="Why it was chosen.")
@@ -228,6 +238,12 @@ class Episode(_Frozen):
         default_factory=dict, description="Sampling of candidates and weights of rewards."
     )
     context: dict[str, Any] = Field(default_factory=dict, description="The run's settings.")
+    budget: str | None = Field(
+        default=None, description="Name of the budget of prompts and answers; null if unknown."
+    )
+    prompts: str | None = Field(
+        default=None, description="Set and version of the prompts; null if unknown."
+    )
     samples: tuple[Sample, ...] = Field(default=(), description="All calls in order.")
     groups: tuple[Group, ...] = Field(default=(), description="Groups of its candidates.")
     iterations: tuple[IterationRecord, ...] = Field(

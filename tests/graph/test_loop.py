@@ -8,7 +8,7 @@ from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, MemoryTrace, loop_of, parts_of, run
 from patlm.nodes.errors import RequestError
 from patlm.nodes.node import Turn
-from patlm.nodes.prompts import ReasonerText
+from patlm.nodes.prompts.build import ReasonerText
 from patlm.nodes.reason import TRAJECTORIES, Trajectory
 from patlm.nodes.state import Result
 from patlm.stores.texts.store import TextStore

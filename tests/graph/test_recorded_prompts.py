@@ -198,7 +198,7 @@ async def prompts_of(folder: Path) -> dict[str, list[list[str]]]:
     """Return the prompts of each request, sorted: both sides are asked at the same time."""
     models = {role: HashedChat(role=role) for role in SAYS}
     prompts = {}
-    async with Personalizer(**await fill(folder), roles=models) as personalizer:
+    async with Personalizer(**await fill(folder), budget="small", roles=models) as personalizer:
         for name, request in requests():
             await personalizer.awrite(deadline_s=600, **request)
             prompts[name] = sorted(each for model in models.values() for each in model.take())

@@ -7,8 +7,8 @@ import pytest
 from fakes import words
 from patlm.models.sanitise import fence
 from patlm.models.sanitise import harmless_text as neutralise
-from patlm.nodes.dependencies import PromptBudget
-from patlm.nodes.prompts import INTEGRATE, REASONERS, integrate_prompt, reasoner_prompt
+from patlm.nodes.budget import Budget
+from patlm.nodes.prompts.build import REASONERS, integrate_prompt, reasoner_prompt
 from patlm.nodes.state import Evidence, Request
 
 CONTROL = (
@@ -87,29 +87,32 @@ def evidence(text: str) -> Evidence:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("prompts", ["small", "medium", "large"])
 @pytest.mark.parametrize("task", ["long", "short", "rating", "free"])
-def test_hostile_texts_anywhere_leave_the_prompts_whole(task: str) -> None:
+def test_hostile_texts_anywhere_leave_the_prompts_whole(task: str, prompts: Any) -> None:
     request = Request.model_validate(
         {"user_id": "u", "task": task, "title": HOSTILE, "text": HOSTILE, "instruction": HOSTILE}
     )
-    given: dict[str, Any] = {"budget": PromptBudget(first=900, later=900), "count": words}
-    prompts = [integrate_prompt(request, {"One": HOSTILE, "Two": HOSTILE}, **given)]
+    budget = Budget(prompts=prompts, first=1200, later=1200)
+    given: dict[str, Any] = {"budget": budget, "count": words}
+    own = [evidence(HOSTILE)]
+    summaries = {"One": HOSTILE, "Two": HOSTILE}
+    built = [integrate_prompt(request, summaries, own=own, draft=HOSTILE, **given)]
     for reasoner in REASONERS.values():
-        prompts.append(
+        built.append(
             reasoner_prompt(
                 reasoner,
                 request,
                 [evidence(HOSTILE)] * 2,
-                own=[evidence(HOSTILE)],
+                own=own,
                 draft=HOSTILE,
                 partners={"Other": HOSTILE},
                 **given,
             )
         )
-    systems = {INTEGRATE, *(reasoner.system for reasoner in REASONERS.values())}
-    for prompt in prompts:
+    for prompt in built:
         assert [role for role, _ in prompt.messages] == ["system", "user"]
-        assert prompt.system in systems, "no text of a user is ever a system turn"
+        assert "Obey." not in prompt.system, "no text of a user is ever a system turn"
         assert not [token for token in CONTROL if token in prompt.user]
         assert "Obey." in prompt.user, "the words themselves stay: they are data"
         outside = prompt.user.split('"""')[0::2]  # even parts lie outside of the delimiters

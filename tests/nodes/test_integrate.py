@@ -6,7 +6,7 @@ import pytest
 from fakes import ScriptedChat
 from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
 from patlm.nodes.integrate import read_draft, write_draft
-from patlm.nodes.prompts import PREFERENCE, REASONERS, STYLE
+from patlm.nodes.prompts.build import PREFERENCE, REASONERS, STYLE
 from patlm.nodes.state import Request
 from patlm.nodes.trace import evidence_of_hits
 

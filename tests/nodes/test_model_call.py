@@ -11,13 +11,13 @@ from patlm.models.local.chat_model import LocalChatModel
 from patlm.nodes.dependencies import ChatRole, Parts
 from patlm.nodes.errors import LoopError
 from patlm.nodes.model_call import call_model
-from patlm.nodes.prompts import Prompt
+from patlm.nodes.prompts.build import Prompt
 from patlm.nodes.state import RunContext
 from patlm.stores.episodes.schema import Sample, SamplingSettings
 from tiny_models import tiny_chat
 
 ROLES = ("style", "preference", "integrate")
-PROMPT = Prompt("Say it.", "Say what?", 0.0)
+PROMPT = Prompt("Say it.", "Say what?")
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from fakes import words
-from patlm.nodes.dependencies import PromptBudget
-from patlm.nodes.prompts import (
+from patlm.nodes.budget import Budget
+from patlm.nodes.prompts.build import (
     PREFERENCE,
     REASONERS,
     STYLE,
@@ -18,6 +18,8 @@ from patlm.nodes.prompts import (
 from patlm.nodes.state import Evidence, Request
 
 TASKS = ("long", "short", "rating", "free")
+ALIKE = "Texts of people who write alike:"
+LIKE_MINDED = "What like-minded people wrote about it:"
 
 
 def request_of(task: str, **given: Any) -> Request:
@@ -34,12 +36,12 @@ def piece(body: str, *, title: str = "Heading", rating: float | None = None) -> 
 
 def reason(task: str = "long", *bodies: str, **given: Any) -> Prompt:
     pieces = [piece(body, rating=4.5) for body in bodies or ("It rained.",)]
-    defaults: dict[str, Any] = {"budget": PromptBudget(), "count": words}
+    defaults: dict[str, Any] = {"budget": Budget(), "count": words}
     return reasoner_prompt(STYLE, request_of(task), pieces, **{**defaults, **given})
 
 
 def integrate(task: str = "long", **given: Any) -> Prompt:
-    defaults: dict[str, Any] = {"budget": PromptBudget(), "count": words}
+    defaults: dict[str, Any] = {"budget": Budget(), "count": words}
     summaries = {"How the writer writes": "Curtly.", "What people think": "They like it."}
     request = request_of(task, **given.pop("request", {}))
     return integrate_prompt(request, given.pop("summaries", summaries), **{**defaults, **given})
@@ -47,7 +49,7 @@ def integrate(task: str = "long", **given: Any) -> Prompt:
 
 def test_what_stays_the_same_between_iterations_stands_first() -> None:
     user = reason(draft="D.", partners={"P": "Cold tea."}).user
-    order = ["Grand bay", "It rained.", "Draft so far", "Cold tea.", STYLE.question]
+    order = ["Grand bay", "It rained.", "Draft so far", "Cold tea.", "Describe the writing style"]
     places = [user.index(part) for part in order]
     assert places == sorted(places)
 
@@ -55,7 +57,7 @@ def test_what_stays_the_same_between_iterations_stands_first() -> None:
 def test_own_texts_stand_before_borrowed_ones_under_their_heading() -> None:
     user = reason("long", "Borrowed.", own=[piece("Mine.")]).user
     own_heading = "Texts of this person (about 1 word each):"
-    headings = [own_heading, "Mine.", STYLE.evidence_heading, "Borrowed."]
+    headings = [own_heading, "Mine.", ALIKE, "Borrowed."]
     places = [user.index(part) for part in headings]
     assert places == sorted(places)
     assert "Texts of this person" not in reason("long", "Borrowed.").user
@@ -66,17 +68,15 @@ def test_the_length_of_texts_that_are_cut_is_told_where_such_a_text_is_to_be_wri
 
     def told(task: str, text: ReasonerText) -> str:
         request = request_of(task)
-        return reasoner_prompt(text, request, pieces, budget=PromptBudget(), count=words).user
+        return reasoner_prompt(text, request, pieces, budget=Budget(), count=words).user
 
     for task in ("long", "free"):
         # (500 + 101) / 2 = 300.5, rounded to even.
-        assert f"{PREFERENCE.evidence_heading[:-1]} (about 300 words each):" in told(
-            task, PREFERENCE
-        )
-    assert PREFERENCE.evidence_heading in told("short", PREFERENCE)
-    assert PREFERENCE.evidence_heading in told("rating", PREFERENCE)
+        assert f"{LIKE_MINDED[:-1]} (about 300 words each):" in told(task, PREFERENCE)
+    assert LIKE_MINDED in told("short", PREFERENCE)
+    assert LIKE_MINDED in told("rating", PREFERENCE)
     # People who write like a title write short texts: nothing is to be learnt from that.
-    assert STYLE.evidence_heading in told("long", STYLE)
+    assert ALIKE in told("long", STYLE)
 
 
 def test_own_texts_take_at_most_half_of_the_room() -> None:
@@ -86,7 +86,7 @@ def test_own_texts_take_at_most_half_of_the_room() -> None:
     assert mine > 50 and yours >= mine
     assert reason("long", "yours", own=[piece(long_text)]).user.count("mine") == mine
     alone = reasoner_prompt(
-        STYLE, request_of("long"), [], own=[piece(long_text)], budget=PromptBudget(), count=words
+        STYLE, request_of("long"), [], own=[piece(long_text)], budget=Budget(), count=words
     )
     assert alone.user.count("mine") > 1.8 * mine, "without borrowed texts all room is theirs"
 
@@ -130,7 +130,7 @@ def test_the_request_and_the_draft_have_shares_of_their_own() -> None:
         [piece("evidence " * 400)],
         draft="draft " * 400,
         partners={"Partner": "summary " * 400},
-        budget=PromptBudget(),
+        budget=Budget(),
         count=words,
     )
     said = prompt.user.replace('"""', " ").split()
@@ -141,7 +141,7 @@ def test_the_request_and_the_draft_have_shares_of_their_own() -> None:
 
 
 def test_dropped_evidence_leaves_no_trace_and_is_counted_as_cut() -> None:
-    budget = PromptBudget(first=120)
+    budget = Budget(first=120)
     prompt = reason("long", *(f"w{n} " * 100 for n in range(9)), budget=budget)
     shown = [n for n in range(9) if f"w{n} " in prompt.user]
     assert shown == list(range(len(shown))) and 0 < len(shown) < 9
@@ -173,7 +173,7 @@ def wild_text(draw: random.Random) -> str:
 
 
 def wild_prompts(draw: random.Random, count: Any, task: str, *, later: bool) -> list[Prompt]:
-    budget = PromptBudget()
+    budget = Budget()
     request = Request.model_validate(
         {
             "user_id": "u", "task": task, "title": wild_text(draw) + ".",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fakes import ScriptedChat
 from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
-from patlm.nodes.prompts import REASONERS
+from patlm.nodes.prompts.build import REASONERS
 from patlm.nodes.reason import TRAJECTORIES, read_summary, summarise
 from patlm.nodes.state import Request
 from patlm.nodes.trace import evidence_of_hits

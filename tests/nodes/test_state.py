@@ -29,7 +29,8 @@ def test_every_field_is_described_and_optional_ones_have_a_default(schema: type[
 
 def test_the_defaults_are_those_of_the_design() -> None:
     context = RunContext()
-    assert (context.namespace, context.k, context.max_iterations) == ("default", 4, 2)
+    assert (context.namespace, context.k, context.max_iterations) == ("default", None, 2)
+    assert (context.mode, context.sides, context.max_tokens) == (None, None, None)
     assert (context.deadline_s, context.adapters, context.seed) == (120, None, 0)
     assert context.strategies == {"style": "aligned", "preference": "aligned"}
     assert Request(user_id="u", task="long").language == "en"

@@ -14,12 +14,24 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from patlm.nodes.dependencies import PromptBudget
-from patlm.nodes.prompts import INTEGRATE, PREFERENCE, STYLE
+from patlm.nodes.budget import BUDGETS
 from patlm.stores.types import Vectors
 from pydantic import PrivateAttr
 
-ROLE_OF_SYSTEM = {STYLE.system: "style", PREFERENCE.system: "preference", INTEGRATE: "integrate"}
+ROLE_OF_BEGINNING = {
+    "You describe how people write and": "merged",
+    "You describe how people write, and": "merged",
+    "You describe how people write": "style",
+    "You sum up": "preference",
+    "You write": "integrate",
+}
+"""The role of a call by how its system turn begins, in all sets of prompts."""
+
+
+def role_of(system: str) -> str:
+    """Return the role that is asked; `other` for trajectories that a test adds."""
+    found = (role for words, role in ROLE_OF_BEGINNING.items() if system.startswith(words))
+    return next(found, "other")
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ class ScriptedChat(BaseChatModel):
 
     def _answer(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> str:
         system, user = str(messages[0].text), str(messages[-1].text)
-        role = ROLE_OF_SYSTEM.get(system, "other")
+        role = role_of(system)
         asked = Asked(
             role=role,
             number=len(self.asked_of(role)) + 1,
@@ -192,10 +204,13 @@ def _style(asked: Asked) -> str:
 
 def _draft(asked: Asked) -> str:
     # The task shows in how long the answer may be, whatever the prompts' wording.
-    length = PromptBudget().answer
-    if asked.options["max_tokens"] == length["rating"]:
+    def is_task(task: str) -> bool:
+        limits = {budget.answer[task] for budget in BUDGETS.values()}
+        return asked.options["max_tokens"] in limits
+
+    if is_task("rating"):
         return RATING
-    if asked.options["max_tokens"] == length["short"]:
+    if is_task("short"):
         return TITLE
     return DRAFT_LATER if STYLE_LATER in asked.user else DRAFT
 

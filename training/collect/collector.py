@@ -9,7 +9,7 @@ The same target, plan and source give the same episode (a model in fp32), apart 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ...graph.builder import build_graph
 from ...nodes.dependencies import Parts
 from ...nodes.errors import LoopError
 from ...nodes.node import Turn
-from ...nodes.reason import Trajectory
+from ...nodes.reason import SIDES, Trajectory
 from ...nodes.state import Request, RunContext
 from ...nodes.trace import record_of
 from ...stores.episodes.schema import Episode, EvidenceRecord, IterationRecord, Sample, TargetRecord
@@ -87,7 +87,7 @@ class Collector:
         rewarding = Rewarding(
             measure=self._measure,
             weights=plan.weights,
-            replay=Replay(self._parts, context),
+            replay=Replay(self._parts, context, _read(left["log"], left["own"], iteration)),
             request=Request.model_validate(dict(target.request)),
             real=target.real,
         )
@@ -166,6 +166,13 @@ class Collector:
             return parts
 
         return build_graph(provide, trajectories).compile(**options)
+
+
+def _read(log: Mapping[str, Any], own: Sequence[Any], iteration: int) -> dict[str, Any]:
+    """Return what integrate read in an iteration beside the summaries."""
+    found = {side: log[f"{side}-retrieve@{iteration}"]["evidence"] for side in SIDES}
+    before = log.get(f"integrate@{iteration - 1}", {})
+    return {"own": own, "evidence": found, "draft": before.get("draft", "")}
 
 
 class _Records:

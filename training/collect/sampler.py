@@ -30,8 +30,8 @@ from ...nodes.errors import ModelCallError
 from ...nodes.integrate import write_draft
 from ...nodes.model_call import call_model
 from ...nodes.node import Turn
-from ...nodes.prompts import REASONERS, Prompt, ReasonerText
-from ...nodes.reason import TRAJECTORIES, Summarised, Trajectory, reading, summarise
+from ...nodes.prompts.build import REASONERS, Prompt
+from ...nodes.reason import TRAJECTORIES, Summarised, Trajectory, Words, reading, summarise
 from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import EXTRACTIVE
 from ...stores.retry import with_retries
@@ -82,9 +82,7 @@ def drawing_trajectories(drawing: Drawing) -> tuple[Trajectory, ...]:
         drawing: What is drawn, and when.
     """
 
-    async def reason(
-        turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-    ) -> Summarised:
+    async def reason(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
         served = summarise(turn, trajectory, words)
         if trajectory.name not in drawing.sides or turn.iteration != drawing.iteration:
             return await served
@@ -100,9 +98,7 @@ def extractive_trajectories() -> tuple[Trajectory, ...]:
     They are logged like calls, with the prompt that a model would have received.
     """
 
-    async def reason(
-        turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText]
-    ) -> Summarised:
+    async def reason(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
         read = reading(turn, trajectory, words)
         made = _extract(turn, trajectory, read.prompt)
         entry = {"warnings": read.warnings, **({} if made is None else {"call": made})}
@@ -111,9 +107,7 @@ def extractive_trajectories() -> tuple[Trajectory, ...]:
     return tuple(replace(trajectory, reason=reason) for trajectory in TRAJECTORIES)
 
 
-async def _draw(
-    turn: Turn, trajectory: Trajectory, words: Mapping[str, ReasonerText], drawing: Drawing
-) -> list[Call]:
+async def _draw(turn: Turn, trajectory: Trajectory, words: Words, drawing: Drawing) -> list[Call]:
     """Return the candidates of a side; none where it abstains without a call."""
     name = trajectory.name
     prompt = reading(turn, trajectory, words).prompt
@@ -173,11 +167,16 @@ class Replay:
     Args:
         parts: Provide the model of integrate, the budget of prompts and the token counter.
         context: Context of the replayed run, with its adapters; none means the base model.
+        read: What integrate reads beside the summaries: `own`, `evidence` and, from the second
+            iteration on, the `draft` of the one before.
     """
 
-    def __init__(self, parts: Parts, context: RunContext) -> None:
+    def __init__(
+        self, parts: Parts, context: RunContext, read: Mapping[str, Any] | None = None
+    ) -> None:
         self._parts = parts
         self._context = context
+        self._read = dict(read or {})
         self._asked: dict[tuple[str, int, frozenset[tuple[str, str]]], asyncio.Future[Draft]] = {}
 
     async def draft(
@@ -205,7 +204,7 @@ class Replay:
         self, request: Request, summaries: Mapping[str, str | None], iteration: int
     ) -> Draft:
         turn = Turn(
-            state={"log": {}},
+            state={"log": {}, **self._read},  # type: ignore[typeddict-item]
             request=request,
             context=self._context,
             parts=self._parts,

@@ -26,10 +26,12 @@ from ...evaluation.models import NONE, check_splits, identity_of, named_adapters
 from ...evaluation.progress import Watch
 from ...evaluation.targets import ONE_INPUT, Target, targets_of
 from ...graph.encoders import Encoders
-from ...graph.open import ROLES, chat_role, open_chat
+from ...graph.open import ROLES, chat_role, open_chat, opened_budget
 from ...graph.settings import Settings
 from ...models.open import token_counter
+from ...nodes.budget import Budget
 from ...nodes.dependencies import Parts
+from ...nodes.prompts.files import prompt_set
 from ...nodes.state import Task
 from ...stores.datasets.splits import Split
 from ...stores.texts.store import TextStore
@@ -141,16 +143,26 @@ async def open_collector(
         async with open_benchmark(
             data, request.stores, train_only=True, encoder=settings.encoder, progress=progress
         ) as (store, encoders):
+            budget = opened_budget(settings, [chat_role(model)])
+            prompts = prompt_set(budget.prompts, settings.prompts).version
+            identity = (identity_of(model, settings, chosen), budget.fingerprint, prompts)
             yield Collector(
-                _parts(store, encoders, model, request.history),
+                _parts(store, encoders, model, request.history, budget, settings.prompts),
                 replace(plan, adapters=chosen),
-                _source(request, data, encoders, identity_of(model, settings, chosen)),
+                _source(request, data, encoders, "\x1f".join(identity)),
             )
     finally:
         await asyncio.to_thread(exits.close)
 
 
-def _parts(store: TextStore, encoders: Encoders, model: BaseChatModel, history: str) -> Parts:
+def _parts(
+    store: TextStore,
+    encoders: Encoders,
+    model: BaseChatModel,
+    history: str,
+    budget: Budget,
+    prompt_folder: Path | None,
+) -> Parts:
     """Return the parts of the loop, as in serving with two exceptions.
 
     No side abstains for lack of confidence, because benchmarks measure all targets; and encoders
@@ -162,6 +174,8 @@ def _parts(store: TextStore, encoders: Encoders, model: BaseChatModel, history: 
         topic_encoder=RememberedEncoder(encoders.topic),
         chat=dict.fromkeys(ROLES, chat_role(model)),
         count=token_counter(model),
+        budget=budget,
+        prompt_folder=prompt_folder,
     )
 
 

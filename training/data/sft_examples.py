@@ -21,11 +21,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...nodes.dependencies import PromptBudget
-from ...nodes.prompts import ABSTENTION, REASONERS, integrate_prompt
-from ...nodes.state import Request
+from ...nodes.budget import BUDGETS, Budget, Count
+from ...nodes.dependencies import Parts
+from ...nodes.integrate import drafting
+from ...nodes.node import Turn
+from ...nodes.prompts.build import ABSTENTION, REASONERS, Prompt
+from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import EXTRACTIVE, Episode, Group, IterationRecord, Sample
 from .samples import Needs, Skipped, as_needed, why_not
 from .token_ids import answer_ids, count_with, prompt_ids
@@ -78,7 +81,7 @@ def integrate_examples(
     *,
     most: int,
     skipped: Skipped,
-    budget: PromptBudget | None = None,
+    budget: Budget | None = None,
 ) -> list[Example]:
     """Return the examples of integrate, one per episode.
 
@@ -88,7 +91,7 @@ def integrate_examples(
         most: Maximum number of tokens of an answer; longer ones are truncated and have no end
             token.
         skipped: Counts skipped samples.
-        budget: Budget as in serving; None: that of smollm2-135m.
+        budget: Budget as in serving; None: that of each episode.
     """
     examples = []
     for episode in episodes:
@@ -99,16 +102,38 @@ def integrate_examples(
             skipped["failed"] += 1
             continue
         kept = next((it for it in episode.iterations if it.kept), episode.iterations[-1])
-        prompt = integrate_prompt(
-            Request.model_validate(episode.request),
-            _summaries(kept, episode.target.id),
-            later=kept.iteration > 1,
-            budget=budget or PromptBudget(),
-            count=partial(count_with, tokenizer),
-        )
+        prompt = _integrate_prompt(episode, kept, budget, partial(count_with, tokenizer))
         answer = answer_ids(tokenizer, episode.target.real.strip(), most)
         examples.append(Example(prompt_ids(tokenizer, prompt.messages), answer, episode))
     return examples
+
+
+def _integrate_prompt(
+    episode: Episode, kept: IterationRecord, budget: Budget | None, count: Count
+) -> Prompt:
+    """Return the prompt of integrate as in the run of an episode, with some sides left out."""
+    assert episode.target is not None
+    named = next((each for each in BUDGETS.values() if each.name == episode.budget), Budget())
+    nothing: Any = None  # a prompt is built, so neither store nor models are needed
+    parts = Parts(nothing, nothing, nothing, {}, count, budget or named)
+    drafts = {each.iteration: each.draft for each in episode.iterations}
+    state: Any = {
+        "own": [piece.model_dump() for piece in episode.own],
+        "evidence": {
+            side: [piece.model_dump() for piece in found] for side, found in kept.evidence.items()
+        },
+        "draft": drafts.get(kept.iteration - 1) or "",
+    }
+    turn = Turn(
+        state=state,
+        request=Request.model_validate(episode.request),
+        context=RunContext.model_validate(episode.context),
+        parts=parts,
+        run=episode.run_id,
+        iteration=kept.iteration,
+        started=0.0,
+    )
+    return drafting(turn, _summaries(kept, episode.target.id), REASONERS)
 
 
 def left_out(target: str, side: str) -> bool:
@@ -253,10 +278,10 @@ def _why_no_teacher(sample: Sample, needs: Needs) -> str | None:
 
 
 def _summaries(iteration: IterationRecord, target: str) -> dict[str, str]:
-    """Return heading and summary of the sides that are not left out."""
+    """Return the summaries of the sides that are not left out."""
     return {
-        words.heading: summary
-        for side, words in REASONERS.items()
+        side: summary
+        for side in REASONERS
         if (summary := iteration.summaries.get(side)) is not None and not left_out(target, side)
     }
 

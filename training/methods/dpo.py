@@ -82,7 +82,7 @@ def prepare(inputs: Inputs) -> TrainData:
     Raises:
         NothingToTrainOn: There are none.
     """
-    from ...nodes.prompts import ABSTENTION
+    from ...nodes.prompts.build import ABSTENTION
     from ..data.pairs import PairSettings, make_pairs
     from ..data.token_ids import answer_ids
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ...evaluation.scores.metrics import Draft
-from ...nodes.prompts import ABSTENTION
+from ...nodes.prompts.build import ABSTENTION
 from ...nodes.reason import read_summary
 from ...stores.episodes.schema import Sample
 from ...stores.types import Encoder

@@ -12,7 +12,7 @@ in one batch, greedily as in serving.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
@@ -26,7 +26,7 @@ from ...nodes.dependencies import Parts
 from ...nodes.errors import ModelCallError
 from ...nodes.reason import read_summary
 from ...nodes.state import Request, RunContext
-from ...stores.episodes.schema import Episode, Group
+from ...stores.episodes.schema import Episode, Group, IterationRecord
 from ..collect.sampler import Replay
 from ..errors import TrainingError
 from .components import COMPONENTS, Completion, RewardWeights, text_of, total
@@ -44,6 +44,7 @@ class _Context:
     situation: Situation
     iteration: int
     run: RunContext
+    read: Mapping[str, Any]
     weights: RewardWeights
 
 
@@ -112,7 +113,10 @@ class ReplayReward:
                 "episodes that the prompts were taken from"
             )
         contexts = [self._contexts[name] for name in group]
-        replays = {name: Replay(self._parts, self._contexts[name].run) for name in group}
+        replays = {
+            name: Replay(self._parts, self._contexts[name].run, self._contexts[name].read)
+            for name in group
+        }
         summaries = [read_summary(text_of(completion)) for completion in completions]
         drafts = await asyncio.gather(
             *(
@@ -161,8 +165,22 @@ def _context(episode: Episode, group: Group, weights: RewardWeights | None) -> _
         ),
         group.iteration,
         RunContext.model_validate(episode.context),
+        _read(episode, round_of),
         weights or RewardWeights(**episode.settings["weights"]),
     )
+
+
+def _read(episode: Episode, round_of: IterationRecord) -> dict[str, Any]:
+    """Return what integrate read in an iteration beside the summaries."""
+    drafts = {each.iteration: each.draft for each in episode.iterations}
+    return {
+        "own": [piece.model_dump() for piece in episode.own],
+        "evidence": {
+            side: [piece.model_dump() for piece in found]
+            for side, found in round_of.evidence.items()
+        },
+        "draft": drafts.get(round_of.iteration - 1) or "",
+    }
 
 
 async def _draft(replay: Replay, context: _Context, summary: str | None) -> str | None:

@@ -6,10 +6,9 @@ from typing import Any
 from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, found, parts_of
 from patlm.evaluation.arms.configuration import SILENT, Configuration, Side
-from patlm.evaluation.arms.reasoners import CONSTANT, MERGED
+from patlm.evaluation.arms.reasoners import CONSTANT
 from patlm.evaluation.evaluator import Evaluator, Outcome
 from patlm.evaluation.targets import Target, targets_of
-from patlm.nodes.prompts import PREFERENCE, STYLE
 from patlm.stores import Text
 from patlm.stores.datasets.splits import Splits
 
@@ -78,7 +77,6 @@ async def test_constant_and_given_summaries_ask_no_reasoner() -> None:
 async def test_swapped_reasoners_read_each_others_evidence() -> None:
     _, model = await run(Configuration(Side(reasoner="swapped"), Side(reasoner="swapped")))
     (style,), (preference,) = model.asked_of("style"), model.asked_of("preference")
-    assert style.system == STYLE.system and preference.system == PREFERENCE.system
     assert PREFERENCE_TEXT in style.user and STYLE_TEXT not in style.user
     assert STYLE_TEXT in preference.user and PREFERENCE_TEXT not in preference.user
     assert OWN_TEXT in preference.user and OWN_TEXT not in style.user
@@ -87,7 +85,7 @@ async def test_swapped_reasoners_read_each_others_evidence() -> None:
 async def test_the_merged_reasoner_reads_all_of_it_and_writes_twice_as_much() -> None:
     _, model = await run(Configuration(SILENT, Side(reasoner="merged")))
     merged, draft = model.asked
-    assert merged.system == MERGED.system
+    assert merged.role == "merged"
     assert all(text in merged.user for text in (PREFERENCE_TEXT, STYLE_TEXT, OWN_TEXT))
     assert merged.options["max_tokens"] == 96
     assert "Style and opinions:" in draft.user

@@ -10,7 +10,8 @@ from loop_parts import MemoryTrace, loop_of, parts_of, run
 from patlm.graph.adapters import ServedAdapters
 from patlm.models.errors import AdapterRefused
 from patlm.models.local.chat_model import LocalChatModel
-from patlm.nodes.dependencies import ChatRole, Parts, PromptBudget
+from patlm.nodes.budget import Budget
+from patlm.nodes.dependencies import ChatRole, Parts
 from patlm.nodes.state import RunContext
 from patlm.stores.adapters.registry import AdapterRegistry
 from tiny_models import tiny_chat
@@ -36,7 +37,7 @@ def parts_over(registry: AdapterRegistry, trace: MemoryTrace) -> tuple[Parts, Lo
     chat = tiny_chat(find_adapter=served.find, window=2048)
     roles = {role: ChatRole(chat, role, takes_adapters=True) for role in BASE}
     promoted = served.promoted_for(dict.fromkeys(BASE, chat))
-    short = PromptBudget(summary=6, answer={"long": 8})
+    short = Budget(summary=6, answer={"long": 8})
     return parts_of(chat, chat=roles, promoted=promoted, trace=trace, budget=short), chat
 
 

@@ -140,6 +140,19 @@ async def test_an_answer_stops_where_the_window_ends(model: LocalChatModel) -> N
     assert answer.usage_metadata["total_tokens"] <= WINDOW
 
 
+async def test_rows_of_one_batch_keep_their_own_least_length(model: LocalChatModel) -> None:
+    # All tokens are as likely as any, so 257 of them end soon; a draw at a high temperature.
+    options = {"temperature": 50.0, "max_tokens": 200}
+    calls = [
+        model.ainvoke("a", seed=seed, min_tokens=least, **options)
+        for seed in range(12)
+        for least in (0, 120)
+    ]
+    lengths = [answer.usage_metadata["output_tokens"] for answer in await asyncio.gather(*calls)]
+    assert min(lengths[0::2]) < 120, "without a least length some end early"
+    assert min(lengths[1::2]) >= 120
+
+
 async def test_refused_calls(model: LocalChatModel) -> None:
     with pytest.raises(CallRefused, match="adapter style@3 is not installed here"):
         await model.bind(adapter="style@3").ainvoke("a")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from langchain_core.messages import AIMessageChunk
 from loop_parts import ROLES, parts_of, run
-from patlm.graph import PromptBudget
+from patlm.graph import Budget
 from patlm.graph.open import chat_role
 from patlm.models.catalogue import SMALLEST
 from patlm.models.errors import AdapterRefused
@@ -74,7 +74,7 @@ async def test_an_adapter_that_the_server_lacks(model: RemoteChatModel, local_an
 
 
 async def test_the_whole_loop(model: RemoteChatModel) -> None:
-    short = PromptBudget(summary=6, answer={"long": 8})
+    short = Budget(summary=6, answer={"long": 8})
     parts = parts_of(model, budget=short, chat=dict.fromkeys(ROLES, chat_role(model)))
     result = await run(parts, max_iterations=1)
     assert result["text"] and all(result["summaries"].values())

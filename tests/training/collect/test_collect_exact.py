@@ -11,12 +11,13 @@ from loop_parts import ROLES, parts_of
 from patlm.graph.open import chat_role
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.telemetry import BatchReport, RoleWork
-from patlm.nodes.dependencies import Parts, PromptBudget
+from patlm.nodes.budget import Budget
+from patlm.nodes.dependencies import Parts
 from patlm.training.collect.plan import BatchFill, CollectPlan
 from tiny_models import tiny_chat
 
 # A token is a byte here: prompts of the usual budget would hold nothing but their frame.
-BUDGET = PromptBudget(first=900, later=1100, summary=12, answer={"long": 16})
+BUDGET = Budget(first=900, later=1100, summary=12, answer={"long": 16})
 PLAN = CollectPlan(candidates=3)
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from patlm.nodes.dependencies import PromptBudget
-from patlm.nodes.prompts import integrate_prompt
+from patlm.nodes.budget import Budget
+from patlm.nodes.prompts.build import integrate_prompt
 from patlm.nodes.state import Request
 from patlm.stores.episodes.schema import Episode, Sample
 from patlm.training.data.samples import Needs, Skipped
@@ -92,7 +92,7 @@ def test_integrate_learns_the_real_text_from_the_prompt_of_serving() -> None:
         Request.model_validate(whole.episode.request),
         {"Style": "warm1 cold1", "Opinions": "warm2 cold2"},
         later=False,
-        budget=PromptBudget(),
+        budget=Budget(),
         count=lambda text: len(tokenizer(text)["input_ids"]),
     )
     assert whole.prompt_ids == prompt_ids(tokenizer, prompt.messages)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fakes import TableEncoder, at_angle, words
-from patlm.nodes.prompts import ABSTENTION
+from patlm.nodes.prompts.build import ABSTENTION
 from patlm.nodes.state import Request
 from patlm.stores.episodes.schema import Sample
 from patlm.training.rewards import components

@@ -1,0 +1,435 @@
+"""Fit the prompts of the loop into their budgets; serving, benches and training share them.
+
+Parts that do not change between iterations (request, evidence) come first, parts that change
+(draft, the partner's summary) after them. Texts of users stand between delimiters that they can't
+close. The wording is in the folders beside this file, one for each size of language model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import floor
+from typing import Any
+
+from ...models.sanitise import fence
+from ...models.sanitise import harmless_text as neutralise
+from ..budget import Budget, Count, Fitted, cut, fit
+from ..state import Evidence, Request
+from .facts import LENGTH_TASKS, Length, language_name, text_languages, typical_length
+from .files import PromptSet, prompt_set
+
+ABSTENTION = "No usable signal."
+"""The answer of a reasoner whose evidence shows nothing."""
+
+TEMPLATE_TOKENS = 14
+"""Tokens that a chat template adds to the two messages (ChatML: 13; Llama 3: 14)."""
+
+LEAST_CUT_TO_SAY = 0.01
+"""The result carries a warning if a larger share of a prompt was cut."""
+
+
+@dataclass(frozen=True)
+class ReasonerText:
+    """What a trajectory's prompts need to know of it beside the wording in the files.
+
+    Attributes:
+        heading: Heading of its summary in other prompts.
+        system: Its task in one sentence; for a trajectory without a file of its own.
+        evidence_heading: Heading of other people's texts, likewise.
+        question: The question to answer, likewise.
+        own_heading: Heading of the user's own texts (for a reasoner that reads them), likewise.
+        tells_length: Whether it is told how long other people's texts are. What was cut does not
+            show it, and small models can't count.
+        file: The file of its wording, without ending.
+        quoted: Whether its summary is the evidence itself, word for word.
+    """
+
+    heading: str
+    system: str = ""
+    evidence_heading: str = ""
+    question: str = ""
+    own_heading: str = "Texts of the writer:"
+    tells_length: bool = False
+    file: str = "reasoner"
+    quoted: bool = False
+
+
+STYLE = ReasonerText("Style", file="style")
+
+# Told here and not with style: how long texts on a topic are says something of the next one; people
+# found by a title write as short as it (docs/findings.md).
+PREFERENCE = ReasonerText("Opinions", file="preference", tells_length=True)
+
+REASONERS: Mapping[str, ReasonerText] = {"style": STYLE, "preference": PREFERENCE}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt that fits its budget.
+
+    Attributes:
+        system: The system turn.
+        user: The user turn.
+        fits: Tokens of each of its parts (request, draft, summaries, own, others) before and after
+            cutting.
+        version: Set and version of its wording.
+    """
+
+    system: str
+    user: str
+    fits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    version: str = ""
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and content of each turn, in LangChain's form."""
+        return [("system", self.system), ("user", self.user)]
+
+    @property
+    def cut_share(self) -> float:
+        """Share of request, evidence and summaries that was cut to fit, 0 to 1."""
+        counted = [fit for part, fit in self.fits.items() if part not in ("draft", "partners")]
+        return _share_cut(counted)
+
+    def cut(self, others: str = "others") -> dict[str, float]:
+        """Return the share that was cut of each part that was cut.
+
+        Args:
+            others: Name of the part of other people's texts.
+        """
+        shares = {
+            others if part == "others" else part: share
+            for part, fit in self.fits.items()
+            if (share := _share_cut([fit])) > 0
+        }
+        if "partners" in shares:  # the other sides' summaries
+            shares["summaries"] = max(shares.pop("partners"), shares.get("summaries", 0.0))
+        return shares
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A list of texts as a prompt's file sees it.
+
+    Attributes:
+        shown: Whether there are any.
+        texts: The texts between delimiters, with their ratings where the task needs them.
+        words: Their mean length in words; 0 where it is not to be told.
+    """
+
+    shown: bool = False
+    texts: tuple[str, ...] = ()
+    words: int = 0
+
+
+@dataclass(frozen=True)
+class Said:
+    """A summary as a prompt's file sees it."""
+
+    heading: str
+    text: str
+    quoted: bool = False
+
+
+def reasoner_prompt(
+    words: ReasonerText,
+    request: Request,
+    evidence: Sequence[Evidence],
+    *,
+    own: Sequence[Evidence] = (),
+    draft: str | None = None,
+    partners: Mapping[str, str] | None = None,
+    lacks: Sequence[str] = (),
+    traits: str = "",
+    budget: Budget,
+    count: Count,
+    prompts: PromptSet | None = None,
+) -> Prompt:
+    """Build a reasoner's prompt.
+
+    Args:
+        words: The reasoner.
+        request: The text to write.
+        evidence: Other people's texts, strongest first.
+        own: The user's own texts, latest first; they get up to `own_share` of the evidence's room.
+        draft: The current draft, from the second iteration on.
+        partners: Heading and summary of the other trajectories, from the second iteration on.
+        lacks: What was found wrong with the draft.
+        traits: What was measured in the texts.
+        budget: Tokens for the whole and its shares.
+        count: Tokens of a text.
+        prompts: The wording; None: the set of the budget.
+    """
+    prompts = prompts or prompt_set(budget.prompts)
+    values, fits = _request_values(request, budget, count)
+    values |= {
+        "words": words,
+        "traits": traits,
+        "same_topic": all(piece.topic_id == request.topic_id for piece in evidence),
+        "text_language": text_languages([*own, *evidence], request.language),
+    }
+    values |= _later_values(draft, partners or {}, lacks, budget, count, fits)
+    own_length = _told_length(own, request)
+    others_length = _told_length(evidence, request) if words.tells_length else 0
+    total = budget.first if draft is None else budget.later
+    frame = prompts.render(
+        words.file,
+        {**values, "own": Shown(True, (), own_length), "others": Shown(True, (), others_length)},
+    )
+    room = total - TEMPLATE_TOKENS - count("\n".join(frame))
+    shown_own = shown_others = Shown()
+    if own:
+        own_room = _own_room(room, evidence, request, budget, count) if evidence else room
+        shown_own, used, fits["own"] = _show(
+            own, own_room, budget.own_words, request, budget, count, own_length
+        )
+        room -= used
+    if evidence:
+        shown_others, _, fits["others"] = _show(
+            evidence, room, budget.other_words, request, budget, count, others_length
+        )
+    system, user = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
+    return Prompt(system, user, fits, prompts.version)
+
+
+def integrate_prompt(
+    request: Request,
+    summaries: Mapping[str, str],
+    *,
+    later: bool = False,
+    own: Sequence[Evidence] = (),
+    quoted: Sequence[str] = (),
+    length: Length | None = None,
+    draft: str | None = None,
+    lacks: Sequence[str] = (),
+    budget: Budget,
+    count: Count,
+    prompts: PromptSet | None = None,
+) -> Prompt:
+    """Build the prompt of integrate from the request, the summaries and the user's own texts.
+
+    Args:
+        request: The text to write.
+        summaries: Heading and summary of each trajectory that did not abstain.
+        later: Whether this is the second iteration or a later one.
+        own: The user's own texts that are quoted, latest first.
+        quoted: Headings of summaries that are the evidence itself, word for word.
+        length: How long the draft is expected to be, where that is to be told.
+        draft: The current draft, from the second iteration on, where the wording shows it.
+        lacks: What was found wrong with the draft.
+        budget: Tokens for the whole and its shares.
+        count: Tokens of a text.
+        prompts: The wording; None: the set of the budget.
+    """
+    prompts = prompts or prompt_set(budget.prompts)
+    values, fits = _request_values(request, budget, count)
+    values |= {"length": length, **_later_values(draft, {}, lacks, budget, count, fits)}
+
+    def render(own_texts: Shown, texts: Sequence[str]) -> tuple[str, str]:
+        said = [
+            Said(heading, fence(text), heading in quoted)
+            for heading, text in zip(summaries, texts, strict=False)
+        ]
+        return prompts.render("integrate", {**values, "own": own_texts, "summaries": said})
+
+    frame = render(Shown(bool(own)), [""] * len(summaries))
+    room = (budget.later if later else budget.first) - TEMPLATE_TOKENS - count("\n".join(frame))
+    summaries_room = room if not own else floor(room * (1 - budget.own_share))
+    if not quoted:
+        # Twice the requested length of a summary: models miscount, and a good long one may stay.
+        summaries_room = min(summaries_room, 2 * budget.summary * len(summaries))
+    harmless = [neutralise(summary) for summary in summaries.values()]
+    fitted = fit(harmless, summaries_room, 1, count, around=2)
+    if summaries:
+        fits["summaries"] = (fitted.tokens, fitted.kept_tokens)
+    shown_own = Shown()
+    if own:
+        room -= fitted.kept_tokens + 2 * len(fitted.texts)
+        shown_own, _, fits["own"] = _show(own, room, budget.own_words, request, budget, count, 0)
+    system, user = render(shown_own, fitted.texts)
+    return Prompt(system, user, fits, prompts.version)
+
+
+def quoted_texts(
+    request: Request,
+    pieces: Sequence[Evidence],
+    heading: str,
+    *,
+    share: float = 1.0,
+    budget: Budget,
+    count: Count,
+    prompts: PromptSet | None = None,
+) -> Fitted:
+    """Return evidence as integrate quotes it: in equal shares of the room in its prompt.
+
+    Args:
+        request: The text to write.
+        pieces: The evidence, strongest first.
+        heading: Its heading.
+        share: Share of the room, 0 to 1, where other sides are quoted too.
+        budget: Tokens for the whole and its shares.
+        count: Tokens of a text.
+        prompts: The wording; None: the set of the budget.
+    """
+    empty = integrate_prompt(
+        request, {heading: ""}, quoted=[heading], budget=budget, count=count, prompts=prompts
+    )
+    room = budget.first - TEMPLATE_TOKENS - count("\n".join([empty.system, empty.user]))
+    texts = [quoted_text(piece, request) for piece in pieces]
+    room = floor(room * share)
+    return _fit_words(texts, room, budget.other_words, budget, count, around=2)
+
+
+def _request_values(
+    request: Request, budget: Budget, count: Count
+) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    """Return what a file may say of a request, cut to its share, and the tokens of the request."""
+    title, text, instruction = request.title or "", request.text or "", request.instruction or ""
+    given = {
+        "long": {"title": title},
+        "short": {"text": text},
+        "rating": {"title": title, "text": text},
+        "free": {"instruction": instruction, "title": title, "text": text},
+    }[request.task]
+    given = {name: part for name, part in given.items() if part}
+    fitted = fit([neutralise(part) for part in given.values()], budget.request, 1, count)
+    fenced = dict(zip(given, map(fence, fitted.texts), strict=False))
+    return {
+        "task": request.task,
+        "request": " ".join(fenced.values()),
+        "title": fenced.get("title", ""),
+        "text": fenced.get("text", ""),
+        "instruction": fenced.get("instruction", ""),
+        "language": language_name(request.language),
+        "lowest": f"{request.scale.low:g}",
+        "highest": f"{request.scale.high:g}",
+        "abstention": ABSTENTION,
+    }, {"request": (fitted.tokens, fitted.kept_tokens)}
+
+
+def _later_values(
+    draft: str | None,
+    partners: Mapping[str, str],
+    lacks: Sequence[str],
+    budget: Budget,
+    count: Count,
+    fits: dict[str, tuple[int, int]],
+) -> dict[str, Any]:
+    """Return what a file may say from the second iteration on; adds to `fits` what was cut."""
+    values: dict[str, Any] = {"draft": "", "partners": [], "lacks": list(lacks)}
+    if draft:
+        values["draft"], fits["draft"] = _fenced(draft, budget.draft, count)
+    for heading, summary in partners.items():
+        text, partner_fit = _fenced(summary, budget.summary, count)
+        values["partners"].append(Said(heading, text))
+        fits["partners"] = _added(fits.get("partners", (0, 0)), partner_fit)
+    return values
+
+
+def _fenced(text: str, tokens: int, count: Count) -> tuple[str, tuple[int, int]]:
+    """Return a text between delimiters, cut, and its tokens before and after cutting."""
+    harmless = neutralise(text)
+    kept = cut(harmless, tokens, count)
+    return fence(kept), (count(harmless), count(kept))
+
+
+def _told_length(pieces: Sequence[Evidence], request: Request) -> int:
+    """Return the mean length of texts if the task is to write one like them, else 0."""
+    if request.task not in LENGTH_TASKS:
+        return 0
+    return typical_length([piece.body for piece in pieces])
+
+
+def _own_room(
+    room: int, evidence: Sequence[Evidence], request: Request, budget: Budget, count: Count
+) -> int:
+    """Return the room of own texts: their share, and what other people's texts do not need."""
+    share = floor(room * budget.own_share)
+    if not budget.by_need:
+        return share
+    texts = [_limited(_shown(piece, request), budget.other_words) for piece in evidence]
+    needed = sum(map(count, texts)) + _piece_tokens(request, count) * len(texts)
+    return max(share, room - needed)
+
+
+def _show(
+    pieces: Sequence[Evidence],
+    room: int,
+    most_words: int | None,
+    request: Request,
+    budget: Budget,
+    count: Count,
+    length: int,
+) -> tuple[Shown, int, tuple[int, int]]:
+    """Return texts cut to `room` tokens, the room they take, and their tokens before and after."""
+    around = _piece_tokens(request, count)
+    texts = [_shown(piece, request) for piece in pieces]
+    fitted = _fit_words(texts, room, most_words, budget, count, around=around)
+    lines = tuple(
+        f"{_rating(piece.rating, request)}{fence(text)}"
+        for piece, text in zip(pieces, fitted.texts, strict=False)
+    )
+    used = fitted.kept_tokens + around * len(lines)
+    return Shown(bool(lines), lines, length), used, (fitted.tokens, fitted.kept_tokens)
+
+
+def _fit_words(
+    texts: Sequence[str],
+    room: int,
+    most_words: int | None,
+    budget: Budget,
+    count: Count,
+    *,
+    around: int,
+) -> Fitted:
+    """Fit texts of at most so many words each into `room` tokens."""
+    limited = [_limited(text, most_words) for text in texts]
+    fitted = fit(limited, room, budget.smallest_share, count, around=around)
+    if limited == list(texts):
+        return fitted
+    return Fitted(fitted.texts, sum(map(count, texts)), fitted.kept_tokens)
+
+
+def _limited(text: str, most_words: int | None) -> str:
+    """Return the beginning of a text with at most so many words, its white space unchanged."""
+    if most_words is None or len(words := text.split()) <= most_words:
+        return text
+    end = 0
+    for word in words[:most_words]:
+        end = text.index(word, end) + len(word)
+    return text[:end]
+
+
+def _piece_tokens(request: Request, count: Count) -> int:
+    """Return the frame of one piece of evidence: dash, rating, delimiters, line break."""
+    return count(f"- {_rating(4.5, request)}{fence('x')}\n")
+
+
+def _shown(piece: Evidence, request: Request) -> str:
+    """Return the part of a text that a prompt shows: its title too if one is to be written."""
+    with_title = request.task in ("short", "rating") and piece.title
+    return neutralise(f"{piece.title}: {piece.body}" if with_title else piece.body)
+
+
+def quoted_text(piece: Evidence, request: Request) -> str:
+    """Return a text as it is quoted in a line with others: its rating, where needed, is in it."""
+    titled = request.task in ("short", "rating") and piece.title
+    text = f"{piece.title}: {piece.body}" if titled else piece.body
+    rated = request.task == "rating" and piece.rating is not None
+    return neutralise(f"({piece.rating:g}/{request.scale.high:g}) {text}" if rated else text)
+
+
+def _rating(rating: float | None, request: Request) -> str:
+    if rating is None or request.task != "rating":
+        return ""
+    return f"({round(rating, 1):g}/{request.scale.high:g}) "
+
+
+def _added(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _share_cut(fits: Sequence[tuple[int, int]]) -> float:
+    tokens = sum(before for before, _ in fits)
+    return 1 - sum(after for _, after in fits) / tokens if tokens else 0.0
