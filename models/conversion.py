@@ -105,7 +105,7 @@ def _skeleton(config: PretrainedConfig) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     return model
 
 
@@ -122,7 +122,8 @@ def _plan(tensors: Sequence[Any], model: PreTrainedModel) -> list[_Weight]:
     )
 
     kind = model.config.model_type
-    processor = TENSOR_PROCESSORS.get(kind, TensorProcessor)(config=model.config.to_dict())
+    make: Callable[..., Any] = TENSOR_PROCESSORS.get(kind, TensorProcessor)
+    processor = make(config=model.config.to_dict())
     names = get_gguf_hf_weights_map(model, processor)
     plan = []
     for tensor in tensors:

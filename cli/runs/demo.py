@@ -151,16 +151,18 @@ async def _write(parts: Parts, scene: Scene, tell: Tell, configuration: Any = No
     from ...graph.builder import build_graph
     from ...graph.events import STREAM_MODES, DraftToken, NodeUpdate, read_events
     from ...graph.request import read_context_fields, read_fields
+    from ...nodes.reason import TRAJECTORIES
     from ...nodes.state import Result
 
     async def provide() -> Parts:
         return parts
 
-    sides = {} if configuration is None else {"trajectories": trajectories_of(configuration)}
     limits = {"deadline_s": DEADLINE_S}
+    sides = TRAJECTORIES
     if configuration is not None:
         limits["max_iterations"] = 1
-    graph = build_graph(provide, **sides).compile()
+        sides = trajectories_of(configuration)
+    graph = build_graph(provide, sides).compile()
     request = read_fields(
         {"user_id": scene.user_id, "topic_id": scene.topic_id, "title": scene.title}
     )

@@ -93,7 +93,7 @@ def _learn(
     texts: Sequence[Text], vectors: Vectors, splits: Splits, settings: GraphSettings
 ) -> tuple[GraphSage, dict[str, Any]]:
     from ...training.user_topic_graph.train import learn_graph
-    from ..models import progress_bar
+    from ..model_choice import progress_bar
 
     with progress_bar() as report:
         report(0.0, f"the graph of {len(texts)} texts")

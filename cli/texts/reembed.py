@@ -27,7 +27,7 @@ def reembed(
 ) -> None:
     """Embed STORE again with another style encoder; programs that use it must open it again."""
     from ...graph.encoders import reembed as embed_again
-    from ..models import progress_bar
+    from ..model_choice import progress_bar
     from ..output import emit_json, run, stdout
 
     with progress_bar() as report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -41,7 +41,7 @@ def train(config: Path | None, json: bool, **flags: Any) -> None:
     first = os.environ.get("RANK", "0") == "0"
     with errors_as_lines():
         asked = read_config(config, flags)
-        asked = asked.model_copy(update={"model": ready(asked.model, asked.dtype)})
+        asked = replace(asked, model=ready(asked.model, asked.dtype))
         chosen, device = settle_here(asked)
         if first:
             stderr.print(described(chosen, device))

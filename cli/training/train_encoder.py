@@ -71,7 +71,7 @@ async def _read(store: str, namespace: str) -> tuple[list[Text], Splits]:
 def _train(texts: list[Text], splits: Splits, settings: StyleSettings) -> StyleFit:
     from ...training.style_encoder.data import split_for_style
     from ...training.style_encoder.train import train_style
-    from ..models import progress_bar
+    from ..model_choice import progress_bar
 
     train, gate = split_for_style(texts, splits)
     with progress_bar() as report:
