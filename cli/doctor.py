@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .options import JsonOption, StoreOption
+from ..models.answers import LEFT_OUT
+from .options import BaseUrlOption, JsonOption, ModelOption, StoreOption, settings_of
+
+if TYPE_CHECKING:
+    from ..graph.settings import Settings
+
+ASK = "Answer with one word: which colour is the sky?"
+
+SECONDS_TO_ANSWER = 20.0
+
+TOKENS_TO_REASON = 64
 
 PACKAGES = (
     "patlm",
@@ -47,11 +58,23 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(store: StoreOption = None, json: JsonOption = False) -> None:
-    """Check versions, models, cache and store; exit with 1 if something is not usable."""
-    from .output import emit_json, stdout
+def doctor(
+    store: StoreOption = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check versions, models, cache and store; exit with 1 if something is not usable.
 
-    findings = [*_versions(), *_models(), _cache(), _computer(), *_adapters(), *_store(store)]
+    A model on a server is asked for one token.
+    """
+    from .output import emit_json, errors_as_lines, stdout
+
+    with errors_as_lines():  # a setting that does not exist
+        settings = settings_of(model=model, base_url=base_url)
+    named = named_models(settings)
+    findings = [*_versions(), *_models(), *named, _cache(), _computer(), *_adapters()]
+    findings += _store(store)
     broken = [finding for finding in findings if finding.ok is False]
     if json:
         emit_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
@@ -95,28 +118,70 @@ def _models() -> list[Finding]:
             findings.append(Finding(model.name, False, f"damaged: {get} replaces it"))
         else:
             findings.append(Finding(model.name, True, f"{model.bytes / 1e6:,.0f} MB, {model.path}"))
-    return [*findings, _named_model()]
+    return findings
 
 
-def _named_model() -> Finding:
-    from ..graph.settings import Settings
+def named_models(settings: Settings) -> list[Finding]:
+    """Check each model that the settings name, once."""
+    from ..graph.settings import ROLES
+
+    names: dict[Settings, str] = {}
+    for role in ROLES:
+        own = getattr(settings, f"model_{role}") is not None
+        variable = f"PATLM_MODEL_{role.upper()}" if own else "PATLM_MODEL"
+        names.setdefault(settings.for_role(role), variable)
+    return [_named_model(name, wanted) for wanted, name in names.items()]
+
+
+def _named_model(variable: str, settings: Settings) -> Finding:
     from ..models.device import free_memory
     from ..models.errors import ModelError
     from ..models.open import provider_of, resolved_name
 
-    settings = Settings()
     name = settings.model
     try:
-        kind = provider_of(name).name
+        provider = provider_of(name)
+        if provider.takes_base_url:
+            return Finding(variable, True, _ask_server(name, settings.base_url))
         chosen = resolved_name(name, settings.dtype)
     except ModelError as error:
-        return Finding("PATLM_MODEL", False, str(error))
+        return Finding(variable, False, " ".join(str(error).split()))
     if chosen == name:
-        return Finding("PATLM_MODEL", True, f"{name} ({kind})")
+        return Finding(variable, True, f"{name} ({provider.name})")
     free = f"{free_memory() / 1e9:.1f} GB of free memory"
-    return Finding(
-        "PATLM_MODEL", True, f"{name}: {chosen}, the best installed that fits into {free}"
-    )
+    return Finding(variable, True, f"{name}: {chosen}, the best installed that fits into {free}")
+
+
+def _ask_server(name: str, base_url: str | None) -> str:
+    """Ask a server's model for one token, and say how it answered.
+
+    Raises:
+        ModelError: It did not.
+    """
+    from ..models.errors import CallRefused
+    from ..models.open import open_chat_model
+    from ..models.remote.chat_model import RemoteChatModel
+    from ..models.remote.retries import RemoteLimits
+
+    limits = RemoteLimits(attempts=1, timeout_s=SECONDS_TO_ANSWER)
+    model = open_chat_model(name, base_url=base_url, limits=limits)
+    assert isinstance(model, RemoteChatModel)  # what providers with a base URL open
+    try:
+        begun = time.perf_counter()
+        try:
+            answer = model.invoke(ASK, max_tokens=1)
+        except CallRefused as refusal:
+            if "max_tokens" not in str(refusal) and "output" not in str(refusal):
+                raise
+            # Reasoning models want room for their reasoning.
+            answer = model.invoke(ASK, max_tokens=TOKENS_TO_REASON)
+        seconds = time.perf_counter() - begun
+        window = f"{model.window:,} tokens" if model.window else "unknown"
+    finally:
+        model.close()
+    says = f"{model.server}: one token in {seconds:.2f} s, window {window}"
+    left_out = answer.response_metadata.get(LEFT_OUT) or {}
+    return says + "".join(f"; without {option} ({why})" for option, why in left_out.items())
 
 
 def _cache() -> Finding:

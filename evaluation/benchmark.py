@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..graph.encoders import Encoders
-from ..graph.open import ROLES, chat_role
+from ..graph.open import chat_role
+from ..graph.settings import ROLES
 from ..models.open import token_counter
 from ..nodes.budget import BUDGETS, Budget
 from ..nodes.dependencies import ChatRole, Parts

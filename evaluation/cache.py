@@ -22,6 +22,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
+from ..models.answers import LEFT_OUT, REASONING, read_answer
 from ..stores.types import Encoder, Vectors
 from .errors import EvaluationError
 
@@ -92,7 +93,7 @@ class Answers:
 _IGNORED = ("role",)
 """Options that do not change the answer."""
 
-_KEPT_METADATA = ("adapter", "finish_reason", "prompt_token_ids", "token_ids", "logprobs")
+_KEPT_METADATA = ("adapter", "prompt_token_ids", "token_ids", "logprobs", REASONING, LEFT_OUT)
 
 
 class RememberedChat(BaseChatModel):
@@ -145,7 +146,11 @@ class RememberedChat(BaseChatModel):
         answer = self._answers.get(key)
         if answer is None:
             answer = await self._shared(key, messages, stop, options)
-        message = AIMessage(answer["text"], response_metadata=answer["metadata"])
+        message = AIMessage(
+            answer["text"],
+            response_metadata=answer["metadata"],
+            usage_metadata=answer.get("usage"),
+        )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _shared(
@@ -171,10 +176,11 @@ class RememberedChat(BaseChatModel):
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any
     ) -> dict[str, Any]:
         self._asked += 1
-        answer = await self.inner.ainvoke(list(messages), stop=stop, **options)
-        metadata = answer.response_metadata
+        message = await self.inner.ainvoke(list(messages), stop=stop, **options)
+        answer, metadata = read_answer(message), message.response_metadata
         kept = {name: metadata[name] for name in _KEPT_METADATA if name in metadata}
-        return {"text": str(answer.text), "metadata": kept}
+        kept |= {"finish_reason": answer.finish_reason, REASONING: answer.reasoning_removed}
+        return {"text": answer.text, "metadata": kept, "usage": message.usage_metadata}
 
     def _key(self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Any) -> str:
         said = [[message.type, str(message.text)] for message in messages]

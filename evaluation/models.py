@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..graph.adapters import ServedAdapters
-from ..graph.open import ROLES, open_chat
-from ..graph.settings import Settings, adapters_folder
+from ..graph.open import open_chat
+from ..graph.settings import ROLES, Settings, adapters_folder
 from ..models.local.chat_model import LocalChatModel
 from ..models.open import model_name
 from ..stores.adapters.registry import AdapterRegistry

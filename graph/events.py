@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langgraph.types import StreamMode
 
+from ..models.answers import VisibleText, visible_content
 from ..nodes.state import Result
 
 
@@ -35,17 +37,44 @@ STREAM_MODES: tuple[StreamMode, ...] = ("updates", "messages", "values")
 
 
 async def read_events(stream: AsyncIterator[Any]) -> AsyncIterator[Event]:
-    """Turn the graph's stream, in `STREAM_MODES`, into events, the result last."""
-    result, iteration = None, 1
+    """Turn the graph's stream, in `STREAM_MODES`, into events, the result last.
+
+    Reasoning is no part of the tokens. A foreign model that ends its reasoning without having
+    marked its beginning can't be told in time: its tokens show it, its draft does not hold it.
+    """
+    result, iteration, answers = None, 1, _Answers()
     async for mode, chunk in stream:
         if mode == "messages":
             message, metadata = chunk
-            if metadata.get("langgraph_node") == "integrate" and message.text:
-                yield DraftToken(str(message.text), iteration)
+            if metadata.get("langgraph_node") == "integrate" and (text := answers.feed(message)):
+                yield DraftToken(text, iteration)
         elif mode == "updates":
+            if "integrate" in chunk and (text := answers.rest()):
+                yield DraftToken(text, iteration)
             for node, update in chunk.items():
                 iteration = (update or {}).get("iteration", iteration)
                 yield NodeUpdate(node, update or {})
         else:
             result = chunk
     yield Result.model_validate(result)
+
+
+class _Answers:
+    """The visible text of a model's answers, one after the other."""
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._text = VisibleText()
+
+    def feed(self, message: BaseMessage) -> str:
+        """Add a piece of an answer, or a whole one; return what can be shown."""
+        rest = ""
+        if message.id != self._id:
+            rest, self._id, self._text = self._text.rest(), message.id, VisibleText()
+        text = self._text.feed(visible_content(message.content))
+        whole = not isinstance(message, AIMessageChunk)
+        return rest + text + (self._text.rest() if whole else "")
+
+    def rest(self) -> str:
+        """Return what is left at the end of the last answer."""
+        return self._text.rest()

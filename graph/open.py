@@ -19,7 +19,7 @@ from ..nodes.dependencies import ChatRole, Parts
 from ..nodes.prompts.files import prompt_set
 from .adapters import ServedAdapters
 from .encoders import OWN, Encoders, open_encoders
-from .settings import Settings, adapters_folder
+from .settings import ROLES, Settings, adapters_folder
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 Models = Mapping[str, "BaseChatModel"]
 
-ROLES = ("style", "preference", "integrate")
-
 LEAST_CONFIDENCE = {"style": 0.1, "preference": 0.05}
 """A side with less confidence abstains.
 
@@ -44,6 +42,9 @@ neighbours are farther from what a person really writes than random people, abov
 
 NO_REPEAT_NGRAM = 4
 """Length of the n-grams that a local model may not repeat: greedy decoding loops."""
+
+REASONING_ROOM = 4000
+"""Tokens for the reasoning of a model that is known to reason: they count as part of its answer."""
 
 
 @asynccontextmanager
@@ -63,13 +64,14 @@ async def open_parts(
         ModelError: A model can't be loaded.
     """
     given = dict(models or {})
-    loaded: Models = {}
+    loaded: dict[str, BaseChatModel] = {}
     exits = ExitStack()
     try:
-        if not set(ROLES) <= set(given):
-            opened_model = open_chat(settings, progress=progress)
+        missing = {role: settings.for_role(role) for role in ROLES if role not in given}
+        for wanted in dict.fromkeys(missing.values()):
+            opened_model = open_chat(wanted, progress=progress)
             model = await asyncio.to_thread(exits.enter_context, opened_model)
-            loaded = dict.fromkeys(ROLES, model)
+            loaded |= {role: model for role, mine in missing.items() if mine == wanted}
         opened = open_store_and_encoders(
             settings.store, encoder=settings.encoder, style_encoder=settings.style_encoder
         )
@@ -156,7 +158,7 @@ async def look_into_store(uri: str | None) -> AsyncIterator[TextStore]:
 def open_chat(
     settings: Settings, *, progress: Progress | None = None, watches: Sequence[Watch] = ()
 ) -> Iterator[BaseChatModel]:
-    """Open the language model of the settings, and close it afterwards. Blocks.
+    """Open the language model of the settings, one for all roles, and close it afterwards. Blocks.
 
     Args:
         settings: Name of the model and folder of the adapters.
@@ -165,7 +167,9 @@ def open_chat(
 
     Raises:
         ModelError: It can't be loaded.
+        SettingsError: The settings name a role's own model.
     """
+    settings = settings.for_one_model()
     from ..models.local.chat_model import LocalChatModel
     from ..models.open import open_chat_model, resolved_name
     from ..models.remote.chat_model import RemoteChatModel
@@ -250,15 +254,18 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             parameters=model.parameters,
             device=model.device,
             window=model.window,
+            reasoning_room=REASONING_ROOM if model.reasons else 0,
         )
     if isinstance(model, RemoteChatModel):
         # Greedy on one's own server; the newest models of providers refuse a temperature.
-        own = model.server.base_url is not None
+        greedy = model.server.is_own and model.takes_temperature
         return ChatRole(
             model,
             model_name(model),
-            options={"temperature": 0.0} if own else {},
+            options={"temperature": 0.0} if greedy else {},
             takes_adapters=model.server.speaks_openai,
+            window=model.window,
+            reasoning_room=REASONING_ROOM if model.reasons else 0,
         )
     return ChatRole(model, model_name(model))
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..nodes.dependencies import Parts
-from ..nodes.errors import LoopError
+from ..nodes.errors import LoopError, SettingsError, say_unknown
 from ..nodes.state import Request, Result, RunContext
 from .builder import build_graph
 from .events import STREAM_MODES, Event, read_events
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from .server import LoopApp
 
 
-_ROLES = ("style", "preference", "integrate")
-
-
 class Personalizer:
     """Writes for the users of a store.
 
@@ -47,12 +44,16 @@ class Personalizer:
         store: Directory or object-store URI. Default: PATLM_STORE, or the sample corpus.
         model: The language model: `auto`, an installed one, a path, a hub id, `provider:model`,
             `python:package.module:factory`, or a LangChain chat model. Default: PATLM_MODEL.
-        roles: Chat models of single roles (style, preference, integrate).
+        roles: Models of single roles (style, preference, integrate), named as `model` is.
+            Default: PATLM_MODEL_STYLE, PATLM_MODEL_PREFERENCE, PATLM_MODEL_INTEGRATE.
         trace: Folder for the record of each run. Default: PATLM_TRACE, or no records.
         budget: Length of prompts and drafts: `small`, `medium`, `large`, or `auto`, by the model.
             Default: PATLM_BUDGET, or `auto`.
         namespace: Tenant of all calls.
         settings: Further settings by name (`encoder`, `style_encoder`, `dtype`, `prompts`).
+
+    Raises:
+        SettingsError: A keyword, role or PATLM_ variable that does not exist.
     """
 
     def __init__(
@@ -60,25 +61,38 @@ class Personalizer:
         store: str | Path | None = None,
         *,
         model: str | BaseChatModel | None = None,
-        roles: Mapping[str, BaseChatModel] | None = None,
+        roles: Mapping[str, str | BaseChatModel] | None = None,
         trace: str | Path | None = None,
         budget: str | None = None,
         namespace: str = "default",
         **settings: Any,
     ) -> None:
-        from .settings import Settings
+        from .settings import ROLES, Settings
 
+        for role in roles or {}:
+            if role not in ROLES:
+                raise SettingsError(say_unknown("role", role, ROLES))
+        for name in settings:
+            if name not in Settings.model_fields:
+                known = [*Settings.model_fields, "roles", "namespace"]
+                raise SettingsError(say_unknown("keyword", name, known))
+        by_name = {role: name for role, name in (roles or {}).items() if isinstance(name, str)}
         named = {
             "store": None if store is None else str(store),
             "model": model if isinstance(model, str) else None,
             "trace": trace,
             "budget": budget,
+            **{f"model_{role}": name for role, name in by_name.items()},
         }
         given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
         self.settings = Settings(**given, **settings)
         self.namespace = namespace
-        everywhere = {} if model is None or isinstance(model, str) else dict.fromkeys(_ROLES, model)
-        self._models = {**everywhere, **(roles or {})}
+        self._models = {
+            role: each for role, each in (roles or {}).items() if not isinstance(each, str)
+        }
+        if model is not None and not isinstance(model, str):
+            free = [role for role in ROLES if getattr(self.settings, f"model_{role}") is None]
+            self._models = {**dict.fromkeys(free, model), **self._models}
         self._runtime = Runtime(self._open_parts)
         self.graph: LoopApp = build_graph(self._runtime.parts, run=self._runtime.run).compile(
             name="patlm"

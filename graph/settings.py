@@ -1,22 +1,42 @@
-"""Settings of a process, from environment variables that begin with PATLM_."""
+"""Settings of a process, from environment variables that begin with PATLM_.
+
+A variable or keyword that does not exist is refused by name: a mistyped one would silently leave
+everything as it was.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ..models.open import forms_of_names
+from ..models.open import forms_of_names, server_of
+from ..nodes.errors import SettingsError, say_unknown
 from .encoders import OWN
+
+PREFIX = "PATLM_"
+
+OTHER_VARIABLES: Mapping[str, str] = {
+    "PATLM_CACHE": "folder of converted models and of the sample corpus's store",
+    "PATLM_DATA": "folder of the benchmarks' data",
+    "PATLM_WORDNET": "folder of WordNet, for METEOR",
+    "PATLM_CHROMIUM": "browser of the tests",
+    "PATLM_BIN": "folder of the program, for scripts",
+}
+"""Variables that are no field of `Settings`, and what they are: read where they are needed."""
+
+ROLES = ("style", "preference", "integrate")
 
 
 class Settings(BaseSettings):
     """Settings of a process; each field is read from PATLM_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="PATLM_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     store: str | None = Field(
         None, description="Directory or object-store URI of the texts; none: the sample corpus."
@@ -25,6 +45,11 @@ class Settings(BaseSettings):
         "auto",
         description=f"{forms_of_names()}.",
     )
+    model_style: str | None = Field(
+        None, description="Model of the role style; none: PATLM_MODEL. The same for the next two."
+    )
+    model_preference: str | None = Field(None, description="Model of the role preference.")
+    model_integrate: str | None = Field(None, description="Model of the role integrate.")
     base_url: str | None = Field(
         None,
         description="Server of a provider:model, as http://host:port/v1; none: the provider's.",
@@ -53,6 +78,60 @@ class Settings(BaseSettings):
     adapters: Path | None = Field(
         None, description="Folder of the adapters; none: a place of the user's (`adapters_folder`)."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known(cls, given: Any) -> Any:
+        """Refuse what does not exist, in the keywords and in the environment.
+
+        Raises:
+            SettingsError: A name that does not exist.
+        """
+        for name in given:
+            if name not in cls.model_fields:
+                raise SettingsError(say_unknown("setting", name, cls.model_fields))
+        check_variables(os.environ)
+        return given
+
+    def for_role(self, role: str) -> Self:
+        """Return the settings that open the model of a role: its name in `model`, no other's.
+
+        `base_url` stays with models of the provider that it belongs to: the first one named.
+        """
+        named = [self.model, *filter(None, (getattr(self, f"model_{each}") for each in ROLES))]
+        name = getattr(self, f"model_{role}") or self.model
+        served = next(filter(None, map(server_of, named)), None)
+        keeps_url = served is None or server_of(name) == served
+        alone = {f"model_{each}": None for each in ROLES}
+        changes = {"model": name, "base_url": self.base_url if keeps_url else None}
+        return self.model_copy(update={**alone, **changes})
+
+    def for_one_model(self) -> Self:
+        """Return the settings if they name one model for all roles.
+
+        Raises:
+            SettingsError: They name a role's own model, which would be ignored.
+        """
+        own = [f"{PREFIX}MODEL_{role.upper()}" for role in ROLES if getattr(self, f"model_{role}")]
+        if own:
+            raise SettingsError(
+                f"one model serves all roles here: unset {', '.join(own)} and name it in "
+                f"{PREFIX}MODEL"
+            )
+        return self
+
+
+def check_variables(environment: Iterable[str]) -> None:
+    """Check the names of environment variables.
+
+    Raises:
+        SettingsError: One begins with PATLM_ and does not exist.
+    """
+    known = [*(f"{PREFIX}{name.upper()}" for name in Settings.model_fields), *OTHER_VARIABLES]
+    for name in environment:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            says = say_unknown("variable", name, known, alike=0.8)  # all begin alike
+            raise SettingsError(f"{says} (unset it, or rename it)")
 
 
 def adapters_folder(named: Path | None = None) -> Path:

@@ -124,6 +124,12 @@ def provider_of(name: str) -> Provider:
     return provider
 
 
+def server_of(name: str) -> str | None:
+    """Return the provider in the name of a remote model ("openai"); None for other models."""
+    provider = _provider_of(name)
+    return name.partition(":")[0] if provider is not None and provider.takes_base_url else None
+
+
 def forms_of_names() -> str:
     """Return how models are named, in short, for help texts."""
     return ", ".join(each.forms for each in reversed(PROVIDERS.values()))

@@ -47,6 +47,7 @@ class ChatRole:
         parameters: Number of its parameters if it is loaded in this process.
         device: Where it is loaded, such as `cpu`; None if it is not loaded in this process.
         window: Its context window in tokens; None if it is not known.
+        reasoning_room: Tokens that an answer may have beyond its limit, for reasoning before it.
     """
 
     model: BaseChatModel
@@ -57,6 +58,7 @@ class ChatRole:
     parameters: int | None = None
     device: str | None = None
     window: int | None = None
+    reasoning_room: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ Raw texts of other people never reach it, but in the mode `quoted`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..models.ratings import read_rating
 from .cleanup import unquoted, without_preamble
 from .dependencies import ProvideParts
-from .model_call import call_model
+from .model_call import Unit, Wanted, call_model
 from .node import Node, Turn, as_node
 from .prompts.build import LEAST_CUT_TO_SAY, REASONERS, Prompt, integrate_prompt
 from .prompts.facts import (
@@ -28,9 +28,10 @@ from .state import Evidence, Request, Update
 UNPARSABLE = "unparsable"
 """The warning if the answer to a rating task holds no number from 1 to 5."""
 
+ENDS: Mapping[str, Unit] = {"long": "sentence", "free": "sentence", "short": "word"}
+"""Where a draft ends that reached its limit of tokens, by task; a rating needs no end."""
+
 TITLE_WORDS = 10
-# One digit that is not part of another number, nor the scale of a rating ("0/5", "0 out of 5").
-_RATING = re.compile(r"(?<![\d.,/-])(?<!out of )[1-5](?!\d|[.,]\d)")
 
 
 def build_integrate(provide: ProvideParts, words: Words = REASONERS) -> Node:
@@ -59,11 +60,15 @@ async def write_draft(
     """Write the draft from the summaries; return it with its log entry."""
     prompt = drafting(turn, summaries, words)
     most, options = answer_limits(turn)
-    answer, call = await call_model(turn, "integrate", prompt, max_tokens=most, **options)
+    warnings: list[str] = []
+    wanted = Wanted(ENDS.get(turn.request.task))
+    answer, call = await call_model(
+        turn, "integrate", prompt, max_tokens=most, wanted=wanted, warnings=warnings, **options
+    )
     draft, flaw = read_draft(answer, turn.request)
     entry: dict[str, Any] = {
         "call": call,
-        "warnings": _cut_warnings(prompt),
+        "warnings": [*warnings, *_cut_warnings(prompt)],
         "cut_share": prompt.cut_share,
         "cut": prompt.cut(),
     }
@@ -159,15 +164,15 @@ def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
     """Return the draft in an answer, and a warning if it is not in the requested form.
 
     A rating is one integer from 1 to 5, a title one line of at most ten words. If a rating can't be
-    parsed, the answer itself is the draft and the warning is `unparsable`.
+    parsed, the answer itself is the draft and the warning begins with `unparsable`.
     """
     title = request.title if request.task == "long" else None
     text = without_preamble(answer, title)
     if request.task == "rating":
-        found = _RATING.search(text)
-        if found is None:
-            return text, f"{UNPARSABLE}: the rating was not a number from 1 to 5"
-        return found.group(), None
+        rating = read_rating(text)
+        if rating.value is None:
+            return text, f"{UNPARSABLE}: the answer gives no rating from 1 to 5: {rating.why}"
+        return str(rating.value), None
     if request.task == "short":
         line = next((line for line in text.splitlines() if line.strip()), "")
         line = unquoted(line.strip().removeprefix("Title:"))

@@ -1,19 +1,19 @@
-"""Call the language model of a role, and record the call for the trace."""
+"""Call the language model of a role, read its answer, and record the call for the trace."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from ..models.answers import ModelAnswer, read_answer, whole_sentences, whole_words
 from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable, RemoteFailed
 from ..models.local.sampling import BASE
-from .errors import LoopError, ModelCallError
+from .dependencies import ChatRole
+from .errors import EmptyAnswerError, LoopError, ModelCallError
 from .node import Turn
 from .prompts.build import Prompt
-
-if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage
 
 FINAL = (
     ValueError,
@@ -27,30 +27,60 @@ FINAL = (
 )
 """Errors of a model that a retry can't fix."""
 
+Unit = Literal["sentence", "word"]
+
+_SHORTEN: Mapping[Unit, Callable[[str], str]] = {"sentence": whole_sentences, "word": whole_words}
 _SAMPLING = (*("temperature", "top_p", "seed", "max_tokens", "min_tokens", "no_repeat_ngram_size"),)
 _CAPTURED = ("prompt_token_ids", "token_ids", "logprobs")
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is done with an answer of a model.
+
+    Attributes:
+        unit: An answer that reached its limit of tokens ends at its last whole unit, and a warning
+            says so; None: it stays as it is (a rating, a sample for training).
+        may_be_empty: Whether an empty answer is an answer. If not, it is asked for once more with
+            twice the tokens, and is then an error.
+    """
+
+    unit: Unit | None = None
+    may_be_empty: bool = False
+
+
 async def call_model(
-    turn: Turn, role: str, prompt: Prompt, *, max_tokens: int, **options: Any
+    turn: Turn,
+    role: str,
+    prompt: Prompt,
+    *,
+    max_tokens: int,
+    wanted: Wanted = Wanted(),  # noqa: B008 - frozen
+    warnings: list[str] | None = None,
+    **options: Any,
 ) -> tuple[str, dict[str, Any]]:
     """Ask the model of a role and return its answer with the call's record.
 
-    The record holds the fields of a `Sample` that a call decides; token ids and log-probabilities
-    are None where the run does not capture, or the model does not give them.
+    Reasoning is no part of either. The record holds the fields of a `Sample` that a call decides;
+    token ids and log-probabilities are None where the run does not capture, or the model does not
+    give them. Its text is the whole answer, also where the returned one is shortened.
 
     Args:
         turn: The node's turn.
         role: The role whose model is called.
         prompt: The prompt.
         max_tokens: Maximum length of the answer.
+        wanted: What is done with an answer that is cut or empty.
+        warnings: What the caller of the run should know is added here.
         options: Options of this call; they override the role's options of the same names.
 
     Raises:
+        EmptyAnswerError: The model answered nothing, twice.
         ModelCallError: The model failed; transient unless it refused the call.
     """
     chat = turn.parts.role(role)
     captured = turn.parts.capture and chat.base is not None
+    max_tokens += chat.reasoning_room
     given = {**chat.options, **_serving_options(turn, role)}
     given |= {"max_tokens": max_tokens, **({"capture": True} if captured else {}), **options}
     call: dict[str, Any] = {
@@ -61,25 +91,76 @@ async def call_model(
         "messages": [{"role": who, "content": content} for who, content in prompt.messages],
         "sampling": _sampling(given),
     }
+    answer = await _ask(chat, prompt, given, call, captured=captured)
+    if not answer.text and not wanted.may_be_empty:
+        if not answer.withheld:
+            given["max_tokens"] = 2 * max_tokens
+            call["sampling"] = _sampling(given)
+            answer = await _ask(chat, prompt, given, call, captured=captured)
+        if not answer.text:
+            empty = {**call, "text": None}
+            raise EmptyAnswerError(role, chat.name, answer, max_tokens, call=empty)
+    said = [f"{chat.name} was not sent {name}: {why}" for name, why in answer.left_out.items()]
+    text = answer.text
+    if answer.cut and wanted.unit is not None:
+        text = _SHORTEN[wanted.unit](text)
+        said.append(_say_cut(role, given["max_tokens"], wanted.unit))
+    if warnings is not None:
+        warnings += said
+    return text, call
+
+
+async def _ask(
+    chat: ChatRole,
+    prompt: Prompt,
+    given: Mapping[str, Any],
+    call: dict[str, Any],
+    *,
+    captured: bool,
+) -> ModelAnswer:
+    """Ask once, and write into the record what came of it.
+
+    Raises:
+        ModelCallError: The model failed.
+    """
     begin = time.perf_counter()
+    earlier = call.get("seconds", 0.0)
     try:
-        answer = await chat.model.ainvoke(prompt.messages, **given)
+        message = await chat.model.ainvoke(prompt.messages, **given)
     except (LoopError, TimeoutError):
         raise
     # The boundary to foreign code: a model may raise any error.
     except Exception as error:  # noqa: BLE001
         transient = not isinstance(error, FINAL)
-        call["seconds"] = time.perf_counter() - begin
-        raise ModelCallError(role, chat.name, error, transient=transient, call=call) from error
-    text = str(answer.text).strip()
-    return text, {
-        **call,
-        "adapter": answer.response_metadata.get("adapter", BASE),
-        "text": text,
-        **_written(answer.response_metadata, captured=captured),
-        **_counted(answer),
-        "seconds": time.perf_counter() - begin,
+        call["seconds"] = earlier + time.perf_counter() - begin
+        failed = {name: value for name, value in call.items() if name != "text"}
+        raise ModelCallError(
+            call["role"], chat.name, error, transient=transient, call=failed
+        ) from error
+    answer = read_answer(message)
+    metadata = message.response_metadata
+    call |= {
+        "adapter": metadata.get("adapter", BASE),
+        "text": answer.text,
+        "finish_reason": answer.finish_reason,
+        "tokens_in": _sum(call.get("tokens_in"), answer.tokens_in),
+        "tokens_out": _sum(call.get("tokens_out"), answer.tokens_out),
+        "asked": call.get("asked", 0) + 1,
+        # Only a model that was asked to capture is trusted: others use the names differently.
+        **{name: metadata.get(name) if captured else None for name in _CAPTURED},
+        "seconds": earlier + time.perf_counter() - begin,
     }
+    return answer
+
+
+def _sum(before: int | None, now: int | None) -> int | None:
+    """Return the tokens of all attempts of a call; None where a model does not count."""
+    return now if before is None or now is None else before + now
+
+
+def _say_cut(role: str, tokens: int, unit: Unit) -> str:
+    what = "the draft" if role == "integrate" else "the summary"
+    return f"{role}: {what} reached its limit of {tokens} tokens and ends at its last whole {unit}"
 
 
 def _sampling(options: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -87,25 +168,6 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any] | None:
     if "temperature" not in options:
         return None
     return {name: options[name] for name in _SAMPLING if name in options}
-
-
-def _written(metadata: Mapping[str, Any], *, captured: bool) -> dict[str, Any]:
-    """Return what the model reports about its answer.
-
-    Only a model that was asked to capture is trusted: others use the same names differently.
-    """
-    reason = metadata.get("finish_reason")
-    told = {name: metadata.get(name) if captured else None for name in _CAPTURED}
-    return {"finish_reason": reason if isinstance(reason, str) else None, **told}
-
-
-def _counted(answer: AIMessage) -> dict[str, int | None]:
-    """Return the tokens that the model reports for a call; None where it reports none."""
-    usage = answer.usage_metadata
-    return {
-        "tokens_in": usage["input_tokens"] if usage else None,
-        "tokens_out": usage["output_tokens"] if usage else None,
-    }
 
 
 def _serving_options(turn: Turn, role: str) -> dict[str, Any]:

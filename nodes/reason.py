@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..models.answers import LENGTH, whole_sentences
 from .cleanup import without_preamble
 from .dependencies import ProvideParts
-from .model_call import call_model
+from .model_call import Wanted, call_model
 from .node import Node, Turn, Work, as_node
 from .preference_retrieve import retrieve as retrieve_preference
 from .prompts.build import (
@@ -113,7 +114,12 @@ async def summarise(turn: Turn, trajectory: Trajectory, words: Words) -> Summari
     if read.prompt is None:
         return None, {"warnings": read.warnings}
     answer, call = await call_model(
-        turn, trajectory.name, read.prompt, max_tokens=turn.parts.budget.summary
+        turn,
+        trajectory.name,
+        read.prompt,
+        max_tokens=turn.parts.budget.summary,
+        wanted=Wanted("sentence"),
+        warnings=read.warnings,
     )
     entry = {
         "call": call,
@@ -186,6 +192,12 @@ def read_summary(answer: str) -> str | None:
     """Return a reasoner's answer on one line, or None where it abstains."""
     summary = " ".join(without_preamble(answer).split())
     return None if not summary or "no usable signal" in summary.lower() else summary
+
+
+def summary_of(call: Mapping[str, Any]) -> str | None:
+    """Return the summary in the record of a call, as `summarise` returns it."""
+    text = call.get("text") or ""
+    return read_summary(whole_sentences(text) if call.get("finish_reason") == LENGTH else text)
 
 
 def _partners(turn: Turn, name: str, words: Words) -> dict[str, str]:

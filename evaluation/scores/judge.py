@@ -1,16 +1,16 @@
 """A language model as a judge (off by default): could one person have written both texts?
 
-It is asked for a whole number from 1 to 7, reported as .1 to .7. An answer in prose counts as
-unparsable and never as a score. The judge itself is measured too (`reliability`): whether it gives
-the same points with both texts swapped, whether it prefers the true text to another person's, and
-whether its points only follow the length (Zheng et al. 2023, "Judging LLM-as-a-Judge").
+It is asked for a whole number from 1 to 7, reported as .1 to .7. An answer without one that can be
+told counts as unparsable and never as a score. The judge itself is measured too (`reliability`):
+whether it gives the same points with both texts swapped, whether it prefers the true text to
+another person's, and whether its points only follow the length (Zheng et al. 2023, "Judging
+LLM-as-a-Judge").
 """
 
 from __future__ import annotations
 
 import math
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,6 +19,8 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
+from ...models.answers import read_answer
+from ...models.ratings import read_rating
 from ...models.sanitise import fence
 from ..errors import EvaluationError
 from .metrics import length
@@ -45,12 +47,7 @@ QUESTION = (
     "Answer with one whole number from 1 to 7."
 )
 
-# "5", "5.", "**5**", "Score: 5", "5/7", "5 out of 7"; nothing that needs interpretation.
-_POINTS = re.compile(
-    r"[\s*\"'(]*(?:(?:score|rating|points|answer)[\s*:=]*)?([1-7])[\s*\"')]*"
-    r"(?:(?:/|out of)\s*7)?[\s*\"')]*\.?[\s*]*",
-    re.IGNORECASE,
-)
+LOWEST, HIGHEST = 1, 7
 
 
 class JudgeError(EvaluationError):
@@ -106,11 +103,11 @@ def judge_prompt(real: str, draft: str) -> list[tuple[str, str]]:
 def read_points(answer: str) -> float | None:
     """Parse the points of an answer as .1 to .7; None if it is no number from 1 to 7.
 
-    >>> read_points("Score: 5"), read_points("I would say 5")
+    >>> read_points("Score: 5"), read_points("3 or 5")
     (0.5, None)
     """
-    found = _POINTS.fullmatch(answer)
-    return int(found[1]) / 10 if found else None
+    points = read_rating(answer, LOWEST, HIGHEST).value
+    return None if points is None else points / 10
 
 
 async def judge_all(
@@ -178,7 +175,7 @@ def shuffled_places(n: int, seed: int) -> list[int]:
 
 
 def _judged(message: AIMessage) -> Judged:
-    answer = str(message.text)
+    answer = read_answer(message).text
     return Judged(read_points(answer), answer)
 
 

@@ -22,19 +22,26 @@ from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
     CallbackManagerForLLMRun,
 )
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 from pydantic import PrivateAttr
 
-from ..answers import end_of_answer, piece_of_answer, whole_answer
+from ..answers import (
+    REASONING,
+    VisibleText,
+    ends_inside_reasoning,
+    piece_of_answer,
+    without_reasoning,
+)
 from ..errors import AdapterRefused, CallRefused
 from ..sanitise import control_tokens, neutralise
 from ..telemetry import Watch
 from .adapters import AdapterSlots, FindAdapter
 from .batcher import Batcher, BatchLimits
-from .rows import Row
-from .sampling import Sampling
+from .rows import Completion, Row
+from .sampling import BASE, Sampling
 
 
 class LocalChatModel(ChatHuggingFace):
@@ -118,6 +125,11 @@ class LocalChatModel(ChatHuggingFace):
         """Kind of the device that computes: "cpu", "cuda"."""
         return str(self.llm.pipeline.model.device.type)
 
+    @property
+    def reasons(self) -> bool:
+        """Whether it reasons before it answers, as far as its chat template tells."""
+        return "</think>" in str(self.tokenizer.chat_template or "")
+
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text, without the chat template."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -150,7 +162,7 @@ class LocalChatModel(ChatHuggingFace):
     ) -> ChatResult:
         row = self._submit(messages, stop, kwargs)
         try:
-            return whole_answer(row.future.result(), self.model_name)
+            return _whole_answer(row.future.result(), row, self.model_name)
         finally:
             row.cancel()  # no-op after an answer; frees the row after a KeyboardInterrupt
 
@@ -166,7 +178,7 @@ class LocalChatModel(ChatHuggingFace):
         try:
             # In a thread: the queue's lock is a blocking call, which `langgraph dev` rejects.
             row = await asyncio.to_thread(self._submit, messages, stop, kwargs, gone=gone)
-            return whole_answer(await asyncio.wrap_future(row.future), self.model_name)
+            return _whole_answer(await asyncio.wrap_future(row.future), row, self.model_name)
         finally:
             gone.set()
 
@@ -182,13 +194,18 @@ class LocalChatModel(ChatHuggingFace):
         pieces: SimpleQueue[str | None] = SimpleQueue()
         row = self._submit(messages, stop, kwargs, on_text=pieces.put)
         row.future.add_done_callback(lambda _: pieces.put(None))
+        shown = VisibleText(inside=row.inside)
         try:
-            while (piece := pieces.get()) is not None:
-                chunk = piece_of_answer(piece)
+            more = True
+            while more:
+                more = (piece := pieces.get()) is not None
+                if not (text := shown.rest() if piece is None else shown.feed(piece)):
+                    continue
+                chunk = piece_of_answer(text)
                 if run_manager is not None:
-                    run_manager.on_llm_new_token(piece, chunk=chunk)
+                    run_manager.on_llm_new_token(text, chunk=chunk)
                 yield chunk
-            yield end_of_answer(row.future.result(), self.model_name)
+            yield _end_of_answer(row.future.result(), shown, self.model_name)
         finally:
             row.cancel()
 
@@ -209,12 +226,17 @@ class LocalChatModel(ChatHuggingFace):
                 self._submit, messages, stop, kwargs, on_text=put, gone=gone
             )
             row.future.add_done_callback(lambda _: put(None))
-            while (piece := await pieces.get()) is not None:
-                chunk = piece_of_answer(piece)
+            shown = VisibleText(inside=row.inside)
+            more = True
+            while more:
+                more = (piece := await pieces.get()) is not None
+                if not (text := shown.rest() if piece is None else shown.feed(piece)):
+                    continue
+                chunk = piece_of_answer(text)
                 if run_manager is not None:
-                    await run_manager.on_llm_new_token(piece, chunk=chunk)
+                    await run_manager.on_llm_new_token(text, chunk=chunk)
                 yield chunk
-            yield end_of_answer(row.future.result(), self.model_name)
+            yield _end_of_answer(row.future.result(), shown, self.model_name)
         finally:
             gone.set()
 
@@ -229,7 +251,8 @@ class LocalChatModel(ChatHuggingFace):
     ) -> Row:
         """Prepare a call in the caller's thread, which receives its errors, and queue it."""
         sampling = self._with_adapter(self._sampling.for_call(options, stop))
-        prompt_ids = self._prompt_ids(messages)
+        prompt = self._prompt(messages)
+        prompt_ids: list[int] = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         room = self.window - len(prompt_ids)
         if room < 1:
             raise CallRefused(
@@ -243,6 +266,7 @@ class LocalChatModel(ChatHuggingFace):
             end_ids=self._end_ids,
             on_text=on_text,
             gone=gone,
+            inside=ends_inside_reasoning(prompt),
         )
         self._batcher.submit(row)
         return row
@@ -259,19 +283,59 @@ class LocalChatModel(ChatHuggingFace):
             return replace(sampling, adapter=None)
         return sampling
 
-    def _prompt_ids(self, messages: Sequence[BaseMessage]) -> list[int]:
+    def _prompt(self, messages: Sequence[BaseMessage]) -> str:
         safe = [
             message.model_copy(update={"content": neutralise(str(message.text), self._control)})
             for message in messages
         ]
         try:
-            prompt = self._to_chat_prompt(safe)
+            return str(self._to_chat_prompt(safe))
         except ValueError as error:
             raise CallRefused(
                 f"{self.model_name} can't template these messages: {error}"
             ) from error
-        ids: list[int] = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return ids
+
+
+def _whole_answer(completion: Completion, row: Row, model_name: str) -> ChatResult:
+    """Return one message with token counts, finish reason and model name."""
+    text, removed = without_reasoning(completion.text, inside=row.inside)
+    message = AIMessage(text, usage_metadata=_usage(completion))
+    info = _info(completion, model_name, removed=removed)
+    return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])
+
+
+def _end_of_answer(
+    completion: Completion, shown: VisibleText, model_name: str
+) -> ChatGenerationChunk:
+    """Return the last, empty chunk of a streamed answer, with the metadata of `_whole_answer`.
+
+    Only the last chunk has metadata: LangChain adds chunks and would concatenate the names.
+    """
+    message = AIMessageChunk(content="", usage_metadata=_usage(completion), chunk_position="last")
+    info = _info(completion, model_name, removed=shown.removed)
+    return ChatGenerationChunk(message=message, generation_info=info)
+
+
+def _info(completion: Completion, model_name: str, *, removed: bool) -> dict[str, Any]:
+    info: dict[str, Any] = {
+        "finish_reason": completion.finish_reason,
+        "model_name": model_name,
+        "adapter": completion.adapter or BASE,
+    }
+    if removed:
+        info[REASONING] = True
+    if completion.logprobs is not None:
+        info |= {
+            "prompt_token_ids": list(completion.prompt_ids),
+            "token_ids": list(completion.token_ids),
+            "logprobs": list(completion.logprobs),
+        }
+    return info
+
+
+def _usage(completion: Completion) -> UsageMetadata:
+    prompt, new = len(completion.prompt_ids), len(completion.token_ids)
+    return UsageMetadata(input_tokens=prompt, output_tokens=new, total_tokens=prompt + new)
 
 
 def _put_from_thread(

@@ -55,6 +55,7 @@ class Row:
         end_ids: frozenset[int],
         on_text: Callable[[str], None] | None = None,
         gone: threading.Event | None = None,
+        inside: bool = False,
     ) -> None:
         """Prepare a call.
 
@@ -65,10 +66,12 @@ class Row:
             end_ids: End tokens.
             on_text: Called from the generating thread with each piece of text; must not raise.
             gone: Set when the caller is gone; the row is then freed at its next token.
+            inside: Whether the prompt ends inside reasoning (see `answers.read_answer`).
         """
         self.prompt_ids = tuple(prompt_ids)
         self.sampling = sampling
         self.adapter = sampling.adapter
+        self.inside = inside
         self.logprobs: list[float] = []
         self.times = Times(queued=time.perf_counter())
         self.repeats = RepeatGuard(sampling.no_repeat_ngram_size)

@@ -35,12 +35,12 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
 
-from ..answers import piece_of_answer
+from ..answers import VisibleText, piece_of_answer, visible_content
 from ..errors import AdapterRefused, ModelClosed
 from ..local.sampling import Sampling
-from .faults import check_ended, end_of_answer, whole_answer
-from .retries import Attempts, Circuit, RemoteLimits
-from .server import Server
+from .faults import Reader, check_ended
+from .retries import Attempts, Circuit, OptionRefused, RemoteLimits
+from .server import Server, memory_of, window_of
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,12 @@ class RemoteOptions:
         sampling: All options, checked as a local model checks them.
         given: Names of those that the call set. The others are not sent, so that the server's
             defaults apply: some models take no temperature but their own.
+        prompt_characters: Length of the prompt, for servers that must be told its size.
     """
 
     sampling: Sampling
     given: frozenset[str]
+    prompt_characters: int = 0
 
     @classmethod
     def read(
@@ -84,23 +86,61 @@ class RemoteOptions:
         """Return the same options with the base model."""
         return replace(self, sampling=replace(self.sampling, adapter=None))
 
-    def for_server(self, server: Server) -> dict[str, Any]:
-        """Return the arguments of the provider's class, which has no `no_repeat_ngram_size`."""
-        wanted = self.sampling
+    def wanted(self, server: Server) -> dict[str, Any]:
+        """Return the options by our names; no provider has `no_repeat_ngram_size`."""
+        chosen = self.sampling
         known: dict[str, Any] = {
-            "max_tokens": wanted.max_tokens,
-            "temperature": wanted.temperature,
-            "top_p": wanted.top_p,
-            "seed": wanted.seed,
-            "stop": list(wanted.stop),
+            "max_tokens": chosen.max_tokens,
+            "temperature": chosen.temperature,
+            "top_p": chosen.top_p,
+            "seed": chosen.seed,
+            "stop": list(chosen.stop),
         }
-        sent = {name: value for name, value in known.items() if name in self.given}
-        if wanted.adapter is not None:
-            sent["model"] = wanted.adapter
-        if wanted.capture and server.speaks_openai:
-            sent["logprobs"] = True
+        wanted = {name: value for name, value in known.items() if name in self.given}
+        if chosen.capture and server.speaks_openai:
+            wanted["logprobs"] = True
+        if "num_ctx" in server.dialect.options:
+            wanted["num_ctx"] = self._window(server)
+        return wanted
+
+    def left_out(self, server: Server) -> dict[str, str]:
+        """Return the options that are wanted and not sent, by name, and why."""
+        lacking = f"{server.provider} has no such option"
+        refused = memory_of(server).refused
+        return {
+            name: refused.get(name, lacking)
+            for name in self.wanted(server)
+            if name in refused or name not in server.dialect.options
+        }
+
+    def for_server(self, server: Server) -> dict[str, Any]:
+        """Return the arguments of the provider's class, without what the server refuses."""
+        out, words = self.left_out(server), server.dialect.options
+        kept = {name: value for name, value in self.wanted(server).items() if name not in out}
+        sent: dict[str, Any] = {words[name]: value for name, value in kept.items()}
+        if server.dialect.within is not None:
+            sent = {server.dialect.within: sent}
+        if memory_of(server).old_max_tokens and "max_tokens" in kept:
+            # langchain-openai turns its own `max_tokens` into `max_completion_tokens`.
+            sent["extra_body"] = {"max_tokens": sent.pop("max_tokens")}
+        if self.sampling.adapter is not None:
+            sent["model"] = self.sampling.adapter
         return sent
 
+    def _window(self, server: Server) -> int:
+        """Return the window to ask for: it must hold prompt and answer, or the prompt is cut.
+
+        It only grows, in powers of two: a server loads the model anew for another one.
+        """
+        memory = memory_of(server)
+        needed = self.prompt_characters // CHARACTERS_A_TOKEN + self.sampling.max_tokens
+        while memory.num_ctx < needed:
+            memory.num_ctx *= 2
+        return memory.num_ctx
+
+
+CHARACTERS_A_TOKEN = 3
+"""A low estimate: a window that is too small would cut the prompt without a word."""
 
 T = TypeVar("T")
 
@@ -165,7 +205,9 @@ class RemoteChatModel(BaseChatModel):
     Calls take the options of `LocalChatModel`, as keyword arguments or by `bind`; the server
     chooses those that are left out. `adapter` is sent as the model's name and `capture` asks for
     log-probabilities, both with OpenAI's API only; `no_repeat_ngram_size` is not sent, since no API
-    has it. `response_metadata["logprobs"]` is missing where the server gives none.
+    has it. `response_metadata["logprobs"]` is missing where the server gives none. An option that
+    the server refuses is left out of the call, and of all later ones of this process;
+    `response_metadata["left_out"]` says so. Answers hold no reasoning.
     """
 
     _inner: BaseChatModel = PrivateAttr()
@@ -208,6 +250,27 @@ class RemoteChatModel(BaseChatModel):
         return self._server
 
     @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together; None if nobody says. May ask the server. Blocks."""
+        return window_of(self._server, self._profile)
+
+    @property
+    def reasons(self) -> bool:
+        """Whether it reasons before it answers, as far as its profile and its name tell."""
+        return self._server.reasons(self._profile)
+
+    @property
+    def takes_temperature(self) -> bool:
+        """Whether it takes a temperature, as far as its profile tells."""
+        return self._profile.get("temperature") is not False
+
+    @property
+    def _profile(self) -> Mapping[str, Any]:
+        """LangChain's profile of the model; empty where it has none."""
+        profile = getattr(self._inner, "profile", None)
+        return profile if isinstance(profile, Mapping) else {}
+
+    @property
     def _llm_type(self) -> str:
         return "patlm-remote"
 
@@ -222,7 +285,7 @@ class RemoteChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = RemoteOptions.read(kwargs, stop, self._server)
+        call = self._read(messages, stop, kwargs)
         future = self._thread.submit(self._ask(messages, call))
         try:
             return future.result()
@@ -236,7 +299,7 @@ class RemoteChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = RemoteOptions.read(kwargs, stop, self._server)
+        call = self._read(messages, stop, kwargs)
         return await asyncio.wrap_future(self._thread.submit(self._ask(messages, call)))
 
     def _stream(
@@ -246,7 +309,7 @@ class RemoteChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = RemoteOptions.read(kwargs, stop, self._server)
+        call = self._read(messages, stop, kwargs)
         pieces: SimpleQueue[str | None] = SimpleQueue()
         future = self._thread.submit(self._ask_for_stream(messages, call, pieces.put))
         future.add_done_callback(lambda _: pieces.put(None))
@@ -267,7 +330,7 @@ class RemoteChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = RemoteOptions.read(kwargs, stop, self._server)
+        call = self._read(messages, stop, kwargs)
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -287,6 +350,12 @@ class RemoteChatModel(BaseChatModel):
         finally:
             future.cancel()
 
+    def _read(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, options: dict[str, Any]
+    ) -> RemoteOptions:
+        call = RemoteOptions.read(options, stop, self._server)
+        return replace(call, prompt_characters=sum(len(str(each.text)) for each in messages))
+
     async def _ask(self, messages: Sequence[BaseMessage], call: RemoteOptions) -> ChatResult:
         async def once(call: RemoteOptions) -> ChatResult:
             attempts = self._attempts(call)
@@ -295,9 +364,9 @@ class RemoteChatModel(BaseChatModel):
                     async with attempts.watch():
                         options = call.for_server(self._server)
                         answer = await self._inner.ainvoke(list(messages), _UNSEEN, **options)
-            return whole_answer(answer, call.sampling, self.model_name)
+            return self._reader(call).whole_answer(answer)
 
-        return await _or_base(once, call)
+        return await self._or_without(once, call)
 
     async def _ask_for_stream(
         self, messages: Sequence[BaseMessage], call: RemoteOptions, show: Callable[[str], None]
@@ -306,25 +375,52 @@ class RemoteChatModel(BaseChatModel):
 
         async def once(call: RemoteOptions) -> ChatGenerationChunk:
             attempts = self._attempts(call)
+            unmarked = memory_of(self._server).unmarked
+            hold = unmarked is None and self.reasons
             async for attempt in attempts.retrying():
                 with attempt:
                     async with attempts.watch() as timer:
+                        visible = VisibleText(inside=unmarked is True, hold=hold)
                         options = call.for_server(self._server)
                         stream = self._inner.astream(list(messages), _UNSEEN, **options)
                         chunks = []
                         async for chunk in stream:
                             attempts.more_time(timer)
                             chunks.append(chunk)
-                            if text := str(chunk.text):
+                            if text := visible.feed(visible_content(chunk.content)):
                                 attempts.shown += 1
                                 show(text)
                         check_ended(chunks, self._server)
-            return end_of_answer(chunks, call.sampling, self.model_name)
+            end, whole = self._reader(call).end_of_answer(chunks)
+            # Where all was held back for reasoning that never ended, there was none.
+            if text := visible.rest() if attempts.shown else whole.lstrip():
+                show(text)
+            return end
 
-        return await _or_base(once, call)
+        return await self._or_without(once, call)
+
+    async def _or_without(
+        self, once: Callable[[RemoteOptions], Awaitable[T]], call: RemoteOptions
+    ) -> T:
+        """Call, and once more for each option that the server turns out to refuse."""
+        memory = memory_of(self._server)
+        while True:
+            new_word = self._server.speaks_openai and not memory.old_max_tokens
+            try:
+                return await _or_base(once, call)
+            except OptionRefused as refusal:
+                if refusal.option == "max_tokens" and new_word:
+                    memory.old_max_tokens = True
+                else:
+                    memory.refused[refusal.option] = refusal.says
 
     def _attempts(self, call: RemoteOptions) -> Attempts:
-        return Attempts(self._server, call.sampling.adapter, self._limits, self._circuit)
+        sent = set(call.wanted(self._server)) - set(call.left_out(self._server))
+        adapter = call.sampling.adapter
+        return Attempts(self._server, adapter, self._limits, self._circuit, frozenset(sent))
+
+    def _reader(self, call: RemoteOptions) -> Reader:
+        return Reader(self._server, call.sampling, call.left_out(self._server))
 
 
 async def _or_base(once: Callable[[RemoteOptions], Awaitable[T]], call: RemoteOptions) -> T:

@@ -32,7 +32,7 @@ from ..errors import (
     RemoteFailed,
 )
 from .faults import Fault, read_fault
-from .server import Server
+from .server import Server, refused_option
 
 
 class Circuit:
@@ -124,15 +124,22 @@ class Attempts:
         adapter: The adapter of the call, for the error where the server lacks it.
         limits: Number and length of attempts.
         circuit: The server's, shared by all calls.
+        sent: Names of the options that are sent.
     """
 
     def __init__(
-        self, server: Server, adapter: str | None, limits: RemoteLimits, circuit: Circuit
+        self,
+        server: Server,
+        adapter: str | None,
+        limits: RemoteLimits,
+        circuit: Circuit,
+        sent: frozenset[str] = frozenset(),
     ) -> None:
         self._server = server
         self._adapter = adapter
         self._limits = limits
         self._circuit = circuit
+        self._sent = sent
         self._jitter = wait_random(0, limits.wait_s)
         self._backoff = wait_exponential(limits.wait_s, limits.longest_wait_s) + self._jitter
         self._begun = 0
@@ -144,6 +151,7 @@ class Attempts:
 
         Raises (from the loop):
             CallRefused: The server refuses this call; never retried.
+            OptionRefused: It refuses an option, and would take the call without.
             AdapterRefused: It has no such adapter.
             ModelBusy: It is overloaded, or its circuit is open.
             GenerationFailed: It broke off a stream.
@@ -182,6 +190,10 @@ class Attempts:
         timer.reschedule(asyncio.get_running_loop().time() + self._limits.timeout_s)
 
     def _error(self, fault: Fault, began: float) -> Exception:
+        option = refused_option(fault.says, fault.param, self._sent) if fault.about_call else None
+        if option is not None:
+            self._circuit.succeeded()
+            return OptionRefused(option, fault.says, self._server)
         if not fault.transient:
             self._circuit.succeeded()
             return self._refusal(fault)
@@ -202,7 +214,8 @@ class Attempts:
                 f"{self._server} has no adapter {self._adapter} ({fault.says}): load it there "
                 "under this name, or pass adapter_fallback=True for the base model"
             )
-        return CallRefused(f"{self._server} refused the call: {fault.says}")
+        hint = self._server.hint() if fault.nowhere else ""
+        return CallRefused(f"{self._server} refused the call: {fault.says}{hint}")
 
     def _failure(self, fault: Fault) -> ModelError:
         wait = "later" if fault.retry_after_s is None else f"after {fault.retry_after_s:g} s"
@@ -210,7 +223,7 @@ class Attempts:
             return ModelBusy(f"{self._server} has too much to do ({fault.says}): ask again {wait}")
         return RemoteFailed(
             f"{self._server} gave no answer in {self._begun} attempts, the last: {fault.says}; "
-            f"ask again {wait}, or look after the server"
+            f"ask again {wait}, or look after the server{self._server.hint()}"
         )
 
     def _wait(self, state: RetryCallState) -> float:
@@ -219,6 +232,20 @@ class Attempts:
             return self._backoff(state)
         # At least as long as asked for, with jitter so that callers do not return all at once.
         return error.wait_s + self._jitter(state)
+
+
+class OptionRefused(CallRefused):
+    """A call with an option that the server refuses.
+
+    Attributes:
+        option: Our name of it.
+        says: The server's words.
+    """
+
+    def __init__(self, option: str, says: str, server: Server) -> None:
+        super().__init__(f"{server} refuses the option {option}: {says}")
+        self.option = option
+        self.says = says
 
 
 class _Again(Exception):  # noqa: N818 - a signal, not an error

@@ -93,14 +93,20 @@ class Sample(_Frozen):
         default=None, description="Sampling settings; null if unknown."
     )
     finish_reason: str | None = Field(
-        default=None, description="stop or length, as reported by the model."
+        default=None,
+        description="stop, length or content_filter; another word is the provider's own.",
     )
     tokens_in: int | None = Field(
-        default=None, ge=0, description="Tokens of the prompt; null if not reported."
+        default=None,
+        ge=0,
+        description="Tokens of the prompt, of all attempts; null if not reported.",
     )
     tokens_out: int | None = Field(
-        default=None, ge=0, description="Tokens of the answer; null if not reported."
+        default=None,
+        ge=0,
+        description="Generated tokens, reasoning included, of all attempts; null if not reported.",
     )
+    asked: int = Field(default=1, ge=1, description="Attempts: 2 where the first answer was empty.")
     seconds: float = Field(default=0.0, ge=0, description="Duration of the call.")
     error: str | None = Field(default=None, description="Error of a failed call.")
     group: str | None = Field(

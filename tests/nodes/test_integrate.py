@@ -28,6 +28,8 @@ def request_of(task: str) -> Request:
         ("I give it 2 out of 5.", "2"),
         ("**3**", "3"),
         ("3, because it rained", "3"),
+        ("Rating (1-5): 4", "4"),
+        ("four", "4"),
     ],
 )
 def test_a_rating_is_one_integer(answer: str, draft: str) -> None:
@@ -36,7 +38,21 @@ def test_a_rating_is_one_integer(answer: str, draft: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["great", "", "10", "4.5", "0", "0/5", "0 out of 5", "6/5", "-3", "1,000", "2024", "45"],
+    [
+        "great",
+        "",
+        "10",
+        "4.5",
+        "0",
+        "0/5",
+        "0 out of 5",
+        "6/5",
+        "8/10",
+        "-3",
+        "1,000",
+        "2024",
+        "45",
+    ],
 )
 def test_what_is_no_rating_is_unparsable(answer: str) -> None:
     draft, flaw = read_draft(answer, request_of("rating"))

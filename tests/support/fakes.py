@@ -227,3 +227,62 @@ def scripted() -> ScriptedChat:
 def refusing() -> ScriptedChat:
     """Return a model that refuses every call."""
     return ScriptedChat(fault=fails(ValueError("out of\nwords")))
+
+
+class MessageChat(BaseChatModel):
+    """Gives whole messages, in order; the last one stays. Streams them letter by letter.
+
+    Attributes:
+        messages: By role, or one list for all of them.
+    """
+
+    messages: Any
+    _asked: list[Asked] = PrivateAttr(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "message"
+
+    @property
+    def asked(self) -> list[Asked]:
+        """All calls in order."""
+        return self._asked
+
+    def asked_of(self, role: str) -> list[Asked]:
+        """The calls of one role."""
+        return [asked for asked in self._asked if asked.role == role]
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **options: Any,
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._next(messages, options))])
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **options: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        whole = self._next(messages, options)
+        for piece in whole.content:
+            content = piece if isinstance(whole.content, str) else [piece]
+            yield ChatGenerationChunk(message=AIMessageChunk(content))  # type: ignore[arg-type]
+        end = AIMessageChunk("", response_metadata=whole.response_metadata)
+        yield ChatGenerationChunk(message=end)
+
+    def _next(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> AIMessage:
+        system, user = str(messages[0].text), str(messages[-1].text)
+        role = role_of(system)
+        number = len(self.asked_of(role)) + 1
+        turns = tuple(message.type for message in messages)
+        self._asked.append(Asked(role, number, system, user, turns, dict(options)))
+        says = self.messages.get(role, []) if isinstance(self.messages, Mapping) else self.messages
+        said: AIMessage = (
+            says[min(number, len(says)) - 1] if says else AIMessage("Nothing special.")
+        )
+        return said.model_copy()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...evaluation.arms.configuration import SIDES
 from ...nodes.errors import ModelCallError
-from ...nodes.reason import read_summary
+from ...nodes.reason import summary_of
 from ...nodes.state import Request
 from ...stores.episodes.schema import EXTRACTIVE, Group, Sample
 from ..rewards.components import RewardWeights, differential, total, value
@@ -120,14 +120,18 @@ class Rewarding:
 
     async def _replayed(self, drawn: Drawn) -> tuple[_Replayed, list[_Replayed | None]]:
         """Return the draft without the side, and with each candidate in its place."""
-        said = [call.get("text") for call in drawn.calls]
+        answered = [call.get("text") is not None for call in drawn.calls]
         wanted = [drawn.summaries_with(None)]
-        wanted += [drawn.summaries_with(read_summary(text)) for text in said if text is not None]
+        wanted += [
+            drawn.summaries_with(summary_of(call))
+            for call, told in zip(drawn.calls, answered, strict=True)
+            if told
+        ]
         without, *rest = await asyncio.gather(
             *(self._ask(summaries, drawn.iteration) for summaries in wanted)
         )
         drafts = iter(rest)
-        return without, [None if text is None else next(drafts) for text in said]
+        return without, [next(drafts) if told else None for told in answered]
 
     async def _ask(self, summaries: Mapping[str, str | None], iteration: int) -> _Replayed:
         try:
@@ -139,7 +143,7 @@ class Rewarding:
     def _rewarded(
         self, drawn: Drawn, without: _Replayed, drafts: Sequence[_Replayed | None]
     ) -> tuple[Group, list[Sample]]:
-        said = [read_summary(call.get("text") or "") for call in drawn.calls]
+        said = [summary_of(call) for call in drawn.calls]
         written = [None if replayed is None else replayed.draft for replayed in drafts]
         at = Situation(self.request, self.real, drawn.side, drawn.held, drawn.evidence)
         baseline, *found = self.measure.components(

@@ -28,7 +28,7 @@ from ...graph.builder import is_transient
 from ...nodes.dependencies import Parts
 from ...nodes.errors import ModelCallError
 from ...nodes.integrate import write_draft
-from ...nodes.model_call import call_model
+from ...nodes.model_call import Wanted, call_model
 from ...nodes.node import Turn
 from ...nodes.prompts.build import REASONERS, Prompt
 from ...nodes.reason import TRAJECTORIES, Summarised, Trajectory, Words, reading, summarise
@@ -123,13 +123,15 @@ async def _draw(turn: Turn, trajectory: Trajectory, words: Words, drawing: Drawi
 
 async def _draw_one(turn: Turn, name: str, prompt: Prompt, drawing: Drawing, seed: int) -> Call:
     """Return one candidate; a call that failed permanently is kept as failed."""
-    options = {"temperature": drawing.temperature, "top_p": 1.0, "seed": seed}
+    options: dict[str, Any] = {"temperature": drawing.temperature, "top_p": 1.0, "seed": seed}
     if "no_repeat_ngram_size" in turn.parts.role(name).options:  # a ban that has to be lifted
         options["no_repeat_ngram_size"] = 0
     tokens = turn.parts.budget.summary
     try:
         _, call = await _retried(
-            lambda: call_model(turn, name, prompt, max_tokens=tokens, **options)
+            lambda: call_model(
+                turn, name, prompt, max_tokens=tokens, wanted=Wanted(may_be_empty=True), **options
+            )
         )
     except ModelCallError as error:
         return dict(error.call)

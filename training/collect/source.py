@@ -26,8 +26,8 @@ from ...evaluation.models import NONE, check_splits, identity_of, named_adapters
 from ...evaluation.progress import Watch
 from ...evaluation.targets import ONE_INPUT, Target, targets_of
 from ...graph.encoders import Encoders
-from ...graph.open import ROLES, chat_role, open_chat, opened_budget
-from ...graph.settings import Settings
+from ...graph.open import chat_role, open_chat, opened_budget
+from ...graph.settings import ROLES, Settings
 from ...models.open import token_counter
 from ...nodes.budget import Budget
 from ...nodes.dependencies import Parts

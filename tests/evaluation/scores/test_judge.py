@@ -21,14 +21,15 @@ def says(points: object) -> ScriptedChat:
 
 @pytest.mark.parametrize(
     ("answer", "points"),
-    [(" 7.\n", 0.7), ("**1**", 0.1), ("Score: 4", 0.4), ("6/7", 0.6), ("2 out of 7.", 0.2)],
+    [(" 7.\n", 0.7), ("**1**", 0.1), ("Score: 4", 0.4), ("6/7", 0.6), ("2 out of 7.", 0.2)]
+    + [("five", 0.5), ("I would say 5", 0.5)],
 )
 def test_a_number_is_points(answer: str, points: float) -> None:
     assert read_points(answer) == points
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "0", "8", "-3", "45", "4.5", "5 or 6", "five", "I would say 5", "3/5"]
+    "answer", ["", "0", "8", "-3", "45", "4.5", "5 or 6", "3/5", "8/10", "alike"]
 )
 def test_anything_else_is_no_score(answer: str) -> None:
     assert read_points(answer) is None

@@ -4,15 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 from langchain_core.messages import AIMessageChunk
-from loop_parts import ROLES, parts_of, run
+from loop_parts import ROLES, parts_of, run, turn_of
 from patlm.graph import Budget
 from patlm.graph.open import chat_role
+from patlm.models.answers import whole_words
 from patlm.models.catalogue import SMALLEST
-from patlm.models.errors import AdapterRefused
+from patlm.models.errors import AdapterRefused, CallRefused
 from patlm.models.installed import model_path
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.open import open_chat_model
 from patlm.models.remote.chat_model import RemoteChatModel
+from patlm.nodes.model_call import Wanted, call_model
+from patlm.nodes.prompts.build import Prompt
 from servers import transformers_serve
 
 pytestmark = [pytest.mark.bundled, pytest.mark.server, pytest.mark.slow]
@@ -73,10 +76,37 @@ async def test_an_adapter_that_the_server_lacks(model: RemoteChatModel, local_an
     assert (answer.text, answer.response_metadata["adapter"]) == (local_answer, "base")
 
 
+async def test_a_cut_answer(model: RemoteChatModel, local_answer: str) -> None:
+    parts = parts_of(model, chat=dict.fromkeys(ROLES, chat_role(model)))
+    warnings: list[str] = []
+    prompt = Prompt(ASK[0][1], ASK[1][1])
+    wanted = Wanted("word")
+    text, call = await call_model(
+        turn_of(parts), "integrate", prompt, max_tokens=8, wanted=wanted, warnings=warnings
+    )
+    assert (call["text"], call["finish_reason"]) == (local_answer.strip(), "length")
+    assert text == whole_words(local_answer.strip()) and len(warnings) == 1
+
+
+async def test_all_options_are_taken(model: RemoteChatModel) -> None:
+    options = {"temperature": 0.5, "top_p": 0.9, "seed": 1, "stop": ["xyz"], "max_tokens": 8}
+    answer = await model.ainvoke(ASK, **options)
+    assert answer.text and "left_out" not in answer.response_metadata
+
+
+async def test_an_address_without_v1_gets_the_hint(url: str, name: str) -> None:
+    elsewhere = open_chat_model(name, base_url=url.removesuffix("/v1"))
+    assert isinstance(elsewhere, RemoteChatModel)
+    with pytest.raises(CallRefused, match=f"try {url}$"):
+        await elsewhere.ainvoke(ASK, **GREEDY)
+    elsewhere.close()
+
+
 async def test_the_whole_loop(model: RemoteChatModel) -> None:
     short = Budget(summary=6, answer={"long": 8})
     parts = parts_of(model, budget=short, chat=dict.fromkeys(ROLES, chat_role(model)))
     result = await run(parts, max_iterations=1)
     assert result["text"] and all(result["summaries"].values())
-    assert (result["stop_reason"], result["warnings"]) == ("max_iterations", [])
+    assert result["stop_reason"] == "max_iterations"
+    assert [warning.partition(" tokens")[0][-1] for warning in result["warnings"]] == [*"668"]
     assert set(result["adapters"].values()) == {"base"}
