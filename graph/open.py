@@ -79,7 +79,17 @@ async def open_parts(
             chat = {**loaded, **given}
             yield await asyncio.to_thread(_make_parts, store, encoders, chat, settings)
     finally:
-        await asyncio.to_thread(exits.close)
+        await _close_in_thread(exits)
+
+
+async def _close_in_thread(exits: ExitStack) -> None:
+    """Close models in a thread, or here when the interpreter exits: threads take no work then."""
+    try:
+        closing = asyncio.get_running_loop().run_in_executor(None, exits.close)
+    except RuntimeError:  # told before anything is closed
+        exits.close()
+    else:
+        await closing
 
 
 @asynccontextmanager

@@ -14,13 +14,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ..texts.connection import local_root
 from ..types import Added, Text
 from .splits import Place, extend_splits, load_splits
-from .validation import Reject, Row
+from .validation import OUTSIDE_SCALE, FormatError, Reject, Row
 
+if TYPE_CHECKING:
+    from .formats import RowFile
+
+_LONG_TEXT = 80  # characters: many people write the same short text
+_COMPARED_TEXTS = 200_000
+_MOST_OUTSIDE = 0.01  # share of the ratings: more are no mistakes, but another scale
 _TELL_EVERY = 64  # rows: often enough for a progress bar, at no cost
 
 
@@ -42,6 +48,9 @@ class Ingested:
         forgotten: Texts of users who were forgotten meanwhile: not stored, and not in `rows`.
         targets: Texts that are targets.
         shared_ids: Texts whose user id may belong to several people.
+        replaced: Stored texts that new ones of the same source id took the place of.
+        same_text: Texts that stand under the id of another user, too (of 80 characters or more,
+            among the first 200,000).
         rejects_file: File of the rejects; None where there are none, or no file was given.
         first_reject: The first reject, for the warning.
     """
@@ -52,6 +61,8 @@ class Ingested:
     forgotten: int
     targets: int
     shared_ids: int
+    replaced: int
+    same_text: int
     rejects_file: Path | None
     first_reject: Reject | None
 
@@ -102,9 +113,35 @@ async def ingest(
         forgotten=added.forgotten,
         targets=sieve.targets,
         shared_ids=sieve.shared_ids,
+        replaced=added.replaced,
+        same_text=sieve.same_text,
         rejects_file=rejects_file if sieve.rejected else None,
         first_reject=sieve.first_reject,
     )
+
+
+def check_scale(rows: RowFile) -> None:
+    """Ask for the scale of a file's ratings if they do not lie on 1 to 5; reads the whole file.
+
+    With a wrong scale the low ratings would be kept, each of them wrong, and the best reviews lost.
+
+    Raises:
+        FormatError: The scale is not known, and ratings lie outside 1 to 5.
+    """
+    if rows.scale_known:
+        return
+    rated = outside = 0
+    for row in rows:
+        if isinstance(row, Reject):
+            outside += row.code == OUTSIDE_SCALE
+        else:
+            rated += row.rating is not None
+    if outside > _MOST_OUTSIDE * (rated + outside):
+        raise FormatError(
+            f"{outside:,} of the {rated + outside:,} ratings in {rows.path.name} are outside "
+            f"{rows.scale.low:g} to {rows.scale.high:g}: name their scale, as --rating-scale 1-10 "
+            "or 0-100"
+        )
 
 
 def place_rejects_file(uri: str, source: Path) -> Path:
@@ -131,7 +168,8 @@ class _Sieve:
         *,
         deals: bool,
     ) -> None:
-        self.rejected = self.targets = self.shared_ids = 0
+        self.rejected = self.targets = self.shared_ids = self.same_text = 0
+        self._authors: dict[int, int] = {}
         self.first_reject: Reject | None = None
         self.places: dict[str, list[Place]] = {}
         self._rows, self._progress, self._rejects_file = rows, progress, rejects_file
@@ -158,6 +196,9 @@ class _Sieve:
     def _let_through(self, text: Text) -> None:
         self.targets += text.target
         self.shared_ids += text.shared_id
+        if len(text.body) >= _LONG_TEXT and len(self._authors) < _COMPARED_TEXTS:
+            author = hash(text.user_id)
+            self.same_text += self._authors.setdefault(hash(text.body), author) != author
         if self._deals:
             self.places.setdefault(text.namespace, []).append(Place.of(text))
 

@@ -61,6 +61,10 @@ def _is_plain(word: str) -> bool:
     return word.isalpha() and len(word) <= _LONGEST_WORD and word in usual
 
 
+OUTSIDE_SCALE = "rating_scale"
+"""Code of a reject whose rating is outside the scale."""
+
+
 class FormatError(StoreError):
     """A file that cannot be read at all: missing, empty, or of another format."""
 
