@@ -6,18 +6,33 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from ...stores.datasets.formats import FORMATS
+from ...stores.datasets.readers.columns import FIELDS
 from ..options import JsonOption, NamespaceOption, NeededStoreOption
 
 if TYPE_CHECKING:
     from ...stores.datasets.formats import RowFile
     from ...stores.datasets.ingest import Ingested
+
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", help=f"Columns by field, as user=author,text=post. Fields: {', '.join(FIELDS)}."
+    ),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option(help="Encoding of the file. Default: it is detected.")
+]
+
+_SHOWN_CHARACTERS = 200  # of a text in the preview
 
 
 def register(app: typer.Typer) -> None:
@@ -26,11 +41,21 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    file: Annotated[Path, typer.Argument(help="File to read.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="File to read, a folder of a data set, or hf:owner/name.", show_default=False
+        ),
+    ],
     store: NeededStoreOption,
     format: Annotated[
         str, typer.Option(help=f"Format of the file: auto, {', '.join(FORMATS)}.")
     ] = "auto",
+    columns: MapOption = None,
+    encoding: EncodingOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be stored; write nothing.")
+    ] = False,
     namespace: NamespaceOption = "default",
     language: Annotated[
         str | None,
@@ -44,28 +69,51 @@ def ingest(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Add the texts of FILE to a store. Safe to repeat or to resume after a stop."""
+    """Add the texts of FILE to a store. Safe to repeat or to resume after a stop.
+
+    Exits with 1 if no row of FILE is a text.
+    """
     from ...stores.datasets.formats import read_texts
-    from ..output import emit_json, errors_as_lines, fail, run, stdout, warn
+    from ...stores.datasets.readers.columns import parse_map
+    from ..output import errors_as_lines, fail, run
 
     if rejects is not None and rejects.resolve() == file.resolve():
         fail(f"--rejects names the input file ({file}): choose another")
     began = time.perf_counter()
     with errors_as_lines():
-        rows = read_texts(file, format=format, namespace=namespace, language=language)
+        rows = read_texts(
+            file,
+            format=format,
+            namespace=namespace,
+            language=language,
+            columns=parse_map(columns or []),
+            encoding=encoding,
+        )
+        if dry_run:
+            _show_preview(rows, json=json)
+            return
     done = run(lambda: _fill(store, rows, rejects))
+    _report(done, rows, time.perf_counter() - began, json=json)
+    if done.rejected and (strict or not done.added + done.duplicates):
+        raise typer.Exit(1)
+
+
+def _report(done: Ingested, rows: RowFile, seconds: float, *, json: bool) -> None:
+    """Print what an ingest did."""
+    from ..output import emit_json, stdout, warn
+
     if json:
-        emit_json(_outcome(done, rows, time.perf_counter() - began))
+        emit_json(_outcome(done, rows, seconds))
     else:
-        stdout.print(_sentence(done, rows))
+        stdout.print(escape(_sentence(done, rows)))
+        for note in rows.notes:
+            stdout.print(escape(f"  {note}"))
     if done.first_reject is not None:
         first = done.first_reject
         warn(
             f"{done.rejected:,} of {done.rows:,} rows rejected, the first in line {first.line}: "
             f"{first.reason}; all are listed in {done.rejects_file}"
         )
-        if strict:
-            raise typer.Exit(1)
 
 
 async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
@@ -112,11 +160,12 @@ def _bar(rows: RowFile) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(rows.path.name, total=rows.size, rows=0)
+        size = rows.size or None  # a data set of the hub has none
+        task = bar.add_task(rows.path.name, total=size, rows=0)
 
         def show(read: int) -> None:
             # The number of rows is unknown beforehand; the position in the file is known.
-            bar.update(task, completed=rows.position, total=rows.size, rows=read)
+            bar.update(task, completed=rows.position, total=size, rows=read)
 
         yield show
 
@@ -133,7 +182,9 @@ def _outcome(done: Ingested, rows: RowFile, seconds: float) -> dict[str, Any]:
         "targets": done.targets,
         "shared_ids": done.shared_ids,
         "format": rows.format,
+        "container": rows.container,
         "language": rows.language,
+        "notes": list(rows.notes),
         "seconds": round(seconds, 3),
     }
 
@@ -145,3 +196,50 @@ def _sentence(done: Ingested, rows: RowFile) -> str:
         f"({rows.format}, language {rows.language}; {done.targets:,} targets, "
         f"{done.shared_ids:,} under shared ids)"
     )
+
+
+def _show_preview(rows: RowFile, *, json: bool) -> None:
+    """Print what an ingest would store."""
+    from rich.table import Table
+
+    from ...stores.datasets.preview import as_data, preview
+    from ..output import emit_json, stdout
+
+    found = preview(rows)
+    if json:
+        emit_json(
+            {"dry_run": True, "format": rows.format, "container": rows.container}
+            | {"notes": list(rows.notes)}
+            | as_data(found)
+        )
+        return
+    table = Table("user", "topic", "title", "rating", "time", "text")
+    for text in found.texts:
+        when = "" if text.timestamp is None else _date(text.timestamp)
+        rating = "" if text.rating is None else f"{text.rating:g}"
+        table.add_row(
+            *map(escape, (text.user_id, text.topic_id, text.title, rating, when)),
+            escape(text.body[:_SHOWN_CHARACTERS]),
+        )
+    stdout.print(table)
+    how_many = f"{found.rows:,} rows" if found.whole else f"the first {found.rows:,} rows"
+    lines = [
+        f"{how_many} of {rows.path.name} ({rows.container}, {rows.format}, language "
+        f"{rows.language}): {found.rejected:,} would be rejected. Nothing is written."
+    ]
+    if found.columns:
+        read = ", ".join(
+            f"{field} <- {' or '.join(names)}" for field, names in found.columns.items()
+        )
+        lines.append(f"columns read: {read}")
+    lines += rows.notes
+    if found.first_reject is not None:
+        first = found.first_reject
+        lines.append(f"the first reject, in line {first.line}: {first.reason}")
+    lines += [f"odd: {each}" for each in found.odd]
+    for line in lines:
+        stdout.print(escape(line))
+
+
+def _date(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")

@@ -9,164 +9,121 @@ Each has its own *target*, the text that has to be written:
 The rest of a profile is the person's own history. The title of a LaMP or LongLaMP target is its
 row's input, from which the text has to be written. A bad entry of a profile is rejected alone: if
 it is the target, the person has none, and the rest stays history.
+
+LaMP's outputs are texts in tasks 4 to 7. In task 3 the output is a rating: the target is the review
+in the input, with that rating. In tasks 1 and 2 it is a label, and there is no target. In the sets
+that are split by time, several rows are one person, whom `user_id` names.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from itertools import count
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..types import Text
-from .tables import read_json_lines
-from .validation import (
-    Advance,
-    BadRow,
-    Defaults,
-    Format,
-    FormatError,
-    Head,
-    Reject,
-    Row,
-    build_text,
-    first_of,
-)
-
-Item = tuple[int, str, dict[str, Any] | Reject]
-"""Line, place (`.[3]`) and the object of one person."""
+from .readers.decoding import open_text
+from .readers.rows import Advance, DataFile, Format, Head, Item, Raw
+from .validation import BadRow, FormatError, Reject, first_of
 
 # Names of the columns in LaMP's tasks (1 and 5: title and abstract; 2: description and tag; 3: text
 # and score; 4: title and text; 6 and 7: text) and LongLaMP's (reviews, abstracts, posts).
-_BODY = ("reviewText", "abstract", "content", "text", "description")
+_BODY = ("reviewText", "abstract", "content", "text")
 _TITLE = ("title", "summary", "tag")
 _RATING = ("score", "overall")
-_TIME = ("timestamp", "date")
+_TIME = ("timestamp", "date", "unixReviewTime", "reviewTime")
+_LAMP_PERSON = ("user_id", "id")
 _ROW = "row"
-_PERSON = ("id", "reviewerId", "name", "author", _ROW)
+_PERSON = ("user_id", "reviewerId", "name", "author", "id", _ROW)
 
-_SPACE = re.compile(r"\s*")
+_TASK = re.compile(r"LaMP[_-]?(\d)", re.IGNORECASE)
+_CHOICE = re.compile(r"\s*\[\d\]\s*")
+_CHOICES, _TAGS, _RATINGS = 1, 2, 3  # the tasks whose outputs are no texts
+_REVIEW = re.compile(r"review:\s*", re.IGNORECASE)
 
 
-def read_items(content: str, advance: Advance | None = None) -> Iterator[Item]:
-    """Yield the objects of a JSON list, one at a time, with the lines they begin on.
+@dataclass(frozen=True)
+class LampOutputs:
+    """The outputs of a LaMP task.
 
-    One at a time, so that a truncated file keeps all objects before the end.
-
-    Args:
-        content: The list as JSON.
-        advance: Called with the characters read so far.
+    Attributes:
+        task: Its number; None if the file doesn't say.
+        outputs: The output of each id.
     """
-    decoder = json.JSONDecoder()
-    start = _skip_space(content, content.index("[") + 1)
-    line = 1 + content.count("\n", 0, start)
-    if content.startswith("]", start):
-        return
-    for number in count():
-        place = f".[{number}]"
-        try:
-            value, end = decoder.raw_decode(content, start)
-        except (ValueError, RecursionError):
-            yield line, place, Reject(line, "broken JSON from here to the end of the file", place)
-            return
-        wrong = Reject(line, "expected a JSON object", place)
-        yield line, place, value if isinstance(value, dict) else wrong
-        if advance is not None:
-            advance(end)
-        end = _skip_space(content, end)
-        if content.startswith("]", end):
-            return
-        if not content.startswith(",", end):
-            yield line, place, Reject(line, "the JSON list breaks off after this object", place)
-            return
-        following = _skip_space(content, end + 1)
-        line += content.count("\n", start, following)
-        start = following
+
+    task: int | None
+    outputs: dict[str, Any]
 
 
-def load_list(path: Path) -> str | None:
-    """Return the content of a file that holds one JSON list, or None for any other."""
-    with path.open("rb") as file:
-        if not file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-            return None
-    # Bad bytes become lone surrogates: the text they stand in is rejected, not the whole file.
-    return path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+def read_pgraphrag(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
+    """Yield the texts of PGraphRAG's people; the first text of each is the target."""
 
+    def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any]) -> dict[str, object]:
+        return {
+            "user_id": item.get("id"),
+            "body": entry.get("text"),
+            "topic_id": entry.get("pid"),
+            "title": entry.get("title"),
+            "rating": entry.get("rating"),
+            "target": index == 0,
+        }
 
-def _items_of(path: Path, advance: Advance) -> Iterator[Item]:
-    """Yield the objects of a JSON list, or of JSON lines."""
-    content = load_list(path)
-    if content is None:
-        yield from ((line, "", row) for line, row in read_json_lines(path, advance))
-        return
-    bytes_each = path.stat().st_size / len(content)
-    yield from read_items(content, lambda characters: advance(round(characters * bytes_each)))
-
-
-def read_pgraphrag(items: Iterable[Item], defaults: Defaults) -> Iterator[Row]:
-    """Yield the texts and rejects of PGraphRAG's people; the first text of each is the target."""
-
-    def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any], place: int) -> Text:
-        return build_text(
-            defaults,
-            user_id=item.get("id"),
-            body=entry.get("text"),
-            topic_id=entry.get("pid"),
-            title=entry.get("title"),
-            rating=entry.get("rating"),
-            target=index == 0,
-            position=place,
-        )
-
-    def read_target(item: dict[str, Any], place: int) -> None:
+    def read_target(item: dict[str, Any]) -> None:
         if not item["profile"]:  # the target is in the profile and was read there
             raise BadRow("the profile is empty")
 
-    yield from _read_people(items, read_entry, read_target)
+    yield from _read_people(file.items(advance), read_entry, read_target)
 
 
-def read_lamp(
-    items: Iterable[Item], defaults: Defaults, outputs: dict[str, Any] | None = None
-) -> Iterator[Row]:
-    """Yield the texts and rejects of LaMP's people (ids are those of rows: LaMP has no users).
+def read_lamp(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
+    """Yield the texts of LaMP's people, with targets where the outputs lie beside the file."""
+    known = _lamp_outputs_of(file.path)
 
-    Args:
-        items: The items of `read_items`.
-        defaults: Namespace and language.
-        outputs: The output of each id, from `read_lamp_outputs`; None: there are no targets.
-    """
-
-    def read_target(item: dict[str, Any], place: int) -> Text | None:
-        if outputs is None:
+    def read_target(item: dict[str, Any]) -> dict[str, object] | None:
+        if known is None:
             return None
         person = str(item.get("id"))
-        if person not in outputs:
+        task = known.task or _guess_task(item, known.outputs.get(person))
+        if task in (_CHOICES, _TAGS):
+            return None
+        if person not in known.outputs:
             raise BadRow("the outputs file has no output for this id")
-        return _build_target(defaults, person, item, outputs[person], place)
+        output = known.outputs[person]
+        name = first_of(item, _LAMP_PERSON)
+        if task != _RATINGS:
+            return _target(name, item, output)
+        review = _REVIEW.split(str(item.get("input")), maxsplit=1)
+        rated = _target(name, {}, review[1]) if len(review) > 1 else None
+        return None if rated is None else {**rated, "rating": output}
 
-    def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any], place: int) -> Text:
-        return _build_own(defaults, item.get("id"), entry, place)
+    def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any]) -> dict[str, object]:
+        return _own(first_of(item, _LAMP_PERSON), entry)
 
-    yield from _read_people(items, read_entry, read_target)
+    yield from _read_people(file.items(advance), read_entry, read_target)
 
 
-def read_longlamp(items: Iterable[Item], defaults: Defaults) -> Iterator[Row]:
-    """Yield the texts and rejects of LongLaMP's people; one without a name is `row-3`, say."""
+def read_longlamp(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
+    """Yield the texts of LongLaMP's people.
 
-    def name(item: dict[str, Any]) -> object:
-        return first_of(item, _PERSON)
+    One without a name is called by row and file (`row-3-1a2b3c4d`), so that people of two files
+    stay apart.
+    """
 
-    def read_target(item: dict[str, Any], place: int) -> Text | None:
-        return _build_target(defaults, name(item), item, item.get("output"), place)
+    def read_target(item: dict[str, Any]) -> dict[str, object] | None:
+        return _target(first_of(item, _PERSON), item, item.get("output"))
 
-    def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any], place: int) -> Text:
-        return _build_own(defaults, name(item), entry, place)
+    def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any]) -> dict[str, object]:
+        return _own(first_of(item, _PERSON), entry)
 
-    named = (
-        (line, place, {_ROW: f"row-{number}", **item} if isinstance(item, dict) else item)
-        for number, (line, place, item) in enumerate(items)
+    named: Iterator[Item] = (
+        (
+            line,
+            place,
+            {_ROW: f"row-{number}-{file.content_hash}", **item} if isinstance(item, dict) else item,
+        )
+        for number, (line, place, item) in enumerate(file.items(advance))
     )
     yield from _read_people(named, read_entry, read_target)
 
@@ -177,29 +134,31 @@ def find_lamp_outputs(path: Path) -> Path | None:
     return outputs if outputs != path and outputs.is_file() else None
 
 
-def read_lamp_outputs(path: Path) -> dict[str, Any]:
-    """Return the output of each id.
+def read_lamp_outputs(path: Path) -> LampOutputs:
+    """Return the outputs of a task.
 
     Raises:
         FormatError: The file is no outputs file of LaMP.
     """
     try:
-        golds = json.loads(path.read_bytes())["golds"]
-        return {str(gold["id"]): gold["output"] for gold in golds}
+        with open_text(path).open() as (stream, _, _):
+            found = json.loads(stream.read())
+        outputs = {str(gold["id"]): gold["output"] for gold in found["golds"]}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise FormatError(
             f"{path.name} beside the questions cannot be read: expected "
             '{"task": ..., "golds": [{"id", "output"}]}; repair it or move it away'
         ) from None
+    task = _TASK.search(str(found.get("task")))
+    return LampOutputs(int(task[1]) if task else None, outputs)
 
 
 def _read_people(
-    items: Iterable[Item],
-    read_entry: Callable[[dict[str, Any], int, dict[str, Any], int], Text],
-    read_target: Callable[[dict[str, Any], int], Text | None],
-) -> Iterator[Row]:
+    items: Iterator[Item],
+    read_entry: Callable[[dict[str, Any], int, dict[str, Any]], dict[str, object]],
+    read_target: Callable[[dict[str, Any]], dict[str, object] | None],
+) -> Iterator[Raw | Reject]:
     """Yield the entries of each person's profile, and a target outside it."""
-    places = count()
     for line, where, item in items:
         if isinstance(item, Reject):
             yield item
@@ -210,64 +169,60 @@ def _read_people(
             continue
         for index, entry in enumerate(entries):
             place = f"{where}.profile[{index}]"
-            if not isinstance(entry, dict):
+            if isinstance(entry, dict):
+                yield Raw(line, read_entry(item, index, entry), place)
+            else:
                 yield Reject(line, "expected a JSON object", place)
-                continue
-            try:
-                yield read_entry(item, index, entry, next(places))
-            except BadRow as error:
-                yield Reject(line, str(error), place, error.code)
         try:
-            target = read_target(item, next(places))
+            target = read_target(item)
         except BadRow as error:
             yield Reject(line, f"target: {error}", where, error.code)
         else:
             if target is not None:
-                yield target
+                yield Raw(line, target, where, part="target")
 
 
-def _build_own(defaults: Defaults, person: object, entry: dict[str, Any], place: int) -> Text:
-    return build_text(
-        defaults,
-        user_id=person,
-        body=first_of(entry, _BODY),
-        topic_id=first_of(entry, ("asin",)),
-        title=first_of(entry, _TITLE),
-        rating=first_of(entry, _RATING),
-        timestamp=first_of(entry, _TIME),
-        position=place,
-    )
+def _own(person: object, entry: dict[str, Any]) -> dict[str, object]:
+    """Return the values of an entry of a profile.
+
+    A `description` is the maker's of a product, not the person's; only in LaMP-2, where people tag
+    films, there is nothing else.
+    """
+    return {
+        "user_id": person,
+        "body": first_of(entry, _BODY) or (entry.get("description") if "tag" in entry else None),
+        "topic_id": first_of(entry, ("asin",)),
+        "title": first_of(entry, _TITLE),
+        "rating": first_of(entry, _RATING),
+        "timestamp": first_of(entry, _TIME),
+    }
 
 
-def _build_target(
-    defaults: Defaults, person: object, item: dict[str, Any], output: object, place: int
-) -> Text:
-    return build_text(
-        defaults,
-        user_id=person,
-        body=output,
-        title=item.get("input"),
-        topic_id=first_of(item, ("asin",)),
-        target=True,
-        position=place,
-    )
+def _target(person: object, item: dict[str, Any], output: object) -> dict[str, object]:
+    return {
+        "user_id": person,
+        "body": output,
+        "title": item.get("input"),
+        "topic_id": first_of(item, ("asin",)),
+        "target": True,
+    }
 
 
-def _skip_space(content: str, position: int) -> int:
-    match = _SPACE.match(content, position)
-    return match.end() if match else position
+def _guess_task(item: dict[str, Any], output: object) -> int | None:
+    """Return the number of a task whose outputs are labels, by its rows; None for any other."""
+    entry = next((each for each in item.get("profile", ()) if isinstance(each, dict)), {})
+    if "tag" in entry:
+        return _TAGS
+    if "score" in entry:
+        return _RATINGS
+    return _CHOICES if isinstance(output, str) and _CHOICE.fullmatch(output) else None
 
 
 def _is_person(head: Head, *names: str) -> bool:
-    row = head.row or {}
-    return isinstance(row.get("profile"), list) and set(names) <= set(row)
+    return head.is_person and set(names) <= set(head.row or ())
 
 
-def _read_lamp_file(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
-    return read_lamp(_items_of(path, advance), defaults, _lamp_outputs_of(path))
-
-
-def _lamp_outputs_of(path: Path) -> dict[str, Any] | None:
+def _lamp_outputs_of(path: Path) -> LampOutputs | None:
     outputs = find_lamp_outputs(path)
     return None if outputs is None else read_lamp_outputs(outputs)
 
@@ -276,21 +231,67 @@ BENCHMARKS = (
     Format(
         "pgraphrag",
         'a JSON list of {"id", "profile": [{"rating", "title", "text", "pid"}]}',
-        lambda head: head.listed and _is_person(head, "id") and "input" not in (head.row or {}),
-        lambda path, defaults, advance: read_pgraphrag(_items_of(path, advance), defaults),
+        lambda head: _is_person(head, "id") and "input" not in (head.row or {}),
+        read_pgraphrag,
         language=lambda path: "pt" if path.name.startswith("b2w") else "en",
     ),
     Format(
         "lamp",
         'a JSON list of {"id", "input", "profile": [...]}, a *_questions.json',
-        lambda head: head.listed and _is_person(head, "input"),
-        _read_lamp_file,
+        lambda head: _is_person(head, "input"),
+        read_lamp,
         check=_lamp_outputs_of,
     ),
     Format(
         "longlamp",
         'a JSON list, or a line each, of {"input", "output", "profile": [...]}',
         lambda head: _is_person(head, "input", "output"),
-        lambda path, defaults, advance: read_longlamp(_items_of(path, advance), defaults),
+        read_longlamp,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A well-known data set that is not read.
+
+    Attributes:
+        name: Its name.
+        fits: Says whether a file is of it.
+        reason: Why it is not read, and what to do instead.
+    """
+
+    name: str
+    fits: Callable[[Head], bool]
+    reason: str
+
+
+def _is_lamp_qa(head: Head) -> bool:
+    columns = set(head.row or ())
+    return head.is_person and ("rubric_aspects" in columns or {"id", "question"} <= columns)
+
+
+def _is_personamem(head: Head) -> bool:
+    if {"persona_id", "shared_context_id"} <= head.columns:
+        return True
+    values = list((head.row or {}).values())
+    turns = values[0] if len(values) == 1 else None
+    return (
+        isinstance(turns, list)
+        and bool(turns)
+        and all(isinstance(turn, dict) and {"role", "content"} <= set(turn) for turn in turns[:3])
+    )
+
+
+REFUSED = (
+    Refused(
+        "LaMP-QA",
+        _is_lamp_qa,
+        "it asks for answers that are scored by rubrics; no text of the person has to be written",
+    ),
+    Refused(
+        "PersonaMem",
+        _is_personamem,
+        "it holds invented chats and multiple-choice questions, no texts that people wrote",
     ),
 )

@@ -3,27 +3,40 @@
     for row in read_texts(Path("reviews.jsonl")):
         ...  # a Text, or a Reject that says where and why
 
-`FORMATS` holds one `Format` for each. A file is checked before it is read in full: one of the wrong
-format gives a single `FormatError`, a bad row in a good file gives a `Reject`.
+Two things are told apart: the container (JSON lines, a JSON list, CSV, parquet, packed or not) and
+the format, that is which columns hold what. `FORMATS` holds one `Format` for each of these. A file
+is checked before it is read in full: one of the wrong format gives a single `FormatError`, a bad
+row in a good file gives a `Reject`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..values import FIVE_STARS, RatingScale, ReadingRules
-from .benchmarks import BENCHMARKS, load_list, read_items
-from .tables import TABLES, is_text_row, read_json_lines
-from .validation import Defaults, Format, FormatError, Head, Row
+from .benchmarks import BENCHMARKS, REFUSED
+from .readers import arrow_rows, json_rows
+from .readers.columns import make_plan, read_table, with_map
+from .readers.decoding import open_text
+from .readers.delimited import Delimited
+from .readers.rows import Advance, DataFile, Format, Head, Raw
+from .tables import GENERIC, TABLES
+from .validation import Defaults, FormatError, Reject, Row, validate
 
 FORMATS: dict[str, Format] = {each.name: each for each in (*TABLES, *BENCHMARKS)}
 """All formats by name; of several that fit a file, the last one is taken."""
 
-_LOOK_AT = 50  # rows: one of them has to be of the format
-_GZIP = b"\x1f\x8b"
+MAPPED = "mapped"
+"""The name of the format of a file of which the caller names the columns."""
+
+_LOOK_AT = 1_000  # rows: one of them has to be of the format
+_COLUMNS_OF = 200  # rows, of which the columns are listed
+_LONGEST_NAME = 30  # of a column in a message: one that is longer is somebody's text
+_MOST_NAMES = 20
 
 
 class RowFile:
@@ -32,33 +45,51 @@ class RowFile:
     Attributes:
         path: The file.
         format: Name of its format, as given or as recognised.
+        container: What holds the rows: `JSON lines`, `CSV`.
         language: Language of the rows that name none.
         scale: The scale that the ratings are read on.
         scale_known: Whether the caller or the format says so; otherwise it is taken for 1-5, and
             `ingest.check_scale` looks whether it can be.
         noted: What the latest loop left out of texts (ratings, times) that were kept, by code.
+        columns: The columns that are read, by field; empty for a format of people.
+        unread: The other columns of the first rows.
+        notes: What has to be said of the file: a detected encoding, columns that are not read.
         size: Bytes of the file.
         position: How far the latest loop has come, in bytes.
     """
 
     def __init__(
-        self, path: Path, format: Format, defaults: Defaults, *, scale_known: bool = False
+        self, file: DataFile, format: Format, defaults: Defaults, *, scale_known: bool = False
     ) -> None:
         """Take a file that is known to be of the format; `read_texts` makes sure of that."""
-        self.path = path
+        self.path = file.path
         self.format = format.name
+        self.container = file.kind
         self.language = defaults.language
         self.scale = defaults.reading.scale
         self.scale_known = scale_known
         self.noted = defaults.reading.noted
-        self.size = path.stat().st_size
+        self.columns, self.unread = _look_at_columns(file, format)
+        self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread))
+        self.size = file.size
         self.position = 0
-        self._read, self._defaults = format.read, defaults
+        self._file, self._format, self._defaults = file, format, defaults
 
     def __iter__(self) -> Iterator[Row]:
         """Yield a `Text` or a `Reject` a row."""
         self.noted.clear()
-        return self._read(self.path, self._defaults, self._advance)
+        return self._validated()
+
+    def _validated(self) -> Iterator[Row]:
+        for position, row in enumerate(_read(self._file, self._format, self._advance)):
+            if isinstance(row, Reject):
+                yield row
+                continue
+            line, fields, place, part = row
+            read = validate(fields, self._defaults, position=position, line=line, place=place)
+            if part and isinstance(read, Reject):
+                read = replace(read, reason=f"{part}: {read.reason}")
+            yield read
 
     def _advance(self, position: int) -> None:
         self.position = position
@@ -71,80 +102,207 @@ def read_texts(
     namespace: str = "default",
     language: str | None = None,
     scale: RatingScale | None = None,
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
 ) -> RowFile:
     """Check a file and return its rows, which are read when looped over.
 
     Args:
-        path: The file.
+        path: The file, a folder of the `datasets` library, or `hf:owner/name` for its hub.
         format: A name of `FORMATS`, or `auto`.
         namespace: The tenant that the texts belong to.
         language: Language of the texts that name none; None: that of the format.
         scale: The scale of the ratings; None: that of the format, or 1 to 5.
+        columns: The column of each field that the caller names (`readers.columns.parse_map`).
+        encoding: The file's encoding; None: it is detected.
 
     Raises:
         FormatError: There is no such file, it is empty, or it is of another format.
     """
     if format != "auto" and format not in FORMATS:
         raise FormatError(f"unknown format {format!r}: one of auto, {', '.join(FORMATS)}")
-    found = _find_formats(path)
-    if format != "auto" and FORMATS[format] not in found:
-        looks = f"; it looks like {found[0].name}" if found else ""
-        raise FormatError(
-            f"{path.name} is not {format}: expected {FORMATS[format].expected}{looks}"
-        )
-    if not found:
-        expected = "; ".join(f"{each.name}: {each.expected}" for each in FORMATS.values())
-        raise FormatError(f"cannot tell the format of {path.name}: expected one of {expected}")
-    chosen = found[0] if format == "auto" else FORMATS[format]
+    file = open_data(path, encoding)
+    chosen, file = _choose(file, format, columns or {})
     chosen.check(path)
     known = scale or chosen.scale
     defaults = Defaults(
         namespace, language or chosen.language(path), ReadingRules(known or FIVE_STARS)
     )
-    return RowFile(path, chosen, defaults, scale_known=known is not None)
+    return RowFile(file, chosen, defaults, scale_known=known is not None)
 
 
-def _find_formats(path: Path) -> list[Format]:
-    """Return the formats that a file can be read as, the most special first."""
-    _check_readable(path)
-    content = load_list(path)
-    if content is None:
-        lines = islice(read_json_lines(path), _LOOK_AT)
-        rows = [row for _, row in lines if isinstance(row, dict)]
-        return _fitting(path, rows, listed=False)
-    items = list(islice(read_items(content), _LOOK_AT))
-    if not items:
-        raise FormatError(f"{path} is empty: its JSON list holds nothing")
-    rows = [item for _, _, item in items if isinstance(item, dict)]
-    found = _fitting(path, rows, listed=True)
-    if not found and rows and is_text_row(rows[0]):
-        raise FormatError(
-            f"{path.name} is a JSON list of texts: put one a line (jq -c '.[]' {path.name})"
-        )
-    return found
+def open_data(path: Path, encoding: str | None = None) -> DataFile:
+    """Open a file, a folder or a data set of the hub as the container that it is.
+
+    Raises:
+        FormatError: It is missing, empty or damaged.
+    """
+    if str(path).startswith(arrow_rows.HUB):
+        return arrow_rows.HubRows(str(path))
+    if path.is_dir():
+        paths = arrow_rows.list_folder(path)
+        if all(arrow_rows.is_arrow(each) for each in paths):
+            return arrow_rows.ArrowRows(path, paths)
+        return arrow_rows.Several(path, [open_data(each, encoding) for each in paths])
+    if path.is_file() and arrow_rows.is_arrow(path):
+        return arrow_rows.ArrowRows(path, [path])
+    text = open_text(path, encoding)
+    head = text.head()
+    if head.lstrip()[:1] in (b"{", b"["):
+        return json_rows.open_json(text, head)
+    try:
+        return Delimited(text)
+    except FormatError:
+        return json_rows.PlainLines(text)
 
 
-def _fitting(path: Path, rows: list[dict[str, Any]], *, listed: bool) -> list[Format]:
-    """Return the formats of the first row that is of any."""
-    for row in rows or (None,):
-        head = Head(path, listed, row)
+def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Format, DataFile]:
+    """Return the format of a file, and the file as it has to be read.
+
+    Raises:
+        FormatError: It is of no format, of another one than is asked for, or of a refused one.
+    """
+    found, first = _find_formats(file)
+    if not found and not columns and isinstance(file, json_rows.JsonLines):
+        wrapped = json_rows.open_wrapped(file)
+        if wrapped is not None:
+            file = wrapped
+            found, first = _find_formats(file)
+    if columns:
+        return _map_columns(file, found, format, columns), file
+    if format == "auto":
+        if not found:
+            raise FormatError(_say_unknown(file, first))
+        return found[0], file
+    asked = FORMATS[format]
+    if asked in found or (not found and first is not None and file.kind in asked.containers):
+        return asked, file
+    looks = f"; it looks like {found[0].name}" if found else ""
+    raise FormatError(
+        f"{file.path.name} is not {format}: expected {asked.expected}{looks}{_say_columns(first)}"
+    )
+
+
+def _find_formats(file: DataFile) -> tuple[list[Format], Head | None]:
+    """Return the formats that a file can be read as, the most special first, and a first row.
+
+    Raises:
+        FormatError: It is empty, or a data set that is not read.
+    """
+    first: Head | None = None
+    for row in _first_rows(file):
+        head = Head(file.path, file.kind, row, file.names)
+        first = first or head
+        for refused in REFUSED:
+            if refused.fits(head):
+                raise FormatError(f"{file.path.name} is {refused.name}: {refused.reason}")
         found = [each for each in reversed(FORMATS.values()) if each.fits(head)]
         if found:
-            return found
-    return []
+            return found, head
+    if isinstance(file, json_rows.JsonList):
+        file.check_not_empty()
+    head = first or Head(file.path, file.kind, None, file.names)
+    found = [each for each in reversed(FORMATS.values()) if each.fits(head)]
+    return found, head if first or file.names else None
 
 
-def _check_readable(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except FileNotFoundError:
-        raise FormatError(f"no such file: {path}") from None
-    except IsADirectoryError:
-        raise FormatError(f"{path} is a folder: name the file in it") from None
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from None
-    if not head.strip():
-        raise FormatError(f"{path} is empty")
-    if head.startswith(_GZIP):
-        raise FormatError(f"{path.name} is packed: unpack it first (gunzip)")
+def _first_rows(file: DataFile) -> Iterator[dict[str, Any]]:
+    for _, _, row in islice(file.items(lambda position: None), _LOOK_AT):
+        if isinstance(row, dict):
+            yield row
+
+
+def _map_columns(
+    file: DataFile, found: list[Format], format: str, mapped: Mapping[str, str]
+) -> Format:
+    """Return the format of a file whose columns the caller names.
+
+    Raises:
+        FormatError: The file has no columns, or none of these names.
+    """
+    base = FORMATS[format] if format != "auto" else found[0] if found else None
+    if base is not None and base.columns is None:
+        raise FormatError(
+            f"--map is for files of one text a row; {base.name} is read as its publisher says"
+        )
+    seen = _seen_columns(file)
+    lower = {name.lower() for name in seen}
+    missing = [
+        name
+        for name in mapped.values()
+        if name and name.lower() not in lower and name.lower().split(".")[0] not in lower
+    ]
+    if missing:
+        said = _list_names(seen) or "none"
+        raise FormatError(
+            f"{file.path.name} has no column {', '.join(missing)}: its columns are {said}"
+        )
+    columns = with_map(GENERIC if base is None else base.columns or GENERIC, mapped)
+    if base is not None:
+        return replace(base, columns=columns)
+    return Format(MAPPED, "columns named by --map", lambda head: True, columns=columns)
+
+
+def _read(file: DataFile, format: Format, advance: Advance) -> Iterator[Raw | Reject]:
+    if format.columns is None:
+        return format.read(file, advance)
+    return read_table(file, format.columns, advance, absent=format.absent, crowds=format.crowds)
+
+
+def _seen_columns(file: DataFile) -> list[str]:
+    """Return the columns of the first rows, in their order."""
+    seen = dict.fromkeys(name for name in file.names if name)
+    if not seen:
+        for row in islice(_first_rows(file), _COLUMNS_OF):
+            seen.update(dict.fromkeys(row))
+    return list(seen)
+
+
+def _look_at_columns(file: DataFile, format: Format) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the columns that are read, by field, and those that are not."""
+    if format.columns is None:
+        return {}, []
+    seen = _seen_columns(file)
+    plan = make_plan(seen, format.columns)
+    read = {
+        field: [key if isinstance(key, str) else ".".join(key) for key in keys]
+        for field, keys in plan
+    }
+    used = {name.split(".")[0] for names in read.values() for name in names} | {
+        name for names in read.values() for name in names
+    }
+    return read, [name for name in seen if name not in used]
+
+
+def _notes_of(format: Format, columns: dict[str, list[str]], unread: list[str]) -> list[str]:
+    notes = [format.note] if format.note else []
+    if unread:
+        notes.append(f"columns not read: {_list_names(unread)}")
+    if format.columns is not None and "topic_id" not in columns:
+        notes.append("no text has a topic: there is no such column (--map topic=COLUMN)")
+    return notes
+
+
+def _say_unknown(file: DataFile, head: Head | None) -> str:
+    start = f"cannot tell the format of {file.path.name} ({file.kind})"
+    if head is None or not head.columns:
+        known = "; ".join(f"{each.name}: {each.expected}" for each in FORMATS.values())
+        return f"{start}: expected one of {known}"
+    late = f", or name the format if texts come later than in row {_LOOK_AT:,}"
+    return (
+        f"{start}{_say_columns(head)}; say which is which (--map user=COLUMN,text=COLUMN)"
+        f"{late if not file.names else ''}; known formats: {', '.join(FORMATS)}"
+    )
+
+
+def _say_columns(head: Head | None) -> str:
+    if head is None or not head.columns:
+        return ""
+    return f"; its columns are {_list_names(list(head.row or head.names))}"
+
+
+def _list_names(names: list[str]) -> str:
+    """Return names of columns for a message; one that is long may be somebody's text."""
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names]
+    more = ", ..." if len(shown) > _MOST_NAMES else ""
+    return ", ".join(shown[:_MOST_NAMES]) + more

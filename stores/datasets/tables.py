@@ -1,241 +1,230 @@
-"""Read files of one text a row: JSON lines (our own and Amazon's) and CSV.
+"""The formats of one text a row: our own columns, and data sets as they are published.
 
-Rows are streamed, so a file of any size takes the memory of one row. The first column found of each
-line below is read, other columns are ignored:
-
-    user       user_id, user, author                  needed
-    text       text, body                             needed
-    topic      topic_id, topic, product               (Amazon: parent_asin, asin)
-    title      title
-    rating     rating                                 1 to 5
-    time       timestamp, time                        seconds or milliseconds since 1970, ISO date
-    language   language                               ISO 639-1 code
-    target     target                                 whether a benchmark has to write it
-    shared id  shared_id                              whether several people share the user's id
+Each is a list of columns by field; the first that a row has a value for is read. Layouts are those
+of the publishers' pages and of public code that reads the files; docs/data.md shows a row of each
+and says which were tried on a real file.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..types import Text
-from .validation import (
-    Advance,
-    BadRow,
-    Defaults,
-    Format,
-    FormatError,
-    Head,
-    Reject,
-    Row,
-    build_text,
-    first_of,
-)
+from ..values import RatingScale
+from .readers.columns import read_table
+from .readers.rows import Advance, Columns, DataFile, Format, Head, Raw
+from .validation import Reject
 
-USER = ("user_id", "user", "author")
-BODY = ("text", "body")
-TOPIC = ("topic_id", "topic", "product", "parent_asin", "asin")
-AMAZON_TOPIC = frozenset({"parent_asin", "asin"})
+GENERIC: Columns = {
+    "user_id": ("user_id", "user", "author"),
+    "body": ("text", "body"),
+    "topic_id": ("topic_id", "topic", "product", "parent_asin", "asin"),
+    "title": ("title",),
+    "rating": ("rating",),
+    "timestamp": ("timestamp", "time"),
+    "language": ("language",),
+    "target": ("target",),
+    "shared_id": ("shared_id",),
+    # Not `id`: it is a row's number in many files, and a later text replaces one of the same id.
+    "source_id": ("text_id", "review_id"),
+}
+"""The columns of `jsonl`, `csv` and `parquet`."""
 
-_LONGEST_LINE = 4_000_000  # bytes; 100,000 characters take 1.2 million at the most, as \ud83d\ude00
-_DELIMITERS = ",;\t"
-_MARK = b"\xef\xbb\xbf"  # the byte order mark of spreadsheets
-
-
-def read_table_row(row: dict[str, Any], defaults: Defaults, position: int) -> Text:
-    """Return one row of a table as a text.
-
-    Raises:
-        BadRow: It cannot be one.
-    """
-    return build_text(
-        defaults,
-        user_id=first_of(row, USER),
-        body=first_of(row, BODY),
-        topic_id=first_of(row, TOPIC),
-        title=row.get("title"),
-        rating=row.get("rating"),
-        timestamp=first_of(row, ("timestamp", "time")),
-        language=row.get("language"),
-        target=row.get("target"),
-        shared_id=row.get("shared_id"),
-        position=position,
-    )
+_JSON = ("JSON lines", "a JSON list", "a JSON document")
+_TEN = RatingScale(1, 10)
+_IMDB62_WIDTH = 6  # review, user, film, rating, title, text
+_IMDB62_LINE = re.compile(rb"\d+\t\d+\t\d+\t\d+(?:\.\d+)?\t[^\t]*\t[^\t]+$")
 
 
-def read_table(
-    lines: Iterable[tuple[int, dict[str, Any] | Reject]], defaults: Defaults
-) -> Iterator[Row]:
-    """Yield a text or a reject for each row of `read_json_lines` or `read_csv`."""
-    for position, (line, row) in enumerate(lines):
-        if isinstance(row, Reject):
-            yield row
-            continue
-        try:
-            yield read_table_row(row, defaults, position)
-        except BadRow as error:
-            yield Reject(line, str(error), code=error.code)
-
-
-def read_json_lines(
-    path: Path, advance: Advance | None = None
-) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
-    """Yield the number and the object of each line; blank lines are skipped.
-
-    Args:
-        path: The file.
-        advance: Called with the bytes read so far.
-    """
-    for line, data, whole in _read_lines(path, advance):
-        if not data.strip():
-            continue
-        if not whole:
-            yield line, Reject(line, f"the line has more than {_LONGEST_LINE:,} bytes")
-            continue
-        yield line, _parse_line(line, data)
-
-
-def read_csv(
-    path: Path, advance: Advance | None = None
-) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
-    """Yield the number of the first line and the columns by name of each record.
-
-    Args:
-        path: The file; its first record names the columns.
-        advance: Called with the bytes read so far.
-    """
-    header, delimiter = read_csv_header(path)
-    # strict: a lost quote is an error, instead of one long text out of several people's.
-    records = csv.reader(_decode(path, advance), delimiter=delimiter, strict=True)
-    next(records)
-    while True:
-        line = records.line_num + 1
-        try:
-            values = next(records)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield line, Reject(line, f"broken CSV: {error}")
-            continue
-        if not values:
-            continue  # a blank line
-        if len(values) != len(header):
-            reason = f"the row has {len(values)} columns, the header {len(header)}"
-            yield line, Reject(line, reason)
-            continue
-        yield line, {name: value for name, value in zip(header, values, strict=True) if value}
-
-
-def read_csv_header(path: Path) -> tuple[list[str], str]:
-    """Return the names of the columns and the delimiter (comma, semicolon or tab).
-
-    Raises:
-        FormatError: The first record names no user or no text.
-    """
-    for delimiter in _DELIMITERS:
-        try:
-            names = next(csv.reader(_decode(path, None), delimiter=delimiter, strict=True), [])
-        except csv.Error:
-            continue
-        names = [name.strip().lower() for name in names]
-        if set(names) & set(USER) and set(names) & set(BODY):
-            return names, delimiter
-    raise FormatError(
-        f"{path.name} is not csv: expected a first line that names the columns, "
-        f"one of {', '.join(USER)} and one of {', '.join(BODY)} among them"
-    )
-
-
-def _parse_line(line: int, data: bytes) -> dict[str, Any] | Reject:
-    try:
-        row = json.loads(data.decode())
-    except UnicodeDecodeError:
-        return Reject(line, "the line is not valid UTF-8")
-    except json.JSONDecodeError as error:
-        return Reject(line, f"broken JSON: {error.msg} at column {error.colno}")
-    except (ValueError, RecursionError):  # a number of 5,000 digits, 10,000 brackets
-        return Reject(line, "broken JSON: a number or a nesting beyond all bounds")
-    if not isinstance(row, dict):
-        return Reject(line, "expected a JSON object")
-    return row
-
-
-def _decode(path: Path, advance: Advance | None) -> Iterator[str]:
-    for _, data, _ in _read_lines(path, advance):
-        # Bad bytes become lone surrogates, which `build_text` rejects.
-        yield data.decode(errors="surrogateescape")
-
-
-def _read_lines(path: Path, advance: Advance | None) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield number, bytes and whether they are the whole line; never hold more than the limit."""
-    number = 0
-    with path.open("rb") as file:
-        while data := file.readline(_LONGEST_LINE):
-            number += 1
-            rest = data
-            while len(rest) == _LONGEST_LINE and not rest.endswith(b"\n"):
-                rest = file.readline(_LONGEST_LINE)
-            whole = rest is data
-            yield number, data.removeprefix(_MARK) if number == 1 else data, whole
-            if advance is not None:
-                advance(file.tell())
-
-
-def _read_lines_as_table(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
-    return read_table(read_json_lines(path, advance), defaults)
-
-
-def _read_csv_as_table(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
-    return read_table(read_csv(path, advance), defaults)
-
-
-def is_text_row(row: Mapping[str, Any] | None) -> bool:
-    """Say whether a JSON object names a user and a text, and is no person with a profile."""
+def is_text_row(head: Head) -> bool:
+    """Say whether a row or a header names a user and a text in our own words."""
     return (
-        row is not None
-        and bool(set(row) & set(USER) and set(row) & set(BODY))
-        and not isinstance(row.get("profile"), list)
+        not head.columns.isdisjoint(GENERIC["user_id"])
+        and not head.columns.isdisjoint(GENERIC["body"])
+        and not head.is_person
     )
 
 
-def _is_csv(head: Head) -> bool:
-    if head.listed or head.row is not None:
-        return False
-    try:
-        read_csv_header(head.path)
-    except FormatError:
-        return False
-    return True
+def _read_imdb62(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
+    """Yield the reviews of `imdb62.txt`, which has no header, or of a table that has one."""
+    if "userid" in {name.lower() for name in file.names}:
+        yield from read_table(file, _IMDB62, advance)
+        return
+    for line, data in file.lines(advance):
+        if isinstance(data, Reject):
+            yield data
+            continue
+        values = data.decode(errors="surrogateescape").rstrip("\r\n").split("\t", 5)
+        if len(values) == _IMDB62_WIDTH:
+            _, user, film, rating, title, body = values
+            fields: dict[str, object] = {"user_id": user, "body": body, "topic_id": film}
+            yield Raw(line, {**fields, "rating": rating, "title": title})
+        elif data.strip():
+            reason = f"the row has {len(values)} columns, not {_IMDB62_WIDTH}"
+            yield Reject(line, reason, code="columns")
 
 
-def _is_amazon(head: Head) -> bool:
-    row = head.row or {}
-    if head.listed or not is_text_row(row):
-        return False
-    return "user_id" in row and not AMAZON_TOPIC.isdisjoint(row)
+def _is_imdb62(head: Head) -> bool:
+    if head.has("userid", "itemid", "content"):
+        return True
+    line = "\t".join(head.names).encode(errors="surrogateescape")
+    return head.kind == "CSV" and _IMDB62_LINE.match(line) is not None
+
+
+_IMDB62: Columns = {
+    "user_id": ("userid",),
+    "body": ("content",),
+    "topic_id": ("itemid",),
+    "title": ("title",),
+    "rating": ("rating",),
+}
+
+
+def _generic(name: str, expected: str, *containers: str) -> Format:
+    def fits(head: Head) -> bool:
+        return head.kind in containers and is_text_row(head)
+
+    late = tuple(kind for kind in containers if kind in _JSON)  # rows that name their own columns
+    return Format(name, expected, fits, columns=GENERIC, containers=late)
+
+
+def _published(name: str, expected: str, needs: tuple[str, ...], **facts: Any) -> Format:
+    """Return the format of a published data set, which is known by columns that only it has."""
+    fits: Callable[[Head], bool] = lambda head: head.has(*needs)  # noqa: E731
+    return Format(name, expected, fits, containers=_JSON, **facts)
 
 
 TABLES = (
-    Format(
-        "jsonl",
-        "one JSON object a line with user_id and text",
-        lambda head: not head.listed and is_text_row(head.row),
-        _read_lines_as_table,
-    ),
-    Format(
-        "csv",
-        "a first line that names the columns, user_id and text among them",
-        _is_csv,
-        _read_csv_as_table,
-    ),
+    _generic("jsonl", "JSON objects with user_id and text, one a line or in a list", *_JSON),
+    _generic("csv", "a first line that names the columns, user_id and text among them", "CSV"),
+    _generic("parquet", "a table of Arrow with user_id and text", "parquet"),
     Format(
         "amazon",
-        "one JSON object a line with user_id, text and parent_asin or asin",
-        _is_amazon,
-        _read_lines_as_table,
+        "Amazon 2023: user_id, text and parent_asin or asin",
+        lambda head: (
+            head.has("user_id", "text", "asin") or head.has("user_id", "text", "parent_asin")
+        ),
+        columns={**GENERIC, "topic_id": ("parent_asin", "asin")},
+    ),
+    _published(
+        "amazon2018",
+        "Amazon 2014 and 2018: reviewerID, asin, reviewText",
+        ("reviewerid", "asin", "reviewtext"),
+        columns={
+            "user_id": ("reviewerid",),
+            "body": ("reviewtext",),
+            "topic_id": ("asin",),
+            "title": ("summary",),
+            "rating": ("overall",),
+            "timestamp": ("unixreviewtime", "reviewtime"),
+        },
+    ),
+    _published(
+        "yelp",
+        "Yelp's review.json: user_id, business_id, text",
+        ("user_id", "business_id", "text"),
+        columns={
+            "user_id": ("user_id",),
+            "body": ("text",),
+            "topic_id": ("business_id",),
+            "rating": ("stars",),
+            "timestamp": ("date",),
+            "source_id": ("review_id",),
+        },
+    ),
+    _published(
+        "goodreads",
+        "Goodreads: user_id, book_id, review_text",
+        ("user_id", "book_id", "review_text"),
+        columns={
+            "user_id": ("user_id",),
+            "body": ("review_text",),
+            "topic_id": ("book_id",),
+            "rating": ("rating",),
+            "timestamp": ("date_added",),
+            "source_id": ("review_id",),
+        },
+    ),
+    Format(
+        "imdb62",
+        "IMDb62: review, user, film, rating, title, text, separated by tabs",
+        _is_imdb62,
+        _read_imdb62,
+        scale=_TEN,
+    ),
+    Format(
+        "reddit",
+        "Reddit's dumps: author, created_utc, body or selftext",
+        lambda head: (
+            head.has("author", "created_utc") and not head.columns.isdisjoint(("body", "selftext"))
+        ),
+        columns={
+            "user_id": ("author",),
+            "body": ("body", "selftext"),
+            "topic_id": ("link_id", "subreddit"),
+            "title": ("title",),
+            "timestamp": ("created_utc",),
+            "source_id": ("name", "id"),
+        },
+        absent={
+            "user_id": frozenset(("[deleted]", "[removed]")),
+            "body": frozenset(("[deleted]", "[removed]")),
+        },
+    ),
+    _published(
+        "google_play",
+        "Google Play as google-play-scraper writes it: reviewId, userName, content",
+        ("reviewid", "username", "content"),
+        columns={
+            "user_id": ("username",),
+            "body": ("content",),
+            "topic_id": ("appid", "app_id", "app"),
+            "title": ("title",),
+            "rating": ("score",),
+            "timestamp": ("at",),
+            "source_id": ("reviewid",),
+        },
+        crowds=frozenset(("A Google user",)),
+    ),
+    _published(
+        "finefood",
+        "Amazon Fine Food of Kaggle: ProductId, UserId, Text",
+        ("productid", "userid", "text", "score"),
+        columns={
+            "user_id": ("userid",),
+            "body": ("text",),
+            "topic_id": ("productid",),
+            "title": ("summary",),
+            "rating": ("score",),
+            "timestamp": ("time",),
+        },
+    ),
+    _published(
+        "b2w_reviews",
+        "B2W-Reviews01: reviewer_id, product_id, review_text",
+        ("reviewer_id", "product_id", "review_text"),
+        columns={
+            "user_id": ("reviewer_id",),
+            "body": ("review_text",),
+            "topic_id": ("product_id",),
+            "title": ("review_title",),
+            "rating": ("overall_rating",),
+            "timestamp": ("submission_date",),
+        },
+        language=lambda path: "pt",
+    ),
+    _published(
+        "datafiniti",
+        "Datafiniti's product and hotel reviews: reviews.username, reviews.text",
+        ("reviews.username", "reviews.text"),
+        columns={
+            "user_id": ("reviews.username",),
+            "body": ("reviews.text",),
+            "topic_id": ("id", "asins", "name"),
+            "title": ("reviews.title",),
+            "rating": ("reviews.rating",),
+            "timestamp": ("reviews.date",),
+        },
     ),
 )

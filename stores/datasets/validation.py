@@ -1,4 +1,4 @@
-"""Formats, and the validation of rows: each becomes a text or a reject.
+"""The validation of rows: each becomes a text or a reject.
 
 A reject names the place of its row and the fault, but does not hold the row: rejects go to a file
 that `forget` does not know, and the row is still in the source file.
@@ -13,9 +13,8 @@ ids hold 97% of the same-author pairs of the `gap` set. Digits, underscores, inn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,7 +34,7 @@ from ..fields import (
     UserId,
 )
 from ..types import Text
-from ..values import RatingScale, ReadingRules
+from ..values import ReadingRules
 
 _LONGEST_WORD = 20  # longer than names are, shorter than the ids of accounts
 
@@ -105,9 +104,6 @@ class Reject:
 
 Row = Text | Reject
 
-Advance = Callable[[int], None]
-"""Called after each row with the position in the file, in bytes."""
-
 
 @dataclass(frozen=True)
 class Defaults:
@@ -125,52 +121,6 @@ class Defaults:
     language: str = "en"
     reading: ReadingRules = field(default_factory=ReadingRules)
     source: str = ""
-
-
-@dataclass(frozen=True)
-class Head:
-    """The beginning of a file, by which its format is recognised.
-
-    Attributes:
-        path: The file.
-        listed: Whether it is one JSON list; otherwise it is read line by line.
-        row: One of its first JSON objects; None where there is none.
-    """
-
-    path: Path
-    listed: bool
-    row: Mapping[str, Any] | None
-
-
-def _always_english(path: Path) -> str:
-    return "en"
-
-
-def _no_check(path: Path) -> None:
-    """Most formats are one file, which reading checks."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format of files of texts; the one place for all facts about it.
-
-    Attributes:
-        name: As `--format` takes it.
-        expected: What a file of it holds, for messages.
-        fits: Says whether a file is of the format.
-        read: Yields a text or a reject for each row, and calls back after each.
-        language: Returns the language of texts that name none.
-        check: Raises `FormatError` where a file that belongs to this one can't be read.
-        scale: The scale of its ratings; None: that of the file has to be told or looked for.
-    """
-
-    name: str
-    expected: str
-    fits: Callable[[Head], bool]
-    read: Callable[[Path, Defaults, Advance], Iterator[Row]]
-    language: Callable[[Path], str] = _always_english
-    check: Callable[[Path], object] = _no_check
-    scale: RatingScale | None = None
 
 
 class TextFields(BaseModel):

@@ -10,7 +10,8 @@ import typer
 from click.testing import Result
 from patlm.cli.texts import ingest
 from patlm.stores.datasets.formats import FORMATS
-from patlm.stores.datasets.validation import Advance, Defaults, Format, Row, build_text
+from patlm.stores.datasets.readers.rows import Advance, DataFile, Format, Raw
+from patlm.stores.datasets.validation import Reject
 from patlm.stores.texts.store import TextStore
 from store_fixtures import style_encoder, topic_encoder
 from typer.testing import CliRunner
@@ -124,10 +125,11 @@ def test_a_wrong_file_is_one_line_and_nothing_is_written(
 def test_an_added_format_is_recognised_ingested_and_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(path: Path, defaults: Defaults, advance: Advance) -> Iterator[Row]:
-        for number, line in enumerate(path.read_text().splitlines()):
-            author, body = line.split(">", 1)
-            yield build_text(defaults, user_id=author, body=body, position=number)
+    def read(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
+        for number, line in file.lines(advance):
+            assert isinstance(line, bytes)
+            author, body = line.decode().split(">", 1)
+            yield Raw(number, {"user_id": author, "body": body})
 
     mail = Format("mail", "lines of author>text", lambda head: head.path.suffix == ".mail", read)
     monkeypatch.setitem(FORMATS, "mail", mail)

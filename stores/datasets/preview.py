@@ -1,0 +1,154 @@
+"""Look at a file before anything of it is stored: its first texts, its columns, what looks odd."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from ..types import Text
+from .formats import RowFile
+from .validation import Reject
+
+SHOWN = 5
+"""First texts that are shown."""
+
+_MOST_ROWS = 100_000  # that are looked at
+_MANY = 0.4  # of the texts by one user, or on one topic
+_HALF = 0.5
+_FEW_TEXTS = 10  # too few to find anything odd in them
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an ingest of a file would store.
+
+    Attributes:
+        texts: The first texts as they would be stored.
+        rows: Rows that were looked at: all, or the first 100,000.
+        whole: Whether these are all.
+        rejected: Rejected rows among them.
+        first_reject: The first of these.
+        reasons: Number of rejected rows by code.
+        columns: The columns that are read, by field; empty for a benchmark's people.
+        unread: The columns that are not.
+        odd: What looks odd, in sentences.
+    """
+
+    texts: tuple[Text, ...]
+    rows: int
+    whole: bool
+    rejected: int
+    first_reject: Reject | None
+    reasons: dict[str, int]
+    columns: dict[str, list[str]]
+    unread: list[str]
+    odd: tuple[str, ...]
+
+
+@dataclass
+class _Tally:
+    """What was counted in the rows."""
+
+    texts: int = 0
+    rated: int = 0
+    first: list[Text] = field(default_factory=list)
+    users: Counter[str] = field(default_factory=Counter)
+    topics: Counter[str] = field(default_factory=Counter)
+    times: int = 0
+    seen: set[str] = field(default_factory=set)
+    reasons: Counter[str] = field(default_factory=Counter)
+    first_reject: Reject | None = None
+
+    def take(self, row: Text | Reject) -> None:
+        """Count a row."""
+        if isinstance(row, Reject):
+            self.reasons[row.code] += 1
+            self.first_reject = self.first_reject or row
+            return
+        if len(self.first) < SHOWN:
+            self.first.append(row)
+        self.texts += 1
+        self.rated += row.rating is not None
+        self.times += row.timestamp is not None
+        self.users[row.user_id] += 1
+        self.topics[row.topic_id] += 1
+        self.seen.add(row.text_id)
+
+
+def preview(rows: RowFile) -> Preview:
+    """Read the beginning of a file as an ingest would, and say what looks odd. Nothing is written.
+
+    Args:
+        rows: The file.
+    """
+    tally = _Tally()
+    source = iter(rows)
+    for row in islice(source, _MOST_ROWS):
+        tally.take(row)
+    rejected = tally.reasons.total()
+    return Preview(
+        texts=tuple(tally.first),
+        rows=tally.texts + rejected,
+        whole=next(source, None) is None,
+        rejected=rejected,
+        first_reject=tally.first_reject,
+        reasons=dict(tally.reasons),
+        columns=rows.columns,
+        unread=rows.unread,
+        odd=tuple(_find_odd(tally, rows)),
+    )
+
+
+def _find_odd(tally: _Tally, rows: RowFile) -> list[str]:
+    odd = []
+    rejected = tally.reasons.total()
+    beyond = tally.reasons["rating_scale"]
+    if beyond:
+        odd.append(
+            f"{beyond:,} of {beyond + tally.rated:,} ratings lie outside {rows.scale}: say their "
+            "scale (--rating-scale)"
+        )
+    if not tally.texts:
+        return [*odd, f"no row is a text: {rejected:,} are rejected"]
+    if rejected >= _HALF * (tally.texts + rejected):
+        odd.append(f"{rejected:,} of {tally.texts + rejected:,} rows are rejected")
+    for word, count in rows.noted.items():
+        odd.append(f"{count:,} texts are kept without a value that cannot be read: {word}")
+    if tally.topics[""] == tally.texts:
+        odd.append("no text has a topic")
+    if not tally.times:
+        odd.append("no text has a time")
+    if tally.texts < _FEW_TEXTS:
+        return odd
+    user, most = tally.users.most_common(1)[0]
+    if most >= _MANY * tally.texts:
+        odd.append(f"user {user!r} has {most / tally.texts:.0%} of the texts")
+    if len(tally.users) == tally.texts:
+        odd.append("every text has another user")
+    topic, most = tally.topics.most_common(1)[0]
+    if topic and most >= _MANY * tally.texts:
+        odd.append(f"topic {topic!r} has {most / tally.texts:.0%} of the texts")
+    again = tally.texts - len(tally.seen)
+    if again >= _HALF * tally.texts:
+        odd.append(f"{again:,} of {tally.texts:,} texts are there before, word for word")
+    return odd
+
+
+def as_data(found: Preview) -> dict[str, Any]:
+    """Return a preview as plain data for JSON."""
+    shown = ("user_id", "topic_id", "title", "body", "rating", "timestamp", "language", "target")
+    return {
+        "texts": [
+            {name: getattr(text, name) for name in (*shown, "shared_id")} for text in found.texts
+        ],
+        "rows": found.rows,
+        "whole": found.whole,
+        "rejected": found.rejected,
+        "first_reject": None if found.first_reject is None else found.first_reject.as_dict(),
+        "reasons": found.reasons,
+        "columns": found.columns,
+        "unread": found.unread,
+        "odd": list(found.odd),
+    }

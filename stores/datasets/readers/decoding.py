@@ -1,0 +1,378 @@
+"""Files of text as UTF-8 lines: unpacked, whatever their encoding and their line ends are.
+
+A file is scanned once when it is opened. The scan says whether its bytes are UTF-8 to the last,
+which line ends it has, and what its content's hash is; a file that is not UTF-8 is read in the
+encoding that charset-normalizer finds, and this is said. All readers work on UTF-8 lines.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import hashlib
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from ..validation import FormatError, Reject
+from .rows import Advance
+
+LONGEST_LINE = 4_000_000
+"""Bytes; 100,000 characters take 1.2 million at the most, as `\\ud83d\\ude00`."""
+
+HEAD = 65_536
+"""Bytes of the beginning by which a container is recognised."""
+
+_CHUNK = 1 << 20
+_MOST_FAULTS = 1_000  # bytes that are no UTF-8: enough to know
+_AROUND = 200  # bytes of context for the detection of an encoding
+_LARGEST_WINDOW = 1 << 31  # of zstd; Reddit's dumps need it
+_COMMONEST = "cp1252"
+_ENCODINGS = [
+    *(_COMMONEST, "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
+    *("shift_jis", "euc_jp", "euc_kr", "gb18030", "big5"),
+]
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NOT_TEXT = {
+    b"PK\x03\x04": "a zip archive (or an Excel workbook): unpack it, or save the sheet as CSV",
+    b"Rar!": "a RAR archive: unpack it first",
+    b"7z\xbc\xaf": "a 7z archive: unpack it first",
+    b"SQLite format 3": "an SQLite data base: export the table as CSV",
+    b"%PDF": "a PDF document, not a table of texts",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word document: save it as CSV",
+}
+
+
+def _open_zstd(file: IO[bytes]) -> Any:
+    import zstandard
+
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+    return unpacker.stream_reader(file, read_across_frames=True)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A way in which files are compressed.
+
+    Attributes:
+        name: As people call it.
+        magic: The first bytes of a file.
+        open: Returns a stream of the content.
+    """
+
+    name: str
+    magic: bytes
+    open: Callable[[IO[bytes]], Any]
+
+
+PACKINGS = (
+    Packing("gzip", b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
+    Packing("zstd", b"\x28\xb5\x2f\xfd", _open_zstd),
+    Packing("bzip2", b"BZh", bz2.BZ2File),
+    Packing("xz", b"\xfd7zXZ\x00", lzma.LZMAFile),
+)
+
+
+def damages() -> tuple[type[Exception], ...]:
+    """Return the errors that a damaged packed file raises."""
+    import zstandard
+
+    return (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+
+@dataclass
+class TextFile:
+    """A file of text, ready to be read as UTF-8.
+
+    Attributes:
+        path: The file.
+        packing: How it is compressed; None if it is not.
+        encoding: Python's name of its encoding.
+        mark: Bytes of the byte order mark.
+        carriage_returns: Whether its lines end in CR alone.
+        content_hash: Eight hex digits of the hash of the unpacked content.
+        notes: What has to be said of it.
+    """
+
+    path: Path
+    packing: Packing | None = None
+    encoding: str = "utf-8"
+    mark: int = 0
+    carriage_returns: bool = False
+    content_hash: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[IO[bytes], Callable[[], int], Callable[[], str]]]:
+        """Open a stream of UTF-8 bytes.
+
+        Yields:
+            The stream, a function that returns the position in the file in bytes, and one that
+            returns the damage by which a packed file ended too early; "" for none.
+        """
+        with self.path.open("rb") as file:
+            source: Any = file if self.packing is None else _Unpacked(file, self.packing)
+            unpacked = source
+            _skip(source, self.mark)
+            if self.encoding != "utf-8" or self.carriage_returns:
+                source = _AsUtf8(source, self.encoding, self.carriage_returns)
+            if source is not file:
+                source = io.BufferedReader(source, _CHUNK)
+            yield source, file.tell, lambda: "" if unpacked is file else unpacked.damage
+
+    def head(self) -> bytes:
+        """Return the first bytes as UTF-8."""
+        with self.open() as (stream, _, _):
+            return stream.read(HEAD)
+
+    def lines(self, advance: Advance | None = None) -> Iterator[tuple[int, bytes | Reject]]:
+        """Yield number and bytes of each line, with its end.
+
+        A line of more than `LONGEST_LINE` bytes is a reject and takes no more memory than that; so
+        is the place from which a packed file is damaged.
+        """
+        number = 0
+        with self.open() as (stream, position, damage):
+            while True:
+                data, whole = _read_line(stream)
+                if not data:
+                    break
+                number += 1
+                if whole:
+                    yield number, data
+                else:
+                    reason = f"the line has more than {LONGEST_LINE:,} bytes"
+                    yield number, Reject(number, reason, code="line_length")
+                if advance is not None:
+                    advance(position())
+            if damage():
+                yield number + 1, damage_reject(number + 1, damage())
+
+
+def damage_reject(line: int, damage: str) -> Reject:
+    """Return the reject for the end of a damaged file."""
+    return Reject(line, f"the file is damaged from here to its end: {damage}", code="damaged")
+
+
+def open_text(path: Path, encoding: str | None = None) -> TextFile:
+    """Scan a file and return it, ready to be read.
+
+    Args:
+        path: The file.
+        encoding: Its encoding, if it is known; None: it is detected.
+
+    Raises:
+        FormatError: It is missing, empty, no text, damaged from the beginning, or the encoding is
+            unknown.
+    """
+    if encoding is not None:
+        try:
+            encoding = codecs.lookup(encoding).name
+        except LookupError:
+            raise FormatError(f"unknown encoding {encoding!r}: utf-8, cp1252 or ...") from None
+    packing = _find_packing(path)
+    with path.open("rb") as file:
+        scan = _scan(path, file if packing is None else _Unpacked(file, packing))
+    text = TextFile(path, packing, content_hash=scan.digest.hexdigest()[:8])
+    for magic, what in _NOT_TEXT.items():
+        if scan.head.startswith(magic):
+            raise FormatError(f"{path.name} is {what}")
+    _choose_encoding(text, scan, encoding)
+    text.carriage_returns = scan.has_return and not scan.has_line_feed
+    if text.encoding.startswith(("utf-16", "utf-32")):  # line ends are two bytes and four there
+        start = text.head()
+        text.carriage_returns = b"\r" in start and b"\n" not in start
+    return text
+
+
+def _find_packing(path: Path) -> Packing | None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except FileNotFoundError:
+        raise FormatError(f"no such file: {path}") from None
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror}") from None
+    return next((each for each in PACKINGS if start.startswith(each.magic)), None)
+
+
+class _Scan:
+    """What a pass over all bytes of a file tells."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha1()
+        self.head = b""
+        self.has_line_feed = self.has_return = False
+        self.several = 0  # bytes of UTF-8 characters beyond their first
+        self.faults = 0  # bytes that are no UTF-8
+        self.around = b""  # what stands around these
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self.digest.update(chunk)
+        if len(self.head) < HEAD:
+            self.head += chunk[: HEAD - len(self.head)]
+        self.has_line_feed = self.has_line_feed or b"\n" in chunk
+        self.has_return = self.has_return or b"\r" in chunk
+        if self.faults < _MOST_FAULTS and (self._rest or not chunk.isascii()):
+            self._check(self._rest + chunk)
+
+    def _check(self, data: bytes) -> None:
+        view, start = memoryview(data), 0
+        while self.faults < _MOST_FAULTS:
+            try:
+                text, used = codecs.utf_8_decode(view[start:], "strict", False)
+            except UnicodeDecodeError as error:
+                good = data[start : start + error.start]
+                self.several += len(good) - len(good.decode())
+                self.faults += 1
+                if len(self.around) < 20_000:
+                    at = start + error.start
+                    self.around += data[max(0, at - _AROUND) : at + _AROUND] + b"\n"
+                start += error.end
+            else:
+                self.several += used - len(text)
+                self._rest = data[start + used :]
+                return
+
+
+def _scan(path: Path, stream: Any) -> _Scan:
+    scan = _Scan()
+    while chunk := stream.read(_CHUNK):
+        scan.feed(chunk)
+    if isinstance(stream, _Unpacked) and stream.damage and not scan.head:
+        name = stream.packing.name
+        raise FormatError(
+            f"{path.name} is packed with {name} and damaged ({stream.damage}): get it anew"
+        )
+    if not scan.head.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
+        raise FormatError(f"{path} is empty")
+    return scan
+
+
+def _choose_encoding(text: TextFile, scan: _Scan, given: str | None) -> None:
+    for mark, name in _BYTE_ORDER_MARKS:
+        if scan.head.startswith(mark):
+            text.encoding, text.mark = name, len(mark)
+            break
+    else:
+        text.encoding = _detect(scan)
+    if given is not None and not text.mark:
+        text.encoding = given
+    elif text.encoding != "utf-8":
+        said = "as its byte order mark says" if text.mark else "detected; otherwise: --encoding"
+        text.notes.append(f"read as {text.encoding} ({said})")
+    elif scan.faults:
+        text.notes.append("some rows have bytes that are not UTF-8: they are rejected")
+
+
+def _detect(scan: _Scan) -> str:
+    """Return the encoding of bytes without a mark."""
+    head = scan.head[:4096]
+    zeros_first, zeros_second = head[0::2].count(0), head[1::2].count(0)
+    if max(zeros_first, zeros_second) > len(head) // 5 > 4 * min(zeros_first, zeros_second):
+        return "utf-16-be" if zeros_first > zeros_second else "utf-16-le"
+    if scan.faults <= scan.several:  # UTF-8, with a few bad bytes at most
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    matches = list(from_bytes(scan.around, cp_isolation=_ENCODINGS))
+    if not matches:
+        return _COMMONEST
+    best = matches[0]
+    for match in matches:  # short texts fit several alike: then it is the commonest
+        as_good = match.chaos <= best.chaos and match.coherence >= best.coherence
+        if as_good and _COMMONEST in match.could_be_from_charset:
+            return _COMMONEST
+    return best.encoding
+
+
+def _skip(stream: Any, size: int) -> None:
+    while size:
+        size -= len(stream.read(size)) or size
+
+
+def _read_line(stream: IO[bytes]) -> tuple[bytes, bool]:
+    """Return a line, or the beginning of a long one, and whether it is whole."""
+    data = rest = stream.readline(LONGEST_LINE)
+    while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
+        rest = stream.readline(LONGEST_LINE)
+    return data, rest is data
+
+
+class _Unpacked(io.RawIOBase):
+    """The content of a packed file; one that is damaged ends there.
+
+    Attributes:
+        packing: How it is packed.
+        damage: What is wrong with it, as far as it was read; "" for nothing.
+    """
+
+    def __init__(self, file: IO[bytes], packing: Packing) -> None:
+        self.packing, self.damage = packing, ""
+        self._source = packing.open(file)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; 0 at the end."""
+        if self.damage:
+            return 0
+        try:  # one step at a time: a longer read would lose what stands before the damage
+            data: bytes = self._source.read1(len(buffer))
+        except damages() as error:
+            self.damage = str(error) or type(error).__name__
+            return 0
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _AsUtf8(io.RawIOBase):
+    """A stream in another encoding, or with other line ends, as UTF-8 with line feeds.
+
+    Bytes that are none of the encoding become such that are no UTF-8 either, so that the row they
+    stand in is rejected.
+    """
+
+    def __init__(self, source: Any, encoding: str, carriage_returns: bool) -> None:
+        wide = encoding.startswith(("utf-16", "utf-32"))
+        errors = "surrogatepass" if wide else "surrogateescape"
+        self._decode = codecs.getincrementaldecoder(encoding)(errors).decode
+        self._source, self._returns = source, carriage_returns
+        self._ready, self._ended = b"", False
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; 0 at the end."""
+        while not self._ready and not self._ended:
+            chunk = self._source.read(_CHUNK)
+            self._ended = not chunk
+            try:
+                text = self._decode(chunk, self._ended)
+            except UnicodeDecodeError:  # half a character at the end of the file
+                text, self._ended = "\udcff", True
+            if self._returns:
+                text = text.replace("\r", "\n")
+            self._ready = text.encode("utf-8", "surrogatepass")
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
