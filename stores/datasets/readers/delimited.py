@@ -41,7 +41,7 @@ _SEPARATOR = re.compile(r"sep=(.)\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Dialect:
+class CsvDialect:
     """How a file is delimited.
 
     Attributes:
@@ -102,11 +102,11 @@ class Delimited:
             self._skipped, delimiters = sample[0][0], separator[1]
             del sample[0]
         header = sample[0][1] if sample else ""
-        widths = {each: len(Dialect(each).split(header)) for each in delimiters}
+        widths = {each: len(CsvDialect(each).split(header)) for each in delimiters}
         delimiter = max(widths, key=lambda each: widths[each])
         if widths[delimiter] < 2:
             raise FormatError(f"{text.path.name} is not delimited text")
-        loose = Dialect(delimiter, skip_space=f"{delimiter} " in header)
+        loose = CsvDialect(delimiter, skip_space=f"{delimiter} " in header)
         self.dialect = _choose_dialect(sample, loose)
         self.names = tuple(name.strip() for name in self.dialect.split(header))
         if self.dialect.escape:
@@ -158,7 +158,7 @@ class Delimited:
 
 
 def read_records(
-    lines: Iterator[Line], dialect: Dialect, width: int
+    lines: Iterator[Line], dialect: CsvDialect, width: int
 ) -> Iterator[tuple[int, list[str] | Reject]]:
     """Yield line and columns of each record, or a reject for one that can't be read.
 
@@ -197,7 +197,7 @@ class _Feed:
         taken: Those of the present record.
     """
 
-    def __init__(self, lines: Iterator[Line], dialect: Dialect) -> None:
+    def __init__(self, lines: Iterator[Line], dialect: CsvDialect) -> None:
         self.taken: list[Line] = []
         self._lines, self._back = lines, deque[Line]()
         self._nulls = dialect.escape  # there `\N` would be read as the letter
@@ -215,7 +215,7 @@ class _Feed:
         self._back.extendleft(reversed(self.taken[kept:]))
 
 
-def _count_broken(feed: _Feed, dialect: Dialect, width: int) -> int:
+def _count_broken(feed: _Feed, dialect: CsvDialect, width: int) -> int:
     """Return how many of the lines from the broken record's first on belong to it.
 
     Where the first line leaves no quote open, it is alone. Otherwise the next line with a single
@@ -244,7 +244,7 @@ def _count_broken(feed: _Feed, dialect: Dialect, width: int) -> int:
     return first_row
 
 
-def _single_quotes(line: str, dialect: Dialect) -> list[int]:
+def _single_quotes(line: str, dialect: CsvDialect) -> list[int]:
     """Return the places of the quotes of a line that are neither doubled nor escaped."""
     if '"' not in line:
         return []
@@ -253,17 +253,17 @@ def _single_quotes(line: str, dialect: Dialect) -> list[int]:
     return [found.start() for found in _QUOTE.finditer(line)]
 
 
-def _opens(line: str, place: int, dialect: Dialect) -> bool:
+def _opens(line: str, place: int, dialect: CsvDialect) -> bool:
     before = line[:place].rstrip(" ") if dialect.skip_space else line[:place]
     return not before or before.endswith(dialect.delimiter)
 
 
-def _closes(line: str, place: int, dialect: Dialect) -> bool:
+def _closes(line: str, place: int, dialect: CsvDialect) -> bool:
     behind = line[place + 1 :].strip("\r\n ") if dialect.delimiter != " " else line[place + 1 :]
     return not behind or behind.startswith(dialect.delimiter)
 
 
-def _choose_dialect(sample: list[Line], usual: Dialect) -> Dialect:
+def _choose_dialect(sample: list[Line], usual: CsvDialect) -> CsvDialect:
     """Return the reading of quotes that has the fewest faults; of two, the usual one."""
     faults = _count_faults(sample, usual)
     if faults and any('\\"' in line for _, line in sample):
@@ -279,7 +279,7 @@ def _choose_dialect(sample: list[Line], usual: Dialect) -> Dialect:
     return usual
 
 
-def _count_faults(sample: list[Line], dialect: Dialect) -> int:
+def _count_faults(sample: list[Line], dialect: CsvDialect) -> int:
     width = len(dialect.split(sample[0][1]))
     if not width:
         return len(sample) + 1
