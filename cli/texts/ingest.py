@@ -21,6 +21,7 @@ from ..options import JsonOption, NamespaceOption, NeededStoreOption
 if TYPE_CHECKING:
     from ...stores.datasets.formats import RowFile
     from ...stores.datasets.ingest import Ingested
+    from ...stores.values import RatingScale
 
 MapOption = Annotated[
     list[str] | None,
@@ -30,6 +31,14 @@ MapOption = Annotated[
 ]
 EncodingOption = Annotated[
     str | None, typer.Option(help="Encoding of the file. Default: it is detected.")
+]
+
+ScaleOption = Annotated[
+    str,
+    typer.Option(
+        "--rating-scale",
+        help="Scale of the ratings, as 1-10. Default: that of the format, or 1-5 if they fit.",
+    ),
 ]
 
 _SHOWN_CHARACTERS = 200  # of a text in the preview
@@ -53,6 +62,7 @@ def ingest(
     ] = "auto",
     columns: MapOption = None,
     encoding: EncodingOption = None,
+    rating_scale: ScaleOption = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be stored; write nothing.")
     ] = False,
@@ -74,6 +84,7 @@ def ingest(
     Exits with 1 if no row of FILE is a text.
     """
     from ...stores.datasets.formats import read_texts
+    from ...stores.datasets.ingest import check_scale
     from ...stores.datasets.readers.columns import parse_map
     from ..output import errors_as_lines, fail, run
 
@@ -88,14 +99,27 @@ def ingest(
             language=language,
             columns=parse_map(columns or []),
             encoding=encoding,
+            scale=_parse_scale(rating_scale),
         )
         if dry_run:
             _show_preview(rows, json=json)
             return
+        check_scale(rows)
     done = run(lambda: _fill(store, rows, rejects))
     _report(done, rows, time.perf_counter() - began, json=json)
     if done.rejected and (strict or not done.added + done.duplicates):
         raise typer.Exit(1)
+
+
+def _parse_scale(given: str) -> RatingScale | None:
+    from ...stores.values import RatingScale
+
+    if given == "auto":
+        return None
+    try:
+        return RatingScale.parse(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--rating-scale") from None
 
 
 def _report(done: Ingested, rows: RowFile, seconds: float, *, json: bool) -> None:
@@ -106,7 +130,7 @@ def _report(done: Ingested, rows: RowFile, seconds: float, *, json: bool) -> Non
         emit_json(_outcome(done, rows, seconds))
     else:
         stdout.print(escape(_sentence(done, rows)))
-        for note in rows.notes:
+        for note in (*_left_out(done, rows), *rows.notes):
             stdout.print(escape(f"  {note}"))
     if done.first_reject is not None:
         first = done.first_reject
@@ -137,6 +161,8 @@ async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
             first=[row.body for row in first if isinstance(row, Text)],
         )
         async with opened as store:
+            if rows.scale_known or rows.has_ratings:
+                await store.use_rating_scale(rows.scale)
             return await fill(
                 store,
                 chain(first, source),
@@ -185,8 +211,24 @@ def _outcome(done: Ingested, rows: RowFile, seconds: float) -> dict[str, Any]:
         "container": rows.container,
         "language": rows.language,
         "notes": list(rows.notes),
+        "noted": dict(rows.noted),
+        "rating_scale": str(rows.scale),
+        "replaced": done.replaced,
+        "same_text": done.same_text,
         "seconds": round(seconds, 3),
     }
+
+
+def _left_out(done: Ingested, rows: RowFile) -> Iterator[str]:
+    """Yield what the counts do not say: values left out, texts replaced, texts under two ids."""
+    for code, count in rows.noted.items():
+        field, _, fault = code.partition("_")
+        why = "stands for none" if fault == "zero" else "cannot be read"
+        yield f"{count:,} texts are kept without their {field}, which {why}"
+    if done.replaced:
+        yield f"{done.replaced:,} texts replace older ones of the same id"
+    if done.same_text:
+        yield f"{done.same_text:,} texts are the same as another one under another id"
 
 
 def _sentence(done: Ingested, rows: RowFile) -> str:

@@ -75,6 +75,11 @@ class RowFile:
         self.position = 0
         self._file, self._format, self._defaults = file, format, defaults
 
+    @property
+    def has_ratings(self) -> bool:
+        """Whether rows may have a rating: there is such a column, or people have profiles."""
+        return not self.columns or "rating" in self.columns
+
     def __iter__(self) -> Iterator[Row]:
         """Yield a `Text` or a `Reject` a row."""
         self.noted.clear()

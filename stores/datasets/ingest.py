@@ -128,7 +128,7 @@ def check_scale(rows: RowFile) -> None:
     Raises:
         FormatError: The scale is not known, and ratings lie outside 1 to 5.
     """
-    if rows.scale_known:
+    if rows.scale_known or not rows.has_ratings:
         return
     rated = outside = 0
     for row in rows:

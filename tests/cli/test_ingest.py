@@ -140,3 +140,117 @@ def test_an_added_format_is_recognised_ingested_and_listed(
     (tmp_path / "b.txt").write_text("nothing of the kind")
     result = run(tmp_path / "b.txt", "--store", tmp_path / "store")
     assert result.exit_code == 1 and "mail: lines of author>text" in " ".join(result.stderr.split())
+
+
+def lines(*rows: dict[str, object]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_an_ingest_that_keeps_nothing_exits_with_one(tmp_path: Path) -> None:
+    late = [{"user_id": f"u{number}", "rating": 4} for number in range(60)]
+    path = tmp_path / "late.jsonl"
+    path.write_text(lines(*late))
+    result = run(path, "--format", "jsonl", "--store", tmp_path / "s", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["rejected"]) == (1, 60)
+    path.write_text(lines(*late, {"user_id": "u1", "text": "A real text comes late."}))
+    result = run(path, "--format", "jsonl", "--store", tmp_path / "s", "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["added"], found["rejected"]) == (0, 1, 60)
+    again = run(path, "--format", "jsonl", "--store", tmp_path / "s")
+    assert again.exit_code == 0, "what is there already is kept"
+
+
+def test_one_bad_language_costs_its_row(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"user_id": f"u{n}", "text": f"Row {n}."} for n in range(20)]
+    rows[7]["language"] = "Chinese (Simplified, China)"
+    rows[8]["language"] = "zh-Hans"
+    rows[9]["language"] = "pt_BR"
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(*rows))
+    result = run(path, "--store", tmp_path / "s", "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["added"], found["rejected"]) == (0, 19, 1)
+    (reject,) = Path(found["rejects_file"]).read_text().splitlines()
+    assert (json.loads(reject)["line"], json.loads(reject)["code"]) == (8, "language_unreadable")
+
+
+TEN = [
+    {"user": f"ur{r % 3}", "topic": "tt", "rating": r, "text": f"{r} of ten"} for r in range(1, 11)
+]
+
+
+def test_ratings_beyond_five_are_one_question(tmp_path: Path) -> None:
+    path, store = tmp_path / "imdb.jsonl", tmp_path / "s"
+    path.write_text(lines(*TEN))
+    result = run(path, "--store", store, "--json")
+    assert (result.exit_code, result.stdout, store.exists()) == (1, "", False)
+    assert "--rating-scale" in result.stderr and result.stderr.count("\n") == 1
+    found = json.loads(run(path, "--store", store, "--rating-scale", "1-10", "--json").stdout)
+    assert (found["added"], found["rejected"], found["rating_scale"]) == (10, 0, "1-10")
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratings", "added"),
+    [
+        ("1-5", [1, 5, 10], 2),  # the caller says that 10 is a mistake
+        ("0-100", [0, 55, 100], 3),
+        ("auto", [1, 4.5, 5], 3),
+    ],
+)
+def test_scales(tmp_path: Path, scale: str, ratings: list[float], added: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(*({"user": "u", "text": f"T {r}", "rating": r} for r in ratings)))
+    result = run(path, "--store", tmp_path / "s", "--rating-scale", scale, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["added"]) == (0, added)
+
+
+def test_a_store_has_one_scale_and_files_without_ratings_fit_any(tmp_path: Path) -> None:
+    store, path = tmp_path / "s", tmp_path / "a.jsonl"
+    path.write_text(lines(*TEN))
+    assert run(path, "--store", store, "--rating-scale", "1-10").exit_code == 0
+    path.write_text(lines({"user": "u", "text": "No stars."}))
+    assert run(path, "--store", store).exit_code == 0
+    path.write_text(lines({"user": "u", "text": "Five.", "rating": 5}))
+    result = run(path, "--store", store)
+    assert result.exit_code == 1 and "1-10" in result.stderr
+    result = run(path, "--store", store, "--rating-scale", "best")
+    assert result.exit_code == 2
+
+
+def test_a_dry_run_shows_the_texts_and_writes_nothing(tmp_path: Path) -> None:
+    path, store = tmp_path / "a.jsonl", tmp_path / "s"
+    rows = [
+        {"who": "ana" if n < 12 else f"u{n}", "said": f"Soup {n}.", "stars": n % 10 + 1, "x": 1}
+        for n in range(20)
+    ]
+    path.write_text(lines(*rows))
+    options = ("--map", "user=who,text=said", "--map", "rating=stars", "--dry-run")
+    found = json.loads(run(path, "--store", store, *options, "--json").stdout)
+    assert [text["body"] for text in found["texts"]] == [f"Soup {n}." for n in range(5)]
+    assert found["columns"] == {"user_id": ["who"], "body": ["said"], "rating": ["stars"]}
+    assert (found["unread"], found["rows"], found["rejected"]) == (["x"], 20, 10)
+    odd = " ".join(found["odd"])
+    assert "10 of 20 ratings" in odd and "'ana'" in odd and "no text has a topic" in odd
+    shown = run(path, "--store", store, *options)
+    assert shown.exit_code == 0 and "Soup 0." in shown.stdout
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_what_the_ingest_says_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("user;text;useful\nu1;Très bien, café à Orléans;3\n".encode("cp1252"))
+    result = run(path, "--store", tmp_path / "s")
+    assert "cp1252" in result.stdout and "columns not read: useful" in result.stdout
+    notes = json.loads(run(path, "--store", tmp_path / "s", "--json").stdout)["notes"]
+    assert any("no text has a topic" in note for note in notes)
+    assert not json.loads(
+        run(path, "--store", tmp_path / "s", "--encoding", "cp1252", "--json").stdout
+    )["notes"][0].startswith("read as")
+
+
+@pytest.mark.parametrize("wrong", ["who", "who=text", "user=nobody"])
+def test_a_wrong_map_is_one_line(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines({"user": "u", "text": "a"}))
+    result = run(path, "--store", tmp_path / "s", "--map", wrong)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

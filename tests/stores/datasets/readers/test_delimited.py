@@ -1,0 +1,142 @@
+"""Delimited text: a broken record costs that record, and no line becomes another person's row."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.validation import Reject
+from patlm.stores.types import Text
+
+HEAD = "user_id,text,rating\n"
+
+
+def read(path: Path, content: str, **options: Any) -> tuple[list[Text], list[Reject]]:
+    path.write_text(content, newline="")
+    rows = list(read_texts(path, **options))
+    texts = [row for row in rows if isinstance(row, Text)]
+    return texts, [row for row in rows if isinstance(row, Reject)]
+
+
+def plain(start: int, end: int) -> str:
+    return "".join(f"u{i},plain good text number {i},{1 + i % 5}\n" for i in range(start, end))
+
+
+def test_quotes_escaped_by_a_backslash(tmp_path: Path) -> None:
+    content = (
+        HEAD + 'u1,"He said \\"never again\\" and left.\n'
+        "ana,I hated this place and the people,1\n"
+        'warm soup though, fine,",4\n'
+        "ana,Lovely soup and warm bread,5\n"
+    )
+    (first, second), rejects = read(tmp_path / "a.csv", content)
+    assert not rejects
+    assert (first.user_id, first.rating) == ("u1", 4.0)
+    assert first.body == (
+        'He said "never again" and left.\nana,I hated this place and the people,1\n'
+        "warm soup though, fine,"
+    )
+    assert (second.user_id, second.body) == ("ana", "Lovely soup and warm bread")
+
+
+def test_a_backslash_at_the_end_is_no_escape_where_quotes_are_doubled(tmp_path: Path) -> None:
+    content = HEAD + 'u1,"Look in C:\\files\\",4\nu2,"He said ""no"" twice",5\n'
+    (first, second), rejects = read(tmp_path / "a.csv", content)
+    assert not rejects
+    assert (first.body, second.body) == ("Look in C:\\files\\", 'He said "no" twice')
+
+
+def test_a_lost_closing_quote_costs_one_row(tmp_path: Path) -> None:
+    content = (
+        HEAD
+        + plain(0, 500)
+        + 'u0,"a lost closing quote,4\n'
+        + plain(500, 1500)
+        + 'u9,"a good, quoted text",4\n'
+        + plain(1500, 1600)
+    )
+    texts, rejects = read(tmp_path / "e.csv", content)
+    assert len(texts) == 1_601
+    assert [(reject.line, reject.code) for reject in rejects] == [(502, "csv")]
+    assert {text.user_id for text in texts if "," in text.body} == {"u9"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "kept", "rejected"),
+    [
+        # A lost quote, then rows without any quote to the end of the file.
+        ('u0,"lost,4\n' + "u1,fine,5\nu2,good,4\n", ["fine", "good"], [2]),
+        # A lost opening quote is a text that ends in one.
+        ('u0,lost open",4\nu1,fine,5\n', ['lost open"', "fine"], []),
+        # Two lost quotes, with quoted texts between.
+        (
+            'u0,"lost,4\nu1,fine,5\nu2,"so, good",4\nu3,"lost too,1\nu4,"last, one",2\n',
+            ["fine", "so, good", "last, one"],
+            [2, 5],
+        ),
+        # A text of three lines with a stray quote: its second line looks like a row of ana's.
+        (
+            'u0,"He said "never again" and left.\nana,I hated it,1\nwarm soup, fine",4\n'
+            "ben,Nice.,5\n",
+            ["Nice."],
+            [2],
+        ),
+        # The same, whose other lines look like nothing.
+        (
+            'u0,"He said "never" and left.\n\nSoup, bread, and rain.\nThe end",4\nben,Nice.,5\n',
+            ["Nice."],
+            [2],
+        ),
+        # A stray pair of quotes leaves nothing open.
+        ('u0,"quo"ted,5\nben,Nice.,5\n', ["Nice."], [2]),
+        # One column too many costs one line.
+        ("u0,one,column,4\nben,Nice.,5\n", ["Nice."], [2]),
+    ],
+)
+def test_damage_stays_small(
+    tmp_path: Path, broken: str, kept: list[str], rejected: list[int]
+) -> None:
+    texts, rejects = read(tmp_path / "a.csv", HEAD + broken)
+    assert [text.body for text in texts] == kept
+    assert [reject.line for reject in rejects] == rejected
+
+
+def test_tab_separated_files_without_quotes(tmp_path: Path) -> None:
+    content = "user_id\ttext\n" + "".join(f'u{i}\t"So" he said {i}\n' for i in range(9))
+    texts, rejects = read(tmp_path / "a.tsv", content)
+    assert not rejects
+    assert texts[3].body == '"So" he said 3'
+
+
+def test_missing_values_of_databases(tmp_path: Path) -> None:
+    content = 'user_id,text,rating\nu1,"a \\"b\\" c",\\N\n\\N,"x \\"y\\"",4\n'
+    (text,), (reject,) = read(tmp_path / "a.csv", content)
+    assert (text.body, text.rating, reject.code) == ('a "b" c', None, "user_missing")
+
+
+def test_long_columns_and_lines(tmp_path: Path) -> None:
+    content = HEAD + f"u1,{'a' * 140_000},5\nu2,fine,5\nu3,{'b' * 5_000_000},5\nu4,good,5\n"
+    texts, rejects = read(tmp_path / "a.csv", content)
+    assert [text.body for text in texts] == ["fine", "good"]
+    assert [reject.line for reject in rejects] == [2, 4]
+
+
+def test_names_of_columns(tmp_path: Path) -> None:
+    rows = read_texts(_written(tmp_path, "User_ID , TEXT,votes,\nu1,fine,3,x\n"))
+    assert (rows.columns["user_id"], rows.columns["body"]) == (["User_ID"], ["TEXT"])
+    assert rows.unread == ["votes"]
+    twice = read_texts(_written(tmp_path, "user,text,text\nu1,first,second\n"))
+    (text,) = twice
+    assert isinstance(text, Text) and text.body == "first"
+    assert any("named twice" in note for note in twice.notes)
+
+
+def test_nul_and_other_marks_are_kept_in_texts(tmp_path: Path) -> None:
+    (text,), _ = read(tmp_path / "a.csv", 'user,text\nu1,"a\x00b\x85c\u2028d\re"\n')
+    assert text.body == "a\x00b\x85c\u2028d\re"
+
+
+def _written(folder: Path, content: str) -> Path:
+    path = folder / "columns.csv"
+    path.write_text(content)
+    return path
