@@ -6,6 +6,7 @@ Raw texts of other people never reach it, but in the mode `quoted`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from ..models.ratings import read_rating
@@ -26,7 +27,7 @@ from .reason import Words, all_english, is_left_out, words_in_mode
 from .state import Evidence, Request, Update
 
 UNPARSABLE = "unparsable"
-"""The warning if the answer to a rating task holds no number from 1 to 5."""
+"""The warning if the answer to a rating task holds no number on the scale of the ratings."""
 
 ENDS: Mapping[str, Unit] = {"long": "sentence", "free": "sentence", "short": "word"}
 """Where a draft ends that reached its limit of tokens, by task; a rating needs no end."""
@@ -163,15 +164,17 @@ def _cut_warnings(prompt: Prompt) -> list[str]:
 def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
     """Return the draft in an answer, and a warning if it is not in the requested form.
 
-    A rating is one integer from 1 to 5, a title one line of at most ten words. If a rating can't be
-    parsed, the answer itself is the draft and the warning begins with `unparsable`.
+    A rating is one integer on the store's scale, a title one line of at most ten words. If a rating
+    can't be parsed, the answer itself is the draft and the warning begins with `unparsable`.
     """
     title = request.title if request.task == "long" else None
     text = without_preamble(answer, title)
     if request.task == "rating":
-        rating = read_rating(text)
+        low, high = ceil(request.scale.low), int(request.scale.high)
+        rating = read_rating(text, low, high)
         if rating.value is None:
-            return text, f"{UNPARSABLE}: the answer gives no rating from 1 to 5: {rating.why}"
+            said = f"the answer gives no rating from {low} to {high}: {rating.why}"
+            return text, f"{UNPARSABLE}: {said}"
         return str(rating.value), None
     if request.task == "short":
         line = next((line for line in text.splitlines() if line.strip()), "")

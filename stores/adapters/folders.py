@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import AdapterDamaged, AdapterError
 from .checks import check_file, check_files, check_shape, checksum, read_manifest
 from .lineage import Origin, read_people, write_people
-from .manifest import FILES, MANIFEST, PEOPLE, Manifest, is_name, parse_name
+from .manifest import CONFIG, FILES, MANIFEST, PEOPLE, Manifest, is_name, parse_name
 
 _ADDING, _REMOVING = ".adding-", ".removing-"
 
@@ -149,7 +149,7 @@ def copy_adapter(
         if not (folder / file).is_file():
             raise AdapterDamaged(
                 f"adapter {manifest.name}: expected {' and '.join(FILES)} in {folder}, {file} is "
-                "missing: save it with PEFT's `save_pretrained`"
+                f"missing: {_advise(folder)}"
             )
         shutil.copyfile(folder / file, place / file)
         _flush(place / file)
@@ -164,6 +164,20 @@ def copy_adapter(
     (place / MANIFEST).write_text(text, encoding="utf-8")
     _flush(place / MANIFEST)
     return Manifest.model_validate_json(text)
+
+
+def _advise(folder: Path) -> str:
+    """Return what to do about a folder without an adapter in it.
+
+    PEFT saves an adapter of another name than `default` in a sub-folder of that name.
+    """
+    below = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    if below:
+        names = ", ".join(str(folder / name) for name in below)
+        return f"PEFT saves an adapter that has a name in a sub-folder, as here; name it: {names}"
+    if (folder / "adapter_model.bin").is_file():
+        return "save it with PEFT's `save_pretrained(..., safe_serialization=True)`"
+    return "save it with PEFT's `save_pretrained`"
 
 
 def _flush(path: Path) -> None:

@@ -86,6 +86,31 @@ def test_checksums_that_the_trainer_gives_are_compared(
     assert names(registry) == ["style@1", "style@2"]
 
 
+def test_an_adapter_in_a_sub_folder_is_named(registry: AdapterRegistry, copy: Path) -> None:
+    """PEFT saves an adapter of another name than `default` in a folder of that name."""
+    above = copy.parent / "checkpoint"
+    for name in ("mine", "yours"):
+        shutil.copytree(copy, above / name)
+    with pytest.raises(AdapterDamaged) as told:
+        registry.add(above, manifest("style@1"))
+    assert str(above / "mine") in str(told.value) and str(above / "yours") in str(told.value)
+    assert names(registry) == []
+    registry.add(above / "mine", manifest("style@1"))
+    assert names(registry) == ["style@1"]
+
+
+def test_weights_of_the_old_format_are_told(registry: AdapterRegistry, copy: Path) -> None:
+    (copy / WEIGHTS).rename(copy / "adapter_model.bin")
+    with pytest.raises(AdapterDamaged, match="safe_serialization"):
+        registry.add(copy, manifest("style@1"))
+
+
+def test_an_empty_folder_is_no_adapter(registry: AdapterRegistry, tmp_path: Path) -> None:
+    (tmp_path / "empty" / "deep" / "deeper").mkdir(parents=True)
+    with pytest.raises(AdapterDamaged, match=f"{CONFIG} is missing|{WEIGHTS} is missing"):
+        registry.add(tmp_path / "empty", manifest("style@1"))
+
+
 SPOILT = {
     "one bit": (lambda at: spoil(at / WEIGHTS, flip), "was changed or damaged: expected sha256"),
     "no weights": (lambda at: (at / WEIGHTS).unlink(), f"{WEIGHTS} is missing"),
