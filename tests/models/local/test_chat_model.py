@@ -1,6 +1,7 @@
 """The local chat model over a real, tiny, random Llama: batching must not show in the answers."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Annotated, TypedDict
@@ -15,7 +16,7 @@ from patlm.models.local import engine as token_hooks
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.local.engine import draw, left_pad
 from patlm.models.open import token_counter
-from tiny_models import WINDOW, tiny_chat
+from tiny_models import CHAT_TEMPLATE, WINDOW, tiny_chat
 
 PROMPTS = ["a", "a longer prompt than the first", "b?", "Ünïcödé", "x" * 90, "one two three"]
 
@@ -52,6 +53,37 @@ def batches(model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> list[int]
 
     monkeypatch.setattr(generation, "left_pad", counting)
     return sizes
+
+
+def let_it_say(model: LocalChatModel, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next sampled answers be a text."""
+    ids = [*model.tokenizer(text, add_special_tokens=False)["input_ids"], *model._end_ids]
+    tokens = itertools.cycle(ids)
+    monkeypatch.setattr(generation, "draw", lambda *_: next(tokens))
+
+
+@pytest.mark.parametrize(
+    ("opening", "says"),
+    [("", "<think>SECRET</think>\n\nFine."), ("<think>\n", "SECRET</think>\n\nFine.")],
+    ids=["in the answer", "in the template"],
+)
+async def test_reasoning_is_no_part_of_an_answer(
+    opening: str, says: str, model: LocalChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not model.reasons
+    ending = f"assistant\n{opening}{{% endif %}}"
+    model.tokenizer.chat_template = CHAT_TEMPLATE.replace("assistant\n{% endif %}", ending)
+    let_it_say(model, says, monkeypatch)
+    sampled = {"temperature": 1.0, "max_tokens": 60}
+    whole = await model.ainvoke("hi", **sampled)
+    assert (whole.text, whole.response_metadata["reasoning_removed"]) == ("Fine.", True)
+    assert model.invoke("hi", **sampled).text == "Fine."
+    assert "".join(str(c.text) for c in model.stream("hi", **sampled)) == "Fine."
+    chunks = [str(chunk.text) async for chunk in model.astream("hi", **sampled)]
+    assert "".join(chunks) == "Fine." and len([chunk for chunk in chunks if chunk]) > 1
+    let_it_say(model, says, monkeypatch)
+    cut = await model.ainvoke("hi", temperature=1.0, max_tokens=8)
+    assert (cut.text, cut.response_metadata["finish_reason"]) == ("", "length")
 
 
 async def test_greedy_answers_are_the_same_batched_or_alone(
