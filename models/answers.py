@@ -48,7 +48,7 @@ _FINISH_REASONS = {
         ),
         WITHHELD,
     ),
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos_token", "completed"), "stop"),
+    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos_token"), "stop"),
 }
 
 _NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "seed:think")
@@ -134,8 +134,10 @@ def read_answer(message: BaseMessage, *, inside: bool = False) -> ModelAnswer:
 
 def finish_reason(metadata: Mapping[str, Any]) -> str | None:
     """Return why an answer ended, in one vocabulary for all providers; None if it was not told."""
-    incomplete = metadata.get("incomplete_details") or {}  # OpenAI's Responses API
-    told = [incomplete.get("reason"), *(metadata.get(key) for key in _FINISH_KEYS)]
+    # OpenAI's Responses API says only why an answer is incomplete.
+    incomplete = metadata.get("incomplete_details") or {}
+    whole = "stop" if metadata.get("status") == "completed" else None
+    told = [incomplete.get("reason"), *(metadata.get(key) for key in _FINISH_KEYS), whole]
     reason = next((str(each) for each in told if each), None)
     if reason is None:
         return None

@@ -226,7 +226,7 @@ def check_ended(chunks: Sequence[AIMessageChunk], server: Server) -> None:
         CutOffError: No chunk says why the answer ended.
     """
     told = [chunk.response_metadata for chunk in chunks]
-    ended = any(finish_reason(each) or each.get("status") for each in told)
+    ended = any(finish_reason(each) for each in told)
     if server.speaks_openai and not ended:
         raise CutOffError("the stream ended without a finish reason")
 

@@ -149,6 +149,7 @@ def test_reasoning_in_a_field_of_its_own(name: str) -> None:
         ({"stopReason": "max_tokens"}, LENGTH),  # Bedrock
         ({"done_reason": "length", "done": True}, LENGTH),  # Ollama
         ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, LENGTH),
+        ({"status": "completed", "incomplete_details": None}, "stop"),
         ({"finish_reason": "stop"}, "stop"),
         ({"stop_reason": "end_turn"}, "stop"),
         ({"finish_reason": "STOP"}, "stop"),

@@ -101,6 +101,8 @@ def openai(server: ProviderServer, path: str, body: Body, headers: Mapping[str, 
     """Answer as api.openai.com does, and as vLLM, llama.cpp and their kin do."""
     if path == "/v1/models":
         return _json({"object": "list", "data": [_listed(server)]})
+    if path == "/v1/responses":
+        return _responses(server, body)
     if path != "/v1/chat/completions":
         raise Refused(404, {"error": {"message": f"Invalid URL (POST {path})", "param": None}})
     from openai.types.chat import completion_create_params as params
@@ -364,6 +366,59 @@ def _openai_answer(body: Body, said: Said, thinking: str | None) -> Answer:
     end = {"index": 0, "delta": {"content": ""}, "finish_reason": finish}
     last = {**frame, "object": "chat.completion.chunk", "choices": [end], "usage": used}
     return _events([*events, last], done=True)
+
+
+def _responses(server: ProviderServer, body: Body) -> Answer:
+    """Answer as OpenAI's other API does, which the newest models ask for."""
+    from openai.types.responses import response_create_params as params
+
+    known = set(params.ResponseCreateParamsBase.__annotations__) | {"stream"}
+    for name in body:
+        if name not in known:
+            _refuse_openai(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+    said = server.next()
+    cut = said.finish == "length"
+    output: list[Body] = []
+    if said.thinking:
+        summary = [{"type": "summary_text", "text": said.thinking}]
+        output.append({"type": "reasoning", "id": "rs_x", "summary": summary})
+    content = [{"type": "output_text", "text": said.text, "annotations": []}]
+    message = {"type": "message", "id": "msg_x", "role": "assistant", "status": "completed"}
+    output += [{**message, "content": content}] if said.text else []
+    whole = {
+        "id": "resp_x",
+        "object": "response",
+        "created_at": 1,
+        "model": body["model"],
+        "status": "incomplete" if cut else "completed",
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "error": None,
+        "instructions": None,
+        "metadata": {},
+        "output": output,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": PROMPT_TOKENS,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": ANSWER_TOKENS,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 10,
+        },
+    }
+    if not body.get("stream"):
+        return _json(whole)
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    place = {"output_index": len(output) - 1, "content_index": 0, "item_id": "msg_x"}
+    events: list[Body] = [{"type": "response.created", "response": begun}]
+    events += [
+        {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []}
+        for piece in _halves(said.text)
+    ]
+    events.append({"type": f"response.{'incomplete' if cut else 'completed'}", "response": whole})
+    numbered = [{**event, "sequence_number": at} for at, event in enumerate(events)]
+    return _events(numbered, named=True)
 
 
 def _anthropic_answer(body: Body, said: Said) -> Answer:

@@ -172,6 +172,23 @@ async def test_a_reasoning_models_first_stream_is_held_until_it_is_known() -> No
         assert text == FINE and pieces > 1
 
 
+@pytest.mark.parametrize("said", [Said(thinking="SECRET"), Said(f"<think>SECRET</think>{FINE}")])
+async def test_openais_responses_api(said: Said) -> None:
+    with serving(OPENAI, said, name="openai:gpt-5-pro") as (model, server):
+        text, call, _ = await asked(model)
+        assert (text, call["finish_reason"]) == (FINE, "stop") and "SECRET" not in str(call)
+        assert (await streamed(model, max_tokens=12))[0] == FINE
+        assert {path for path, _ in server.asked} == {"/v1/responses"}
+        assert server.bodies[-1]["max_output_tokens"] == 12
+        server.plan.clear()
+        server.plan.append(Said("It is bright. I like how it", finish="length"))
+        text, call, warnings = await asked(model, wanted=WHOLE)
+        assert (text, len(warnings)) == ("It is bright.", 1)
+        server.plan[0] = Said("", thinking="Hm.", finish="length")
+        with pytest.raises(EmptyAnswerError):
+            await asked(model)
+
+
 @every_provider
 async def test_an_answer_cut_inside_its_reasoning_is_asked_for_once_more(
     provider: Provider,
