@@ -26,12 +26,12 @@ from ..evaluation.scores.statistics import ci95
 from ..graph.graph_artefact import GraphWeights
 from ..models.encoders.graphsage import GraphSage
 from ..stores.datasets.splits import Splits
-from ..stores.search.alignment import RATING_RANGE, Alignment, align
+from ..stores.search.alignment import Alignment, align
 from ..stores.texts.arrow import history_of_rows, on_grid, rows_of_texts, unit
 from ..stores.texts.schema import TEXTS, TOPICS, USERS, seen_schemas
 from ..stores.texts.topics import TWO_HOP, GraphForm, count_topics, rows_of_topics, topics_of_rows
 from ..stores.texts.users import count_users, rows_of_users, users_of_rows
-from ..stores.types import Encoder, History, Text, Vectors
+from ..stores.types import FIVE_STARS, Encoder, History, Text, Vectors
 from ..training.errors import TooFewLinks
 from ..training.user_topic_graph.data import Links, TopicGraph, links_of
 from ..training.user_topic_graph.train import (
@@ -287,7 +287,7 @@ class People:
                 name: [align(history, others, self._users, each, [topic_id]) for each in own]
                 for name, own in self._topics.items()
             },
-            1 - np.abs(ratings - mine) / RATING_RANGE,
+            1 - np.abs(ratings - mine) / FIVE_STARS.span,
             (unit(wrote) @ unit(self._vectors[on[user_id]].sum(axis=0))).astype(np.float64),
             np.array([len(self._users.edges(user)) for user in others], np.float64),
         )
