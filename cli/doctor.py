@@ -73,8 +73,8 @@ def doctor(
     with errors_as_lines():  # a setting that does not exist
         settings = settings_of(model=model, base_url=base_url)
     named = named_models(settings)
-    findings = [*_versions(), *_models(), *named, _cache(), _computer(), *_adapters()]
-    findings += _store(store)
+    findings = [*_versions(), *_models(), *named, _budget(settings), _cache(), _computer()]
+    findings += [*_adapters(), *_store(store)]
     broken = [finding for finding in findings if finding.ok is False]
     if json:
         emit_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
@@ -182,6 +182,37 @@ def _ask_server(name: str, base_url: str | None) -> str:
     says = f"{model.server}: one token in {seconds:.2f} s, window {window}"
     left_out = answer.response_metadata.get(LEFT_OUT) or {}
     return says + "".join(f"; without {option} ({why})" for option, why in left_out.items())
+
+
+def _budget(settings: Settings) -> Finding:
+    """Say which budget the models of the settings get; nothing is loaded."""
+    from ..graph.settings import ROLES
+    from ..models.catalogue import chat_models
+    from ..models.device import choose_device
+    from ..models.errors import ModelError
+    from ..models.open import provider_of, resolved_name
+    from ..nodes.budget import AUTO, BUDGETS, KnownModel, choose_budget
+    from ..nodes.errors import LoopError
+    from ..nodes.prompts.files import prompt_set
+
+    sizes, known = {model.name: model.parameters for model in chat_models()}, []
+    try:
+        for budget in BUDGETS.values():
+            prompt_set(budget.prompts, settings.prompts)
+        for wanted in {settings.for_role(role) for role in ROLES}:
+            name = resolved_name(wanted.model, wanted.dtype)
+            if settings.budget == AUTO and provider_of(wanted.model).name == "local":
+                says = f"{AUTO}: by the size of {name}, when it is loaded"
+                return Finding("PATLM_BUDGET", True, says)
+            known.append(KnownModel(sizes.get(name), choose_device() if name in sizes else None))
+    except ModelError:  # told above
+        return Finding("PATLM_BUDGET", None, f"{settings.budget}: the model is not known")
+    except LoopError as error:
+        return Finding("PATLM_PROMPTS", False, " ".join(str(error).split()))
+    budget = choose_budget(settings.budget, known)
+    chosen = f"{AUTO}: {budget.name}" if settings.budget == AUTO else budget.name
+    says = f"{chosen}, prompts of {budget.first:,} tokens, {budget.k} texts per side"
+    return Finding("PATLM_BUDGET", True, says)
 
 
 def _cache() -> Finding:

@@ -78,7 +78,39 @@ TextOption = Annotated[
 InstructionOption = Annotated[
     str | None, typer.Option("--instruction", help="What to write, as a free instruction.")
 ]
-KOption = Annotated[int, typer.Option("--k", "-k", help="Number of evidence texts per trajectory.")]
+KOption = Annotated[
+    int | None,
+    typer.Option(
+        "--k", "-k", help="Number of evidence texts per trajectory.", show_default="by the budget"
+    ),
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        envvar="PATLM_BUDGET",
+        help="Length of prompts and draft: auto, small, medium, large.",
+        show_default="auto",
+    ),
+]
+ModeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        help="own_quoted, summaries or quoted: what the draft is written from.",
+        show_default="by the budget",
+    ),
+]
+SidesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sides", help="Whose texts are used: both, style, preference.", show_default="both"
+    ),
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", help="Maximum tokens of the draft.", show_default="by the budget"),
+]
 
 
 Options = TypeVar("Options")

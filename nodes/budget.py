@@ -155,6 +155,15 @@ class ModelFacts(Protocol):
         """Tokens of prompt and answer together, if known."""
 
 
+@dataclass(frozen=True)
+class KnownModel:
+    """The facts of a model that is not loaded; see `ModelFacts`."""
+
+    parameters: int | None = None
+    device: str | None = None
+    window: int | None = None
+
+
 def choose_budget(setting: str, models: Iterable[ModelFacts]) -> Budget:
     """Return the budget for some models.
 

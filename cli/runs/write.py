@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..options import (
     BaseUrlOption,
+    BudgetOption,
     InstructionOption,
     JsonOption,
     KOption,
+    MaxTokensOption,
     ModelOption,
+    ModeOption,
     NamespaceOption,
+    SidesOption,
     StoreOption,
     TaskOption,
     TextOption,
@@ -40,11 +44,15 @@ def write(
     text: TextOption = None,
     instruction: InstructionOption = None,
     language: Annotated[str, typer.Option(help="Language of the draft.")] = "en",
-    k: KOption = 4,
+    k: KOption = None,
+    mode: ModeOption = None,
+    sides: SidesOption = None,
+    max_tokens: MaxTokensOption = None,
     iterations: Annotated[int, typer.Option(help="Maximum number of iterations.")] = 2,
     deadline: Annotated[float, typer.Option(help="Time limit in seconds.")] = 120.0,
     store: StoreOption = None,
     model: ModelOption = None,
+    budget: BudgetOption = None,
     base_url: BaseUrlOption = None,
     trace: TraceOption = None,
     namespace: NamespaceOption = "default",
@@ -64,15 +72,15 @@ def write(
         "instruction": instruction,
         "language": language,
     }
-    settings = {"k": k, "max_iterations": iterations, "deadline_s": deadline}
+    by_budget = {"k": k, "mode": mode, "sides": sides, "max_tokens": max_tokens}
+    settings = {**by_budget, "max_iterations": iterations, "deadline_s": deadline}
     with errors_as_lines():  # before the models are loaded, which takes seconds
         request = read_fields(fields)
         read_context_fields(settings)
 
     async def main() -> Result:
-        parts = Personalizer(
-            store, model=model, base_url=base_url, trace=trace, namespace=namespace
-        )
+        models: dict[str, Any] = {"model": model, "base_url": base_url, "budget": budget}
+        parts = Personalizer(store, trace=trace, namespace=namespace, **models)
         async with opened(parts) as p:
             (result,) = await p.abatch([request], **settings)
             return result
