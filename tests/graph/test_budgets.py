@@ -95,6 +95,20 @@ async def test_a_text_is_shown_up_to_its_limit_in_words() -> None:
     assert " ".join(words[:301]) not in asked.user
 
 
+async def test_the_second_iteration_says_what_is_wrong_with_the_draft() -> None:
+    model = ScriptedChat(says={"preference": "They praise pears. Bins woke everybody early."})
+    parts = parts_of(model, eight_texts_a_side(), budget=BUDGETS["large"])
+    request = {"user_id": "ana", "task": "long", "title": "Two nights by the sea"}
+    await run(parts, request, max_iterations=2)
+    (first, second) = model.asked_of("integrate")
+    assert "What is wrong" not in first.user
+    draft = "Nothing special."  # what the model says of what is not scripted
+    assert draft in second.user and "2 words, about 120 words are expected" in second.user
+    assert 'nothing of """Bins woke everybody early"""' in second.user
+    assert draft in model.asked_of("style")[1].user
+    assert "Bins woke" in model.asked_of("preference")[1].user
+
+
 async def test_calls_and_tokens_are_in_the_result() -> None:
     asked, result = await prompts_of(BUDGETS["large"])
     assert result["calls"] == 3
