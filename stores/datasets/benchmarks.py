@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..values import FIVE_STARS
 from .readers.decoding import open_text
 from .readers.rows import Advance, DataFile, Format, Head, Item, Raw
 from .validation import BadRow, FormatError, Reject, first_of
@@ -234,6 +235,7 @@ BENCHMARKS = (
         lambda head: _is_person(head, "id") and "input" not in (head.row or {}),
         read_pgraphrag,
         language=lambda path: "pt" if path.name.startswith("b2w") else "en",
+        scale=FIVE_STARS,
     ),
     Format(
         "lamp",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..values import RatingScale
+from ..values import FIVE_STARS, RatingScale
 from .readers.columns import read_table
 from .readers.rows import Advance, Columns, DataFile, Format, Head, Raw
 from .validation import Reject
@@ -106,6 +106,7 @@ TABLES = (
             head.has("user_id", "text", "asin") or head.has("user_id", "text", "parent_asin")
         ),
         columns={**GENERIC, "topic_id": ("parent_asin", "asin")},
+        scale=FIVE_STARS,
     ),
     _published(
         "amazon2018",
@@ -119,6 +120,7 @@ TABLES = (
             "rating": ("overall",),
             "timestamp": ("unixreviewtime", "reviewtime"),
         },
+        scale=FIVE_STARS,
     ),
     _published(
         "yelp",
@@ -132,6 +134,7 @@ TABLES = (
             "timestamp": ("date",),
             "source_id": ("review_id",),
         },
+        scale=FIVE_STARS,
     ),
     _published(
         "goodreads",
@@ -145,6 +148,7 @@ TABLES = (
             "timestamp": ("date_added",),
             "source_id": ("review_id",),
         },
+        scale=FIVE_STARS,
     ),
     Format(
         "imdb62",
@@ -186,6 +190,7 @@ TABLES = (
             "source_id": ("reviewid",),
         },
         crowds=frozenset(("A Google user",)),
+        scale=FIVE_STARS,
     ),
     _published(
         "finefood",
@@ -199,6 +204,7 @@ TABLES = (
             "rating": ("score",),
             "timestamp": ("time",),
         },
+        scale=FIVE_STARS,
     ),
     _published(
         "b2w_reviews",
@@ -213,6 +219,7 @@ TABLES = (
             "timestamp": ("submission_date",),
         },
         language=lambda path: "pt",
+        scale=FIVE_STARS,
     ),
     _published(
         "datafiniti",

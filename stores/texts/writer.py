@@ -195,13 +195,14 @@ class Writer:
             return Added(duplicates=len(batch))
         texts = [batch[place] for place in new]
         style, topic = await asyncio.to_thread(self._embed, texts)
-        added = await self._keep(Embedded(texts, style, topic), version, since)
+        added = await self._keep(Embedded(texts, style, topic), version, since.naming(batch))
         return added + Added(duplicates=len(batch) - len(texts))
 
     async def _add_embedded(self, batch: Embedded, since: _Since) -> Added:
         await asyncio.to_thread(_check_all, batch.texts)
         version = await self._tables.version(TEXTS)
         new = _at(batch, await self._new_among(batch.texts))
+        since = since.naming(batch.texts)
         added = await self._keep(new, version, since) if new.texts else Added()
         return added + Added(duplicates=len(batch.texts) - len(new.texts))
 
@@ -256,7 +257,7 @@ class Writer:
         schema = self._tables.schemas[TEXTS]
         rows = await asyncio.to_thread(rows_of_texts, new.texts, new.style, new.topic, schema)
         async with self._tally.step():
-            removed = await self._remove_former(new.texts, since.version)
+            removed = await self._remove_former(new.texts, since)
             await self._tables.append(TEXTS, rows)
             await self._tally.count_in(new, removed)
             if removed is not None:
@@ -265,24 +266,25 @@ class Writer:
         await self._compactor.after_write(len(new.texts))
         return 0 if removed is None else len(removed.texts)
 
-    async def _remove_former(self, texts: Sequence[Text], version: int) -> Embedded | None:
+    async def _remove_former(self, texts: Sequence[Text], since: _Since) -> Embedded | None:
         """Remove the texts whose author and source id new ones have; return them.
 
-        Only what was there before this call is replaced, and only a source id that names one text:
-        an id that several texts of a file bear is a thread's, say.
+        Only what was there before this call is replaced, and only by a source id that names one
+        text of the batch: an id that several texts of a file bear is a thread's, say.
         """
-        new = Counter(_source_key(text) for text in texts if text.source_id)
+        new = {_source_key(text) for text in texts if text.source_id}
         removed: list[pa.Table] = []
         for namespace in sorted({namespace for namespace, _, _ in new}):
             ids = sorted({source for tenant, _, source in new if tenant == namespace})
-            where = written_before(namespace, ids, version)
+            where = written_before(namespace, ids, since.version)
             rows = await self._tables.read(TEXTS, where, (*COUNTED_COLUMNS, "text_id", "source_id"))
             keys = [
                 (namespace, row["user_id"], row["source_id"])
                 for row in rows.select(["user_id", "source_id"]).to_pylist()
             ]
             old = Counter(keys)
-            rows = rows.filter(pa.array([new[key] == old[key] == 1 for key in keys], pa.bool_()))
+            alone = [key in new and since.named[key] == old[key] == 1 for key in keys]
+            rows = rows.filter(pa.array(alone, pa.bool_()))
             if rows.num_rows:
                 text_ids = rows.column("text_id").to_pylist()
                 await self._tables.delete(TEXTS, within(namespace, text_ids=text_ids))
@@ -301,10 +303,16 @@ class _Since(NamedTuple):
     Attributes:
         clock: How many people had been forgotten in this process.
         version: Version of the table `texts`.
+        named: How many texts of the present batch have each source id.
     """
 
     clock: int
     version: int
+    named: Mapping[tuple[str, str, str], int] = {}
+
+    def naming(self, batch: Sequence[Text]) -> _Since:
+        """Return this with the source ids of a batch counted."""
+        return self._replace(named=Counter(_source_key(text) for text in batch if text.source_id))
 
 
 def _source_key(text: Text) -> tuple[str, str, str]:

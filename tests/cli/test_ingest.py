@@ -254,3 +254,96 @@ def test_a_wrong_map_is_one_line(tmp_path: Path, wrong: str) -> None:
     path.write_text(lines({"user": "u", "text": "a"}))
     result = run(path, "--store", tmp_path / "s", "--map", wrong)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+
+
+def write_lines(path: Path, *rows: dict[str, object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def rated(*ratings: object) -> list[dict[str, object]]:
+    return [
+        {"user_id": f"u{place % 3}", "topic": "tt1", "rating": rating, "text": f"Film no. {place}."}
+        for place, rating in enumerate(ratings)
+    ]
+
+
+@pytest.mark.parametrize(
+    "ratings", [range(1, 11), (0.5, 3, 5), (20, 100), ("8/10", "9/10"), (4, 5, 6)]
+)
+def test_no_half_of_the_ratings_is_kept(tmp_path: Path, ratings: list[object]) -> None:
+    """Never the low half of them, each with a wrong rating."""
+    path, store = write_lines(tmp_path / "films.jsonl", *rated(*ratings)), tmp_path / "store"
+    result = run(path, "--store", store, "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1 and "--rating-scale" in result.stderr
+    assert not store.exists()
+
+
+def test_a_named_scale_is_kept_with_the_store(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    path = write_lines(tmp_path / "films.jsonl", *rated(*range(11)))
+    found = json.loads(run(path, "--store", store, "--rating-scale", "0-10", "--json").stdout)
+    assert (found["added"], found["rejected"], found["rating_scale"]) == (11, 0, "0-10")
+    assert found["noted"] == {}, "0 is a rating on this scale"
+    again = run(path, "--store", store, "--rating-scale", "0-10", "--json")
+    assert json.loads(again.stdout)["duplicates"] == 11
+    for options in ((), ("--rating-scale", "1-5"), ("--rating-scale", "0-100")):
+        five = write_lines(tmp_path / "five.jsonl", *rated(1, 5))
+        result = run(five, "--store", store, *options)
+        assert result.exit_code == 1 and "0-10" in result.stderr
+
+
+def test_a_single_wrong_rating_is_a_reject(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", *rated(*[4] * 150, 7))
+    found = json.loads(run(path, "--store", tmp_path / "store", "--json").stdout)
+    assert (found["added"], found["rejected"]) == (150, 1)
+    # Where the scale is said, any number of them.
+    path = write_lines(tmp_path / "b.jsonl", *rated(1, 7, 8, 9))
+    result = run(path, "--store", tmp_path / "b", "--rating-scale", "1-5", "--json")
+    assert (json.loads(result.stdout)["rejected"], result.exit_code) == (3, 0)
+
+
+def test_a_wrong_scale_is_told(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", *rated(1))
+    for wrong in ("5", "five", "5-1"):
+        result = run(path, "--store", tmp_path / "store", "--rating-scale", wrong)
+        assert result.exit_code == 2 and "0-10" in result.stderr
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    rows = rated(0, 0.0, "good", 5)
+    rows[3] |= {"timestamp": "05/01/2024", "target": 4}
+    path = write_lines(tmp_path / "a.jsonl", *rows)
+    found = json.loads(run(path, "--store", tmp_path / "store", "--json").stdout)
+    assert found["added"] == 4
+    assert found["noted"] == {
+        "rating_zero": 2,
+        "rating_unreadable": 1,
+        "timestamp_unreadable": 1,
+        "target_unreadable": 1,
+    }
+    said = run(path, "--store", tmp_path / "store").stdout
+    assert "2 texts are kept without their rating" in said
+    assert "1 texts are kept without their target" in said
+
+
+def test_a_changed_review_replaces_the_former(tmp_path: Path) -> None:
+    store, review = tmp_path / "store", {"review_id": "r1", "user_id": "u1", "text": "It is grate."}
+    write_lines(tmp_path / "a.jsonl", review, {**review, "review_id": "r2", "text": "Other."})
+    assert json.loads(run(tmp_path / "a.jsonl", "--store", store, "--json").stdout)["added"] == 2
+    write_lines(tmp_path / "a.jsonl", {**review, "text": "It is great.", "rating": 4}, review)
+    found = json.loads(run(tmp_path / "a.jsonl", "--store", store, "--json").stdout)
+    # The unchanged row stands in the file, too, so its id names no single text.
+    assert (found["added"], found["duplicates"], found["replaced"]) == (1, 1, 0)
+    write_lines(tmp_path / "b.jsonl", {**review, "review_id": "r2", "text": "Another."})
+    found = json.loads(run(tmp_path / "b.jsonl", "--store", store, "--json").stdout)
+    assert (found["added"], found["replaced"]) == (1, 1)
+
+
+def test_the_same_text_under_two_ids_is_told(tmp_path: Path) -> None:
+    body = "I bought this lamp in the autumn and it has worked without any fault ever since then."
+    rows = [{"user_id": user, "text": body} for user in ("ann", "ann", "bob", "cat")]
+    rows += [{"user_id": user, "text": "Good."} for user in ("ann", "bob")]
+    path = write_lines(tmp_path / "a.jsonl", *rows)
+    assert json.loads(run(path, "--store", tmp_path / "s", "--json").stdout)["same_text"] == 2
