@@ -31,7 +31,8 @@ from ..stores.texts.arrow import history_of_rows, on_grid, rows_of_texts, unit
 from ..stores.texts.schema import TEXTS, TOPICS, USERS, seen_schemas
 from ..stores.texts.topics import TWO_HOP, GraphForm, count_topics, rows_of_topics, topics_of_rows
 from ..stores.texts.users import count_users, rows_of_users, users_of_rows
-from ..stores.types import FIVE_STARS, Encoder, History, Text, Vectors
+from ..stores.types import Encoder, History, Text, Vectors
+from ..stores.values import FIVE_STARS
 from ..training.errors import TooFewLinks
 from ..training.user_topic_graph.data import Links, TopicGraph, links_of
 from ..training.user_topic_graph.train import (
