@@ -104,6 +104,7 @@ def prompt_set(name: str, folder: Path | None = None) -> PromptSet:
         PromptError: The folder does not exist, or holds a file that would not be used.
     """
     if folder is not None:
+        folder = folder.expanduser()
         _check(folder)
     places = [place / name for place in (folder, _PACKAGED) if place is not None]
     sources = {}
