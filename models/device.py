@@ -12,6 +12,7 @@ Measured with smollm2-135m, prompts of 150 tokens, two cores:
 A CPU without the instruction avx512_bf16 emulates bf16 products, even if it has the rest of
 AVX-512: there the topic encoder reads 57 texts/s in bf16 and 208 in fp32, and a call of the loop,
 16 targets at a time, takes twice as long. With the instruction bf16 is faster everywhere.
+Without it large models keep bf16 weights and compute in fp32 (`local.half_storage`).
 """
 
 from __future__ import annotations
@@ -78,16 +79,36 @@ def dtype_name(dtype: torch.dtype) -> str:
     return {"torch.float32": "fp32", "torch.bfloat16": "bf16"}.get(str(dtype), str(dtype))
 
 
-def bytes_per_weight(dtype: str = "auto") -> int:
-    """Return the bytes of one weight in memory for a setting of the number format.
+HALF_FROM = 400_000_000
+"""Weights from which a model's bf16 matrices stay in bf16 though it computes in fp32: below it the
+memory saved is not worth the widening."""
+
+
+def keeps_half(dtype: str, weights: int) -> bool:
+    """Return whether a model of bf16 weights keeps them so and computes in fp32.
+
+    That is so of large models on a CPU that is slow in bf16 (`local.half_storage`).
 
     Args:
-        dtype: See `choose_dtype`.
+        dtype: The setting, see `choose_dtype`.
+        weights: Number of the model's weights.
+    """
+    device = choose_device()
+    slow = device == "cpu" and choose_dtype(dtype, device).itemsize == 4
+    return dtype == "auto" and slow and weights >= HALF_FROM
+
+
+def bytes_per_weight(dtype: str = "auto", weights: int = 0) -> int:
+    """Return the bytes of one weight in memory, of a model whose files hold bf16.
+
+    Args:
+        dtype: The setting, see `choose_dtype`.
+        weights: Number of the model's weights.
 
     Raises:
         CallRefused: For another setting.
     """
-    return choose_dtype(dtype, choose_device()).itemsize
+    return 2 if keeps_half(dtype, weights) else choose_dtype(dtype, choose_device()).itemsize
 
 
 def free_memory() -> int:

@@ -82,11 +82,10 @@ def listed(dtype: str = "auto") -> list[InstalledModel]:
     Args:
         dtype: Number format of the weights, see `device.choose_dtype`.
     """
-    size = bytes_per_weight(dtype)
-    return [_describe(model, size) for model in CATALOGUE.values()]
+    return [_describe(model, dtype) for model in CATALOGUE.values()]
 
 
-def _describe(model: Installable, size: int) -> InstalledModel:
+def _describe(model: Installable, dtype: str) -> InstalledModel:
     folder, packaged = _folder(model), packaged_file(model)
     if _is_whole(folder):
         state, path = "yes", str(folder)
@@ -103,11 +102,15 @@ def _describe(model: Installable, size: int) -> InstalledModel:
         bytes=folder_size(Path(path)) if path else 0,
         parameters=model.parameters,
         licence=model.licence,
-        memory=model.memory(size),
+        memory=_memory(model, dtype),
         download=model.bytes,
         disk=model.disk,
         about=model.about,
     )
+
+
+def _memory(model: Installable, dtype: str) -> int:
+    return model.memory(bytes_per_weight(dtype, model.values))
 
 
 def entry(name: str) -> Installable:
@@ -341,12 +344,12 @@ def best_installed(dtype: str = "auto") -> Installable:
             "no language model is installed: run `patlm models install`, which takes the best one "
             "for this machine, or name a model (PATLM_MODEL; `patlm models suggest`)"
         )
-    free, size = free_memory(), bytes_per_weight(dtype)
+    free = free_memory()
     for model in here:
-        if model.memory(size) <= free:
+        if _memory(model, dtype) <= free:
             _log.info("%s: %s, of %s free", AUTO, model.name, _gigabytes(free))
             return model
-    needs = "; ".join(f"{m.name} needs {_gigabytes(m.memory(size))}" for m in here)
+    needs = "; ".join(f"{m.name} needs {_gigabytes(_memory(m, dtype))}" for m in here)
     raise ModelUnusable(
         f"no installed model fits into the {_gigabytes(free)} of free memory: {needs}; free some, "
         f"run `patlm models install {SMALLEST}`, or try one by its name (PATLM_MODEL)"

@@ -7,6 +7,7 @@ there. Importing this is cheap: libraries are imported where a model is opened.
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .catalogue import AUTO, SMALLEST, chat_models
-from .device import choose_device, choose_dtype, fit_threads
+from .device import choose_device, choose_dtype, fit_threads, keeps_half
 from .download import Progress
 from .errors import ModelNotFound, ModelUnusable
 from .installed import best_installed, model_path
@@ -309,8 +310,11 @@ def open_local_chat(
     from langchain_huggingface import HuggingFacePipeline
 
     from .local.chat_model import LocalChatModel
+    from .local.half_storage import store_in_half
 
     device = choose_device()
+    number_format = choose_dtype(dtype, device)
+    halved = keeps_half(dtype, _bytes_in_bf16(path) // 2)
     fit_threads()
     with quiet_loading():
         try:
@@ -319,7 +323,7 @@ def open_local_chat(
                 task="text-generation",
                 device=0 if device == "cuda" else None,
                 model_kwargs={
-                    "dtype": choose_dtype(dtype, device),
+                    "dtype": "bfloat16" if halved else number_format,
                     "local_files_only": Path(path).is_dir(),
                 },
             )
@@ -327,6 +331,8 @@ def open_local_chat(
             raise ModelNotFound(f"no model at {path!r}: {error}") from error
         except (ValueError, KeyError) as error:
             raise ModelUnusable(f"transformers can't load {path!r}: {error}") from error
+        if halved:
+            store_in_half(llm.pipeline.model)
         return LocalChatModel(
             llm=llm,
             model_id=name or path,
@@ -335,6 +341,17 @@ def open_local_chat(
             find_adapter=find_adapter,
             watches=watches,
         )
+
+
+def _bytes_in_bf16(path: str) -> int:
+    """Return the size of a folder's weights if they are bf16 numbers; 0 of all else."""
+    try:
+        config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    if not isinstance(config, dict) or config.get("dtype") != "bfloat16":
+        return 0
+    return sum(file.stat().st_size for file in Path(path).glob("*.safetensors"))
 
 
 @runtime_checkable
