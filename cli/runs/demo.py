@@ -157,10 +157,9 @@ async def _write(parts: Parts, scene: Scene, tell: Tell, configuration: Any = No
     async def provide() -> Parts:
         return parts
 
-    limits = {"deadline_s": DEADLINE_S}
+    limits = {"deadline_s": DEADLINE_S, "max_iterations": 1}  # a second would double the wait
     sides = TRAJECTORIES
     if configuration is not None:
-        limits["max_iterations"] = 1
         sides = trajectories_of(configuration)
     graph = build_graph(provide, sides).compile()
     request = read_fields(
