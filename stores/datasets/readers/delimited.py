@@ -37,6 +37,7 @@ _SURELY_ROWS = 20  # lines in a row with the right number of columns are no text
 _ESCAPED = re.compile(r"\\.")
 _QUOTE = re.compile(r'(?<!")"(?!")')  # a single one; a doubled one is a quote in a text
 _NULL = re.compile(r"(?:^|(?<=[,;\t|]))\\N(?=[,;\t|\r\n]|$)")  # of MySQL and Postgres
+_RETURN = "\ud800"  # a carriage return inside a line, which the csv module takes for its end
 _SEPARATOR = re.compile(r"sep=(.)\s*$", re.IGNORECASE)
 
 
@@ -171,6 +172,7 @@ def read_records(
     reader = dialect.reader(feed)
     while True:
         feed.taken.clear()
+        feed.has_returns = False
         try:
             record = next(reader)
         except StopIteration:
@@ -179,6 +181,8 @@ def read_records(
             reason, code = f"broken CSV: {error}", "csv"
         else:
             if len(record) == width:
+                if feed.has_returns:
+                    record = [column.replace(_RETURN, "\r") for column in record]
                 yield feed.taken[0][0], record
                 continue
             if not record:  # a blank line
@@ -195,10 +199,12 @@ class _Feed:
 
     Attributes:
         taken: Those of the present record.
+        has_returns: Whether a carriage return stands inside one of them.
     """
 
     def __init__(self, lines: Iterator[Line], dialect: CsvDialect) -> None:
         self.taken: list[Line] = []
+        self.has_returns = False
         self._lines, self._back = lines, deque[Line]()
         self._nulls = dialect.escape  # there `\N` would be read as the letter
 
@@ -208,7 +214,11 @@ class _Feed:
     def __next__(self) -> str:
         line = self._back.popleft() if self._back else next(self._lines)
         self.taken.append(line)
-        return _NULL.sub("", line[1]) if self._nulls and "\\N" in line[1] else line[1]
+        words = line[1]
+        if "\r" in words and (inner := words.rstrip("\n").removesuffix("\r")) and "\r" in inner:
+            self.has_returns = True
+            words = inner.replace("\r", _RETURN) + words[len(inner) :]
+        return _NULL.sub("", words) if self._nulls and "\\N" in words else words
 
     def put_back(self, kept: int) -> None:
         """Give back all lines taken but the first `kept`."""

@@ -88,13 +88,10 @@ class Head:
     @cached_property
     def columns(self) -> frozenset[str]:
         """Names of the columns that hold single values, in small letters."""
-        if self.row is None:
-            return frozenset(name.strip().lower() for name in self.names)
-        return frozenset(
-            name.strip().lower()
-            for name, value in self.row.items()
-            if not isinstance(value, dict | list)
-        )
+        row = self.row or {}
+        single = [name for name, value in row.items() if not isinstance(value, dict | list)]
+        empty = [name for name in self.names if name not in row]  # in this row, but not in all
+        return frozenset(name.strip().lower() for name in single + empty)
 
     @property
     def is_person(self) -> bool:

@@ -136,6 +136,15 @@ def test_nul_and_other_marks_are_kept_in_texts(tmp_path: Path) -> None:
     assert text.body == "a\x00b\x85c\u2028d\re"
 
 
+def test_carriage_returns_in_texts_without_quotes(tmp_path: Path) -> None:
+    """As data frames write them, with LF at the ends of lines and with CRLF."""
+    for end in ("\n", "\r\n"):
+        content = end.join(["user,text,rating", "u1,one\rtwo,4", "u2,three,5", ""])
+        texts, rejects = read(tmp_path / "a.csv", content)
+        assert [text.body for text in texts] == ["one\rtwo", "three"]
+        assert not rejects
+
+
 def _written(folder: Path, content: str) -> Path:
     path = folder / "columns.csv"
     path.write_text(content)

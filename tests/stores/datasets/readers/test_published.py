@@ -296,7 +296,11 @@ def test_encodings(tmp_path: Path, content: str, encoding: str, mark: bytes) -> 
 
 
 def test_cp1252_is_found_late(tmp_path: Path) -> None:
-    rows = "user_id;text;rating\n" + "u1;plain;4\n" * 200_000 + "u2;Tr\xe8s bien, caf\xe9;5\n"
+    rows = (
+        "user_id;text;rating\n"
+        + f"u1;{'plain words ' * 20};4\n" * 6_000
+        + "u2;Tr\xe8s bien, caf\xe9;5\n"
+    )
     texts, rejects = read(tmp_path / "a.csv", rows.encode("latin-1"))
     assert (texts[-1].body, rejects) == ("Très bien, café", [])
 
