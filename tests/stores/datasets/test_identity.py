@@ -1,0 +1,109 @@
+"""One person of a file is one person, whatever trips the file has made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.validation import Reject
+from patlm.stores.types import Text
+
+
+def read(path: Path, content: str) -> tuple[list[Text], list[str], dict[str, int]]:
+    path.write_text(content)
+    rows = read_texts(path)
+    found = list(rows)
+    texts = [row for row in found if isinstance(row, Text)]
+    return texts, [row.code for row in found if isinstance(row, Reject)], dict(rows.noted)
+
+
+def test_guests_are_not_one_person(tmp_path: Path) -> None:
+    content = (
+        "user_id,text,topic\nnan,first guest,lamp\nnull,second guest,null\n<NA>,third guest,\\N\n"
+        "None,fourth guest,None\n,fifth guest,lamp\nu1,nan,lamp\nu1,real text,nan\nNull,mine,lamp\n"
+    )
+    texts, codes, _ = read(tmp_path / "a.csv", content)
+    assert [(text.user_id, text.topic_id) for text in texts] == [("u1", ""), ("Null", "lamp")]
+    assert codes == ["user_missing"] * 5 + ["text_missing"]
+
+
+def test_numbers_of_csv_and_json_are_one_id(tmp_path: Path) -> None:
+    content = "user_id,product,text\n123.0,45.0,first\n0123,,other\n"
+    texts, _, _ = read(tmp_path / "a.csv", content)
+    assert [(text.user_id, text.topic_id) for text in texts] == [("123", "45"), ("0123", "")]
+    rows = [{"user_id": user, "product": 45, "text": f"t{user}"} for user in (123, 123.0, "123.0")]
+    texts, _, _ = read(tmp_path / "b.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert {(text.user_id, text.topic_id) for text in texts} == {("123", "45")}
+
+
+def test_a_label_called_target_makes_no_target(tmp_path: Path) -> None:
+    labels = [0, 1, 4, "positive", "true", "False"]
+    content = "user,text,target\n" + "".join(f"u,text {n},{label}\n" for n, label in enumerate(labels))
+    texts, codes, noted = read(tmp_path / "a.csv", content)
+    assert [text.target for text in texts] == [False, False, False, False, True, False]
+    assert (codes, noted) == ([], {"target_unreadable": 4})
+
+
+def test_no_text_is_lost_for_its_date(tmp_path: Path) -> None:
+    times: list[object] = [20240501, "2014", "2012-5-1", 1588687728923000, "05/01/2024", 0]
+    rows = [{"user_id": "u", "text": f"of {time}", "timestamp": time} for time in times]
+    texts, codes, noted = read(
+        tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows)
+    )
+    years = [text.timestamp and 1970 + text.timestamp // 31_556_952_000 for text in texts]
+    assert years == [2024, 2014, 2012, 2020, None, None]
+    assert (codes, noted) == ([], {"timestamp_unreadable": 1})
+
+
+def lamp(folder: Path, task: str, rows: list[dict[str, Any]], outputs: list[Any]) -> list[Text]:
+    golds = [{"id": row["id"], "output": out} for row, out in zip(rows, outputs, strict=True)]
+    (folder / "dev_questions.json").write_text(json.dumps(rows))
+    (folder / "dev_outputs.json").write_text(json.dumps({"task": task, "golds": golds}))
+    return [row for row in read_texts(folder / "dev_questions.json") if isinstance(row, Text)]
+
+
+@pytest.mark.parametrize("user", ["9001", 9001, 9001.0])
+def test_rows_of_one_lamp_user_are_one_person(tmp_path: Path, user: object) -> None:
+    old = [{"id": f"4{n}", "title": f"Head {n}", "text": f"Column number {n}."} for n in range(4)]
+    rows = [
+        {"id": f"4{n}", "user_id": user, "input": f"Headline of {n}", "profile": old[: 2 + n]}
+        for n in range(3)
+    ]
+    texts = lamp(tmp_path, "LaMP_4", rows, ["Of the river", "By the same hand", "Again"])
+    assert {text.user_id for text in texts} == {"9001"}
+    assert len({text.text_id for text in texts}) == 4 + 3, "overlapping profiles, no text twice"
+    assert len([text for text in texts if text.target]) == 3
+
+
+@pytest.mark.parametrize(
+    ("task", "entry", "outputs"),
+    [
+        ("LaMP_1", {"title": "T", "abstract": "A long abstract."}, ["[1]", "[2]"]),
+        ("LaMP_2", {"tag": "sci-fi", "description": "Of robots."}, ["comedy", "sci-fi"]),
+        ("LaMP_3", {"text": "A fine kettle.", "score": "4"}, ["5", "2"]),
+    ],
+)
+def test_labels_of_lamp_are_no_texts(
+    tmp_path: Path, task: str, entry: dict[str, str], outputs: list[str]
+) -> None:
+    rows = [
+        {"id": f"3{n}", "input": f"What is it? review: The kettle {n} boils.", "profile": [entry]}
+        for n in range(2)
+    ]
+    texts = lamp(tmp_path, task, rows, outputs)
+    assert not {text.body for text in texts} & set(outputs)
+    targets = [(text.body, text.rating) for text in texts if text.target]
+    rated = [("The kettle 0 boils.", 5.0), ("The kettle 1 boils.", 2.0)]
+    assert targets == (rated if task == "LaMP_3" else [])
+
+
+def test_people_without_a_name_of_two_files_stay_apart(tmp_path: Path) -> None:
+    people = []
+    for name in ("a", "b"):
+        row = {"input": f"Write {name}", "output": "Long.", "profile": [{"text": f"Own of {name}"}]}
+        path = tmp_path / f"{name}.json"
+        for _ in range(2):  # the same file again: the same people
+            texts, _, _ = read(path, json.dumps([row]))
+            people.append({text.user_id for text in texts})
+    assert people[0] == people[1] and people[2] == people[3] and not people[0] & people[2]
