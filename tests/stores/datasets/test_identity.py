@@ -39,7 +39,9 @@ def test_numbers_of_csv_and_json_are_one_id(tmp_path: Path) -> None:
 
 def test_a_label_called_target_makes_no_target(tmp_path: Path) -> None:
     labels = [0, 1, 4, "positive", "true", "False"]
-    content = "user,text,target\n" + "".join(f"u,text {n},{label}\n" for n, label in enumerate(labels))
+    content = "user,text,target\n" + "".join(
+        f"u,text {n},{label}\n" for n, label in enumerate(labels)
+    )
     texts, codes, noted = read(tmp_path / "a.csv", content)
     assert [text.target for text in texts] == [False, False, False, False, True, False]
     assert (codes, noted) == ([], {"target_unreadable": 4})
