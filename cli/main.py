@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from . import adapters, doctor, models
@@ -18,6 +20,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def check_environment() -> None:
+    """Refuse a PATLM_ variable that does not exist, whatever the command."""
+    from ..graph.settings import check_variables
+    from .output import errors_as_lines
+
+    with errors_as_lines():
+        check_variables(os.environ)
+
 
 COMMANDS = (
     demo,

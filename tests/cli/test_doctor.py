@@ -2,8 +2,10 @@
 
 import pytest
 from patlm.cli.doctor import named_models
+from patlm.cli.main import app
 from patlm.graph import Settings
 from provider_servers import Refused, openai, provider_server
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.server
 
@@ -43,3 +45,12 @@ def test_every_role_has_its_model_checked() -> None:
     settings = Settings(model="python:fakes:scripted", model_style="no such model", dtype="fp32")
     found = {finding.name: finding.ok for finding in named_models(settings)}
     assert found == {"PATLM_MODEL": True, "PATLM_MODEL_STYLE": False}
+
+
+@pytest.mark.parametrize("command", [["stats"], ["adapters", "list"], ["models", "list"]])
+def test_every_command_refuses_a_variable_that_does_not_exist(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATLM_STOR", "somewhere")
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and "PATLM_STORE" in result.stderr
