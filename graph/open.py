@@ -1,15 +1,17 @@
 """Open the parts of a run: encoders, store, language models.
 
-Without a store's name the sample corpus serves, ingested once into the cache.
+Without a store's name the sample corpus serves, ingested once into the cache; what is opened is a
+copy, so that no text of an app's users gets there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +102,7 @@ async def open_store(
     style_encoder: str = OWN,
     first: Sequence[str] = (),
 ) -> AsyncIterator[TextStore]:
-    """Open a store, or create it; without a URI, the store of the sample corpus.
+    """Open a store, or create it; without a URI, a copy of the sample corpus's store.
 
     Args:
         uri: Directory or object-store URI.
@@ -137,10 +139,12 @@ async def open_store_and_encoders(
     from ..stores.texts.store import TextStore
     from .graph_artefact import serve_graph
 
-    path = uri or await sample_store_path(encoder, style_encoder)
-    encoders = await open_encoders(path, encoder, style_encoder, first, dtype)
-    opened = TextStore.open(path, style_encoder=encoders.style, topic_encoder=encoders.topic)
-    async with opened as store:
+    async with AsyncExitStack() as exits:
+        if not uri:
+            uri = await exits.enter_async_context(copy_sample_store(encoder, style_encoder))
+        encoders = await open_encoders(uri, encoder, style_encoder, first, dtype)
+        opened = TextStore.open(uri, style_encoder=encoders.style, topic_encoder=encoders.topic)
+        store = await exits.enter_async_context(opened)
         await serve_graph(store)
         yield store, encoders
 
@@ -280,17 +284,25 @@ def chat_role(model: BaseChatModel) -> ChatRole:
     return ChatRole(model, model_name(model))
 
 
-async def sample_store_path(topic: str, style: str) -> str:
-    """Return the path of the sample corpus's store, filled on the first call on this machine.
+@asynccontextmanager
+async def copy_sample_store(topic: str, style: str) -> AsyncIterator[str]:
+    """Copy the store of the sample corpus, yield the copy's path, and remove it in the end.
+
+    The original lies in the cache, filled on the first call on this machine. Texts that are added
+    go into the copy: they never get into the cache, nor to another process.
 
     Args:
         topic: The topic encoder by name.
         style: The style encoder by name.
     """
-    path = await asyncio.to_thread(_place, topic, style)
-    if not await asyncio.to_thread(path.exists):
-        await _fill(path, topic, style)
-    return str(path)
+    original = await asyncio.to_thread(_place, topic, style)
+    if not await asyncio.to_thread(original.exists):
+        await _fill(original, topic, style)
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="patlm-sample-")
+    try:
+        yield str(await asyncio.to_thread(shutil.copytree, original, Path(folder) / "store"))
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _place(topic: str, style: str) -> Path:

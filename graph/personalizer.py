@@ -50,6 +50,8 @@ class Personalizer:
         budget: Length of prompts and drafts: `small`, `medium`, `large`, or `auto`, by the model.
             Default: PATLM_BUDGET, or `auto`.
         namespace: Tenant of all calls.
+        share: Whether texts added by `add` may be evidence for other users of the tenant, where the
+            call does not say. Default: PATLM_SHARE, or False: a text serves its author alone.
         settings: Further settings by name (`encoder`, `style_encoder`, `dtype`, `prompts`).
 
     Raises:
@@ -65,6 +67,7 @@ class Personalizer:
         trace: str | Path | None = None,
         budget: str | None = None,
         namespace: str = "default",
+        share: bool | None = None,
         **settings: Any,
     ) -> None:
         from .settings import ROLES, Settings
@@ -83,6 +86,7 @@ class Personalizer:
             "trace": trace,
             "budget": budget,
             **{f"model_{role}": name for role, name in by_name.items()},
+            "share": share,
         }
         given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
         self.settings = Settings(**given, **settings)
@@ -126,7 +130,7 @@ class Personalizer:
         rating: float | str | None = None,
         timestamp: datetime | float | str | None = None,
         language: str | None = None,
-        shared: bool = False,
+        shared: bool | None = None,
     ) -> Added:
         """Add a text that a user wrote.
 
@@ -142,7 +146,8 @@ class Personalizer:
             timestamp: Time of writing: a datetime, an ISO date, seconds or milliseconds since 1970;
                 without a zone in UTC. Default: now.
             language: Language tag. Default: en.
-            shared: Whether the text may be evidence for other users.
+            shared: Whether the text may be evidence for other users. Default: `share` of the
+                personalizer.
 
         Raises:
             RequestError: A value is missing or wrong; its `field` says which. Nothing is kept.
@@ -157,7 +162,7 @@ class Personalizer:
                     "rating": rating,
                     "timestamp": timestamp,
                     "language": language,
-                    "shared": shared,
+                    "shared": self.settings.share if shared is None else shared,
                 }
             ]
         )
@@ -166,7 +171,8 @@ class Personalizer:
         """Add texts of any users: all of them, or none if a value is wrong.
 
         Args:
-            texts: Mappings with the arguments of `add`; a text is not shared unless it says so.
+            texts: Mappings with the arguments of `add`; one that does not say whether it is
+                shared follows `share` of the personalizer.
 
         Raises:
             RequestError: A value is missing or wrong; names the text's place and the field.
@@ -174,7 +180,9 @@ class Personalizer:
         from .request import read_new_texts
 
         store = await self._store()
-        ready = read_new_texts(texts, self.namespace, store.rating_scale)
+        ready = read_new_texts(
+            texts, self.namespace, store.rating_scale, shared=self.settings.share
+        )
         return await store.add(ready)
 
     async def awrite(

@@ -95,7 +95,7 @@ def read_context_fields(fields: Mapping[str, Any]) -> RunContext:
 
 
 def read_new_texts(
-    given: Iterable[Mapping[str, Any]], namespace: str, scale: RatingScale
+    given: Iterable[Mapping[str, Any]], namespace: str, scale: RatingScale, *, shared: bool = False
 ) -> list[Text]:
     """Return texts that an app hands over, checked like those of a file.
 
@@ -103,6 +103,7 @@ def read_new_texts(
         given: Fields of `TextFields`; a text without a time is of now.
         namespace: The tenant.
         scale: The scale of the store's ratings.
+        shared: Whether texts that do not say so may be evidence for other users.
 
     Raises:
         RequestError: A value is missing or wrong; names the text's place and the field.
@@ -115,7 +116,7 @@ def read_new_texts(
     for place, fields in enumerate(given):
         try:  # an app's ids are accounts, whatever they look like
             text = build_text(
-                defaults, position=place, **{"shared": False, "shared_id": False, **fields}
+                defaults, position=place, **{"shared": shared, "shared_id": False, **fields}
             )
         except BadRow as error:
             raise RequestError(

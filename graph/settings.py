@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         None, description="Folder of files that replace the wording of prompts; none: ours."
     )
     trace: Path | None = Field(None, description="Folder for the record of each run; none: off.")
+    share: bool = Field(
+        False,
+        description="Whether texts that an app adds may be evidence for other users, where the "
+        "call does not say.",
+    )
     otel: bool = Field(
         False, description="One OpenTelemetry span for each call of a model that is loaded here."
     )

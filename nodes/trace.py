@@ -89,6 +89,14 @@ def evidence_of_hits(found: Found, strategy: str, request: Request) -> list[dict
     ]
 
 
+NOTHING_SHARED = (
+    "this store has no text of other people that may be used for somebody else, so nothing can be "
+    "borrowed: share texts whose authors agree (`add(..., shared=True)` or "
+    "`Personalizer(share=True)`), or `patlm ingest` a file of texts that may be shared"
+)
+"""The warning of a result if nobody else shares a text."""
+
+
 def log_of_retrieval(
     found: Found, evidence: list[dict[str, Any]], confidence: float
 ) -> dict[str, Any]:
@@ -98,6 +106,7 @@ def log_of_retrieval(
         "confidence": confidence,
         "neighbours": [{"user_id": n.user_id, "score": n.score} for n in found.neighbours],
         "pool_size": found.pool_size,
+        "warnings": [NOTHING_SHARED] if found.nobody_shares else [],
     }
 
 

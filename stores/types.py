@@ -162,6 +162,7 @@ class Found:
         pool_size: Number of candidates ranked (users for style, texts for preference).
         topic_known: Whether the store holds others' texts on the topic itself (preference only).
         topics: The topics whose texts were searched (preference only).
+        nobody_shares: Whether no other user of the tenant has a text that may serve as evidence.
     """
 
     hits: tuple[Hit, ...] = ()
@@ -169,6 +170,7 @@ class Found:
     pool_size: int = 0
     topic_known: bool = True
     topics: tuple[str, ...] = field(default=())
+    nobody_shares: bool = False
 
 
 @dataclass(frozen=True)

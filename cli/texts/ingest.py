@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -44,6 +45,13 @@ ScaleOption = Annotated[
 _SHOWN_CHARACTERS = 200  # of a text in the preview
 
 
+ShareOption = Annotated[
+    bool, typer.Option(help="Whether the texts may be evidence for other users.")
+]
+
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a row is rejected.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command("ingest")(ingest)
@@ -71,12 +79,11 @@ def ingest(
         str | None,
         typer.Option(help="Language of texts without one. Default: en, pt for PGraphRAG's b2w."),
     ] = None,
+    share: ShareOption = True,
     rejects: Annotated[
         Path | None, typer.Option(help="File that lists rejected rows. Default: beside the store.")
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if a row is rejected.")
-    ] = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
     """Add the texts of FILE to a store. Safe to repeat or to resume after a stop.
@@ -105,7 +112,7 @@ def ingest(
             _show_preview(rows, json=json)
             return
         check_scale(rows)
-    done = run(lambda: _fill(store, rows, rejects))
+    done = run(lambda: _fill(store, rows, rejects, share=share))
     _report(done, rows, time.perf_counter() - began, json=json)
     if done.rejected and (strict or not done.added + done.duplicates):
         raise typer.Exit(1)
@@ -140,7 +147,7 @@ def _report(done: Ingested, rows: RowFile, seconds: float, *, json: bool) -> Non
         )
 
 
-async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
+async def _fill(uri: str, rows: RowFile, rejects: Path | None, *, share: bool) -> Ingested:
     from ...graph.encoders import SAMPLE_TEXTS
     from ...graph.open import open_store
     from ...graph.settings import Settings
@@ -152,7 +159,10 @@ async def _fill(uri: str, rows: RowFile, rejects: Path | None) -> Ingested:
     rejects_file = rejects or place_rejects_file(uri, rows.path)
     with _bar(rows) as progress:
         settings = Settings()
-        source = iter(rows)
+        source = (
+            row if share or not isinstance(row, Text) else replace(row, shared=False)
+            for row in rows
+        )
         first = await asyncio.to_thread(lambda: list(islice(source, SAMPLE_TEXTS)))
         opened = open_store(
             uri,

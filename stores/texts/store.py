@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidQuery, StoreError
@@ -104,7 +105,8 @@ class StoreReader:
         """
         _check_query(request, self._style_encoder)
         snapshots = await self._snapshots_for(request.history)
-        return await search_by_style(snapshots, request, self._length)
+        found = await search_by_style(snapshots, request, self._length)
+        return found if found.hits else await _explained(found, snapshots, request.history)
 
     async def search_by_preference(self, request: SearchRequest) -> Found:
         """Find what aligned people wrote on the topic.
@@ -124,7 +126,8 @@ class StoreReader:
         """
         _check_query(request, self._topic_encoder)
         snapshots = await self._snapshots_for(request.history)
-        return await search_by_preference(snapshots, request)
+        found = await search_by_preference(snapshots, request)
+        return found if found.hits else await _explained(found, snapshots, request.history)
 
     async def near_ids(self, namespace: str, user_id: str, most: int = 3) -> tuple[str, ...]:
         """Return ids of a tenant's users that look like an id, the most similar first.
@@ -165,6 +168,13 @@ class StoreReader:
             forms: By namespace.
         """
         self._cache.use_graph(forms)
+
+
+async def _explained(found: Found, snapshots: Snapshots, history: History) -> Found:
+    """Return an empty result that says whether there is anybody to borrow from."""
+    users = await snapshots.users(history.namespace)
+    others = len(users.ids) - (history.user_id in users.row)
+    return replace(found, nobody_shares=others == 0)
 
 
 def _check_query(request: SearchRequest, encoder: Encoder) -> None:
