@@ -28,7 +28,7 @@ ENDLESS_S = 7 * 86_400.0
 
 _OUTPUTS = [
     *("text", "summaries", "evidence", "own", "cold_start", "iterations", "stop_reason", "log"),
-    "confidence",
+    *("confidence", "warnings"),
 ]
 
 
@@ -47,6 +47,7 @@ class Outcome:
             None if no reasoner read any.
         iterations: Number of iterations.
         stop_reason: Why the loop stopped.
+        warnings: What a caller would be told.
         calls: Prompts (messages) and answers of all calls, in order, by role.
     """
 
@@ -59,6 +60,7 @@ class Outcome:
     cut_share: float | None
     iterations: int
     stop_reason: str
+    warnings: Sequence[str] = ()
     calls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
 
@@ -161,6 +163,7 @@ def _outcome(result: Mapping[str, Any], configuration: Configuration) -> Outcome
         cut_share=fmean(cut) if cut else None,
         iterations=result["iterations"],
         stop_reason=result["stop_reason"],
+        warnings=result["warnings"],
         calls=[entry["call"] for entry in order if "call" in entry],
     )
 
