@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.markup import escape
 
 from ..models.answers import LEFT_OUT
 from .options import BaseUrlOption, JsonOption, ModelOption, StoreOption, settings_of
@@ -81,7 +82,7 @@ def doctor(
     else:
         marks = {True: "[green]ok[/green]  ", False: "[red]bad[/red] ", None: "[dim]--[/dim]  "}
         for finding in findings:
-            stdout.print(f"{marks[finding.ok]}{finding.name:<24} {finding.says}")
+            stdout.print(f"{marks[finding.ok]}{finding.name:<24} {escape(finding.says)}")
     if broken:
         raise typer.Exit(1)
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from . import adapters, doctor, models
 from .bench import commands as bench
-from .runs import demo, episodes, feedback, inspect, retrieve, write
+from .output import escape_unprintable
+from .runs import compare, demo, episodes, feedback, inspect, retrieve, write
 from .texts import forget, index, ingest, reembed, stats
 from .training import collect, rounds, train, train_encoder
 
+
+class Program(TyperGroup):
+    """The program; no text makes it fail on a console that cannot show it."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command."""
+        escape_unprintable()
+        return super().main(*args, **extra)
+
+
 app = typer.Typer(
     name="patlm",
+    cls=Program,
     help="Personalised writing for users with few or no texts, with style and content from others.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -34,6 +48,7 @@ def check_environment() -> None:
 
 COMMANDS = (
     demo,
+    compare,
     ingest,
     write,
     retrieve,

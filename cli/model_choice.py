@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import typer
-
-from .output import stderr
+from .output import echo, stderr
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -60,6 +58,6 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
             now = time.monotonic()
             if bar.disable and now - told >= SECONDS_BETWEEN_LINES:
                 told = now
-                typer.echo(f"{share:4.0%} {doing}", err=True)
+                echo(f"{share:4.0%} {doing}", err=True)
 
         yield report

@@ -1,14 +1,17 @@
 """Output of commands: one JSON object for programs, tables and lines for people, errors.
 
 Results go to stdout, progress and warnings to stderr. An error is one line and a non-zero exit
-code; a traceback is a bug.
+code; a traceback is a bug. Everything is printed by `stdout`, `stderr`, `echo` or `emit_json`: they
+show the control characters of texts instead of sending them to the terminal.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +22,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
+
+from ..models.sanitise import visible
 
 if TYPE_CHECKING:
     from ..evaluation.progress import Watch
@@ -28,25 +33,47 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-stdout = Console(highlight=False, soft_wrap=True)
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _VisibleConsole(Console):
+    """Makes the control characters of every string visible: lines, cells, titles."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+stdout = _VisibleConsole(highlight=False, emoji=False, soft_wrap=True)
+stderr = _VisibleConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+
+
+def escape_unprintable() -> None:
+    """Let stdout and stderr print what their encoding lacks as an escape, not as an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object, and nothing else, on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+    """Print one JSON object, and nothing else, on stdout; it is plain ASCII."""
+    echo(json.dumps(value, default=str))
+
+
+def echo(text: str = "", *, nl: bool = True, err: bool = False) -> None:
+    """Print a text as it is, neither wrapped nor read as markup, on stdout or stderr."""
+    # Not `typer.echo`: it would write UTF-8 on an ASCII console.
+    stream = sys.stderr if err else sys.stdout
+    stream.write(f"{visible(text)}\n" if nl else visible(text))
+    stream.flush()
 
 
 def fail(message: str) -> NoReturn:
     """Print an error on one line of stderr and exit with 1."""
-    line = " ".join(str(message).split())
-    typer.echo(f"patlm: {line}", err=True)
+    echo(f"patlm: {' '.join(str(message).split())}", err=True)
     raise typer.Exit(1)
 
 
 def warn(message: str) -> None:
     """Print a warning on one line of stderr."""
-    typer.echo(f"warning: {' '.join(message.split())}", err=True)
+    echo(f"warning: {' '.join(message.split())}", err=True)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -73,11 +100,13 @@ def errors_as_lines() -> Iterator[None]:
     except ValidationError as error:  # settings from the environment
         field = InvalidField.of(error)
         fail(field.with_value(f"PATLM_{field.place.replace('.', '_').upper()}"))
+    except BrokenPipeError:  # the reader of stdout has gone: click ends the program silently
+        raise
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         fail(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        echo("stopped", err=True)
         # 130 = 128 + SIGINT. Computing threads cannot be stopped: exit without waiting.
         os._exit(130)
 
@@ -128,9 +157,8 @@ def progress() -> Iterator[Watch]:
 SHOWN_CHARACTERS = 160
 
 
-def show_result(result: Result) -> None:
-    """Print the draft first, then summaries, evidence and how the run ended."""
-    stdout.print(Panel(escape(result.text) or "[dim](empty)[/dim]", title="draft", expand=True))
+def show_details(result: Result) -> None:
+    """Print summaries and evidence of a run, and how sure each side is."""
     for side, summary in result.summaries.items():
         said = escape(summary) if summary is not None else "[dim]abstained[/dim]"
         stdout.print(f"[bold]{side}[/bold]: {said}")
@@ -139,14 +167,7 @@ def show_result(result: Result) -> None:
     for side, pieces in result.evidence.items():
         show_evidence(f"{side} evidence", pieces)
     sure = ", ".join(f"{side} {value:.2f}" for side, value in result.confidence.items())
-    count = "1 iteration" if result.iterations == 1 else f"{result.iterations} iterations"
-    stdout.print(
-        f"[dim]{count}, stopped: {result.stop_reason}; history: {result.cold_start}; "
-        f"confidence: {sure}; {result.timings.get('total', 0.0):.1f} s; "
-        f"run {result.run_id[:12]}[/dim]"
-    )
-    for warning in result.warnings:
-        stdout.print(f"[yellow]{escape(warning)}[/yellow]")
+    stdout.print(f"[dim]confidence: {sure}[/dim]")
 
 
 def show_evidence(heading: str, pieces: Sequence[Evidence]) -> None:

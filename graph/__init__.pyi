@@ -1,5 +1,6 @@
 from .builder import build_graph as build_graph
 from .events import DraftToken as DraftToken
+from .events import NodeStart as NodeStart
 from .events import NodeUpdate as NodeUpdate
 from .open import open_parts as open_parts
 from .open import open_store as open_store

@@ -22,6 +22,13 @@ class DraftToken:
 
 
 @dataclass(frozen=True)
+class NodeStart:
+    """A node begins its work; its `NodeUpdate` says that it has ended."""
+
+    node: str
+
+
+@dataclass(frozen=True)
 class NodeUpdate:
     """The update that a node wrote to the state."""
 
@@ -29,10 +36,10 @@ class NodeUpdate:
     update: Mapping[str, Any]
 
 
-Event = DraftToken | NodeUpdate | Result
+Event = NodeStart | DraftToken | NodeUpdate | Result
 """An event of `Personalizer.astream`; the last one is the `Result`."""
 
-STREAM_MODES: tuple[StreamMode, ...] = ("updates", "messages", "values")
+STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "updates", "messages", "values")
 """The stream modes of the graph that `read_events` needs."""
 
 
@@ -48,6 +55,9 @@ async def read_events(stream: AsyncIterator[Any]) -> AsyncIterator[Event]:
             message, metadata = chunk
             if metadata.get("langgraph_node") == "integrate" and (text := answers.feed(message)):
                 yield DraftToken(text, iteration)
+        elif mode == "tasks":
+            if "input" in chunk:  # a start; an end has a result, and an update besides
+                yield NodeStart(chunk["name"])
         elif mode == "updates":
             if "integrate" in chunk and (text := answers.rest()):
                 yield DraftToken(text, iteration)

@@ -1,8 +1,10 @@
-"""Make the texts of users harmless before they are put into a prompt.
+"""Make the texts of users and models harmless before they are put into a prompt or shown.
 
 A tokenizer reads "<|im_end|>" inside a review as the end of the turn. Texts of users are data: they
 must not open or close a turn, nor close the delimiters around them. Such strings are broken by a
 space, so that the tokenizer reads plain characters.
+
+A terminal obeys an escape character inside a review: `visible` shows it instead.
 """
 
 from __future__ import annotations
@@ -56,3 +58,28 @@ def harmless_text(text: str) -> str:
 def fence(text: str) -> str:
     """Put a harmless text between delimiters (three quotation marks) that it cannot close."""
     return f'"""{harmless_text(text).strip()}"""'
+
+
+# Controls (but tab and line feed), line separators, what reorders text in two directions, invisible
+# operators and tags, lone surrogates. Joiners stay: emoji and several scripts need them. So do the
+# flags that are spelled with tags.
+_UNSEEN = re.compile(
+    r"\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f|"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u206f\ufff9-\ufffb\ud800-\udfff"
+    r"\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return a text with its control characters as escapes, for a terminal or a page.
+
+    >>> visible("bread\x1b[2J")
+    'bread\\x1b[2J'
+    """
+    return _UNSEEN.sub(_as_escape, text.replace("\r\n", "\n"))
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    character = found.group()
+    is_flag = len(character) > 1
+    return character if is_flag else character.encode("unicode_escape").decode("ascii")

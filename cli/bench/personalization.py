@@ -175,7 +175,7 @@ def _show(results: Mapping[str, Any], out: Path) -> None:
         for verdict in results["verdicts"]:
             if (verdict["data"], verdict["task"], verdict["history"]) == place:
                 stdout.print(f"{verdict['side']:>12}: {verdict['verdict']}")
-    stdout.print(f"\n{out / 'report.html'}")
+    stdout.print(f"\n{out / 'report.html'}", markup=False)
 
 
 def _figures(row: Mapping[str, Any], metric: str) -> list[str]:
@@ -210,16 +210,16 @@ def report(
     from ...evaluation.report.markdown import results_tables
     from ...evaluation.report.page import write_plots, write_report
     from ...evaluation.report.records import read_results
-    from ..output import emit_json, errors_as_lines, stdout
+    from ..output import echo, emit_json, errors_as_lines, stdout
 
     if markdown or plots is not None:
         with errors_as_lines():
             results = read_results(folder)
             written = [] if plots is None else write_plots(results, plots)
         for path in written:
-            typer.echo(str(path), err=markdown)
+            echo(str(path), err=markdown)
         if markdown:
-            typer.echo(results_tables(results))
+            echo(results_tables(results))
         return
     with errors_as_lines():
         page = write_report(folder)

@@ -187,7 +187,7 @@ async def _write(parts: Parts, scene: Scene, tell: Tell, configuration: Any = No
 @contextmanager
 def _progress() -> Iterator[Tell]:
     """Yield a function that shows what happens for whom: live, or a line for each step."""
-    from ..output import stderr
+    from ..output import echo, stderr
 
     began = time.monotonic()
     if stderr.is_terminal:
@@ -205,7 +205,7 @@ def _progress() -> Iterator[Tell]:
     def line(who: str, step: str) -> None:
         if not step.startswith("writes, "):
             at = f"{time.monotonic() - began:4.0f} s"
-            typer.echo(f"{at}  {who}: {step}" if who else f"{at}  {step}", err=True)
+            echo(f"{at}  {who}: {step}" if who else f"{at}  {step}", err=True)
 
     yield line
 

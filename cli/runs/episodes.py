@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 
 from ..options import JsonOption
-from ..output import emit_json, errors_as_lines, fail, shorten, stdout, warn
+from ..output import echo, emit_json, errors_as_lines, fail, shorten, stdout, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +43,11 @@ def check(path: PathArgument, json: JsonOption = False) -> None:
         for fault in check_episodes(path, on_episode=count):
             faults.append({"file": str(fault.path), "line": fault.line, "reason": fault.reason})
             if not json:
-                typer.echo(str(fault))
+                echo(str(fault))
     if json:
         emit_json({"ok": not faults, "episodes": episodes, "faults": faults})
     else:
-        typer.echo(f"{path}: episodes {episodes:,}, faults {len(faults):,}")
+        echo(f"{path}: episodes {episodes:,}, faults {len(faults):,}")
     if faults:
         raise typer.Exit(1)
 
@@ -116,7 +116,7 @@ def export(
     if json:
         emit_json({"samples": samples, "to": str(to)})
     else:
-        typer.echo(f"{to}: {samples:,} samples")
+        echo(f"{to}: {samples:,} samples")
 
 
 def _read(path: Path) -> Iterator[Episode]:

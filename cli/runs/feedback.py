@@ -41,7 +41,7 @@ def feedback(
     """
     from ...graph.feedback import give_feedback_on
     from ...stores.episodes.feedback import find_run
-    from ..output import errors_as_lines
+    from ..output import echo, errors_as_lines
 
     if accepted and rejected:
         raise typer.BadParameter("give one of --accepted and --rejected")
@@ -51,7 +51,7 @@ def feedback(
         verdict = accepted if accepted or rejected else None
         said = {"accepted": verdict, "edited": text, "rating": rating}
         give_feedback_on(trace, None, found, said)
-    typer.echo(f"{found}: kept")
+    echo(f"{found}: kept")
 
 
 def _read(file: str) -> str:

@@ -133,7 +133,7 @@ def view(
     The page is one file without scripts or network access. It contains what people wrote, and
     `patlm forget` does not find it.
     """
-    from ..output import errors_as_lines, fail, warn
+    from ..output import echo, errors_as_lines, fail, warn
 
     if html is None and not serve:
         raise typer.BadParameter("nothing to do: give --html FILE, or --serve, or both")
@@ -149,7 +149,7 @@ def view(
         if html is not None:
             # As the server does: a lone surrogate, which UTF-8 cannot encode, becomes `?`.
             html.write_text(page, encoding="utf-8", errors="replace")
-            typer.echo(f"{html}: {shown} run{'s' if shown != 1 else ''}")
+            echo(f"{html}: {shown} run{'s' if shown != 1 else ''}")
         if serve:
             _serve(trace, run, number, port)
 
@@ -158,14 +158,15 @@ def _serve(trace: Path, run: str | None, number: int | None, port: int) -> None:
     from threading import Event
 
     from ...evaluation.report.html import serving
+    from ..output import echo
 
     with (
         suppress(KeyboardInterrupt),
         serving(lambda: _make(trace, run, number)[0], port) as url,
     ):
-        typer.echo(f"{url} shows {trace}, updated at each reload; Ctrl-C stops it")
+        echo(f"{url} shows {trace}, updated at each reload; Ctrl-C stops it")
         Event().wait()
-    typer.echo("stopped", err=True)
+    echo("stopped", err=True)
 
 
 def _make(trace: Path, run: str | None, number: int | None) -> tuple[str, int, list[str]]:

@@ -32,8 +32,5 @@ def stats(store: StoreOption = None, json: JsonOption = False) -> None:
         return
     for name, value in found.items():
         shown = ", ".join(value) if isinstance(value, list) else value
-        stdout.print(
-            f"{name.replace('_', ' '):>14}  {shown:,}"
-            if isinstance(shown, int)
-            else f"{name.replace('_', ' '):>14}  {shown}"
-        )
+        number = f"{shown:,}" if isinstance(shown, int) else shown
+        stdout.print(f"{name.replace('_', ' '):>14}  {number}", markup=False)

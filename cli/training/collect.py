@@ -180,6 +180,6 @@ def _show(report: CollectReport, out: Path) -> None:
             f"iteration {iteration}: {means['groups']:.0f} groups, mean reward "
             f"{means['reward']:.3f}, mean differential {means['differential']:+.3f}"
         )
-    stdout.print(f"{', '.join(report.shards)} in {out}")
+    stdout.print(f"{', '.join(report.shards)} in {out}", markup=False)
     if report.why is not None:
         warn(f"some runs failed and are stored as failed; the first: {report.why}")

@@ -48,7 +48,9 @@ def train_encoder(
     if json:
         emit_json(found)
         return
-    stdout.print(f"{fit.pairs} positives of {fit.authors} people; the encoder is in {out}")
+    stdout.print(
+        f"{fit.pairs} positives of {fit.authors} people; the encoder is in {out}", markup=False
+    )
     if fit.gate:
         stdout.print(
             f"triplet accuracy on people of gate: {fit.gate[0]:.3f} before training, "

@@ -25,6 +25,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from ...models.sanitise import visible
 from ...stores.errors import StoreError
 from ..scores.metrics import Metric
 
@@ -102,6 +103,11 @@ def figure(value: float | None, metric: Metric) -> str:
     return number(value, 0 if metric.unit == "words" else 3)
 
 
+def _visible(value: object) -> object:
+    """Show the control characters of a text: some of them reorder the text around it."""
+    return visible(value) if type(value) is str else value
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -111,6 +117,7 @@ def _environment() -> Environment:
         # Always escape, whatever the file's extension: no new template can bypass it.
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -89,7 +89,7 @@ def test_options_reach_the_run(store: str, tmp_path: Path) -> None:
 
 
 def test_people_read_the_draft_and_why(store: str) -> None:
-    result = call(*write(store, "--topic", "sea", "--title", "T"))
+    result = call(*write(store, "--topic", "sea", "--title", "T", "--details"))
     assert result.exit_code == 0
     for part in ("A fine view.", "Short and plain.", "Oh my!", "[bold]here[/bold]", "few"):
         assert part in result.stdout

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fakes import words
-from patlm.models.sanitise import fence
+from patlm.models.sanitise import fence, visible
 from patlm.models.sanitise import harmless_text as neutralise
 from patlm.nodes.budget import Budget
 from patlm.nodes.prompts.build import REASONERS, integrate_prompt, reasoner_prompt
@@ -123,3 +123,32 @@ def test_hostile_texts_anywhere_leave_the_prompts_whole(task: str, prompts: Any)
 def test_a_language_is_a_code_and_nothing_else(language: str) -> None:
     with pytest.raises(ValueError, match="language"):
         Request(user_id="u", task="long", title="t", language=language)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("bread\x1b[2J\x07", r"bread\x1b[2J\x07"),
+        ("a\tb\r\nc\nd", "a\tb\nc\nd"),
+        ("over\rwritten", r"over\rwritten"),
+        ("\x9b31m", r"\x9b31m"),
+        ("\u202egnp.exe\u2066", r"\u202egnp.exe\u2066"),
+        ("a\u2028b\x00\x7f", r"a\u2028b\x00\x7f"),
+        ("\ud83d", r"\ud83d"),
+        ("\U000e0041", r"\U000e0041"),
+    ],
+)
+def test_control_characters_become_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Café ☕, שלום, नमस्ते",
+        "cook \U0001f469\u200d\U0001f373 and می\u200cخواهم",
+        "England \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    ],
+)
+def test_what_scripts_and_emoji_need_stays(text: str) -> None:
+    assert visible(text) == text
