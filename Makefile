@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "patlm needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing patlm and what it needs into $(VENV): some minutes, once"
-	$(PIP) --constraint constraints.txt --editable '.[dev,remote]'
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 # The model of the tests, which does nothing where it is installed: some 100 MB of download once.

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 FAKE = """
@@ -19,7 +20,14 @@ def patlm(*arguments: str) -> str:
     return done.stdout
 
 
+def refused(*arguments: str) -> str:
+    done = subprocess.run(["patlm", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
 def main() -> None:
+    assert find_spec("torch") is None, "torch came with patlm alone"
     for package in ("stores", "models", "nodes", "graph", "evaluation", "training", "bench", "cli"):
         subprocess.run([sys.executable, "-c", f"import patlm.{package}"], check=True)
     assert "ingest" in patlm("--help")
@@ -35,7 +43,11 @@ def main() -> None:
     assert result["text"] and result["cold_start"] == "zero", result
     assert len(result["evidence"]["style"]) == len(result["evidence"]["preference"]) == 4, result
     assert all(piece["topic_id"] != "wool-blanket" for piece in result["evidence"]["style"])
-    print("the wheel works: imports, --help, ingest, write")
+    here = [*request, "--store", "store"]
+    assert "patlm[local]" in refused("write", *here, "--model", "somebody/some-model")
+    assert "patlm[remote]" in refused("write", *here, "--model", "openai:some-model")
+    assert "patlm[bench]" in refused("bench", "encoder", "--data", str(sample_corpus()))
+    print("the wheel works: imports, --help, ingest, write, and an extra that is missing is named")
 
 
 if __name__ == "__main__":

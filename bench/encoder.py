@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from ..evaluation.scores.statistics import ci95
-from ..models.encoders.style import Count, StyleEncoder, count_texts
+from ..models.encoders.style import Count, Counts, StyleEncoder, count_texts
 from ..stores.datasets.sample import sample_corpus
 from ..stores.types import Encoder, Text, Vectors
 from ..training.errors import TooFewAuthors
@@ -309,21 +308,17 @@ class RememberedCounts:
         """Count texts, in one process for each job."""
         every = list(dict.fromkeys(texts))
         parts = [every[begin : begin + PART] for begin in range(0, len(every), PART)]
-        counted = Parallel(n_jobs=jobs)(delayed(_counted)(part) for part in parts)
+        counted = Parallel(n_jobs=jobs)(delayed(count_texts)(part) for part in parts)
         self._place = {text: at for at, text in enumerate(every)}
-        # Arrays, not tensors: joblib shares large arrays with other processes without a copy.
+        # joblib shares large arrays with other processes without a copy.
         self._rows = {name: np.concatenate([part[name] for part in counted]) for name in counted[0]}
 
-    def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+    def __call__(self, texts: Sequence[str]) -> Counts:
         """Return a row of counts a text."""
         if not all(text in self._place for text in texts):
             return count_texts(texts)
         at = [self._place[text] for text in texts]
-        return {name: torch.from_numpy(rows[at]) for name, rows in self._rows.items()}
-
-
-def _counted(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-    return {name: rows.numpy() for name, rows in count_texts(texts).items()}
+        return {name: rows[at] for name, rows in self._rows.items()}
 
 
 def measure_speed(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
 
 from ..models.answers import LEFT_OUT
-from .options import BaseUrlOption, JsonOption, ModelOption, StoreOption, settings_of
+from .options import BaseUrlOption, JsonOption, ModelOption, StoreOption
 
 if TYPE_CHECKING:
     from ..graph.settings import Settings
@@ -25,18 +26,8 @@ SECONDS_TO_ANSWER = 20.0
 
 TOKENS_TO_REASON = 64
 
-PACKAGES = (
-    "patlm",
-    "langgraph",
-    "langchain-core",
-    "langchain-huggingface",
-    "transformers",
-    "torch",
-    "peft",
-    "sentence-transformers",
-    "lancedb",
-    "trl",
-)
+PACKAGES = ("patlm", "langgraph", "langchain-core", "lancedb", "numpy", "tokenizers")
+"""Packages of the core; those of the extras are in `models.extras`."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +60,12 @@ def doctor(
 
     A model on a server is asked for one token.
     """
+    from ..graph.settings import Settings
     from .output import emit_json, errors_as_lines, stdout
 
+    given = {"model": model, "base_url": base_url}
     with errors_as_lines():  # a setting that does not exist
-        settings = settings_of(model=model, base_url=base_url)
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
     named = named_models(settings)
     findings = [*_versions(), *_models(), *named, _budget(settings), _cache(), _computer()]
     findings += [*_adapters(), *_store(store)]
@@ -82,28 +75,36 @@ def doctor(
     else:
         marks = {True: "[green]ok[/green]  ", False: "[red]bad[/red] ", None: "[dim]--[/dim]  "}
         for finding in findings:
-            stdout.print(f"{marks[finding.ok]}{finding.name:<24} {escape(finding.says)}")
+            stdout.print(f"{marks[finding.ok]}{escape(f'{finding.name:<24} {finding.says}')}")
     if broken:
         raise typer.Exit(1)
 
 
 def _versions() -> list[Finding]:
+    from ..models.extras import EXTRAS
+
     findings = [Finding("python", True, platform.python_version())]
     for package in PACKAGES:
         try:
             findings.append(Finding(package, True, version(package)))
         except PackageNotFoundError:
-            optional = package == "trl"
-            how = (
-                "needed for training only: pip install 'patlm[train]'"
-                if optional
-                else "pip install"
-            )
-            findings.append(Finding(package, None if optional else False, f"missing; {how}"))
-    return findings
+            findings.append(Finding(package, False, "missing; pip install"))
+    return [*findings, *map(_extra, EXTRAS)]
+
+
+def _extra(extra: str) -> Finding:
+    from ..models.extras import EXTRAS, has_extra
+
+    if has_extra(extra):
+        known = packages_distributions()
+        names = (name for package in EXTRAS[extra] for name in known.get(package, []))
+        versions = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys(names))
+        return Finding(f"extra [{extra}]", True, versions)
+    return Finding(f"extra [{extra}]", None, f"not installed: pip install 'patlm[{extra}]'")
 
 
 def _models() -> list[Finding]:
+    from ..graph.settings import Settings
     from ..models.catalogue import TOPIC
     from ..models.installed import is_intact, listed
 
@@ -112,7 +113,8 @@ def _models() -> list[Finding]:
         get = f"`patlm models install {model.name}`"
         if model.installed == "no":
             missing = Finding(model.name, None, f"not installed: {get}")
-            findings.append(replace(missing, ok=False) if model.name == TOPIC else missing)
+            needed = model.name == TOPIC and Settings().encoder == "bundled"
+            findings.append(replace(missing, ok=False) if needed else missing)
         elif model.installed == "damaged" or (
             model.installed == "yes" and not is_intact(model.name)
         ):
@@ -225,6 +227,10 @@ def _cache() -> Finding:
 
 
 def _computer() -> Finding:
+    from ..models.extras import has_extra
+
+    if not has_extra("local"):
+        return Finding("computer", True, f"{os.cpu_count()} CPUs; models are loaded elsewhere")
     import torch
 
     from ..models.device import choose_device, choose_dtype, dtype_name

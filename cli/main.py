@@ -15,14 +15,34 @@ from .runs import compare, demo, episodes, feedback, inspect, retrieve, write
 from .texts import forget, index, ingest, reembed, stats
 from .training import collect, rounds, train, train_encoder
 
+EXTRA_OF_COMMAND = {
+    "bench": "bench",
+    **dict.fromkeys(("train", "train-encoder", "collect", "rounds", "index"), "train"),
+}
+"""The extra with all packages of a command; others need what their models and stores need."""
+
 
 class Program(TyperGroup):
-    """The program; no text makes it fail on a console that cannot show it."""
+    """All commands; a missing extra, and a console that cannot show a text, are no tracebacks."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command."""
         escape_unprintable()
         return super().main(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command of a context."""
+        try:
+            return super().invoke(ctx)
+        except ImportError as error:
+            from ..models.extras import missing_extra
+            from .output import fail
+
+            command = str(ctx.invoked_subcommand)
+            missing = missing_extra(error, f"`patlm {command}`", EXTRA_OF_COMMAND.get(command))
+            if missing is None:
+                raise
+            fail(str(missing))
 
 
 app = typer.Typer(

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from ..graph.adapters import ServedAdapters
 from ..graph.open import open_chat
 from ..graph.settings import ROLES, Settings, adapters_folder
-from ..models.local.chat_model import LocalChatModel
-from ..models.open import model_name
+from ..models.open import is_local, model_name
 from ..stores.adapters.registry import AdapterRegistry
 from .cache import Answers, RememberedChat
 from .errors import EvaluationError
@@ -97,14 +96,14 @@ def identity_of(model: BaseChatModel, settings: Settings, adapters: Mapping[str,
 
 
 def _base_identity(model: BaseChatModel, settings: Settings) -> list[str]:
-    if isinstance(model, LocalChatModel):
+    if is_local(model):
         return [model.fingerprint, number_format_of(model) or ""]
     return [settings.model, settings.base_url or "", model_name(model)]
 
 
 def number_format_of(model: BaseChatModel) -> str | None:
     """Return the number format of a model's weights; None if they are not loaded locally."""
-    if not isinstance(model, LocalChatModel):
+    if not is_local(model):
         return None
     return str(model.llm.pipeline.model.dtype).removeprefix("torch.")
 

@@ -46,13 +46,9 @@ class ServedAdapters:
         Args:
             chat: The language model of each role.
         """
-        from ..models.local.chat_model import LocalChatModel
+        from ..models.open import is_local
 
-        bases = {
-            role: model.fingerprint
-            for role, model in chat.items()
-            if isinstance(model, LocalChatModel)
-        }
+        bases = {role: model.fingerprint for role, model in chat.items() if is_local(model)}
         fits: dict[str, bool] = {}
 
         def promoted() -> dict[str, str]:

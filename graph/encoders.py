@@ -49,7 +49,7 @@ async def open_encoders(
 
     Args:
         uri: Location of the store, which need not exist yet.
-        topic: The topic encoder: bundled, a path or a hub id.
+        topic: The topic encoder, see `models.encoders.open`.
         style: The style encoder: the store's own, a folder of `patlm train-encoder`, or a
             published one by path or hub id.
         first: The first texts of a new store.
@@ -60,7 +60,7 @@ async def open_encoders(
         ModelError: An encoder is missing or can't be used.
         StoreError: The store can't be read, or does not contain its style encoder.
     """
-    from ..models.encoders.sentence import number_format, open_topic_encoder
+    from ..models.encoders.open import number_format, open_topic_encoder
     from ..stores.texts.reembed import recorded_encoders
 
     recorded = await recorded_encoders(uri)

@@ -49,6 +49,10 @@ REASONING_ROOM = 4000
 """Tokens for the reasoning of a model that is known to reason: they count as part of its answer."""
 
 
+SAMPLE_FORMAT = "fp32"
+"""Number format of the sample store's topic vectors: installs with and without torch share it."""
+
+
 @asynccontextmanager
 async def open_parts(
     settings: Settings, *, models: Models | None = None, progress: Progress | None = None
@@ -106,7 +110,7 @@ async def open_store(
 
     Args:
         uri: Directory or object-store URI.
-        encoder: The topic encoder: bundled, a path or a hub id.
+        encoder: The topic encoder, see `models.encoders.open`.
         style_encoder: See `open_encoders`.
         first: The first texts of a new store, for its style encoder's statistics.
 
@@ -184,8 +188,7 @@ def open_chat(
         SettingsError: The settings name a role's own model.
     """
     settings = settings.for_one_model()
-    from ..models.local.chat_model import LocalChatModel
-    from ..models.open import open_chat_model, resolved_name
+    from ..models.open import is_local, open_chat_model, resolved_name
     from ..models.remote.chat_model import RemoteChatModel
 
     name = resolved_name(settings.model, settings.dtype)
@@ -201,7 +204,7 @@ def open_chat(
     try:
         yield model
     finally:
-        if isinstance(model, LocalChatModel | RemoteChatModel):
+        if is_local(model) or isinstance(model, RemoteChatModel):
             model.close()
 
 
@@ -254,11 +257,10 @@ def opened_budget(settings: Settings, roles: Iterable[ChatRole]) -> Budget:
 
 def chat_role(model: BaseChatModel) -> ChatRole:
     """Return a language model with the decoding options that its kind accepts."""
-    from ..models.local.chat_model import LocalChatModel
-    from ..models.open import model_name
+    from ..models.open import is_local, model_name
     from ..models.remote.chat_model import RemoteChatModel
 
-    if isinstance(model, LocalChatModel):
+    if is_local(model):
         return ChatRole(
             model,
             model_name(model),
@@ -311,7 +313,7 @@ def _place(topic: str, style: str) -> Path:
     from ..stores.datasets.sample import sample_corpus
     from ..stores.texts.schema import SCHEMA_VERSION
 
-    names = f"{topic}\x1f{style}\x1f{FEATURES}\x1f{SCHEMA_VERSION}"
+    names = "\x1f".join((topic, style, FEATURES, str(SCHEMA_VERSION), SAMPLE_FORMAT))
     made_of = sample_corpus().read_bytes() + names.encode()
     return cache_folder() / f"sample-store-{hashlib.sha1(made_of).hexdigest()[:12]}"
 
@@ -324,7 +326,10 @@ async def _fill(path: Path, topic: str, style: str) -> None:
 
     await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     fresh = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=path.parent, prefix="sample-"))
-    async with open_store(str(fresh), encoder=topic, style_encoder=style) as store:
+    opened = open_store_and_encoders(
+        str(fresh), encoder=topic, style_encoder=style, dtype=SAMPLE_FORMAT
+    )
+    async with opened as (store, _):
         await ingest(store, rows)
     await asyncio.to_thread(put_folder, fresh, path)
 

@@ -44,7 +44,7 @@ async def open_retrieval(
 
     Args:
         store: Directory or object-store URI. Default: the sample corpus.
-        encoder: The topic encoder: bundled, a path or a hub id.
+        encoder: The topic encoder, see `models.encoders.open`.
         style_encoder: See `encoders.open_encoders`.
 
     Raises:

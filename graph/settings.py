@@ -15,6 +15,7 @@ import platformdirs
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ..models.encoders.open import forms_of_encoders
 from ..models.open import forms_of_names, server_of
 from ..nodes.errors import SettingsError, say_unknown
 from .encoders import OWN
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
         None,
         description="Server of a provider:model, as http://host:port/v1; none: the provider's.",
     )
-    encoder: str = Field("bundled", description="Topic encoder: bundled, a path or a hub id.")
+    encoder: str = Field("bundled", description=f"Topic encoder: {forms_of_encoders()}.")
     style_encoder: str = Field(
         OWN,
         description="Style encoder: store (the one that the store is filled with), a folder that "

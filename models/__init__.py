@@ -6,4 +6,7 @@ package loads nothing heavy.
 
 import lazy_loader
 
+from .extras import names_extras
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = names_extras(__getattr__)

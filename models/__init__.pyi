@@ -1,10 +1,11 @@
 from .encoders.graphsage import GraphSage as GraphSage
+from .encoders.open import open_topic_encoder as open_topic_encoder
 from .encoders.sentence import SentenceEncoder as SentenceEncoder
-from .encoders.sentence import open_topic_encoder as open_topic_encoder
 from .encoders.style import StyleEncoder as StyleEncoder
 from .errors import AdapterRefused as AdapterRefused
 from .errors import CallRefused as CallRefused
 from .errors import GenerationFailed as GenerationFailed
+from .errors import MissingExtra as MissingExtra
 from .errors import ModelBusy as ModelBusy
 from .errors import ModelClosed as ModelClosed
 from .errors import ModelError as ModelError

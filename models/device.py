@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import CallRefused
+from .extras import has_extra
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,9 @@ DTYPES = ("auto", "fp32", "bf16")
 
 
 def choose_device() -> str:
-    """Return "cuda" where such a device is available, else "cpu"."""
+    """Return "cuda" where such a device is available, else "cpu"; that without torch, too."""
+    if not has_extra("local"):
+        return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -108,6 +111,8 @@ def bytes_per_weight(dtype: str = "auto", weights: int = 0) -> int:
     Raises:
         CallRefused: For another setting.
     """
+    if not has_extra("local"):  # nothing can be loaded here: what it may take with torch
+        return 2 if dtype == "bf16" else 4
     return 2 if keeps_half(dtype, weights) else choose_dtype(dtype, choose_device()).itemsize
 
 
@@ -117,9 +122,10 @@ def free_memory() -> int:
     With a GPU that is the GPU's memory.
     """
     import psutil
-    import torch
 
     if choose_device() == "cuda":
+        import torch
+
         return int(torch.cuda.mem_get_info()[0])
     free = int(psutil.virtual_memory().available)
     for folder, limit, usage, cached in _CONTAINERS:

@@ -3,6 +3,7 @@
 - `ModelError` is the base: catch it to catch all of them.
 - `ModelNotFound`, `ModelUnusable`: the model itself; retrying does not help. Install
   or name another model.
+- `MissingExtra`: a `ModelNotFound` whose packages come with an extra of patlm; it names the extra.
 - `CallRefused`: this call can't be answered (prompt too long, unknown option, adapter not
   installed); other calls are not affected. Change the call.
 - `AdapterRefused`: a `CallRefused` for the adapter: missing, damaged, or not made for this model.
@@ -27,6 +28,10 @@ class ModelError(RuntimeError):
 
 class ModelNotFound(ModelError):
     """A model, package or name that does not exist here."""
+
+
+class MissingExtra(ModelNotFound):
+    """Packages of an extra, such as `patlm[local]`, are not installed."""
 
 
 class ModelUnusable(ModelError):

@@ -27,6 +27,7 @@ from .catalogue import AUTO, CATALOGUE, SMALLEST, TOPIC, Installable, chat_model
 from .device import bytes_per_weight, free_memory
 from .download import Progress, bytes_here, checksum, fetch, fetch_folder, packaged_file
 from .errors import ModelNotFound, ModelUnusable
+from .extras import check_extra
 
 _LAYOUT = 2
 _MANIFEST = "manifest.json"
@@ -132,10 +133,12 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
         progress: Called during a conversion.
 
     Raises:
+        MissingExtra: It needs torch, which is not installed.
         ModelNotFound: It is not installed.
         ModelUnusable: It is damaged, or can't be converted.
     """
     model = entry(name)
+    _check_loadable(model)
     folder, packaged = _folder(model), packaged_file(model)
     if _is_whole(folder):
         return folder
@@ -178,6 +181,7 @@ def install(name: str, progress: Progress | None = None) -> Path:
                 return folder
             if model.kind == "encoder" and packaged is not None:
                 return packaged.parent
+            _check_loadable(model)
             _check_disk(model)
             with _replacing(folder) as fresh:
                 _fill(model, fresh, report)
@@ -190,6 +194,11 @@ def install(name: str, progress: Progress | None = None) -> Path:
         ) from error
     report(1.0, f"{name} is installed")
     return folder
+
+
+def _check_loadable(model: Installable) -> None:
+    if model.kind == "chat":
+        check_extra("local", f"{model.name} needs torch, which is not installed")
 
 
 def _fill(model: Installable, folder: Path, report: Progress) -> None:
@@ -338,6 +347,11 @@ def best_installed(dtype: str = "auto") -> Installable:
         ModelNotFound: None is installed.
         ModelUnusable: None of the installed ones fits.
     """
+    check_extra(
+        "local",
+        "no model is named, and one that is loaded here needs torch, which is not installed: name "
+        "a model on a server (PATLM_MODEL=provider:model), or install",
+    )
     here = [model for model in chat_models() if is_installed(model)]
     if not here:
         raise ModelNotFound(
@@ -358,6 +372,11 @@ def best_installed(dtype: str = "auto") -> Installable:
 
 def best_for_machine() -> Installable:
     """Return the chat model with most parameters for which memory and disk have room."""
+    check_extra(
+        "local",
+        "language models are loaded with torch, which is not installed (the topic encoder needs "
+        f"none: `patlm models install {TOPIC}`)",
+    )
     memory, disk = free_memory(), free_disk()
     for model in chat_models():
         if model.room <= memory and (is_installed(model) or model.room <= disk):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 from .catalogue import AUTO, SMALLEST, chat_models
 from .device import choose_device, choose_dtype, fit_threads, keeps_half
 from .download import Progress
 from .errors import ModelNotFound, ModelUnusable
+from .extras import missing_extra, needed_for
 from .installed import best_installed, model_path
 from .quiet import quiet_loading
 
@@ -207,13 +209,8 @@ def _open_factory(name: str, how: Opening) -> BaseChatModel:
 
 
 def _open_remote(name: str, how: Opening) -> BaseChatModel:
-    try:
+    with needed_for(f"the remote model {name!r}"):
         from langchain.chat_models import init_chat_model
-    except ImportError as error:
-        raise ModelNotFound(
-            f"{name!r} is a remote model, and the package langchain is missing: "
-            "pip install 'patlm[remote]'"
-        ) from error
     from .remote.chat_model import RemoteChatModel
     from .remote.server import Server
 
@@ -229,7 +226,7 @@ def _built(name: str, factory: Callable[[], object]) -> BaseChatModel:
     try:
         model = factory()
     except ImportError as error:
-        raise ModelNotFound(f"{name!r}: {error}; pip install 'patlm[remote]'") from error
+        raise missing_extra(error, repr(name)) or ModelNotFound(f"{name!r}: {error}") from error
     except Exception as error:  # noqa: BLE001 - providers raise kinds of their own
         raise ModelUnusable(f"{name!r} could not be opened: {error}; {_ways()}") from error
     if not isinstance(model, BaseChatModel):
@@ -304,17 +301,18 @@ def open_local_chat(
         watches: Called with the report of each batch.
 
     Raises:
+        MissingExtra: The extra [local] is not installed.
         ModelNotFound: Nothing is there under this path.
         ModelUnusable: What is there is no causal language model that transformers loads.
     """
-    from langchain_huggingface import HuggingFacePipeline
+    with needed_for(f"the model {name or path!r}, which is loaded here,"):
+        from langchain_huggingface import HuggingFacePipeline
 
-    from .local.chat_model import LocalChatModel
-    from .local.half_storage import store_in_half
+        from .local.chat_model import LocalChatModel
+        from .local.half_storage import store_in_half
 
-    device = choose_device()
+    device, halved = choose_device(), keeps_half(dtype, _bytes_in_bf16(path) // 2)
     number_format = choose_dtype(dtype, device)
-    halved = keeps_half(dtype, _bytes_in_bf16(path) // 2)
     fit_threads()
     with quiet_loading():
         try:
@@ -362,6 +360,12 @@ class _Named(Protocol):
 def model_name(model: BaseChatModel) -> str:
     """Return the name of a chat model, or that of its class where it has none."""
     return model.model_name if isinstance(model, _Named) else type(model).__name__
+
+
+def is_local(model: object) -> TypeGuard[LocalChatModel]:
+    """Return whether a model is a `LocalChatModel`, without importing that: it loads torch."""
+    module = sys.modules.get(f"{__package__}.local.chat_model")
+    return module is not None and isinstance(model, module.LocalChatModel)
 
 
 @runtime_checkable

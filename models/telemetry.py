@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import ModelNotFound
+from .extras import needed_for
 from .local.rows import Row
 from .local.sampling import BASE
 
@@ -339,17 +339,12 @@ class CallSpans:
         tracer_provider: Provider of the tracer; None for the app's global provider.
 
     Raises:
-        ModelNotFound: The package opentelemetry-api is not installed.
+        MissingExtra: The package opentelemetry-api is not installed.
     """
 
     def __init__(self, model: str, tracer_provider: TracerProvider | None = None) -> None:
-        try:
+        with needed_for("PATLM_OTEL"):
             from opentelemetry.trace import get_tracer
-        except ImportError as error:
-            raise ModelNotFound(
-                "PATLM_OTEL requires the package opentelemetry-api, which is not installed: "
-                "pip install 'patlm[telemetry]', or unset PATLM_OTEL"
-            ) from error
         self._model = model
         self._tracer = get_tracer("patlm.models", tracer_provider=tracer_provider)
         self._broken = False

@@ -103,7 +103,7 @@ class RealVectors:
 
 def open_bench_encoders(source: SentencePool) -> tuple[Encoder, Encoder]:
     """Return the default encoders of a new store: untrained style encoder, and MiniLM."""
-    from ...models.encoders.sentence import open_topic_encoder
+    from ...models.encoders.open import open_topic_encoder
     from ...models.encoders.style import StyleEncoder
 
     first = islice(Corpus(source, REAL_TEXTS), STATISTICS_TEXTS)

@@ -138,7 +138,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Run a bench with the bundled topic encoder, and plot its rows where a file is given."""
     from ...bench.plots import plot_intervals
-    from ...models.encoders.sentence import open_topic_encoder
+    from ...models.encoders.open import open_topic_encoder
 
     with errors_as_lines():
         found = measure(open_topic_encoder())

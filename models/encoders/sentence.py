@@ -1,19 +1,18 @@
-"""Topic encoders: all-MiniLM-L6-v2, or any sentence-transformers model."""
+"""Encoders of sentence-transformers: all-MiniLM-L6-v2, or any other model."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..device import DTYPES, choose_device, choose_dtype, dtype_name
+from ..device import choose_device, choose_dtype, dtype_name
 from ..errors import ModelNotFound, ModelUnusable
-from ..installed import topic_model_path
+from ..extras import needed_for
 from ..quiet import quiet_loading
 
 if TYPE_CHECKING:
@@ -86,23 +85,6 @@ class SentenceEncoder:
         return units
 
 
-def open_topic_encoder(name: str = "bundled", *, dtype: str = "auto") -> SentenceEncoder:
-    """Load a topic encoder. Blocks for seconds: call it in a thread.
-
-    Args:
-        name: "bundled", a folder, or a hub id of a sentence-transformers model. Only a hub id may
-            reach a hub.
-        dtype: See `device.choose_dtype`.
-
-    Raises:
-        ModelNotFound: Nothing is there under this name.
-    """
-    if name == "bundled":
-        path = str(topic_model_path())
-        return load_sentence_encoder(path, name="all-MiniLM-L6-v2", local=True, dtype=dtype)
-    return load_sentence_encoder(name, name=name, local=Path(name).is_dir(), dtype=dtype)
-
-
 def load_sentence_encoder(
     path: str, *, name: str, local: bool, dtype: str = "auto"
 ) -> SentenceEncoder:
@@ -115,9 +97,11 @@ def load_sentence_encoder(
         dtype: See `device.choose_dtype`; the gain on a CPU is that of the chat model.
 
     Raises:
+        MissingExtra: The extra [local] is not installed.
         ModelNotFound: Nothing is there under this name.
     """
-    from sentence_transformers import SentenceTransformer
+    with needed_for(f"the sentence-transformers model {name!r}"):
+        from sentence_transformers import SentenceTransformer
 
     device = choose_device()
     with quiet_loading():
@@ -134,16 +118,6 @@ def load_sentence_encoder(
                 f"hub id ({error})"
             ) from error
     return SentenceEncoder(model, name=name)
-
-
-def number_format(version: str) -> str:
-    """Return the number format that an encoder's version names; `auto` where it names none.
-
-    >>> number_format("all-MiniLM-L6-v2@ee4d4a69484c/fp32")
-    'fp32'
-    """
-    named = version.rpartition("/")[2]
-    return named if named in DTYPES else "auto"
 
 
 def _fingerprint(model: SentenceTransformer) -> str:

@@ -1,10 +1,9 @@
-"""The style encoder as a sentence-transformers model: ours, or a published one.
+"""The style encoder: ours, or a published one.
 
-Ours has two modules: `StyleFeatures` counts how texts are written and centres the counts by
-language; `FeatureWeights` weighs each feature. Untrained, the weights are those of the feature
-groups, so that both forms are one model. A folder that `StyleEncoder.save` wrote is loaded here by
-hand, because sentence-transformers would ask for `trust_remote_code` before it imports modules of
-others.
+Ours has two steps: `StyleFeatures` counts how texts are written and centres the counts by language,
+then each feature is weighed. Untrained, the weights are those of the feature groups, so that both
+forms are one model. It runs on numpy alone: a store is served without torch, which only training
+needs (`training.style_encoder`).
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import InputModule, Module
+from safetensors.numpy import load, save
 
 from ..errors import ModelNotFound, ModelUnusable
 from .sentence import SentenceEncoder, load_sentence_encoder
@@ -53,36 +50,23 @@ SHAPE_WEIGHT = 0.25
 ABOUT_FILE = "patlm_style.json"
 """Marks a folder of ours, and holds what it was trained on."""
 
+WEIGHTS_FILE = "model.safetensors"
+
 BATCH_SIZE = 256
 
-_DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 FEATURES = hashlib.sha256("\n".join((*NAMES, str(SHAPE_BINS))).encode()).hexdigest()[:12]
 """Fingerprint of the features that this version counts."""
 
 _LANGUAGES = 2  # Portuguese, and all others
 
-
-class _SavedModule(Module):
-    """A module that is saved as its tensors."""
-
-    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Write the tensors as safetensors."""
-        self.save_config(output_path)
-        self.save_torch_weights(output_path)
-
-    @classmethod
-    def load(  # type: ignore[override]  # only loads from a folder
-        cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any
-    ) -> Self:
-        """Read what `save` wrote."""
-        module = cls()
-        module.load_torch_weights(
-            model_name_or_path, subfolder=subfolder, local_files_only=True, model=module
-        )
-        return module
+Rows: TypeAlias = NDArray[np.float32]
+Counts: TypeAlias = Mapping[str, NDArray[Any]]
+Count: TypeAlias = Callable[[Sequence[str]], Counts]
+"""A function like `count_texts`, for example with a cache."""
 
 
-def count_texts(texts: Sequence[str]) -> dict[str, torch.Tensor]:
+def count_texts(texts: Sequence[str]) -> Counts:
     """Count the features of texts, one row each, without statistics.
 
     Returns:
@@ -91,37 +75,29 @@ def count_texts(texts: Sequence[str]) -> dict[str, torch.Tensor]:
     """
     counts = [count_style(text) for text in texts]
     return {
-        "shares": _float32([count.shares for count in counts]),
-        "counted": _float32([count.counted for count in counts]),
-        "seen": _float32([count.seen for count in counts]),
-        "shapes": _float32([shape_ngrams(text, SHAPE_BINS) for text in texts]),
-        "language": torch.tensor([int(is_portuguese(text)) for text in texts]),
+        "shares": np.array([count.shares for count in counts], np.float32),
+        "counted": np.array([count.counted for count in counts], np.float32),
+        "seen": np.array([count.seen for count in counts], np.float32),
+        "shapes": np.array([shape_ngrams(text, SHAPE_BINS) for text in texts], np.float32),
+        "language": np.array([is_portuguese(text) for text in texts], np.int64),
     }
 
 
-Count = Callable[[Sequence[str]], dict[str, torch.Tensor]]
-"""A function like `count_texts`, for example with a cache."""
+@dataclass(frozen=True, eq=False)
+class StyleFeatures:
+    """Count features and centre them, by statistics measured once on some texts.
 
-
-class StyleFeatures(_SavedModule, InputModule):
-    """Count features and centre them.
-
-    Its statistics are buffers, measured once on some texts and frozen, one row for each language:
-    `usual` (2, counted features), `mean` and `spread` (2, features).
+    Attributes:
+        usual: Usual rates by language, shape (2, counted features).
+        mean: Means by language, shape (2, features).
+        spread: Standard deviations by language, shape (2, features).
+        count: Counts texts; may have a cache.
     """
 
-    def __init__(self, count: Count = count_texts) -> None:
-        """Make one without statistics; `measure` or `load` sets them.
-
-        Args:
-            count: Counts texts; may have a cache.
-        """
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._count = count
-        features = len(NAMES) + SHAPE_BINS
-        self.register_buffer("usual", torch.zeros(_LANGUAGES, len(NAMES) - SHARES))
-        self.register_buffer("mean", torch.zeros(_LANGUAGES, features))
-        self.register_buffer("spread", torch.ones(_LANGUAGES, features))
+    usual: Rows
+    mean: Rows
+    spread: Rows
+    count: Count = count_texts
 
     @classmethod
     def measure(cls, texts: Sequence[str], count: Count = count_texts) -> StyleFeatures:
@@ -129,96 +105,69 @@ class StyleFeatures(_SavedModule, InputModule):
 
         Args:
             texts: Some thousands; see `LEAST_TEXTS`.
-            count: As for the constructor.
+            count: Counts texts; may have a cache.
         """
-        features = cls(count)
-        counted = features.preprocess(texts)
-        whole = torch.arange(len(texts))
+        counted = count(texts)
+        languages = []
         for language in range(_LANGUAGES):
-            own = torch.nonzero(counted["language"] == language).flatten()
-            chosen = own if len(own) >= LEAST_TEXTS else whole
-            features._centre(language, {name: rows[chosen] for name, rows in counted.items()})
-        return features
+            own = np.flatnonzero(counted["language"] == language)
+            chosen = own if len(own) >= LEAST_TEXTS else np.arange(len(texts))
+            languages.append(_statistics({name: rows[chosen] for name, rows in counted.items()}))
+        usual, mean, spread = map(np.stack, zip(*languages, strict=True))
+        return cls(usual, mean, spread, count)
 
-    def _centre(self, language: int, counted: dict[str, torch.Tensor]) -> None:
-        seen = counted["seen"].sum(0).clamp(min=1.0)
-        self.usual[language] = counted["counted"].sum(0) / seen
+    def centred(self, texts: Sequence[str]) -> Rows:
+        """Return features in spreads from the mean of the text's language, shape (n, features)."""
+        counted = self.count(texts)
+        language = counted["language"]
         rows = _rates(counted, self.usual[language])
-        self.mean[language] = rows.mean(0)
-        self.spread[language] = rows.std(0, correction=0).clamp(min=LEAST_SPREAD)
-
-    def preprocess(
-        self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
-    ) -> dict[str, torch.Tensor]:
-        """Count, without statistics.
-
-        Args:
-            inputs: Texts.
-            prompt: Not used: a prompt has no author.
-            kwargs: Not used.
-
-        Returns:
-            The counts, see `count_texts`.
-        """
-        return self._count(inputs)
-
-    def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
-        """Add `features`, shape (n, features): in spreads from the mean of the text's language."""
-        language = features["language"]
-        rows = _rates(features, self.usual[language])
-        distances = (rows - self.mean[language]) / self.spread[language]
-        return {**features, "features": distances.clamp(-CLIP, CLIP)}
+        distances: Rows = (rows - self.mean[language]) / self.spread[language]
+        return distances.clip(-CLIP, CLIP)
 
 
-class FeatureWeights(_SavedModule):
-    """Weigh each feature and scale the rows to length one.
+def _statistics(counted: Counts) -> tuple[Rows, Rows, Rows]:
+    seen = counted["seen"].sum(0, dtype=np.float64).clip(min=1.0)
+    usual = (counted["counted"].sum(0, dtype=np.float64) / seen).astype(np.float32)
+    rows = _rates(counted, usual)
+    mean: Rows = rows.mean(0, dtype=np.float64).astype(np.float32)
+    spread: Rows = rows.std(0, dtype=np.float64).astype(np.float32)
+    return usual, mean, spread.clip(min=LEAST_SPREAD)
+
+
+def _rates(counted: Counts, usual: Rows) -> Rows:
+    """Return all features uncentred, the counted ones as in `StyleCounts.rates`."""
+    prior = PRIOR.astype(np.float32)
+    rates = (counted["counted"] + prior * usual) / (counted["seen"] + prior)
+    return np.concatenate([counted["shares"], np.sqrt(rates), counted["shapes"]], axis=1)
+
+
+def group_log_weights() -> Rows:
+    """Return the untrained weights (`GROUP_WEIGHTS`, `SHAPE_WEIGHT`) as logarithms."""
+    weights = np.concatenate([GROUP_WEIGHTS, np.full(SHAPE_BINS, SHAPE_WEIGHT)])
+    return np.log(weights).astype(np.float32)
+
+
+class StyleEncoder:
+    """Our model as a `stores.types.Encoder`.
 
     The weight of feature i is exp(log_weights[i]): always positive, with relative training steps.
-    """
-
-    def __init__(self) -> None:
-        """Start from the weights of the groups (`GROUP_WEIGHTS`, `SHAPE_WEIGHT`)."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        start = np.concatenate([GROUP_WEIGHTS, np.full(SHAPE_BINS, SHAPE_WEIGHT)])
-        self.log_weights = torch.nn.Parameter(torch.tensor(np.log(start), dtype=torch.float32))
-
-    def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
-        """Add `sentence_embedding`, unit rows of shape (n, features)."""
-        return {**features, "sentence_embedding": self.weigh(features["features"])}
-
-    def weigh(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return unit rows of centred features, both of shape (n, features)."""
-        return torch.nn.functional.normalize(rows * self.log_weights.exp(), dim=1)
-
-    def get_embedding_dimension(self) -> int:
-        """Length of one vector."""
-        return len(self.log_weights)
-
-
-def _rates(counted: dict[str, torch.Tensor], usual: torch.Tensor) -> torch.Tensor:
-    """Return all features uncentred, the counted ones as in `StyleCounts.rates`."""
-    prior = torch.tensor(PRIOR, dtype=usual.dtype, device=usual.device)
-    rates = (counted["counted"] + prior * usual) / (counted["seen"] + prior)
-    return torch.cat([counted["shares"], rates.sqrt(), counted["shapes"]], dim=1)
-
-
-def _float32(rows: Sequence[NDArray[np.float64]]) -> torch.Tensor:
-    return torch.from_numpy(np.array(rows, dtype=np.float32))
-
-
-class StyleEncoder(SentenceEncoder):
-    """Our model as a `stores.types.Encoder`.
 
     Attributes:
         features: Counts and centres features.
-        weights: Weighs them.
+        log_weights: Logarithm of each feature's weight, shape (features,).
     """
 
-    def __init__(self, features: StyleFeatures, weights: FeatureWeights) -> None:
-        """Join the modules, on the CPU: they count characters."""
-        self.features, self.weights = features, weights
-        model = SentenceTransformer(modules=[features, weights], device="cpu")
-        super().__init__(model, name="patlm-style", max_tokens=None, batch_size=BATCH_SIZE)
+    def __init__(self, features: StyleFeatures, log_weights: Rows | None = None) -> None:
+        """Take statistics and weights.
+
+        Args:
+            features: Counts and centres features.
+            log_weights: None: those of the feature groups.
+        """
+        self.features = features
+        self.log_weights = group_log_weights() if log_weights is None else log_weights
+        self._weights = np.exp(self.log_weights)
+        self._version = f"patlm-style@{_fingerprint(features, self.log_weights)}/fp32"
 
     @classmethod
     def untrained(cls, texts: Sequence[str], count: Count = count_texts) -> StyleEncoder:
@@ -228,34 +177,58 @@ class StyleEncoder(SentenceEncoder):
             texts: Some thousands, whoever wrote them.
             count: As for `StyleFeatures`.
         """
-        return cls(StyleFeatures.measure(texts, count), FeatureWeights())
+        return cls(StyleFeatures.measure(texts, count))
+
+    @property
+    def version(self) -> str:
+        """Name, content hash of statistics and weights, and number format."""
+        return self._version
+
+    @property
+    def dimension(self) -> int:
+        """Length of one vector."""
+        return len(self.log_weights)
+
+    def encode(self, texts: Sequence[str]) -> Rows:
+        """Return one unit row a text, shape (len(texts), dimension). Blocks."""
+        rows = np.zeros((len(texts), self.dimension), np.float32)
+        for begin in range(0, len(texts), BATCH_SIZE):
+            at = slice(begin, begin + BATCH_SIZE)
+            rows[at] = self.features.centred(texts[at]) * self._weights
+        units: Rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return units
 
     @staticmethod
-    def load(path: str) -> SentenceEncoder:
+    def load(path: str) -> StyleEncoder | SentenceEncoder:
         """Load ours from a folder, or any published encoder by folder or hub id.
 
         Args:
             path: What `save` wrote, or a sentence-transformers model.
 
         Raises:
-            ModelNotFound: Nothing is there.
+            ModelNotFound: Nothing is there, or the extra [local] is missing for a published one.
             ModelUnusable: It counts other features than this version of patlm does.
         """
         folder = Path(path)
-        if (folder / ABOUT_FILE).is_file():
-            return _load_ours(folder)
-        return load_sentence_encoder(path, name=path, local=folder.is_dir())
+        if not (folder / ABOUT_FILE).is_file():
+            return load_sentence_encoder(path, name=path, local=folder.is_dir())
+        try:
+            weights = sorted(folder.rglob("*.safetensors"))
+            files = {str(each): each.read_bytes() for each in (folder / ABOUT_FILE, *weights)}
+        except OSError as error:
+            raise _not_whole(path, error) from error
+        return _read(path, files)
 
     def save(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
-        """Write the model in the layout of sentence-transformers.
+        """Write the model: its weights, and a file about it.
 
         Args:
             folder: Made if missing.
             about: What it was trained on, for people and `patlm doctor`.
         """
-        self._model.save(str(folder), create_model_card=False)
-        kept = {**(about or {}), "features": FEATURES}
-        (folder / ABOUT_FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files(about).items():
+            (folder / name).write_bytes(content)
 
     def files(self, about: Mapping[str, Any] | None = None) -> dict[str, bytes]:
         """Return the files of `save` by relative path, to store them elsewhere.
@@ -263,10 +236,14 @@ class StyleEncoder(SentenceEncoder):
         Args:
             about: As for `save`.
         """
-        with TemporaryDirectory() as folder:
-            self.save(Path(folder), about)
-            paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-            return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+        tensors = {
+            "usual": self.features.usual,
+            "mean": self.features.mean,
+            "spread": self.features.spread,
+            "log_weights": self.log_weights,
+        }
+        told = json.dumps({**(about or {}), "features": FEATURES}, indent=2) + "\n"
+        return {ABOUT_FILE: told.encode(), WEIGHTS_FILE: save(tensors)}
 
     @staticmethod
     def from_files(files: Mapping[str, bytes]) -> StyleEncoder:
@@ -276,29 +253,53 @@ class StyleEncoder(SentenceEncoder):
             ModelNotFound: They are incomplete.
             ModelUnusable: It counts other features than this version of patlm does.
         """
-        with TemporaryDirectory() as folder:
-            for name, content in files.items():
-                path = Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            return _load_ours(Path(folder))
+        return _read("the store", files)
 
 
-def _load_ours(folder: Path) -> StyleEncoder:
+def _read(where: str, files: Mapping[str, bytes]) -> StyleEncoder:
+    """Read the files of `StyleEncoder.files`.
+
+    Tensors may lie in several files: older versions wrote the weights into one of their own.
+    """
     try:
-        about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
-        made_for = about.get("features")
+        about = next(content for name, content in files.items() if name.endswith(ABOUT_FILE))
+        made_for = json.loads(about).get("features")
         if made_for != FEATURES:
             raise ModelUnusable(
-                f"the style encoder at {folder} counts other features ({made_for}) than this "
+                f"the style encoder of {where} counts other features ({made_for}) than this "
                 f"version of patlm ({FEATURES}): train it again with `patlm train-encoder`"
             )
-        paths = [each["path"] for each in json.loads((folder / "modules.json").read_text("utf-8"))]
-        features = StyleFeatures.load(str(folder), subfolder=paths[0])
-        weights = FeatureWeights.load(str(folder), subfolder=paths[1])
-    except (*_DAMAGED, SafetensorError) as error:
-        raise ModelNotFound(
-            f"the style encoder at {folder} is not whole ({error}): train it again with "
-            "`patlm train-encoder`"
-        ) from error
-    return StyleEncoder(features, weights)
+        tensors: dict[str, Rows] = {}
+        for name, content in files.items():
+            tensors |= load(content) if name.endswith(".safetensors") else {}
+        features = StyleFeatures(tensors["usual"], tensors["mean"], tensors["spread"])
+        dimension = len(NAMES) + SHAPE_BINS
+        shapes = [each.shape for each in (features.usual, features.mean, tensors["log_weights"])]
+        expected = [(_LANGUAGES, len(NAMES) - SHARES), (_LANGUAGES, dimension), (dimension,)]
+        if shapes != expected or features.spread.shape != features.mean.shape:
+            raise ValueError(f"expected tensors of shapes {expected}, got {shapes}")
+    except (*_DAMAGED, StopIteration) as error:
+        raise _not_whole(where, error) from error
+    return StyleEncoder(features, tensors["log_weights"])
+
+
+def _not_whole(where: str, error: Exception) -> ModelNotFound:
+    return ModelNotFound(
+        f"the style encoder of {where} is not whole ({error}): train it again with "
+        "`patlm train-encoder`"
+    )
+
+
+def _fingerprint(features: StyleFeatures, log_weights: Rows) -> str:
+    """Return 12 hex digits over names, shapes and bytes; part of the version kept in stores."""
+    tensors = {
+        "0.mean": features.mean,
+        "0.spread": features.spread,
+        "0.usual": features.usual,
+        "1.log_weights": log_weights,
+    }
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tensor.shape}".encode())
+        digest.update(np.ascontiguousarray(tensor, np.float32).tobytes())
+    return digest.hexdigest()[:12]

@@ -1,9 +1,9 @@
 """Hybrid search in a topic of very many texts: the candidates of its exact ranking.
 
-What `ranking.rank` computes over all texts of a small topic: BM25, over a sparse matrix of term
-counts, and cosines, estimated by the first principal components and computed in full for the
-highest estimates. The first `DEPTH` of both rankings are fused by reciprocal ranks. Nothing changes
-after it was built, so any number of threads may search.
+What `ranking.rank` computes over all texts of a small topic: BM25, over the postings of each term,
+and cosines, estimated by the first principal components and computed in full for the highest
+estimates. The first `DEPTH` of both rankings are fused by reciprocal ranks. Nothing changes after
+it was built, so any number of threads may search.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import InvalidQuery
-from ..texts.arrow import Places, matrix, starts_of
+from ..texts.arrow import Places, matrix
 from ..types import Vectors
 from .scores import K1, RRF_K, B, fuse
 from .words import Terms
@@ -125,7 +124,10 @@ class _Part:
     author: Mapping[str, int]  # a number for each, which `authors` has for each text
     authors: NDArray[np.int32]
     vocabulary: Terms  # ascending
-    counts: Any  # csc_array, shape (texts, terms + 1), the last column empty
+    # Of each term the texts that have it, and how often: from `starts[t]` to `starts[t + 1]`.
+    starts: Places
+    texts: NDArray[np.int32]
+    counts: Vectors
     lengths: Vectors
     coarse: CoarseVectors
     codes: NDArray[np.int8]
@@ -133,17 +135,16 @@ class _Part:
 
     @classmethod
     def build(cls, rows: pa.Table, begin: int = 0, axes: Vectors | None = None) -> _Part:
-        from scipy.sparse import csr_array
-
         rows = rows.combine_chunks()
         terms = rows.column("terms").combine_chunks()
-        starts = starts_of(pc.list_value_length(terms).to_numpy())
+        lengths = pc.list_value_length(terms).to_numpy()
         coded = terms.flatten().dictionary_encode()
         order = pc.array_sort_indices(coded.dictionary).to_numpy()
-        columns = np.argsort(order).astype(np.int32)[coded.indices.to_numpy()]
-        ones = np.ones(len(columns), np.float32)
-        counts = csr_array((ones, columns, starts), (len(rows), len(order) + 1)).tocsc()
-        counts.sum_duplicates()
+        # One number for each pair of a term and a text, sorted: by term, then by text.
+        pairs = np.argsort(order)[coded.indices.to_numpy()] * len(rows)
+        pairs += np.repeat(np.arange(len(rows)), lengths)
+        pairs, counts = np.unique(pairs, return_counts=True)
+        columns, texts = np.divmod(pairs, max(1, len(rows)))
         users = rows.column("user_id").combine_chunks().dictionary_encode()
         vectors = matrix(rows.column("topic"), rows.schema.field("topic").type.list_size)
         coarse = CoarseVectors.of(vectors, axes)
@@ -159,8 +160,10 @@ class _Part:
             author={user: code for code, user in enumerate(users.dictionary.to_pylist())},
             authors=users.indices.to_numpy(),
             vocabulary=coded.dictionary.to_numpy()[order],
-            counts=counts,
-            lengths=np.diff(starts).astype(np.float32),
+            starts=np.searchsorted(columns, np.arange(len(order) + 1)),
+            texts=texts.astype(np.int32),
+            counts=counts.astype(np.float32),
+            lengths=lengths.astype(np.float32),
             coarse=coarse,
             codes=codes,
             scale=scale,
@@ -169,11 +172,14 @@ class _Part:
     def places_of(self, user: str) -> Places:
         return np.flatnonzero(self.authors == self.author.get(user, -1))
 
-    def counts_of(self, wanted: Terms) -> Any:
-        """Return the columns of some terms, a matrix of its own."""
+    def postings(self, wanted: Terms) -> list[tuple[Places, Vectors]]:
+        """Return of each wanted term the texts that have it, and how often each does."""
         places = np.searchsorted(self.vocabulary, wanted)
         known = np.append(self.vocabulary, 0)[places] == wanted
-        return self.counts[:, np.where(known, places, len(self.vocabulary))]
+        ends = np.where(known, self.starts[np.minimum(places + 1, len(self.vocabulary))], 0)
+        begins = np.where(known, self.starts[places], 0)
+        spans = [slice(*span) for span in zip(begins.tolist(), ends.tolist(), strict=True)]
+        return [(self.texts[span], self.counts[span]) for span in spans]
 
     def complete(self, cosines: Vectors, places: Places, query: Vectors) -> None:
         """Write the full cosines of those of some texts of the topic that lie here."""
@@ -287,13 +293,19 @@ class LargeTopic:
         for part, at in zip(self.parts, own, strict=True):
             norm = np.float32(K1 * (1 - B)) + np.float32(K1 * B / average) * part.lengths
             norm[at] = np.inf
-            counts = part.counts_of(wanted)
-            counts.data /= counts.data + norm[counts.indices]
-            holders += counts.count_nonzero(axis=0)
-            saturated.append(counts)
+            postings = part.postings(wanted)
+            found = [(place, count / (count + norm[place])) for place, count in postings]
+            holders += [np.count_nonzero(shares) for _, shares in found]
+            saturated.append(found)
         idf = np.log1p((texts - holders + 0.5) / (holders + 0.5))
         weights = (idf * (K1 + 1) * times).astype(np.float32)
-        return np.concatenate([counts @ weights for counts in saturated])
+        scores = []
+        for part, found in zip(self.parts, saturated, strict=True):
+            places = [part.texts[:0], *(place for place, _ in found)]
+            shares = [weight * share for weight, (_, share) in zip(weights, found, strict=True)]
+            values = np.concatenate([part.counts[:0], *shares])
+            scores.append(np.bincount(np.concatenate(places), values, len(part.ids)))
+        return np.concatenate(scores).astype(np.float32)
 
 
 def _best(scores: Vectors, places: Places, count: int) -> Places:

@@ -8,12 +8,14 @@ local store, across processes.
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.util
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import aiologic
 from filelock import AsyncFileLock, Timeout
@@ -51,6 +53,31 @@ def missing(uri: str) -> NoSuchStore:
     return NoSuchStore(f"there is no store at {uri}: `patlm ingest FILE --store {uri}` makes one")
 
 
+_CLIENT = "lance_namespace_urllib3_client"
+
+
+def _import_lancedb() -> ModuleType:
+    """Import lancedb without the HTTP client of its catalogues, which it imports and never calls.
+
+    The client's decorated methods take a second and 12 MB. Its package is entered without being
+    run; the first name that is looked up there runs it after all.
+    """
+    spec = importlib.util.find_spec(_CLIENT)
+    if _CLIENT not in sys.modules and spec is not None and spec.loader is not None:
+        client, loader = importlib.util.module_from_spec(spec), spec.loader
+
+        def run(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            del client.__getattr__  # type: ignore[attr-defined]
+            loader.exec_module(client)
+            return getattr(client, name)
+
+        client.__getattr__ = run  # type: ignore[method-assign]
+        sys.modules[_CLIENT] = client
+    return importlib.import_module("lancedb")
+
+
 @asynccontextmanager
 async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
     """Connect to a place, and close the connection in the end.
@@ -59,7 +86,7 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
         StoreError: The scheme of the URI is unknown.
     """
     # In a thread: the first import takes seconds, and would block every other request.
-    lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")
+    lancedb = await asyncio.to_thread(_import_lancedb)
     interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
     try:
         connection: AsyncConnection = await lancedb.connect_async(

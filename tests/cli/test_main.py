@@ -231,7 +231,7 @@ def test_demo_writes_for_three_people(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_says_what_is_well_and_fails_where_it_is_not(store: str, tmp_path: Path) -> None:
     found = json.loads(call("doctor", "--store", store, "--json").stdout)
     names = {finding["name"]: finding for finding in found["findings"]}
-    assert {"python", "torch", "langgraph", "store", "cache"} <= set(names)
+    assert {"python", "langgraph", "extra [local]", "store", "cache"} <= set(names)
     assert names["store"]["ok"] is True and "5 texts" in names["store"]["says"]
     result = call("doctor", "--store", tmp_path / "nowhere", "--json")
     found = json.loads(result.stdout)

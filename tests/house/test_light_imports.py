@@ -1,9 +1,18 @@
-"""What is imported when nothing has been opened yet: no model library, no database."""
+"""What is imported when nothing has been opened yet: no model library, no database.
 
+And what works in an install without extras: their packages are hidden from a process, as if they
+were not installed.
+"""
+
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from patlm.models.extras import EXTRAS
+from patlm.stores.datasets.sample import sample_corpus
+from processes import run_python
 
 HEAVY = (
     "torch",
@@ -37,6 +46,100 @@ def loaded_after(code: str) -> set[str]:
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded_after(code) == set()
+
+
+def light(tmp_path: Path, *words: object, **env: str) -> tuple[int, str, str]:
+    """Run `patlm ...` where no extra is installed."""
+    # But for `datasets`: lancedb looks it up in `sys.modules`.
+    names = [name for packages in EXTRAS.values() for name in packages if name != "datasets"]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({names!r}))\n"
+        f"from patlm.cli.main import app; app({[str(word) for word in words]!r})"
+    )
+    done = run_python("-c", code, cwd=tmp_path, **env)
+    return done.returncode, done.stdout, done.stderr
+
+
+REQUEST = ("--user", "somebody-new", "--topic", "wool-blanket", "--title", "Warm at last")
+
+
+@pytest.mark.bundled
+def test_a_store_is_filled_and_served_without_any_extra(tmp_path: Path) -> None:
+    status, out, err = light(tmp_path, "ingest", sample_corpus(), "--store", "s", "--json")
+    assert status == 0, err
+    assert json.loads(out)["added"] == 256
+    model = ("--model", "python:fakes:scripted")
+    status, out, err = light(tmp_path, "write", "--store", "s", *model, *REQUEST, "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["text"] and len(found["evidence"]["preference"]) == 4
+    status, out, err = light(tmp_path, "doctor", "--store", "s", "--json")
+    names = {each["name"]: each for each in json.loads(out)["findings"]}
+    assert names["extra [local]"]["ok"] is None and "patlm[local]" in names["extra [local]"]["says"]
+    assert names["store"]["ok"] is True and names["computer"]["ok"] is True
+    # With the extras the same store opens: both encoders are the same.
+    done = run_python(
+        *("-m", "patlm.cli.main", "write", "--store", "s", *model, *REQUEST, "--json"), cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    theirs = json.loads(done.stdout)
+    for side, pieces in found["evidence"].items():
+        ids = [piece["text_id"] for piece in pieces]
+        assert ids == [piece["text_id"] for piece in theirs["evidence"][side]]
+
+
+@pytest.mark.parametrize(
+    ("words", "extra", "env"),
+    [
+        (["write", *REQUEST, "--model", "somebody/some-model"], "local", {}),
+        (["write", *REQUEST], "local", {}),
+        (["write", *REQUEST, "--model", "smollm2-135m"], "local", {}),
+        (["models", "install"], "local", {}),
+        (["write", *REQUEST, "--model", "openai:some-model"], "remote", {}),
+        (["bench", "encoder", "--data", str(sample_corpus())], "bench", {}),
+        (
+            ["retrieve", *REQUEST, "--store", "new"],
+            "static",
+            {"PATLM_ENCODER": "static:x"},
+        ),
+        (["retrieve", *REQUEST], "local", {"PATLM_ENCODER": "somebody/some-encoder"}),
+        (["retrieve", *REQUEST], "remote", {"PATLM_ENCODER": "openai:some-encoder"}),
+    ],
+)
+def test_a_missing_extra_is_one_line(
+    tmp_path: Path, words: list[str], extra: str, env: dict[str, str]
+) -> None:
+    (tmp_path / "new").mkdir()
+    status, out, err = light(tmp_path, *words, **env)
+    assert (status, out) == (1, ""), err
+    (line,) = err.strip().splitlines()
+    assert line.endswith(f"pip install 'patlm[{extra}]'"), line
+
+
+def test_a_graph_of_a_missing_extra_names_it(tmp_path: Path) -> None:
+    """As `langgraph dev` runs it, which passes on the message of a RuntimeError."""
+    names = EXTRAS["local"]
+    code = (
+        f"import asyncio, sys; sys.modules.update(dict.fromkeys({names!r}))\n"
+        "from patlm.graph import make_graph\n"
+        "request = {'user_id': 'a', 'task': 'long', 'title': 'Warm'}\n"
+        "try: asyncio.run(make_graph().ainvoke(request))\n"
+        "except RuntimeError as error: print(error)"
+    )
+    done = run_python("-c", code, cwd=tmp_path, PATLM_MODEL="somebody/some-model")
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'patlm[local]'" in done.stdout
+
+
+def test_a_public_name_that_needs_an_extra_says_so(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from patlm.models import MissingExtra, StyleEncoder\n"
+        "try: from patlm.models import GraphSage\n"
+        "except MissingExtra as error: print(error)"
+    )
+    done = run_python("-c", code, cwd=tmp_path)
+    assert "GraphSage needs" in done.stdout and "patlm[local]" in done.stdout, done.stderr
 
 
 def test_the_check_would_see_it() -> None:

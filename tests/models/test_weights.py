@@ -10,7 +10,7 @@ from patlm.graph.open import open_store_and_encoders
 from patlm.models.catalogue import CATALOGUE, SMALLEST
 from patlm.models.conversion import convert
 from patlm.models.download import packaged_file
-from patlm.models.encoders.sentence import open_topic_encoder
+from patlm.models.encoders.open import open_topic_encoder
 from patlm.models.errors import ModelUnusable
 from patlm.models.installed import model_path
 from patlm.models.local.chat_model import LocalChatModel

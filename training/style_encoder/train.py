@@ -15,7 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...models.encoders.style import Count, FeatureWeights, StyleEncoder, StyleFeatures, count_texts
+from ...models.encoders.style import (
+    Count,
+    StyleEncoder,
+    StyleFeatures,
+    count_texts,
+    group_log_weights,
+)
 from ...stores.types import Text
 from ..errors import TooFewAuthors
 from .data import Batch, draw_batch, find_pairs
@@ -103,32 +109,33 @@ def train_style(
     random = np.random.default_rng(settings.seed)
     sample = random.permutation(len(train))[:STATISTICS_TEXTS]
     features = StyleFeatures.measure([train[at].body for at in sample], count)
-    weights = FeatureWeights()
-    rows = centred(features, [text.body for text in train])
+    rows = torch.from_numpy(features.centred([text.body for text in train]))
     watch = _Gate(features, [text for text in gate if not text.shared_id], settings.seed)
-    watch.measure(weights)
-    with torch.no_grad():
-        weights.log_weights.copy_(start_weights(rows, train).log())
-    watch.measure(weights)
-    start = weights.log_weights.detach().clone()
-    optimizer = torch.optim.Adam(weights.parameters(), lr=settings.learning_rate)
+    watch.measure(torch.from_numpy(group_log_weights()))
+    start = start_weights(rows, train).log()
+    watch.measure(start)
+    weights = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
     for epoch in range(1, settings.epochs + 1):
         with torch.no_grad():
-            batch = draw_batch(pairs, weights.weigh(rows), random, of_each=settings.of_each)
+            batch = draw_batch(pairs, weigh(rows, weights), random, of_each=settings.of_each)
         _run_epoch(weights, rows, batch, start, optimizer, settings)
-        progress(epoch, watch.measure(weights))
+        progress(epoch, watch.measure(weights.detach()))
         if watch.since_best >= settings.patience:
             break
-    watch.restore(weights)
-    encoder = StyleEncoder(features, weights)
+    best = weights.detach() if watch.kept is None else watch.kept
+    encoder = StyleEncoder(features, best.numpy().copy())
     return StyleFit(encoder, authors, len(pairs), tuple(watch.seen), watch.best)
 
 
-def centred(features: StyleFeatures, bodies: Sequence[str]) -> torch.Tensor:
-    """Return centred features, shape (texts, features)."""
-    with torch.no_grad():
-        found: torch.Tensor = features(features.preprocess(bodies))["features"]
-    return found
+def weigh(rows: torch.Tensor, log_weights: torch.Tensor) -> torch.Tensor:
+    """Return unit rows of centred features as the encoder weighs them.
+
+    Args:
+        rows: Shape (n, features).
+        log_weights: Shape (features,).
+    """
+    return torch.nn.functional.normalize(rows * log_weights.exp(), dim=1)
 
 
 def start_weights(rows: torch.Tensor, texts: Sequence[Text]) -> torch.Tensor:
@@ -156,7 +163,7 @@ _LEAST_VARIANCE = 0.05
 
 
 def _run_epoch(
-    weights: FeatureWeights,
+    weights: torch.Tensor,
     rows: torch.Tensor,
     batch: Batch,
     start: torch.Tensor,
@@ -167,12 +174,12 @@ def _run_epoch(
     for part in torch.split(order, settings.batch):
         places = [batch.episode[part].flatten(), batch.positive[part], batch.negative[part]]
         used, at = torch.unique(torch.cat(places), return_inverse=True)
-        unit = weights.weigh(rows[used])
+        unit = weigh(rows[used], weights)
         of_one, positive, negative = at.split([len(each) for each in places])
         episode = torch.nn.functional.normalize(unit[of_one.view(len(part), -1)].mean(1), dim=1)
         margin = (episode * (unit[positive] - unit[negative])).sum(1)
         loss = torch.nn.functional.softplus(-settings.sharpness * margin)
-        moved = (weights.log_weights - start).square().mean()
+        moved = (weights - start).square().mean()
         whole = (batch.weight[part] * loss).mean() + settings.pull * moved
         optimizer.zero_grad()
         whole.backward()  # type: ignore[no-untyped-call]
@@ -180,12 +187,17 @@ def _run_epoch(
 
 
 class _Gate:
-    """Early stopping: measures the gate's accuracy and returns the best weights."""
+    """Early stopping: measures the gate's accuracy and keeps the best weights.
+
+    Attributes:
+        kept: The best weights; None if nothing was measured.
+    """
 
     def __init__(self, features: StyleFeatures, texts: Sequence[Text], seed: int) -> None:
         self._triplets: Triplets = make_triplets(texts, seed=seed, folds=None)
-        self._rows = centred(features, [text.body for text in texts]) if texts else None
-        self._kept: torch.Tensor | None = None
+        bodies = [text.body for text in texts]
+        self._rows = torch.from_numpy(features.centred(bodies)) if bodies else None
+        self.kept: torch.Tensor | None = None
         self.seen: list[float] = []
         self.best = 0
 
@@ -193,20 +205,14 @@ class _Gate:
     def since_best(self) -> int:
         return len(self.seen) - 1 - self.best if self.seen else 0
 
-    def measure(self, weights: FeatureWeights) -> float | None:
+    def measure(self, log_weights: torch.Tensor) -> float | None:
         """Return the accuracy of the weights; None if the gate has no triplets."""
         if self._rows is None or not len(self._triplets):
             return None
-        with torch.no_grad():
-            unit = weights.weigh(self._rows).numpy()
+        unit = weigh(self._rows, log_weights).numpy()
         accuracy = float(self._triplets.by_author(self._triplets.right(unit)).mean())
         self.seen.append(accuracy)
-        if self._kept is None or accuracy > self.seen[self.best]:
+        if self.kept is None or accuracy > self.seen[self.best]:
             self.best = len(self.seen) - 1
-            self._kept = weights.log_weights.detach().clone()
+            self.kept = log_weights.clone()
         return accuracy
-
-    def restore(self, weights: FeatureWeights) -> None:
-        if self._kept is not None:
-            with torch.no_grad():
-                weights.log_weights.copy_(self._kept)

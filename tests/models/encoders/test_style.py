@@ -1,16 +1,23 @@
-"""The style encoder as a sentence-transformers model: what it counts, keeps and refuses."""
+"""The style encoder: what it counts, keeps and refuses, and what older versions wrote."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from made_up_people import people
-from patlm.models.encoders.style import ABOUT_FILE, SHAPE_BINS, FeatureWeights, StyleEncoder
+from patlm.models.encoders.style import (
+    ABOUT_FILE,
+    SHAPE_BINS,
+    WEIGHTS_FILE,
+    StyleEncoder,
+    StyleFeatures,
+    group_log_weights,
+)
 from patlm.models.encoders.style_features import NAMES, shape_of
 from patlm.models.errors import ModelNotFound, ModelUnusable
-from sentence_transformers import SentenceTransformer
+
+OLDER = Path(__file__).parents[2] / "data" / "style-encoder-on-torch"
 
 BODIES = [text.body for text in people()]
 ODD = ["", "  \n", "👍", "a", "Ótimo produto, recomendo a todos.", "\ud800", "x" * 30_000]
@@ -42,30 +49,49 @@ def test_a_text_has_one_vector_whoever_is_beside_it(encoder: StyleEncoder) -> No
 
 
 def test_what_is_saved_comes_back(encoder: StyleEncoder, tmp_path: Path) -> None:
-    with torch.no_grad():
-        changed = FeatureWeights()
-        changed.log_weights.add_(torch.arange(256) / 100)
+    changed = group_log_weights() + np.arange(256, dtype=np.float32) / 100
     own = StyleEncoder(encoder.features, changed)
     own.save(tmp_path / "deep" / "style", {"authors": 7})
-    loaded = StyleEncoder.load(str(tmp_path / "deep" / "style"))
-    assert loaded.version == own.version != encoder.version
-    np.testing.assert_array_equal(loaded.encode(BODIES), own.encode(BODIES))
+    for loaded in (
+        StyleEncoder.load(str(tmp_path / "deep" / "style")),
+        StyleEncoder.from_files(own.files()),
+    ):
+        assert loaded.version == own.version != encoder.version
+        np.testing.assert_array_equal(loaded.encode(BODIES), own.encode(BODIES))
     assert json.loads((tmp_path / "deep" / "style" / ABOUT_FILE).read_text())["authors"] == 7
 
 
-def test_the_folder_is_laid_out_as_sentence_transformers_lays_it_out(
-    encoder: StyleEncoder, tmp_path: Path
+def test_what_an_older_version_computed_with_torch_is_computed_now() -> None:
+    """Stores that were filled before name this version, and hold these vectors."""
+    loaded = StyleEncoder.load(str(OLDER))
+    assert loaded.version == (OLDER / "version.txt").read_text("utf-8").strip()
+    expected = np.load(OLDER / "vectors.npy")
+    np.testing.assert_allclose(loaded.encode([*BODIES[:8], *ODD[:5]]), expected, atol=1e-6)
+
+
+def test_statistics_are_those_that_torch_gave() -> None:
+    older = StyleEncoder.load(str(OLDER))
+    assert isinstance(older, StyleEncoder)
+    now = StyleFeatures.measure(BODIES)
+    for name in ("usual", "mean", "spread"):
+        theirs = getattr(older.features, name)
+        np.testing.assert_allclose(getattr(now, name), theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"cut off", b""])
+def test_a_folder_that_is_not_whole_is_told(
+    encoder: StyleEncoder, tmp_path: Path, content: bytes
 ) -> None:
     encoder.save(tmp_path)
-    theirs = SentenceTransformer(str(tmp_path), trust_remote_code=True, device="cpu")
-    np.testing.assert_allclose(theirs.encode(BODIES[:4]), encoder.encode(BODIES[:4]), atol=1e-6)
-
-
-def test_a_folder_that_is_not_whole_is_told(encoder: StyleEncoder, tmp_path: Path) -> None:
-    encoder.save(tmp_path)
-    (tmp_path / "1_FeatureWeights" / "model.safetensors").write_bytes(b"cut off")
+    (tmp_path / WEIGHTS_FILE).write_bytes(content)
     with pytest.raises(ModelNotFound, match="not whole.*train-encoder"):
         StyleEncoder.load(str(tmp_path))
+
+
+def test_files_without_weights_are_told(encoder: StyleEncoder) -> None:
+    files = {name: content for name, content in encoder.files().items() if name == ABOUT_FILE}
+    with pytest.raises(ModelNotFound, match="not whole"):
+        StyleEncoder.from_files(files)
 
 
 def test_features_of_another_version_are_refused(encoder: StyleEncoder, tmp_path: Path) -> None:
