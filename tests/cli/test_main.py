@@ -182,7 +182,8 @@ def test_forget_removes_a_person_with_proof(store: str, tmp_path: Path) -> None:
     assert (found["bytes_found_after"], found["adapters"]) == (0, [])
     assert output("stats", "--store", store)["texts"] == 4
     assert [(run.request, run.redacted is None) for run in read_episodes(trace)] == [({}, False)]
-    assert output(*forget)["removed"]["texts"] == 0
+    again = call(*forget, "--json")
+    assert (again.exit_code, json.loads(again.stdout)["removed"]["texts"]) == (1, 0)
 
 
 def test_show_draws_the_latest_run_or_the_one_that_is_named(store: str, tmp_path: Path) -> None:
