@@ -63,7 +63,7 @@ def doctor(
     from ..graph.settings import Settings
     from .output import emit_json, errors_as_lines, stdout
 
-    given = {"model": model, "base_url": base_url}
+    given: dict[str, Any] = {"model": model, "base_url": base_url}
     with errors_as_lines():  # a setting that does not exist
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     named = named_models(settings)

@@ -158,9 +158,7 @@ async def _write(parts: Parts, scene: Scene, tell: Tell, configuration: Any = No
         return parts
 
     limits = {"deadline_s": DEADLINE_S, "max_iterations": 1}  # a second would double the wait
-    sides = TRAJECTORIES
-    if configuration is not None:
-        sides = trajectories_of(configuration)
+    sides = TRAJECTORIES if configuration is None else trajectories_of(configuration)
     graph = build_graph(provide, sides).compile()
     request = read_fields(
         {"user_id": scene.user_id, "topic_id": scene.topic_id, "title": scene.title}

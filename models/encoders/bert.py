@@ -192,7 +192,7 @@ class _Bert:
             _gelu(inner)
             states = self._normed(states + _linear(inner, layer.outer), layer.outer_norm)
         sums: Rows = np.add.reduceat(states, starts, axis=0)
-        means: Rows = sums / lengths[:, None].astype(np.float32)
+        means: Rows = np.divide(sums, lengths[:, None].astype(np.float32), dtype=np.float32)
         return means
 
     def _attended(self, states: Rows, layer: _Layer, spans: Sequence[slice]) -> Rows:

@@ -60,7 +60,7 @@ class EmbeddingsEncoder:
     def __init__(self, embeddings: Embeddings, *, name: str) -> None:
         self._embeddings = embeddings
         self._name = name
-        self._dimension = self._ask(["a text"]).shape[1]
+        self._dimension: int = self._ask(["a text"]).shape[1]
         self._version = f"{name}/{self._dimension}"
 
     @property

@@ -182,7 +182,7 @@ def _open_remote(name: str, dtype: str) -> TopicEncoder:
     except Exception as error:  # noqa: BLE001
         line = " ".join(str(error).split())
         raise ModelUnusable(f"the topic encoder {name!r} could not be opened: {line}") from error
-    return EmbeddingsEncoder(embeddings, name=name)  # type: ignore[arg-type]
+    return EmbeddingsEncoder(embeddings, name=name)
 
 
 def _options(provider: str) -> dict[str, Any]:

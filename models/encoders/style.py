@@ -138,7 +138,8 @@ def _rates(counted: Counts, usual: Rows) -> Rows:
     """Return all features uncentred, the counted ones as in `StyleCounts.rates`."""
     prior = PRIOR.astype(np.float32)
     rates = (counted["counted"] + prior * usual) / (counted["seen"] + prior)
-    return np.concatenate([counted["shares"], np.sqrt(rates), counted["shapes"]], axis=1)
+    features: Rows = np.concatenate([counted["shares"], np.sqrt(rates), counted["shapes"]], axis=1)
+    return features
 
 
 def group_log_weights() -> Rows:

@@ -172,7 +172,7 @@ class _Part:
     def places_of(self, user: str) -> Places:
         return np.flatnonzero(self.authors == self.author.get(user, -1))
 
-    def postings(self, wanted: Terms) -> list[tuple[Places, Vectors]]:
+    def postings(self, wanted: Terms) -> list[tuple[NDArray[np.int32], Vectors]]:
         """Return of each wanted term the texts that have it, and how often each does."""
         places = np.searchsorted(self.vocabulary, wanted)
         known = np.append(self.vocabulary, 0)[places] == wanted
@@ -301,7 +301,7 @@ class LargeTopic:
         weights = (idf * (K1 + 1) * times).astype(np.float32)
         scores = []
         for part, found in zip(self.parts, saturated, strict=True):
-            places = [part.texts[:0], *(place for place, _ in found)]
+            places: list[NDArray[np.int32]] = [part.texts[:0], *(place for place, _ in found)]
             shares = [weight * share for weight, (_, share) in zip(weights, found, strict=True)]
             values = np.concatenate([part.counts[:0], *shares])
             scores.append(np.bincount(np.concatenate(places), values, len(part.ids)))

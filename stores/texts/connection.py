@@ -69,7 +69,7 @@ def _import_lancedb() -> ModuleType:
         def run(name: str) -> Any:
             if name.startswith("__"):
                 raise AttributeError(name)
-            del client.__getattr__  # type: ignore[attr-defined]
+            del client.__getattr__
             loader.exec_module(client)
             return getattr(client, name)
 

@@ -15,7 +15,7 @@ def check_quickstart(out: str) -> None:
     draft, borrowed = out.splitlines()
     assert draft in (DRAFT, DRAFT_LATER)
     # Style is borrowed from other people, one text of each.
-    assert len(set(re.findall(r"'([\w-]+)'", borrowed)) - {"ana"}) == 4
+    assert len(set(re.findall(r"'([\w-]+)'", borrowed)) - {"ana"}) == 8
 
 
 def check_app_graph(out: str) -> None:

@@ -72,7 +72,7 @@ def test_a_store_is_filled_and_served_without_any_extra(tmp_path: Path) -> None:
     status, out, err = light(tmp_path, "write", "--store", "s", *model, *REQUEST, "--json")
     assert status == 0, err
     found = json.loads(out)
-    assert found["text"] and len(found["evidence"]["preference"]) == 4
+    assert found["text"] and len(found["evidence"]["preference"]) == 6
     status, out, err = light(tmp_path, "doctor", "--store", "s", "--json")
     names = {each["name"]: each for each in json.loads(out)["findings"]}
     assert names["extra [local]"]["ok"] is None and "patlm[local]" in names["extra [local]"]["says"]
