@@ -34,6 +34,9 @@ _MOST_FAULTS = 1_000  # bytes that are no UTF-8: enough to know
 _AROUND = 200  # bytes of context for the detection of an encoding
 _LARGEST_WINDOW = 1 << 31  # of zstd; Reddit's dumps need it
 _COMMONEST = "cp1252"
+_ALIKE = 0.05
+"""Difference of two coherences that says nothing where a few letters are not ASCII."""
+
 _ENCODINGS = [
     *(_COMMONEST, "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
     *("shift_jis", "euc_jp", "euc_kr", "gb18030", "big5"),
@@ -294,7 +297,7 @@ def _detect(scan: _Scan) -> str:
         return _COMMONEST
     best = matches[0]
     for match in matches:  # short texts fit several alike: then it is the commonest
-        as_good = match.chaos <= best.chaos and match.coherence >= best.coherence
+        as_good = match.chaos <= best.chaos and match.coherence >= best.coherence - _ALIKE
         if as_good and _COMMONEST in match.could_be_from_charset:
             return _COMMONEST
     return best.encoding
