@@ -34,8 +34,9 @@ _MOST_FAULTS = 1_000  # bytes that are no UTF-8: enough to know
 _AROUND = 200  # bytes of context for the detection of an encoding
 _LARGEST_WINDOW = 1 << 31  # of zstd; Reddit's dumps need it
 _COMMONEST = "cp1252"
-_ALIKE = 0.05
-"""Difference of two coherences that says nothing where a few letters are not ASCII."""
+_FEW_LETTERS = 20
+_ALIKE = 0.2
+"""Difference of two coherences that says nothing where only a few letters are not ASCII."""
 
 _ENCODINGS = [
     *(_COMMONEST, "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
@@ -296,8 +297,10 @@ def _detect(scan: _Scan) -> str:
     if not matches:
         return _COMMONEST
     best = matches[0]
+    letters = sum(byte > 0x7F for byte in scan.around)
+    least = best.coherence - (_ALIKE if letters < _FEW_LETTERS else 0)
     for match in matches:  # short texts fit several alike: then it is the commonest
-        as_good = match.chaos <= best.chaos and match.coherence >= best.coherence - _ALIKE
+        as_good = match.chaos <= best.chaos and match.coherence >= least
         if as_good and _COMMONEST in match.could_be_from_charset:
             return _COMMONEST
     return best.encoding
