@@ -113,7 +113,7 @@ class StyleFeatures:
             own = np.flatnonzero(counted["language"] == language)
             chosen = own if len(own) >= LEAST_TEXTS else np.arange(len(texts))
             languages.append(_statistics({name: rows[chosen] for name, rows in counted.items()}))
-        usual, mean, spread = map(np.stack, zip(*languages, strict=True))
+        usual, mean, spread = (np.stack(each) for each in zip(*languages, strict=True))
         return cls(usual, mean, spread, count)
 
     def centred(self, texts: Sequence[str]) -> Rows:
