@@ -145,7 +145,8 @@ def _rates(counted: Counts, usual: Rows) -> Rows:
 def group_log_weights() -> Rows:
     """Return the untrained weights (`GROUP_WEIGHTS`, `SHAPE_WEIGHT`) as logarithms."""
     weights = np.concatenate([GROUP_WEIGHTS, np.full(SHAPE_BINS, SHAPE_WEIGHT)])
-    return np.log(weights).astype(np.float32)
+    logarithms: Rows = np.log(weights).astype(np.float32)
+    return logarithms
 
 
 class StyleEncoder:
