@@ -30,7 +30,14 @@ FINAL = (
 Unit = Literal["sentence", "word"]
 
 _SHORTEN: Mapping[Unit, Callable[[str], str]] = {"sentence": whole_sentences, "word": whole_words}
-_SAMPLING = (*("temperature", "top_p", "seed", "max_tokens", "min_tokens", "no_repeat_ngram_size"),)
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "seed",
+    "max_tokens",
+    "min_tokens",
+    "no_repeat_ngram_size",
+)
 _CAPTURED = ("prompt_token_ids", "token_ids", "logprobs")
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FILES = ("style.j2", "preference.j2", "reasoner.j2", "merged.j2", "integrate.j2")
 """The files of a set: `reasoner` serves trajectories without a file of their own."""
 
+_FALLBACK = {"large": "medium"}
+"""The set that has the files which a set lacks: models of both sizes follow the same frames."""
+
 _TURNS = "\n---\n"
 _PACKAGED = Path(__file__).parent
 
@@ -106,7 +109,8 @@ def prompt_set(name: str, folder: Path | None = None) -> PromptSet:
     if folder is not None:
         folder = folder.expanduser()
         _check(folder)
-    places = [place / name for place in (folder, _PACKAGED) if place is not None]
+    names = [each for each in (name, _FALLBACK.get(name)) if each is not None]
+    places = [place / each for each in names for place in (folder, _PACKAGED) if place is not None]
     sources = {}
     for file in FILES:
         found = next(path for place in places if (path := place / file).is_file())

@@ -1,6 +1,7 @@
 """`patlm ...`: one JSON object for programs, one line for an error, never a traceback."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from patlm.stores.episodes.shards import read_episodes
 from processes import assert_one_line, call, output
 from store_fixtures import cheap_encoders
 
+CACHE = os.environ.get("PATLM_CACHE")
 EVIDENCE = {"text_id", "user_id", "topic_id", "title", "body", "score", "strategy", "reason"}
 WRITE = {
     "text", "summaries", "evidence", "own", "cold_start", "confidence", "iterations",
@@ -229,7 +231,13 @@ def test_demo_writes_for_three_people(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.exit_code == 0 and shown.stdout.count("A fine view.") >= 3
 
 
-def test_doctor_says_what_is_well_and_fails_where_it_is_not(store: str, tmp_path: Path) -> None:
+def test_doctor_says_what_is_well_and_fails_where_it_is_not(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The models of this machine: in an empty cache the encoder would be missing, too.
+    monkeypatch.delenv("PATLM_CACHE")
+    if CACHE is not None:
+        monkeypatch.setenv("PATLM_CACHE", CACHE)
     found = json.loads(call("doctor", "--store", store, "--json").stdout)
     names = {finding["name"]: finding for finding in found["findings"]}
     assert {"python", "langgraph", "extra [local]", "store", "cache"} <= set(names)
@@ -237,8 +245,7 @@ def test_doctor_says_what_is_well_and_fails_where_it_is_not(store: str, tmp_path
     result = call("doctor", "--store", tmp_path / "nowhere", "--json")
     found = json.loads(result.stdout)
     assert (result.exit_code, found["ok"]) == (1, False)
-    wrong = {finding["name"] for finding in found["findings"] if finding["ok"] is False}
-    assert wrong - {"all-minilm-l6-v2"} == {"store"}  # this cache may lack the encoder
+    assert [finding["name"] for finding in found["findings"] if finding["ok"] is False] == ["store"]
 
 
 def test_bench_loop_prints_the_keys_of_the_contract() -> None:

@@ -50,7 +50,31 @@ Say = str | Sequence[str] | Callable[[Asked], str]
 Fault = Callable[[Asked], BaseException | None]
 
 
-class ScriptedChat(BaseChatModel):
+class RecordingChat(BaseChatModel):
+    """Remembers what it was asked."""
+
+    _asked: list[Asked] = PrivateAttr(default_factory=list)
+
+    @property
+    def asked(self) -> list[Asked]:
+        """All calls in order, failed ones too."""
+        return self._asked
+
+    def asked_of(self, role: str) -> list[Asked]:
+        """The calls of one role."""
+        return [asked for asked in self._asked if asked.role == role]
+
+    def _remember(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> Asked:
+        system, user = str(messages[0].text), str(messages[-1].text)
+        role = role_of(system)
+        number = len(self.asked_of(role)) + 1
+        turns = tuple(message.type for message in messages)
+        asked = Asked(role, number, system, user, turns, dict(options))
+        self._asked.append(asked)
+        return asked
+
+
+class ScriptedChat(RecordingChat):
     """Says what the script has for a role.
 
     Attributes:
@@ -67,20 +91,10 @@ class ScriptedChat(BaseChatModel):
     }
     fault: Any = None
     slow_s: float = 0.0
-    _asked: list[Asked] = PrivateAttr(default_factory=list)
 
     @property
     def _llm_type(self) -> str:
         return "scripted"
-
-    @property
-    def asked(self) -> list[Asked]:
-        """All calls in order, failed ones too."""
-        return self._asked
-
-    def asked_of(self, role: str) -> list[Asked]:
-        """The calls of one role."""
-        return [asked for asked in self._asked if asked.role == role]
 
     def _generate(
         self,
@@ -115,20 +129,10 @@ class ScriptedChat(BaseChatModel):
             yield ChatGenerationChunk(message=AIMessageChunk(f"{word} "))
 
     def _answer(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> str:
-        system, user = str(messages[0].text), str(messages[-1].text)
-        role = role_of(system)
-        asked = Asked(
-            role=role,
-            number=len(self.asked_of(role)) + 1,
-            system=system,
-            user=user,
-            turns=tuple(message.type for message in messages),
-            options=dict(options),
-        )
-        self._asked.append(asked)
+        asked = self._remember(messages, options)
         if self.fault is not None and (error := self.fault(asked)) is not None:
             raise error
-        say: Say = self.says.get(role, "Nothing special.")
+        say: Say = self.says.get(asked.role, "Nothing special.")
         if isinstance(say, str):
             return say
         return say(asked) if callable(say) else say[min(asked.number, len(say)) - 1]
@@ -229,7 +233,7 @@ def refusing() -> ScriptedChat:
     return ScriptedChat(fault=fails(ValueError("out of\nwords")))
 
 
-class MessageChat(BaseChatModel):
+class MessageChat(RecordingChat):
     """Gives whole messages, in order; the last one stays. Streams them letter by letter.
 
     Attributes:
@@ -237,20 +241,10 @@ class MessageChat(BaseChatModel):
     """
 
     messages: Any
-    _asked: list[Asked] = PrivateAttr(default_factory=list)
 
     @property
     def _llm_type(self) -> str:
         return "message"
-
-    @property
-    def asked(self) -> list[Asked]:
-        """All calls in order."""
-        return self._asked
-
-    def asked_of(self, role: str) -> list[Asked]:
-        """The calls of one role."""
-        return [asked for asked in self._asked if asked.role == role]
 
     def _generate(
         self,
@@ -276,12 +270,13 @@ class MessageChat(BaseChatModel):
         yield ChatGenerationChunk(message=end)
 
     def _next(self, messages: list[BaseMessage], options: Mapping[str, Any]) -> AIMessage:
-        system, user = str(messages[0].text), str(messages[-1].text)
-        role = role_of(system)
-        number = len(self.asked_of(role)) + 1
-        turns = tuple(message.type for message in messages)
-        self._asked.append(Asked(role, number, system, user, turns, dict(options)))
-        says = self.messages.get(role, []) if isinstance(self.messages, Mapping) else self.messages
+        asked = self._remember(messages, options)
+        number = asked.number
+        says = (
+            self.messages.get(asked.role, [])
+            if isinstance(self.messages, Mapping)
+            else self.messages
+        )
         said: AIMessage = (
             says[min(number, len(says)) - 1] if says else AIMessage("Nothing special.")
         )

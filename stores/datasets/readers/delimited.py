@@ -19,11 +19,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from ..validation import FormatError, Reject
 from .decoding import TextFile
+from .json_rows import PlainLines
 from .rows import Advance, Item
 
 Line = tuple[int, str]
@@ -77,7 +77,7 @@ class CsvDialect:
         return columns
 
 
-class Delimited:
+class Delimited(PlainLines):
     """A file of delimited text (see `rows.DataFile`).
 
     Attributes:
@@ -93,9 +93,7 @@ class Delimited:
         Raises:
             FormatError: The first line is no row of two or more columns.
         """
-        self.path: Path = text.path
-        self.text = text
-        self.notes = text.notes
+        super().__init__(text)
         self._skipped = 0  # lines before the header
         sample = list(islice(self._lines(None), _SAMPLE))
         delimiters = DELIMITERS
@@ -115,20 +113,6 @@ class Delimited:
         twice = sorted({name for name in self.names if name and self.names.count(name) > 1})
         if twice:
             self.notes.append(f"columns named twice, the first is read: {', '.join(twice)}")
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self.path.stat().st_size
-
-    @property
-    def content_hash(self) -> str:
-        """Eight hex digits of the hash of the content."""
-        return self.text.content_hash
-
-    def lines(self, advance: Advance) -> Iterator[tuple[int, bytes | Reject]]:
-        """Yield number and bytes of each line."""
-        return self.text.lines(advance)
 
     def items(self, advance: Advance) -> Iterator[Item]:
         """Yield the records by column; a column without a name is not read."""
