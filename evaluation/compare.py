@@ -28,7 +28,7 @@ from ..nodes.errors import LoopError
 from ..nodes.state import Task
 from ..stores.datasets.sample import sample_corpus
 from ..stores.datasets.splits import Split
-from .arms.configuration import Arm
+from .arms.configuration import Arm, Configuration
 from .arms.registry import ARMS, arms_named
 from .dataset import BenchmarkData, open_benchmark, read_benchmark
 from .errors import EvaluationError
@@ -323,7 +323,7 @@ async def _draft(
     return ModeDraft(
         mode=mode,
         text=outcome.draft,
-        summaries=outcome.summaries,
+        summaries=_written_summaries(arm.configuration, outcome),
         evidence=outcome.evidence,
         own=outcome.own,
         calls=len(outcome.calls),
@@ -332,6 +332,13 @@ async def _draft(
         seconds=round(sum(call["seconds"] for call in outcome.calls), 2),
         warnings=outcome.warnings,
     )
+
+
+def _written_summaries(configuration: Configuration, outcome: Outcome) -> dict[str, str | None]:
+    """Return the summaries but for quoted texts, which are shown as evidence."""
+    sides = {"style": configuration.style, "preference": configuration.preference}
+    quoted = {name for name, side in sides.items() if side.reasoner == "quoted"}
+    return {name: said for name, said in outcome.summaries.items() if name not in quoted}
 
 
 def _tokens(outcome: Outcome, parts: Parts) -> tuple[int, int]:

@@ -52,6 +52,8 @@ def test_the_same_requests_are_written_for_in_each_mode(model: ScriptedChat) -> 
         assert not any(drafts["none"]["evidence"].values()) and not drafts["none"]["own"]
         assert drafts["quoted"]["evidence"]["preference"]
         assert drafts["summaries"]["summaries"]["style"] == SAID["style"]
+        assert "preference" not in drafts["quoted"]["summaries"], "quoted texts are evidence"
+        assert drafts["quoted"]["evidence"]["preference"]
         for draft in drafts.values():
             assert draft["text"].startswith("A <b>fine</b> view.") and draft["words"] > 3
             assert draft["tokens_in"] > draft["tokens_out"] > 0 and draft["failed"] is None
