@@ -17,6 +17,7 @@ Without it large models keep bf16 weights and compute in fp32 (`local.half_stora
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 DTYPES = ("auto", "fp32", "bf16")
 
+_DEVICES = Path("/dev")
+_GPUS = ("nvidiactl", "nvmap", "dxg", "kfd")  # of NVIDIA, on Jetson and in WSL, and of AMD
+
 
 def choose_device() -> str:
     """Return "cuda" where such a device is available, else "cpu"; that without torch, too."""
@@ -36,6 +40,11 @@ def choose_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def may_have_gpu() -> bool:
+    """Return whether this computer may have a GPU for torch; importing torch to ask takes seconds."""
+    return os.name == "nt" or any((_DEVICES / name).exists() for name in _GPUS)
 
 
 def fit_threads() -> int:

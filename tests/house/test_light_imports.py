@@ -7,6 +7,7 @@ were not installed.
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -48,15 +49,16 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded_after(code) == set()
 
 
-def light(tmp_path: Path, *words: object, **env: str) -> tuple[int, str, str]:
+# But for `datasets`: lancedb looks it up in `sys.modules`.
+HIDDEN = [name for packages in EXTRAS.values() for name in packages if name != "datasets"]
+WITHOUT_EXTRAS = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN!r}))\n"
+"""The beginning of a program that runs where no extra is installed."""
+
+
+def light(tmp_path: Path, *words: object) -> tuple[int, str, str]:
     """Run `patlm ...` where no extra is installed."""
-    # But for `datasets`: lancedb looks it up in `sys.modules`.
-    names = [name for packages in EXTRAS.values() for name in packages if name != "datasets"]
-    code = (
-        f"import sys; sys.modules.update(dict.fromkeys({names!r}))\n"
-        f"from patlm.cli.main import app; app({[str(word) for word in words]!r})"
-    )
-    done = run_python("-c", code, cwd=tmp_path, **env)
+    command = f"from patlm.cli.main import app; app({[str(word) for word in words]!r})"
+    done = run_python("-c", WITHOUT_EXTRAS + command, cwd=tmp_path)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -64,6 +66,7 @@ REQUEST = ("--user", "somebody-new", "--topic", "wool-blanket", "--title", "Warm
 
 
 @pytest.mark.bundled
+@pytest.mark.slow  # the check of the wheel does nearly the same, in a real install
 def test_a_store_is_filled_and_served_without_any_extra(tmp_path: Path) -> None:
     status, out, err = light(tmp_path, "ingest", sample_corpus(), "--store", "s", "--json")
     assert status == 0, err
@@ -88,32 +91,43 @@ def test_a_store_is_filled_and_served_without_any_extra(tmp_path: Path) -> None:
         assert ids == [piece["text_id"] for piece in theirs["evidence"][side]]
 
 
-@pytest.mark.parametrize(
-    ("words", "extra", "env"),
-    [
-        (["write", *REQUEST, "--model", "somebody/some-model"], "local", {}),
-        (["write", *REQUEST], "local", {}),
-        (["write", *REQUEST, "--model", "smollm2-135m"], "local", {}),
-        (["models", "install"], "local", {}),
-        (["write", *REQUEST, "--model", "openai:some-model"], "remote", {}),
-        (["bench", "encoder", "--data", str(sample_corpus())], "bench", {}),
-        (
-            ["retrieve", *REQUEST, "--store", "new"],
-            "static",
-            {"PATLM_ENCODER": "static:x"},
-        ),
-        (["retrieve", *REQUEST], "local", {"PATLM_ENCODER": "somebody/some-encoder"}),
-        (["retrieve", *REQUEST], "remote", {"PATLM_ENCODER": "openai:some-encoder"}),
-    ],
+MISSING: Sequence[tuple[list[str], str, dict[str, str]]] = (
+    (["write", *REQUEST, "--model", "somebody/some-model"], "local", {}),
+    (["write", *REQUEST], "local", {}),
+    (["write", *REQUEST, "--model", "smollm2-135m"], "local", {}),
+    (["models", "install"], "local", {}),
+    (["write", *REQUEST, "--model", "openai:some-model"], "remote", {}),
+    (["bench", "encoder", "--data", str(sample_corpus())], "bench", {}),
+    (["retrieve", *REQUEST, "--store", "new"], "static", {"PATLM_ENCODER": "static:x"}),
+    (["retrieve", *REQUEST], "local", {"PATLM_ENCODER": "somebody/some-encoder"}),
+    (["retrieve", *REQUEST], "remote", {"PATLM_ENCODER": "openai:some-encoder"}),
 )
-def test_a_missing_extra_is_one_line(
-    tmp_path: Path, words: list[str], extra: str, env: dict[str, str]
-) -> None:
-    (tmp_path / "new").mkdir()
-    status, out, err = light(tmp_path, *words, **env)
+"""Commands, the extra that each needs, and variables."""
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of each command of MISSING, all run in one process."""
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "new").mkdir()
+    code = (
+        f"{WITHOUT_EXTRAS}import json\n"
+        "from typer.testing import CliRunner\n"
+        "from patlm.cli.main import app\n"
+        f"runs = [CliRunner().invoke(app, words, env=env) for words, _, env in {MISSING!r}]\n"
+        "print(json.dumps([(run.exit_code, run.stdout, run.stderr) for run in runs]))"
+    )
+    done = run_python("-c", code, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return [tuple(run) for run in json.loads(done.stdout)]
+
+
+@pytest.mark.parametrize("number", range(len(MISSING)))
+def test_a_missing_extra_is_one_line(refusals: list[tuple[int, str, str]], number: int) -> None:
+    status, out, err = refusals[number]
     assert (status, out) == (1, ""), err
     (line,) = err.strip().splitlines()
-    assert line.endswith(f"pip install 'patlm[{extra}]'"), line
+    assert line.endswith(f"pip install 'patlm[{MISSING[number][1]}]'"), line
 
 
 def test_a_graph_of_a_missing_extra_names_it(tmp_path: Path) -> None:

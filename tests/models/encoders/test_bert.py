@@ -10,7 +10,7 @@ from made_up_people import people
 from patlm.models.encoders import open as opening
 from patlm.models.encoders.bert import BertEncoder
 from patlm.models.encoders.open import open_topic_encoder
-from patlm.models.encoders.sentence import MAX_TOKENS, load_sentence_encoder
+from patlm.models.encoders.sentence import MAX_TOKENS, SentenceEncoder, load_sentence_encoder
 from patlm.models.errors import MissingExtra, ModelUnusable
 
 pytestmark = pytest.mark.bundled
@@ -49,10 +49,21 @@ def test_a_text_has_one_vector_whoever_is_beside_it(encoder: BertEncoder) -> Non
     assert together.dtype == np.float32 and encoder.encode([]).shape == (0, 384)
 
 
-def test_without_torch_it_is_what_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "has_extra", lambda extra: False)
+def test_it_is_opened_where_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("patlm.models.device._DEVICES", tmp_path)
     assert isinstance(open_topic_encoder(), BertEncoder)
     assert isinstance(open_topic_encoder(dtype="fp32"), BertEncoder)
+    assert isinstance(open_topic_encoder(dtype="bf16"), SentenceEncoder)
+    (tmp_path / "nvidiactl").touch()
+    assert isinstance(open_topic_encoder(), SentenceEncoder)
+
+
+def test_without_torch_it_is_what_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "has_extra", lambda extra: False)
+    monkeypatch.setattr(opening, "may_have_gpu", lambda: True)
+    assert isinstance(open_topic_encoder(), BertEncoder)
     with pytest.raises(MissingExtra, match=r"bf16.*patlm\[local\]"):
         open_topic_encoder(dtype="bf16")
 
