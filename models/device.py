@@ -43,7 +43,7 @@ def choose_device() -> str:
 
 
 def may_have_gpu() -> bool:
-    """Return whether this computer may have a GPU for torch; importing torch to ask takes seconds."""
+    """Return whether there may be a GPU for torch; to import torch and ask it takes seconds."""
     return os.name == "nt" or any((_DEVICES / name).exists() for name in _GPUS)
 
 
