@@ -1,19 +1,43 @@
-"""The program `patlm`. One module a command; commands import what they need when they run."""
+"""The program `patlm`. One module a command; it is imported when the command is called.
+
+So the help of the program and every command start without the others, which takes a third of a
+second. Commands import what they need when they run.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from . import adapters, doctor, models
-from .bench import commands as bench
-from .output import escape_unprintable
-from .runs import compare, demo, episodes, feedback, inspect, retrieve, write
-from .texts import forget, index, ingest, reembed, stats
-from .training import collect, rounds, train, train_encoder
+COMMANDS = {
+    "demo": ("runs.demo", "Write for three people of the sample corpus."),
+    "compare": ("runs.compare", "Write for the same requests in several ways."),
+    "ingest": ("texts.ingest", "Add the texts of a file to a store."),
+    "write": ("runs.write", "Write a text for a user in the user's style."),
+    "retrieve": ("runs.retrieve", "Show the evidence that both sides would read."),
+    "show": ("runs.inspect", "Show evidence, summaries and drafts of a run."),
+    "view": ("runs.inspect", "Show recorded runs as a page."),
+    "stats": ("texts.stats", "Count texts, users and topics of a store."),
+    "feedback": ("runs.feedback", "Record what became of a draft."),
+    "forget": ("texts.forget", "Remove a user from everything, and prove it."),
+    "reembed": ("texts.reembed", "Embed a store again with another style encoder."),
+    "train": ("training.train", "Train one role's adapter on episodes."),
+    "train-encoder": ("training.train_encoder", "Train a style encoder on a store's texts."),
+    "collect": ("training.collect", "Draw candidates for known texts as episodes."),
+    "rounds": ("training.rounds", "Train all roles in rounds."),
+    "index": ("texts.index", "Show, train and store the user-topic graph."),
+    "doctor": ("doctor", "Check versions, models, cache and store."),
+    "models": ("models", "Install, list, remove and suggest models."),
+    "adapters": ("adapters", "Manage the trained adapters of each role."),
+    "episodes": ("runs.episodes", "Check, show, count and export records of runs."),
+    "bench": ("bench.commands", "Measure quality and speed."),
+}
+"""Module and short help of each command, in the order of the help."""
 
 EXTRA_OF_COMMAND = {
     "bench": "bench",
@@ -22,11 +46,47 @@ EXTRA_OF_COMMAND = {
 """The extra with all packages of a command; others need what their models and stores need."""
 
 
+class Commands(Mapping[str, Any]):
+    """The commands of `COMMANDS` by name, made when they are asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            place, _ = COMMANDS[name]
+            module = importlib.import_module(f".{place}", __package__)
+            part = typer.Typer(rich_markup_mode=None)
+            if hasattr(module, "app"):  # a group of commands
+                part.add_typer(module.app, name=name)
+            else:
+                module.register(part)
+            self._made |= typer.main.get_group(part).commands
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
 class Program(TyperGroup):
     """All commands; a missing extra, and a console that cannot show a text, are no tracebacks."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "commands": None})
+        self.commands = Commands()  # type: ignore[assignment]  # it is only read
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the short help of each command, without importing it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, said) for name, (_, said) in COMMANDS.items()])
+
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command."""
+        from .output import escape_unprintable
+
         escape_unprintable()
         return super().main(*args, **extra)
 
@@ -65,31 +125,6 @@ def check_environment() -> None:
     with errors_as_lines():
         check_variables(os.environ)
 
-
-COMMANDS = (
-    demo,
-    compare,
-    ingest,
-    write,
-    retrieve,
-    inspect,
-    stats,
-    feedback,
-    forget,
-    reembed,
-    train,
-    train_encoder,
-    collect,
-    rounds,
-    index,
-    doctor,
-)
-for command in COMMANDS:
-    command.register(app)
-app.add_typer(models.app, name="models")
-app.add_typer(adapters.app, name="adapters")
-app.add_typer(episodes.app, name="episodes")
-app.add_typer(bench.app, name="bench")
 
 if __name__ == "__main__":
     app()

@@ -5,10 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
+from patlm.cli.main import app
 from patlm.graph import open as opening
 from patlm.stores.episodes.shards import read_episodes
-from processes import assert_one_line, call, output
+from processes import assert_one_line, call, output, run_python
 from store_fixtures import cheap_encoders
+from typer.core import TyperGroup
 
 CACHE = os.environ.get("PATLM_CACHE")
 EVIDENCE = {"text_id", "user_id", "topic_id", "title", "body", "score", "strategy", "reason"}
@@ -272,3 +275,19 @@ def test_retrieve_shows_what_write_would_read_and_asks_no_model(store: str) -> N
     assert near == {(side, user) for side in ("style", "preference") for user in ("bo", "cy")}
     shown = call("retrieve", "--store", store, *wish).stdout
     assert "style evidence" in shown and "of 2 candidates" in shown and "Cold. Wet." in shown
+
+
+def test_every_command_of_the_program_is_there_and_help_imports_none(tmp_path: Path) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, command in group.commands.items():
+        assert command.name == name and command.help
+    code = (
+        "from typer.testing import CliRunner; from patlm.cli.main import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "import sys; print(*{n.split('.')[1] for n in sys.modules if n.startswith('patlm.')})\n"
+        "print(*(n for n in sys.modules if n.startswith('patlm.cli.')))"
+    )
+    packages, commands = run_python("-c", code, cwd=tmp_path).stdout.splitlines()
+    assert set(packages.split()) == {"cli", "models"}
+    assert set(commands.split()) == {"patlm.cli.main", "patlm.cli.output"}

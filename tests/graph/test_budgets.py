@@ -318,12 +318,13 @@ async def texts_of(store: TextStore, number: int) -> Sequence[Text]:
     [("quoted", "neighbours_raw"), ("summaries", "both"), ("own_quoted", "own_quoted")],
 )
 @pytest.mark.parametrize("budget", ["small", "medium", "large"])
+@pytest.mark.parametrize("targets", [12, pytest.param(50, marks=pytest.mark.slow)])
 async def test_a_mode_and_its_arm_ask_the_same_to_the_letter(
-    sample_store: TextStore, budget: Any, mode: str, arm: str
+    sample_store: TextStore, targets: int, budget: Any, mode: str, arm: str
 ) -> None:
     tasks = ("long", "short", "rating", "free")
-    texts = await texts_of(sample_store, 50)
-    assert len(texts) == 50
+    texts = await texts_of(sample_store, targets)
+    assert len(texts) == targets
     served, measured = ScriptedChat(), ScriptedChat()
     loop = loop_of(parts_of(served, sample_store, budget=BUDGETS[budget]))
     evaluator = Evaluator(parts_of(measured, sample_store, budget=BUDGETS[budget]))
@@ -336,4 +337,4 @@ async def test_a_mode_and_its_arm_ask_the_same_to_the_letter(
         await evaluator.run(configuration, target)
     asked = [sorted((a.role, a.system, a.user) for a in each.asked) for each in (served, measured)]
     assert asked[0] == asked[1]
-    assert len(asked[0]) == (50 if mode == "quoted" else 150)
+    assert len(asked[0]) == targets * (1 if mode == "quoted" else 3)

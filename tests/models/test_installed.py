@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -217,16 +216,6 @@ def test_two_processes_at_once_install_once(registry: Registry) -> None:
     assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 2
     assert sorted(run.stdout.count("converting") for run in runs)[0] == 0
     assert registry.installed_files() == ["tiny"]
-
-
-@pytest.fixture
-def file_limit() -> Iterator[Callable[[int], None]]:
-    """A function that limits the bytes of a file, in this process, until the test ends."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_disk_that_is_full_in_the_middle_is_one_clear_line(

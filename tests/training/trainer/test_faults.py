@@ -2,10 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from planted_episodes import (
     run_training,
     write_episodes,
 )
-from processes import environment, run_python
+from processes import environment
 from typer.testing import CliRunner
 
 EPISODES = 30
@@ -180,17 +182,14 @@ def test_a_killed_run_goes_on_from_its_latest_whole_checkpoint(tmp_path: Path) -
     assert steps == list(range(1, found["steps"] + 1))
 
 
-def test_a_full_disc_is_told_and_nothing_is_half_registered(tmp_path: Path) -> None:
+def test_a_full_disc_is_told_and_nothing_is_half_registered(
+    tmp_path: Path, file_limit: Callable[[int], None]
+) -> None:
     arguments = command(tmp_path, planted_episodes(EPISODES), **{"save-every": 2})
-    limited = (
-        "import resource, runpy, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"  # a checkpoint needs more
-        f"sys.argv = ['patlm', *{arguments!r}]\n"
-        "runpy.run_module('patlm.cli.main', run_name='__main__')\n"
-    )
-    done = run_python("-c", limited, cwd=tmp_path, OMP_NUM_THREADS="1")
-    assert done.returncode == 1
+    file_limit(60_000)  # a checkpoint needs more
+    done = CliRunner().invoke(app, arguments)
+    file_limit(resource.RLIM_INFINITY)
+    assert done.exit_code == 1
     assert "can't be written" in done.stderr and "make room" in done.stderr
     assert "Traceback" not in done.stderr
     assert names(tmp_path / "adapters") == []
