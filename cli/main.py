@@ -12,7 +12,7 @@ from . import adapters, doctor, models
 from .bench import commands as bench
 from .output import escape_unprintable
 from .runs import compare, demo, episodes, feedback, inspect, retrieve, write
-from .texts import forget, index, ingest, reembed, stats
+from .texts import forget, index, ingest, reembed, stats, texts
 from .training import collect, rounds, train, train_encoder
 
 EXTRA_OF_COMMAND = {
@@ -88,6 +88,7 @@ for command in COMMANDS:
     command.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(texts.app, name="texts")
 app.add_typer(episodes.app, name="episodes")
 app.add_typer(bench.app, name="bench")
 
