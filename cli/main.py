@@ -32,6 +32,7 @@ COMMANDS = {
     "rounds": ("training.rounds", "Train all roles in rounds."),
     "index": ("texts.index", "Show, train and store the user-topic graph."),
     "doctor": ("doctor", "Check versions, models, cache and store."),
+    "texts": ("texts.texts", "List or remove single texts of a person."),
     "models": ("models", "Install, list, remove and suggest models."),
     "adapters": ("adapters", "Manage the trained adapters of each role."),
     "episodes": ("runs.episodes", "Check, show, count and export records of runs."),

@@ -13,6 +13,7 @@ from ..models.open import forms_of_names
 
 if TYPE_CHECKING:
     from ..graph.settings import Settings
+    from ..stores.values import RatingScale
 
 StoreOption = Annotated[
     str | None,
@@ -111,6 +112,13 @@ MaxTokensOption = Annotated[
     int | None,
     typer.Option("--max-tokens", help="Maximum tokens of the draft.", show_default="by the budget"),
 ]
+RatingScaleOption = Annotated[
+    str,
+    typer.Option(
+        "--rating-scale",
+        help="Scale of the ratings, as 1-10. Default: that of the format, or 1-5 if they fit.",
+    ),
+]
 
 
 Options = TypeVar("Options")
@@ -202,6 +210,22 @@ def history_of(said: str) -> str:
     if said != "all" and not said.isdecimal():
         raise typer.BadParameter(f"--history takes all or a number, got {said!r}")
     return said
+
+
+def scale_of(said: str) -> RatingScale | None:
+    """Return a scale of ratings, or None for `auto`.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    from ..stores.values import RatingScale
+
+    if said == "auto":
+        return None
+    try:
+        return RatingScale.parse(said)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--rating-scale") from None
 
 
 def histories_of(said: str) -> list[str]:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -193,6 +194,11 @@ def shorten(text: str, characters: int = SHOWN_CHARACTERS) -> str:
     """Return a text on one line, cut with an ellipsis."""
     line = " ".join(text.split())
     return line if len(line) <= characters else f"{line[: characters - 1].rstrip()}…"
+
+
+def date_of(milliseconds: int) -> str:
+    """Return a time as people read it, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 DataOption = Annotated[list[Path], typer.Option("--data", help="File of texts; repeatable.")]

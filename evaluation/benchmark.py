@@ -28,6 +28,7 @@ from ..nodes.state import Task
 from ..nodes.strategies import STRATEGIES, with_oracle
 from ..stores.datasets.splits import Split
 from ..stores.texts.store import TextStore
+from ..stores.values import FIVE_STARS, RatingScale
 from .arms.configuration import Arm
 from .arms.floors import NeighbourTexts
 from .arms.registry import BASELINE
@@ -100,7 +101,8 @@ class DataSetup:
         """
         prompts = prompt_set(budget.prompts, prompt_folder).version
         versions = (encoders.style.version, encoders.topic.version, budget.fingerprint, prompts)
-        made_of = (data.sha1, *data.cleanings, *versions, model.identity, *about)
+        ratings = () if data.scale == FIVE_STARS else (f"ratings {data.scale}",)
+        made_of = (data.sha1, *data.cleanings, *versions, model.identity, *ratings, *about)
         return cls(
             data,
             store,
@@ -133,6 +135,7 @@ def setup_of(material: DataSetup, targets: Sequence[Target], history: str) -> Ru
         budget=material.budget,
         prompt_folder=material.prompt_folder,
         strategies=with_oracle(STRATEGIES, encoders, real),
+        rating_scale=material.data.scale,
     )
     wordnet = os.environ.get("PATLM_WORDNET")
     return RunSetup(
@@ -144,6 +147,7 @@ def setup_of(material: DataSetup, targets: Sequence[Target], history: str) -> Ru
             style=material.style,
             topic=material.topic,
             wordnet=Path(wordnet) if wordnet else None,
+            scale=material.data.scale,
         ),
         leaks=LeakCheck(material.data.texts),
         made_of="\x1f".join([material.made_of, wordnet or ""]),
@@ -179,6 +183,8 @@ class Plan:
         least_own: Minimum number of own texts on other topics.
         inductive: Whether texts of the measured users are excluded from evidence.
         cleaning: Names of cleanings.
+        rating_scale: Scale of the ratings of all files; None: that of each file's format, or 1 to
+            5.
         limit: Maximum number of targets per file and task; None: no limit.
         seeds: Random seeds; every item runs once per seed.
         adapters: LoRA adapter of each role, in all arms.
@@ -195,6 +201,7 @@ class Plan:
     least_own: int = 0
     inductive: bool = False
     cleaning: Sequence[str] = ()
+    rating_scale: RatingScale | None = None
     limit: int | None = None
     seeds: Sequence[int] = (0,)
     adapters: Mapping[str, str] = field(default_factory=dict)
@@ -238,7 +245,7 @@ def read_targets(plan: Plan) -> list[TaskTargets]:
         NoTargets: A file has no target for a task.
         EvaluationError: Two files have the same name.
     """
-    files = [read_benchmark(path, plan.cleaning) for path in plan.data]
+    files = [read_benchmark(path, plan.cleaning, plan.rating_scale) for path in plan.data]
     names = [data.name for data in files]
     if len(set(names)) < len(names):
         raise EvaluationError(f"two files have the same name among {', '.join(names)}: rename one")

@@ -28,6 +28,7 @@ from ..nodes.errors import LoopError
 from ..nodes.state import Task
 from ..stores.datasets.sample import sample_corpus
 from ..stores.datasets.splits import Split
+from ..stores.values import RatingScale
 from .arms.configuration import Arm, Configuration
 from .arms.registry import ARMS, arms_named
 from .dataset import BenchmarkData, open_benchmark, read_benchmark
@@ -70,6 +71,7 @@ class ComparisonPlan:
         iterations: Maximum number of iterations of the modes that have summaries.
         sequential: Whether one draft is made after the other, so that each one's seconds are those
             of a lone caller.
+        rating_scale: Scale of the ratings; None: that of the file's format, or 1 to 5.
     """
 
     data: Path | None = None
@@ -79,6 +81,7 @@ class ComparisonPlan:
     limit: int = 6
     iterations: int = 1
     sequential: bool = False
+    rating_scale: RatingScale | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,7 @@ def read_requests(plan: ComparisonPlan) -> tuple[BenchmarkData, list[Target], st
         FormatError: The file can't be read.
         NoTargets: It has no target for the task in this split.
     """
-    data = read_benchmark(plan.data or sample_corpus())
+    data = read_benchmark(plan.data or sample_corpus(), scale=plan.rating_scale)
     split = plan.split or ("all" if plan.data is None else "report")
     found = targets_of(
         data.name,

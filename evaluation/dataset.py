@@ -24,6 +24,7 @@ from ..models.encoders.style import FEATURES
 from ..nodes.dependencies import Retrieval
 from ..stores.datasets.cleaning import check_cleanings, clean_texts
 from ..stores.datasets.formats import read_texts
+from ..stores.datasets.ingest import check_scale
 from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
 from ..stores.datasets.validation import FormatError
 from ..stores.files import put_folder
@@ -31,6 +32,7 @@ from ..stores.search.request import SearchRequest
 from ..stores.texts.schema import SCHEMA_VERSION
 from ..stores.texts.store import TextStore
 from ..stores.types import Found, History, Text
+from ..stores.values import FIVE_STARS, RatingScale
 
 ENCODER_FORMAT = "fp32"
 """Number format of topic vectors: with fp32 a text's vector does not depend on its batch."""
@@ -55,6 +57,7 @@ class BenchmarkData:
         texts: Valid texts, targets marked.
         rejected: Invalid rows.
         splits: Splits of the texts.
+        scale: The scale of the ratings.
     """
 
     name: str
@@ -65,6 +68,7 @@ class BenchmarkData:
     texts: Sequence[Text]
     rejected: int
     splits: Splits
+    scale: RatingScale = FIVE_STARS
 
     @cached_property
     def by_id(self) -> dict[str, Text]:
@@ -72,16 +76,25 @@ class BenchmarkData:
         return {text.text_id: text for text in self.texts}
 
 
-def read_benchmark(path: Path, cleanings: Collection[str] = ()) -> BenchmarkData:
+def read_benchmark(
+    path: Path, cleanings: Collection[str] = (), scale: RatingScale | None = None
+) -> BenchmarkData:
     """Read a file and mark its targets: the file's own, or each user's latest text.
 
+    Args:
+        path: The file.
+        cleanings: Names of cleaning steps.
+        scale: The scale of the ratings; None: that of the format, or 1 to 5 if they lie on it.
+
     Raises:
-        FormatError: The file can't be read, or holds no valid text.
+        FormatError: The file can't be read, holds no valid text, or its ratings lie outside 1 to 5
+            and no scale is given.
         UnknownCleaning: No cleaning has this name.
     """
     names = check_cleanings(cleanings)
-    rows = read_texts(path)
+    rows = read_texts(path, scale=scale)
     read = [row for row in rows]
+    check_scale(rows, read)
     texts = [row for row in read if isinstance(row, Text)]
     if not texts:
         raise FormatError(f"{path.name} holds no valid text: {len(read)} rows are invalid")
@@ -98,6 +111,7 @@ def read_benchmark(path: Path, cleanings: Collection[str] = ()) -> BenchmarkData
         texts=kept,
         rejected=len(read) - len(texts),
         splits=deal(Place.of(text) for text in kept),
+        scale=rows.scale,
     )
 
 
@@ -161,6 +175,7 @@ async def _fill(
             str(fresh), encoder=encoder, first=first, dtype=ENCODER_FORMAT
         )
         async with opened as (store, _):
+            await store.use_rating_scale(data.scale)
             for begin in range(0, len(texts), BATCH):
                 await store.add(texts[begin : begin + BATCH])
                 if progress is not None:
@@ -188,6 +203,8 @@ def store_fingerprint(
     made_of = [data.sha1, *data.cleanings, encoder, str(FEATURES), str(SCHEMA_VERSION)]
     made_of.append(ENCODER_FORMAT)
     made_of.append(",".join(sorted(hidden)))
+    if data.scale != FIVE_STARS:
+        made_of.append(f"ratings {data.scale}")
     if train_only:
         made_of.append(f"train {data.splits.fingerprint}")
     return hashlib.sha1("\x1f".join(made_of).encode()).hexdigest()[:12]

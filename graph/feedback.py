@@ -1,13 +1,24 @@
-"""Store feedback on a draft beside the record of its run."""
+"""Store feedback on a draft beside the record of its run, and a corrected draft as a text.
+
+A corrected draft is what the person would have written. Where the app says so (`add`), it becomes
+one of the person's own texts, by the same checks as any other; a later correction of the same run
+replaces it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..nodes.errors import RequestError
 from ..stores.errors import InvalidField
+
+if TYPE_CHECKING:
+    from ..stores.episodes.schema import Feedback
+    from ..stores.texts.store import TextStore
+    from ..stores.types import Text
 
 
 def give_feedback_on(
@@ -25,19 +36,88 @@ def give_feedback_on(
         RequestError: No trace is kept, or a field or value is not valid.
         StoreError: The feedback is empty, or there is no such run.
     """
-    from pydantic import ValidationError
-
     from ..stores.episodes.feedback import give_feedback
-    from ..stores.episodes.schema import Feedback
 
     if trace is None:
-        raise RequestError(
-            "feedback is kept beside the records of runs, and none are kept: open it with "
-            "Personalizer(trace=FOLDER), or set PATLM_TRACE"
-        )
+        raise _no_trace()
+    give_feedback(trace, _read_feedback(run_id, said), namespace=namespace)
+
+
+def _read_feedback(run_id: str, said: Mapping[str, Any]) -> Feedback:
+    from pydantic import ValidationError
+
+    from ..stores.episodes.schema import Feedback
+
     try:
-        feedback = Feedback(run_id=run_id.strip(), **said)
+        return Feedback(run_id=run_id.strip(), **said)
     except ValidationError as error:
         field = InvalidField.of(error)
         raise RequestError(field.with_value(), field=field.place) from None
-    give_feedback(trace, feedback, namespace=namespace)
+
+
+async def add_edited(
+    store: TextStore,
+    trace: Path | None,
+    namespace: str | None,
+    run_id: str,
+    said: Mapping[str, Any],
+    *,
+    shared: bool,
+) -> None:
+    """Store feedback on a run, and its corrected draft as a text of the person.
+
+    Args:
+        store: The store of the run's texts.
+        trace: Folder of the records of runs.
+        namespace: The tenant that the run must belong to; None for any.
+        run_id: `Result.run_id`.
+        said: Fields of `Feedback`; `edited` is needed.
+        shared: Whether the text may be evidence for other users.
+
+    Raises:
+        RequestError: As `give_feedback_on`, or there is no text to add; nothing was kept.
+        StoreError: As `give_feedback_on`.
+    """
+    text = await asyncio.to_thread(_edited_text, store, trace, namespace, run_id, said, shared)
+    await asyncio.to_thread(give_feedback_on, trace, namespace, run_id, said)
+    await store.add([text])
+
+
+def _edited_text(
+    store: TextStore,
+    trace: Path | None,
+    namespace: str | None,
+    run_id: str,
+    said: Mapping[str, Any],
+    shared: bool,
+) -> Text:
+    from ..stores.episodes.feedback import read_run
+    from .request import read_new_texts
+
+    if trace is None:
+        raise _no_trace()
+    edited = _read_feedback(run_id, said).edited
+    run = read_run(trace, run_id.strip(), namespace=namespace)
+    request = run["request"]
+    if edited is None or request.get("task") == "rating":
+        why = "a rating is no text" if edited is not None else "there is no corrected draft"
+        raise RequestError(f"edited: {why} to add; nothing was kept", field="edited")
+    of_title = request.get("task") == "short"  # the draft is the title of the person's text
+    fields = {
+        "user_id": request.get("user_id"),
+        "topic_id": request.get("topic_id"),
+        "title": edited if of_title else request.get("title"),
+        "body": request.get("text") if of_title else edited,
+        "rating": request.get("rating"),
+        "language": request.get("language"),
+        "source_id": f"run {run['run_id']}",
+        "shared": shared,
+    }
+    return read_new_texts([fields], run["namespace"], store.rating_scale)[0]
+
+
+def _no_trace() -> RequestError:
+    return RequestError(
+        "feedback is kept beside the records of runs, and none are kept: open it with "
+        "Personalizer(trace=FOLDER), or set PATLM_TRACE"
+    )

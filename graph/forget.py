@@ -1,4 +1,4 @@
-"""Forget a user in a text store, in traces and episodes, and in the splits.
+"""Forget a user, or remove single texts, in a text store, traces and episodes, and the splits.
 
 - Texts, vectors, sums, indexes, caches, with proof: `stores/texts/` (`forget`, `writer`, `tables`)
 - Traces and episodes: `stores/episodes/redaction`
@@ -14,24 +14,42 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..stores.episodes.redaction import RemovedTexts
     from ..stores.texts.store import TextStore
-    from ..stores.types import Receipt
+    from ..stores.types import Receipt, Text
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where something of a user may be, beside the text store.
+
+    Attributes:
+        uri: Location of the store, whose splits forget the user too.
+        trace: Folder of traces; None if there are none.
+        episodes: Folders of collected episodes.
+        adapters: Folder of the adapter registry, to name adapters trained on the user's texts.
+    """
+
+    uri: str | None = None
+    trace: Path | None = None
+    episodes: Sequence[Path] = ()
+    adapters: Path | None = None
+
+
+NOWHERE_ELSE = Places()
 
 
 async def forget_user(
     store: TextStore,
     namespace: str,
     user_id: object,
+    places: Places = NOWHERE_ELSE,
     *,
-    uri: str | None = None,
-    trace: Path | None = None,
-    episodes: Sequence[Path] = (),
-    adapters: Path | None = None,
     dry_run: bool = False,
 ) -> Receipt:
     """Remove a user's data from a store and from episodes.
@@ -40,10 +58,7 @@ async def forget_user(
         store: The text store.
         namespace: The tenant.
         user_id: The user to forget; read as in every other call.
-        uri: Location of the store, whose splits forget the user too.
-        trace: Folder of traces; None if there are none.
-        episodes: Folders of collected episodes.
-        adapters: Folder of the adapter registry, to name adapters trained on the user's texts.
+        places: Where else something of the user may be.
         dry_run: Only report what would be removed.
 
     Returns:
@@ -55,27 +70,125 @@ async def forget_user(
         StoreError: The store could not remove everything.
         NotADirectoryError: A folder of episodes does not exist; nothing was removed.
     """
-    from ..stores.datasets.splits import find_splits_file, forget_split
-
-    user = _read_user(user_id)
-    for folder in episodes:
-        if not await asyncio.to_thread(folder.is_dir):
-            says = "expected a folder of episodes, there is none"
-            raise NotADirectoryError(errno.ENOTDIR, says, str(folder))
-    records = await asyncio.to_thread(_forget_records, trace, episodes, namespace, user, dry_run)
+    user = read_user(user_id)
+    await _check_folders(places.episodes)
+    records = await asyncio.to_thread(_forget_records, places, namespace, user, None, dry_run)
     receipt = await store.forget(namespace, user, dry_run=dry_run)
-    splits = find_splits_file(uri) if uri is not None else None
-    if splits is not None and not dry_run:
-        await asyncio.to_thread(forget_split, splits, namespace, user)
+    if not dry_run:
+        await _forget_split(places, namespace, user)
     receipt = replace(receipt, removed={**receipt.removed, **records})
-    if adapters is not None:
-        receipt = await asyncio.to_thread(_with_adapters, receipt, adapters, namespace, user)
+    if places.adapters is not None:
+        receipt = await asyncio.to_thread(_with_adapters, receipt, places.adapters, namespace, user)
     if receipt.found:
         return receipt
     return replace(receipt, near_ids=await store.near_ids(namespace, user))
 
 
-def _read_user(user_id: object) -> str:
+async def remove_texts(
+    store: TextStore,
+    namespace: str,
+    user_id: object,
+    text_ids: Sequence[str],
+    places: Places = NOWHERE_ELSE,
+    *,
+    dry_run: bool = False,
+) -> Receipt:
+    """Remove single texts of a user from a store and from episodes: all of them, or none.
+
+    Args:
+        store: The text store.
+        namespace: The tenant.
+        user_id: Whose texts they are; read as in every other call.
+        text_ids: For each text `Text.text_id`, or its id in its source.
+        places: Where else the texts may be.
+        dry_run: Only report what would be removed.
+
+    Returns:
+        The store's receipt, with emptied episodes and adapters added; for a user who is not there,
+        with similar ids. Without a match it has `found` false.
+
+    Raises:
+        RequestError: An id names no text while another one does, or it names several.
+        StoreError: The store could not remove everything.
+        NotADirectoryError: A folder of episodes does not exist; nothing was removed.
+    """
+    from ..stores.episodes.redaction import RemovedTexts
+
+    user = read_user(user_id)
+    await _check_folders(places.episodes)
+    held = await store.texts_of(namespace, user)
+    texts = _texts_named(user, held, text_ids)
+    # Ids without a text are looked for as well: the records of runs may hold a former version, and
+    # a removal that was cut off is finished.
+    ids = [text.text_id for text in texts] or list(text_ids)
+    sought = RemovedTexts(ids, [text.body for text in texts])
+    records = await asyncio.to_thread(_forget_records, places, namespace, user, sought, dry_run)
+    receipt = await store.remove(namespace, user, ids, dry_run=dry_run)
+    receipt = replace(receipt, removed={**receipt.removed, **records})
+    if not receipt.found:
+        near = () if held else await store.near_ids(namespace, user)
+        return replace(receipt, near_ids=near)
+    if receipt.removed["users"] and not dry_run:
+        await _forget_split(places, namespace, user)
+    if places.adapters is None:
+        return receipt
+    return await asyncio.to_thread(_with_adapters, receipt, places.adapters, namespace, user)
+
+
+def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> list[Text]:
+    """Return the texts of some ids; none if no id names one.
+
+    Raises:
+        RequestError: An id names no text while another one does, or it names several.
+    """
+    from ..nodes.errors import RequestError
+
+    if not text_ids:
+        raise RequestError("text_ids is empty: say which texts to remove", field="text_ids")
+    found = {
+        each: [text for text in held if text.text_id == each]
+        or [text for text in held if text.source_id and text.source_id == each.strip()]
+        for each in text_ids
+    }
+    for each, texts in found.items():
+        if len(texts) > 1:
+            ids = ", ".join(text.text_id for text in texts)
+            raise RequestError(
+                f"text_ids: {len(texts)} texts of {user!r} have the id {each!r} in their source: "
+                f"name them by their own ids ({ids}); nothing was removed",
+                field="text_ids",
+            )
+    missing = [each for each, texts in found.items() if not texts]
+    if missing and len(missing) < len(found):
+        raise RequestError(
+            f"text_ids: {user!r} has no text {missing[0]!r}: list the user's texts for their ids; "
+            "nothing was removed",
+            field="text_ids",
+        )
+    return list(dict.fromkeys(text for texts in found.values() for text in texts))
+
+
+async def _check_folders(episodes: Sequence[Path]) -> None:
+    for folder in episodes:
+        if not await asyncio.to_thread(folder.is_dir):
+            says = "expected a folder of episodes, there is none"
+            raise NotADirectoryError(errno.ENOTDIR, says, str(folder))
+
+
+async def _forget_split(places: Places, namespace: str, user: str) -> None:
+    from ..stores.datasets.splits import find_splits_file, forget_split
+
+    splits = find_splits_file(places.uri) if places.uri is not None else None
+    if splits is not None:
+        await asyncio.to_thread(forget_split, splits, namespace, user)
+
+
+def read_user(user_id: object) -> str:
+    """Return the id of a user to look up, read as in every other call.
+
+    Raises:
+        RequestError: It is no id, or missing.
+    """
     from pydantic_core import PydanticCustomError
 
     from ..nodes.errors import RequestError
@@ -86,22 +199,22 @@ def _read_user(user_id: object) -> str:
     except PydanticCustomError as error:
         raise RequestError(f"user_id: {error.message()}", field="user_id") from None
     if not user:
-        raise RequestError("user_id is missing: say whom to forget", field="user_id")
+        raise RequestError("user_id is missing: say which user is meant", field="user_id")
     return user
 
 
 def _forget_records(
-    trace: Path | None, episodes: Sequence[Path], namespace: str, user_id: str, dry_run: bool
+    places: Places, namespace: str, user_id: str, texts: RemovedTexts | None, dry_run: bool
 ) -> dict[str, int]:
     """Empty a user's records in the folders; a folder given twice counts once, as traces."""
     from ..stores.episodes.redaction import forget_episodes
 
-    kinds = {} if trace is None else {trace.resolve(): "traces"}
-    for folder in episodes:
+    kinds = {} if places.trace is None else {places.trace.resolve(): "traces"}
+    for folder in places.episodes:
         kinds.setdefault(folder.resolve(), "episodes")
     removed = {"traces": 0, "episodes": 0}
     for folder, kind in kinds.items():
-        removed[kind] += forget_episodes(folder, namespace, user_id, dry_run=dry_run)
+        removed[kind] += forget_episodes(folder, namespace, user_id, texts=texts, dry_run=dry_run)
     return removed
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from ..stores.texts.store import TextStore
-    from ..stores.types import Added, Receipt
+    from ..stores.types import Added, Receipt, Text
+    from .forget import Places
     from .server import LoopApp
 
 
@@ -285,21 +286,26 @@ class Personalizer:
         async for event in read_events(stream):
             yield event
 
-    async def feedback(self, run_id: str, **said: Any) -> None:
+    async def feedback(self, run_id: str, *, add: bool = False, **said: Any) -> None:
         """Store the user's feedback on a draft, beside the run's record in the trace.
 
         Args:
             run_id: `Result.run_id`.
+            add: Whether the corrected draft becomes one of the user's own texts, too, as by `add`;
+                a later correction of the same run replaces it.
             said: `accepted` (unchanged), `edited` (the corrected draft, read as a text that is
                 added), `rating` (1 to 5).
 
         Raises:
             RequestError, StoreError: No trace is kept, or the run or a value is not valid.
         """
-        from .feedback import give_feedback_on
+        from .feedback import add_edited, give_feedback_on
 
-        trace = self.settings.trace
-        await asyncio.to_thread(give_feedback_on, trace, self.namespace, run_id, said)
+        on = (self.settings.trace, self.namespace, run_id, said)
+        if add:
+            await add_edited(await self._store(), *on, shared=self.settings.share)
+        else:
+            await asyncio.to_thread(give_feedback_on, *on)
 
     async def forget(
         self, user_id: object, *, episodes: Sequence[str | Path] = (), dry_run: bool = False
@@ -315,17 +321,62 @@ class Personalizer:
             dry_run: Only report what would be removed.
         """
         from .forget import forget_user
+
+        places = self._places(episodes)
+        return await forget_user(
+            await self._store(), self.namespace, user_id, places, dry_run=dry_run
+        )
+
+    async def texts(self, user_id: object) -> list[Text]:
+        """Return all texts that are held of a person, latest first; none of a stranger.
+
+        Args:
+            user_id: The person.
+
+        Raises:
+            RequestError: It is no id.
+        """
+        from .forget import read_user
+
+        return await (await self._store()).texts_of(self.namespace, read_user(user_id))
+
+    async def remove_texts(
+        self,
+        user_id: object,
+        text_ids: Sequence[str],
+        *,
+        episodes: Sequence[str | Path] = (),
+        dry_run: bool = False,
+    ) -> Receipt:
+        """Remove single texts of a person from all places that `forget` reaches; all or none.
+
+        The receipt has `found` false if there is no such text.
+
+        Args:
+            user_id: Whose texts they are.
+            text_ids: `text_id` of each as `texts` returns it, or the id in its source.
+            episodes: Folders of collected episodes.
+            dry_run: Only report what would be removed.
+
+        Raises:
+            RequestError: An id names no text while another one does, or it names several.
+        """
+        from .forget import remove_texts
+
+        places = self._places(episodes)
+        return await remove_texts(
+            await self._store(), self.namespace, user_id, text_ids, places, dry_run=dry_run
+        )
+
+    def _places(self, episodes: Sequence[str | Path]) -> Places:
+        from .forget import Places
         from .settings import adapters_folder
 
-        return await forget_user(
-            await self._store(),
-            self.namespace,
-            user_id,
+        return Places(
             uri=self.settings.store,
             trace=self.settings.trace,
             episodes=tuple(map(Path, episodes)),
             adapters=adapters_folder(self.settings.adapters),
-            dry_run=dry_run,
         )
 
     async def _run(self, request: Request, context: RunContext) -> Result:

@@ -51,7 +51,7 @@ class Text:
         shared: Whether it may serve as evidence for others.
         shared_id: Whether `user_id` is a display name that several people use.
         source_id: Id of the text in its source (a review's, say): a later text of the same author
-            and id replaces it. Kept, but not read back with the text.
+            and id replaces it. Kept, but only `TextStore.texts_of` reads it back.
     """
 
     user_id: str
@@ -253,11 +253,12 @@ class StoreStats:
 
 @dataclass(frozen=True)
 class Receipt:
-    """The receipt of forgetting a user, without any of the content.
+    """The receipt of forgetting a user, or of removing single texts, without any of the content.
 
     Attributes:
         removed: Number of removed records by kind (with `dry_run`: that would be removed).
-        pieces: Number of 20-character pieces of the user's titles and bodies that occur in no
+        text_ids: Ids of the removed texts, where single ones were to be removed.
+        pieces: Number of 20-character pieces of the removed titles and bodies that occur in no
             other text.
         bytes_found_before: Number of the pieces found in the store's files before; equal to
             `pieces`, else the count afterwards would prove nothing. None if the files can't be
@@ -272,6 +273,7 @@ class Receipt:
     user_id: str
     dry_run: bool
     removed: Mapping[str, int]
+    text_ids: tuple[str, ...] = ()
     pieces: int = 0
     bytes_found_before: int | None = None
     bytes_found_after: int | None = None
@@ -289,4 +291,5 @@ class Receipt:
         """Return plain data for JSON."""
         lists = {"adapters": list(self.adapters), "near_ids": list(self.near_ids)}
         lists["adapters_without_record"] = list(self.adapters_without_record)
+        lists["text_ids"] = list(self.text_ids)
         return {**asdict(self), "removed": dict(self.removed), **lists}

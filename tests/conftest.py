@@ -21,6 +21,11 @@ from servers import DevServer, dev_server
 from store_fixtures import opened, style_encoder, topic_encoder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: the last one is run by one process alone."""
+    items.sort(key=lambda item: "training" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have a store, a model or a trace folder set."""

@@ -13,8 +13,10 @@ from ..options import (
     BaseUrlOption,
     JsonOption,
     ModelOption,
+    RatingScaleOption,
     histories_of,
     parts_of,
+    scale_of,
     settings_of,
     tasks_of,
     with_options,
@@ -68,6 +70,7 @@ class PersonalizationOptions:
             "--clean", help="Cleaning: more, replies, promotions, duplicates; comma-separated."
         ),
     ] = ""
+    rating_scale: RatingScaleOption = "auto"
     seeds: Annotated[str, typer.Option("--seeds", help="Random seeds, comma-separated.")] = "0"
     adapters: Annotated[
         str, typer.Option("--adapters", help="none, promoted, or role@step names, comma-separated.")
@@ -105,6 +108,7 @@ def personalization(options: PersonalizationOptions) -> None:
             least_own=options.least_own,
             inductive=options.inductive,
             cleaning=parts_of(options.clean),
+            rating_scale=scale_of(options.rating_scale),
             limit=options.limit,
             seeds=_numbers("--seeds", options.seeds),
         )

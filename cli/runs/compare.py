@@ -16,8 +16,10 @@ from ..options import (
     BudgetOption,
     JsonOption,
     ModelOption,
+    RatingScaleOption,
     one_of,
     parts_of,
+    scale_of,
     settings_of,
     task_of,
     with_options,
@@ -69,6 +71,7 @@ class CompareOptions:
         bool,
         typer.Option("--sequential", help="Make one draft after the other: seconds of a lone one."),
     ] = False
+    rating_scale: RatingScaleOption = "auto"
     model: ModelOption = None
     base_url: BaseUrlOption = None
     budget: BudgetOption = None
@@ -112,6 +115,7 @@ def compare(options: CompareOptions) -> None:
         limit=options.limit,
         iterations=options.iterations,
         sequential=options.sequential,
+        rating_scale=scale_of(options.rating_scale),
     )
     with errors_as_lines():
         arms_of(plan)

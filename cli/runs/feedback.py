@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from ..options import StoreOption
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def feedback(
     trace: Annotated[Path, typer.Argument(help="Folder of records of runs.")],
-    run: Annotated[str, typer.Option(help="Beginning of the run id that `patlm write` printed.")],
+    run_id: Annotated[
+        str, typer.Option("--run", help="Beginning of the run id that `patlm write` printed.")
+    ],
     accepted: Annotated[
         bool, typer.Option("--accepted", help="The draft was used unchanged.")
     ] = False,
@@ -34,6 +39,11 @@ def feedback(
         float | None,
         typer.Option(min=1, max=5, help="Rating of the draft, 1 to 5.", show_default=False),
     ] = None,
+    add: Annotated[
+        bool,
+        typer.Option("--add", help="Add the corrected draft to the person's texts in --store."),
+    ] = False,
+    store: StoreOption = None,
 ) -> None:
     """Record whether a draft was accepted, how it was corrected, or how good it was.
 
@@ -41,17 +51,37 @@ def feedback(
     """
     from ...graph.feedback import give_feedback_on
     from ...stores.episodes.feedback import find_run
-    from ..output import echo, errors_as_lines
+    from ..output import echo, errors_as_lines, run
+
+    if add and (store is None or edited is None):
+        raise typer.BadParameter("--add needs --edited and --store")
 
     if accepted and rejected:
         raise typer.BadParameter("give one of --accepted and --rejected")
     with errors_as_lines():
-        found = find_run(trace, run)
+        found = find_run(trace, run_id)
         text = None if edited is None else _read(edited)
         verdict = accepted if accepted or rejected else None
         said = {"accepted": verdict, "edited": text, "rating": rating}
-        give_feedback_on(trace, None, found, said)
-    echo(f"{found}: kept")
+        if not add:
+            give_feedback_on(trace, None, found, said)
+    if add and store is not None:
+        uri = store
+        run(lambda: _add(uri, trace, found, said))
+    echo(f"{found}: kept{', and added to the texts of its user' if add else ''}")
+
+
+async def _add(store: str, trace: Path, run_id: str, said: Mapping[str, Any]) -> None:
+    from ...graph.feedback import add_edited
+    from ...graph.open import open_store
+    from ...graph.settings import Settings
+    from ...stores.texts.connection import check_exists
+
+    check_exists(store)
+    settings = Settings()
+    opened = open_store(store, encoder=settings.encoder, style_encoder=settings.style_encoder)
+    async with opened as texts:
+        await add_edited(texts, trace, None, run_id, said, shared=settings.share)
 
 
 def _read(file: str) -> str:

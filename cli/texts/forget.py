@@ -12,10 +12,17 @@ from ..adapters import AdaptersOption
 from ..options import JsonOption, NamespaceOption, NeededStoreOption, TraceOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ...stores.adapters.registry import AdapterRegistry
     from ...stores.types import Receipt
+
+
+EpisodesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--episodes", help="Folder of collected episodes; repeatable."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,51 +35,51 @@ def forget(
     store: NeededStoreOption,
     namespace: NamespaceOption = "default",
     trace: TraceOption = None,
-    episodes: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of collected episodes; repeatable."),
-    ] = None,
+    episodes: EpisodesOption = None,
     adapters: AdaptersOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would be removed.")
-    ] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Remove USER from texts, indexes, graph, traces and episodes, down to the bytes in the files.
 
     Names the adapters that were trained on USER's texts. Exits with 1 if there is no such user.
     """
-    from ...graph.forget import forget_user
+    from ...graph.forget import Places, forget_user
     from ...graph.open import look_into_store
     from ...graph.settings import adapters_folder
-    from ..output import emit_json, errors_as_lines, fail, run, stdout
+    from ..output import emit_json, fail, run
 
     folder = adapters_folder(adapters)
+    places = Places(store, Path(trace) if trace else None, episodes or (), folder)
 
     async def main() -> Receipt:
         async with look_into_store(store) as opened:
-            return await forget_user(
-                opened,
-                namespace,
-                user,
-                uri=store,
-                trace=Path(trace) if trace else None,
-                episodes=episodes or (),
-                adapters=folder,
-                dry_run=dry_run,
-            )
+            return await forget_user(opened, namespace, user, places, dry_run=dry_run)
 
     receipt = run(main)
     if json:
         emit_json(receipt.as_dict())
     if not receipt.found:
-        near = f"; similar ids there: {', '.join(map(repr, receipt.near_ids))}"
-        fail(
-            f"no user {receipt.user_id!r} in namespace {namespace!r} of this store, nothing was "
-            f"removed{near if receipt.near_ids else ''}"
-        )
-    if json:
-        return
+        fail(f"{say_nobody(receipt.user_id, namespace, receipt.near_ids)}; nothing was removed")
+    if not json:
+        show_receipt(receipt, folder)
+
+
+def say_nobody(user_id: str, namespace: str, near_ids: Sequence[str]) -> str:
+    """Return the message for a user who is not in a store."""
+    near = f"; similar ids there: {', '.join(map(repr, near_ids))}" if near_ids else ""
+    return f"no user {user_id!r} in namespace {namespace!r} of this store{near}"
+
+
+def show_receipt(receipt: Receipt, folder: Path) -> None:
+    """Print what was removed, and which adapters learned from it.
+
+    Args:
+        receipt: What the removal returned.
+        folder: The adapters.
+    """
+    from ..output import errors_as_lines, stdout
+
     with errors_as_lines():
         for line in chain(_what_went(receipt), _what_stays(receipt, folder)):
             stdout.print(line, markup=False)

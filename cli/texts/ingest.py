@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,12 +16,17 @@ from rich.markup import escape
 
 from ...stores.datasets.formats import FORMATS
 from ...stores.datasets.readers.columns import FIELDS
-from ..options import JsonOption, NamespaceOption, NeededStoreOption
+from ..options import (
+    JsonOption,
+    NamespaceOption,
+    NeededStoreOption,
+    RatingScaleOption,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from ...stores.datasets.formats import RowFile
     from ...stores.datasets.ingest import Ingested
-    from ...stores.values import RatingScale
 
 MapOption = Annotated[
     list[str] | None,
@@ -32,14 +36,6 @@ MapOption = Annotated[
 ]
 EncodingOption = Annotated[
     str | None, typer.Option(help="Encoding of the file. Default: it is detected.")
-]
-
-ScaleOption = Annotated[
-    str,
-    typer.Option(
-        "--rating-scale",
-        help="Scale of the ratings, as 1-10. Default: that of the format, or 1-5 if they fit.",
-    ),
 ]
 
 _SHOWN_CHARACTERS = 200  # of a text in the preview
@@ -70,7 +66,7 @@ def ingest(
     ] = "auto",
     columns: MapOption = None,
     encoding: EncodingOption = None,
-    rating_scale: ScaleOption = "auto",
+    rating_scale: RatingScaleOption = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be stored; write nothing.")
     ] = False,
@@ -106,7 +102,7 @@ def ingest(
             language=language,
             columns=parse_map(columns or []),
             encoding=encoding,
-            scale=_parse_scale(rating_scale),
+            scale=scale_of(rating_scale),
         )
         if dry_run:
             _show_preview(rows, json=json)
@@ -116,17 +112,6 @@ def ingest(
     _report(done, rows, time.perf_counter() - began, json=json)
     if done.rejected and (strict or not done.added + done.duplicates):
         raise typer.Exit(1)
-
-
-def _parse_scale(given: str) -> RatingScale | None:
-    from ...stores.values import RatingScale
-
-    if given == "auto":
-        return None
-    try:
-        return RatingScale.parse(given)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--rating-scale") from None
 
 
 def _report(done: Ingested, rows: RowFile, seconds: float, *, json: bool) -> None:
@@ -255,7 +240,7 @@ def _show_preview(rows: RowFile, *, json: bool) -> None:
     from rich.table import Table
 
     from ...stores.datasets.preview import as_data, preview
-    from ..output import emit_json, stdout
+    from ..output import date_of, emit_json, stdout
 
     found = preview(rows)
     if json:
@@ -267,7 +252,7 @@ def _show_preview(rows: RowFile, *, json: bool) -> None:
         return
     table = Table("user", "topic", "title", "rating", "time", "text")
     for text in found.texts:
-        when = "" if text.timestamp is None else _date(text.timestamp)
+        when = "" if text.timestamp is None else date_of(text.timestamp)
         rating = "" if text.rating is None else f"{text.rating:g}"
         table.add_row(
             *map(escape, (text.user_id, text.topic_id, text.title, rating, when)),
@@ -291,7 +276,3 @@ def _show_preview(rows: RowFile, *, json: bool) -> None:
     lines += [f"odd: {each}" for each in found.odd]
     for line in lines:
         stdout.print(escape(line))
-
-
-def _date(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")

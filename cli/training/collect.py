@@ -12,9 +12,11 @@ from ..options import (
     BaseUrlOption,
     JsonOption,
     ModelOption,
+    RatingScaleOption,
     history_of,
     one_of,
     parts_of,
+    scale_of,
     settings_of,
     task_of,
     with_options,
@@ -80,6 +82,7 @@ class CollectOptions:
             "--clean", help="Cleaning: more, replies, promotions, duplicates; comma-separated."
         ),
     ] = ""
+    rating_scale: RatingScaleOption = "auto"
     seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0
     adapters: Annotated[
         str, typer.Option("--adapters", help="none, promoted, or role@step names, comma-separated.")
@@ -124,6 +127,7 @@ def collect(options: CollectOptions) -> None:
             split=options.split,
             history=history_of(options.history),
             cleaning=parts_of(options.clean),
+            rating_scale=scale_of(options.rating_scale),
             adapters=options.adapters,
             settings=settings_of(
                 model=options.model, base_url=options.base_url, dtype=options.dtype

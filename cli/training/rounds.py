@@ -13,9 +13,11 @@ from ...training.methods import METHODS
 from ..options import (
     JsonOption,
     ModelOption,
+    RatingScaleOption,
     histories_of,
     one_of,
     parts_of,
+    scale_of,
     settings_of,
     task_of,
     with_options,
@@ -82,6 +84,7 @@ class RoundsOptions:
         str,
         typer.Option("--method", help=f"Training method of reasoners: {' or '.join(_METHODS)}."),
     ] = "dpo"
+    rating_scale: RatingScaleOption = "auto"
     seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0
     model: ModelOption = None
     dtype: Annotated[
@@ -123,6 +126,7 @@ def rounds(options: RoundsOptions) -> None:
             report_targets=options.report_targets,
             method=one_of("--method", options.method, _METHODS),
             seed=options.seed,
+            rating_scale=scale_of(options.rating_scale),
         )
         settings = settings_of(model=options.model, dtype=options.dtype)
         with progress() as watch:

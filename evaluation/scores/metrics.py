@@ -22,12 +22,10 @@ from typing import Any, Literal
 
 from ...stores.search.words import bare
 from ...stores.types import Encoder
+from ...stores.values import FIVE_STARS, RatingScale
 
 TEXTS = ("long", "short", "free")
 RATINGS = ("rating",)
-
-RATING_RANGE = 4.0
-"""Maximum difference of two ratings from 1 to 5."""
 
 Shown = Literal["main", "headline", "short", "table"]
 Unit = Literal["score", "share", "words"]
@@ -46,6 +44,7 @@ class Draft:
         style: The style encoder, for `style_cos`.
         topic: The topic encoder, for `topic_cos`.
         wordnet: Folder of WordNet's files, for `meteor`.
+        scale: The scale of the ratings.
     """
 
     real: str
@@ -54,6 +53,7 @@ class Draft:
     style: Encoder | None = None
     topic: Encoder | None = None
     wordnet: Path | None = None
+    scale: RatingScale = FIVE_STARS
 
     @cached_property
     def rouge(self) -> dict[str, float]:
@@ -72,18 +72,18 @@ class Draft:
 
     @property
     def rating_error(self) -> float | None:
-        """|draft - real| in stars; None if the draft is no number from 1 to 5."""
-        given = read_rating(self.text)
+        """|draft - real| in points; None if the draft is no number on the scale."""
+        given = read_rating(self.text, self.scale)
         return None if given is None else abs(given - float(self.real))
 
     @property
     def agreement(self) -> float:
-        """1 - error / 4 of a rating, in [0, 1].
+        """1 - error / span of the scale, in [0, 1].
 
         0 if the draft is no rating: an arm must not gain by answering only the easy ones.
         """
         error = self.rating_error
-        return 0.0 if error is None else 1 - error / RATING_RANGE
+        return 0.0 if error is None else 1 - error / self.scale.span
 
     def cosine(self, encoder: Encoder | None) -> float | None:
         """Return the cosine to the real text, rounded to four digits; 0 for an empty draft."""
@@ -165,7 +165,7 @@ _ENTRIES = (
     Metric(
         "agreement",
         "agreement",
-        "1 \N{MINUS SIGN} error / 4, 0 where there is no number",
+        "1 \N{MINUS SIGN} error / span of the scale (4 of 1 to 5), 0 where there is no number",
         RATINGS,
         lambda d: d.agreement,
         shown="main",
@@ -173,7 +173,7 @@ _ENTRIES = (
     Metric(
         "mae",
         "MAE",
-        "mean error in stars",
+        "mean error in points of the scale",
         RATINGS,
         lambda d: d.rating_error,
         better="lower",
@@ -182,7 +182,7 @@ _ENTRIES = (
     Metric(
         "rmse",
         "RMSE",
-        "root of the mean squared error, in stars",
+        "root of the mean squared error, in points of the scale",
         RATINGS,
         lambda d: d.rating_error,
         better="lower",
@@ -191,7 +191,7 @@ _ENTRIES = (
     Metric(
         "unparsable",
         "no number",
-        "share of answers that are no rating",
+        "share of answers that are no rating on the scale",
         RATINGS,
         lambda d: float(d.rating_error is None),
         better="lower",
@@ -312,13 +312,13 @@ def meteor(real: str, draft: str, wordnet: Path) -> float:
     return _meteor(real, draft, _wordnet(wordnet))
 
 
-def read_rating(draft: str) -> float | None:
-    """Parse a draft as a number from 1 to 5; None if it is none."""
+def read_rating(draft: str, scale: RatingScale = FIVE_STARS) -> float | None:
+    """Parse a draft as a number on a scale; None if it is none."""
     try:
         rating = float(draft)
     except ValueError:
         return None
-    return rating if 1 <= rating <= 5 else None
+    return rating if scale.low <= rating <= scale.high else None
 
 
 def copied_run(draft: str, evidence: Sequence[str]) -> int:

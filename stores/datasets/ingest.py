@@ -120,10 +120,14 @@ async def ingest(
     )
 
 
-def check_scale(rows: RowFile) -> None:
-    """Ask for the scale of a file's ratings if they do not lie on 1 to 5; reads the whole file.
+def check_scale(rows: RowFile, read: Iterable[Row] | None = None) -> None:
+    """Ask for the scale of a file's ratings if they do not lie on 1 to 5.
 
     With a wrong scale the low ratings would be kept, each of them wrong, and the best reviews lost.
+
+    Args:
+        rows: The file.
+        read: Its rows, if they have been read; otherwise the whole file is read.
 
     Raises:
         FormatError: The scale is not known, and ratings lie outside 1 to 5.
@@ -131,7 +135,7 @@ def check_scale(rows: RowFile) -> None:
     if rows.scale_known or not rows.has_ratings:
         return
     rated = outside = 0
-    for row in rows:
+    for row in rows if read is None else read:
         if isinstance(row, Reject):
             outside += row.code == OUTSIDE_SCALE
         else:

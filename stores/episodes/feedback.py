@@ -40,8 +40,10 @@ class NoSuchRun(StoreError):
     """A run that does not exist, or that was redacted."""
 
 
-def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = None) -> None:
-    """Append feedback on a run and sync it to disk.
+def give_feedback(
+    folder: Path, feedback: Feedback, *, namespace: str | None = None
+) -> dict[str, Any]:
+    """Append feedback on a run and sync it to disk; return the run's record.
 
     Args:
         folder: Folder of the run's episode.
@@ -63,10 +65,25 @@ def give_feedback(folder: Path, feedback: Feedback, *, namespace: str | None = N
         raise _no_such_run(folder, feedback.run_id)
     # Searched under the lock: the run may be redacted concurrently.
     with locked(folder):
-        runs = (run for run in _runs(folder, feedback.run_id) if run["run_id"] == feedback.run_id)
-        run = next((run for run in runs if namespace in (None, run.get("namespace"))), None)
-        _require_run(run, folder, feedback.run_id)
+        run = read_run(folder, feedback.run_id, namespace=namespace)
         append_line(folder / name, feedback.model_dump_json())
+    return run
+
+
+def read_run(folder: Path, run_id: str, *, namespace: str | None = None) -> dict[str, Any]:
+    """Return the record of a run as it is in the file.
+
+    Args:
+        folder: Folder of the run's episode.
+        run_id: Its id.
+        namespace: Tenant that the run must belong to; None for any.
+
+    Raises:
+        NoSuchRun: The run does not exist or was redacted.
+    """
+    runs = (run for run in _runs(folder, run_id) if run["run_id"] == run_id)
+    run = next((run for run in runs if namespace in (None, run.get("namespace"))), None)
+    return _require_run(run, folder, run_id)
 
 
 def find_run(folder: Path, prefix: str) -> str:
@@ -83,13 +100,14 @@ def find_run(folder: Path, prefix: str) -> str:
     return next(iter(found))
 
 
-def _require_run(run: dict[str, Any] | None, folder: Path, name: str) -> None:
+def _require_run(run: dict[str, Any] | None, folder: Path, name: str) -> dict[str, Any]:
     if run is None:
         raise _no_such_run(folder, name)
     if run.get("redacted"):
         raise NoSuchRun(
             f"run {name} was emptied when a person in it was forgotten: it takes no feedback"
         )
+    return run
 
 
 def _no_such_run(folder: Path, name: str) -> NoSuchRun:

@@ -1,7 +1,7 @@
-"""Redact the episodes and the feedback of a forgotten user.
+"""Redact the episodes and the feedback of a forgotten user, or those with a removed text.
 
-The user's texts occur in a record's prompts, and drafts derive from them. So a record that contains
-any of them is emptied entirely, including other people's texts. The empty record stays in place:
+The texts occur in a record's prompts, and drafts derive from them. So a record that contains any of
+them is emptied entirely, including other people's texts. The empty record stays in place:
 shards stay valid, the number of records does not change, and a lookup finds the run redacted
 instead of missing.
 """
@@ -9,7 +9,7 @@ instead of missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,17 +27,39 @@ from ..files import (
 _KEPT = ("version", "run_id", "created", "namespace")
 
 
-def forget_episodes(folder: Path, namespace: str, user_id: str, *, dry_run: bool = False) -> int:
+@dataclass(frozen=True)
+class RemovedTexts:
+    """Single texts of a user that were removed.
+
+    Attributes:
+        text_ids: Their ids, by which evidence names them.
+        bodies: Their bodies, which requests, targets and edited drafts of the user may repeat.
+    """
+
+    text_ids: Collection[str]
+    bodies: Collection[str] = ()
+
+
+def forget_episodes(
+    folder: Path,
+    namespace: str,
+    user_id: str,
+    *,
+    texts: RemovedTexts | None = None,
+    dry_run: bool = False,
+) -> int:
     """Empty all records of a namespace that contain data of a user.
 
-    Those are the user's own requests and the runs with a text of the user in their evidence.
-    Feedback on these runs is removed. Files are replaced atomically, so no old bytes remain.
-    Damaged lines are removed too, since their content is unknown; they are not counted.
+    Those are the user's own requests and the runs with a text of the user in their evidence; where
+    only some texts are removed, the runs that read one of them, and the user's own requests that
+    repeat one. Feedback on these runs is removed. Files are replaced atomically, so no old bytes
+    remain. Damaged lines are removed too, since their content is unknown; they are not counted.
 
     Args:
         folder: Folder of the shards; a missing folder counts as empty.
         namespace: The tenant.
         user_id: The user to forget.
+        texts: The texts to remove; None: everything of the user.
         dry_run: Only count.
 
     Returns:
@@ -50,15 +72,81 @@ def forget_episodes(folder: Path, namespace: str, user_id: str, *, dry_run: bool
     if not folder.is_dir():
         return 0
     with locked(folder):
-        found = [_scan(shard, namespace, user_id) for shard in episode_shards(folder)]
+        sought = _Sought.of(folder, namespace, user_id, texts)
+        found = [_scan(shard, sought) for shard in episode_shards(folder)]
         if not dry_run:
             remove_unfinished(folder)
             # Feedback first: after a crash in between, the records still name the user.
             _forget_feedback(folder, {run for each in found for run in (*each.runs, *each.emptied)})
             for each in found:
                 if each.runs or each.damaged:
-                    write_atomic(each.shard, _lines_left(each.shard, namespace, user_id))
+                    write_atomic(each.shard, _lines_left(each.shard, sought))
         return sum(len(each.runs) for each in found)
+
+
+@dataclass(frozen=True)
+class _Sought:
+    """What a record must contain to be emptied.
+
+    Attributes:
+        namespace: The tenant.
+        user_id: The user.
+        text_ids: Evidence of the user with one of these ids; None: anything that names the user.
+        bodies: What a request of the user must not repeat.
+        edited: Runs whose edited draft is one of the bodies.
+    """
+
+    namespace: str
+    user_id: str
+    text_ids: frozenset[str] | None = None
+    bodies: frozenset[str] = frozenset()
+    edited: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, folder: Path, namespace: str, user_id: str, texts: RemovedTexts | None) -> _Sought:
+        if texts is None:
+            return cls(namespace, user_id)
+        bodies = frozenset(body.strip() for body in texts.bodies)
+        edited = frozenset(_runs_edited_to(folder, bodies))
+        return cls(namespace, user_id, frozenset(texts.text_ids), bodies, edited)
+
+    def concerns(self, content: dict[str, Any]) -> bool:
+        """Return whether a record has to be emptied."""
+        if content.get("namespace") != self.namespace:
+            return False
+        return self._names(content) or (self.text_ids is not None and self._repeats(content))
+
+    def _names(self, content: object) -> bool:
+        """Return whether the user, or one of the texts, occurs at any depth, in any version."""
+        if isinstance(content, dict):
+            if content.get("user_id") == self.user_id and (
+                self.text_ids is None or content.get("text_id") in self.text_ids
+            ):
+                return True
+            return any(self._names(value) for value in content.values())
+        return isinstance(content, list) and any(self._names(value) for value in content)
+
+    def _repeats(self, content: dict[str, Any]) -> bool:
+        """Return whether the user's own run has one of the bodies as request, target or edit."""
+        request, target = content.get("request"), content.get("target")
+        if not isinstance(request, dict) or request.get("user_id") != self.user_id:
+            return False
+        said = [*request.values(), target.get("real") if isinstance(target, dict) else None]
+        words = {value.strip() for value in said if isinstance(value, str)}
+        return not words.isdisjoint(self.bodies) or content.get("run_id") in self.edited
+
+
+def _runs_edited_to(folder: Path, bodies: Collection[str]) -> Iterator[str]:
+    for line in _feedback_lines(folder):
+        content = load_object(line) or {}
+        if str(content.get("edited", "")).strip() in bodies:
+            yield str(content.get("run_id"))
+
+
+def _feedback_lines(folder: Path) -> Iterable[bytes]:
+    for shard in feedback_shards(folder):
+        with shard.open("rb") as file:
+            yield from file
 
 
 @dataclass(frozen=True)
@@ -71,43 +159,30 @@ class _Found:
     damaged: bool
 
 
-def _scan(shard: Path, namespace: str, user_id: str) -> _Found:
+def _scan(shard: Path, sought: _Sought) -> _Found:
     runs, emptied, damaged = [], [], False
     with shard.open("rb") as file:
         for line in file:
             content = load_object(line)
             if content is None:
                 damaged = True
-            elif _concerns(content, namespace, user_id):
+            elif sought.concerns(content):
                 runs.append(str(content.get("run_id")))
             elif content.get("redacted"):
                 emptied.append(str(content.get("run_id")))
     return _Found(shard, runs, emptied, damaged)
 
 
-def _lines_left(shard: Path, namespace: str, user_id: str) -> Iterator[bytes]:
+def _lines_left(shard: Path, sought: _Sought) -> Iterator[bytes]:
     with shard.open("rb") as file:
         for line in file:
             content = load_object(line)
             if content is None:
                 continue
-            if _concerns(content, namespace, user_id):
+            if sought.concerns(content):
                 yield _emptied(content)
             else:
                 yield line if line.endswith(b"\n") else line + b"\n"
-
-
-def _concerns(content: dict[str, Any], namespace: str, user_id: str) -> bool:
-    return content.get("namespace") == namespace and _names(content, user_id)
-
-
-def _names(content: object, user_id: str) -> bool:
-    """Return whether any `user_id` in a record is this one, at any depth and in any version."""
-    if isinstance(content, dict):
-        if content.get("user_id") == user_id:
-            return True
-        return any(_names(value, user_id) for value in content.values())
-    return isinstance(content, list) and any(_names(value, user_id) for value in content)
 
 
 def _emptied(content: dict[str, Any]) -> bytes:

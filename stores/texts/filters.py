@@ -2,7 +2,7 @@
 
 `Tables` takes nothing but `Filter`s, and only this module makes them, so no read can mix tenants by
 forgetting a condition. The exceptions are named: `every_namespace` (upkeep and statistics),
-`all_but_user` (the proof of forgetting), `markers` (the store's own rows) and `changed` (one
+`all_but` (the proof of forgetting), `markers` (the store's own rows) and `changed` (one
 tenant's rows and those).
 """
 
@@ -90,10 +90,9 @@ def every_namespace(*, shared: bool | None = None, with_topic: bool = False) -> 
     return Filter(" AND ".join(parts))
 
 
-def all_but_user(namespace: str, user_id: str) -> Filter:
-    """Return the filter for every tenant's rows less one user's: the proof of forgetting."""
-    user = f"namespace = {_quoted(checked_namespace(namespace))} AND user_id = {_quoted(user_id)}"
-    return Filter(f"{every_namespace().sql} AND NOT ({user})")
+def all_but(removed: Filter) -> Filter:
+    """Return the filter for every tenant's rows less some: the proof of forgetting."""
+    return Filter(f"{every_namespace().sql} AND NOT ({removed.sql})")
 
 
 def written_before(namespace: str, source_ids: Iterable[str], version: int) -> Filter:

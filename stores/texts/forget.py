@@ -1,11 +1,11 @@
-"""Forget a user down to the bytes in the files, and prove it.
+"""Forget a user, or single texts, down to the bytes in the files, and prove it.
 
 LanceDB keeps deleted rows: in the old version for seven days, and in the file itself where they are
 a small share of a lone fragment, which no optimisation rewrites. So after the removal a marker row
 is added: it makes a second fragment, merging the two rewrites the first, and then every old version
 and index is erased.
 
-The proof: every 20-character piece of the user's titles and bodies that no other text holds is
+The proof: every 20-character piece of the removed titles and bodies that no other text holds is
 searched for in every byte of every file, before (all must be found, or the search would prove
 nothing) and after (none may be).
 """
@@ -28,7 +28,7 @@ from ..errors import NotForgotten
 from ..types import Receipt
 from .arrow import Places
 from .cache import SnapshotCache
-from .filters import all_but_user, within
+from .filters import Filter, all_but, within
 from .repair import COUNTED_COLUMNS
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables, store_files
@@ -249,66 +249,79 @@ merged, so the first indexes the marker, the second merges, the third finds noth
 
 PROVEN_COLUMNS = ("title", "body")
 OTHER_COLUMNS = (*PROVEN_COLUMNS, "user_id", "topic_id")
-"""Where a piece may occur for another reason than the user's texts."""
+"""Where a piece may occur for another reason than the removed texts."""
 
 
 @dataclass(frozen=True)
 class Forgetting:
-    """Removes users from one store."""
+    """Removes users, or single texts of theirs, from one store."""
 
     tables: Tables
     cache: SnapshotCache
     writer: Writer
     tally: Tally
 
-    async def forget(self, namespace: str, user_id: str, *, dry_run: bool) -> Receipt:
-        """Remove a user; see `TextStore.forget`."""
+    async def forget(
+        self,
+        namespace: str,
+        user_id: str,
+        *,
+        text_ids: Collection[str] | None = None,
+        dry_run: bool,
+    ) -> Receipt:
+        """Remove a user or, with `text_ids`, only these texts; see `TextStore.forget`."""
         begin = time.perf_counter()
         async with self.tables.writing():
             if not dry_run:
-                # From here on, what a running `add` still holds of the user is dropped.
-                self.writer.note_forgotten(namespace, user_id)
+                # From here on, what a running `add` still holds of them is dropped.
+                self.writer.note_forgotten(namespace, user_id, text_ids)
             async with self.tally.step():
-                receipt = await self._remove(namespace, user_id, dry_run)
+                receipt = await self._remove(namespace, user_id, text_ids, dry_run)
             self.cache.clear()
         receipt = replace(receipt, seconds=time.perf_counter() - begin)
         if receipt.bytes_found_after:
             raise NotForgotten(
-                f"expected no piece of the user's texts in the files, found "
+                f"expected no piece of the removed texts in the files, found "
                 f"{receipt.bytes_found_after} of {receipt.pieces}: stop whatever else works on "
-                "this store, and forget the user again",
+                "this store, and remove them again",
                 receipt,
             )
         return receipt
 
-    async def _remove(self, namespace: str, user_id: str, dry_run: bool) -> Receipt:
-        rows = await self.tables.read(TEXTS, within(namespace, user=user_id), COUNTED_COLUMNS)
+    async def _remove(
+        self, namespace: str, user_id: str, text_ids: Collection[str] | None, dry_run: bool
+    ) -> Receipt:
+        of_user = within(namespace, user=user_id)
+        which = of_user if text_ids is None else within(namespace, user=user_id, text_ids=text_ids)
+        rows = await self.tables.read(TEXTS, which, (*COUNTED_COLUMNS, "text_id"))
+        user_stays = await self.tables.count(TEXTS, of_user) > rows.num_rows
         topics = await self.tally.topics_without(namespace, rows)
         removed = {
             "texts": rows.num_rows,
             "vectors": 2 * rows.num_rows,
-            "users": await self.tables.count(USERS, within(namespace, user=user_id)),
+            "users": 0 if user_stays else await self.tables.count(USERS, of_user),
             "topics": sum(total.shared == 0 for total in topics.values()),
         }
-        finder = await self._finder(namespace, user_id, rows)
+        finder = await self._finder(which, rows)
         receipt = Receipt(
             user_id=user_id,
             dry_run=dry_run,
             removed=removed,
+            text_ids=() if text_ids is None else tuple(rows.column("text_id").to_pylist()),
             pieces=len(finder),
             bytes_found_before=await self._found(finder),
         )
         if dry_run:
             return receipt
-        await self.tables.delete(TEXTS, within(namespace, user=user_id))
-        await self.tally.count_out(namespace, user_id, topics)
+        await self.tables.delete(TEXTS, which)
+        await self.tally.count_out(namespace, user_id, rows, topics, user_stays=user_stays)
         return replace(receipt, bytes_found_after=await self._erase(finder))
 
-    async def _finder(self, namespace: str, user_id: str, rows: pa.Table) -> PieceFinder:
-        """Return a finder of the pieces that only this user's texts hold."""
+    async def _finder(self, which: Filter, rows: pa.Table) -> PieceFinder:
+        """Return a finder of the pieces that only these texts hold."""
         if not rows.num_rows:
             return PieceFinder(())
-        others = await self.tables.read(TEXTS, all_but_user(namespace, user_id), OTHER_COLUMNS)
+        others = await self.tables.read(TEXTS, all_but(which), OTHER_COLUMNS)
 
         def find_own() -> PieceFinder:
             texts = (text for name in PROVEN_COLUMNS for text in rows.column(name).to_pylist())

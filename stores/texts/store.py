@@ -10,7 +10,7 @@ Example:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -140,6 +140,22 @@ class StoreReader:
         rows = await self._tables.read(USERS, within(namespace), ["user_id"])
         ids = rows.column("user_id").to_pylist()
         return await asyncio.to_thread(similar_ids, user_id, ids, most)
+
+    async def texts_of(self, namespace: str, user_id: str) -> list[Text]:
+        """Return all that is held of a user, latest first: targets and unshared texts, too.
+
+        Args:
+            namespace: The tenant.
+            user_id: The user; of a stranger there is nothing.
+        """
+        columns = (*PLAIN_COLUMNS, "source_id")
+        rows = await self._tables.read(TEXTS, within(namespace, user=user_id), columns)
+        ids = rows.column("source_id").to_pylist()
+        held = [
+            replace(text, source_id=source_id or "")
+            for text, source_id in zip(texts_of_rows(rows), ids, strict=True)
+        ]
+        return sorted(held, key=lambda text: (text.timestamp or 0, text.position), reverse=True)
 
     async def shared_texts(self, namespace: str) -> list[Text]:
         """Return all texts of a tenant that may serve others, in no order; all are in memory then.
@@ -361,3 +377,22 @@ class TextStore(StoreReader):
         """
         forgetting = Forgetting(self._tables, self._cache, self._writer, self._tally)
         return await forgetting.forget(namespace, user_id, dry_run=dry_run)
+
+    async def remove(
+        self, namespace: str, user_id: str, text_ids: Collection[str], *, dry_run: bool = False
+    ) -> Receipt:
+        """Remove single texts of a user from all places that `forget` reaches; all or none.
+
+        Args:
+            namespace: The tenant.
+            user_id: Whose texts they are.
+            text_ids: `Text.text_id` of each. One that the user has no text of is left out: the
+                receipt lists the others.
+            dry_run: Only say what would be removed.
+
+        Raises:
+            NotForgotten: If bytes of the texts are left; bears the receipt.
+            StoreBusy: If other writers kept getting in the way.
+        """
+        forgetting = Forgetting(self._tables, self._cache, self._writer, self._tally)
+        return await forgetting.forget(namespace, user_id, text_ids=text_ids, dry_run=dry_run)

@@ -97,11 +97,31 @@ class Tally:
         return count_topics(totals, texts, vectors_of(rows, "topic"), sign=-1)
 
     async def count_out(
-        self, namespace: str, user_id: str, topics: dict[TopicKey, TopicTotals]
+        self,
+        namespace: str,
+        user_id: str,
+        rows: pa.Table,
+        topics: dict[TopicKey, TopicTotals],
+        *,
+        user_stays: bool,
     ) -> None:
-        """Remove a user's row and bring the user's topics to the totals given."""
+        """Bring a user and the user's topics to their totals without some texts.
+
+        Args:
+            namespace: The tenant.
+            user_id: The user.
+            rows: The texts, with style vectors.
+            topics: The topics without them, from `topics_without`.
+            user_stays: Whether the user has other texts; otherwise the user's row is removed.
+        """
         await self._put_topics(topics)
-        await self._tables.delete(USERS, within(namespace, user=user_id))
+        of_user = within(namespace, user=user_id)
+        if not user_stays:
+            await self._tables.delete(USERS, of_user)
+            return
+        users = user_totals(await self._tables.read(USERS, of_user))
+        count_users(users, texts_of_rows(rows), vectors_of(rows, "style"), sign=-1)
+        await self._tables.put(USERS, rows_of_users(users, self._tables.schemas[USERS]))
 
 
 def _counted(
@@ -148,7 +168,7 @@ class Writer:
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
         self._running = 0
         self._clock = 0
-        self._forgotten_at: dict[tuple[str, str], int] = {}
+        self._forgotten_at: dict[tuple[str, ...], int] = {}
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts, batch by batch; see `TextStore.add`."""
@@ -181,11 +201,27 @@ class Writer:
                 self._forgotten_at.clear()
         return total
 
-    def note_forgotten(self, namespace: str, user_id: str) -> None:
-        """Let running calls drop what they still hold of a user who was just forgotten."""
+    def note_forgotten(
+        self, namespace: str, user_id: str, text_ids: Iterable[str] | None = None
+    ) -> None:
+        """Let running calls drop what they still hold of a user, or of single texts, just removed.
+
+        Args:
+            namespace: The tenant.
+            user_id: The user.
+            text_ids: The texts; None: all of the user's.
+        """
         self._clock += 1
         if self._running:
-            self._forgotten_at[namespace, user_id] = self._clock
+            keys = [()] if text_ids is None else [(text_id,) for text_id in text_ids]
+            for key in keys:
+                self._forgotten_at[namespace, user_id, *key] = self._clock
+
+    def _forgotten_since(self, text: Text, since: _Since) -> bool:
+        user = (text.namespace, text.user_id)
+        return any(
+            self._forgotten_at.get(key, 0) > since.clock for key in (user, (*user, text.text_id))
+        )
 
     async def _add_texts(self, batch: Sequence[Text], since: _Since) -> Added:
         await asyncio.to_thread(_check_all, batch)
@@ -212,12 +248,7 @@ class Writer:
             kept: Sequence[int] = range(len(new.texts))
             if await self._tables.version(TEXTS) != version:
                 kept = await self._new_among(new.texts)
-            here = [
-                place
-                for place in kept
-                if self._forgotten_at.get((new.texts[place].namespace, new.texts[place].user_id), 0)
-                <= since.clock
-            ]
+            here = [place for place in kept if not self._forgotten_since(new.texts[place], since)]
             replaced = await self._write(_at(new, here), since)
         return Added(len(here), len(new.texts) - len(kept), len(kept) - len(here), replaced)
 

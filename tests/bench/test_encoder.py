@@ -49,6 +49,7 @@ def measure(file: Path) -> dict[str, Any]:
     return measure_encoder([file], topic_encoder(), seeds=(0, 1), say=lambda part: None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_authors")
 def test_rows_and_leads_by_file_and_kind_of_author(file: Path, tmp_path: Path) -> None:
     found = measure(file)

@@ -88,6 +88,7 @@ async def test_a_request_hides_its_text_and_knows_its_split() -> None:
     assert len(marked) == len(texts)
 
 
+@pytest.mark.slow
 def test_a_run_has_its_rows(tmp_path: Any) -> None:
     import json
 

@@ -126,6 +126,7 @@ def toy(source: SentencePool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "INGESTED", 40)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("toy")
 def test_the_command_prints_what_was_agreed(tmp_path: Path) -> None:
     picture = tmp_path / "latency.png"

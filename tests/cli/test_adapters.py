@@ -12,7 +12,7 @@ from click.testing import Result
 from patlm.graph.settings import Settings, adapters_folder
 from patlm.stores.adapters.lineage import person_key
 from patlm.stores.adapters.registry import AdapterRegistry
-from processes import assert_one_line
+from processes import FAKE_MODEL, assert_one_line
 from processes import call as patlm
 from processes import output as output_of
 
@@ -170,6 +170,7 @@ def test_the_doctor_looks_at_what_is_promoted(
     root: Path, sample_store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATLM_ADAPTERS", str(root))
+    monkeypatch.setenv("PATLM_MODEL", FAKE_MODEL)
 
     def finding() -> dict[str, Any]:
         words = ["doctor", "--store", str(sample_store_path), "--json"]

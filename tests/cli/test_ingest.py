@@ -347,3 +347,12 @@ def test_the_same_text_under_two_ids_is_told(tmp_path: Path) -> None:
     rows += [{"user_id": user, "text": "Good."} for user in ("ann", "bob")]
     path = write_lines(tmp_path / "a.jsonl", *rows)
     assert json.loads(run(path, "--store", tmp_path / "s", "--json").stdout)["same_text"] == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["we[red]ird.jsonl", "[bold]a.jsonl", "\u00e9t\u00e9 :smile:.jsonl"]
+)
+def test_the_name_of_a_file_is_printed_as_it_is(tmp_path: Path, name: str) -> None:
+    path = write_lines(tmp_path / name, *rated(4))
+    assert f"of {name}:" in run(path, "--store", tmp_path / "store").stdout
+    assert f"of {name} (" in run(path, "--store", tmp_path / "store", "--dry-run").stdout

@@ -9,7 +9,7 @@ import typer
 from patlm.cli.main import app
 from patlm.graph import open as opening
 from patlm.stores.episodes.shards import read_episodes
-from processes import assert_one_line, call, output, run_python
+from processes import FAKE_MODEL, assert_one_line, call, output, run_python
 from store_fixtures import cheap_encoders
 from typer.core import TyperGroup
 
@@ -241,6 +241,7 @@ def test_doctor_says_what_is_well_and_fails_where_it_is_not(
     monkeypatch.delenv("PATLM_CACHE")
     if CACHE is not None:
         monkeypatch.setenv("PATLM_CACHE", CACHE)
+    monkeypatch.setenv("PATLM_MODEL", FAKE_MODEL)
     found = json.loads(call("doctor", "--store", store, "--json").stdout)
     names = {finding["name"]: finding for finding in found["findings"]}
     assert {"python", "langgraph", "extra [local]", "store", "cache"} <= set(names)

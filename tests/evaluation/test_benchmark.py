@@ -14,6 +14,7 @@ from patlm.evaluation.items import Item
 from patlm.evaluation.run import results_of
 from patlm.evaluation.targets import NoTargets
 from patlm.graph import open as opening
+from patlm.stores.values import RatingScale
 from planted import deaf_model, reading_model, write_planted
 from store_fixtures import cheap_encoders
 
@@ -203,3 +204,29 @@ def test_what_is_not_there_is_said(planted: Path, cache: Path, tmp_path: Path) -
         measure(
             plan_of(planted, ["both"], data=[planted, planted]), reading_model(), tmp_path, cache
         )
+
+
+def test_ratings_are_asked_for_and_measured_on_the_scale_of_the_data(
+    cache: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "user_id": f"person {n % 6} of many",
+            "topic_id": f"film {n % 4}",
+            "title": f"Title {n}",
+            "text": f"A review of a film, number {n}.",
+            "rating": 8 if n >= 18 else n % 10 + 1,
+            "timestamp": n,
+        }
+        for n in range(24)
+    ]
+    file = tmp_path / "films.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    model = ScriptedChat(says={"style": "Short.", "preference": "Fine.", "integrate": "10"})
+    plan = plan_of(file, ["no_context"], tasks=["rating"], rating_scale=RatingScale(1, 10))
+    found = figures(plan, measure(plan, model, tmp_path / "out", cache))["arms"][0]["metrics"]
+    assert all("from 1 (bad) to 10 (good)" in asked.user for asked in model.asked_of("integrate"))
+    # All six targets are 8, all answers 10: 2 of 9 points apart.
+    assert found["mae"]["mean"] == found["rmse"]["mean"] == 2
+    assert found["agreement"]["mean"] == pytest.approx(1 - 2 / 9, abs=1e-3)
+    assert found["unparsable"]["mean"] == 0

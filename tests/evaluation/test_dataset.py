@@ -3,9 +3,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from patlm.evaluation.dataset import open_benchmark, read_benchmark
+from patlm.evaluation.dataset import open_benchmark, read_benchmark, store_fingerprint
 from patlm.graph import open as opening
 from patlm.stores.datasets.validation import FormatError
+from patlm.stores.values import FIVE_STARS, RatingScale
 from planted import write_planted
 from store_fixtures import cheap_encoders
 
@@ -75,3 +76,43 @@ async def test_a_store_that_was_not_filled_to_the_end_is_not_there(
         async with open_benchmark(data, cache, progress=stop):
             pass
     assert list(cache.iterdir()) == []
+
+
+def write_rated(file: Path, ratings: Sequence[object]) -> Path:
+    rows = [
+        {"user_id": f"u{n % 5}", "text": f"A review, number {n}.", "topic": "t", "rating": rating}
+        for n, rating in enumerate(ratings)
+    ]
+    file.write_text("\n".join(json.dumps(row) for row in rows))
+    return file
+
+
+@pytest.mark.parametrize("ratings", [range(1, 11), range(11), range(0, 101, 10)])
+def test_ratings_beyond_five_are_a_question(tmp_path: Path, ratings: Sequence[int]) -> None:
+    with pytest.raises(FormatError, match="rating-scale"):
+        read_benchmark(write_rated(tmp_path / "ten.jsonl", ratings))
+
+
+async def test_the_scale_of_the_data_is_that_of_its_store(tmp_path: Path) -> None:
+    file = write_rated(tmp_path / "ten.jsonl", range(1, 11))
+    data = read_benchmark(file, scale=RatingScale(1, 10))
+    assert (data.scale, data.rejected) == (RatingScale(1, 10), 0)
+    assert sorted(text.rating or 0 for text in data.texts) == list(range(1, 11))
+    async with open_benchmark(data, tmp_path / "c") as (store, _):
+        assert store.rating_scale == RatingScale(1, 10)
+
+
+def test_stores_of_two_scales_are_two(tmp_path: Path) -> None:
+    file = write_rated(tmp_path / "four.jsonl", [1, 2, 3, 4])
+    five, same, ten = (
+        store_fingerprint(read_benchmark(file, scale=scale))
+        for scale in (None, FIVE_STARS, RatingScale(1, 10))
+    )
+    assert five == same != ten
+
+
+def test_a_format_knows_its_scale(tmp_path: Path) -> None:
+    file = tmp_path / "imdb62.txt"
+    file.write_text("".join(f"{n}\t7\t10{n}\t{n}.0\tTitle {n}\tText {n}.\n" for n in range(1, 11)))
+    data = read_benchmark(file)
+    assert (data.scale, len(data.texts)) == (RatingScale(1, 10), 10)

@@ -23,6 +23,7 @@ from ...nodes.reason import SIDES, Trajectory
 from ...nodes.state import Request, RunContext
 from ...nodes.trace import record_of
 from ...stores.episodes.schema import Episode, EvidenceRecord, IterationRecord, Sample, TargetRecord
+from ...stores.values import FIVE_STARS
 from ..rewards.measure import RewardMeasure
 from .groups import Rewarding, drawn_in
 from .plan import CollectPlan, CollectSource
@@ -88,7 +89,7 @@ class Collector:
             measure=self._measure,
             weights=plan.weights,
             replay=Replay(self._parts, context, _read(left["log"], left["own"], iteration)),
-            request=Request.model_validate(dict(target.request)),
+            request=Request.model_validate(dict(target.request)).on_scale(self._parts.rating_scale),
             real=target.real,
         )
         groups, samples = await rewarding.grouped(drawn)
@@ -104,7 +105,7 @@ class Collector:
         left = await graph.ainvoke(
             dict(target.request), context=context, output_keys=_LEFT_BEFORE_INTEGRATE
         )
-        request = Request.model_validate(dict(target.request))
+        request = Request.model_validate(dict(target.request)).on_scale(self._parts.rating_scale)
         turn = Turn(left, request, context, self._parts, left["run"], 1, left["started"])
         return record_of(turn, left["log"], {}, None)
 
@@ -135,6 +136,8 @@ class Collector:
             "weights": asdict(self._plan.weights),
             "fingerprint": self.fingerprint,
         }
+        if self._parts.rating_scale != FIVE_STARS:
+            settings["rating_scale"] = str(self._parts.rating_scale)
         return record.model_copy(
             update={
                 "run_id": run_id,

@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
-from ...evaluation.dataset import read_benchmark
 from ...evaluation.targets import Target
 from ...stores.episodes.schema import Episode
 from ..errors import TrainingError
@@ -67,7 +66,7 @@ class Worker:
         async with self._opening:
             if self._collector is None:
                 request = self._request
-                data = await asyncio.to_thread(read_benchmark, request.data, request.cleaning)
+                data = await asyncio.to_thread(request.read)
                 self._collector = await self._opened.enter_async_context(
                     open_collector(request, self._plan, data, fill=self._fill)
                 )

@@ -35,6 +35,7 @@ from ...nodes.prompts.files import prompt_set
 from ...nodes.state import Task
 from ...stores.datasets.splits import Split
 from ...stores.texts.store import TextStore
+from ...stores.values import RatingScale
 from ..errors import TrainingError
 from .collector import Collector
 from .plan import BatchFill, CollectPlan, CollectSource
@@ -64,6 +65,7 @@ class CollectRequest:
         split: The split of the targets; only `train` is allowed.
         history: Number of own texts that are known: `all` or a number.
         cleaning: Names of cleaning steps.
+        rating_scale: Scale of the ratings; None: that of the file's format, or 1 to 5.
         adapters: `none`, `promoted`, or a comma-separated list of `role@step`.
         stores: Folder in which the file's store is made and kept.
         settings: Language model, number format, folder of adapters, topic encoder.
@@ -77,7 +79,16 @@ class CollectRequest:
     split: str = TRAIN
     history: str = WHOLE
     cleaning: Sequence[str] = ()
+    rating_scale: RatingScale | None = None
     adapters: str = NONE
+
+    def read(self) -> BenchmarkData:
+        """Read the file.
+
+        Raises:
+            FormatError: It can't be read.
+        """
+        return read_benchmark(self.data, self.cleaning, self.rating_scale)
 
 
 def training_targets(request: CollectRequest) -> tuple[BenchmarkData, list[Target]]:
@@ -94,7 +105,7 @@ def training_targets(request: CollectRequest) -> tuple[BenchmarkData, list[Targe
             "report gives the reported figures, so a model trained on them would be measured on "
             f"texts that it has seen; collect from {TRAIN}"
         )
-    data = read_benchmark(request.data, request.cleaning)
+    data = request.read()
     one_input = data.format in ONE_INPUT
     task: Task = request.task or ("free" if one_input else "long")
     found = targets_of(
@@ -176,6 +187,7 @@ def _parts(
         count=token_counter(model),
         budget=budget,
         prompt_folder=prompt_folder,
+        rating_scale=store.rating_scale,
     )
 
 

@@ -30,6 +30,7 @@ from ...nodes.node import Turn
 from ...nodes.prompts.build import ABSTENTION, REASONERS, Prompt
 from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import EXTRACTIVE, Episode, Group, IterationRecord, Sample
+from ...stores.values import FIVE_STARS, RatingScale
 from .samples import Needs, Skipped, as_needed, why_not
 from .token_ids import answer_ids, count_with, prompt_ids
 
@@ -126,7 +127,7 @@ def _integrate_prompt(
     }
     turn = Turn(
         state=state,
-        request=Request.model_validate(episode.request),
+        request=Request.model_validate(episode.request).on_scale(rating_scale_of(episode)),
         context=RunContext.model_validate(episode.context),
         parts=parts,
         run=episode.run_id,
@@ -134,6 +135,12 @@ def _integrate_prompt(
         started=0.0,
     )
     return drafting(turn, _summaries(kept, episode.target.id), REASONERS)
+
+
+def rating_scale_of(episode: Episode) -> RatingScale:
+    """Return the scale of the ratings that an episode was collected on."""
+    said = episode.settings.get("rating_scale")
+    return FIVE_STARS if said is None else RatingScale.parse(said)
 
 
 def left_out(target: str, side: str) -> bool:

@@ -21,6 +21,7 @@ from ...nodes.prompts.build import ABSTENTION
 from ...nodes.reason import read_summary
 from ...stores.episodes.schema import Sample
 from ...stores.types import Encoder
+from ...stores.values import FIVE_STARS, RatingScale
 
 Completion = str | Sequence[Mapping[str, str]]
 """A text, or the turns of an assistant in TRL's form."""
@@ -97,25 +98,28 @@ def quality(
     *,
     real: Sequence[str],
     task: Sequence[str] | None = None,
+    scale: Sequence[RatingScale] | None = None,
     **_: Any,
 ) -> list[float | None]:
     """Return how close drafts are to the real texts.
 
     q = (ROUGE-1 + ROUGE-L + METEOR_es) / 3, in [0, 1] (`metrics.quality`). For a rating
-    1 - |draft - real| / 4, and 0 for an answer that is not a rating.
+    1 - |draft - real| / span of the scale, and 0 for an answer that is not a rating on it.
 
     Args:
         completions: Drafts; None where there is none.
         real: The real texts, or numbers for ratings.
         task: The task; only `rating` is treated differently.
+        scale: The scale of each rating; None: 1 to 5.
 
     >>> quality(["the view is grand", None], real=["the view is grand", "a fine view"])
     [0.997396, None]
     """
     tasks = task or [""] * len(completions)
+    scales = scale or [FIVE_STARS] * len(completions)
     return [
-        None if given is None else _quality(text_of(given), wanted, what)
-        for given, wanted, what in zip(completions, real, tasks, strict=True)
+        None if given is None else _quality(Draft(wanted, text_of(given), scale=on), what)
+        for given, wanted, what, on in zip(completions, real, tasks, scales, strict=True)
     ]
 
 
@@ -234,9 +238,8 @@ def gate(group: Sequence[Sample], margin: float = 0.0) -> Gated | None:
     return Gated(ABSTENTION, min(measured, key=lambda pair: pair[0])[1])
 
 
-def _quality(draft: str, real: str, task: str) -> float:
-    found = Draft(real, draft)
-    return found.agreement if task == "rating" else round(found.quality, 6)
+def _quality(draft: Draft, task: str) -> float:
+    return draft.agreement if task == "rating" else round(draft.quality, 6)
 
 
 def _to_real(

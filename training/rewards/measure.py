@@ -325,6 +325,7 @@ def _columns(
     return {
         "real": [at.real for at in situations],
         "task": [at.request.task for at in situations],
+        "scale": [at.request.scale for at in situations],
         "language": [at.request.language for at in situations],
         "words": [at.request.words for at in situations],
         "evidence": [at.evidence for at in situations],

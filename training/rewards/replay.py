@@ -27,6 +27,7 @@ from ...nodes.errors import ModelCallError
 from ...nodes.reason import read_summary
 from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import Episode, Group, IterationRecord
+from ...stores.values import RatingScale
 from ..collect.sampler import Replay
 from ..errors import TrainingError
 from .components import COMPONENTS, Completion, RewardWeights, text_of, total
@@ -64,7 +65,7 @@ class ReplayReward:
     ) -> None:
         self._parts = parts
         self._contexts = {
-            group.id: _context(episode, group, weights)
+            group.id: _context(episode, group, weights, parts.rating_scale)
             for episode in episodes
             if episode.target is not None and episode.redacted is None
             for group in episode.groups
@@ -151,13 +152,15 @@ def open_replay_reward(
         yield ReplayReward(episodes, parts, weights)
 
 
-def _context(episode: Episode, group: Group, weights: RewardWeights | None) -> _Context:
+def _context(
+    episode: Episode, group: Group, weights: RewardWeights | None, scale: RatingScale
+) -> _Context:
     assert episode.target is not None
     round_of = next(each for each in episode.iterations if each.iteration == group.iteration)
     pieces = [*episode.own, *(piece for found in round_of.evidence.values() for piece in found)]
     return _Context(
         Situation(
-            Request.model_validate(episode.request),
+            Request.model_validate(episode.request).on_scale(scale),
             episode.target.real,
             group.role,
             group.held,

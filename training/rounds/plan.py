@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...nodes.state import Task
+from ...stores.values import RatingScale
 from ..errors import TrainingError
 
 UNTRAINED, WARM_UP, FINAL = "untrained", "warm_up", "final"
@@ -49,6 +50,7 @@ class RoundsPlan:
         report_targets: Maximum number of `report` targets.
         method: Training method of reasoners in a round: dpo or grpo (from the logged groups).
         seed: Random seed.
+        rating_scale: Scale of the ratings; None: that of the file's format, or 1 to 5.
     """
 
     data: Path
@@ -63,6 +65,7 @@ class RoundsPlan:
     report_targets: int = 240
     method: str = "dpo"
     seed: int = 0
+    rating_scale: RatingScale | None = None
 
 
 def numbered(stages: Sequence[str]) -> list[str]:

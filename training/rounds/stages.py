@@ -169,6 +169,7 @@ class RealSteps:
             settings=self.settings,
             task=self.plan.task,
             limit=limit,
+            rating_scale=self.plan.rating_scale,
             adapters=",".join(adapters.values()) or NONE,
         )
         await asyncio.to_thread(run_collect, asked, plan, out, self.watch, workers=self.workers)
@@ -263,7 +264,7 @@ def run_whole_rounds(
         ModelError: A model can't be opened.
     """
     numbered(plan.stages)  # fail before anything is loaded
-    data = read_benchmark(plan.data)
+    data = read_benchmark(plan.data, scale=plan.rating_scale)
     cell = f"{data.name}-{plan.task}"
     state = RoundsState(out, data.name, plan, data.splits.fingerprint)
     registry = AdapterRegistry(out / "adapters" / cell)

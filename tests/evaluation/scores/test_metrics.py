@@ -6,6 +6,7 @@ import pytest
 from nltk.tokenize import wordpunct_tokenize
 from nltk.translate.meteor_score import meteor_score
 from patlm.evaluation.scores import metrics
+from patlm.stores.values import RatingScale
 from rouge_score.rouge_scorer import RougeScorer
 
 CASES = [
@@ -64,8 +65,9 @@ def test_a_draft_without_words_is_worth_nothing(draft: str) -> None:
     assert metrics.copy_rate("", ["A fine view"]) == 0
 
 
-def rated(real: float, draft: str) -> dict[str, float]:
-    return metrics.measure("rating", metrics.Draft(f"{real:g}", draft))
+def rated(real: float, draft: str, scale: str = "1-5") -> dict[str, float]:
+    on = RatingScale.parse(scale)
+    return metrics.measure("rating", metrics.Draft(f"{real:g}", draft, scale=on))
 
 
 def test_ratings_by_hand() -> None:
@@ -78,6 +80,31 @@ def test_ratings_by_hand() -> None:
 @pytest.mark.parametrize("draft", ["", "good", "5/5", "0", "5.1", "nan", "inf", "-3"])
 def test_what_is_no_rating_is_counted_and_not_scored(draft: str) -> None:
     assert rated(4, draft) == {"agreement": 0.0, "unparsable": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("scale", "real", "draft", "mae", "agreement"),
+    [
+        ("0-10", 8, "3", 5.0, 0.5),
+        ("0-10", 10, "0", 10.0, 0.0),
+        ("1-10", 8, "9", 1.0, 1 - 1 / 9),
+        ("0-100", 80, "75", 5.0, 0.95),
+        ("0.5-5", 0.5, "5", 4.5, 0.0),
+    ],
+)
+def test_errors_are_measured_on_the_scale_of_the_data(
+    scale: str, real: float, draft: str, mae: float, agreement: float
+) -> None:
+    found = rated(real, draft, scale)
+    assert (found["mae"], found["unparsable"]) == (mae, 0)
+    assert found["agreement"] == pytest.approx(agreement, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "draft"), [("0-10", "11"), ("0-10", "-1"), ("1-10", "0"), ("1-5", "8"), ("2-3", "1")]
+)
+def test_what_is_outside_the_scale_is_no_rating(scale: str, draft: str) -> None:
+    assert rated(3, draft, scale) == {"agreement": 0.0, "unparsable": 1.0}
 
 
 def test_copied_run_by_hand() -> None:

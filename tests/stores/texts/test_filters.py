@@ -2,7 +2,7 @@
 
 import pytest
 from patlm.stores.errors import InvalidFilter
-from patlm.stores.texts.filters import RESERVED_NAMESPACE, all_but_user, every_namespace, within
+from patlm.stores.texts.filters import RESERVED_NAMESPACE, all_but, every_namespace, within
 
 
 def test_a_filter_begins_with_its_namespace() -> None:
@@ -36,6 +36,6 @@ def test_nul_is_refused() -> None:
 
 def test_upkeep_never_sees_the_stores_own_rows() -> None:
     assert every_namespace().sql == f"namespace != '{RESERVED_NAMESPACE}'"
-    assert all_but_user("acme", "ann").sql == (
+    assert all_but(within("acme", user="ann")).sql == (
         f"namespace != '{RESERVED_NAMESPACE}' AND NOT (namespace = 'acme' AND user_id = 'ann')"
     )

@@ -14,11 +14,18 @@ from collecting import (
 )
 from fakes import Asked, ScriptedChat, fails
 from loop_parts import GivenRetrieval, found
-from patlm.evaluation.targets import Target
+from patlm.evaluation.targets import Target, targets_of
+from patlm.stores import Text
+from patlm.stores.datasets.splits import Splits
 from patlm.stores.episodes.schema import Episode, Group, Sample
+from patlm.stores.values import RatingScale
 from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan, UnfitPlan
+from patlm.training.data.samples import Skipped
+from patlm.training.data.sft_examples import integrate_examples, rating_scale_of
 from patlm.training.rewards.components import COMPONENTS, total, value
+from patlm.training.rewards.replay import ReplayReward
+from tiny_models import tiny_tokenizer
 
 FIRST = CollectPlan(candidates=2, second_share=0)
 SECOND = CollectPlan(candidates=2, second_share=1)
@@ -254,3 +261,29 @@ def test_another_plan_and_more_targets_go_beside(tmp_path: Path) -> None:
     assert (other.episodes, other.resumed) == (1, 0)
     assert len(episodes(tmp_path)) == 6
     assert len({episode.run_id for episode in episodes(tmp_path)}) == 6
+
+
+@pytest.mark.parametrize(("scale", "quality"), [("1-10", 1 - 2 / 9), ("0-20", 0.9), ("1-5", 0.0)])
+def test_ratings_are_rewarded_and_replayed_on_the_scale_of_the_store(
+    scale: str, quality: float
+) -> None:
+    """The real rating is 8 and the answer 10, which is none on 1 to 5."""
+    text = Text("u1", "Grand.", "sea", title="Bay", rating=8, target=True)
+    (target,) = targets_of("bays", [text], "rating", splits=Splits())
+    says = {"style": "Short.", "preference": "Fine.", "integrate": "10"}
+    model, on = ScriptedChat(says=says), RatingScale.parse(scale)
+    parts = parts_with(model, rating_scale=on)
+    episode = asyncio.run(Collector(parts, FIRST, SOURCE).episode(target))
+    _, (candidate, *_) = group_of(episode, "style")
+    assert candidate.rewards["quality"] == pytest.approx(quality, abs=1e-6)
+    ends = f"from {on.low:g} (bad) to {on.high:g} (good)"
+    assert all(ends in asked.user for asked in model.asked_of("integrate"))
+    # Another process trains on the record, without the store.
+    read = Episode.model_validate_json(episode.model_dump_json())
+    assert rating_scale_of(read) == on
+    tokenizer = tiny_tokenizer()
+    (example,) = integrate_examples([read], tokenizer, most=8, skipped=Skipped())
+    assert ends in tokenizer.decode(example.prompt_ids)
+    replay = ReplayReward([read], parts)
+    (again,) = asyncio.run(replay.components([candidate.text or ""], [candidate.group or ""]))
+    assert again["quality"] == candidate.rewards["quality"]

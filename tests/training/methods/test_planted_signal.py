@@ -61,7 +61,8 @@ def test_the_property_is_learnt(name: str, tmp_path: Path) -> None:
     assert share_warm(with_trained(tmp_path / "adapters" / "style@1")) >= 0.9
 
 
-@pytest.mark.parametrize("name", ALL_BUT_ONE_SLOW)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
 def test_from_shuffled_rewards_nothing_is_learnt(name: str, tmp_path: Path) -> None:
     episodes = planted_episodes(GROUPS[name], shuffled=True)
     report = run_training(tmp_path, episodes, reward=shuffled_reward(), **METHODS[name])

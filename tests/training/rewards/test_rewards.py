@@ -9,6 +9,7 @@ from fakes import TableEncoder, at_angle, words
 from patlm.nodes.prompts.build import ABSTENTION
 from patlm.nodes.state import Request
 from patlm.stores.episodes.schema import Sample
+from patlm.stores.values import RatingScale
 from patlm.training.rewards import components
 from patlm.training.rewards import measure as measure_module
 from patlm.training.rewards.components import (
@@ -54,6 +55,10 @@ def test_quality_of_a_rating_is_how_near_it_is() -> None:
     # 1 - |4 - 2| / 4 = .5; an answer that is no number is an answer: 0, not None.
     given: dict[str, Any] = {"real": ["2"] * 3, "task": ["rating"] * 3}
     assert quality(["4", "very good", None], **given) == [0.5, 0.0, None]
+    # 1 - |9 - 2| / 10 = .3; 9 is no rating on 1 to 5, and 0 none on 1 to 10.
+    scales = [RatingScale(0, 10), RatingScale(1, 5), RatingScale(1, 10)]
+    found = quality(["9", "9", "0"], **given, scale=scales)
+    assert found == [pytest.approx(0.3), 0.0, 0.0]
 
 
 def test_cosines_to_the_real_text() -> None:

@@ -25,7 +25,7 @@ class Killed(BaseException):
     """Ends a run from inside, as a signal would."""
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["dpo", pytest.param("sft", marks=pytest.mark.slow)])
 def test_resumed_equals_unbroken(name: str, tmp_path: Path) -> None:
     episodes = planted_episodes(40)
     settings = {**METHODS[name], "batch": 4, "accumulation": 1, "save_every": 5, "epochs": 2.0}

@@ -1,0 +1,129 @@
+"""`patlm texts`: list what is held of a person, and remove single texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..adapters import AdaptersOption
+from ..options import JsonOption, NamespaceOption, NeededStoreOption, TraceOption
+from .forget import DryRunOption, EpisodesOption, say_nobody, show_receipt
+
+if TYPE_CHECKING:
+    from ...stores.types import Receipt, Text
+
+app = typer.Typer(help="List what is held of a person, and remove single texts.")
+
+UserArgument = Annotated[str, typer.Argument(help="Id of the person.", show_default=False)]
+
+
+@app.command("list")
+def list_texts(
+    user: UserArgument,
+    store: NeededStoreOption,
+    namespace: NamespaceOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """List all texts that a store holds of USER, the latest first.
+
+    Exits with 1 if there is no such user.
+    """
+    from ...graph.forget import read_user
+    from ...graph.open import look_into_store
+    from ..output import emit_json, fail, run
+
+    async def main() -> tuple[str, Sequence[Text], Sequence[str]]:
+        wanted = read_user(user)
+        async with look_into_store(store) as opened:
+            held = await opened.texts_of(namespace, wanted)
+            near = () if held else await opened.near_ids(namespace, wanted)
+            return wanted, held, near
+
+    wanted, held, near = run(main)
+    if json:
+        texts = [_as_data(text) for text in held]
+        emit_json(
+            {"user_id": wanted, "namespace": namespace, "texts": texts, "near_ids": list(near)}
+        )
+    if not held:
+        fail(say_nobody(wanted, namespace, near))
+    if not json:
+        _show(held)
+
+
+@app.command("remove")
+def remove(
+    user: UserArgument,
+    ids: Annotated[
+        list[str],
+        typer.Argument(
+            help="Ids of the texts, as `patlm texts list` shows them, or of their source.",
+            show_default=False,
+        ),
+    ],
+    store: NeededStoreOption,
+    namespace: NamespaceOption = "default",
+    trace: TraceOption = None,
+    episodes: EpisodesOption = None,
+    adapters: AdaptersOption = None,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove single texts of USER from all places that `patlm forget` reaches: all, or none.
+
+    Exits with 1 if there is no such text.
+    """
+    from ...graph.forget import Places, remove_texts
+    from ...graph.open import look_into_store
+    from ...graph.settings import adapters_folder
+    from ..output import emit_json, fail, run
+
+    folder = adapters_folder(adapters)
+    places = Places(store, Path(trace) if trace else None, episodes or (), folder)
+
+    async def main() -> tuple[Receipt, bool]:
+        async with look_into_store(store) as opened:
+            receipt = await remove_texts(opened, namespace, user, ids, places, dry_run=dry_run)
+            return receipt, bool(await opened.texts_of(namespace, receipt.user_id))
+
+    receipt, known = run(main)
+    if json:
+        emit_json(receipt.as_dict())
+    if not receipt.found:
+        fail(f"{_say_no_text(receipt, ids, namespace, known=known)}; nothing was removed")
+    if not json:
+        show_receipt(receipt, folder)
+
+
+def _say_no_text(receipt: Receipt, ids: Sequence[str], namespace: str, *, known: bool) -> str:
+    if not known:
+        return say_nobody(receipt.user_id, namespace, receipt.near_ids)
+    return (
+        f"{receipt.user_id!r} has no text {', '.join(map(repr, ids))} in namespace "
+        f"{namespace!r} of this store (`patlm texts list` shows the ids)"
+    )
+
+
+def _as_data(text: Text) -> Mapping[str, Any]:
+    return {"text_id": text.text_id, **asdict(text)}
+
+
+def _show(held: Sequence[Text]) -> None:
+    from ..output import date_of, echo, shorten
+
+    for text in held:
+        when = "no date" if text.timestamp is None else date_of(text.timestamp)
+        said = {
+            f"topic {text.topic_id}": text.topic_id,
+            f"rating {text.rating or 0:g}": text.rating is not None,
+            f"id in its source {text.source_id}": text.source_id,
+            "not shared": not text.shared,
+            "target": text.target,
+        }
+        about = ", ".join([when, *(words for words, is_so in said.items() if is_so)])
+        echo(f"{text.text_id}  {about}")
+        echo(f"    {shorten(': '.join(filter(None, (text.title, text.body))))}")
