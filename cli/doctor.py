@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
@@ -89,14 +89,14 @@ def _versions() -> list[Finding]:
             findings.append(Finding(package, True, version(package)))
         except PackageNotFoundError:
             findings.append(Finding(package, False, "missing; pip install"))
-    return [*findings, *map(_extra, EXTRAS)]
+    known = packages_distributions()  # seconds, where much is installed
+    return [*findings, *(_extra(extra, known) for extra in EXTRAS)]
 
 
-def _extra(extra: str) -> Finding:
+def _extra(extra: str, known: Mapping[str, list[str]]) -> Finding:
     from ..models.extras import EXTRAS, has_extra
 
     if has_extra(extra):
-        known = packages_distributions()
         names = (name for package in EXTRAS[extra] for name in known.get(package, []))
         versions = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys(names))
         return Finding(f"extra [{extra}]", True, versions)
