@@ -83,6 +83,30 @@ _GOODBYES = tuple(
 _HEADING_MARKS = re.compile(r"^(?:#+\s*|\*\*|__)|(?:\*\*|__)$")
 
 
+_REFUSAL = re.compile(
+    r"(?:(?:i['’]m|i am) (?:very |really |so )?sorry|sorry|i apologi[sz]e|unfortunately)?[,.]?\s*"
+    r"(?:but )?(?:as an? ai\b[^,.]*,\s*)?"
+    r"(?:i (?:can['’]?t|cannot|can not|am (?:unable|not able) to)|i['’]m (?:unable|not able) to)\s+"
+    r"(?:(?:assist|help)(?: you)? with (?:(?:that|this)\b|(?:your|the) request\b)"
+    r"|(?:fulfil|fulfill|complete|comply with) (?:that|this|your|the) request\b"
+    r"|(?:provide|write|create|generate|produce)\b[^.\n]*"
+    r"\b(?:such|that|this) (?:text|content|material)s?\b)",
+    re.IGNORECASE,
+)
+
+
+def is_refusal(answer: str) -> bool:
+    """Return whether an answer begins as a model's refusal to write, not as the text.
+
+    Examples:
+        >>> is_refusal("I'm sorry, but I can't assist with that request.")
+        True
+        >>> is_refusal("I'm sorry to say that I can't help but love this lamp.")
+        False
+    """
+    return _REFUSAL.match(answer.strip()) is not None
+
+
 def without_preamble(answer: str, title: str | None = None) -> str:
     r"""Return the text in an answer, without what is said about it.
 

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 from ..models.ratings import read_rating
-from .cleanup import unquoted, without_preamble
+from .cleanup import is_refusal, unquoted, without_preamble
 from .dependencies import ProvideParts
 from .model_call import Unit, Wanted, call_model
 from .node import Node, Turn, as_node
@@ -25,6 +25,9 @@ from .prompts.facts import (
 )
 from .reason import Words, all_english, is_left_out, words_in_mode
 from .state import Evidence, Request, Update
+
+REFUSED = "refused"
+"""The warning if the model refused to write; its refusal is the draft."""
 
 UNPARSABLE = "unparsable"
 """The warning if the answer to a rating task holds no number on the scale of the ratings."""
@@ -165,8 +168,11 @@ def read_draft(answer: str, request: Request) -> tuple[str, str | None]:
     """Return the draft in an answer, and a warning if it is not in the requested form.
 
     A rating is one integer on the store's scale, a title one line of at most ten words. If a rating
-    can't be parsed, the answer itself is the draft and the warning begins with `unparsable`.
+    can't be parsed, the answer itself is the draft and the warning begins with `unparsable`; with
+    `refused` if the model refused to write.
     """
+    if is_refusal(answer):
+        return answer, f"{REFUSED}: the answer reads like a refusal of the model, not like a text"
     title = request.title if request.task == "long" else None
     text = without_preamble(answer, title)
     if request.task == "rating":

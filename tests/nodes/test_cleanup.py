@@ -1,10 +1,13 @@
 """What is taken off a model's answer, and what never is."""
 
 import pytest
-from patlm.nodes.cleanup import unquoted, without_preamble
+from patlm.nodes.cleanup import is_refusal, unquoted, without_preamble
+from patlm.nodes.integrate import read_draft
+from patlm.nodes.state import Request
 
 TEXT = "I have had it for a year. It does what it says, quietly!"
 TITLE = "Warm at last, and it does not scratch"
+LONG = Request(user_id="ana", task="long", title=TITLE)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +158,37 @@ def test_quotation_marks_go_only_where_they_are_a_pair_around_the_whole(
     text: str, left: str
 ) -> None:
     assert unquoted(text) == left
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I'm sorry, but I can't assist with that request. Please let me know.",
+        "I am sorry, I cannot help you with this.",
+        "Sorry, I can’t fulfill your request.",
+        "As an AI language model, I can't write reviews with such content.",
+        "I apologize, but I am unable to provide a review of this text.",
+        "Unfortunately, I cannot comply with that request.",
+    ],
+)
+def test_a_refusal_is_known(answer: str) -> None:
+    assert is_refusal(answer)
+    draft, flaw = read_draft(answer, LONG)
+    assert draft == answer and flaw is not None and flaw.startswith("refused")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I can't help but smile at this lamp.",
+        "I'm sorry to say that it broke on day two.",
+        "Sorry, I can't make it on Saturday, but have fun.",
+        "I cannot write a bad word about this place.",
+        "Unfortunately, I can't recommend this kettle.",
+        "I can't complete my collection without it.",
+        "I'm sorry, but I can't help you with the move on Saturday.",
+    ],
+)
+def test_what_people_write_is_no_refusal(answer: str) -> None:
+    assert not is_refusal(answer)
+    assert read_draft(answer, LONG)[1] is None
