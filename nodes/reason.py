@@ -126,6 +126,7 @@ async def summarise(turn: Turn, trajectory: Trajectory, words: Words) -> Summari
         "warnings": read.warnings,
         "cut_share": read.prompt.cut_share,
         "cut": read.prompt.cut(trajectory.name),
+        "shown": read.prompt.shown,
     }
     return read_summary(answer), entry
 
@@ -138,7 +139,8 @@ async def be_silent(turn: Turn, trajectory: Trajectory, words: Words) -> Summari
 async def quote(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Return the evidence itself, in equal shares of the room in integrate's prompt."""
     name, parts = trajectory.name, turn.parts
-    pieces = [Evidence.model_validate(piece) for piece in _quoted_pieces(turn, name, words)]
+    own, quoted = _quoted_pieces(turn, name, words)
+    pieces = [Evidence.model_validate(piece) for piece in quoted]
     fitted = quoted_texts(
         turn.request,
         pieces,
@@ -148,7 +150,12 @@ async def quote(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
         count=parts.count,
         prompts=turn.prompts,
     )
-    entry = {"warnings": [], "cut_share": fitted.cut_share, "cut": {name: fitted.cut_share}}
+    entry = {
+        "warnings": [],
+        "cut_share": fitted.cut_share,
+        "cut": {name: fitted.cut_share},
+        "shown": 0 if own else len(fitted.texts),
+    }
     if not fitted.texts:
         entry["warnings"] = [f"{name}: no evidence was found, so this side abstains"]
         return None, entry
@@ -158,11 +165,11 @@ async def quote(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     return between.join(fitted.texts), entry
 
 
-def _quoted_pieces(turn: Turn, name: str, words: Words) -> list[dict[str, Any]]:
-    """Return what a side quotes: its evidence; for style the user's own texts where there are."""
+def _quoted_pieces(turn: Turn, name: str, words: Words) -> tuple[bool, list[dict[str, Any]]]:
+    """Return what a side quotes, and whether it is the user's own texts, as style does."""
     if words[name].file == STYLE.file and turn.state["own"]:
-        return turn.state["own"]
-    return turn.state["evidence"][name]
+        return True, turn.state["own"]
+    return False, turn.state["evidence"][name]
 
 
 def is_left_out(turn: Turn, name: str) -> bool:

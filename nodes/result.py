@@ -71,6 +71,7 @@ async def finished(
         "timings": _timings(log, turn.started),
         **_spent(log, turn.parts.count),
         "cut": _cut(log),
+        "shown": _shown(log, kept),
         "kept": dict(kept),
         "request": {},  # the thread's next run must bring its own request
     }
@@ -225,6 +226,12 @@ def _spent(log: dict[str, NodeLog], count: Count) -> dict[str, int]:
         read += count(prompt) if told_in is None else told_in
         written += count(call.get("text") or "") if told_out is None else told_out
     return {"calls": len(calls), "tokens_in": read, "tokens_out": written}
+
+
+def _shown(log: dict[str, NodeLog], kept: Kept) -> dict[str, int]:
+    """Return how many texts of its evidence each side showed for the kept draft."""
+    entries = {name: log.get(f"{name}-reason@{kept['iteration']}") for name in kept["evidence"]}
+    return {name: (entry or {}).get("shown", 0) for name, entry in entries.items()}
 
 
 def _cut(log: dict[str, NodeLog]) -> dict[str, float]:

@@ -173,6 +173,11 @@ class Result(BaseModel):
     evidence: dict[str, list[Evidence]] = Field(
         {}, description="Other people's texts that each trajectory found."
     )
+    shown: dict[str, int] = Field(
+        {},
+        description="How many of these texts each side's prompt held, the first ones; 0 where the "
+        "side was too unsure, or read the user's own texts alone.",
+    )
     own: list[Evidence] = Field([], description="The user's own texts that style-reason read.")
     cold_start: ColdStart = Field(
         "zero", description="How much is known: zero, few (1-3 own texts), known (4 or more)."
@@ -227,6 +232,7 @@ class NodeLog(TypedDict):
     call: NotRequired[dict[str, Any]]
     cut_share: NotRequired[float]
     cut: NotRequired[dict[str, float]]
+    shown: NotRequired[int]
     confidence: NotRequired[float]
     evidence: NotRequired[list[dict[str, Any]]]
     neighbours: NotRequired[list[dict[str, Any]]]
@@ -293,6 +299,7 @@ class LoopState(TypedDict, total=False):
     tokens_in: Annotated[int, _fleeting()]
     tokens_out: Annotated[int, _fleeting()]
     cut: Annotated[dict[str, float], _fleeting()]
+    shown: Annotated[dict[str, int], _fleeting()]
 
 
 REQUEST_FIELDS = tuple(Request.model_fields)

@@ -234,15 +234,14 @@ def _show(shown: list[tuple[Scene, Result, Result]], model: str, seconds: float)
 def _show_sources(result: Result) -> None:
     """Print whose texts were read."""
     from ..output import shorten, stdout
+    from .write import borrowed_from
 
     if result.own:
         own = escape(shorten(result.own[0].body, 120))
         stdout.print(f"own texts read: {len(result.own)}, the latest: [dim]{own}[/dim]")
-    for side, what in (("style", "style borrowed from"), ("preference", "opinions borrowed from")):
-        pieces = result.evidence.get(side, ())
-        people = ", ".join(dict.fromkeys(piece.user_id for piece in pieces))
-        if people:
-            stdout.print(f"{what}: {escape(people)}")
+    for side, people in borrowed_from(result).items():
+        what = {"preference": "opinions"}.get(side, side)
+        stdout.print(f"{what} borrowed from: {escape(', '.join(people))}")
 
 
 def _show_text(heading: str, text: str, colour: str) -> None:

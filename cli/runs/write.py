@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from ...graph.events import DraftToken, Event
     from ...graph.personalizer import Personalizer
-    from ...nodes.state import Evidence, Request, Result
+    from ...nodes.state import Request, Result
 
 
 @dataclass(frozen=True)
@@ -279,8 +278,8 @@ def show_end(result: Result, *, quiet: bool, details: bool) -> None:
     echo()
     if details:
         show_details(result)
-    used = {side: result.evidence.get(side, []) for side, said in result.summaries.items() if said}
-    borrowed = [f"{side} from {_people(pieces)}" for side, pieces in used.items() if pieces]
+    people = borrowed_from(result)
+    borrowed = [f"{side} from {', '.join(names)}" for side, names in people.items()]
     silent = [side for side, said in result.summaries.items() if said is None]
     for name, said in (
         ("cut", cut_of(result)),
@@ -302,6 +301,11 @@ def cut_of(result: Result) -> str:
     return ", ".join(cut) or "nothing"
 
 
-def _people(pieces: Iterable[Evidence]) -> str:
-    people = dict.fromkeys(piece.user_id for piece in pieces)
-    return ", ".join(people)
+def borrowed_from(result: Result) -> dict[str, list[str]]:
+    """Return whose texts each side's prompt showed; a side that showed none is left out."""
+    read = {side: result.evidence[side][:number] for side, number in result.shown.items()}
+    return {
+        side: list(dict.fromkeys(piece.user_id for piece in pieces))
+        for side, pieces in read.items()
+        if pieces
+    }

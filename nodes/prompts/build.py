@@ -74,12 +74,14 @@ class Prompt:
         fits: Tokens of each of its parts (request, draft, summaries, own, others) before and after
             cutting.
         version: Set and version of its wording.
+        shown: Number of other people's texts in it.
     """
 
     system: str
     user: str
     fits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     version: str = ""
+    shown: int = 0
 
     @property
     def messages(self) -> list[tuple[str, str]]:
@@ -190,7 +192,7 @@ def reasoner_prompt(
             evidence, room, budget.other_words, request, budget, count, others_length
         )
     system, user = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
-    return Prompt(system, user, fits, prompts.version)
+    return Prompt(system, user, fits, prompts.version, len(shown_others.texts))
 
 
 def integrate_prompt(

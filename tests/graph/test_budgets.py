@@ -56,6 +56,7 @@ async def test_a_large_budget_shows_the_whole_mail_and_all_eight_texts_a_side() 
     assert all(text.body in asked["integrate"] for text in OWN), "own texts are quoted"
     assert not any(text.body[:9] in asked["integrate"] for text in (*STYLE, *PREFERENCE))
     assert result["cut"] == {}
+    assert result["shown"] == {"style": 8, "preference": 8}
     assert result["warnings"] == []
 
 
