@@ -110,8 +110,11 @@ async def call_model(
     said = [f"{chat.name} was not sent {name}: {why}" for name, why in answer.left_out.items()]
     text = answer.text
     if answer.cut and wanted.unit is not None:
-        text = _SHORTEN[wanted.unit](text)
-        said.append(_say_cut(role, given["max_tokens"], wanted.unit))
+        shorten = _SHORTEN[wanted.unit]
+        text = shorten(text)
+        # Without a whole sentence a text ends at a word, and would be shortened again.
+        unit: Unit = wanted.unit if shorten(text) == text else "word"
+        said.append(_say_cut(role, given["max_tokens"], unit))
     if warnings is not None:
         warnings += said
     return text, call

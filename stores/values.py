@@ -26,14 +26,14 @@ MAX_CHARACTERS = 100_000
 """Longest text, title or id; nobody writes more, a file with a lost quote does."""
 
 MISSING = frozenset(
-    ("", "nan", "NaN", "-nan", "NAN", "None", "none", "NONE", "null", "NULL", "<NA>", "<na>")
+    ("", "nan", "NaN", "-nan", "NAN", "None", "null", "NULL", "<NA>", "<na>")
     + ("NaT", "nil", "undefined", "\\N", "#N/A", "<null>", "(null)", "[null]")
 )
 """What programs write for a missing value; `Null` and `Nan` are left out, for they are names."""
 
-MISSING_IDS = MISSING | {"NA", "N/A", "n/a"}
+MISSING_IDS = MISSING | {"NA", "N/A", "n/a", "none", "NONE"}
 MISSING_NUMBERS = MISSING_IDS | {"na", "-", "--", "?", "Null", "Nan"}
-"""Also no number; but somebody may answer `N/A` or `-` with a text."""
+"""Also no number; but somebody may answer `N/A`, `none` or `-` with a text."""
 
 FAULTS = {
     "missing": "the value is missing, or a word that stands for a missing value",

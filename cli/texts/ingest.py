@@ -84,7 +84,7 @@ def ingest(
 ) -> None:
     """Add the texts of FILE to a store. Safe to repeat or to resume after a stop.
 
-    Exits with 1 if no row of FILE is a text.
+    Exits with 1 if FILE has no text.
     """
     from ...stores.datasets.formats import read_texts
     from ...stores.datasets.ingest import check_scale
@@ -110,7 +110,7 @@ def ingest(
         check_scale(rows)
     done = run(lambda: _fill(store, rows, rejects, share=share))
     _report(done, rows, time.perf_counter() - began, json=json)
-    if done.rejected and (strict or not done.added + done.duplicates):
+    if (strict and done.rejected) or not done.added + done.duplicates:
         raise typer.Exit(1)
 
 
