@@ -159,7 +159,7 @@ async def test_a_removal_that_was_cut_off_is_finished(
         assert b"secret lamp ritual" not in content(tmp_path / "a")
 
 
-ODD_IDS = ("o'neil", "a%b_", "axbc", 'q"uote', "'; --", "\u05d0\u05d1", "\U0001f600", "a\\b", "[x]")
+ODD_IDS = ("o'neil", "a%b_", "axbc", "'; --\\", "\u05d0 \U0001f600")
 
 
 async def test_ids_with_quotes_and_wildcards_name_one_person(tmp_path: Path) -> None:
