@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import zstandard
 from hypothesis import strategies as st
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.validation import Reject
 from patlm.stores.types import Text
 from patlm.stores.values import MISSING_IDS, normal_id, read_id, read_text, read_title
 from pyarrow import parquet
@@ -314,6 +317,18 @@ WRITERS: dict[str, Written] = {
         _write_longlamp, "longlamp", targets=("title", "topic_id"), needs_target=True
     ),
 }
+
+
+def read_back(folder: Path, written: Written, rows: list[Row]) -> list[Text | Reject]:
+    """Write rows in a format and read them; files are removed, for writing over them is slow."""
+    files = written.write(rows)
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    read = list(read_texts(folder / next(iter(files)), format=written.format))
+    for file in files:
+        (folder / file).unlink()
+    return read
+
 
 MISSING = {"rating": None, "timestamp": None, "topic_id": "", "title": ""}
 

@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from format_writers import ESCAPED, PIECES, WRITERS, Odd, Piece, Row, Written, expected, seen
+from format_writers import (
+    ESCAPED,
+    PIECES,
+    WRITERS,
+    Odd,
+    Piece,
+    Row,
+    Written,
+    expected,
+    read_back,
+    seen,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.ingest import ingest
 from patlm.stores.datasets.validation import Reject, is_display_name
 from patlm.stores.texts.store import TextStore
@@ -78,18 +88,6 @@ def without_time(text: tuple[Any, ...]) -> tuple[Any, ...]:
     return (user, body, rating, *rest)
 
 
-def read(folder: Path, name: str, rows: list[Row]) -> list[Text | Reject]:
-    """Write rows in a format and read them back."""
-    written = WRITERS[name]
-    files = written.write(rows)
-    for file, content in files.items():
-        (folder / file).write_bytes(content)
-    read = list(read_texts(folder / next(iter(files)), format=written.format))
-    for file in files:
-        (folder / file).unlink()
-    return read
-
-
 async def check_store(folder: Path, rows: list[Text | Reject], wanted: list[Expected]) -> None:
     """Check what an ingest of rows says, and what the store then holds; ingest them again."""
     texts = [text for each in wanted for text in each.texts]
@@ -120,7 +118,7 @@ def check_mixture(folder: Path, mixture: list[Any], first: Piece) -> None:
     for name, written in WRITERS.items():
         held = [ESCAPED, *rows] if name == "escaped csv" else rows
         wanted.append(Expected(written, held))
-        of_one = read(folder, name, rows)
+        of_one = read_back(folder, written, rows)
         found += of_one
         texts = [seen(row) for row in of_one if isinstance(row, Text)]
         assert texts == wanted[-1].texts, name

@@ -3,20 +3,17 @@
 from pathlib import Path
 
 import pytest
-from format_writers import ESCAPED, PIECES, WRITERS, Piece, expected, seen
+from format_writers import ESCAPED, PIECES, WRITERS, Piece, expected, read_back, seen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from patlm.stores.datasets.formats import FORMATS, read_texts
+from patlm.stores.datasets.formats import FORMATS
 from patlm.stores.datasets.validation import Reject
 from patlm.stores.types import Text
 
 
 def check_round_trip(folder: Path, name: str, pieces: list[Piece]) -> None:
     written = WRITERS[name]
-    files = written.write(list(pieces))
-    for file, content in files.items():
-        (folder / file).write_bytes(content)
-    found = list(read_texts(folder / next(iter(files)), format=written.format))
+    found = read_back(folder, written, list(pieces))
     texts = [row for row in found if isinstance(row, Text)]
     pieces = [ESCAPED, *pieces] if name == "escaped csv" else pieces
     assert [seen(text) for text in texts] == [expected(piece, written) for piece in pieces], name
