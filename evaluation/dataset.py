@@ -93,8 +93,7 @@ def read_benchmark(
     """
     names = check_cleanings(cleanings)
     rows = read_texts(path, scale=scale)
-    read = [row for row in rows]
-    check_scale(rows, read)
+    read = list(check_scale(rows))
     texts = [row for row in read if isinstance(row, Text)]
     if not texts:
         raise FormatError(f"{path.name} holds no valid text: {len(read)} rows are invalid")

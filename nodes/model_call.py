@@ -110,8 +110,8 @@ async def call_model(
     said = [f"{chat.name} was not sent {name}: {why}" for name, why in answer.left_out.items()]
     text = answer.text
     if answer.cut and wanted.unit is not None:
-        text = _SHORTEN[wanted.unit](text)
-        said.append(_say_cut(role, given["max_tokens"], wanted.unit))
+        text, unit = _shortened(text, wanted.unit)
+        said.append(_say_cut(role, given["max_tokens"], unit))
     if warnings is not None:
         warnings += said
     return text, call
@@ -163,6 +163,14 @@ async def _ask(
 def _sum(before: int | None, now: int | None) -> int | None:
     """Return the tokens of all attempts of a call; None where a model does not count."""
     return now if before is None or now is None else before + now
+
+
+def _shortened(text: str, unit: Unit) -> tuple[str, Unit]:
+    """Return a text up to its last whole unit, and what that is: a word if there is no sentence."""
+    shorten = _SHORTEN[unit]
+    whole = shorten(text)
+    # One that ends at a sentence stays as it is when it is shortened again.
+    return whole, unit if shorten(whole) == whole else "word"
 
 
 def _say_cut(role: str, tokens: int, unit: Unit) -> str:

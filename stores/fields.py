@@ -47,7 +47,10 @@ def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
     Raises:
         PydanticCustomError: It lies outside the scale, or (`strict`) can't be read.
     """
-    value, scale = plain(value), reading.scale
+    scale = reading.scale
+    if (type(value) is float or type(value) is int) and scale.low <= value <= scale.high:
+        return float(value)
+    value = plain(value)
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
     number = _read_rating_number(value, scale)
@@ -96,6 +99,7 @@ _RANGES = (  # magnitude of the number: from 1973 to 2286 in each unit, and noth
     (1e14, 1e16, 1e-3),  # microseconds
     (1e17, 1e19, 1e-6),  # nanoseconds
 )
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
 _COMPACT = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
@@ -111,6 +115,8 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
     Raises:
         PydanticCustomError: It can't be read (`strict`).
     """
+    if type(value) is int and 10**12 <= value < 10**13:  # milliseconds, and no compact date
+        return value
     value = plain(value)
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
@@ -138,7 +144,7 @@ def _as_number(value: object) -> float | None:
     if not isinstance(value, str):
         raise ValueError("neither a number nor a string")
     words = value.strip()
-    return float(words) if re.fullmatch(r"[-+]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?", words) else None
+    return float(words) if _NUMBER.fullmatch(words) else None
 
 
 def _read_moment(number: float) -> int | None:
@@ -213,6 +219,8 @@ def read_target(value: object, reading: ReadingRules = STRICT) -> bool:
     Raises:
         PydanticCustomError: It is neither (`strict`).
     """
+    if value is True or value is False:
+        return value
     value = plain(value)
     word = value.strip().lower() if isinstance(value, str) else value
     if isinstance(word, bool) or word in ("true", "false"):
@@ -223,8 +231,10 @@ def read_target(value: object, reading: ReadingRules = STRICT) -> bool:
 
 
 def _needed(name: str, read: Literal["id", "text"]) -> BeforeValidator:
+    reader = read_id if read == "id" else read_text
+
     def validate(value: object) -> str:
-        found = read_id(name, value) if read == "id" else read_text(name, value)
+        found = reader(name, value)
         if not found:
             raise bad_value(name, "missing", f"no {name}")
         return found

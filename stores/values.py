@@ -26,14 +26,14 @@ MAX_CHARACTERS = 100_000
 """Longest text, title or id; nobody writes more, a file with a lost quote does."""
 
 MISSING = frozenset(
-    ("", "nan", "NaN", "-nan", "NAN", "None", "none", "NONE", "null", "NULL", "<NA>", "<na>")
+    ("", "nan", "NaN", "-nan", "NAN", "None", "null", "NULL", "<NA>", "<na>")
     + ("NaT", "nil", "undefined", "\\N", "#N/A", "<null>", "(null)", "[null]")
 )
 """What programs write for a missing value; `Null` and `Nan` are left out, for they are names."""
 
-MISSING_IDS = MISSING | {"NA", "N/A", "n/a"}
+MISSING_IDS = MISSING | {"NA", "N/A", "n/a", "none", "NONE"}
 MISSING_NUMBERS = MISSING_IDS | {"na", "-", "--", "?", "Null", "Nan"}
-"""Also no number; but somebody may answer `N/A` or `-` with a text."""
+"""Also no number; but somebody may answer `N/A`, `none` or `-` with a text."""
 
 FAULTS = {
     "missing": "the value is missing, or a word that stands for a missing value",
@@ -50,6 +50,10 @@ FAULTS = {
 _LONGEST_QUOTE = 16  # of a wrong value in a reason: enough to find it, too little to be a text
 _KINDS = {bool: "a truth value", int: "a number", float: "a number", list: "a list"}
 _INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # at the ends of ids that were copied from a page
+_LONGEST_MISSING = max(map(len, MISSING))
+_CLEAN_ID = re.compile(r"[A-Za-z_](?:[ -~]{0,253}[!-~])?|[0-9]{1,255}")
+"""Ids that no rule changes or refuses, if they are not `MISSING_IDS`: most are such."""
+
 _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?[eE]\+?\d{2,}", re.ASCII)
 _EXACT_FLOAT = 2**53
@@ -162,6 +166,8 @@ def read_id(name: str, value: object) -> str:
     Raises:
         PydanticCustomError: It is no string and no whole number, or a rounded one.
     """
+    if type(value) is str and _CLEAN_ID.fullmatch(value):
+        return "" if value in MISSING_IDS else value
     value = plain(value)
     if isinstance(value, UUID):
         return str(value)
@@ -190,6 +196,8 @@ def id_to_find(name: str, value: object) -> str:
 
 def normal_id(words: str) -> str:
     """Return the normal form of an id that is a string; that of a normal form is itself."""
+    if _CLEAN_ID.fullmatch(words):
+        return words
     words = words.strip()
     if not words.isascii():
         words = unicodedata.normalize("NFC", words.strip(_INVISIBLE).strip())
@@ -222,6 +230,8 @@ def read_string(name: str, value: object) -> str:
     Raises:
         PydanticCustomError: It is something else, too long, or not valid UTF-8.
     """
+    if type(value) is str and len(value) <= MAX_CHARACTERS and value.isascii():
+        return value
     value = plain(value)
     if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         return ""
@@ -246,7 +256,9 @@ def read_text(name: str, value: object) -> str:
         PydanticCustomError: As `read_string`.
     """
     words = read_string(name, value)
-    return "" if not words.strip() or words.strip() in MISSING else words
+    stripped = words.strip()
+    missing = len(stripped) <= _LONGEST_MISSING and stripped in MISSING
+    return "" if missing else words
 
 
 def read_title(value: object) -> str:
@@ -255,9 +267,10 @@ def read_title(value: object) -> str:
     Raises:
         PydanticCustomError: As `read_string`.
     """
-    value = plain(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return normal_id(str(value))
+    if type(value) is not str:
+        value = plain(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return normal_id(str(value))
     return read_text("title", value)
 
 

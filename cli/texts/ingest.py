@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, islice
@@ -27,6 +27,7 @@ from ..options import (
 if TYPE_CHECKING:
     from ...stores.datasets.formats import RowFile
     from ...stores.datasets.ingest import Ingested
+    from ...stores.datasets.validation import Row
 
 MapOption = Annotated[
     list[str] | None,
@@ -84,7 +85,7 @@ def ingest(
 ) -> None:
     """Add the texts of FILE to a store. Safe to repeat or to resume after a stop.
 
-    Exits with 1 if no row of FILE is a text.
+    Exits with 1 if FILE has no text.
     """
     from ...stores.datasets.formats import read_texts
     from ...stores.datasets.ingest import check_scale
@@ -107,10 +108,10 @@ def ingest(
         if dry_run:
             _show_preview(rows, json=json)
             return
-        check_scale(rows)
-    done = run(lambda: _fill(store, rows, rejects, share=share))
+        checked = check_scale(rows)
+    done = run(lambda: _fill(store, rows, checked, rejects, share=share))
     _report(done, rows, time.perf_counter() - began, json=json)
-    if done.rejected and (strict or not done.added + done.duplicates):
+    if (strict and done.rejected) or not done.added + done.duplicates:
         raise typer.Exit(1)
 
 
@@ -132,7 +133,9 @@ def _report(done: Ingested, rows: RowFile, seconds: float, *, json: bool) -> Non
         )
 
 
-async def _fill(uri: str, rows: RowFile, rejects: Path | None, *, share: bool) -> Ingested:
+async def _fill(
+    uri: str, rows: RowFile, checked: Iterable[Row], rejects: Path | None, *, share: bool
+) -> Ingested:
     from ...graph.encoders import SAMPLE_TEXTS
     from ...graph.open import open_store
     from ...graph.settings import Settings
@@ -146,7 +149,7 @@ async def _fill(uri: str, rows: RowFile, rejects: Path | None, *, share: bool) -
         settings = Settings()
         source = (
             row if share or not isinstance(row, Text) else replace(row, shared=False)
-            for row in rows
+            for row in checked
         )
         first = await asyncio.to_thread(lambda: list(islice(source, SAMPLE_TEXTS)))
         opened = open_store(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _LONG_TEXT = 80  # characters: many people write the same short text
 _COMPARED_TEXTS = 200_000
 _MOST_OUTSIDE = 0.01  # share of the ratings: more are no mistakes, but another scale
+_MOST_KEPT = 32_000_000  # bytes, about, of rows that are kept while the scale is looked for
+_ROW_BYTES = 1_000  # of a row but its text
 _TELL_EVERY = 64  # rows: often enough for a progress bar, at no cost
 
 
@@ -120,32 +122,48 @@ async def ingest(
     )
 
 
-def check_scale(rows: RowFile, read: Iterable[Row] | None = None) -> None:
-    """Ask for the scale of a file's ratings if they do not lie on 1 to 5.
+def check_scale(rows: RowFile) -> Iterable[Row]:
+    """Ask for the scale of a file's ratings if they do not lie on 1 to 5; return its rows.
 
     With a wrong scale the low ratings would be kept, each of them wrong, and the best reviews lost.
+    So the whole file is read before anything is written; its rows are kept in memory if it is not
+    too large for that, and read anew otherwise.
 
-    Args:
-        rows: The file.
-        read: Its rows, if they have been read; otherwise the whole file is read.
+    Returns:
+        The rows, to be iterated once.
 
     Raises:
         FormatError: The scale is not known, and ratings lie outside 1 to 5.
     """
     if rows.scale_known or not rows.has_ratings:
-        return
-    rated = outside = 0
-    for row in rows if read is None else read:
+        return rows
+    rated = outside = size = 0
+    kept: list[tuple[int, Row]] = []
+    for row in rows:
         if isinstance(row, Reject):
             outside += row.code == OUTSIDE_SCALE
         else:
             rated += row.rating is not None
+            size += len(row.body) + len(row.title)
+        size += _ROW_BYTES
+        if size <= _MOST_KEPT:
+            kept.append((rows.position, row))
+        else:
+            kept.clear()
     if outside > _MOST_OUTSIDE * (rated + outside):
         raise FormatError(
             f"{outside:,} of the {rated + outside:,} ratings in {rows.path.name} are outside "
             f"{rows.scale.low:g} to {rows.scale.high:g}: name their scale, as --rating-scale 1-10 "
             "or 0-100"
         )
+    return rows if size > _MOST_KEPT else _replay(rows, kept)
+
+
+def _replay(rows: RowFile, kept: list[tuple[int, Row]]) -> Iterator[Row]:
+    """Yield rows that were read before, with the position in the file as it was then."""
+    for position, row in kept:
+        rows.position = position
+        yield row
 
 
 def place_rejects_file(uri: str, source: Path) -> Path:

@@ -51,13 +51,14 @@ def is_display_name(user_id: str) -> bool:
     words = [word.removesuffix(".") for word in user_id.split()]
     if len(words) == 1:
         return _is_plain(words[0])
-    return len(words) == 2 and _is_plain(words[0]) and len(words[1]) == 1 and words[1].isalpha()
+    return len(words) == 2 and len(words[1]) == 1 and words[1].isalpha() and _is_plain(words[0])
 
 
 def _is_plain(word: str) -> bool:
     """Say whether a word is letters only, in one of the three usual casings."""
-    usual = (word.lower(), word.upper(), word.capitalize())
-    return word.isalpha() and len(word) <= _LONGEST_WORD and word in usual
+    if not word.isalpha() or len(word) > _LONGEST_WORD:
+        return False
+    return word in (word.lower(), word.upper(), word.capitalize())
 
 
 OUTSIDE_SCALE = "rating_scale"
@@ -182,29 +183,25 @@ def build_text(defaults: Defaults, *, position: int = 0, **fields: object) -> Te
     Raises:
         BadRow: A field is missing, wrong or unknown; says which and why.
     """
+    fields.setdefault("user_id", None)
+    fields.setdefault("body", None)
     try:
-        read = TextFields.model_validate(
-            {"user_id": None, "body": None, **fields}, context=defaults.reading
-        )
+        read = TextFields.model_validate(fields, context=defaults.reading)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         raise BadRow(first["msg"], field=name, code=first["type"]) from None
-    return Text(
-        user_id=read.user_id,
-        body=read.body,
-        topic_id=read.topic_id,
-        title=read.title,
-        rating=read.rating,
-        timestamp=read.timestamp,
+    shared_id = is_display_name(read.user_id) if read.shared_id is None else read.shared_id
+    text = object.__new__(Text)
+    # `Text(...)` sets the fields of a frozen class one by one, which takes as long as reading them.
+    text.__dict__.update(
+        read.__dict__,
         position=position,
         language=read.language or defaults.language,
-        target=read.target,
-        shared=read.shared,
-        shared_id=is_display_name(read.user_id) if read.shared_id is None else read.shared_id,
+        shared_id=shared_id,
         namespace=defaults.namespace,
-        source_id=read.source_id,
     )
+    return text
 
 
 def first_of(row: dict[str, Any], names: tuple[str, ...]) -> Any:

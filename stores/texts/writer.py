@@ -218,6 +218,8 @@ class Writer:
                 self._forgotten_at[namespace, user_id, *key] = self._clock
 
     def _forgotten_since(self, text: Text, since: _Since) -> bool:
+        if not self._forgotten_at:
+            return False
         user = (text.namespace, text.user_id)
         return any(
             self._forgotten_at.get(key, 0) > since.clock for key in (user, (*user, text.text_id))

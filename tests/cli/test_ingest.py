@@ -356,3 +356,12 @@ def test_the_name_of_a_file_is_printed_as_it_is(tmp_path: Path, name: str) -> No
     path = write_lines(tmp_path / name, *rated(4))
     assert f"of {name}:" in run(path, "--store", tmp_path / "store").stdout
     assert f"of {name} (" in run(path, "--store", tmp_path / "store", "--dry-run").stdout
+
+
+@pytest.mark.parametrize(
+    "content", ["user_id,text\n", "user\ttext\trating\n", "user_id,text\nann,\n"]
+)
+def test_a_file_without_a_row_keeps_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    result = run(tmp_path / "a.csv", "--store", tmp_path / "store", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["added"]) == (1, 0)

@@ -165,6 +165,10 @@ async def test_a_cut_answer_ends_at_a_whole_unit_and_says_so() -> None:
     assert text == "It is bright. I like how" and "word" in warnings[0]
     text, _, warnings, _ = await answer_of(cut)
     assert (text, warnings) == ("It is bright. I like how it", [])
+    none_whole = AIMessage("The lamp is bright and I like how it", response_metadata=LENGTH)
+    text, _, warnings, _ = await answer_of(none_whole, wanted=Wanted("sentence"))
+    assert text == "The lamp is bright and I like how"
+    assert "word" in warnings[0] and "sentence" not in warnings[0]
 
 
 async def test_tokens_of_both_attempts_count() -> None:

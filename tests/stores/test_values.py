@@ -67,7 +67,7 @@ def test_one_person_has_one_id(given: object, read: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["nan", "NaN", "None", "null", "NULL", "<NA>", "\\N", "NaT", "NA", "n/a", "", "  ", " nan "],
+    ["nan", "NaN", "None", "none", "null", "NULL", "<NA>", "\\N", "NaT", "NA", "n/a", "", " nan "],
 )
 def test_words_for_a_missing_value_are_no_ids(word: str) -> None:
     assert read_id("user", word) == ""
@@ -115,7 +115,8 @@ def test_a_user_called_nan_can_still_be_found() -> None:
 def test_texts_keep_white_space_and_may_say_no() -> None:
     assert read_text("text", "  a\n") == "  a\n"
     assert read_text("text", " nan ") == ""
-    assert [read_text("text", said) for said in ("N/A", "-", "NA")] == ["N/A", "-", "NA"]
+    answers = ["N/A", "-", "NA", "none", "NONE"]
+    assert [read_text("text", said) for said in answers] == answers
     assert fault_of(read_text, "text", 5) == "text_type"
 
 

@@ -76,6 +76,7 @@ def read_table(
         crowds: User ids that stand for several people.
     """
     plans: dict[tuple[str, ...], Plan] = {}
+    missing = tuple((absent or {}).items())
     for line, place, row in file.items(advance):
         if isinstance(row, Reject):
             yield row
@@ -87,7 +88,7 @@ def read_table(
                 plans.clear()
             plan = plans[keys] = make_plan(keys, columns)
         fields = read_fields(row, plan)
-        for field, words in (absent or {}).items():
+        for field, words in missing:
             if fields.get(field) in words:
                 del fields[field]
         if crowds and fields.get("user_id") in crowds:

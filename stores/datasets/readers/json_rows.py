@@ -22,7 +22,8 @@ from .rows import Advance, Item
 LARGEST_OBJECT = 64_000_000
 """Characters of one object of a list or document; the largest of LaMP have some ten million."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+_DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*")
 _ENVELOPE = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*(?=\[\s*\{)')  # {"reviews": [{
 _PYTHON = (b"{'", b"{u'")  # how some sets of 2014 are written
@@ -227,19 +228,16 @@ class _Window:
         self.ended = not data
         self.text += self._decode(data, self.ended)
 
-    def starts_with(self, word: str) -> bool:
-        """Say whether the next character that is no white space is this; go to it in any case."""
+    def next_sign(self) -> str:
+        """Go to the next character that is no white space and return it; "" at the end."""
         while True:
             found = _SPACE.match(self.text, self.at)
             self.at = found.end() if found else self.at
-            if self.at < len(self.text) or self.ended:
-                return self.text.startswith(word, self.at)
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if self.ended:
+                return ""
             self.grow()
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether nothing but white space is left."""
-        return not self.starts_with("") or self.at == len(self.text)
 
 
 def _read_values(text: TextFile, advance: Advance, start: int, *, listed: bool) -> Iterator[Item]:
@@ -254,15 +252,14 @@ def _read_values(text: TextFile, advance: Advance, start: int, *, listed: bool) 
 
 
 def _values_of(window: _Window, *, listed: bool) -> Iterator[Item]:
-    if listed and window.starts_with("["):
+    if listed and window.next_sign() == "[":
         window.at += 1
-    if listed and window.starts_with("]"):
+    if listed and window.next_sign() == "]":
         return
     for number in count():
-        if not listed and window.exhausted:
+        if not window.next_sign() and not listed:
             return
         place = f".[{number}]" if listed else ""
-        window.starts_with("")  # go to the object
         line = window.line
         value = _decode_value(window)
         if value is _BROKEN:
@@ -271,9 +268,10 @@ def _values_of(window: _Window, *, listed: bool) -> Iterator[Item]:
         yield line, place, value if isinstance(value, dict) else _no_object(line, place)
         if not listed:
             continue
-        if window.starts_with("]"):
+        sign = window.next_sign()
+        if sign == "]":
             return
-        if not window.starts_with(","):
+        if sign != ",":
             reason = "the JSON list breaks off after this object"
             yield line, place, Reject(line, reason, place, code="json")
             return
@@ -285,10 +283,9 @@ _BROKEN = object()
 
 def _decode_value(window: _Window) -> Any:
     """Return the value at the window's place and go behind it; `_BROKEN` if there is none."""
-    decoder = json.JSONDecoder()
     while True:
         try:
-            value, end = decoder.raw_decode(window.text, window.at)
+            value, end = _DECODER.raw_decode(window.text, window.at)
             if end < len(window.text) or window.ended:
                 window.at = end
                 return value

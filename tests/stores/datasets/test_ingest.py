@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from patlm.stores.datasets.ingest import Ingested, ingest
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.ingest import Ingested, check_scale, ingest
 from patlm.stores.datasets.splits import SplitsError
 from patlm.stores.datasets.validation import Reject, Row
 from patlm.stores.texts.store import TextStore
@@ -91,6 +92,29 @@ async def test_a_killed_ingest_run_again_ends_the_same(tmp_path: Path, lives: in
     assert broken.texts == whole.texts
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
     assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_file_is_read_once_for_its_scale_unless_it_is_large(tmp_path: Path, kept: bool) -> None:
+    path, body = tmp_path / "texts.jsonl", "a" * (100 if kept else 90_000)
+    line = json.dumps({"user_id": "u", "text": body, "rating": 3})
+    path.write_text(f"{line}\n" * 360 + '{"user_id": "u"}\n')
+    file = read_texts(path)
+    checked, whole = check_scale(file), list(read_texts(path))
+    if kept:
+        path.unlink()
+    first, *others = checked
+    assert [first, *others] == whole
+    assert len(whole) == 361
+
+
+def test_positions_of_a_file_that_is_kept_are_those_of_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"user_id": "u", "text": "t", "rating": 3}\n' * 3)
+    file = read_texts(path)
+    positions = [file.position for _ in check_scale(file)]
+    assert positions == sorted(set(positions))
+    assert positions[0] < file.size
 
 
 async def test_damaged_splits_stop_it_before_anything_is_written(tmp_path: Path) -> None:

@@ -157,3 +157,19 @@ async def test_a_removal_that_was_cut_off_is_finished(
         assert await adds_up(store._tables)
         await store.remove("default", "ann", [SECRET.text_id])
         assert b"secret lamp ritual" not in content(tmp_path / "a")
+
+
+ODD_IDS = ("o'neil", "a%b_", "axbc", "'; --\\", "\u05d0 \U0001f600")
+
+
+async def test_ids_with_quotes_and_wildcards_name_one_person(tmp_path: Path) -> None:
+    """In a folder of an odd name: each is listed, its text removed, and nobody else's."""
+    texts = [Text(user, f"A text of number {n}.", user) for n, user in enumerate(ODD_IDS)]
+    async with opened(tmp_path / "odd [store] \u00e9's %20") as store:
+        await store.add(texts)
+        for n, user in enumerate(ODD_IDS):
+            (held,) = await store.texts_of("default", user)
+            assert held == texts[n]
+            receipt = await store.remove("default", user, [held.text_id])
+            assert (receipt.removed["texts"], receipt.removed["users"]) == (1, 1)
+            assert (await store.stats()).texts == len(ODD_IDS) - n - 1
