@@ -109,9 +109,9 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
 
     Read are numbers (seconds, milliseconds, microseconds and nanoseconds since 1970, told apart by
     their size; years; dates without separators as 20240501, also where the digits could be
-    milliseconds of 1976), dates and times in ISO form and as
-    people write them. 0 counts as none. A time without a zone is UTC: local time would depend on
-    the machine. A date whose day and month can be exchanged (05/01/2024) is not read.
+    milliseconds of 1976), dates and times in ISO form and as people write them. 0 counts as none. A
+    time without a zone is UTC: local time would depend on the machine. A date whose day and month
+    can be exchanged (05/01/2024) is not read.
 
     Raises:
         PydanticCustomError: It can't be read (`strict`).
