@@ -144,7 +144,7 @@ async def measure_loop_against(
                 plain.append(before / after)
                 mixed.append(before / adapted)
                 say(f"sequential {before:.1f} s, batched {after:.1f} s, mixed {adapted:.1f} s")
-                # A cut draft ends at its last whole sentence; the reference does not say what is cut.
+                # A cut draft ends at its last whole sentence; the reference does not say it is cut.
                 pairs = zip(slow, fast, strict=True)
                 same = sum(a["text"].startswith(b["text"]) for a, b in pairs if b["text"])
     return {
