@@ -140,7 +140,7 @@ async def _fill(
     from ...graph.open import open_store
     from ...graph.settings import Settings
     from ...stores.datasets.ingest import ingest as fill
-    from ...stores.datasets.ingest import place_rejects_file
+    from ...stores.datasets.ingest import place_rejects_file, use_scale_of
     from ...stores.datasets.splits import find_splits_file
     from ...stores.types import Text
 
@@ -159,8 +159,7 @@ async def _fill(
             first=[row.body for row in first if isinstance(row, Text)],
         )
         async with opened as store:
-            if rows.scale_known or rows.has_ratings:
-                await store.use_rating_scale(rows.scale)
+            await use_scale_of(rows, store)
             return await fill(
                 store,
                 chain(first, source),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ..texts.connection import local_root
 from ..types import Added, Text
+from ..values import RatingScale
 from .splits import Place, extend_splits, load_splits
 from .validation import OUTSIDE_SCALE, FormatError, Reject, Row
 
@@ -37,6 +38,9 @@ class TextSink(Protocol):
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Add the texts that are not stored yet; they are iterated in a thread."""
+
+    async def use_rating_scale(self, scale: RatingScale) -> None:
+        """Keep the scale of the ratings that are added."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ async def ingest(
 
     Args:
         store: Where the texts go.
-        rows: The rows of a reader; read in a thread.
+        rows: The rows of a reader; read in a thread. Those of a whole file (`read_texts`) are
+            checked for the scale of their ratings, which the store then has; others are not.
         progress: Called in that thread with the number of rows read so far.
         rejects_file: File for the rejects, one JSON object a line; an existing one is replaced.
         splits_file: File of the splits; the topics of these rows are assigned as one data set if
@@ -96,9 +101,16 @@ async def ingest(
         The counts.
 
     Raises:
-        StoreError: The store cannot be written, or the splits in the file are damaged.
+        FormatError: The scale of the file's ratings is not known, and they lie outside 1 to 5.
+        StoreError: The store cannot be written or has another scale of ratings, or the splits in
+            the file are damaged.
         OSError: The rejects or the splits cannot be written.
     """
+    from .formats import RowFile
+
+    if isinstance(rows, RowFile):
+        file, rows = rows, await asyncio.to_thread(check_scale, rows)
+        await use_scale_of(file, store)
     if splits_file is not None:  # a damaged file must be found before anything is written
         await asyncio.to_thread(load_splits, splits_file)
     sieve = _Sieve(rows, progress, rejects_file, deals=splits_file is not None)
@@ -120,6 +132,16 @@ async def ingest(
         rejects_file=rejects_file if sieve.rejected else None,
         first_reject=sieve.first_reject,
     )
+
+
+async def use_scale_of(rows: RowFile, store: TextSink) -> None:
+    """Keep the scale of a file's ratings with a store; a file without ratings fits any scale.
+
+    Raises:
+        StoreError: The store has ratings on another scale.
+    """
+    if rows.scale_known or rows.has_ratings:
+        await store.use_rating_scale(rows.scale)
 
 
 def check_scale(rows: RowFile) -> Iterable[Row]:

@@ -10,9 +10,11 @@ import pytest
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.ingest import Ingested, check_scale, ingest
 from patlm.stores.datasets.splits import SplitsError
-from patlm.stores.datasets.validation import Reject, Row
+from patlm.stores.datasets.validation import FormatError, Reject, Row
+from patlm.stores.errors import StoreError
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Added, Text
+from patlm.stores.values import RatingScale
 from store_fixtures import style_encoder, topic_encoder
 
 
@@ -26,6 +28,9 @@ class ListStore:
     def __init__(self, lives: int | None = None) -> None:
         self.texts: dict[str, Text] = {}
         self.lives = lives
+
+    async def use_rating_scale(self, scale: RatingScale) -> None:
+        """Take any scale."""
 
     async def add(self, texts: Iterable[Text]) -> Added:
         source, total = iter(texts), Added()
@@ -157,3 +162,21 @@ async def test_a_user_forgotten_meanwhile_does_not_come_back(tmp_path: Path) -> 
         assert len((await store.history("default", "stays")).texts) == 1080
         # 52 of the first 512 had been kept before the user left; the later 68 were dropped.
         assert (done.added, done.forgotten) == (1080 + 52, 68)
+
+
+@pytest.mark.parametrize("highest", [10, 100])
+async def test_a_file_of_another_scale_is_a_question_for_programs_too(
+    tmp_path: Path, store: TextStore, highest: int
+) -> None:
+    file, ratings = tmp_path / "films.jsonl", [highest * tenth // 10 for tenth in range(1, 11)]
+    rows = [{"user": "u", "text": f"No. {rating}", "rating": rating} for rating in ratings]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(FormatError, match="rating-scale"):
+        await ingest(store, read_texts(file))
+    assert (await store.stats()).texts == 0
+    scale = RatingScale(1, highest)
+    assert (await ingest(store, read_texts(file, scale=scale))).added == 10
+    assert store.rating_scale == scale
+    file.write_text('{"user": "u", "text": "Five.", "rating": 5}')
+    with pytest.raises(StoreError, match=f"1-{highest}"):
+        await ingest(store, read_texts(file))
