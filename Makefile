@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Further pip options, e.g. an index with a CPU build of torch (see README).
 PIP_EXTRA ?=
-# Bytecode is made when a module is first imported: all of it takes a minute more.
+# Bytecode is made when a module is first imported, not of all packages here.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_EXTRA)
 export PIP_EXTRA
 export LANGSMITH_TRACING := false
