@@ -29,8 +29,8 @@ MODEL ?=
 demo: setup
 	$(BIN)/patlm demo $(if $(MODEL),--model $(MODEL))
 
-# Two processes of one thread each: torch's own threads gain nothing on small tests.
-WORKERS ?= 2
+# Three processes of one thread each for two cores: tests of servers and processes often wait.
+WORKERS ?= 3
 PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 test: models
