@@ -231,7 +231,7 @@ def _spent(log: dict[str, NodeLog], count: Count) -> dict[str, int]:
 def _shown(log: dict[str, NodeLog], kept: Kept) -> dict[str, int]:
     """Return how many texts of its evidence each side showed for the kept draft."""
     entries = {name: log.get(f"{name}-reason@{kept['iteration']}") for name in kept["evidence"]}
-    return {name: (entry or {}).get("shown", 0) for name, entry in entries.items()}
+    return {name: 0 if entry is None else entry.get("shown", 0) for name, entry in entries.items()}
 
 
 def _cut(log: dict[str, NodeLog]) -> dict[str, float]:
