@@ -226,7 +226,7 @@ def read_target(value: object, reading: ReadingRules = STRICT) -> bool:
     word = value.strip().lower() if isinstance(value, str) else value
     if isinstance(word, bool) or word in ("true", "false"):
         return word in (True, "true")
-    if word is not None and value not in MISSING_NUMBERS:
+    if word is not None and not (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         leave_out("target", f"target {quoted(value)} is not true or false", reading)
     return False
 

@@ -140,8 +140,16 @@ def quoted(value: object) -> str:
     return repr(words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 3] + "...")
 
 
+_BITS_OF_FLOATS = 1023
+
+
 def plain(value: object) -> object:
-    """Return the plain Python value of a scalar of numpy or pandas; others are left alone."""
+    """Return the plain Python value of a scalar of numpy or pandas; others are left alone.
+
+    A whole number beyond every float is an infinite one.
+    """
+    if type(value) is int and value.bit_length() > _BITS_OF_FLOATS:
+        return math.copysign(math.inf, -1 if value < 0 else 1)
     if value is None or type(value) in (str, int, float, bool):
         return value
     # Only a program that has imported them can hand over their values.

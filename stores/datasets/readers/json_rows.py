@@ -270,12 +270,33 @@ def _values_of(window: _Window, *, listed: bool) -> Iterator[Item]:
             continue
         sign = window.next_sign()
         if sign == "]":
+            window.at += 1
+            yield from _second_list(window)
             return
         if sign != ",":
             reason = "the JSON list breaks off after this object"
             yield line, place, Reject(line, reason, place, code="json")
             return
         window.at += 1
+
+
+def _second_list(window: _Window) -> Iterator[Item]:
+    """Yield a reject if another list of objects follows in the object: it is not read."""
+    while window.next_sign() == ",":
+        window.at += 1
+        window.next_sign()
+        name = _decode_value(window)
+        if window.next_sign() != ":":
+            return
+        window.at += 1
+        if window.next_sign() != "[":
+            _decode_value(window)
+            continue
+        window.at += 1
+        if window.next_sign() == "{":
+            reason = f"a second list of rows, {name!r}, is not read: make a file of each list"
+            yield window.line, f".{name}", Reject(window.line, reason, f".{name}", code="json")
+        return
 
 
 _BROKEN = object()

@@ -1,0 +1,63 @@
+"""Whatever stands in a field, the rows beside it are read, and nothing is left out unsaid."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.validation import Reject
+from patlm.stores.types import Text
+
+FIELDS = ("user_id", "topic_id", "text", "title", "rating", "timestamp", "language", "target")
+GOOD = {"user_id": "ana", "text": "A good lamp.", "topic_id": "lamp"}
+NUMBERS = st.one_of(
+    st.integers(), st.sampled_from([10**400, -(10**400), 1e308]), st.floats(allow_nan=True)
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+
+
+def read(path: Path, content: Any, *, lines: bool = True) -> tuple[list[Text], list[Reject]]:
+    rows = [json.dumps(row) for row in content] if lines else [json.dumps(content)]
+    path.write_text("\n".join(rows), "utf-8")
+    found = list(read_texts(path))
+    texts = [row for row in found if isinstance(row, Text)]
+    return texts, [row for row in found if isinstance(row, Reject)]
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(field=st.sampled_from(FIELDS), value=VALUES)
+def test_any_value_costs_its_own_row_at_most(tmp_path: Path, field: str, value: Any) -> None:
+    texts, rejects = read(tmp_path / "a.jsonl", [GOOD, {**GOOD, field: value}, GOOD])
+    assert len(texts) + len(rejects) == 3
+    assert [text.body for text in texts].count("A good lamp.") >= 2
+    assert all(reject.line == 2 for reject in rejects)
+
+
+@pytest.mark.parametrize("field", ["rating", "title", "target", "timestamp", "user_id", "topic_id"])
+@pytest.mark.parametrize("value", [10**400, -(10**400), ["x"], [], {"a": 1}])
+def test_odd_values_that_once_stopped_a_file(tmp_path: Path, field: str, value: Any) -> None:
+    texts, rejects = read(tmp_path / "a.jsonl", [GOOD, {**GOOD, field: value}])
+    assert len(texts) + len(rejects) == 2 and texts[0].body == "A good lamp."
+
+
+def test_a_second_list_of_rows_is_named(tmp_path: Path) -> None:
+    document = {"train": [GOOD], "info": {"n": 1}, "test": [GOOD, GOOD]}
+    texts, rejects = read(tmp_path / "a.json", document, lines=False)
+    assert len(texts) == 1
+    (reject,) = rejects
+    assert "'test'" in reject.reason and reject.place == ".test"
+
+
+@pytest.mark.parametrize("rest", [{}, {"count": 1, "tags": ["a"]}, {"next": None}])
+def test_what_is_no_list_of_rows_may_follow(tmp_path: Path, rest: dict[str, Any]) -> None:
+    texts, rejects = read(tmp_path / "a.json", {"reviews": [GOOD], **rest}, lines=False)
+    assert (len(texts), rejects) == (1, [])
