@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..nodes.errors import RequestError
     from ..stores.episodes.redaction import RemovedTexts
     from ..stores.texts.store import TextStore
     from ..stores.types import Receipt, Text
@@ -66,11 +67,12 @@ async def forget_user(
         was found, with similar ids.
 
     Raises:
-        RequestError: It is no id.
+        RequestError: It is no id, or `dry_run` is no truth value.
         StoreError: The store could not remove everything.
         NotADirectoryError: A folder of episodes does not exist; nothing was removed.
     """
     user = read_user(user_id)
+    _check_dry_run(dry_run)
     await _check_folders(places.episodes)
     records = await asyncio.to_thread(_forget_records, places, namespace, user, None, dry_run)
     receipt = await store.forget(namespace, user, dry_run=dry_run)
@@ -108,13 +110,14 @@ async def remove_texts(
         with similar ids. Without a match it has `found` false.
 
     Raises:
-        RequestError: An id names no text while another one does, or it names several.
+        RequestError: An id names no text while another one does, it names several, or is none.
         StoreError: The store could not remove everything.
         NotADirectoryError: A folder of episodes does not exist; nothing was removed.
     """
     from ..stores.episodes.redaction import RemovedTexts
 
     user = read_user(user_id)
+    _check_dry_run(dry_run)
     await _check_folders(places.episodes)
     held = await store.texts_of(namespace, user)
     texts = _texts_named(user, held, text_ids)
@@ -143,6 +146,10 @@ def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> li
     """
     from ..nodes.errors import RequestError
 
+    if isinstance(text_ids, str) or not isinstance(text_ids, Sequence):
+        raise _no_ids(text_ids)
+    if wrong := [each for each in text_ids if not isinstance(each, str)]:
+        raise _no_ids(wrong[0])
     if not text_ids:
         raise RequestError("text_ids is empty: say which texts to remove", field="text_ids")
     found = {
@@ -166,6 +173,22 @@ def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> li
             field="text_ids",
         )
     return list(dict.fromkeys(text for texts in found.values() for text in texts))
+
+
+def _no_ids(value: object) -> RequestError:
+    from ..nodes.errors import RequestError
+
+    said = f"text_ids: expected a list of ids, got {type(value).__name__}; nothing was removed"
+    return RequestError(said, field="text_ids")
+
+
+def _check_dry_run(dry_run: object) -> None:
+    """Make sure that nobody's `"no"` is taken for yes."""
+    from ..nodes.errors import RequestError
+
+    if not isinstance(dry_run, bool):
+        said = f"dry_run: expected True or False, got {dry_run!r}; nothing was removed"
+        raise RequestError(said, field="dry_run")
 
 
 async def _check_folders(episodes: Sequence[Path]) -> None:

@@ -71,8 +71,13 @@ class Personalizer:
         share: bool | None = None,
         **settings: Any,
     ) -> None:
-        from .settings import ROLES, Settings
+        from pydantic import ValidationError
 
+        from ..stores.errors import InvalidField
+        from .settings import PREFIX, ROLES, Settings
+
+        if roles is not None and not isinstance(roles, Mapping):
+            raise SettingsError(f"roles: expected models by role, got {type(roles).__name__}")
         for role in roles or {}:
             if role not in ROLES:
                 raise SettingsError(say_unknown("role", role, ROLES))
@@ -90,7 +95,13 @@ class Personalizer:
             "share": share,
         }
         given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
-        self.settings = Settings(**given, **settings)
+        try:
+            self.settings = Settings(**given, **settings)
+        except ValidationError as error:
+            wrong = InvalidField.of(error)
+            here = wrong.place in given or wrong.place in settings
+            said = wrong.with_value(wrong.place if here else f"{PREFIX}{wrong.place.upper()}")
+            raise SettingsError(said) from None
         self.namespace = namespace
         self._models = {
             role: each for role, each in (roles or {}).items() if not isinstance(each, str)
@@ -375,7 +386,7 @@ class Personalizer:
         return Places(
             uri=self.settings.store,
             trace=self.settings.trace,
-            episodes=tuple(map(Path, episodes)),
+            episodes=tuple(map(Path, [episodes] if isinstance(episodes, str | Path) else episodes)),
             adapters=adapters_folder(self.settings.adapters),
         )
 

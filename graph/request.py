@@ -111,9 +111,20 @@ def read_new_texts(
     from ..stores.datasets.validation import BadRow, Defaults, build_text
     from ..stores.values import ReadingRules
 
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise RequestError(
+            f"texts: expected mappings with the arguments of add, got {type(given).__name__}",
+            field="texts",
+        )
     defaults = Defaults(namespace, reading=ReadingRules(scale, strict=True))
     now, texts = int(time.time() * 1000), []
     for place, fields in enumerate(given):
+        if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
+            raise RequestError(
+                f"text {place}: expected a mapping with the arguments of add, got "
+                f"{type(fields).__name__}; nothing was kept",
+                field="texts",
+            )
         try:  # an app's ids are accounts, whatever they look like
             text = build_text(
                 defaults, position=place, **{"shared": shared, "shared_id": False, **fields}

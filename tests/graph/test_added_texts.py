@@ -13,7 +13,7 @@ import pytest
 from fakes import ScriptedChat
 from patlm.graph import Personalizer
 from patlm.graph import open as opening
-from patlm.nodes.errors import RequestError
+from patlm.nodes.errors import RequestError, SettingsError
 from patlm.stores.values import RatingScale
 from store_fixtures import cheap_encoders
 
@@ -223,3 +223,38 @@ async def test_feedback_is_checked_as_a_text(app: Personalizer) -> None:
             await app.feedback(result.run_id, **said)
         assert caught.value.field == name
     await app.feedback(f" {result.run_id}\n", edited="  Mine.\n", rating="4,5")
+
+
+@pytest.mark.parametrize(
+    "texts", [None, "ana", {"user_id": "ana"}, 5, [5], [None], [("ana", "x")], [{1: 2}]]
+)
+async def test_what_is_no_list_of_texts_is_refused(app: Personalizer, texts: Any) -> None:
+    before = await texts_in(app)
+    with pytest.raises(RequestError) as refused:
+        await app.add_many(texts)
+    assert refused.value.field == "texts"
+    assert await texts_in(app) == before
+
+
+@pytest.mark.parametrize("ids", ["abc", 5, None, [5], [None], [["x"]]])
+async def test_what_is_no_list_of_ids_is_refused(app: Personalizer, ids: Any) -> None:
+    with pytest.raises(RequestError) as refused:
+        await app.remove_texts("u-ana", ids)
+    assert refused.value.field == "text_ids"
+
+
+async def test_no_word_stands_for_a_dry_run(app: Personalizer) -> None:
+    before = await texts_in(app)
+    with pytest.raises(RequestError) as refused:
+        await app.forget("u-ana", dry_run="no")  # type: ignore[arg-type]
+    assert refused.value.field == "dry_run"
+    assert await texts_in(app) == before
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"share": "maybe"}, {"budget": "huge"}, {"dtype": "fp9"}, {"trace": 5}, {"roles": 5}],
+)
+def test_a_wrong_setting_of_a_program_is_named(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(given))):
+        Personalizer(**given)
