@@ -41,10 +41,14 @@ class Odd(Enum):
     BLANK = "an empty line"
 
 
+GONE = ("[deleted]", "[removed]")
+"""What Reddit's dumps write where a person or a text is gone."""
+
+
 def _same_id(words: str) -> bool:
     """Say whether an id is stored as it is: no missing value, no rounded number."""
     try:
-        return words not in MISSING_IDS and read_id("user", words) == words
+        return words not in (*MISSING_IDS, *GONE) and read_id("user", words) == words
     except ValueError:
         return False
 
@@ -65,7 +69,7 @@ HARD = st.sampled_from(
     + ["'; --", "[1]", "{}", "\\N", "line\r\nend", "=1+1", "sep=;", "\u2028par\x85"]
 )
 BODIES = (st.text(WORDS, min_size=1, max_size=80) | HARD).filter(
-    lambda words: bool(read_text("t", words))
+    lambda words: bool(read_text("t", words)) and words.strip() not in GONE
 )
 RATINGS = st.none() | st.sampled_from([1.0, 1.5, 2.0, 3.0, 4.5, 5.0])
 # Not 1976: its milliseconds have the digits of dates (205701270000).

@@ -258,28 +258,33 @@ def _closes(line: str, place: int, dialect: CsvDialect) -> bool:
 
 
 def _choose_dialect(sample: list[Line], usual: CsvDialect) -> CsvDialect:
-    """Return the reading of quotes that has the fewest faults; of two, the usual one."""
-    faults = _count_faults(sample, usual)
+    """Return the reading of quotes that has the fewest faults, then the most rows.
+
+    Of two that are equal, the usual one.
+    """
+    faults, rows = _count_faults(sample, usual)
     if faults and any('\\"' in line for _, line in sample):
         escaped = replace(usual, escape=True)
-        if _count_faults(sample, escaped) < faults:
+        theirs, more = _count_faults(sample, escaped)
+        if (theirs, -more) < (faults, -rows):
             return escaped
     # Without quotes a single lost one is no fault either: so only where many lines speak for it,
     # in the one kind of file that is published like this.
     if faults > _A_FEW and usual.delimiter == "\t":
         bare = replace(usual, quotes=False)
-        if not _count_faults(sample, bare):
+        if not _count_faults(sample, bare)[0]:
             return bare
     return usual
 
 
-def _count_faults(sample: list[Line], dialect: CsvDialect) -> int:
+def _count_faults(sample: list[Line], dialect: CsvDialect) -> tuple[int, int]:
+    """Return the number of faults of a reading, and that of rows."""
     width = len(dialect.split(sample[0][1]))
     if not width:
-        return len(sample) + 1
+        return len(sample) + 1, 0
     faults = [
         isinstance(record, Reject) for _, record in read_records(iter(sample), dialect, width)
     ]
     if len(sample) == _SAMPLE and faults:
         faults.pop()  # the last record may go on behind the sample
-    return sum(faults)
+    return sum(faults), len(faults) - sum(faults)

@@ -127,7 +127,10 @@ def check_mixture(folder: Path, mixture: list[Any], first: Piece) -> None:
 
 
 ONE_FOLDER = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=100,
 )
 
 

@@ -32,7 +32,10 @@ def read(path: Path, content: Any, *, lines: bool = True) -> tuple[list[Text], l
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    derandomize=True,
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(field=st.sampled_from(FIELDS), value=VALUES)
 def test_any_value_costs_its_own_row_at_most(tmp_path: Path, field: str, value: Any) -> None:

@@ -149,3 +149,22 @@ def _written(folder: Path, content: str) -> Path:
     path = folder / "columns.csv"
     path.write_text(content)
     return path
+
+
+def test_a_broken_row_does_not_hide_how_quotes_are_escaped(tmp_path: Path) -> None:
+    """Both readings have one fault; the one that a backslash escapes keeps more rows."""
+    lines = [
+        '"user_id";"text";"topic";"title"',
+        r'"u";"I said \"no\".";"t";""',
+        '"0";"0";"0";""',
+        '"0";"0";"0";""',
+        r'"0";"0";"0";"\""',
+        "one column",
+        '"0";"0";"0";""',
+    ]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(lines) + "\n")
+    found = list(read_texts(path))
+    texts = [row for row in found if isinstance(row, Text)]
+    assert [text.body for text in texts] == ['I said "no".', "0", "0", "0", "0"]
+    assert texts[3].title == '"' and len(found) == 6

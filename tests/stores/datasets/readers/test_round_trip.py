@@ -23,7 +23,10 @@ def check_round_trip(folder: Path, name: str, pieces: list[Piece]) -> None:
 
 
 ONE_FOLDER = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=100,
 )
 
 
