@@ -17,7 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..values import FIVE_STARS, RatingScale, ReadingRules
+from pydantic_core import PydanticCustomError
+
+from ..values import FIVE_STARS, RatingScale, ReadingRules, read_language
 from .benchmarks import BENCHMARKS, REFUSED
 from .readers import arrow_rows, json_rows
 from .readers.columns import make_plan, read_table, with_map
@@ -122,8 +124,13 @@ def read_texts(
         encoding: The file's encoding; None: it is detected.
 
     Raises:
-        FormatError: There is no such file, it is empty, or it is of another format.
+        FormatError: There is no such file, it is empty, or it is of another format; or `language`
+            is no tag.
     """
+    try:
+        language = read_language(language) if language else None
+    except PydanticCustomError as error:
+        raise FormatError(f"language: {error.message()}") from None
     if format != "auto" and format not in FORMATS:
         raise FormatError(f"unknown format {format!r}: one of auto, {', '.join(FORMATS)}")
     file = open_data(path, encoding)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
-from patlm.stores.datasets.validation import Reject
+from patlm.stores.datasets.validation import FormatError, Reject
 from patlm.stores.types import Text
 
 FIELDS = ("user_id", "topic_id", "text", "title", "rating", "timestamp", "language", "target")
@@ -64,3 +64,12 @@ def test_a_second_list_of_rows_is_named(tmp_path: Path) -> None:
 def test_what_is_no_list_of_rows_may_follow(tmp_path: Path, rest: dict[str, Any]) -> None:
     texts, rejects = read(tmp_path / "a.json", {"reviews": [GOOD], **rest}, lines=False)
     assert (len(texts), rejects) == (1, [])
+
+
+def test_a_language_of_a_file_is_a_tag(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(GOOD))
+    with pytest.raises(FormatError, match="language"):
+        read_texts(path, language="english!!")
+    (text,) = read_texts(path, language="pt-br")
+    assert isinstance(text, Text) and text.language == "pt-BR"
