@@ -1,7 +1,7 @@
 """The program `patlm`. One module a command; it is imported when the command is called.
 
-So the help of the program and every command start without the others, which takes a third of a
-second. Commands import what they need when they run.
+So the help of the program and every command start without the others: the help takes 0.3 s of CPU,
+with all of them 0.9 s. Commands import what they need when they run.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def _show(shown: list[tuple[Scene, Result, Result]], model: str, seconds: float)
         f"{people} people of the sample corpus, {seconds:.0f} s.\n"
     )
     for scene, loop, alone in shown:
-        stdout.print(Rule(f"{scene.user_id}, of whom {scene.known} is known", align="left"))
+        stdout.print(Rule(f"{scene.user_id}, known to us: {scene.known}", align="left"))
         stdout.print(f"asked for: a text on {scene.topic_id}, titled [bold]{scene.title}[/bold]")
         _show_sources(loop)
         for side, heading in SUMMARIES.items():

@@ -102,7 +102,7 @@ def _open_bundled(name: str, dtype: str) -> TopicEncoder:
     from .sentence import MAX_TOKENS, load_sentence_encoder
 
     path = topic_model_path()
-    # On a CPU numpy is at least as fast as torch with this model, and there in no time.
+    # As fast as torch in fp32, and there at once (`bert`); whoever wants bf16 says so.
     if dtype != "bf16" and not (has_extra("local") and may_have_gpu()):
         from .bert import BertEncoder
 

@@ -88,6 +88,8 @@ async def test_no_rating_breaks_nobody_elses_request(app: Personalizer, rating: 
         ({"body": 7}, "body"),
         ({"body": "a\ud800"}, "body"),
         ({"topic_id": ["t"]}, "topic_id"),
+        ({"rating": 10**400}, "rating"),
+        ({"title": 10**400}, "title"),
         ({"topic_id": "a\x00"}, "topic_id"),
         ({"rating": 10}, "rating"),
         ({"rating": 0}, "rating"),

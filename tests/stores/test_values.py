@@ -196,6 +196,7 @@ MAY_1 = datetime(2024, 5, 1, tzinfo=UTC)
         ("2024-05-01 02:00:00+02:00", MAY_1),
         (20240501103000, MAY_1 + timedelta(hours=10, minutes=30)),
         (202405011030, MAY_1 + timedelta(hours=10, minutes=30)),
+        (197607081230, datetime(1976, 7, 8, 12, 30, tzinfo=UTC)),  # no milliseconds of 1976
         (2014, datetime(2014, 1, 1, tzinfo=UTC)),
         ("2014", datetime(2014, 1, 1, tzinfo=UTC)),
         ("2014.0", datetime(2014, 1, 1, tzinfo=UTC)),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import zstandard
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.validation import Reject
@@ -40,6 +41,14 @@ class Odd(Enum):
     BROKEN = "a row that cannot be read"
     BLANK = "an empty line"
 
+
+ONE_FOLDER = settings(
+    derandomize=True,  # a run of CI depends on the code alone
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=100,
+)
+"""Settings of tests that write all examples into one folder."""
 
 GONE = ("[deleted]", "[removed]")
 """What Reddit's dumps write where a person or a text is gone."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from format_writers import (
     ESCAPED,
+    ONE_FOLDER,
     PIECES,
     WRITERS,
     Odd,
@@ -23,7 +24,7 @@ from format_writers import (
     read_back,
     seen,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from patlm.stores.datasets.ingest import ingest
 from patlm.stores.datasets.validation import Reject, is_display_name
@@ -124,14 +125,6 @@ def check_mixture(folder: Path, mixture: list[Any], first: Piece) -> None:
         assert texts == wanted[-1].texts, name
         assert len(of_one) - len(texts) == wanted[-1].rejected, name
     asyncio.run(check_store(folder, found, wanted))
-
-
-ONE_FOLDER = settings(
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=100,
-)
 
 
 @ONE_FOLDER

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from format_writers import ONE_FOLDER
+from hypothesis import given
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.validation import FormatError, Reject
@@ -31,12 +32,7 @@ def read(path: Path, content: Any, *, lines: bool = True) -> tuple[list[Text], l
     return texts, [row for row in found if isinstance(row, Reject)]
 
 
-@settings(
-    derandomize=True,
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@ONE_FOLDER
 @given(field=st.sampled_from(FIELDS), value=VALUES)
 def test_any_value_costs_its_own_row_at_most(tmp_path: Path, field: str, value: Any) -> None:
     texts, rejects = read(tmp_path / "a.jsonl", [GOOD, {**GOOD, field: value}, GOOD])

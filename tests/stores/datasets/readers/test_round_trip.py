@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from format_writers import ESCAPED, PIECES, WRITERS, Piece, expected, read_back, seen
-from hypothesis import HealthCheck, given, settings
+from format_writers import ESCAPED, ONE_FOLDER, PIECES, WRITERS, Piece, expected, read_back, seen
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import FORMATS
 from patlm.stores.datasets.validation import Reject
@@ -20,14 +20,6 @@ def check_round_trip(folder: Path, name: str, pieces: list[Piece]) -> None:
     rejects = [row for row in found if isinstance(row, Reject)]
     missing = len(pieces) if name == "longlamp" else 0  # its outputs, which are not given
     assert [reject.code for reject in rejects] == ["text_missing"] * missing, name
-
-
-ONE_FOLDER = settings(
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=100,
-)
 
 
 @ONE_FOLDER
