@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from patlm.cli import output as console
 from patlm.cli.main import app
 from patlm.graph import open as opening
-from processes import call
+from processes import HANG_SECONDS, call
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
@@ -66,11 +66,11 @@ class Terminal:
 
     def wait_for(self, part: str) -> None:
         with self._arrived:
-            assert self._arrived.wait_for(lambda: part in self.text, 20)
+            assert self._arrived.wait_for(lambda: part in self.text, HANG_SECONDS)
 
     def close(self) -> None:
         self.file.close()
-        self._reader.join(10)
+        self._reader.join(HANG_SECONDS)
         os.close(self._master)
 
 

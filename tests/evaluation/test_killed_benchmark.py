@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 from planted import write_planted
-from processes import environment
+from processes import HANG_SECONDS, environment
 
 pytestmark = [pytest.mark.bundled, pytest.mark.slow]
 
-SECONDS = 120.0
 ARMS = "no_context,both,random_users,shuffled,best_of_n,copy_typical"
 
 
@@ -41,7 +40,7 @@ def test_a_killed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
         process = subprocess.Popen(
             command(data, killed, cache), env=environment(), stdout=log, stderr=log
         )
-        items, until = killed / "items.jsonl", time.monotonic() + SECONDS
+        items, until = killed / "items.jsonl", time.monotonic() + HANG_SECONDS
         while not items.exists() or items.read_bytes().count(b"\n") < 8:
             assert process.poll() is None and time.monotonic() < until, (
                 tmp_path / "log"

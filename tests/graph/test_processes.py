@@ -19,6 +19,7 @@ from patlm.graph.runtime import Runtime
 from patlm.nodes.dependencies import Parts
 from patlm.nodes.errors import DeadlineError, LoopError, RequestError
 from patlm.nodes.state import LoopState
+from processes import HANG_SECONDS
 from store_fixtures import cheap_encoders
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -41,7 +42,7 @@ def script(tmp_path: Path, body: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-W", "ignore", "-c", HEAD + body, str(tmp_path / "store")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
         env={**os.environ, "PYTHONPATH": path},
         check=False,
     )

@@ -201,7 +201,7 @@ def test_developer_can_step_through_every_node(client: httpx.Client) -> None:
 
 @pytest.mark.bundled
 def test_installed_weights_answer_in_the_server(tmp_path: Path) -> None:
-    with dev_server(tmp_path, PATLM_MODEL="smollm2-135m") as server, server.client(180) as client:
+    with dev_server(tmp_path, PATLM_MODEL="smollm2-135m") as server, server.client() as client:
         result = ask(client, LONG, context={"max_iterations": 1, "max_tokens": 16})
         assert result.get("text", "").strip(), result
         assert result["models"]["integrate"] == "smollm2-135m"

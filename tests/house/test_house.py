@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from pathlib import Path
@@ -65,3 +66,19 @@ def test_a_small_module_with_one_importer_is_seen(house: ModuleType, tmp_path: P
     assert len(list(house.small_and_alone(found))) == 1
     found = modules(house, tmp_path, c='"""C."""\nfrom . import a\n')
     assert not list(house.small_and_alone(found))
+
+
+def test_a_guard_against_hanging_is_spelled_once() -> None:
+    """A number of its own is passed on a loaded machine sooner or later."""
+    own = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            limit: object = None
+            if isinstance(node, ast.keyword) and node.arg in ("timeout", "timeout_s"):
+                limit = node.value
+            elif isinstance(node, ast.BinOp) and ast.unparse(node.left) == "time.monotonic()":
+                limit = node.right
+            # Up to 5 s: a probe that is tried again, or a provider's limit under test.
+            if isinstance(limit, ast.Constant) and limit.value is not None and limit.value > 5:
+                own.append(f"{path.relative_to(ROOT)}:{limit.lineno}")
+    assert own == [], "take processes.HANG_SECONDS"

@@ -29,7 +29,7 @@ from patlm.models.installed import (
     model_path,
 )
 from patlm.models.open import open_chat_model
-from processes import assert_one_line, call, output
+from processes import HANG_SECONDS, assert_one_line, call, output
 from safetensors.torch import load_file
 from tiny_gguf import installable, write_gguf, write_wheel, write_wheels
 from transformers import AutoModelForCausalLM
@@ -205,7 +205,7 @@ def install_in_a_process(registry: Registry, kill_at: str = "") -> subprocess.Co
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
 
 

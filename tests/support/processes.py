@@ -22,7 +22,13 @@ ROOT = TESTS.parents[1]
 FAKE_MODEL = "python:fakes:word_by_word"
 
 LOG = "server.log"
-SECONDS_TO_STOP = 10.0
+HANG_SECONDS = 600.0
+"""How long a test waits for a process, a server or a thread before it counts as hanging.
+
+It measures nothing: a machine that runs other tests beside is slower by any factor.
+"""
+
+SECONDS_TO_STOP = 10.0  # then it is killed
 
 _FOREIGN = ("PATLM_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_")
 
@@ -56,7 +62,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(
-    command: Sequence[str], folder: Path, answers: Callable[[], bool], *, seconds: float, **env: str
+    command: Sequence[str], folder: Path, answers: Callable[[], bool], **env: str
 ) -> Iterator[None]:
     """Run a server while the block runs, from when it answers.
 
@@ -64,11 +70,10 @@ def served(
         command: Starts it.
         folder: Where it runs and keeps its log, `LOG`.
         answers: Says whether it does; a refused connection means not yet.
-        seconds: How long that may take.
         env: Further variables.
 
     Raises:
-        RuntimeError: It ended, or did not answer in time; holds its log.
+        RuntimeError: It ended, or hangs; holds its log.
     """
     log = folder / LOG
     with log.open("wb") as out:
@@ -81,16 +86,14 @@ def served(
             start_new_session=True,
         )
         try:
-            _wait(process, answers, seconds, log)
+            _wait(process, answers, log)
             yield
         finally:
             _stop(process)
 
 
-def _wait(
-    process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float, log: Path
-) -> None:
-    deadline = time.monotonic() + seconds
+def _wait(process: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode}:\n{log.read_text()}")
@@ -100,7 +103,7 @@ def _wait(
         except httpx.TransportError:  # not up yet
             pass
         time.sleep(0.2)
-    raise RuntimeError(f"no answer within {seconds:g} s:\n{log.read_text()}")
+    raise RuntimeError(f"no answer within {HANG_SECONDS:g} s:\n{log.read_text()}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -118,15 +121,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def run_python(
-    *arguments: str | Path, cwd: Path, seconds: float = 120, **env: str
-) -> subprocess.CompletedProcess[str]:
+def run_python(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run this Python to its end.
 
     Args:
         arguments: A file, or `-m` and a module, and what it is given.
         cwd: Where it runs.
-        seconds: How long it may take.
         env: Further variables.
     """
     return subprocess.run(
@@ -135,7 +135,7 @@ def run_python(
         env=environment(**env),
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

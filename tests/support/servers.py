@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from processes import LOG, ROOT, free_port, served
-
-DEV_SECONDS_TO_START = 90.0
+from processes import HANG_SECONDS, LOG, ROOT, free_port, served
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,13 @@ class DevServer:
         """Return the server's log from a byte on."""
         return self.log.read_bytes()[since:].decode(errors="replace")
 
-    def client(self, seconds: float = 60.0) -> httpx.Client:
+    def client(self) -> httpx.Client:
         """Return a client that is to be closed by the caller."""
-        return httpx.Client(base_url=self.url, timeout=seconds)
+        return httpx.Client(base_url=self.url, timeout=HANG_SECONDS)
 
 
 @contextmanager
-def dev_server(
-    folder: Path, *, seconds: float = DEV_SECONDS_TO_START, **env: str
-) -> Iterator[DevServer]:
+def dev_server(folder: Path, **env: str) -> Iterator[DevServer]:
     """Run `langgraph dev` with the project's own langgraph.json, without an account.
 
     It runs in `folder`, where its `.langgraph_api` is thrown away with it, so that neither a
@@ -47,11 +43,10 @@ def dev_server(
 
     Args:
         folder: Where it runs and keeps its log and traces.
-        seconds: How long it may take to answer.
         env: Further variables; none of this process's own settings reach it but the cache.
 
     Raises:
-        RuntimeError: It ended, or did not answer in time; holds its log.
+        RuntimeError: It ended, or hangs; holds its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -71,7 +66,7 @@ def dev_server(
     def answers() -> bool:
         return httpx.get(f"{server.url}/ok", timeout=2).is_success
 
-    with served(command, folder, answers, seconds=seconds, **variables):
+    with served(command, folder, answers, **variables):
         yield server
 
 
@@ -86,7 +81,7 @@ def s3_bucket(folder: Path) -> Iterator[dict[str, str]]:
         folder: Where the server keeps its log.
 
     Raises:
-        RuntimeError: It ended, or did not answer in time; holds its log.
+        RuntimeError: It ended, or hangs; holds its log.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -95,7 +90,7 @@ def s3_bucket(folder: Path) -> Iterator[dict[str, str]]:
     def answers() -> bool:
         return httpx.put(f"{url}/{BUCKET}", timeout=5).is_success
 
-    with served(command, folder, answers, seconds=60.0):
+    with served(command, folder, answers):
         yield {
             "AWS_ENDPOINT": url,
             "AWS_ALLOW_HTTP": "true",
@@ -114,7 +109,7 @@ def transformers_serve(model: Path, folder: Path) -> Iterator[str]:
         folder: Where the server keeps its log.
 
     Raises:
-        RuntimeError: It ended, or did not answer in time; holds its log.
+        RuntimeError: It ended, or hangs; holds its log.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -126,5 +121,5 @@ def transformers_serve(model: Path, folder: Path) -> Iterator[str]:
     def answers() -> bool:
         return httpx.get(f"{url}/health", timeout=2).is_success
 
-    with served(command, folder, answers, seconds=90.0):
+    with served(command, folder, answers):
         yield f"{url}/v1"

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from patlm.evaluation.report.html import serving
 from patlm.stores.errors import StoreError
-from processes import environment
+from processes import HANG_SECONDS, environment
 
 
 class Pages:
@@ -43,7 +43,7 @@ def url(pages: Pages) -> Iterator[str]:
 
 def ask(url: str, host: str | None, path: str = "/", method: str = "GET") -> HTTPResponse:
     """Return the answer to a request whose `Host` is this one, or that has none."""
-    connection = HTTPConnection("127.0.0.1", urlsplit(url).port or 0, timeout=5)
+    connection = HTTPConnection("127.0.0.1", urlsplit(url).port or 0, timeout=HANG_SECONDS)
     connection.putrequest(method, path, skip_host=True)
     if host is not None:
         connection.putheader("Host", host)
@@ -113,7 +113,7 @@ def test_it_listens_on_loopback_alone(url: str) -> None:
     assert url == f"http://127.0.0.1:{port}/"
     # All of 127.0.0.0/8 is this machine: one bound to every address would answer here too.
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.2", port), timeout=5)
+        socket.create_connection(("127.0.0.2", port), timeout=HANG_SECONDS)
 
 
 def test_a_port_that_is_taken_is_told(url: str, pages: Pages) -> None:
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_the_command_with_a_line(tmp_path: Path) -> None:
         address = process.stdout.readline().split()[0]
         assert "No runs yet" in httpx.get(address).text
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANG_SECONDS)
     finally:
         process.kill()
     assert (process.returncode, said) == (0, "stopped\n")

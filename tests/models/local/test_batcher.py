@@ -9,6 +9,7 @@ from patlm.models.errors import GenerationFailed, ModelBusy, ModelClosed, Worker
 from patlm.models.local.batcher import Batcher, BatchLimits, Load, next_batch
 from patlm.models.local.rows import Row
 from patlm.models.local.sampling import Sampling
+from processes import HANG_SECONDS
 
 END = 0
 
@@ -56,7 +57,7 @@ class Engine:
             return
         self.batches.append(list(rows))
         self.entered.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(HANG_SECONDS)
         self._running = [*self.rows, *(row for row in rows if row.start())]
 
     def write(self, enough: Callable[[int], bool]) -> None:
@@ -87,12 +88,12 @@ def queued(calls: Sequence[Row], **limits: float) -> Iterator[Engine]:
     with batcher(run, **limits) as made:
         run.gate.clear()
         made.submit(make_row())
-        assert run.entered.wait(10)
+        assert run.entered.wait(HANG_SECONDS)
         for row in calls:
             made.submit(row)
         run.gate.set()
         for row in calls:
-            row.future.result(timeout=10)
+            row.future.result(timeout=HANG_SECONDS)
         yield run
 
 
@@ -154,8 +155,8 @@ def test_a_batch_that_raises_fails_its_rows_and_no_others(reads: bool) -> None:
         made.submit(unlucky)
         made.submit(fine)
         with pytest.raises(GenerationFailed, match="out of memory"):
-            unlucky.future.result(timeout=10)
-        assert fine.future.result(timeout=10).text == "x"
+            unlucky.future.result(timeout=HANG_SECONDS)
+        assert fine.future.result(timeout=HANG_SECONDS).text == "x"
 
 
 def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
@@ -164,18 +165,18 @@ def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
         engine.gate.clear()
         unlucky, waiting = make_row(prompt=13), make_row()
         made.submit(unlucky)
-        assert engine.entered.wait(10)
+        assert engine.entered.wait(HANG_SECONDS)
         made.submit(waiting)
         worker = next(t for t in threading.enumerate() if t.name == "patlm-generate")
         engine.gate.set()
         for row in (unlucky, waiting):
             with pytest.raises(WorkerDied, match="the next call starts a new one"):
-                row.future.result(timeout=10)
-        worker.join(10)
+                row.future.result(timeout=HANG_SECONDS)
+        worker.join(HANG_SECONDS)
         assert not worker.is_alive()
         again = make_row()
         made.submit(again)
-        assert again.future.result(timeout=10).text == "x"
+        assert again.future.result(timeout=HANG_SECONDS).text == "x"
 
 
 @contextmanager
@@ -184,11 +185,11 @@ def joining(engine: Engine, runs: Row, joins: Row, **limits: float) -> Iterator[
     with batcher(engine, **limits) as made:
         engine.gate.clear()
         made.submit(runs)
-        assert engine.entered.wait(10)
+        assert engine.entered.wait(HANG_SECONDS)
         made.submit(joins)
         engine.gate.set()
         for row in (runs, joins):
-            row.future.result(timeout=10)
+            row.future.result(timeout=HANG_SECONDS)
         yield
 
 
@@ -228,13 +229,13 @@ def test_a_full_queue_refuses() -> None:
         run.gate.clear()
         rows = [make_row(), make_row()]
         made.submit(rows[0])
-        assert run.entered.wait(10)
+        assert run.entered.wait(HANG_SECONDS)
         made.submit(rows[1])
         with pytest.raises(ModelBusy, match="1 calls wait and the limit is 1"):
             made.submit(make_row())
         run.gate.set()
         for row in rows:
-            row.future.result(timeout=10)
+            row.future.result(timeout=HANG_SECONDS)
 
 
 def test_close_answers_everybody() -> None:
@@ -243,15 +244,15 @@ def test_close_answers_everybody() -> None:
     run.gate.clear()
     running, waiting = make_row(), make_row()
     made.submit(running)
-    assert run.entered.wait(10)
+    assert run.entered.wait(HANG_SECONDS)
     made.submit(waiting)
     closer = threading.Thread(target=made.close)
     closer.start()
     for row in (running, waiting):
         with pytest.raises(ModelClosed):
-            row.future.result(timeout=10)
+            row.future.result(timeout=HANG_SECONDS)
     run.gate.set()
-    closer.join(10)
+    closer.join(HANG_SECONDS)
     assert not closer.is_alive()
     with pytest.raises(ModelClosed, match="open it again"):
         made.submit(make_row())

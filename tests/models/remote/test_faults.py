@@ -34,6 +34,7 @@ from loop_parts import ROLES, parts_of, run
 from patlm.graph.open import chat_role
 from patlm.models.errors import CallRefused, GenerationFailed, ModelBusy, ModelClosed, RemoteFailed
 from patlm.models.remote.chat_model import RemoteChatModel
+from processes import HANG_SECONDS
 
 pytestmark = pytest.mark.server
 
@@ -210,7 +211,7 @@ async def test_a_hiccup_under_many_callers_opens_no_circuit(server: FaultyServer
 async def test_a_caller_that_goes_away_is_no_fault_of_the_server(
     ask: Ask, server: FaultyServer
 ) -> None:
-    with opened(server.url, timeout_s=30, failures=1) as model:
+    with opened(server.url, timeout_s=HANG_SECONDS, failures=1) as model:
         server.plan.append(hang)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -219,7 +220,7 @@ async def test_a_caller_that_goes_away_is_no_fault_of_the_server(
 
 
 async def test_closing_ends_calls_under_way(server: FaultyServer) -> None:
-    with opened(server.url, timeout_s=30) as model:
+    with opened(server.url, timeout_s=HANG_SECONDS) as model:
         server.plan += [hang, hang]
         calls = [asyncio.create_task(ask(model)) for ask in (by_ainvoke, by_stream)]
         while len(server.asked) < 2:

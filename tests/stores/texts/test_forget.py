@@ -15,6 +15,7 @@ from lancedb.query import AsyncStandardQuery
 from patlm.stores import NotForgotten, Text, TextStore
 from patlm.stores.search.request import SearchRequest
 from patlm.stores.texts.forget import PIECE
+from processes import HANG_SECONDS
 from store_fixtures import style_encoder, text, topic_encoder
 
 STYLE, TOPIC = style_encoder(), topic_encoder()
@@ -206,7 +207,7 @@ async def test_forgetting_during_ingest(tmp_path: Path) -> None:
             for n, one in enumerate([*CROWD[:600], *MINE[6:]]):
                 if n == 550:
                     loop.call_soon_threadsafe(started.set)
-                    asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
+                    asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(HANG_SECONDS)
                 yield one
 
         adding = asyncio.create_task(store.add(slowly()))

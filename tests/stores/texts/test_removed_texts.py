@@ -12,6 +12,7 @@ from patlm.stores.texts.repair import adds_up
 from patlm.stores.texts.schema import TOPICS, USERS
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Text
+from processes import HANG_SECONDS
 from store_fixtures import TEXTS, by_preference, by_style, opened
 
 SECRET = Text(
@@ -125,7 +126,7 @@ async def test_a_removal_during_an_ingest(tmp_path: Path) -> None:
             for n, one in enumerate([*crowd, SECRET, OTHER]):
                 if n == 550:
                     loop.call_soon_threadsafe(started.set)
-                    asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
+                    asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(HANG_SECONDS)
                 yield one
 
         adding = asyncio.create_task(store.add(slowly()))

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from collecting import episodes, timeless
 from planted import write_planted
-from processes import environment
+from processes import HANG_SECONDS, environment
 
 pytestmark = pytest.mark.bundled
 
-SECONDS = 240.0
 TARGETS = 12
 
 
@@ -34,7 +33,7 @@ def run(data: Path, out: Path, *options: str) -> dict[str, Any]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -64,7 +63,7 @@ def test_a_killed_collection_goes_on_and_equals_an_unbroken_one(
     out, log = tmp_path / "killed", tmp_path / "log"
     with log.open("w") as told:
         process = subprocess.Popen(command(data, out), env=environment(), stdout=told, stderr=told)
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + HANG_SECONDS
         while not any(out.glob("*.jsonl")) or not kept(out):
             assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.02)
@@ -96,7 +95,7 @@ def test_a_worker_that_cannot_work_is_told_of_in_a_line(data: Path, tmp_path: Pa
         check=False,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "patlm: a worker failed:" in done.stderr.strip().splitlines()[-1]

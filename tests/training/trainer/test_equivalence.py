@@ -90,7 +90,7 @@ def test_two_processes_equal_one(name: str, tmp_path: Path) -> None:
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
     launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     command = ["-m", "patlm.cli.main", "train", *given, "--json"]
-    done = run_python(*launcher, *command, cwd=tmp_path, seconds=240, OMP_NUM_THREADS="1")
+    done = run_python(*launcher, *command, cwd=tmp_path, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('"adapter"') == 1, "only the first process prints"
     assert '"processes": 2' in done.stdout

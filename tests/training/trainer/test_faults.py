@@ -25,7 +25,7 @@ from planted_episodes import (
     run_training,
     write_episodes,
 )
-from processes import environment
+from processes import HANG_SECONDS, environment
 from typer.testing import CliRunner
 
 EPISODES = 30
@@ -159,7 +159,7 @@ def test_a_killed_run_goes_on_from_its_latest_whole_checkpoint(tmp_path: Path) -
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_SECONDS
     while not (checkpoints / "checkpoint-6" / "trainer_state.json").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)

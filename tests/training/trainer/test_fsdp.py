@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 from planted_episodes import curve, planted_episodes, run_config, run_training, weights
-from processes import ROOT, environment, free_port
+from processes import HANG_SECONDS, ROOT, environment, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def sharded(folder: Path, **settings: Any) -> subprocess.Popen[str]:
 
 
 def finished(run: subprocess.Popen[str]) -> str:
-    said, told = run.communicate(timeout=240)
+    said, told = run.communicate(timeout=HANG_SECONDS)
     assert run.returncode == 0, told
     assert said.count('"adapter"') == 1, "only the first process prints"
     return said
@@ -78,7 +78,7 @@ def test_a_sharded_run_that_was_killed_goes_on(tmp_path: Path) -> None:
     settings = {"method": "dpo", **COMMON, "batch": 4, "steps": 16, "save_every": 2}
     run_training(tmp_path, planted_episodes(40), **settings, out=tmp_path / "one")
     run = sharded(tmp_path, **settings)
-    kept, patience = tmp_path / "two" / "checkpoints", time.monotonic() + 120
+    kept, patience = tmp_path / "two" / "checkpoints", time.monotonic() + HANG_SECONDS
     while not (kept / "checkpoint-4" / "trainer_state.json").exists():
         assert run.poll() is None and time.monotonic() < patience
         time.sleep(0.01)
