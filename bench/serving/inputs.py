@@ -20,7 +20,12 @@ from langchain_core.outputs import ChatResult
 from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 from peft import PeftModel, get_peft_model
 from pydantic import PrivateAttr
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from ...models.local.engine import left_pad
 from ...models.quiet import quiet_loading
@@ -198,10 +203,27 @@ class SequentialChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        ending = _Ending()
         settings = {
             "max_new_tokens": kwargs["max_tokens"],
             "do_sample": False,
             "return_full_text": False,
+            "stopping_criteria": StoppingCriteriaList([ending]),
         }
         with self._turn:
-            return self._chat._generate(messages, stop, pipeline_kwargs=settings)
+            result = self._chat._generate(messages, stop, pipeline_kwargs=settings)
+        # `ChatHuggingFace` does not say why an answer ended, and a cut one is mended by the loop.
+        cut = ending.last_token != self._chat.tokenizer.eos_token_id
+        message = result.generations[0].message
+        message.response_metadata["finish_reason"] = "length" if cut else "stop"
+        return result
+
+
+class _Ending(StoppingCriteria):
+    """Notes the last token of an answer and stops nothing."""
+
+    last_token: int | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
+        self.last_token = int(input_ids[0, -1])
+        return torch.zeros(len(input_ids), dtype=torch.bool)

