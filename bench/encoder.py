@@ -74,6 +74,7 @@ def measure_encoder(
     topic: Encoder,
     *,
     seeds: Sequence[int] = SEEDS,
+    settings: StyleSettings = SETTINGS,
     jobs: int = 1,
     say: Say,
 ) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def measure_encoder(
         files: Of any format that is ingested.
         topic: MiniLM: the rival by subject, and the stores' topic encoder.
         seeds: Random seeds of sampling and training; an author's accuracies are averaged over them.
+        settings: Of the training, but for the seed.
         jobs: Processes that train in parallel.
         say: Called with each step.
 
@@ -95,9 +97,10 @@ def measure_encoder(
     sets = read_data_sets(files)
     speed = [_speed(data, topic, say) for data in sets]
     count = _counted_triplets(sets, jobs, say)
+    by_seed = [replace(settings, seed=seed) for seed in seeds]
     for data in sets:
         known = KnownVectors(topic, [text.body for text in data.texts])
-        found, counts = _measure(data, known.encode, seeds, count, jobs, say)
+        found, counts = _measure(data, known.encode, by_seed, count, jobs, say)
         display_names = {text.user_id for text in data.texts if text.shared_id}
         for label, authors in (
             (data.name, counts.keys() - display_names),
@@ -108,7 +111,7 @@ def measure_encoder(
                 triplets = sum(counts[author] for author in authors)
                 rows += [_row(label, name, means, triplets) for name, means in own.items()]
                 paired += _paired(label, own)
-        for kind, each in _neighbours(data, known, seeds[0], count, jobs, say).items():
+        for kind, each in _neighbours(data, known, by_seed[0], count, jobs, say).items():
             neighbours[kind] += each
     return {
         "rows": rows,
@@ -145,15 +148,20 @@ def without_spacing(text: str) -> str:
 
 
 def _measure(
-    data: FileTexts, minilm: Rival, seeds: Sequence[int], count: Count, jobs: int, say: Say
+    data: FileTexts,
+    minilm: Rival,
+    by_seed: Sequence[StyleSettings],
+    count: Count,
+    jobs: int,
+    say: Say,
 ) -> tuple[dict[str, Means], Counter[str]]:
     """Return each encoder's accuracy by author, and each author's triplets in all seeds."""
     halves = Halves.of(data.texts)
-    drawn = [make_triplets(data.texts, seed=seed, folds=halves) for seed in seeds]
+    drawn = [make_triplets(data.texts, seed=each.seed, folds=halves) for each in by_seed]
     counts = Counter(triplets.authors[at] for triplets in drawn for at in triplets.author)
     say(
         f"{data.name}: {len(data.texts)} texts, {len(counts)} authors with triplets, "
-        f"{counts.total()} triplets of {len(seeds)} seeds"
+        f"{counts.total()} triplets of {len(by_seed)} seeds"
     )
     found: dict[str, Means] = {}
     plain = replace(data, texts=_plain(data.texts), other_texts=_plain(data.other_texts))
@@ -161,28 +169,28 @@ def _measure(
     with parallel_config("loky", inner_max_num_threads=1):
         right = Parallel(n_jobs=jobs)(
             delayed(_cross_fitted)(
-                each.texts, halves, triplets, partial(fit, count, each.other_texts, seed)
+                each.texts, halves, triplets, partial(fit, count, each.other_texts, settings)
             )
             for _, each, fit in ours
-            for triplets, seed in zip(drawn, seeds, strict=True)
+            for triplets, settings in zip(drawn, by_seed, strict=True)
         )
     for at, (name, _, _) in enumerate(ours):
-        found[name] = _by_author(drawn, right[at * len(seeds) : (at + 1) * len(seeds)])
+        found[name] = _by_author(drawn, right[at * len(by_seed) : (at + 1) * len(by_seed)])
         say(f"{data.name}: {name} {_mean(found[name]):.4f}")
     bodies = [text.body for text in data.texts]
-    for rival, settings in rivals(minilm).items():
-        found[rival] = max((_score(drawn, make(bodies)) for make in settings), key=_mean)
+    for rival, forms in rivals(minilm).items():
+        found[rival] = max((_score(drawn, make(bodies)) for make in forms), key=_mean)
         say(f"{data.name}: {rival} {_mean(found[rival]):.4f}")
     return found, counts
 
 
 def _neighbours(
-    data: FileTexts, topic: Encoder, seed: int, count: Count, jobs: int, say: Say
+    data: FileTexts, topic: Encoder, settings: StyleSettings, count: Count, jobs: int, say: Say
 ) -> dict[str, list[dict[str, Any]]]:
     say(f"{data.name}: style neighbours of held-out people")
     bodies = [text.body for text in data.texts]
     judge = char_tfidf(bodies, longest=4, components=min(COMPONENTS, len(bodies) - 1))
-    fit = partial(_trained, count, data.other_texts, seed)
+    fit = partial(_trained, count, data.other_texts, settings)
     return measure_neighbours(data.name, data.texts, fit, topic, np.asarray(judge), jobs=jobs)
 
 
@@ -201,8 +209,9 @@ def _counted_triplets(sets: Sequence[FileTexts], jobs: int, say: Say) -> Remembe
     return found
 
 
-def _trained(count: Count, other_texts: Sequence[Text], seed: int, seen: Sequence[Text]) -> Encoder:
-    settings = replace(SETTINGS, seed=seed)
+def _trained(
+    count: Count, other_texts: Sequence[Text], settings: StyleSettings, seen: Sequence[Text]
+) -> Encoder:
     try:
         return train_style(seen, [], settings, count=count).encoder
     except TooFewAuthors:
@@ -210,7 +219,7 @@ def _trained(count: Count, other_texts: Sequence[Text], seed: int, seen: Sequenc
 
 
 def _untrained(
-    count: Count, other_texts: Sequence[Text], seed: int, seen: Sequence[Text]
+    count: Count, other_texts: Sequence[Text], settings: StyleSettings, seen: Sequence[Text]
 ) -> Encoder:
     return StyleEncoder.untrained([text.body for text in seen], count)
 

@@ -183,7 +183,8 @@ def bench_pairs(base: Base, episodes: Path | None, number: int) -> list[Preferen
     if len(same) < number:
         raise TrainingError(
             f"expected {number} pairs that are the same tokens after decoding and encoding, got "
-            f"{len(same)} of {len(found)}: give more episodes, or ask for fewer --pairs"
+            f"{len(same)} of {len(found)}: give more episodes, or ask for fewer --pairs",
+            code="too_few_pairs",
         )
     return same
 

@@ -248,7 +248,10 @@ def read_targets(plan: Plan) -> list[TaskTargets]:
     files = [read_benchmark(path, plan.cleaning, plan.rating_scale) for path in plan.data]
     names = [data.name for data in files]
     if len(set(names)) < len(names):
-        raise EvaluationError(f"two files have the same name among {', '.join(names)}: rename one")
+        raise EvaluationError(
+            f"two files have the same name among {', '.join(names)}: rename one",
+            code="same_file_names",
+        )
     return [
         TaskTargets(data, task, _chosen(plan, data, task))
         for data in files

@@ -30,6 +30,8 @@ from .errors import EvaluationError
 class AnswersLost(EvaluationError):
     """The cache of answers can't be read or written; cached answers are not lost."""
 
+    code = "answers_lost"
+
 
 class Answers:
     """Answers by key in one SQLite file that several processes may share.

@@ -57,6 +57,8 @@ IN_FLIGHT = 48
 class NothingWritten(EvaluationError):
     """Every draft failed."""
 
+    code = "nothing_written"
+
 
 @dataclass(frozen=True)
 class ComparisonPlan:
@@ -211,7 +213,10 @@ def arms_of(plan: ComparisonPlan) -> dict[str, Arm]:
         (arm,) = arms_named([MODES.get(name, name)])
         if arm.configuration is None:
             known = ", ".join((*MODES, *(arm.name for arm in ARMS.values() if arm.configuration)))
-            raise EvaluationError(f"{name} is a floor, not a way to write: take some of {known}")
+            raise EvaluationError(
+                f"{name} is a floor, not a way to write: take some of {known}",
+                code="floor_is_no_arm",
+            )
         configuration = replace(arm.configuration, iterations=plan.iterations)
         found[name] = replace(arm, configuration=configuration)
     return found

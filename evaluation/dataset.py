@@ -96,7 +96,9 @@ def read_benchmark(
     read = list(check_scale(rows))
     texts = [row for row in read if isinstance(row, Text)]
     if not texts:
-        raise FormatError(f"{path.name} holds no valid text: {len(read)} rows are invalid")
+        raise FormatError(
+            f"{path.name} holds no valid text: {len(read)} rows are invalid", code="no_texts"
+        )
     marked = texts if any(text.target for text in texts) else latest_as_targets(texts)
     cleaned = clean_texts(marked, names)
     # The store keeps one copy of a text that occurs twice in a file.

@@ -17,6 +17,8 @@ VERSION = 1
 class ItemsLost(EvaluationError):
     """An item can't be written; earlier items are not lost."""
 
+    code = "items_lost"
+
 
 class ItemKey(NamedTuple):
     """Key of an item.

@@ -29,6 +29,8 @@ NONE, PROMOTED = "none", "promoted"
 class UnfitAdapter(EvaluationError):
     """An adapter was trained on the targets, or for another role."""
 
+    code = "adapter_unfit"
+
 
 def named_adapters(asked: str, settings: Settings, model: BaseChatModel) -> dict[str, str]:
     """Return the requested adapter of each role.

@@ -244,6 +244,8 @@ def _settings(plan: Plan, measured: Measured) -> dict[str, Any]:
 class NothingDone(EvaluationError):
     """Every item failed."""
 
+    code = "nothing_done"
+
 
 def run_personalization(
     plan: Plan,

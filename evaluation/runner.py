@@ -35,6 +35,8 @@ OnItem = Callable[[Item], None]
 class NothingToLend(LoopError):
     """No other target's summaries can be lent to this one."""
 
+    code = "nothing_to_lend"
+
 
 @dataclass(frozen=True)
 class Unit:

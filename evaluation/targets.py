@@ -31,6 +31,8 @@ ONE_INPUT = ("lamp", "longlamp")
 class NoTargets(EvaluationError):
     """A file has no target for a task."""
 
+    code = "no_targets"
+
 
 @dataclass(frozen=True)
 class Target:

@@ -108,7 +108,8 @@ def _both_ways(
         if run is None:
             raise LoopError(
                 "the nodes of this graph are asynchronous: use `await graph.ainvoke(...)`, or "
-                "`Personalizer.write(...)` outside of an event loop"
+                "`Personalizer.write(...)` outside of an event loop",
+                code="asynchronous_only",
             )
         return run(lambda: node(**given))
 

@@ -83,7 +83,8 @@ async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Enc
         raise StoreError(
             f"the store at {uri} is filled with the style encoder {recorded.version!r}, which it "
             "does not contain: name the encoder in PATLM_STYLE_ENCODER, or embed the store again "
-            f"with a new one: `patlm reembed --store {uri}`"
+            f"with a new one: `patlm reembed --store {uri}`",
+            code="encoder_missing",
         )
     return await asyncio.to_thread(_loaded, artefact)
 

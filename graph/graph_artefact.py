@@ -62,7 +62,8 @@ class GraphWeights:
         except (SafetensorError, KeyError, ValueError) as error:
             raise ModelUnusable(
                 f"the weights of the user-topic graph are damaged ({error}): train it again with "
-                "`patlm index --train`"
+                "`patlm index --train`",
+                code="damaged_artefact",
             ) from error
 
     def embed(self, hop_sums: Rows) -> Rows:
@@ -149,5 +150,6 @@ def _namespaces(artefact: Artefact | None) -> dict[str, dict[str, Any]]:
 def _damaged(what: str) -> StoreError:
     return StoreError(
         f"the user-topic graph of this store is damaged ({what}): train it again with "
-        "`patlm index --train`"
+        "`patlm index --train`",
+        code="damaged_artefact",
     )

@@ -255,7 +255,8 @@ class Personalizer:
             return self._runtime.run(lambda: self.awrite(user_id, **request))
         raise LoopError(
             "write() would block the event loop that is running here: "
-            "use `await personalizer.awrite(...)`"
+            "use `await personalizer.awrite(...)`",
+            code="loop_is_running",
         )
 
     async def abatch(

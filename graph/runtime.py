@@ -70,7 +70,7 @@ class Runtime:
         except RuntimeError as error:
             if self._opening is None and not isinstance(error, LoopError):
                 raise LoopError(
-                    "closed while a call was under way: call again to open anew"
+                    "closed while a call was under way: call again to open anew", code="closed"
                 ) from error
             raise
 
@@ -95,7 +95,8 @@ class Runtime:
             raise LoopError(
                 "this process is a fork of one that had opened the store, and its threads are not "
                 "there: make the Personalizer after the fork (gunicorn without --preload), or "
-                "start processes by spawn"
+                "start processes by spawn",
+                code="forked",
             )
         with self._lock:
             if self._opening is None:

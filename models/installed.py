@@ -146,8 +146,12 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
         return packaged.parent if model.kind == "encoder" else install(name, progress)
     again = f"run `patlm models install {name}` ({model.bytes / 1e6:,.0f} MB)"
     if folder.exists():
-        raise ModelUnusable(f"{name} in {folder} is damaged: {again}, which replaces it")
-    raise ModelNotFound(f"{name} is not installed: {again}, or name another model")
+        raise ModelUnusable(
+            f"{name} in {folder} is damaged: {again}, which replaces it", code="damaged_model"
+        )
+    raise ModelNotFound(
+        f"{name} is not installed: {again}, or name another model", code="not_installed"
+    )
 
 
 def topic_model_path() -> Path:
@@ -190,7 +194,8 @@ def install(name: str, progress: Progress | None = None) -> Path:
         raise ModelUnusable(
             f"{name} can't be installed in {cache_folder()}: {error.strerror or error}; nothing is "
             f"installed: free {_gigabytes(_disk_needed(model))} there, or set PATLM_CACHE to "
-            "another folder"
+            "another folder",
+            code="cannot_install",
         ) from error
     report(1.0, f"{name} is installed")
     return folder
@@ -238,7 +243,9 @@ def remove(name: str) -> int:
     if not here:
         packaged = packaged_file(model)
         where = f"; pip installed it in {packaged.parent}" if packaged is not None else ""
-        raise ModelNotFound(f"{name} is not installed in {cache_folder()}{where}")
+        raise ModelNotFound(
+            f"{name} is not installed in {cache_folder()}{where}", code="not_installed"
+        )
     freed = sum(folder_size(path) for path in here)
     try:
         with _locked(folder):
@@ -325,7 +332,8 @@ def _check_disk(model: Installable) -> None:
         raise ModelUnusable(
             f"{model.name} needs {_gigabytes(needed)} of disk in {cache_folder()} while it is "
             f"installed, and {_gigabytes(free)} are free: free some, or set PATLM_CACHE to another "
-            "folder"
+            "folder",
+            code="disk_too_small",
         )
 
 
@@ -356,7 +364,8 @@ def best_installed(dtype: str = "auto") -> Installable:
     if not here:
         raise ModelNotFound(
             "no language model is installed: run `patlm models install`, which takes the best one "
-            "for this machine, or name a model (PATLM_MODEL; `patlm models suggest`)"
+            "for this machine, or name a model (PATLM_MODEL; `patlm models suggest`)",
+            code="not_installed",
         )
     free = free_memory()
     for model in here:
@@ -366,7 +375,8 @@ def best_installed(dtype: str = "auto") -> Installable:
     needs = "; ".join(f"{m.name} needs {_gigabytes(_memory(m, dtype))}" for m in here)
     raise ModelUnusable(
         f"no installed model fits into the {_gigabytes(free)} of free memory: {needs}; free some, "
-        f"run `patlm models install {SMALLEST}`, or try one by its name (PATLM_MODEL)"
+        f"run `patlm models install {SMALLEST}`, or try one by its name (PATLM_MODEL)",
+        code="memory_too_small",
     )
 
 

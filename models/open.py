@@ -108,7 +108,8 @@ def open_chat_model(
     if base_url is not None and (provider is None or not provider.takes_base_url):
         raise ModelUnusable(
             f"a base URL goes with 'provider:model', such as 'openai:NAME'; got {base_url} with "
-            f"{name!r}: name the server's model, or leave the base URL out (PATLM_BASE_URL)"
+            f"{name!r}: name the server's model, or leave the base URL out (PATLM_BASE_URL)",
+            code="base_url_refused",
         )
     if provider is None:
         raise _unknown(name)
@@ -228,12 +229,19 @@ def _built(name: str, factory: Callable[[], object]) -> BaseChatModel:
     except ImportError as error:
         raise missing_extra(error, repr(name)) or ModelNotFound(f"{name!r}: {error}") from error
     except Exception as error:  # noqa: BLE001 - providers raise kinds of their own
-        raise ModelUnusable(f"{name!r} could not be opened: {error}; {_ways()}") from error
+        raise ModelUnusable(
+            f"{name!r} could not be opened: {error}; {_ways()}", code="cannot_open_model"
+        ) from error
     if not isinstance(model, BaseChatModel):
         raise ModelUnusable(
-            f"{name!r} must give a LangChain BaseChatModel; it gave {type(model).__name__}"
+            f"{name!r} must give a LangChain BaseChatModel; it gave {type(model).__name__}",
+            code="not_a_model",
         )
     return model
+
+
+def _is_installable(name: str) -> bool:
+    return name == AUTO or any(name == each.name for each in chat_models())
 
 
 _INSTALLABLE = (AUTO, *(model.name for model in chat_models()))
@@ -271,7 +279,7 @@ PROVIDERS: dict[str, Provider] = {
             ", ".join(_INSTALLABLE),
             "'auto' (the best installed model that fits into memory) or an installed model "
             f"({', '.join(_INSTALLABLE[1:])}; `patlm models install NAME`)",
-            lambda name: name in _INSTALLABLE,
+            _is_installable,
             _open_installed,
         ),
     )

@@ -17,23 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
+
+from ..stores.errors import CodedError
 
 if TYPE_CHECKING:
     from ..models.answers import ModelAnswer
 
 
-class LoopError(RuntimeError):
-    """Base of all errors of a run.
+class LoopError(CodedError):
+    """Base of all errors of a run."""
 
-    A RuntimeError, because LangGraph's server passes on the messages of built-in errors only; for
-    all others its clients read "An internal error occurred".
-
-    Attributes:
-        code: Stable name of the kind of error.
-    """
-
-    code: ClassVar[str] = "error"
+    code = "loop_failed"
 
 
 class RequestError(LoopError):

@@ -104,12 +104,14 @@ def check_strategies(context: RunContext, strategies: Strategies) -> None:
         if side not in sides:
             raise RequestError(
                 f"strategy {name!r} is named for {side!r}, which is no side that picks by "
-                f"strategy: name one for {', '.join(sides)}"
+                f"strategy: name one for {', '.join(sides)}",
+                field="strategies",
             )
         known = [known for known, strategy in strategies.items() if side in strategy.sides]
         if name not in known:
             raise RequestError(
-                f"strategy {name!r} for {side} is not known: take one of {', '.join(known)}"
+                f"strategy {name!r} for {side} is not known: take one of {', '.join(known)}",
+                field="strategies",
             )
 
 
@@ -134,12 +136,14 @@ async def choose_adapters(state: LoopState, context: RunContext, parts: Parts) -
         if role not in parts.chat:
             raise RequestError(
                 f"adapter {name} is named for the role {role!r}, which is not there: name one of "
-                f"{', '.join(parts.chat)}"
+                f"{', '.join(parts.chat)}",
+                field="adapters",
             )
         if not parts.role(role).takes_adapters:
             raise RequestError(
                 f"adapter {name} can't be used: {parts.role(role).name}, the model of the role "
-                f"{role}, takes no adapters"
+                f"{role}, takes no adapters",
+                field="adapters",
             )
     return context.adapters
 

@@ -68,6 +68,7 @@ from .types import History as History
 from .types import Hit as Hit
 from .types import Neighbour as Neighbour
 from .types import Receipt as Receipt
+from .types import StoreLimits as StoreLimits
 from .types import StoreStats as StoreStats
 from .types import Text as Text
 from .types import Vectors as Vectors

@@ -1,7 +1,8 @@
 """Errors of text stores and of the adapter registry, and reports of invalid fields.
 
 A store raises `StoreError` and its subclasses. A message says in one line what was expected, what
-was found, and what to do next; commands print it unchanged.
+was found, and what to do next; commands print it unchanged. Each error has a `code` for programs
+(docs/errors.md).
 
 - A caller's mistake is raised before anything is written: `InvalidText`, `InvalidFilter`,
   `InvalidQuery`, `EncoderMismatch`, `SchemaMismatch`, `NoSuchStore`.
@@ -58,44 +59,80 @@ class InvalidField:
         return f"{place or self.place}: {self.reason.lower()}, got {self.value!r}"
 
 
-class StoreError(RuntimeError):
-    """Base class of store errors.
+class CodedError(RuntimeError):
+    """Base class of the errors of stores, loop, evaluation and training.
 
     A RuntimeError, because LangGraph's server sends its clients only the messages of built-in
-    exceptions.
+    exceptions. `models.errors.ModelError` is its like: models and stores do not import each other.
+
+    Args:
+        message: What was expected, what came, what to do.
+        code: Where a class of errors has several reasons, the name of this one.
+
+    Attributes:
+        code: Stable name of the kind of error.
     """
+
+    code: str = "error"
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class StoreError(CodedError):
+    """Base class of store errors."""
+
+    code = "store_failed"
 
 
 class InvalidText(StoreError):
     """A text that can't be stored: user or namespace missing or reserved, or broken characters."""
 
+    code = "invalid_text"
+
 
 class InvalidFilter(StoreError):
     """A read or write without a namespace, or with a reserved one."""
+
+    code = "invalid_filter"
 
 
 class InvalidQuery(StoreError):
     """A query vector of the wrong shape, or `k` below 1."""
 
+    code = "invalid_query"
+
 
 class EncoderMismatch(StoreError):
     """The store was filled with a different encoder from the one it is opened with."""
+
+    code = "other_encoder"
 
 
 class NoSuchStore(StoreError):
     """A store that is to be read only does not exist."""
 
+    code = "no_such_store"
+
 
 class SchemaMismatch(StoreError):
     """The tables were written by another version of the store, or by another program."""
+
+    code = "other_schema"
 
 
 class StoreBusy(StoreError):
     """Conflicts with other writers persisted through all retries."""
 
+    code = "store_busy"
+
 
 class NotForgotten(StoreError):
     """The store's files still contain bytes of a forgotten user's texts."""
+
+    code = "not_forgotten"
 
     def __init__(self, message: str, receipt: Receipt) -> None:
         super().__init__(message)
@@ -105,18 +142,28 @@ class NotForgotten(StoreError):
 class AdapterError(StoreError):
     """Base class of the adapter registry's errors."""
 
+    code = "adapter_failed"
+
 
 class AdapterNotFound(AdapterError):
     """No such adapter, an invalid name, or no promotion to roll back."""
+
+    code = "adapter_not_found"
 
 
 class AdapterDamaged(AdapterError):
     """A file is missing, unreadable, or changed since it was added."""
 
+    code = "adapter_damaged"
+
 
 class AdapterUnfit(AdapterError):
     """An adapter that can't share a batch with others, or that needs another base model."""
 
+    code = "adapter_unfit"
+
 
 class AdapterExists(AdapterError):
     """An adapter of this name exists already; adapters never change."""
+
+    code = "adapter_exists"

@@ -37,6 +37,34 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True)
+class StoreLimits:
+    """Sizes from which a store searches by estimate, reads from disk, and compacts.
+
+    Attributes:
+        resident_texts: Texts of a namespace up to which all of them are kept in memory (about 2 KB
+            each).
+        exact_texts: Texts of a topic up to which it is ranked whole.
+        picked_texts: Candidates read of a larger topic, the first by words and vectors: several
+            times as many as are wanted, for near-copies and those that are filtered out.
+        weighed_texts: The same where the author's alignment weighs, and may move a text far up.
+        exact_users: Users up to which a search compares the whole style vector of each.
+        nearest_users: Of more users, those whose cosine is computed in full.
+        fragments: Fragments of all tables from which a write is followed by a compaction where a
+            quarter of the texts is new.
+        most_fragments: The same whatever is new.
+    """
+
+    resident_texts: int = 1_500_000
+    exact_texts: int = 2_000
+    picked_texts: int = 48
+    weighed_texts: int = 150
+    exact_users: int = 20_000
+    nearest_users: int = 2_048
+    fragments: int = 100
+    most_fragments: int = 300
+
+
+@dataclass(frozen=True)
 class Text:
     """One text of a user.
 

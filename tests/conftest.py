@@ -16,6 +16,7 @@ from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.ingest import ingest
 from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.texts.store import TextStore
+from patlm.stores.types import StoreLimits
 from processes import FAKE_MODEL
 from servers import DevServer, dev_server
 from store_fixtures import opened, style_encoder, topic_encoder
@@ -87,18 +88,16 @@ def fake_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[TextStore]:
+def limits() -> StoreLimits:
+    """The limits of `store`; `store_fixtures.from_memory_and_disk` gives others."""
+    return StoreLimits()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, limits: StoreLimits) -> AsyncIterator[TextStore]:
     """An empty store with cheap encoders."""
-    async with opened(tmp_path / "store") as store:
+    async with opened(tmp_path / "store", limits) as store:
         yield store
-
-
-@pytest.fixture(params=["memory", "disk"])
-def read_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where texts are read from: a small namespace's from memory, a large one's from disk."""
-    if request.param == "disk":
-        monkeypatch.setattr("patlm.stores.texts.cache.RESIDENT_TEXTS", -1)
-    return request.param
 
 
 @pytest.fixture(scope="session")

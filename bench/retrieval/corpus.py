@@ -82,7 +82,8 @@ def read_source(folder: str | None) -> SentencePool:
     if not folder:
         raise FormatError(
             f"expected the folder of the data sets in {DATA_VARIABLE}, which is not set: set it "
-            f"to a folder that holds {', '.join(FILES)}"
+            f"to a folder that holds {', '.join(FILES)}",
+            code="no_data_folder",
         )
     rows = (row for file in FILES for row in read_texts(Path(folder) / file))
     return make_source([row for row in rows if isinstance(row, Text)])
@@ -108,7 +109,8 @@ def make_source(texts: Sequence[Text]) -> SentencePool:
     if not of_person or len(named) < 2:
         raise FormatError(
             f"expected texts of people and on topics with {LEAST_SENTENCES} sentences each, got "
-            f"{len(of_person)} such people and {len(named)} such topics: name larger files"
+            f"{len(of_person)} such people and {len(named)} such topics: name larger files",
+            code="no_texts",
         )
     return SentencePool(
         of_person=of_person,
@@ -180,7 +182,8 @@ class Corpus:
                 return body
         raise FormatError(
             f"no new text in {TRIES} tries from {len(of_person)} sentences of a person and "
-            f"{len(on_topic)} on a topic: ask for fewer texts"
+            f"{len(on_topic)} on a topic: ask for fewer texts",
+            code="no_texts",
         )
 
 

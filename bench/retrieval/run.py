@@ -118,6 +118,8 @@ async def measure_retrieval(
     folder: Path,
     *,
     queries: int = 1_000,
+    real_texts: int = REAL_TEXTS,
+    ingested: int = INGESTED,
     say: Say,
 ) -> dict[str, Any]:
     """Measure every size.
@@ -129,9 +131,11 @@ async def measure_retrieval(
         topic: The stores' topic encoder.
         folder: For corpora and stores; a corpus is removed after use.
         queries: Measured searches of each trajectory and size, after warm-ups.
+        real_texts: Texts that are really embedded.
+        ingested: Texts of a round of ingest.
         say: Called with each step.
     """
-    sample = _embed(Corpus(source, min(REAL_TEXTS, max(sizes))), style, topic, say)
+    sample = _embed(Corpus(source, min(real_texts, max(sizes))), style, topic, say)
     found: dict[str, Any] = {
         "rows": [],
         "baselines": [],
@@ -145,7 +149,7 @@ async def measure_retrieval(
         for kind, figures in kinds.items():
             say(f"{name} vectors, {kind}: {figures}")
     for texts in sizes:
-        await _measure_size(texts, sample, style, topic, folder, queries, say, found)
+        await _measure_size(texts, sample, style, topic, folder, queries, ingested, say, found)
     return found
 
 
@@ -156,6 +160,7 @@ async def _measure_size(
     topic: Encoder,
     folder: Path,
     queries: int,
+    ingested: int,
     say: Say,
     found: dict[str, Any],
 ) -> None:
@@ -174,7 +179,8 @@ async def _measure_size(
             name: await check(store, answers[name][:EXACT_QUERIES], name) for name in answers
         }
         say(f"{texts:,} texts: ingest")
-        ingest = await _ingest(store, Corpus(sample.corpus.source, texts, seed=1), style, topic)
+        fresh = Corpus(sample.corpus.source, texts, seed=1)
+        ingest = await _ingest(store, fresh, ingested, style, topic)
     rows = [
         _row(texts, name, part, answers[name], checked[name], built, ingest)
         for name in TRAJECTORIES
@@ -221,7 +227,7 @@ def _write(texts: int, sample: RealVectors, folder: Path) -> CorpusFiles:
 
 
 async def _ingest(
-    store: TextStore, fresh: Corpus, style: Encoder, topic: Encoder
+    store: TextStore, fresh: Corpus, ingested: int, style: Encoder, topic: Encoder
 ) -> dict[str, float]:
     """Return the store's ingest rate over that of the bare encoders, one after the other.
 
@@ -229,7 +235,7 @@ async def _ingest(
     """
     texts, spent = iter(fresh), {"raw": 0.0, "ingest": 0.0}
     for turn in range(ROUNDS):
-        part = list(islice(texts, INGESTED))
+        part = list(islice(texts, ingested))
         for which in ("raw", "ingest") if turn % 2 else ("ingest", "raw"):
             began = time.perf_counter()
             if which == "raw":
@@ -238,7 +244,7 @@ async def _ingest(
             else:
                 await store.add(part)
             spent[which] += time.perf_counter() - began
-    done = min(ROUNDS * INGESTED, len(fresh))
+    done = min(ROUNDS * ingested, len(fresh))
     return {
         "ingest_ratio": round(spent["raw"] / spent["ingest"], 3),
         "raw_texts_per_s": round(done / spent["raw"], 1),

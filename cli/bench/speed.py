@@ -217,7 +217,8 @@ def _batch_fill(path: Path) -> float | None:
         report = None
     if not isinstance(report, dict) or "batch_fill" not in report:
         raise TrainingError(
-            f"{path}: expected the output of `patlm collect --json` with batch_fill"
+            f"{path}: expected the output of `patlm collect --json` with batch_fill",
+            code="not_a_report",
         )
     return None if report["batch_fill"] is None else float(report["batch_fill"])
 

@@ -22,6 +22,8 @@ ALIGNED = "both"
 class UnknownArm(EvaluationError):
     """No arm has this name."""
 
+    code = "unknown_arm"
+
 
 SERVED = Side()
 """A side as in serving."""

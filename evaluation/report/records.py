@@ -25,6 +25,8 @@ Word = Annotated[str, BeforeValidator(lambda value: value if value is None else 
 class BrokenResults(EvaluationError):
     """A results file is missing, or was not written by `bench personalization`."""
 
+    code = "broken_results"
+
 
 class Figure(BaseModel):
     """A mean and its 95% interval."""
@@ -211,7 +213,8 @@ def read_results(place: Path) -> Results:
     if not file.is_file():
         raise BrokenResults(
             f"no {RESULTS} in {place}: expected a folder written by "
-            "`patlm bench personalization --out`"
+            "`patlm bench personalization --out`",
+            code="no_results",
         )
     return _read(file, Results)
 

@@ -53,6 +53,8 @@ LOWEST, HIGHEST = 1, 7
 class JudgeError(EvaluationError):
     """A judge never answers with a number."""
 
+    code = "judge_failed"
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -141,7 +143,10 @@ async def reliability(
         JudgeError: None of the answers is a number, or there are fewer than two pairs.
     """
     if len(pairs) < 2:
-        raise JudgeError(f"a judge is measured on at least two pairs, got {len(pairs)}: add drafts")
+        raise JudgeError(
+            f"a judge is measured on at least two pairs, got {len(pairs)}: add drafts",
+            code="too_few_pairs",
+        )
     swapped = [(draft, real) for real, draft in pairs]
     others = shuffled_places(len(pairs), seed)
     shuffled = [(pairs[other][0], pairs[at][1]) for at, other in enumerate(others)]

@@ -43,7 +43,6 @@ _HASHED = ("model.safetensors", "tokenizer.json")
 
 ATTEMPTS = 3
 WAIT_S = 0.5
-"""Seconds before the second attempt at most; doubled before the third."""
 
 
 class EmbeddingsEncoder:
@@ -52,14 +51,15 @@ class EmbeddingsEncoder:
     Args:
         embeddings: A server's, or a class of one's own; it must take calls from several threads.
         name: Part of `version`: a store that was filled with another encoder is refused.
+        wait_s: Seconds before the second attempt at most; doubled before the third.
 
     Raises:
         ModelError: The first call, which asks for the dimension, failed.
     """
 
-    def __init__(self, embeddings: Embeddings, *, name: str) -> None:
+    def __init__(self, embeddings: Embeddings, *, name: str, wait_s: float = WAIT_S) -> None:
         self._embeddings = embeddings
-        self._name = name
+        self._name, self._wait_s = name, wait_s
         self._dimension: int = self._ask(["a text"]).shape[1]
         self._version = f"{name}/{self._dimension}"
 
@@ -92,7 +92,8 @@ class EmbeddingsEncoder:
             if found.shape[1] != self._dimension:
                 raise ModelUnusable(
                     f"{self._name} gave vectors of {found.shape[1]} numbers, after "
-                    f"{self._dimension} in the first call: open it again"
+                    f"{self._dimension} in the first call: open it again",
+                    code="wrong_vectors",
                 )
             rows[at] = found
         return _units(rows)
@@ -100,7 +101,7 @@ class EmbeddingsEncoder:
     def _ask(self, texts: list[str]) -> Rows:
         retrying = Retrying(
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(multiplier=WAIT_S, max=8),
+            wait=wait_random_exponential(multiplier=self._wait_s, max=8),
             retry=retry_if_exception_type((RemoteFailed, ModelBusy)),
             reraise=True,
         )
@@ -120,7 +121,8 @@ class EmbeddingsEncoder:
         if rows.ndim != 2 or len(rows) != len(texts) or not np.isfinite(rows).all():
             raise ModelUnusable(
                 f"{self._name} gave no list of {len(texts)} vectors for as many texts: name an "
-                "embedding model, not a chat model"
+                "embedding model, not a chat model",
+                code="wrong_vectors",
             )
         return rows
 
@@ -135,7 +137,9 @@ class EmbeddingsEncoder:
             return ModelBusy(f"{self._name} is busy ({fault.says}): try again later")
         if fault.transient:
             return RemoteFailed(f"{self._name} did not embed the texts: {fault.says}")
-        return CallRefused(f"{self._name} refused to embed texts: {fault.says}")
+        return CallRefused(
+            f"{self._name} refused to embed texts: {fault.says}", code="server_refused"
+        )
 
 
 class StaticEncoder:

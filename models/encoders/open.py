@@ -160,10 +160,13 @@ def _open_factory(name: str, dtype: str) -> TopicEncoder:
         raise missing_extra(error, name) or ModelUnusable(f"{name}: {error}") from error
     # The boundary to foreign code: a factory may raise any error.
     except Exception as error:  # noqa: BLE001
-        raise ModelUnusable(f"{name!r} could not be opened: {error}") from error
+        raise ModelUnusable(
+            f"{name!r} could not be opened: {error}", code="cannot_open_model"
+        ) from error
     if not isinstance(made, Embeddings):
         raise ModelUnusable(
-            f"{name!r} must give an Embeddings of LangChain's; it gave {type(made).__name__}"
+            f"{name!r} must give an Embeddings of LangChain's; it gave {type(made).__name__}",
+            code="not_a_model",
         )
     return EmbeddingsEncoder(made, name=name)
 
@@ -182,7 +185,9 @@ def _open_remote(name: str, dtype: str) -> TopicEncoder:
     # The boundary to foreign code: providers raise kinds of their own.
     except Exception as error:  # noqa: BLE001
         line = " ".join(str(error).split())
-        raise ModelUnusable(f"the topic encoder {name!r} could not be opened: {line}") from error
+        raise ModelUnusable(
+            f"the topic encoder {name!r} could not be opened: {line}", code="cannot_open_model"
+        ) from error
     return EmbeddingsEncoder(embeddings, name=name)
 
 

@@ -269,7 +269,8 @@ def _read(where: str, files: Mapping[str, bytes]) -> StyleEncoder:
         if made_for != FEATURES:
             raise ModelUnusable(
                 f"the style encoder of {where} counts other features ({made_for}) than this "
-                f"version of patlm ({FEATURES}): train it again with `patlm train-encoder`"
+                f"version of patlm ({FEATURES}): train it again with `patlm train-encoder`",
+                code="other_features",
             )
         tensors: dict[str, Rows] = {}
         for name, content in files.items():
@@ -288,7 +289,8 @@ def _read(where: str, files: Mapping[str, bytes]) -> StyleEncoder:
 def _not_whole(where: str, error: Exception) -> ModelNotFound:
     return ModelNotFound(
         f"the style encoder of {where} is not whole ({error}): train it again with "
-        "`patlm train-encoder`"
+        "`patlm train-encoder`",
+        code="damaged_model",
     )
 
 

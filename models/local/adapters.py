@@ -117,7 +117,8 @@ class AdapterSlots:
         if self._find is None:
             raise AdapterRefused(
                 f"adapter {name} is not installed here, for no adapters were given to this model: "
-                "leave `adapter` out for the base model"
+                "leave `adapter` out for the base model",
+                code="adapter_missing",
             )
         try:
             files = self._find(name)
@@ -229,10 +230,12 @@ def _read_config(name: str, path: Path) -> LoraConfig:
         config = PeftConfig.from_pretrained(str(path), local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise AdapterRefused(
-            f"adapter {name} has no configuration that PEFT reads: {error}"
+            f"adapter {name} has no configuration that PEFT reads: {error}", code="adapter_unfit"
         ) from error
     if not isinstance(config, LoraConfig):
-        raise AdapterRefused(f"adapter {name} is {config.peft_type}, and only LoRA is served")
+        raise AdapterRefused(
+            f"adapter {name} is {config.peft_type}, and only LoRA is served", code="adapter_unfit"
+        )
     mixed = {
         "use_dora": config.use_dora,
         "modules_to_save": config.modules_to_save,
@@ -242,7 +245,8 @@ def _read_config(name: str, path: Path) -> LoraConfig:
     if bad := [key for key, value in mixed.items() if value]:
         raise AdapterRefused(
             f"adapter {name} uses {', '.join(bad)}, which can't be mixed with other adapters in "
-            "one batch: train it without"
+            "one batch: train it without",
+            code="adapter_unfit",
         )
     return config
 

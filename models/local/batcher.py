@@ -169,7 +169,8 @@ class Batcher:
             if len(self._waiting) >= self._limits.waiting:
                 raise ModelBusy(
                     f"{len(self._waiting)} calls wait and the limit is {self._limits.waiting}; "
-                    "ask again later"
+                    "ask again later",
+                    code="queue_full",
                 )
             self._waiting.append(row)
             self._changed.notify()

@@ -257,7 +257,8 @@ class LocalChatModel(ChatHuggingFace):
         if room < 1:
             raise CallRefused(
                 f"the prompt has {len(prompt_ids)} tokens, and {self.model_name} holds "
-                f"{self.window} with the answer: shorten the prompt"
+                f"{self.window} with the answer: shorten the prompt",
+                code="prompt_too_long",
             )
         row = Row(
             prompt_ids,
@@ -292,7 +293,7 @@ class LocalChatModel(ChatHuggingFace):
             return str(self._to_chat_prompt(safe))
         except ValueError as error:
             raise CallRefused(
-                f"{self.model_name} can't template these messages: {error}"
+                f"{self.model_name} can't template these messages: {error}", code="cannot_template"
             ) from error
 
 

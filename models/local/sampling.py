@@ -51,16 +51,25 @@ class Sampling:
             CallRefused: A value is out of range.
         """
         if self.max_tokens < 1:
-            raise CallRefused(f"max_tokens must be 1 or more; got {self.max_tokens}")
+            raise CallRefused(
+                f"max_tokens must be 1 or more; got {self.max_tokens}", code="invalid_option"
+            )
         if self.min_tokens < 0:
-            raise CallRefused(f"min_tokens must be 0 or more; got {self.min_tokens}")
+            raise CallRefused(
+                f"min_tokens must be 0 or more; got {self.min_tokens}", code="invalid_option"
+            )
         if self.temperature < 0:
-            raise CallRefused(f"temperature must be 0 or more; got {self.temperature}")
+            raise CallRefused(
+                f"temperature must be 0 or more; got {self.temperature}", code="invalid_option"
+            )
         if not 0 < self.top_p <= 1:
-            raise CallRefused(f"top_p must be above 0 and at most 1; got {self.top_p}")
+            raise CallRefused(
+                f"top_p must be above 0 and at most 1; got {self.top_p}", code="invalid_option"
+            )
         if self.no_repeat_ngram_size < 0:
             raise CallRefused(
-                f"no_repeat_ngram_size must be 0 or more; got {self.no_repeat_ngram_size}"
+                f"no_repeat_ngram_size must be 0 or more; got {self.no_repeat_ngram_size}",
+                code="invalid_option",
             )
         if self.adapter == BASE:
             object.__setattr__(self, "adapter", None)
@@ -81,7 +90,8 @@ class Sampling:
         if unknown := sorted(given.keys() - known):
             raise CallRefused(
                 f"this model has no option {', '.join(unknown)}; it takes "
-                f"{', '.join(sorted(known))}"
+                f"{', '.join(sorted(known))}",
+                code="unknown_option",
             )
         changes = {name: value for name, value in given.items() if value is not None}
         if stop is not None:

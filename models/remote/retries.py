@@ -62,7 +62,8 @@ class Circuit:
             raise ModelBusy(
                 f"{self._server} is left alone for {self._breaker.open_remaining} s more, after "
                 f"{self._breaker.failure_count} failures in a row ({self._breaker.last_failure}): "
-                "ask again then"
+                "ask again then",
+                code="circuit_open",
             )
 
     def succeeded(self) -> None:
@@ -202,7 +203,8 @@ class Attempts:
         if self.shown:
             return GenerationFailed(
                 f"{self._server} broke its answer off after {self.shown} pieces ({fault.says}): "
-                "ask again for a whole one"
+                "ask again for a whole one",
+                code="stream_broken",
             )
         final = self._failure(fault)
         too_long = (fault.retry_after_s or 0) > self._limits.longest_wait_s
@@ -212,10 +214,13 @@ class Attempts:
         if self._adapter is not None and fault.denies(self._adapter):
             return AdapterRefused(
                 f"{self._server} has no adapter {self._adapter} ({fault.says}): load it there "
-                "under this name, or pass adapter_fallback=True for the base model"
+                "under this name, or pass adapter_fallback=True for the base model",
+                code="adapter_missing",
             )
         hint = self._server.hint() if fault.nowhere else ""
-        return CallRefused(f"{self._server} refused the call: {fault.says}{hint}")
+        return CallRefused(
+            f"{self._server} refused the call: {fault.says}{hint}", code="server_refused"
+        )
 
     def _failure(self, fault: Fault) -> ModelError:
         wait = "later" if fault.retry_after_s is None else f"after {fault.retry_after_s:g} s"
@@ -241,6 +246,8 @@ class OptionRefused(CallRefused):
         option: Our name of it.
         says: The server's words.
     """
+
+    code = "option_refused"
 
     def __init__(self, option: str, says: str, server: Server) -> None:
         super().__init__(f"{server} refuses the option {option}: {says}")

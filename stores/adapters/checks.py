@@ -50,7 +50,8 @@ def read_manifest(folder: Path) -> Manifest:
         field = InvalidField.of(error)
         raise AdapterDamaged(
             f"adapter {name}: {MANIFEST} is not valid for this patlm: {field}, "
-            f"got {_shorten(field.value)}: {_AGAIN}"
+            f"got {_shorten(field.value)}: {_AGAIN}",
+            code="invalid_manifest",
         ) from None
     if manifest.name != name:
         raise AdapterDamaged(
@@ -87,7 +88,8 @@ def check_file(name: str, folder: Path, file: str, expected: Mapping[str, str]) 
     if found != expected[file]:
         raise AdapterDamaged(
             f"adapter {name}: {file} was changed or damaged: expected sha256 "
-            f"{expected[file][:16]}..., got {found[:16]}...: {_AGAIN}"
+            f"{expected[file][:16]}..., got {found[:16]}...: {_AGAIN}",
+            code="adapter_file_changed",
         )
 
 
@@ -170,7 +172,8 @@ def _unreadable(name: str, path: Path, error: OSError) -> AdapterDamaged:
     if isinstance(error, FileNotFoundError):
         return AdapterDamaged(
             f"adapter {name}: expected {', '.join(FILES)} and {MANIFEST}, {path.name} is missing: "
-            f"{_AGAIN}"
+            f"{_AGAIN}",
+            code="adapter_file_missing",
         )
     return AdapterDamaged(
         f"adapter {name}: {path.name} can't be read: {error.strerror or error}: make it readable, "

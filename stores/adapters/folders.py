@@ -149,7 +149,8 @@ def copy_adapter(
         if not (folder / file).is_file():
             raise AdapterDamaged(
                 f"adapter {manifest.name}: expected {' and '.join(FILES)} in {folder}, {file} is "
-                f"missing: {_advise(folder)}"
+                f"missing: {_advise(folder)}",
+                code="adapter_file_missing",
             )
         shutil.copyfile(folder / file, place / file)
         _flush(place / file)

@@ -90,6 +90,7 @@ def parse_name(name: str) -> tuple[str, int]:
     if found is None:
         raise AdapterNotFound(
             f"no adapter {name!r}: expected role@step, such as style@3, the role in lower-case "
-            "letters, digits and '-', the step from 1; `patlm adapters list` shows all adapters"
+            "letters, digits and '-', the step from 1; `patlm adapters list` shows all adapters",
+            code="invalid_adapter_name",
         )
     return found[1], int(found[2])

@@ -78,7 +78,8 @@ class Promotions:
         except ValidationError as error:
             raise AdapterDamaged(
                 f"{self._path} is not valid for this patlm: {InvalidField.of(error)}: remove it, "
-                "so that all roles run on the base model, and promote again"
+                "so that all roles run on the base model, and promote again",
+                code="damaged_promotions",
             ) from None
         return {role: names for role, names in kept.history.items() if names}
 
@@ -137,7 +138,8 @@ class Promotions:
             used = ", ".join(names[-1] for names in histories.values()) or "none"
             raise AdapterNotFound(
                 f"no adapter of role {role!r} is promoted, so there is nothing to roll back; "
-                f"promoted: {used}"
+                f"promoted: {used}",
+                code="nothing_promoted",
             )
 
     def _write(self, histories: _Histories) -> None:

@@ -189,7 +189,9 @@ class AdapterRegistry:
         if base is not None and manifest.base != base:
             raise AdapterUnfit(
                 f"adapter {name}: expected one for the base model {base}, got one for "
-                f"{manifest.base} ({manifest.base_name}): train it on this model, or serve that one"
+                f"{manifest.base} ({manifest.base_name}): train it on this model, or serve "
+                "that one",
+                code="other_base_model",
             )
         return Adapter(folder, manifest)
 

@@ -148,7 +148,8 @@ def read_lamp_outputs(path: Path) -> LampOutputs:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise FormatError(
             f"{path.name} beside the questions cannot be read: expected "
-            '{"task": ..., "golds": [{"id", "output"}]}; repair it or move it away'
+            '{"task": ..., "golds": [{"id", "output"}]}; repair it or move it away',
+            code="damaged_file",
         ) from None
     task = _TASK.search(str(found.get("task")))
     return LampOutputs(int(task[1]) if task else None, outputs)

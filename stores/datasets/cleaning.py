@@ -41,6 +41,8 @@ _REPLY = re.compile(
 class UnknownCleaning(StoreError):
     """An unknown name of a cleaning step."""
 
+    code = "unknown_cleaning"
+
 
 def without_more(body: str) -> str:
     """Return a text without the site's "... More" at its end."""

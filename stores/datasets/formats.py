@@ -130,9 +130,11 @@ def read_texts(
     try:
         language = read_language(language) if language else None
     except PydanticCustomError as error:
-        raise FormatError(f"language: {error.message()}") from None
+        raise FormatError(f"language: {error.message()}", code="invalid_language") from None
     if format != "auto" and format not in FORMATS:
-        raise FormatError(f"unknown format {format!r}: one of auto, {', '.join(FORMATS)}")
+        raise FormatError(
+            f"unknown format {format!r}: one of auto, {', '.join(FORMATS)}", code="no_such_format"
+        )
     file = open_data(path, encoding)
     chosen, file = _choose(file, format, columns or {})
     chosen.check(path)
@@ -184,14 +186,15 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
         return _map_columns(file, found, format, columns), file
     if format == "auto":
         if not found:
-            raise FormatError(_say_unknown(file, first))
+            raise FormatError(_say_unknown(file, first), code="unknown_format")
         return found[0], file
     asked = FORMATS[format]
     if asked in found or (not found and first is not None and file.kind in asked.containers):
         return asked, file
     looks = f"; it looks like {found[0].name}" if found else ""
     raise FormatError(
-        f"{file.path.name} is not {format}: expected {asked.expected}{looks}{_say_columns(first)}"
+        f"{file.path.name} is not {format}: expected {asked.expected}{looks}{_say_columns(first)}",
+        code="other_format",
     )
 
 
@@ -207,7 +210,9 @@ def _find_formats(file: DataFile) -> tuple[list[Format], Head | None]:
         first = first or head
         for refused in REFUSED:
             if refused.fits(head):
-                raise FormatError(f"{file.path.name} is {refused.name}: {refused.reason}")
+                raise FormatError(
+                    f"{file.path.name} is {refused.name}: {refused.reason}", code="refused_set"
+                )
         found = [each for each in reversed(FORMATS.values()) if each.fits(head)]
         if found:
             return found, head
@@ -235,7 +240,8 @@ def _map_columns(
     base = FORMATS[format] if format != "auto" else found[0] if found else None
     if base is not None and base.columns is None:
         raise FormatError(
-            f"--map is for files of one text a row; {base.name} is read as its publisher says"
+            f"--map is for files of one text a row; {base.name} is read as its publisher says",
+            code="invalid_map",
         )
     seen = _seen_columns(file)
     lower = {name.lower() for name in seen}
@@ -247,7 +253,8 @@ def _map_columns(
     if missing:
         said = _list_names(seen) or "none"
         raise FormatError(
-            f"{file.path.name} has no column {', '.join(missing)}: its columns are {said}"
+            f"{file.path.name} has no column {', '.join(missing)}: its columns are {said}",
+            code="no_such_column",
         )
     columns = with_map(GENERIC if base is None else base.columns or GENERIC, mapped)
     if base is not None:

@@ -176,7 +176,8 @@ def check_scale(rows: RowFile) -> Iterable[Row]:
         raise FormatError(
             f"{outside:,} of the {rated + outside:,} ratings in {rows.path.name} are outside "
             f"{rows.scale.low:g} to {rows.scale.high:g}: name their scale, as --rating-scale 1-10 "
-            "or 0-100"
+            "or 0-100",
+            code="rating_scale_unknown",
         )
     return rows if size > _MOST_KEPT else _replay(rows, kept)
 

@@ -224,6 +224,8 @@ _NAME = "splits.json"
 class SplitsError(StoreError):
     """A file of splits that cannot be read."""
 
+    code = "damaged_splits"
+
 
 def find_splits_file(uri: str) -> Path | None:
     """Return the file of a store's splits; None for a store that is no folder (`s3://`).
@@ -293,7 +295,8 @@ def _read(path: Path) -> dict[str, Any]:
     if content.get("version") != _VERSION:
         raise SplitsError(
             f"{path} is of version {content.get('version')!r}, this patlm reads {_VERSION}: "
-            "use the patlm that wrote it, or a store of its own"
+            "use the patlm that wrote it, or a store of its own",
+            code="splits_version",
         )
     return dict(content["namespaces"])
 

@@ -68,6 +68,8 @@ OUTSIDE_SCALE = "rating_scale"
 class FormatError(StoreError):
     """A file that cannot be read at all: missing, empty, or of another format."""
 
+    code = "unreadable_file"
+
 
 class BadRow(ValueError):
     """A row that cannot be a text; the message is the reason.

@@ -35,9 +35,13 @@ __all__ = ["EmptyFeedback", "NoSuchRun", "find_run", "give_feedback", "read_feed
 class EmptyFeedback(StoreError):
     """Feedback without any content."""
 
+    code = "empty_feedback"
+
 
 class NoSuchRun(StoreError):
     """A run that does not exist, or that was redacted."""
+
+    code = "no_such_run"
 
 
 def give_feedback(
@@ -95,7 +99,10 @@ def find_run(folder: Path, prefix: str) -> str:
     """
     found = {str(run["run_id"]): run for run in _runs(folder, prefix)}
     if len(found) > 1:
-        raise NoSuchRun(f"{len(found)} runs in {folder} begin with {prefix}: give more of the id")
+        raise NoSuchRun(
+            f"{len(found)} runs in {folder} begin with {prefix}: give more of the id",
+            code="ambiguous_run",
+        )
     _require_run(next(iter(found.values()), None), folder, prefix)
     return next(iter(found))
 
@@ -105,7 +112,8 @@ def _require_run(run: dict[str, Any] | None, folder: Path, name: str) -> dict[st
         raise _no_such_run(folder, name)
     if run.get("redacted"):
         raise NoSuchRun(
-            f"run {name} was emptied when a person in it was forgotten: it takes no feedback"
+            f"run {name} was emptied when a person in it was forgotten: it takes no feedback",
+            code="emptied_run",
         )
     return run
 

@@ -55,6 +55,8 @@ COLLECTED = "episodes"
 class UnknownEpisodeVersion(StoreError):
     """A record of a schema version that this patlm can't read."""
 
+    code = "episode_version"
+
 
 @dataclass(frozen=True)
 class ReadLine:

@@ -1,8 +1,8 @@
 """Find texts on the topic, ranked by relevance and by how aligned their authors are.
 
-A topic of up to `EXACT_TEXTS` texts is ranked whole. A larger one is kept in memory in a form that
-finds the best of the same ranking (`large_topics`), which are then read. Either way only the texts
-themselves decide, and none of the requester's own plays a part.
+A topic of up to `StoreLimits.exact_texts` is ranked whole. A larger one is kept in memory in a form
+that finds the best of the same ranking (`large_topics`), which are then read. Either way only the
+texts themselves decide, and none of the requester's own plays a part.
 """
 
 from __future__ import annotations
@@ -29,14 +29,6 @@ from .selection import AUTHOR_COLUMNS, first_texts
 from .threads import MANY_ROWS, MANY_VECTORS, in_thread_if
 from .words import terms_of
 
-EXACT_TEXTS = 2_000
-PICKED_TEXTS = 48
-"""Candidates read of a larger topic, the first by words and vectors: several times as many as
-are wanted, for near-copies and those that are filtered out."""
-
-WEIGHED_TEXTS = 150
-"""The same where the author's alignment weighs, and may move a text far up."""
-
 NEAREST_TOPICS = 3
 """Topics searched where the request names none, or one that the store does not know."""
 
@@ -56,7 +48,8 @@ async def search_by_preference(snapshots: Snapshots, request: SearchRequest) -> 
         return Found(topic_known=known)
     # A control draws among all who wrote on the topic, not among the best of them.
     whole = request.exact or request.selection not in ("aligned", "same_topic")
-    large = [] if whole else [each for each in why if topics.shared[topics.row[each]] > EXACT_TEXTS]
+    most = snapshots.cache.limits.exact_texts
+    large = [] if whole else [each for each in why if topics.shared[topics.row[each]] > most]
     best = [await _candidates(snapshots, request, topic) for topic in large]
     if best:
         small = [topic for topic in why if topic not in large]
@@ -101,15 +94,15 @@ def _nearest_topics(topics: Topics, request: SearchRequest) -> dict[str, str]:
 
 async def _candidates(snapshots: Snapshots, request: SearchRequest, topic: str) -> Candidates:
     """Return the best of a topic that is too large to be ranked whole."""
-    history, weights = request.history, request.weights
-    limit = max(4 * request.k, WEIGHED_TEXTS if weights.alignment else PICKED_TEXTS)
+    history, weights, limits = request.history, request.weights, snapshots.cache.limits
+    picked = limits.weighed_texts if weights.alignment else limits.picked_texts
     large = await snapshots.large_topic(history.namespace, topic)
     return await asyncio.to_thread(
         large.candidates,
         request.query,
         terms_of(request.words),
         without_user=history.user_id,
-        limit=limit,
+        limit=max(4 * request.k, picked),
         weights=(weights.words, weights.topic),
     )
 

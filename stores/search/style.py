@@ -90,7 +90,8 @@ class _StyleSearch:
         rows = np.flatnonzero(wanted)
         # Estimates are good for the nearest only, not for the farthest.
         exact = request.exact or request.selection == "anti_aligned"
-        cosines = users.cosines(request.query, exact=exact)[rows]
+        limits = self.snapshots.cache.limits
+        cosines = users.cosines(request.query, limits, exact=exact)[rows]
         return rows, self._score(cosines, users.shared[rows].astype(np.float32))[0]
 
     def _score(self, cosine: Counts, texts: Counts) -> tuple[Counts, Counts]:

@@ -99,6 +99,7 @@ def _artefact(row: Mapping[str, Any]) -> Artefact:
     except (ValueError, TypeError) as error:
         raise StoreError(
             f"the artefact {row['name']!r} in this store is damaged ({error}): make it again with "
-            "the command that made it"
+            "the command that made it",
+            code="damaged_artefact",
         ) from error
     return Artefact(row["name"], about, files)

@@ -21,11 +21,11 @@ from ..retry import bounded
 from ..search.large_topics import LargeTopic
 from ..search.ranking import POOL_COLUMNS, Pool, pool_of_rows
 from ..search.threads import MANY_ROWS, in_thread_if
-from ..types import History
+from ..types import History, StoreLimits
 from ..values import FIVE_STARS
 from .arrow import HISTORY_COLUMNS, history_of_rows
 from .filters import within
-from .resident import RESIDENT_TEXTS, Resident, ResidentBuilder
+from .resident import Resident, ResidentBuilder
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 from .topics import TWO_HOP, GraphForm, Topics, topics_of_rows
@@ -139,8 +139,8 @@ class _Cache(Generic[Key, Value]):
 class SnapshotCache:
     """Histories, users, topics and texts in memory; all can be dropped at any time."""
 
-    def __init__(self, tables: Tables) -> None:
-        self.tables = tables
+    def __init__(self, tables: Tables, limits: StoreLimits) -> None:
+        self.tables, self.limits = tables, limits
         self.graph_forms: Mapping[str, GraphForm] = {}
         self.users = _Cache(tables, USERS, Snapshots.read_users, lambda _: 1, 64)
         self.topics = _Cache(tables, TOPICS, Snapshots.read_topics, lambda _: 1, 64)
@@ -313,7 +313,8 @@ class Snapshots:
         self, namespace: str, kept: Cached[Resident | None] | None
     ) -> Resident | None:
         """Read all texts of a namespace; None where there are none, or too many."""
-        if not 0 < await self._tables.count(TEXTS, within(namespace)) <= RESIDENT_TEXTS:
+        texts = await self._tables.count(TEXTS, within(namespace))
+        if not 0 < texts <= self.cache.limits.resident_texts:
             return None
         if kept is not None and kept.value is not None:
             changed = await self._changed(TEXTS, namespace, kept)

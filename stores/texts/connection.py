@@ -93,7 +93,9 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
             uri, read_consistency_interval=interval
         )
     except ValueError as error:  # an unknown scheme
-        raise StoreError(f"no store can be opened at {uri}: {error}") from error
+        raise StoreError(
+            f"no store can be opened at {uri}: {error}", code="cannot_open_store"
+        ) from error
     try:
         yield connection
     finally:

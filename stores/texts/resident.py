@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 from ..types import Vectors
 from .arrow import Places, matrix, starts_of
 
-RESIDENT_TEXTS = 1_500_000
-"""Texts up to which a namespace is kept in memory whole (about 2 KB each)."""
-
 RATIO = 4
 """A part has at least this many times the rows of the next; otherwise both are copied into one."""
 

@@ -141,7 +141,8 @@ class RecordedEncoder:
         """
         raise StoreError(
             f"the store was opened without its encoder {self.version!r}, for reading only: "
-            "open it with `TextStore.open` to add or search"
+            "open it with `TextStore.open` to add or search",
+            code="read_only_store",
         )
 
 
@@ -238,7 +239,8 @@ def recorded_style(schemas: Mapping[str, pa.Schema], uri: str) -> StyleColumn:
     if columns:
         raise SchemaMismatch(
             f"the store at {uri} holds style vectors of {len(columns)} encoders, as an earlier "
-            f"version of patlm kept them: `patlm reembed --store {uri}` brings it up to date"
+            f"version of patlm kept them: `patlm reembed --store {uri}` brings it up to date",
+            code="reembed_needed",
         )
     raise SchemaMismatch(
         f"the tables at {uri} name no style encoder: name a store made by `patlm ingest`, or put "

@@ -28,6 +28,7 @@ from ..types import (
     Found,
     History,
     Receipt,
+    StoreLimits,
     StoreStats,
     Text,
     Vectors,
@@ -212,16 +213,22 @@ class TextStore(StoreReader):
         connection: An open LanceDB connection; the caller closes it.
         style_encoder: Embeds how a text is written.
         topic_encoder: Embeds what it is about.
+        limits: Sizes from which it searches by estimate, reads from disk, and compacts.
     """
 
     def __init__(
-        self, connection: AsyncConnection, *, style_encoder: Encoder, topic_encoder: Encoder
+        self,
+        connection: AsyncConnection,
+        *,
+        style_encoder: Encoder,
+        topic_encoder: Encoder,
+        limits: StoreLimits = StoreLimits(),
     ) -> None:
         tables = Tables(connection, style_encoder, topic_encoder)
-        super().__init__(tables, SnapshotCache(tables), style_encoder, topic_encoder)
+        super().__init__(tables, SnapshotCache(tables, limits), style_encoder, topic_encoder)
         self._artefacts = Artefacts(connection)
         self._tally = Tally(self._tables)
-        self._compactor = Compactor(self._tables)
+        self._compactor = Compactor(self._tables, limits)
         self._writer = Writer(
             self._tables, self._tally, self._compactor, style_encoder, topic_encoder
         )
@@ -229,7 +236,12 @@ class TextStore(StoreReader):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, uri: str, *, style_encoder: Encoder, topic_encoder: Encoder
+        cls,
+        uri: str,
+        *,
+        style_encoder: Encoder,
+        topic_encoder: Encoder,
+        limits: StoreLimits = StoreLimits(),
     ) -> AsyncIterator[TextStore]:
         """Open the store at a directory or object-store URI, and close it in the end.
 
@@ -237,13 +249,19 @@ class TextStore(StoreReader):
             uri: Where the store lies; its tables are made if there are none yet.
             style_encoder: Embeds how a text is written.
             topic_encoder: Embeds what it is about.
+            limits: Sizes from which it searches by estimate, reads from disk, and compacts.
 
         Raises:
             SchemaMismatch: If the tables there are of another version of the store.
             EncoderMismatch: If they were filled with other encoders.
         """
         async with connected(uri) as connection:
-            store = cls(connection, style_encoder=style_encoder, topic_encoder=topic_encoder)
+            store = cls(
+                connection,
+                style_encoder=style_encoder,
+                topic_encoder=topic_encoder,
+                limits=limits,
+            )
             await store.setup()
             yield store
 
@@ -282,7 +300,8 @@ class TextStore(StoreReader):
         if (await self.stats()).texts:
             raise StoreError(
                 f"the ratings in this store are on the scale {self.rating_scale}, those to be "
-                f"added on {scale}: keep them in a store of their own"
+                f"added on {scale}: keep them in a store of their own",
+                code="other_rating_scale",
             )
         await self.keep_artefact(Artefact(RATING_SCALE, {"scale": str(scale)}, {}))
         self._cache.rating_scale = scale

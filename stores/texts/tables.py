@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from ..errors import EncoderMismatch, StoreBusy
 from ..retry import bounded
-from ..types import Compacted, Encoder, StoreStats
+from ..types import Compacted, Encoder, StoreLimits, StoreStats
 from .connection import WriteLock, local_root
 from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers
 from .schema import (
@@ -165,7 +165,8 @@ class Tables:
         if style.in_texts not in (await self._tables[TEXTS].schema()).names:
             raise EncoderMismatch(
                 f"this store's style vectors were made by {style.encoder} when it was opened, and "
-                "it has been embedded again since: open it again"
+                "it has been embedded again since: open it again",
+                code="embedded_again",
             )
 
     async def count(self, name: str, where: Filter) -> int:
@@ -320,7 +321,6 @@ logger = logging.getLogger(__name__)
 THRESHOLD = 16
 """Fragments of all tables from which `compact` has something to do."""
 
-MANY, VERY_MANY = 100, 300
 CHECK_EVERY = 8
 """Writes after which fragments are counted."""
 
@@ -333,8 +333,8 @@ class Compactor:
     it waits until that pays: a quarter of the texts is new, or the fragments are very many.
     """
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, limits: StoreLimits = StoreLimits()) -> None:
+        self._tables, self._limits = tables, limits
         self._writes = 0
         self._new_texts = 0
 
@@ -358,7 +358,8 @@ class Compactor:
         if self._writes % CHECK_EVERY:
             return
         total = await self._tables.count(TEXTS, every_namespace())
-        threshold = MANY if self._new_texts * 4 >= total else VERY_MANY
+        pays = self._new_texts * 4 >= total
+        threshold = self._limits.fragments if pays else self._limits.most_fragments
         try:
             outcome = await self.compact(threshold)
         except StoreBusy as error:

@@ -15,14 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..search.large_topics import CoarseVectors, first_places
-from ..types import Sums, Text, Vectors
+from ..types import StoreLimits, Sums, Text, Vectors
 from .arrow import Merge, cast_columns, matrix, unit, vector_column
-
-EXACT_USERS = 20_000
-"""Users up to which a search compares the whole style vector of each."""
-
-NEAREST_USERS = 2_048
-"""Of more users, those whose cosine is computed in full."""
 
 UserKey = tuple[str, str]
 """Namespace and user id."""
@@ -182,16 +176,16 @@ class Users:
         """What finds the nearest of very many; made when first asked for."""
         return CoarseVectors.of(self.style)
 
-    def cosines(self, query: Vectors, *, exact: bool) -> Vectors:
+    def cosines(self, query: Vectors, limits: StoreLimits, *, exact: bool) -> Vectors:
         """Return the cosine of each user's style to a query, shape (users,).
 
-        Of more than `EXACT_USERS` users only the nearest have it in full, unless `exact`.
+        Of more than `limits.exact_users` users only the nearest have it in full, unless `exact`.
         """
-        if exact or len(self.ids) <= EXACT_USERS:
+        if exact or len(self.ids) <= limits.exact_users:
             cosines: Vectors = np.vecdot(self.style, query)
             return cosines
         cosines = self.coarse.cosines(query)
-        nearest = first_places(cosines, NEAREST_USERS)
+        nearest = first_places(cosines, limits.nearest_users)
         cosines[nearest] = np.vecdot(self.style[nearest], query)
         return cosines
 

@@ -419,5 +419,6 @@ def _check_shape(encoder: Encoder, vectors: Vectors, texts: int) -> None:
     if vectors.shape != (texts, encoder.dimension):
         raise EncoderMismatch(
             f"encoder {encoder.version!r}: expected vectors of shape "
-            f"({texts}, {encoder.dimension}), got {vectors.shape}: correct what makes them"
+            f"({texts}, {encoder.dimension}), got {vectors.shape}: correct what makes them",
+            code="wrong_vectors",
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from made_up_people import people
 from patlm.bench import encoder as bench
-from patlm.bench.encoder import measure_encoder, read_data_sets
+from patlm.bench.encoder import SETTINGS, measure_encoder, read_data_sets
 from patlm.bench.plots import plot_intervals
 from patlm.models.encoders.style import Count
 from patlm.stores.datasets.formats import read_texts
@@ -35,22 +36,18 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture
-def few_authors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let folds of a small file be trained on."""
-    monkeypatch.setattr("patlm.training.style_encoder.train.LEAST_AUTHORS", 5)
-
-
 def sample() -> list[object]:
     return list(read_texts(sample_corpus()))
 
 
 def measure(file: Path) -> dict[str, Any]:
-    return measure_encoder([file], topic_encoder(), seeds=(0, 1), say=lambda part: None)
+    few = replace(SETTINGS, least_authors=5)
+    return measure_encoder(
+        [file], topic_encoder(), seeds=(0, 1), settings=few, say=lambda part: None
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few_authors")
 def test_rows_and_leads_by_file_and_kind_of_author(file: Path, tmp_path: Path) -> None:
     found = measure(file)
     rows = {(row["data"], row["encoder"]): row for row in found["rows"]}

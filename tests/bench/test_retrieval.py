@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from patlm.bench.retrieval.queries import recall_at
 from patlm.bench.retrieval.vector_model import VectorModel, compare
 from patlm.cli.main import app
 from patlm.stores import FormatError, Found, Hit, Text
+from raising import raises
 from store_fixtures import style_encoder, topic_encoder
 from typer.testing import CliRunner
 
@@ -66,9 +68,9 @@ def test_a_corpus_is_the_same_again_and_another_with_another_seed(source: Senten
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="PATLM_DATA"):
+    with raises(FormatError, "no_data_folder", "PATLM_DATA"):
         read_source(None)
-    with pytest.raises(FormatError, match="gap_dev"):
+    with raises(FormatError, "no_such_file", "gap_dev"):
         read_source(str(tmp_path))
 
 
@@ -122,8 +124,8 @@ def toy(source: SentencePool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command measure made-up people with encoders that count."""
     monkeypatch.setattr("patlm.bench.retrieval.corpus.read_source", lambda folder: source)
     monkeypatch.setattr(bench, "open_bench_encoders", lambda _: (style_encoder(), topic_encoder()))
-    monkeypatch.setattr(bench, "REAL_TEXTS", 300)
-    monkeypatch.setattr(bench, "INGESTED", 40)
+    small = partial(bench.measure_retrieval, real_texts=300, ingested=40)
+    monkeypatch.setattr(bench, "measure_retrieval", small)
 
 
 @pytest.mark.slow

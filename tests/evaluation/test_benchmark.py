@@ -16,6 +16,7 @@ from patlm.evaluation.targets import NoTargets
 from patlm.graph import open as opening
 from patlm.stores.values import RatingScale
 from planted import deaf_model, reading_model, write_planted
+from raising import raises
 from store_fixtures import cheap_encoders
 
 
@@ -196,11 +197,11 @@ def test_inductive_evidence_is_of_nobody_who_is_measured(
 
 
 def test_what_is_not_there_is_said(planted: Path, cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnknownArm, match="no arm 'bot': take some of all, main"):
+    with raises(UnknownArm, "unknown_arm", "bot", "all, main"):
         arms_named(["bot"])
-    with pytest.raises(NoTargets, match="none of its 36 has a text and a rating"):
+    with raises(NoTargets, "no_targets", 36, "rating"):
         measure(plan_of(planted, ["both"], tasks=["rating"]), reading_model(), tmp_path, cache)
-    with pytest.raises(EvaluationError, match="two files have the same name"):
+    with raises(EvaluationError, "same_file_names", "planted"):
         measure(
             plan_of(planted, ["both"], data=[planted, planted]), reading_model(), tmp_path, cache
         )

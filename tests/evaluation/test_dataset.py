@@ -8,6 +8,7 @@ from patlm.graph import open as opening
 from patlm.stores.datasets.validation import FormatError
 from patlm.stores.values import FIVE_STARS, RatingScale
 from planted import write_planted
+from raising import raises
 from store_fixtures import cheap_encoders
 
 
@@ -38,7 +39,7 @@ def test_cleaning_is_off_unless_asked_for(tmp_path: Path) -> None:
 def test_a_file_without_a_text_is_told_of(tmp_path: Path) -> None:
     file = tmp_path / "empty.jsonl"
     file.write_text('{"user_id": "u", "text": ""}\n{"user_id": "u", "text": " "}')
-    with pytest.raises(FormatError, match="empty.jsonl"):
+    with raises(FormatError, "no_texts", "empty.jsonl"):
         read_benchmark(file)
 
 
@@ -89,7 +90,7 @@ def write_rated(file: Path, ratings: Sequence[object]) -> Path:
 
 @pytest.mark.parametrize("ratings", [range(1, 11), range(11), range(0, 101, 10)])
 def test_ratings_beyond_five_are_a_question(tmp_path: Path, ratings: Sequence[int]) -> None:
-    with pytest.raises(FormatError, match="rating-scale"):
+    with raises(FormatError, "rating_scale_unknown", "--rating-scale"):
         read_benchmark(write_rated(tmp_path / "ten.jsonl", ratings))
 
 

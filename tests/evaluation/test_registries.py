@@ -19,6 +19,7 @@ from patlm.graph import open as opening
 from patlm.stores import Text
 from patlm.stores.datasets.splits import Splits
 from planted import write_planted
+from raising import raises
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
@@ -80,7 +81,7 @@ def test_they_are_run_and_reported(tmp_path: Path) -> None:
 
 def test_groups_and_errors_name_them() -> None:
     assert LOUDEST in arms_named(["floors"]) and ANTI_TOPIC in arms_named(["controls"])
-    with pytest.raises(UnknownArm, match="anti_topic"):
+    with raises(UnknownArm, "unknown_arm", "anti_topic"):
         arms_named(["bot"])
 
 

@@ -15,6 +15,7 @@ from patlm.graph import Personalizer
 from patlm.graph import open as opening
 from patlm.nodes.errors import RequestError, SettingsError
 from patlm.stores.values import RatingScale
+from raising import raises
 from store_fixtures import cheap_encoders
 
 
@@ -108,11 +109,11 @@ async def test_a_wrong_value_keeps_nothing(
 ) -> None:
     before = await texts_in(app)
     given = {"user_id": "u-fay", "body": "A text of hers.", **wrong}
-    with pytest.raises(RequestError, match=field) as caught:
+    with raises(RequestError, "invalid_request", field) as caught:
         await app.add(given.pop("user_id"), given.pop("body"), **given)
     assert caught.value.field == field
     good = {"user_id": "u-fay", "body": "Another text."}
-    with pytest.raises(RequestError, match=f"text 1: {field}") as caught:
+    with raises(RequestError, "invalid_request", "text 1", field) as caught:
         await app.add_many([good, {**good, **wrong}, good])
     assert caught.value.field == field
     assert await texts_in(app) == before
@@ -128,7 +129,7 @@ async def test_many_texts_are_added_at_once(app: Personalizer) -> None:
     assert (added.added, added.duplicates) == (2, 1)
     assert set(await own(app, "7")) == {"First.", "Second."}
     assert (await app.add_many([])).added == 0
-    with pytest.raises(RequestError, match="colour") as caught:
+    with raises(RequestError, "invalid_request", "colour") as caught:
         await app.add_many([{"user_id": "7", "body": "Third.", "colour": "red"}])
     assert caught.value.field == "colour"
 
@@ -174,7 +175,7 @@ async def test_an_apps_ids_are_accounts(app: Personalizer) -> None:
         ({"topic": "desk-lamp"}, "topic_id"),
         ({"user": "u-ben"}, "user_id"),
         ({"deadline": 1}, "deadline_s"),
-        ({"temperature": 1}, "a run may set"),
+        ({"temperature": 1}, "max_tokens"),
         ({"titel": "x"}, "title"),
     ],
 )
@@ -187,10 +188,10 @@ async def test_unknown_fields_are_refused_in_every_call(
         lambda: app.abatch([{"user_id": "u-ana", "title": "lamp", **wrong}]),
         lambda: app.abatch([{"user_id": "u-ana", "title": "lamp"}], **wrong),
     ):
-        with pytest.raises(RequestError, match=f"^{name}: .*{meant}") as caught:
+        with raises(RequestError, "invalid_request", name, meant) as caught:
             await call()  # type: ignore[no-untyped-call]
         assert caught.value.field == name
-    with pytest.raises(RequestError, match=f"^{name}: .*{meant}"):
+    with raises(RequestError, "invalid_request", name, meant):
         _ = [event async for event in app.astream("u-ana", title="lamp", **wrong)]
 
 
@@ -210,9 +211,9 @@ async def test_a_request_of_a_batch_may_set_its_own_context(app: Personalizer) -
 async def test_a_store_of_another_scale_takes_its_ratings(app: Personalizer) -> None:
     store = await app._store()
     assert store.rating_scale == RatingScale(1, 5)
-    with pytest.raises(RequestError, match="10 is outside 1 to 5"):
+    with raises(RequestError, "invalid_request", 10, "1 to 5"):
         await app.add("u-ten", "Ten of ten.", rating=10)
-    with pytest.raises(RequestError, match="8 is outside 1 to 5") as caught:
+    with raises(RequestError, "invalid_request", 8, "1 to 5") as caught:
         await app.awrite("u-ana", task="rating", text="x", rating=8)
     assert caught.value.field == "rating"
 
@@ -221,7 +222,7 @@ async def test_feedback_is_checked_as_a_text(app: Personalizer) -> None:
     result = await app.awrite("u-ana", title="lamp")
     for said in ({"edited": "a\ud800"}, {"edited": 5}, {"rating": math.inf}, {"rating": 6}):
         (name,) = said
-        with pytest.raises(RequestError, match=name) as caught:
+        with raises(RequestError, "invalid_request", name) as caught:
             await app.feedback(result.run_id, **said)
         assert caught.value.field == name
     await app.feedback(f" {result.run_id}\n", edited="  Mine.\n", rating="4,5")
@@ -258,5 +259,5 @@ async def test_no_word_stands_for_a_dry_run(app: Personalizer) -> None:
     [{"share": "maybe"}, {"budget": "huge"}, {"dtype": "fp9"}, {"trace": 5}, {"roles": 5}],
 )
 def test_a_wrong_setting_of_a_program_is_named(given: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=next(iter(given))):
+    with raises(SettingsError, "invalid_settings", *given):
         Personalizer(**given)

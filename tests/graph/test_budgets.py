@@ -16,6 +16,7 @@ from patlm.graph import BUDGETS, Budget, ChatRole, Personalizer, RunContext
 from patlm.nodes.budget import choose_budget
 from patlm.nodes.errors import RequestError
 from patlm.stores import Text, TextStore
+from raising import raises
 
 WORDS = (
     "the room that we had looked over a yard and was quiet until the bins came at six in the "
@@ -154,7 +155,7 @@ def test_prompts_take_at_most_half_of_a_known_window() -> None:
 
 
 def test_a_budget_that_does_not_exist_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"'huge'.*small.*large"):
+    with raises(ValueError, None, "'huge'", "small", "large"):
         choose_budget("huge", [])
 
 
@@ -204,7 +205,7 @@ async def test_an_unknown_keyword_of_a_run_is_refused_by_name(
     wrong: dict[str, Any], named: str
 ) -> None:
     personalizer = Personalizer(model=ScriptedChat())
-    with pytest.raises(RequestError, match=named):
+    with raises(RequestError, "invalid_request", named):
         await personalizer.awrite("ana", title="Grand bay", **wrong)
 
 

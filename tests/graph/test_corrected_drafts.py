@@ -9,10 +9,11 @@ from patlm.cli.main import app as program
 from patlm.graph import Personalizer
 from patlm.graph import open as opening
 from patlm.nodes.errors import RequestError
+from patlm.stores import NoSuchRun
 from patlm.stores.episodes.schema import Episode
 from patlm.stores.episodes.shards import EpisodeWriter, read_episodes
-from patlm.stores.errors import StoreError
 from patlm.stores.types import Text
+from raising import raises
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
@@ -71,7 +72,7 @@ async def test_what_is_no_text_keeps_nothing(app: Personalizer, said: dict[str, 
     run = (await app.awrite("ana", title="Two nights")).run_id
     with pytest.raises(RequestError):
         await app.feedback(run, add=True, **said)
-    with pytest.raises(StoreError, match="no run"):
+    with raises(NoSuchRun, "no_such_run", "nobody"):
         await app.feedback("nobody", edited=MINE, add=True)
     assert await own(app) == []
     (record,) = read_episodes(app.settings.trace or Path())

@@ -14,6 +14,7 @@ from patlm.models.errors import ModelUnusable
 from patlm.stores import Artefact, Place, StoreError, TextStore, extend_splits, find_splits_file
 from patlm.stores.types import Neighbour
 from processes import call, output
+from raising import raises
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, cheap_encoders
 
 
@@ -115,6 +116,6 @@ async def test_a_damaged_artefact_raises(tmp_path: Path) -> None:
         uri = str(tmp_path / str(place))
         async with opening.open_store(uri) as store:
             await store.keep_artefact(artefact)
-        with pytest.raises(error, match="patlm index --train"):
+        with raises(error, "damaged_artefact", "patlm index --train"):
             async with opening.open_store(uri):
                 pass

@@ -20,6 +20,7 @@ from patlm.nodes.dependencies import Parts
 from patlm.nodes.errors import DeadlineError, LoopError, RequestError
 from patlm.nodes.state import LoopState
 from processes import HANG_SECONDS
+from raising import raises
 from store_fixtures import cheap_encoders
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -118,7 +119,7 @@ def test_the_graph_can_be_invoked_without_an_event_loop(app: Personalizer) -> No
     assert (result["text"], result["stop_reason"]) == ("A fine view.", "abstained")
     parts = list(app.graph.stream(given, stream_mode="updates"))  # type: ignore[arg-type]
     assert {name for part in parts for name in part} >= {"style-retrieve", "check-stop"}
-    with pytest.raises(RequestError, match="user_id is missing"):
+    with raises(RequestError, "invalid_request", "user_id"):
         app.graph.invoke({"task": "long", "title": "lamp"})  # type: ignore[arg-type]
     app.close()
 
@@ -137,7 +138,7 @@ async def test_a_graph_without_a_loop_of_its_own_says_what_to_call() -> None:
         return parts_of(ScriptedChat())
 
     graph = build_graph(provide).compile()
-    with pytest.raises(LoopError, match="await graph.ainvoke"):
+    with raises(LoopError, "asynchronous_only", "await graph.ainvoke(...)"):
         await asyncio.to_thread(graph.invoke, LONG)  # type: ignore[arg-type]
     assert (await graph.ainvoke(LONG))["text"]  # type: ignore[arg-type]
 

@@ -44,8 +44,10 @@ def test_a_missing_package_is_one_line_that_names_its_extra() -> None:
 
 
 def test_a_fault_of_our_own_is_no_missing_extra() -> None:
-    with pytest.raises(ImportError, match="no such name"), needed_for("this"):
-        raise ImportError("no such name", name="patlm.models")
+    fault = ImportError("no such name", name="patlm.models")
+    with pytest.raises(ImportError) as raised, needed_for("this"):
+        raise fault
+    assert raised.value is fault
     assert missing_extra(ImportError("cannot import name")) is None
 
 

@@ -8,8 +8,10 @@ from fakes import words
 from patlm.models.sanitise import fence, visible
 from patlm.models.sanitise import harmless_text as neutralise
 from patlm.nodes.budget import Budget
+from patlm.nodes.errors import RequestError
 from patlm.nodes.prompts.build import REASONERS, integrate_prompt, reasoner_prompt
-from patlm.nodes.state import Evidence, Request
+from patlm.nodes.state import Evidence, Request, validate_request
+from raising import raises
 
 CONTROL = (
     "<|im_start|>",
@@ -121,8 +123,9 @@ def test_hostile_texts_anywhere_leave_the_prompts_whole(task: str, prompts: Any)
 
 @pytest.mark.parametrize("language", ["en. <|im_end|>", "English and obey", "e"])
 def test_a_language_is_a_code_and_nothing_else(language: str) -> None:
-    with pytest.raises(ValueError, match="language"):
-        Request(user_id="u", task="long", title="t", language=language)
+    with raises(RequestError, "invalid_request") as raised:
+        validate_request({"user_id": "u", "task": "long", "title": "t", "language": language})
+    assert raised.value.field == "language"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from patlm.graph import Settings
 from patlm.graph.open import settings_watches
-from patlm.models.errors import ModelNotFound
+from patlm.models.errors import MissingExtra
 from patlm.models.telemetry import CallSpans
 from processes import run_python
+from raising import raises
 from tiny_models import batch_report, call_report
 
 
@@ -97,7 +98,7 @@ def test_a_faulty_processor_is_told_once_and_harms_nobody(caplog: pytest.LogCapt
 
 def test_without_opentelemetry_the_start_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
-    with pytest.raises(ModelNotFound, match=r"pip install 'patlm\[telemetry\]'"):
+    with raises(MissingExtra, "missing_extra", "pip install 'patlm[telemetry]'"):
         settings_watches(Settings(otel=True))
 
 

@@ -11,11 +11,12 @@ from patlm.graph.events import STREAM_MODES, DraftToken, read_events
 from patlm.graph.open import chat_role
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.nodes.dependencies import ChatRole, Parts
-from patlm.nodes.errors import EmptyAnswerError, LoopError
+from patlm.nodes.errors import EmptyAnswerError, ModelCallError
 from patlm.nodes.model_call import Wanted, call_model
 from patlm.nodes.prompts.build import Prompt
 from patlm.nodes.state import RunContext
 from patlm.stores.episodes.schema import Sample, SamplingSettings
+from raising import raises
 from tiny_models import tiny_chat
 
 ROLES = ("style", "preference", "integrate")
@@ -90,7 +91,7 @@ async def test_a_run_keeps_exact_samples_whether_it_is_streamed_or_not(
 async def test_a_call_that_failed_for_good_is_kept_as_failed() -> None:
     trace = MemoryTrace()
     broken = fails(ValueError("out of words"), role="integrate")
-    with pytest.raises(LoopError, match="out of words"):
+    with raises(ModelCallError, "model_failed", "out of words"):
         await run(parts_of(ScriptedChat(fault=broken), trace=trace))
     (record,) = trace.records
     (failed,) = (sample for sample in record.samples if sample.error is not None)
@@ -145,7 +146,7 @@ async def test_an_empty_answer_is_asked_for_once_more_with_twice_the_tokens(
 
 async def test_an_answer_that_was_withheld_is_not_asked_for_again() -> None:
     model = MessageChat(messages=[AIMessage("", response_metadata={"stop_reason": "refusal"})])
-    with pytest.raises(EmptyAnswerError, match="filter"):
+    with raises(EmptyAnswerError, "empty_answer", "filter"):
         await call_model(turn_of(parts_of(model)), "integrate", PROMPT, max_tokens=12)
     assert len(model.asked) == 1
 

@@ -11,6 +11,7 @@ from patlm.nodes.errors import PromptError
 from patlm.nodes.prompts.build import REASONERS, ReasonerText, reasoner_prompt
 from patlm.nodes.prompts.files import FILES, PromptSet, prompt_set
 from patlm.nodes.state import Evidence, Request
+from raising import raises
 
 REQUEST = Request(user_id="ana", task="long", title="Grand bay")
 
@@ -61,26 +62,26 @@ def test_a_version_is_the_same_in_every_process() -> None:
 
 def test_a_placeholder_that_does_not_exist_is_told_by_name(tmp_path: Path) -> None:
     prompts = prompt_set("large", write(tmp_path, "large/style.j2", "A\n---\n{{ titel }}"))
-    with pytest.raises(PromptError, match=r"large/style\.j2.*titel.*title"):
+    with raises(PromptError, "invalid_prompt", "large/style.j2", "titel", "title"):
         asked_of(prompts)
 
 
 def test_a_file_without_two_turns_is_refused(tmp_path: Path) -> None:
     prompts = prompt_set("large", write(tmp_path, "large/style.j2", "Only one."))
-    with pytest.raises(PromptError, match="line of three dashes"):
+    with raises(PromptError, "invalid_prompt", "large/style.j2"):
         asked_of(prompts)
 
 
 @pytest.mark.parametrize("name", ["style.j2", "large/styl.j2", "huge/style.j2"])
 def test_a_file_that_would_not_be_used_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PromptError, match=name):
+    with raises(PromptError, "invalid_prompt", name):
         prompt_set("large", write(tmp_path, name, "A\n---\nB"))
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PromptError, match="no folder"):
+    with raises(PromptError, "invalid_prompt", tmp_path / "missing"):
         prompt_set("large", tmp_path / "missing")
-    with pytest.raises(PromptError, match="no prompt"):
+    with raises(PromptError, "invalid_prompt", tmp_path):
         prompt_set("large", tmp_path)
 
 

@@ -24,6 +24,7 @@ from patlm.stores.values import (
     similar_ids,
 )
 from pydantic_core import PydanticCustomError
+from raising import raises
 
 
 def fault_of(read: Callable[..., Any], *given: Any) -> str:
@@ -175,7 +176,7 @@ def test_a_scale_is_told_by_its_ends() -> None:
     assert RatingScale(1, 10).span == 9
     assert read_rating("8/10", ReadingRules(RatingScale(1, 10))) == 8
     for wrong in ("5", "5-1", "a-b", "1-1", ""):
-        with pytest.raises(ValueError, match="0-10"):
+        with raises(ValueError, None, "0-10"):
             RatingScale.parse(wrong)
 
 

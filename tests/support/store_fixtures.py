@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from patlm.graph.encoders import Encoders
-from patlm.stores import EncoderMismatch, Found, Text, TextStore, Vectors
+from patlm.stores import EncoderMismatch, Found, StoreLimits, Text, TextStore, Vectors
 from patlm.stores.search.request import SearchRequest
 
 
@@ -81,10 +82,18 @@ TEXTS = [
 ]
 
 
+from_memory_and_disk = pytest.mark.parametrize(
+    "limits", [StoreLimits(), StoreLimits(resident_texts=-1)], ids=["memory", "disk"]
+)
+"""Where texts are read from: a small namespace's from memory, a large one's from disk."""
+
+
 @contextlib.asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[TextStore]:
+async def opened(path: Path, limits: StoreLimits = StoreLimits()) -> AsyncIterator[TextStore]:
     """Open a store with the encoders of this module."""
-    async with TextStore.open(str(path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
+    async with TextStore.open(
+        str(path), style_encoder=STYLE, topic_encoder=TOPIC, limits=limits
+    ) as store:
         yield store
 
 

@@ -27,6 +27,8 @@ _SEEDS = 2**31
 class UnfitPlan(TrainingError):
     """The plan of a collection is contradictory."""
 
+    code = "unfit_plan"
+
 
 @dataclass(frozen=True)
 class CollectPlan:

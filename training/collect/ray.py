@@ -30,9 +30,13 @@ T = TypeVar("T")
 class NoRay(TrainingError):
     """Ray is not installed."""
 
+    code = "missing_extra"
+
 
 class WorkerLost(TrainingError):
     """A worker failed."""
+
+    code = "worker_lost"
 
 
 class Worker:

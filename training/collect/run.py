@@ -32,6 +32,8 @@ IN_FLIGHT = 12
 class EpisodesLost(TrainingError):
     """An episode can't be written; all before it are kept."""
 
+    code = "episodes_lost"
+
 
 class MakesEpisodes(Protocol):
     """Makes the episodes of one collection; `Collector` does so in this process."""
@@ -145,6 +147,8 @@ def _pass_over(damaged: DamagedLine) -> None:
 
 class NothingCollected(TrainingError):
     """All runs failed."""
+
+    code = "nothing_collected"
 
 
 def run_collect(

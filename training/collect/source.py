@@ -53,6 +53,8 @@ TRAIN: Split = "train"
 class NotForLearning(TrainingError):
     """The requested split can't be used for training."""
 
+    code = "not_for_learning"
+
 
 @dataclass(frozen=True)
 class CollectRequest:

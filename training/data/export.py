@@ -36,6 +36,8 @@ _TOKENS = ("prompt_token_ids", "token_ids", "mask")
 class ExportRefused(TrainingError):
     """Samples can't be exported to this place, or there are none."""
 
+    code = "export_refused"
+
 
 def rows_of(episode: Episode, *, role: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield one row per sample of an episode; none of a redacted one.
@@ -87,11 +89,14 @@ def export_samples(episodes: Iterable[Episode], to: Path, *, role: str | None = 
         OSError: It can't be written.
     """
     if to.exists():
-        raise ExportRefused(f"{to} already exists: name a new file or folder")
+        raise ExportRefused(
+            f"{to} already exists: name a new file or folder", code="already_exists"
+        )
     rows = [row for episode in episodes for row in rows_of(episode, role=role)]
     if not rows:
         raise ExportRefused(
-            f"no samples{f' of {role}' if role else ''}: there is nothing to export"
+            f"no samples{f' of {role}' if role else ''}: there is nothing to export",
+            code="no_samples",
         )
     dataset = _dataset(rows)
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -81,14 +81,17 @@ def load_episodes(path: Path, skipped: Skipped) -> list[Episode]:
     try:
         found = list(read_episodes(path, report=damaged))
     except FileNotFoundError as error:
-        raise EpisodesUnfit(f"{error}: collect some with `patlm collect`") from None
+        raise EpisodesUnfit(
+            f"{error}: collect some with `patlm collect`", code="no_episodes"
+        ) from None
     kept = [episode for episode in found if episode.redacted is None]
     skipped["redacted"] += len(found) - len(kept)
     splits = {episode.split for episode in kept if episode.split is not None}
     if len(splits) > 1:
         raise EpisodesUnfit(
             f"expected episodes of one split, got {', '.join(sorted(splits))} in {path}: train on "
-            "the shards of one collection"
+            "the shards of one collection",
+            code="several_splits",
         )
     return kept
 

@@ -51,7 +51,8 @@ def grpo_arguments(config: TrainConfig, device: str, generations: int) -> GRPOCo
     if _at_once(config) % generations:
         raise ConfigRefused(
             f"expected --batch x --accumulation x processes to be whole groups of {generations} "
-            f"samples, got {config.batch} x {config.accumulation} x {process_count()}"
+            f"samples, got {config.batch} x {config.accumulation} x {process_count()}",
+            code="broken_groups",
         )
     return GRPOConfig(
         **common_arguments(config, device),
@@ -83,12 +84,14 @@ def check(config: TrainConfig) -> None:
     if not draws(config) and config.epochs > 1:
         raise ConfigRefused(
             f"logged groups are used in one pass, got epochs {config.epochs}: from the second on "
-            "they are not samples of this policy; collect again instead"
+            "they are not samples of this policy; collect again instead",
+            code="several_passes",
         )
     if config.inexact:
         raise ConfigRefused(
             "grpo weights each token by its likelihood, so it needs the tokens that were "
-            "generated: leave out --inexact, or use --method dpo"
+            "generated: leave out --inexact, or use --method dpo",
+            code="inexact_samples",
         )
 
 
@@ -133,7 +136,8 @@ def _contexts(inputs: Inputs) -> TrainData:
     if inputs.reward is None:
         raise ConfigRefused(
             "grpo from the policy replays integrate for its samples: name the store that the "
-            "episodes were collected from (--store), or take the logged groups (--rollouts logged)"
+            "episodes were collected from (--store), or take the logged groups (--rollouts logged)",
+            code="store_missing",
         )
     found = list(_prompts(inputs.episodes, inputs.config.role, inputs.skipped))
     inputs.require(found, "context")

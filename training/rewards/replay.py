@@ -37,6 +37,8 @@ from .measure import RewardMeasure, Situation
 class UnknownContext(TrainingError):
     """A completion whose context none of the episodes holds."""
 
+    code = "unknown_context"
+
 
 @dataclass(frozen=True)
 class _Context:

@@ -29,6 +29,8 @@ iterations; copies of neighbours."""
 class UnknownStage(TrainingError):
     """No stage has this name."""
 
+    code = "unknown_stage"
+
 
 @dataclass(frozen=True)
 class RoundsPlan:
@@ -86,7 +88,7 @@ def numbered(stages: Sequence[str]) -> list[str]:
             number = str(1 + sum(name.startswith(f"{kind}_") for name in names))
         name = f"{kind}_{number}" if number else kind
         if name in names:
-            raise UnknownStage(f"stage {name} occurs twice: name it once")
+            raise UnknownStage(f"stage {name} occurs twice: name it once", code="repeated_stage")
         names.append(name)
     return names
 

@@ -36,6 +36,8 @@ Row = dict[str, Any]
 class BrokenStageItems(TrainingError):
     """The file of stage items was not written by `patlm rounds`."""
 
+    code = "broken_items"
+
 
 class StageItems:
     """Metrics by target, history and stage.

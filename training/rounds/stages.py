@@ -64,6 +64,8 @@ NEW = "none"
 class TrainingStopped(TrainingError):
     """A guard stopped a training run, so the next stage has no adapter."""
 
+    code = "training_stopped"
+
 
 @dataclass(frozen=True)
 class RealSteps:

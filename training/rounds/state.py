@@ -28,6 +28,8 @@ VERSION = 1
 class BrokenState(TrainingError):
     """A file of rounds was not written by `patlm rounds`, or belongs to other data."""
 
+    code = "broken_state"
+
 
 class RoundsState:
     """The finished stages.
@@ -154,6 +156,7 @@ def _read(file: Path, split: str) -> dict[str, Any]:
     if found != (VERSION, split):
         raise BrokenState(
             f"{file} has version {found[0]} and the splits {found[1]}; expected version "
-            f"{VERSION} and the splits {split} of this data: name another --out, or move it away"
+            f"{VERSION} and the splits {split} of this data: name another --out, or move it away",
+            code="other_state",
         )
     return kept

@@ -28,7 +28,6 @@ from .data import Batch, draw_batch, find_pairs
 from .triplets import Triplets, make_triplets
 
 STATISTICS_TEXTS = 5_000
-LEAST_AUTHORS = 20
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class StyleSettings:
         sharpness: tau; cosines of texts differ by tenths.
         pull: Weight of the mean squared distance of the log weights from the start.
         seed: Random seed.
+        least_authors: Authors with which there is enough to learn from.
     """
 
     epochs: int = 30
@@ -54,6 +54,7 @@ class StyleSettings:
     sharpness: float = 8.0
     pull: float = 1.0
     seed: int = 0
+    least_authors: int = 20
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,16 @@ def train_style(
         progress: Called after each epoch with its number and the accuracy on the gate.
 
     Raises:
-        TooFewAuthors: Fewer than `LEAST_AUTHORS` users have texts on two topics, one of them shared
-            with another user.
+        TooFewAuthors: Fewer than `settings.least_authors` users have texts on two topics, one of
+            them shared with another user.
     """
     pairs = find_pairs(train)
     authors = len({pair.author for pair in pairs})
-    if authors < LEAST_AUTHORS:
+    if authors < settings.least_authors:
         raise TooFewAuthors(
-            f"expected at least {LEAST_AUTHORS} people in the train split with texts on two topics "
-            f"that others wrote on too, found {authors} among {len(train)} texts: ingest more "
-            "texts, or use the untrained encoder"
+            f"expected at least {settings.least_authors} people in the train split with texts on "
+            f"two topics that others wrote on too, found {authors} among {len(train)} texts: "
+            "ingest more texts, or use the untrained encoder"
         )
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)

@@ -176,7 +176,8 @@ def read_config(path: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
         field = InvalidField.of(error)
         if field.place not in NAMES:
             raise ConfigRefused(
-                f"no setting {field.place}: expected some of {', '.join(NAMES)}"
+                f"no setting {field.place}: expected some of {', '.join(NAMES)}",
+                code="unknown_setting",
             ) from None
         raise ConfigRefused(f"setting {field.with_value()}") from None
 
@@ -201,7 +202,8 @@ def settled(config: TrainConfig, *, device: str, bf16: bool) -> TrainConfig:
         able = [other.name for other in METHODS.values() if config.role in other.roles]
         raise ConfigRefused(
             f"role {config.role} has no groups of candidates, so method {method.name} can't train "
-            f"it: use --method {' or '.join(able)}"
+            f"it: use --method {' or '.join(able)}",
+            code="role_without_groups",
         )
     batch, accumulation = method.batches["cuda" if device == "cuda" else "cpu"]
     chosen = {
@@ -237,13 +239,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigRefused(
-            f"{path}: {error.strerror or error}: expected settings as YAML"
+            f"{path}: {error.strerror or error}: expected settings as YAML",
+            code="unreadable_config",
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())
-        raise ConfigRefused(f"{path} is not valid YAML: {said}") from None
+        raise ConfigRefused(f"{path} is not valid YAML: {said}", code="unreadable_config") from None
     if found is not None and not isinstance(found, dict):
         raise ConfigRefused(
-            f"{path}: expected lines of `setting: value`, got {type(found).__name__}"
+            f"{path}: expected lines of `setting: value`, got {type(found).__name__}",
+            code="unreadable_config",
         )
     return found or {}

@@ -215,14 +215,16 @@ def check_active(model: PeftModel) -> None:
     if active != {POLICY} or disabled:
         raise AdapterNotTrained(
             f"expected the adapter {POLICY} to be active in all {len(layers)} layers, got "
-            f"{', '.join(sorted(active)) or 'none'}, disabled in {len(disabled)}"
+            f"{', '.join(sorted(active)) or 'none'}, disabled in {len(disabled)}",
+            code="adapter_inactive",
         )
     learning = [name for name, weight in model.named_parameters() if weight.requires_grad]
     others = [name for name in learning if f".{POLICY}." not in name]
     if others or not learning:
         raise AdapterNotTrained(
             f"expected only the weights of {POLICY} to be trainable, got {len(learning)}, "
-            f"{len(others)} of them others"
+            f"{len(others)} of them others",
+            code="other_weights_trained",
         )
 
 
@@ -249,7 +251,8 @@ def check_resumed(model: PeftModel, checkpoint: Path) -> None:
     if wrong:
         raise AdapterNotTrained(
             f"expected the weights of {checkpoint.name}, got others in {len(wrong)} of "
-            f"{len(kept)} tensors, such as {sorted(wrong)[0]}"
+            f"{len(kept)} tensors, such as {sorted(wrong)[0]}",
+            code="other_weights",
         )
 
 

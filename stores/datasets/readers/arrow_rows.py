@@ -92,7 +92,9 @@ class ArrowRows:
                     read += batch.num_rows
                     yield _rows_of(batch), read / total
         except (pa.ArrowException, OSError) as error:
-            raise FormatError(f"{path.name} is a damaged table of Arrow: {error}") from None
+            raise FormatError(
+                f"{path.name} is a damaged table of Arrow: {error}", code="damaged_file"
+            ) from None
 
     def _stream_batches(self, path: Path, *, schema_only: bool) -> Iterator[Any]:
         import pyarrow as pa
@@ -170,7 +172,9 @@ class HubRows:
         name, _, split = address.removeprefix(HUB).partition("@")
         parts = name.split("/")
         if not 2 <= len(parts) <= 3:
-            raise FormatError(f"{address} names no data set: expected hf:owner/name")
+            raise FormatError(
+                f"{address} names no data set: expected hf:owner/name", code="invalid_address"
+            )
         self._rows = _load(address, "/".join(parts[:2]), *parts[2:], split=split or None)
         self.names = tuple(self._rows.column_names or ())
 
@@ -208,7 +212,10 @@ def list_folder(folder: Path) -> list[Path]:
         splits = json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
         if len(splits) == 1:
             return list_folder(folder / splits[0])
-        raise FormatError(f"{folder} holds the splits {', '.join(splits)}: name {folder}/SPLIT")
+        raise FormatError(
+            f"{folder} holds the splits {', '.join(splits)}: name {folder}/SPLIT",
+            code="several_sets",
+        )
     if (folder / "state.json").is_file():
         files = json.loads((folder / "state.json").read_bytes())["_data_files"]
         return [folder / each["filename"] for each in files]
@@ -221,9 +228,13 @@ def list_folder(folder: Path) -> list[Path]:
     if len(groups) == 1:
         return next(iter(groups.values()))
     if not groups:
-        raise FormatError(f"{folder} is a folder without a file of texts ({', '.join(_DATA)})")
+        raise FormatError(
+            f"{folder} is a folder without a file of texts ({', '.join(_DATA)})", code="no_texts"
+        )
     shown = ", ".join(sorted(groups)[:8]) + (", ..." if len(groups) > 8 else "")
-    raise FormatError(f"{folder} is a folder of several sets ({shown}): name the file in it")
+    raise FormatError(
+        f"{folder} is a folder of several sets ({shown}): name the file in it", code="several_sets"
+    )
 
 
 def _split_name(path: Path) -> tuple[str, str]:
@@ -238,7 +249,8 @@ def _load(address: str, name: str, config: str | None = None, *, split: str | No
     except ImportError:
         raise FormatError(
             f"{address} needs the library of the hub: pip install 'patlm[train]', or download the "
-            "files and name the folder"
+            "files and name the folder",
+            code="missing_extra",
         ) from None
     try:
         found = load_dataset(name, config, split=split, streaming=True)
@@ -248,7 +260,10 @@ def _load(address: str, name: str, config: str | None = None, *, split: str | No
     if not isinstance(found, IterableDatasetDict):
         return found
     if len(found) > 1:
-        raise FormatError(f"{address} holds the splits {', '.join(found)}: name {address}@SPLIT")
+        raise FormatError(
+            f"{address} holds the splits {', '.join(found)}: name {address}@SPLIT",
+            code="several_sets",
+        )
     return next(iter(found.values()))
 
 

@@ -46,7 +46,8 @@ def parse_map(given: Iterable[str]) -> dict[str, str]:
         word, equals, column = (piece.strip() for piece in part.partition("="))
         if not equals or word.lower() not in FIELDS:
             raise FormatError(
-                f"--map {part.strip()!r} is not FIELD=COLUMN: the fields are {', '.join(FIELDS)}"
+                f"--map {part.strip()!r} is not FIELD=COLUMN: the fields are {', '.join(FIELDS)}",
+                code="invalid_map",
             )
         found[FIELDS[word.lower()]] = column
     return found

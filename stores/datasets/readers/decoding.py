@@ -185,14 +185,16 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
         try:
             encoding = codecs.lookup(encoding).name
         except LookupError:
-            raise FormatError(f"unknown encoding {encoding!r}: utf-8, cp1252 or ...") from None
+            raise FormatError(
+                f"unknown encoding {encoding!r}: utf-8, cp1252 or ...", code="unknown_encoding"
+            ) from None
     packing = _find_packing(path)
     with path.open("rb") as file:
         scan = _scan(path, file if packing is None else _Unpacked(file, packing))
     text = TextFile(path, packing, content_hash=scan.digest.hexdigest()[:8])
     for magic, what in _NOT_TEXT.items():
         if scan.head.startswith(magic):
-            raise FormatError(f"{path.name} is {what}")
+            raise FormatError(f"{path.name} is {what}", code="not_text")
     _choose_encoding(text, scan, encoding)
     text.carriage_returns = scan.has_return and not scan.has_line_feed
     if text.encoding.startswith(("utf-16", "utf-32")):  # line ends are two bytes and four there
@@ -206,7 +208,7 @@ def _find_packing(path: Path) -> Packing | None:
         with path.open("rb") as file:
             start = file.read(16)
     except FileNotFoundError:
-        raise FormatError(f"no such file: {path}") from None
+        raise FormatError(f"no such file: {path}", code="no_such_file") from None
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}") from None
     return next((each for each in PACKINGS if start.startswith(each.magic)), None)
@@ -260,10 +262,11 @@ def _scan(path: Path, stream: Any) -> _Scan:
     if isinstance(stream, _Unpacked) and stream.damage and not scan.head:
         name = stream.packing.name
         raise FormatError(
-            f"{path.name} is packed with {name} and damaged ({stream.damage}): get it anew"
+            f"{path.name} is packed with {name} and damaged ({stream.damage}): get it anew",
+            code="damaged_file",
         )
     if not scan.head.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
-        raise FormatError(f"{path} is empty")
+        raise FormatError(f"{path} is empty", code="empty_file")
     return scan
 
 

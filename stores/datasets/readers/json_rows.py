@@ -93,7 +93,9 @@ class JsonList(JsonLines):
             FormatError: It is empty.
         """
         if next(self.items(lambda position: None), None) is None:
-            raise FormatError(f"{self.path} is empty: its JSON list holds nothing")
+            raise FormatError(
+                f"{self.path} is empty: its JSON list holds nothing", code="empty_file"
+            )
 
 
 class JsonDocument(JsonLines):

@@ -6,6 +6,7 @@ import pytest
 from fakes import Asked, ScriptedChat
 from patlm.evaluation.errors import EvaluationError
 from patlm.evaluation.scores.judge import Judged, JudgeError, judge_all, read_points, reliability
+from raising import raises
 
 PAIRS = [(f"real {at}", " ".join(["draft", str(at), *["word"] * at])) for at in range(6)]
 
@@ -61,10 +62,9 @@ async def test_answers_keep_the_order_of_their_pairs() -> None:
 
 
 async def test_a_judge_that_speaks_in_prose_alone_is_an_error() -> None:
-    told = "no number in 6 answers: expected one whole number from 1 to 7, got 'They are alike'"
-    with pytest.raises(JudgeError, match=told):
+    with raises(JudgeError, "judge_failed", 6, "They are alike"):
         await judge_all(says("They are\nalike"), PAIRS)
-    with pytest.raises(JudgeError, match="x{120}[.]{3}'; take a larger model"):
+    with raises(JudgeError, "judge_failed", "x" * 120 + "..."):
         await reliability(says("x" * 500), PAIRS)
     assert issubclass(JudgeError, EvaluationError)
 

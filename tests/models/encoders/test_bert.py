@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up_people import people
+from patlm.models.device import may_have_gpu
 from patlm.models.encoders import open as opening
 from patlm.models.encoders.bert import BertEncoder
 from patlm.models.encoders.open import open_topic_encoder
 from patlm.models.encoders.sentence import MAX_TOKENS, SentenceEncoder, load_sentence_encoder
 from patlm.models.errors import MissingExtra, ModelUnusable
+from raising import raises
 
 pytestmark = pytest.mark.bundled
 
@@ -52,7 +55,7 @@ def test_a_text_has_one_vector_whoever_is_beside_it(encoder: BertEncoder) -> Non
 def test_it_is_opened_where_there_is_no_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("patlm.models.device._DEVICES", tmp_path)
+    monkeypatch.setattr(opening, "may_have_gpu", partial(may_have_gpu, tmp_path))
     assert isinstance(open_topic_encoder(), BertEncoder)
     assert isinstance(open_topic_encoder(dtype="fp32"), BertEncoder)
     assert isinstance(open_topic_encoder(dtype="bf16"), SentenceEncoder)
@@ -64,7 +67,7 @@ def test_without_torch_it_is_what_is_opened(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(opening, "has_extra", lambda extra: False)
     monkeypatch.setattr(opening, "may_have_gpu", lambda: True)
     assert isinstance(open_topic_encoder(), BertEncoder)
-    with pytest.raises(MissingExtra, match=r"bf16.*patlm\[local\]"):
+    with raises(MissingExtra, "missing_extra", "bf16", "patlm[local]"):
         open_topic_encoder(dtype="bf16")
 
 
@@ -73,9 +76,9 @@ def test_another_model_and_half_a_file_are_refused(folder: Path, tmp_path: Path)
         shutil.copy(folder / name, tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1_000_000])
-    with pytest.raises(ModelUnusable, match=str(tmp_path)):
+    with raises(ModelUnusable, "model_unusable", tmp_path):
         BertEncoder(tmp_path, name=NAME, max_tokens=MAX_TOKENS)
     config = json.loads((tmp_path / "config.json").read_text("utf-8"))
     (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
-    with pytest.raises(ModelUnusable, match="relu"):
+    with raises(ModelUnusable, "model_unusable", "relu"):
         BertEncoder(tmp_path, name=NAME, max_tokens=MAX_TOKENS)

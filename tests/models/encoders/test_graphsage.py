@@ -6,6 +6,7 @@ import torch
 from patlm.graph.graph_artefact import GraphWeights
 from patlm.models.encoders.graphsage import GraphSage, TopicSide
 from patlm.models.errors import ModelUnusable
+from raising import raises
 
 
 def model() -> GraphSage:
@@ -59,5 +60,5 @@ def test_a_store_serves_by_the_weights_that_were_kept() -> None:
 
 
 def test_damaged_weights_raise() -> None:
-    with pytest.raises(ModelUnusable, match="patlm index --train"):
+    with raises(ModelUnusable, "damaged_artefact", "patlm index --train"):
         GraphWeights.of(b"not weights")

@@ -12,8 +12,10 @@ from patlm.models.errors import AdapterRefused
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.nodes.budget import Budget
 from patlm.nodes.dependencies import ChatRole, Parts
+from patlm.nodes.errors import ModelCallError
 from patlm.nodes.state import RunContext
 from patlm.stores.adapters.registry import AdapterRegistry
+from raising import raises
 from tiny_models import tiny_chat
 
 REQUEST = {"user_id": "ana", "task": "long", "title": "By the sea"}
@@ -106,7 +108,7 @@ async def test_a_damaged_adapter_is_refused_or_falls_back_where_that_is_allowed(
     registry.promote("style@1")
     weights = registry.root / "style@1" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
-    with pytest.raises(Exception, match="style@1.*adapter_model.safetensors") as caught:
+    with raises(ModelCallError, "model_failed", "style@1", weights.name) as caught:
         await run(parts, REQUEST)
     assert isinstance(caught.value.__cause__, AdapterRefused)
     fallen = await run(parts, REQUEST, adapter_fallback=True)

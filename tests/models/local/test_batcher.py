@@ -10,6 +10,7 @@ from patlm.models.local.batcher import Batcher, BatchLimits, Load, next_batch
 from patlm.models.local.rows import Row
 from patlm.models.local.sampling import Sampling
 from processes import HANG_SECONDS
+from raising import raises
 
 END = 0
 
@@ -154,7 +155,7 @@ def test_a_batch_that_raises_fails_its_rows_and_no_others(reads: bool) -> None:
         unlucky, fine = make_row(prompt=13), make_row()
         made.submit(unlucky)
         made.submit(fine)
-        with pytest.raises(GenerationFailed, match="out of memory"):
+        with raises(GenerationFailed, "generation_failed", "out of memory"):
             unlucky.future.result(timeout=HANG_SECONDS)
         assert fine.future.result(timeout=HANG_SECONDS).text == "x"
 
@@ -170,7 +171,7 @@ def test_a_worker_that_dies_fails_all_that_wait_and_is_replaced() -> None:
         worker = next(t for t in threading.enumerate() if t.name == "patlm-generate")
         engine.gate.set()
         for row in (unlucky, waiting):
-            with pytest.raises(WorkerDied, match="the next call starts a new one"):
+            with raises(WorkerDied, "worker_died", "killed"):
                 row.future.result(timeout=HANG_SECONDS)
         worker.join(HANG_SECONDS)
         assert not worker.is_alive()
@@ -231,7 +232,7 @@ def test_a_full_queue_refuses() -> None:
         made.submit(rows[0])
         assert run.entered.wait(HANG_SECONDS)
         made.submit(rows[1])
-        with pytest.raises(ModelBusy, match="1 calls wait and the limit is 1"):
+        with raises(ModelBusy, "queue_full", "1 calls", "limit is 1"):
             made.submit(make_row())
         run.gate.set()
         for row in rows:
@@ -254,5 +255,5 @@ def test_close_answers_everybody() -> None:
     run.gate.set()
     closer.join(HANG_SECONDS)
     assert not closer.is_alive()
-    with pytest.raises(ModelClosed, match="open it again"):
+    with raises(ModelClosed, "model_closed"):
         made.submit(make_row())

@@ -10,12 +10,13 @@ import pytest
 import torch
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
-from patlm.models.errors import CallRefused
+from patlm.models.errors import AdapterRefused, CallRefused
 from patlm.models.local import engine as generation
 from patlm.models.local import engine as token_hooks
 from patlm.models.local.chat_model import LocalChatModel
 from patlm.models.local.engine import draw, left_pad
 from patlm.models.open import token_counter
+from raising import raises
 from tiny_models import CHAT_TEMPLATE, WINDOW, tiny_chat
 
 PROMPTS = ["a", "a longer prompt than the first", "b?", "Ünïcödé", "x" * 90, "one two three"]
@@ -186,9 +187,9 @@ async def test_rows_of_one_batch_keep_their_own_least_length(model: LocalChatMod
 
 
 async def test_refused_calls(model: LocalChatModel) -> None:
-    with pytest.raises(CallRefused, match="adapter style@3 is not installed here"):
+    with raises(AdapterRefused, "adapter_missing", "style@3"):
         await model.bind(adapter="style@3").ainvoke("a")
-    with pytest.raises(CallRefused, match="can't template"):
+    with raises(CallRefused, "cannot_template"):
         await model.ainvoke([AIMessage("the last turn is not the user's")])
 
 

@@ -35,6 +35,7 @@ from patlm.graph.open import chat_role
 from patlm.models.errors import CallRefused, GenerationFailed, ModelBusy, ModelClosed, RemoteFailed
 from patlm.models.remote.chat_model import RemoteChatModel
 from processes import HANG_SECONDS
+from raising import raises
 
 pytestmark = pytest.mark.server
 
@@ -73,26 +74,25 @@ async def test_half_of_a_whole_answer_is_asked_for_again(
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("fault", "any_of"),
     [
-        (hang, "silent for 0.4 s"),
-        (reset, "ConnectionResetError"),
-        (web_page, "Please log in|No generation chunks"),
-        (refuses(500, "out of memory"), "500 - out of memory"),
+        (hang, ["0.4 s"]),
+        (reset, ["ConnectionResetError"]),
+        (web_page, ["Please log in", "No generation chunks"]),  # as an answer, as a stream
+        (refuses(500, "out of memory"), ["500 - out of memory"]),
     ],
 )
 @every_way
 async def test_a_fault_that_stays_is_one_clear_error(
-    ask: Ask, fault: Behaviour, says: str, server: FaultyServer, model: RemoteChatModel
+    ask: Ask, fault: Behaviour, any_of: list[str], server: FaultyServer, model: RemoteChatModel
 ) -> None:
     server.plan += [fault] * 3
     began = time.monotonic()
-    message = f"base at {server.url} gave no answer in 3 attempts"
-    with pytest.raises(RemoteFailed, match=message) as raised:
+    with raises(RemoteFailed, "remote_failed", server.url) as raised:
         await ask(model)
     assert time.monotonic() - began < 3 * SILENCE_S + 2
     assert len(server.asked) == 3
-    raised.match(says)
+    assert any(name in str(raised.value) for name in any_of)
     assert await ask(model) == TEXT
 
 
@@ -102,7 +102,7 @@ async def test_a_refusal_is_told_in_the_servers_words_and_never_repeated(
     ask: Ask, status: int, server: FaultyServer, model: RemoteChatModel
 ) -> None:
     server.plan.append(refuses(status, "I would rather not"))
-    with pytest.raises(CallRefused, match=f"refused the call: .*{status} - I would rather not"):
+    with raises(CallRefused, "server_refused", status, "I would rather not"):
         await ask(model)
     assert len(server.asked) == 1
     assert await ask(model) == TEXT
@@ -110,18 +110,18 @@ async def test_a_refusal_is_told_in_the_servers_words_and_never_repeated(
 
 @pytest.mark.parametrize("ask", STREAMED)
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("fault", "named"),
     [
         (half_a_stream, "ConnectionResetError"),
-        (end_too_early, "without a finish reason"),
-        (dry_up, "silent for 0.4 s"),
+        (end_too_early, "finish reason"),
+        (dry_up, "0.4 s"),
     ],
 )
 async def test_a_stream_that_was_shown_in_part_is_not_begun_again(
-    ask: Ask, fault: Behaviour, says: str, server: FaultyServer, model: RemoteChatModel
+    ask: Ask, fault: Behaviour, named: str, server: FaultyServer, model: RemoteChatModel
 ) -> None:
     server.plan.append(fault)
-    with pytest.raises(GenerationFailed, match=f"broke its answer off after 1 pieces.*{says}") as e:
+    with raises(GenerationFailed, "stream_broken", named) as e:
         await ask(model)
     assert e.type is GenerationFailed
     assert len(server.asked) == 1
@@ -153,7 +153,11 @@ async def test_a_server_that_asks_for_too_much_time_is_not_waited_for(
 ) -> None:
     server.plan.append(refuses(status, "come back", retry_after="120"))
     began = time.monotonic()
-    with pytest.raises((ModelBusy, RemoteFailed), match="come back.*ask again after 120 s"):
+    error, code = {
+        429: (ModelBusy, "model_busy"),
+        503: (RemoteFailed, "remote_failed"),
+    }[status]
+    with raises(error, code, "come back", "120 s"):
         await model.ainvoke("Write")
     assert time.monotonic() - began < 1
     assert len(server.asked) == 1
@@ -179,7 +183,7 @@ async def test_the_circuit_opens_and_closes_again(
         for _ in range(2):
             with pytest.raises(RemoteFailed):
                 await model.ainvoke("Write")
-        with pytest.raises(ModelBusy, match=f"{server.url} is left alone for 1 s more.*dying"):
+        with raises(ModelBusy, "circuit_open", server.url, "1 s", "dying"):
             await model.ainvoke("Write")
         assert len(server.asked) == 2, "an open circuit lets nothing through"
 
@@ -227,9 +231,9 @@ async def test_closing_ends_calls_under_way(server: FaultyServer) -> None:
             await asyncio.sleep(0.01)
         await asyncio.to_thread(model.close)
         for call in calls:
-            with pytest.raises(ModelClosed, match="before this call was answered"):
+            with raises(ModelClosed, "model_closed"):
                 await call
-        with pytest.raises(ModelClosed, match="open it again"):
+        with raises(ModelClosed, "model_closed"):
             await model.ainvoke("Write")
 
 

@@ -1,5 +1,6 @@
 """Processes that add at once, are killed at it, or meet a full disk."""
 
+import errno
 import multiprocessing
 import signal
 from pathlib import Path
@@ -33,12 +34,13 @@ def test_a_full_disk_leaves_nothing_behind(
     registry: AdapterRegistry, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(module.os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError) as raised:
             registry.add(trained, manifest("style@1"))
+        assert raised.value.errno == errno.ENOSPC
     assert [path.name for path in registry.root.iterdir()] == [".adapters.lock"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.validation import FormatError, Reject, is_display_name
 from patlm.stores.types import Text
+from raising import raises
 
 GOOD = {"user_id": "u1", "topic_id": "t1", "title": "Fine", "text": "It works.", "rating": 4}
 
@@ -299,7 +300,7 @@ def test_broken_lamp_outputs_are_an_error_at_once(tmp_path: Path) -> None:
         tmp_path / "dev_questions.json", json.dumps([{"id": "1", "input": "I", "profile": []}])
     )
     write(tmp_path / "dev_outputs.json", "{}")
-    with pytest.raises(FormatError, match="dev_outputs.json beside the questions"):
+    with raises(FormatError, "damaged_file", "dev_outputs.json"):
         read_texts(path)
 
 
@@ -322,24 +323,23 @@ def test_longlamp_in_a_list_or_in_lines(tmp_path: Path, listed: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "format", "message"),
+    ("name", "content", "format", "code", "named"),
     [
-        ("a.jsonl", "", "auto", "is empty"),
-        ("a.json", "[]", "auto", "is empty: its JSON list holds nothing"),
-        ("a.txt", "Dear all,\nhello", "auto", "cannot tell the format of a.txt"),
-        ("a.txt", "Dear all,\nhello", "csv", "is not csv: expected a first line that names"),
-        ("a.json", json.dumps(PEOPLE), "jsonl", "is not jsonl: .* looks like pgraphrag"),
-        ("a.jsonl", json.dumps(GOOD), "amazon", "is not amazon: .* looks like jsonl"),
-        ("a.json", json.dumps([{"who": "ana"}]), "auto", "its columns are who; .*--map"),
-        ("a.jsonl.gz", b"\x1f\x8b\x08", "auto", "is packed"),
-        ("a.jsonl", json.dumps(GOOD), "xml", "unknown format 'xml': one of auto, jsonl"),
-        ("a.parquet", b"PAR1\x00\xff", "auto", "damaged table"),
+        ("a.jsonl", "", "auto", "empty_file", "a.jsonl"),
+        ("a.json", "[]", "auto", "empty_file", "a.json"),
+        ("a.txt", "Dear all,\nhello", "auto", "unknown_format", "a.txt"),
+        ("a.txt", "Dear all,\nhello", "csv", "other_format", "csv"),
+        ("a.json", json.dumps(PEOPLE), "jsonl", "other_format", "pgraphrag"),
+        ("a.jsonl", json.dumps(GOOD), "amazon", "other_format", "jsonl"),
+        ("a.json", json.dumps([{"who": "ana"}]), "auto", "unknown_format", "who"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08", "auto", "damaged_file", "gzip"),
+        ("a.jsonl", json.dumps(GOOD), "xml", "no_such_format", "auto, jsonl"),
+        ("a.parquet", b"PAR1\x00\xff", "auto", "damaged_file", "a.parquet"),
     ],
 )
 def test_a_wrong_file_is_one_clear_error(
-    tmp_path: Path, name: str, content: str | bytes, format: str, message: str
+    tmp_path: Path, name: str, content: str | bytes, format: str, code: str, named: str
 ) -> None:
     path = write(tmp_path / name, content)
-    with pytest.raises(FormatError, match=message) as raised:
+    with raises(FormatError, code, named):
         read_texts(path, format=format)
-    assert "\n" not in str(raised.value)

@@ -15,6 +15,7 @@ from patlm.stores.errors import StoreError
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Added, Text
 from patlm.stores.values import RatingScale
+from raising import raises
 from store_fixtures import style_encoder, topic_encoder
 
 
@@ -171,12 +172,12 @@ async def test_a_file_of_another_scale_is_a_question_for_programs_too(
     file, ratings = tmp_path / "films.jsonl", [highest * tenth // 10 for tenth in range(1, 11)]
     rows = [{"user": "u", "text": f"No. {rating}", "rating": rating} for rating in ratings]
     file.write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(FormatError, match="rating-scale"):
+    with raises(FormatError, "rating_scale_unknown", "--rating-scale"):
         await ingest(store, read_texts(file))
     assert (await store.stats()).texts == 0
     scale = RatingScale(1, highest)
     assert (await ingest(store, read_texts(file, scale=scale))).added == 10
     assert store.rating_scale == scale
     file.write_text('{"user": "u", "text": "Five.", "rating": 5}')
-    with pytest.raises(StoreError, match=f"1-{highest}"):
+    with raises(StoreError, "other_rating_scale", f"1-{highest}", "1-5"):
         await ingest(store, read_texts(file))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.validation import FormatError, Reject
 from patlm.stores.types import Text
+from raising import raises
 
 FIELDS = ("user_id", "topic_id", "text", "title", "rating", "timestamp", "language", "target")
 GOOD = {"user_id": "ana", "text": "A good lamp.", "topic_id": "lamp"}
@@ -65,7 +66,7 @@ def test_what_is_no_list_of_rows_may_follow(tmp_path: Path, rest: dict[str, Any]
 def test_a_language_of_a_file_is_a_tag(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(GOOD))
-    with pytest.raises(FormatError, match="language"):
+    with raises(FormatError, "invalid_language", "english!!"):
         read_texts(path, language="english!!")
     (text,) = read_texts(path, language="pt-br")
     assert isinstance(text, Text) and text.language == "pt-BR"

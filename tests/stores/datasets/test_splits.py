@@ -19,6 +19,7 @@ from patlm.stores.datasets.splits import (
     user_key,
 )
 from patlm.stores.types import Text
+from raising import raises
 
 
 def targets(topic: str, number: int) -> list[Place]:
@@ -121,24 +122,22 @@ def test_a_forgotten_user_is_gone_from_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "code"),
     [
-        ("{", "is damaged"),
-        ("[]", "is damaged"),
-        (json.dumps({"version": 1, "namespaces": {"default": []}}), "is damaged"),
+        ("{", "damaged_splits"),
+        ("[]", "damaged_splits"),
+        (json.dumps({"version": 1, "namespaces": {"default": []}}), "damaged_splits"),
         (
             json.dumps({"version": 1, "namespaces": {"default": {"topics": {"a": "test"}}}}),
-            "is damaged",
+            "damaged_splits",
         ),
-        (json.dumps({"version": 2, "namespaces": {}}), "is of version 2, this patlm reads 1"),
+        (json.dumps({"version": 2, "namespaces": {}}), "splits_version"),
     ],
 )
-def test_a_file_that_is_no_splits_is_a_clear_error(
-    tmp_path: Path, content: str, message: str
-) -> None:
+def test_a_file_that_is_no_splits_is_a_clear_error(tmp_path: Path, content: str, code: str) -> None:
     path = tmp_path / "splits.json"
     path.write_text(content)
-    with pytest.raises(SplitsError, match=message):
+    with raises(SplitsError, code, path):
         extend_splits(path, "default", PLACES)
     assert path.read_text() == content
 

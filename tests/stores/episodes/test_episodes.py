@@ -1,5 +1,6 @@
 """Records of runs survive being killed at any byte, and a forgotten user is gone from them."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ from patlm.stores.episodes.shards import (
     read_episodes,
 )
 from patlm.stores.files import DamagedLine
+from raising import raises
 
 
 def evidence(user_id: str) -> EvidenceRecord:
@@ -127,14 +129,12 @@ def test_an_unknown_version_is_a_clear_error(tmp_path: Path, version: object) ->
     content = {**json.loads(record("r1").model_dump_json()), "version": version}
     shard = tmp_path / "traces.jsonl"
     shard.write_text(json.dumps(content) + "\n")
-    with pytest.raises(
-        UnknownEpisodeVersion, match=r"traces.jsonl:1: expected a record of version"
-    ):
+    with raises(UnknownEpisodeVersion, "episode_version", "traces.jsonl:1"):
         list(read_episodes(shard))
 
 
 def test_nothing_there_is_an_error_and_an_empty_folder_is_none(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no episodes at"):
+    with raises(FileNotFoundError, None, tmp_path / "none"):
         list(read_episodes(tmp_path / "none"))
     assert run_ids(tmp_path) == []
 
@@ -178,18 +178,18 @@ def test_feedback_is_joined_to_its_run(tmp_path: Path) -> None:
 
 def test_feedback_is_for_runs_that_are_there(tmp_path: Path) -> None:
     said = Feedback(run_id="r1", accepted=True)
-    with pytest.raises(NoSuchRun, match="no run r1 in"):
+    with raises(NoSuchRun, "no_such_run", "r1", tmp_path / "none"):
         give_feedback(tmp_path / "none", said)
     assert not (tmp_path / "none").exists()
     for name in ("r10", "gone"):
         EpisodeWriter(tmp_path).append(record(name, name, namespace="a"))
-    with pytest.raises(NoSuchRun, match="no run r1 in"):
+    with raises(NoSuchRun, "no_such_run", "r1"):
         give_feedback(tmp_path, said)
-    with pytest.raises(NoSuchRun, match="no run r10 in"):
+    with raises(NoSuchRun, "no_such_run", "r10"):
         give_feedback(tmp_path, said.model_copy(update={"run_id": "r10"}), namespace="b")
     give_feedback(tmp_path, said.model_copy(update={"run_id": "r10"}), namespace="a")
     forget_episodes(tmp_path, "a", "gone")
-    with pytest.raises(NoSuchRun, match="run gone was emptied"):
+    with raises(NoSuchRun, "emptied_run", "gone"):
         give_feedback(tmp_path, said.model_copy(update={"run_id": "gone"}))
 
 
@@ -282,13 +282,14 @@ def test_a_record_that_a_killed_forgetting_did_not_reach_is_reached_by_the_next(
 
     def once(old: Path, new: Path) -> None:
         if done:
-            raise OSError(28, "No space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device")
         done.append(new)
         whole(old, new)
 
     monkeypatch.setattr("patlm.stores.files.os.replace", once)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError) as full:
         forget_episodes(tmp_path, "default", "gone")
+    assert full.value.errno == errno.ENOSPC
     assert run_ids(tmp_path) == ["r1", "r2"], "what was not emptied is whole"
     assert list(tmp_path.glob("*.tmp")) == []
     monkeypatch.undo()

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from patlm.stores.search.large_topics import CoarseVectors
 from patlm.stores.search.selection import SORTED_AT_FIRST, best_first
-from patlm.stores.texts import users
 from patlm.stores.texts.users import Users
+from patlm.stores.types import StoreLimits
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -17,9 +17,8 @@ def users_of(style: np.ndarray) -> Users:
     return Users(ids, {}, none, style, none, none, none.astype(float), none, (), {})
 
 
-def test_the_nearest_of_many_users_are_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "EXACT_USERS", 1_000)
-    monkeypatch.setattr(users, "NEAREST_USERS", 600)
+def test_the_nearest_of_many_users_are_the_exact_ones() -> None:
+    limits = StoreLimits(exact_users=1_000, nearest_users=600)
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((300, 256))
     style = unit(centres[rng.integers(300, size=20_000)] + rng.standard_normal((20_000, 256)))
@@ -27,11 +26,11 @@ def test_the_nearest_of_many_users_are_the_exact_ones(monkeypatch: pytest.Monkey
     found = 0
     for query in unit(style[:50] + 0.05 * rng.standard_normal((50, 256))):
         exact = style @ query
-        cosines = many.cosines(query, exact=False)
+        cosines = many.cosines(query, limits, exact=False)
         nearest = np.argsort(-cosines)[:10]
         np.testing.assert_allclose(cosines[nearest], exact[nearest], atol=1e-6)
         found += len(set(nearest) & set(np.argsort(-exact)[:10]))
-        np.testing.assert_allclose(many.cosines(query, exact=True), exact, atol=1e-6)
+        np.testing.assert_allclose(many.cosines(query, limits, exact=True), exact, atol=1e-6)
     assert found >= 0.98 * 500
 
 

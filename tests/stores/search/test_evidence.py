@@ -9,7 +9,7 @@ import pytest
 from patlm.stores import Found, Text, TextStore
 from patlm.stores.search.length_bias import cut, measure_length_axis
 from patlm.stores.search.request import SELECTIONS, SearchRequest, Selection, Weights
-from store_fixtures import STYLE, TOPIC, text
+from store_fixtures import STYLE, TOPIC, from_memory_and_disk, text
 
 ASKED = (
     "This kettle boils a full litre in two minutes, and the handle stays cool while the lid is "
@@ -34,7 +34,7 @@ def bodies(found: Found) -> set[str]:
     return {hit.text.body for hit in found.hits}
 
 
-@pytest.mark.usefixtures("read_from")
+@from_memory_and_disk
 @pytest.mark.parametrize("selection", SELECTIONS)
 async def test_the_requests_own_text_never_comes_back(
     store: TextStore, selection: Selection
@@ -58,7 +58,7 @@ async def test_the_requests_own_text_never_comes_back(
     assert all(bodies(found) & set(COPIES) for found in seen)
 
 
-@pytest.mark.usefixtures("read_from")
+@from_memory_and_disk
 @pytest.mark.parametrize("selection", SELECTIONS)
 async def test_near_copies_are_evidence_once(store: TextStore, selection: Selection) -> None:
     crowd = [

@@ -9,6 +9,7 @@ from patlm.stores.search.large_topics import Candidates, LargeTopic, first_place
 from patlm.stores.search.scores import bm25, fuse, ranks
 from patlm.stores.search.words import terms_of
 from patlm.stores.texts.arrow import starts_of, vector_column
+from raising import raises
 
 NOBODY = "nobody"
 NO_WORDS = terms_of("")
@@ -213,9 +214,9 @@ def test_nobody_elses_texts_give_nothing() -> None:
 
 def test_a_query_of_another_encoder_is_refused() -> None:
     built = LargeTopic.build(topic(20, dimension=32))
-    with pytest.raises(InvalidQuery, match="32 numbers"):
+    with raises(InvalidQuery, "invalid_query", 32, 31):
         built.candidates(np.zeros(31, np.float32), NO_WORDS, without_user=NOBODY, limit=5)
-    with pytest.raises(InvalidQuery, match="limit"):
+    with raises(InvalidQuery, "invalid_query", "limit"):
         built.candidates(np.zeros(32, np.float32), NO_WORDS, without_user=NOBODY, limit=0)
 
 

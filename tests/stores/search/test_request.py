@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from patlm.stores import Found, TextStore
 from patlm.stores.search.request import Selection
-from store_fixtures import TEXTS, by_preference, by_style, text
+from store_fixtures import TEXTS, by_preference, by_style, from_memory_and_disk, text
 
-pytestmark = pytest.mark.usefixtures("read_from")
+pytestmark = from_memory_and_disk
 
 SIGNS = ["!!!", "...", "?", ",", ";", "-", "'", "0"]
 CROWD = [

@@ -3,19 +3,24 @@ bit for bit, whatever the target says."""
 
 import json
 import os
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from patlm.graph.graph_artefact import GraphWeights
-from patlm.stores import Found, Text, TextStore
+from patlm.stores import Found, StoreLimits, Text, TextStore
 from patlm.stores.search.request import SearchRequest
 from patlm.stores.search.words import bare
 from patlm.stores.texts.topics import GraphForm
-from store_fixtures import style_encoder, text, topic_encoder
+from store_fixtures import from_memory_and_disk, style_encoder, text, topic_encoder
 
 STYLE, TOPIC = style_encoder(dimension=32), topic_encoder(dimension=64)
+
+
+def opened(path: Path, limits: StoreLimits) -> AbstractAsyncContextManager[TextStore]:
+    return TextStore.open(str(path), style_encoder=STYLE, topic_encoder=TOPIC, limits=limits)
 
 
 @pytest.fixture(params=["two_hop", "trained"])
@@ -29,10 +34,14 @@ def forms(request: pytest.FixtureRequest) -> dict[str, GraphForm]:
 
 
 async def answers(
-    path: Path, texts: list[Text], requests: list[Text], forms: dict[str, GraphForm] | None = None
+    path: Path,
+    texts: list[Text],
+    requests: list[Text],
+    forms: dict[str, GraphForm] | None = None,
+    limits: StoreLimits = StoreLimits(),
 ) -> list[tuple[Found, ...]]:
     """Return what each request's author is shown, in a store that is made anew."""
-    async with TextStore.open(str(path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
+    async with opened(path, limits) as store:
         store.use_graph(forms or {})
         await store.add(texts)
         return [await answer(store, request) for request in requests]
@@ -87,21 +96,21 @@ def random_texts(seed: int) -> list[Text]:
     return texts
 
 
-@pytest.mark.usefixtures("read_from")
+@from_memory_and_disk
 @pytest.mark.parametrize("seed", [0])
 async def test_a_target_does_not_show(
-    tmp_path: Path, seed: int, forms: dict[str, GraphForm]
+    tmp_path: Path, seed: int, forms: dict[str, GraphForm], limits: StoreLimits
 ) -> None:
     texts = random_texts(seed)
     requests = [text for text in texts if text.target][::12]
-    before = await answers(tmp_path / "before", texts, requests, forms)
+    before = await answers(tmp_path / "before", texts, requests, forms, limits)
     for number, request in enumerate(requests):
         other = [changed(text) if text is request else text for text in texts]
-        after = await answers(tmp_path / f"after{number}", other, [request], forms)
+        after = await answers(tmp_path / f"after{number}", other, [request], forms, limits)
         assert after[0] == before[number]
         assert any(found.hits for found in after[0])
     if forms:  # and the weights do weigh in
-        assert before != await answers(tmp_path / "two-hop", texts, requests)
+        assert before != await answers(tmp_path / "two-hop", texts, requests, limits=limits)
 
 
 async def test_a_target_does_show_to_others(tmp_path: Path) -> None:
@@ -114,8 +123,10 @@ async def test_a_target_does_show_to_others(tmp_path: Path) -> None:
     assert await answers(tmp_path / "after", other, others) != before
 
 
-@pytest.mark.usefixtures("read_from")
-async def test_a_copy_of_the_target_is_no_evidence_for_its_author(tmp_path: Path) -> None:
+@from_memory_and_disk
+async def test_a_copy_of_the_target_is_no_evidence_for_its_author(
+    tmp_path: Path, limits: StoreLimits
+) -> None:
     texts = [
         text("ann", "tea", "Lovely tea, would buy again.", target=True),
         text("bob", "tea", "  lovely TEA, would buy\nagain."),
@@ -123,7 +134,7 @@ async def test_a_copy_of_the_target_is_no_evidence_for_its_author(tmp_path: Path
         text("cat", "tea", "Never again."),
         text("cat", "jam", "Never, ever again."),
     ]
-    async with TextStore.open(str(tmp_path), style_encoder=STYLE, topic_encoder=TOPIC) as store:
+    async with opened(tmp_path, limits) as store:
         await store.add(texts)
         for user, seen in (("ann", {"cat"}), ("dan", {"bob", "cat"})):
             history = await store.history("default", user)

@@ -1,13 +1,24 @@
 """Looking back and searching on real LanceDB, from memory and from disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from patlm.stores import InvalidQuery, TextStore
+from patlm.stores import InvalidQuery, StoreLimits, TextStore
 from patlm.stores.search.request import TEXTS_FOR_HALF, SearchRequest, Weights
-from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened, text
+from raising import raises
+from store_fixtures import (
+    STYLE,
+    TEXTS,
+    TOPIC,
+    by_preference,
+    by_style,
+    from_memory_and_disk,
+    opened,
+    text,
+)
 
-pytestmark = pytest.mark.usefixtures("read_from")
+pytestmark = from_memory_and_disk
 
 
 async def test_history_is_the_requesters_side(store: TextStore) -> None:
@@ -177,44 +188,38 @@ async def test_namespaces_never_mix(store: TextStore) -> None:
 
 async def test_a_query_has_a_shape(store: TextStore) -> None:
     history = await store.history("default", "ann")
-    with pytest.raises(InvalidQuery, match=r"\(24,\).*\(32,\)"):
+    with raises(InvalidQuery, "invalid_query", (24,), (32,)):
         await store.search_by_style(
             SearchRequest(history, TOPIC.encode(["x"])[0], topic_id=None, k=1)
         )
-    with pytest.raises(InvalidQuery, match="k >= 1"):
+    with raises(InvalidQuery, "invalid_query", "k = 0"):
         await store.search_by_preference(
             SearchRequest(history, TOPIC.encode(["x"])[0], "x", topic_id=None, k=0)
         )
 
 
-async def test_a_large_topic_is_ranked_by_its_best(
-    store: TextStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("patlm.stores.search.preference.EXACT_TEXTS", 5)
-    monkeypatch.setattr("patlm.stores.search.preference.PICKED_TEXTS", 10)
-    await store.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
-    await store.add([text("zed", "tea", "Exquisite oolong.", title="Best")])
-    for user, words in (("u01", "exquisite"), ("zed", "exquisite words"), ("u01", "!?")):
-        found = await by_preference(store, user, words, "tea")
-        history = await store.history("default", user, topic_id="tea")
-        exact = await store.search_by_preference(
-            SearchRequest(history, TOPIC.encode([words])[0], words, topic_id="tea", k=4, exact=True)
-        )
-        assert found == exact
-        assert (found.pool_size, len(found.hits)) == (40, 4)
-    found = await by_preference(store, "u01", "exquisite", "tea")
-    assert found.hits[0].text.user_id == "zed"
+async def test_a_large_topic_is_ranked_by_its_best(tmp_path: Path, limits: StoreLimits) -> None:
+    async with opened(tmp_path, replace(limits, exact_texts=5, picked_texts=10)) as store:
+        await store.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
+        await store.add([text("zed", "tea", "Exquisite oolong.", title="Best")])
+        for user, words in (("u01", "exquisite"), ("zed", "exquisite words"), ("u01", "!?")):
+            found = await by_preference(store, user, words, "tea")
+            exact = await by_preference(store, user, words, "tea", exact=True)
+            assert found == exact
+            assert (found.pool_size, len(found.hits)) == (40, 4)
+        found = await by_preference(store, "u01", "exquisite", "tea")
+        assert found.hits[0].text.user_id == "zed"
     # A control draws among all of them.
-    monkeypatch.setattr("patlm.stores.search.preference.PICKED_TEXTS", 1)
-    control = await by_preference(store, "u01", "exquisite", "tea", selection="random", seed=1)
-    assert (len(control.hits), control.pool_size) == (4, 40)
+    async with opened(tmp_path, replace(limits, exact_texts=5, picked_texts=1)) as store:
+        control = await by_preference(store, "u01", "exquisite", "tea", selection="random", seed=1)
+        assert (len(control.hits), control.pool_size) == (4, 40)
 
 
 async def test_a_large_topic_takes_in_what_is_new_and_loses_who_is_forgotten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, limits: StoreLimits
 ) -> None:
-    monkeypatch.setattr("patlm.stores.search.preference.EXACT_TEXTS", 5)
-    async with opened(tmp_path) as one, opened(tmp_path) as other:
+    small = replace(limits, exact_texts=5)
+    async with opened(tmp_path, small) as one, opened(tmp_path, small) as other:
         await one.add([text(f"u{n:02}", "tea", f"plain words number {n}") for n in range(40)])
         assert (await by_preference(other, "nobody", "oolong", "tea")).pool_size == 40
         await one.add([text("zed", "tea", "Exquisite oolong."), text("zed", "milk", "Milk.")])

@@ -3,6 +3,7 @@
 import pytest
 from patlm.stores.errors import InvalidFilter
 from patlm.stores.texts.filters import RESERVED_NAMESPACE, all_but, every_namespace, within
+from raising import raises
 
 
 def test_a_filter_begins_with_its_namespace() -> None:
@@ -15,7 +16,7 @@ def test_a_filter_begins_with_its_namespace() -> None:
 
 @pytest.mark.parametrize("namespace", ["", RESERVED_NAMESPACE])
 def test_no_namespace_is_an_error_that_says_what_to_do(namespace: str) -> None:
-    with pytest.raises(InvalidFilter, match="name the tenant"):
+    with raises(InvalidFilter, "invalid_filter", repr(namespace)):
         within(namespace)
 
 
@@ -30,7 +31,7 @@ def test_among_nothing_is_nothing() -> None:
 
 
 def test_nul_is_refused() -> None:
-    with pytest.raises(InvalidFilter, match="NUL"):
+    with raises(InvalidFilter, "invalid_filter", "NUL"):
         within("acme", user="a\x00")
 
 

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from patlm.stores import Added, Embedded, EncoderMismatch
+from raising import raises
 from store_fixtures import STYLE, TEXTS, TOPIC, by_preference, by_style, opened
 
 
@@ -44,6 +44,6 @@ async def test_vectors_of_another_dimension_are_refused_and_the_batches_before_k
         yield Embedded(TEXTS[3:], np.zeros((6, 7), np.float32), np.zeros((6, 32), np.float32))
 
     async with opened(tmp_path) as store:
-        with pytest.raises(EncoderMismatch, match=r"shape \(6, 24\), got \(6, 7\)"):
+        with raises(EncoderMismatch, "wrong_vectors", (6, 24), (6, 7)):
             await store.load(batches())
         assert (await store.stats()).texts == 3

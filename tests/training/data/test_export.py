@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import pytest
 from datasets import Dataset, load_from_disk
 from episode_fixtures import FOUR, GROUP, RUN, collected
 from patlm.stores.episodes.schema import Feedback
 from patlm.training.data.export import ExportRefused, export_samples
 from pyarrow import parquet
+from raising import raises
 
 SAID = (Feedback(run_id=RUN, accepted=True), Feedback(run_id=RUN, edited="So.", rating=4))
 
@@ -42,9 +42,9 @@ def test_a_folder_is_a_dataset_and_one_role_can_be_had(tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
-    with pytest.raises(ExportRefused, match="already exists"):
+    with raises(ExportRefused, "already_exists", tmp_path):
         export_samples([collected(*FOUR)], tmp_path)
     file = tmp_path / "none.parquet"
-    with pytest.raises(ExportRefused, match="no samples of other"):
+    with raises(ExportRefused, "no_samples", "other"):
         export_samples([collected(*FOUR)], file, role="other")
     assert not file.exists()

@@ -10,6 +10,7 @@ from patlm.training.errors import ConfigRefused
 from patlm.training.methods import METHODS
 from patlm.training.trainer.config import TrainConfig, described, settled
 from planted_episodes import planted_episodes, run_training
+from raising import raises
 from typer.testing import CliRunner
 
 
@@ -36,7 +37,7 @@ def test_a_method_that_is_added_has_its_defaults_and_limits() -> None:
     assert (found.learning_rate, found.beta, found.answer_tokens) == (3e-4, 0.2, 7)
     assert (found.batch, found.accumulation) == (3, 1)
     assert described(found, "cpu").startswith("pairs of style on cpu")
-    with pytest.raises(ConfigRefused, match="use --method sft"):
+    with raises(ConfigRefused, "role_without_groups", "--method sft"):
         settled(TrainConfig(method="pairs", role="integrate"), device="cpu", bf16=False)
 
 

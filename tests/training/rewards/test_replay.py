@@ -8,6 +8,7 @@ from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan
 from patlm.training.rewards.components import RewardWeights
 from patlm.training.rewards.replay import ReplayReward, UnknownContext
+from raising import raises
 
 
 def one(model: ScriptedChat, second: float = 0) -> Episode:
@@ -61,5 +62,5 @@ def test_a_draft_that_failed_has_no_reward_and_an_abstention_has_that_of_silence
 
 def test_a_group_of_other_episodes_is_refused() -> None:
     reward = ReplayReward([one(drawing_model())], parts_with(drawing_model()))
-    with pytest.raises(UnknownContext, match="no episode holds the group elsewhere"):
+    with raises(UnknownContext, "unknown_context", "elsewhere"):
         reward(["Short."], group=["elsewhere"])

@@ -34,6 +34,7 @@ from patlm.training.rewards.measure import (
     sentiment_sign,
     topic_words,
 )
+from raising import raises
 
 REAL, DRAFT = "the view is grand", "the view is cold"
 
@@ -163,7 +164,7 @@ def test_the_reward_takes_penalties_away() -> None:
 def test_every_component_has_a_weight_and_none_is_negative() -> None:
     assert set(VALUE) | set(PENALTIES) < set(COMPONENTS)
     assert {name for name, weight in WEIGHTS.signed().items() if weight < 0} == set(PENALTIES)
-    with pytest.raises(ValueError, match="overlong must be 0 or more, got -1"):
+    with raises(ValueError, None, "overlong", -1):
         RewardWeights(overlong=-1)
 
 

@@ -9,6 +9,7 @@ from patlm.training.rounds.loop import Trained, run_rounds
 from patlm.training.rounds.plan import RoundsPlan, UnknownStage, numbered
 from patlm.training.rounds.results import BrokenStageItems
 from patlm.training.rounds.state import BrokenState, RoundsState
+from raising import raises
 
 WORTH = {"integrate@1": 0.05, "style@1": 0.0, "preference@1": 0.0}
 """What an adapter adds to the quality of a draft."""
@@ -154,16 +155,17 @@ async def test_items_hold_hashed_ids_and_figures_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stages", [("warmup",), ("warm_up", "warm_up"), ("final_2",), ("",)])
 def test_a_stage_that_is_none_is_refused(stages: tuple[str, ...]) -> None:
-    with pytest.raises(UnknownStage, match="stage"):
+    with pytest.raises(UnknownStage) as raised:
         numbered(stages)
+    assert raised.value.code == ("repeated_stage" if len(stages) > 1 else "unknown_stage")
 
 
 async def test_files_of_other_splits_and_broken_ones_are_refused(tmp_path: Path) -> None:
     asked = plan(("untrained",))
     await run_rounds(asked, PlantedSteps({}), state(tmp_path, asked))
-    with pytest.raises(BrokenState, match="expected version 1 and the splits other"):
+    with raises(BrokenState, "other_state", "other"):
         state(tmp_path, asked, split="other")
     items = tmp_path / "rounds-gap-long-items.jsonl"
     items.write_text(items.read_text() + "{torn\n")
-    with pytest.raises(BrokenStageItems, match="items.jsonl:9 is not an item"):
+    with raises(BrokenStageItems, "broken_items", "items.jsonl:9"):
         state(tmp_path, asked)

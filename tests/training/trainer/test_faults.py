@@ -26,6 +26,7 @@ from planted_episodes import (
     write_episodes,
 )
 from processes import HANG_SECONDS, environment
+from raising import raises
 from typer.testing import CliRunner
 
 EPISODES = 30
@@ -118,7 +119,7 @@ def of_a_server(episodes: list[Episode]) -> list[Episode]:
 def test_samples_without_tokens_train_where_that_is_asked_for(tmp_path: Path) -> None:
     report = run_training(tmp_path, of_a_server(planted_episodes(4)), inexact=True)
     assert report.samples > 0 and "inexact" not in report.skipped_by
-    with pytest.raises(ConfigRefused, match="grpo weights each token"):
+    with raises(ConfigRefused, "inexact_samples", "--inexact"):
         run_training(
             tmp_path / "grpo", of_a_server(planted_episodes(4)), method="grpo", inexact=True
         )
@@ -127,7 +128,7 @@ def test_samples_without_tokens_train_where_that_is_asked_for(tmp_path: Path) ->
 def test_episodes_of_two_splits_are_refused(tmp_path: Path) -> None:
     episodes = planted_episodes(4)
     episodes[0] = episodes[0].model_copy(update={"split": "ba9876543210"})
-    with pytest.raises(EpisodesUnfit, match="one split, got 0123456789ab, ba9876543210"):
+    with raises(EpisodesUnfit, "several_splits", "0123456789ab", "ba9876543210"):
         run_training(tmp_path, episodes)
 
 
@@ -143,7 +144,7 @@ def test_checkpoints_of_another_run_are_not_gone_on_from(tmp_path: Path) -> None
     config = run_config(tmp_path, episodes, save_every=1)
     with pytest.raises(KeyboardInterrupt):
         train(config, watch=KilledAt(2, KeyboardInterrupt()))
-    with pytest.raises(OtherRun, match="--no-resume"):
+    with raises(OtherRun, "other_run", "--no-resume"):
         run_training(tmp_path, episodes, save_every=1, learning_rate=0.02)
     report = run_training(tmp_path, episodes, learning_rate=0.02, resume=False)
     assert (report.adapter, report.resumed_from) == ("style@1", 0)

@@ -12,6 +12,7 @@ from patlm.training.trainer.guards import Guards, Limits, check_active, check_re
 from patlm.training.trainer.model import POLICY
 from peft import get_peft_model
 from planted_episodes import planted_episodes, run_training, word_llama
+from raising import raises
 
 
 def new_model() -> Any:
@@ -75,15 +76,15 @@ def test_a_disabled_or_frozen_adapter_is_refused() -> None:
     model = new_model()
     check_active(model)
     model.base_model.disable_adapter_layers()
-    with pytest.raises(AdapterNotTrained, match="disabled in 7"):
+    with raises(AdapterNotTrained, "adapter_inactive", 7):
         check_active(model)
     model.base_model.enable_adapter_layers()
     for weight in model.parameters():
         weight.requires_grad = False
-    with pytest.raises(AdapterNotTrained, match="got 0, "):
+    with raises(AdapterNotTrained, "other_weights_trained", 0):
         check_active(model)
     model.get_base_model().lm_head.weight.requires_grad = True
-    with pytest.raises(AdapterNotTrained, match="1 of them others"):
+    with raises(AdapterNotTrained, "other_weights_trained", 1):
         check_active(model)
 
 
@@ -93,7 +94,7 @@ def test_a_resume_that_starts_new_weights_is_refused(tmp_path: Path) -> None:
     check_resumed(model, tmp_path / "checkpoint-3")
     with torch.no_grad():
         next(weight for weight in model.parameters() if weight.requires_grad).add_(1e-3)
-    with pytest.raises(AdapterNotTrained, match="expected the weights of checkpoint-3"):
+    with raises(AdapterNotTrained, "other_weights", "checkpoint-3"):
         check_resumed(model, tmp_path / "checkpoint-3")
 
 

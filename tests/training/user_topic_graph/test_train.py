@@ -18,6 +18,7 @@ from patlm.training.user_topic_graph.train import (
     learn_graph,
     train_graph,
 )
+from raising import raises
 
 QUICK = GraphSettings(epochs=25, batch=64, learning_rate=5e-3, dropout=0.2)
 
@@ -39,7 +40,7 @@ def test_communities_are_learnt_for_people_and_topics_never_seen() -> None:
 
 
 def test_too_few_links_raise() -> None:
-    with pytest.raises(TooFewLinks, match="at least 20 training links"):
+    with raises(TooFewLinks, "too_few_links", 20):
         train_graph(links(5, 0), links(5, 1))
 
 
