@@ -132,7 +132,8 @@ def test_damage_is_found_and_a_damaged_one_is_not_promoted(
     filled.promote("style@1")
     change(filled.root / "style@2")
     for ask in (filled.get, filled.promote):
-        with raises(AdapterDamaged, code, "style@2", named):
+        with raises(AdapterDamaged, code, "style@2", named) as told:
             ask("style@2")
+        assert "\n" not in str(told.value)
     assert filled.promoted() == {"style": "style@1"}
     assert filled.get("style@1").name == "style@1"

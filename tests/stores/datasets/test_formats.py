@@ -341,5 +341,6 @@ def test_a_wrong_file_is_one_clear_error(
     tmp_path: Path, name: str, content: str | bytes, format: str, code: str, named: str
 ) -> None:
     path = write(tmp_path / name, content)
-    with raises(FormatError, code, named):
+    with raises(FormatError, code, named) as raised:
         read_texts(path, format=format)
+    assert "\n" not in str(raised.value)

@@ -410,8 +410,9 @@ def test_a_folder_of_the_datasets_library(tmp_path: Path) -> None:
 def test_the_hub_that_is_not_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with raises(FormatError, "unreadable_file", "hf:nobody/nothing"):
+    with raises(FormatError, "unreadable_file", "hf:nobody/nothing") as raised:
         read_texts(Path("hf:nobody/nothing"))
+    assert "\n" not in str(raised.value)
     with raises(FormatError, "invalid_address", "hf:nothing"):
         read_texts(Path("hf:nothing"))
 
