@@ -134,11 +134,11 @@ def test_promote_and_roll_back(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["show", "style@9"], "no adapter style@9 in"),
-        (["show", "style"], "expected role@step, such as style@3"),
-        (["promote", "style@9"], "latest of this role: style@1, style@2; add it, or name another"),
-        (["promote", "../x@1"], "expected role@step"),
-        (["rollback", "integrate"], "no adapter of role 'integrate' is promoted"),
+        (["show", "style@9"], "style@9"),
+        (["show", "style"], "role@step"),
+        (["promote", "style@9"], "style@1, style@2"),
+        (["promote", "../x@1"], "../x@1"),
+        (["rollback", "integrate"], "'integrate'"),
     ],
 )
 def test_what_is_not_there_is_one_line(root: Path, words: list[str], says: str) -> None:
@@ -149,10 +149,10 @@ def test_what_is_not_there_is_one_line(root: Path, words: list[str], says: str) 
 def test_a_damaged_one_is_one_line(root: Path) -> None:
     (root / "style@2" / "adapter_model.safetensors").write_bytes(b"\n")
     for words in (["show", "style@2"], ["promote", "style@2"]):
-        assert_one_line(call(*words, "--adapters", root), "style@2", "was changed or damaged")
+        assert_one_line(call(*words, "--adapters", root), "style@2", "adapter_model.safetensors")
     (root / "promoted.json").write_text("{")
     for words in (["list"], ["promote", "style@1"], ["rollback", "style"]):
-        assert_one_line(call(*words, "--adapters", root), "promoted.json", "remove it")
+        assert_one_line(call(*words, "--adapters", root), "promoted.json")
 
 
 def test_the_folder_is_named_by_the_variable_or_the_users_own(

@@ -103,11 +103,11 @@ def test_people_read_the_draft_and_why(store: str) -> None:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ([], "nothing to write from"),
-        (["--title", "T", "--task", "poem"], "got 'poem'"),
-        (["--task", "rating", "--title", ""], "works from 'text'"),
+        ([], "title"),
+        (["--title", "T", "--task", "poem"], "'poem'"),
+        (["--task", "rating", "--title", ""], "'text'"),
         (["--title", "T", "--k", "0"], "k: "),
-        (["--title", "T", "--user", " "], "user_id is missing"),
+        (["--title", "T", "--user", " "], "user_id"),
     ],
 )
 def test_a_wrong_request_is_one_line(store: str, more: list[str], says: str) -> None:
@@ -116,7 +116,7 @@ def test_a_wrong_request_is_one_line(store: str, more: list[str], says: str) -> 
 
 def test_a_model_that_fails_is_one_line(store: str) -> None:
     result = call(*write(store, "--title", "T", model="refusing"))
-    assert_one_line(result, "failed: ValueError: out of words")
+    assert_one_line(result, "out of words")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_show_draws_the_latest_run_or_the_one_that_is_named(store: str, tmp_path
 @pytest.mark.parametrize(
     ("content", "more", "says"),
     [
-        (None, [], "no episodes at"),
+        (None, [], "traces.jsonl"),
         ("", [], "no run"),
         ('{"version": 99}', [], "version"),
         ('{"version": 1}', ["--run", "abc"], "abc"),

@@ -268,7 +268,7 @@ def test_a_model_is_removed(registry: Registry) -> None:
     install("tiny")
     assert output("models", "remove", "tiny")["bytes"] > 80_000
     assert registry.installed_files() == []
-    assert_one_line(call("models", "remove", "tiny"), "tiny is not installed")
+    assert_one_line(call("models", "remove", "tiny"), "tiny")
     assert_one_line(call("models", "remove", "huge"), "huge", SMALLEST)
 
 
