@@ -24,6 +24,7 @@ ROLE_OF_BEGINNING = {
     "You describe how people write": "style",
     "You sum up": "preference",
     "You write": "integrate",
+    "You are a ghostwriter": "integrate",
 }
 """The role of a call by how its system turn begins, in all sets of prompts."""
 
