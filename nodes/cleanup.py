@@ -83,6 +83,9 @@ _GOODBYES = tuple(
 _HEADING_MARKS = re.compile(r"^(?:#+\s*|\*\*|__)|(?:\*\*|__)$")
 
 
+_NEXT_TURN = re.compile(r"\n\s*(?:Human|Assistant):[^\n]*(?:\n.*)?\Z", re.DOTALL)
+"""The next turn of the chat, which a model invents that may not end yet."""
+
 _REFUSAL = re.compile(
     r"(?:(?:i['’]m|i am) (?:very |really |so )?sorry|sorry|i apologi[sz]e|unfortunately)?[,.]?\s*"
     r"(?:but )?(?:as an? ai\b[^,.]*,\s*)?"
@@ -112,7 +115,7 @@ def without_preamble(answer: str, title: str | None = None) -> str:
 
     Removed, around the text and never inside: an introduction that ends with a colon, a heading
     that names the kind of text or repeats the title, rules, code fences, quotation marks around the
-    whole, and closing remarks to the user.
+    whole, closing remarks to the user, and a next turn of the chat ("Human: ...").
 
     Args:
         answer: The model's answer.
@@ -127,6 +130,7 @@ def without_preamble(answer: str, title: str | None = None) -> str:
     text, before = answer.strip(), None
     while text != before:
         before = text
+        text = _NEXT_TURN.sub("", text)
         for step in (_without_fence, _without_rules, _without_introduction, unquoted):
             text = step(text)
         text = _without_goodbye(_without_heading(text, title))

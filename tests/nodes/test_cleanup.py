@@ -13,6 +13,9 @@ LONG = Request(user_id="ana", task="long", title=TITLE)
 @pytest.mark.parametrize(
     "answer",
     [
+        # a next turn that the model invented, as it did where it might not end yet
+        "{}\nHuman: Can you tell me more about the desk?",
+        "{}\n\nHuman: Thanks!\nAssistant: You are welcome.",
         # introductions on a line of their own
         "Sure, here is a short review:\n\n{}",
         "Sure! Here's a short personal text with the title you asked for:\n\n{}",
@@ -85,6 +88,8 @@ def test_what_a_model_says_about_the_text_is_no_part_of_it(answer: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Human: a word that my cat does not know.",
+        "They say\nhuman: noun, one who reads manuals.",
         TEXT,
         "Sure, it is not cheap: 40 euros. But it holds.",
         "Sure! I have had it for a year: it holds.",
