@@ -59,6 +59,11 @@ def check_train_tiny(out: str) -> None:
     assert after.endswith("promoted {'style': 'style@1'}")
 
 
+def check_twelve_people(out: str) -> None:
+    assert out.count("### ") == out.count(f"> {DRAFT}") == 12
+    assert len(re.findall(r"\d+ words; the real text \d+\.", out)) == 12
+
+
 CHECKS: dict[str, Callable[[str], None]] = {
     "quickstart.py": check_quickstart,
     "app_graph.py": check_app_graph,
@@ -66,6 +71,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "own_models.py": check_own_models,
     "third_trajectory.py": check_third_trajectory,
     "train_tiny.py": check_train_tiny,
+    "twelve_people.py": check_twelve_people,
 }
 
 
