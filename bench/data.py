@@ -19,6 +19,7 @@ from ..stores.datasets.splits import Place, Split, Splits, deal, latest_as_targe
 from ..stores.search.words import bare
 from ..stores.texts.store import TextStore
 from ..stores.types import Encoder, History, Text
+from ..stores.values import FIVE_STARS, RatingScale
 
 
 def data_name(file: Path) -> str:
@@ -32,7 +33,21 @@ def valid_texts(file: Path) -> list[Text]:
     Raises:
         FormatError: The file is of no known format.
     """
-    return [text for text in read_texts(file) if isinstance(text, Text) and text.body.strip()]
+    return read_rated(file)[0]
+
+
+def read_rated(file: Path, scale: RatingScale | None = None) -> tuple[list[Text], RatingScale]:
+    """Return the valid texts of a file that have a body, and the scale of their ratings.
+
+    Args:
+        file: Of any format that is ingested.
+        scale: The scale; None: that of the format, or 1 to 5.
+
+    Raises:
+        FormatError: The file is of no known format.
+    """
+    rows = read_texts(file, scale=scale)
+    return [text for text in rows if isinstance(text, Text) and text.body.strip()], rows.scale
 
 
 def topic_input(text: Text) -> str:
@@ -85,13 +100,18 @@ class EvidenceCorpus:
 
 @asynccontextmanager
 async def open_corpus(
-    name: str, texts: Sequence[Text], style: Encoder, topic: Encoder
+    name: str,
+    texts: Sequence[Text],
+    style: Encoder,
+    topic: Encoder,
+    scale: RatingScale = FIVE_STARS,
 ) -> AsyncIterator[EvidenceCorpus]:
-    """Open a store of one file's texts in a temporary folder."""
+    """Open a store of one file's texts, with ratings on a scale, in a temporary folder."""
     marked, splits = split_texts(texts)
     with TemporaryDirectory() as folder:
         opened = TextStore.open(folder, style_encoder=style, topic_encoder=topic)
         async with opened as store:
+            await store.use_rating_scale(scale)
             await store.add(marked)
             yield EvidenceCorpus(name, marked, splits, store)
 

@@ -27,10 +27,11 @@ from ..evaluation.scores.statistics import ci95
 from ..models.encoders.style import Count, Counts, StyleEncoder, count_texts
 from ..stores.datasets.sample import sample_corpus
 from ..stores.types import Encoder, Text, Vectors
+from ..stores.values import FIVE_STARS, RatingScale
 from ..training.errors import TooFewAuthors
 from ..training.style_encoder.train import StyleSettings, train_style
 from ..training.style_encoder.triplets import Halves, Rows, Triplets, make_triplets
-from .data import data_name, valid_texts
+from .data import data_name, read_rated, valid_texts
 from .encoder_rivals import COMPONENTS, Rival, char_tfidf, measure_neighbours, rivals
 
 Say = Callable[[str], None]
@@ -62,11 +63,13 @@ class FileTexts:
         texts: Its valid texts.
         other_texts: Texts of the other files and of the sample corpus by other people on other
             topics, for folds with too few people to train on.
+        scale: The scale of its ratings.
     """
 
     name: str
     texts: Sequence[Text]
     other_texts: Sequence[Text]
+    scale: RatingScale = FIVE_STARS
 
 
 def measure_encoder(
@@ -128,9 +131,10 @@ def read_data_sets(files: Sequence[Path]) -> list[FileTexts]:
     Raises:
         FormatError: A file is of no known format.
     """
-    read = {data_name(file): valid_texts(file) for file in files}
+    rated = {data_name(file): read_rated(file) for file in files}
+    read = {name: texts for name, (texts, _) in rated.items()}
     found = []
-    for name, texts in read.items():
+    for name, (texts, scale) in rated.items():
         users, topics = {text.user_id for text in texts}, {text.topic_id for text in texts}
         others = [each for other, each in read.items() if other != name]
         other_texts = [
@@ -138,7 +142,7 @@ def read_data_sets(files: Sequence[Path]) -> list[FileTexts]:
             for text in chain(*others, valid_texts(sample_corpus()))
             if text.user_id not in users and text.topic_id not in topics
         ]
-        found.append(FileTexts(name, texts, other_texts))
+        found.append(FileTexts(name, texts, other_texts, scale))
     return found
 
 

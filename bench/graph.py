@@ -48,7 +48,7 @@ from ..training.user_topic_graph.train import (
     paired_gain,
     person_means,
 )
-from .data import data_name, split_texts, topic_input, valid_texts
+from .data import data_name, read_rated, split_texts, topic_input
 
 Say = Callable[[str], None]
 Rows = list[dict[str, Any]]
@@ -66,6 +66,7 @@ class _Data:
     texts: Sequence[Text]
     vectors: Vectors
     splits: Splits
+    span: float
 
 
 def measure_graph(
@@ -92,10 +93,11 @@ def measure_graph(
 
 def _read(file: Path, topic: Encoder, say: Say) -> _Data:
     name = data_name(file)
-    texts, splits = split_texts(valid_texts(file))
+    read, scale = read_rated(file)
+    texts, splits = split_texts(read)
     say(f"{name}: embedding {len(texts)} texts")
     vectors = topic.encode([topic_input(text) for text in texts])
-    return _Data(name, texts, vectors, splits)
+    return _Data(name, texts, vectors, splits, scale.span)
 
 
 def _measure(data: _Data, topic: Encoder, seeds: Sequence[int], say: Say) -> dict[str, Rows]:
@@ -236,6 +238,7 @@ class People:
         vectors: Their topic vectors, shape (texts, dimension).
         topic: The encoder that made them.
         forms: How embeddings are made, by name, one for each seed.
+        span: The largest difference of two ratings.
     """
 
     def __init__(
@@ -244,8 +247,9 @@ class People:
         vectors: Vectors,
         topic: Encoder,
         forms: Mapping[str, Sequence[GraphForm]],
+        span: float = FIVE_STARS.span,
     ) -> None:
-        self._texts, self._vectors = texts, on_grid(vectors)
+        self._texts, self._vectors, self._span = texts, on_grid(vectors), span
         # Alignment does not use style: its columns exist and are zero.
         self._schemas = seen_schemas(topic, topic)
         self._no_style = np.zeros((len(texts), topic.dimension), np.float32)
@@ -285,10 +289,13 @@ class People:
         return RatingQuestion(
             user_id,
             {
-                name: [align(history, others, self._users, each, [topic_id]) for each in own]
+                name: [
+                    align(history, others, self._users, each, [topic_id], self._span)
+                    for each in own
+                ]
                 for name, own in self._topics.items()
             },
-            1 - np.abs(ratings - mine) / FIVE_STARS.span,
+            1 - np.abs(ratings - mine) / self._span,
             (unit(wrote) @ unit(self._vectors[on[user_id]].sum(axis=0))).astype(np.float64),
             np.array([len(self._users.edges(user)) for user in others], np.float64),
         )
@@ -350,7 +357,8 @@ def _aligned(
     data: _Data, topic: Encoder, forms: Mapping[str, Sequence[GraphForm]], seeds: Sequence[int]
 ) -> Rows:
     """Return how near the ten most aligned are, by what aligns them, against everybody there."""
-    questions = People(data.texts, data.vectors, topic, forms).ask_all(data.splits, NEAREST + 1)
+    people = People(data.texts, data.vectors, topic, forms, data.span)
+    questions = people.ask_all(data.splits, NEAREST + 1)
     if not questions:
         return []
     everybody = nearest(questions, None, NEAREST, seeds[0])

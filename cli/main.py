@@ -40,6 +40,8 @@ COMMANDS = {
 }
 """Module and short help of each command, in the order of the help."""
 
+_UsageError: Any = typer.BadParameter.__base__  # click's, or typer's own copy of it
+
 EXTRA_OF_COMMAND = {
     "bench": "bench",
     **dict.fromkeys(("train", "train-encoder", "collect", "rounds", "index"), "train"),
@@ -95,6 +97,11 @@ class Program(TyperGroup):
         """Run the command of a context."""
         try:
             return super().invoke(ctx)
+        except _UsageError as error:
+            from ..stores.errors import shorten_message
+
+            error.message = shorten_message(error.message)
+            raise
         except ImportError as error:
             from ..models.extras import missing_extra
             from .output import fail

@@ -3,18 +3,122 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from ..models.open import forms_of_names
+from ..stores.errors import shortened
 
 if TYPE_CHECKING:
     from ..graph.settings import Settings
     from ..stores.values import RatingScale
 
+
+def one_of(option: str, said: str, known: Sequence[str]) -> str:
+    """Return a value if it is one of the known ones.
+
+    Raises:
+        BadParameter: It is not.
+    """
+    if said not in known:
+        said = f"expected one of {', '.join(known)}, got {shortened(said)}"
+        raise typer.BadParameter(said, param_hint=option)
+    return said
+
+
+def parts_of(said: str) -> list[str]:
+    """Return the comma-separated parts of a value."""
+    return [part.strip() for part in said.split(",") if part.strip()]
+
+
+def from_list(
+    option: str, known: Callable[[], Iterable[str]], *, several: bool = False
+) -> Callable[[Any], Any]:
+    """Return a callback that refuses a value that is none of a list, before anything is opened.
+
+    Args:
+        option: The option's name.
+        known: Returns the list, which may lie in a module that is imported when it is needed.
+        several: Whether the value is a list with commas.
+    """
+
+    def check(said: Any) -> Any:
+        for part in () if said is None else parts_of(said) if several else (said,):
+            one_of(option, part, list(known()))
+        return said
+
+    return check
+
+
+def _dtypes() -> Iterable[str]:
+    from ..models.device import DTYPES
+
+    return DTYPES
+
+
+def _cleanings() -> Iterable[str]:
+    from ..stores.datasets.cleaning import CLEANINGS
+
+    return CLEANINGS
+
+
+def _splits() -> Iterable[str]:
+    from ..stores.datasets.splits import SPLITS
+
+    return (*SPLITS, "all")
+
+
+def _check_adapters(said: str) -> str:
+    from ..stores.adapters.manifest import parse_name
+    from ..stores.errors import InvalidAdapterName
+
+    try:
+        for name in () if said in ("none", "promoted") else parts_of(said):
+            parse_name(name)
+    except InvalidAdapterName as error:
+        raise typer.BadParameter(f"{error}; or none, or promoted") from None
+    return said
+
+
+def _check_namespace(said: str) -> str:
+    from ..stores.errors import InvalidFilter
+    from ..stores.texts.filters import checked_namespace
+
+    try:
+        return checked_namespace(said)
+    except InvalidFilter as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+check_dtype = from_list("--dtype", _dtypes)
+check_split = from_list("--split", _splits)
+
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype", help="Number format of the model: auto, fp32 or bf16.", callback=check_dtype
+    ),
+]
+CleanOption = Annotated[
+    str,
+    typer.Option(
+        "--clean",
+        help="Cleaning: more, replies, promotions, duplicates; comma-separated.",
+        callback=from_list("--clean", _cleanings, several=True),
+    ),
+]
+NamedAdaptersOption = Annotated[
+    str,
+    typer.Option(
+        "--adapters",
+        help="none, promoted, or role@step names, comma-separated.",
+        callback=_check_adapters,
+    ),
+]
 StoreOption = Annotated[
     str | None,
     typer.Option(
@@ -54,7 +158,9 @@ TraceOption = Annotated[
         "--trace", envvar="PATLM_TRACE", help="Folder for records of runs.", show_default=False
     ),
 ]
-NamespaceOption = Annotated[str, typer.Option("--namespace", help="Tenant.")]
+NamespaceOption = Annotated[
+    str, typer.Option("--namespace", help="Tenant.", callback=_check_namespace)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 UserOption = Annotated[
@@ -158,22 +264,6 @@ def with_parameters(
     return called
 
 
-def parts_of(said: str) -> list[str]:
-    """Return the comma-separated parts of a value."""
-    return [part.strip() for part in said.split(",") if part.strip()]
-
-
-def one_of(option: str, said: str, known: Sequence[str]) -> str:
-    """Return a value if it is one of the known ones.
-
-    Raises:
-        BadParameter: It is not.
-    """
-    if said not in known:
-        raise typer.BadParameter(f"{option} takes one of {', '.join(known)}, got {said!r}")
-    return said
-
-
 def tasks_of(said: str | None) -> list[Any]:
     """Return comma-separated tasks.
 
@@ -185,7 +275,7 @@ def tasks_of(said: str | None) -> list[Any]:
     parts = parts_of(said or "")
     if wrong := [part for part in parts if part not in TASKS]:
         raise typer.BadParameter(
-            f"unknown task {', '.join(wrong)}: expected some of {', '.join(TASKS)}"
+            f"unknown task {', '.join(map(shortened, wrong))}: expected some of {', '.join(TASKS)}"
         )
     return parts
 
@@ -208,7 +298,7 @@ def history_of(said: str) -> str:
         BadParameter: It is neither all nor a number.
     """
     if said != "all" and not said.isdecimal():
-        raise typer.BadParameter(f"--history takes all or a number, got {said!r}")
+        raise typer.BadParameter(f"--history takes all or a number, got {shortened(said)}")
     return said
 
 
@@ -236,7 +326,9 @@ def histories_of(said: str) -> list[str]:
     """
     parts = parts_of(said)
     if not parts or not all(part == "all" or part.isdecimal() for part in parts):
-        raise typer.BadParameter(f"--history takes all or numbers with commas, got {said!r}")
+        raise typer.BadParameter(
+            f"--history takes all or numbers with commas, got {shortened(said)}"
+        )
     return parts
 
 

@@ -1,8 +1,9 @@
 """Output of commands: one JSON object for programs, tables and lines for people, errors.
 
-Results go to stdout, progress and warnings to stderr. An error is one line and a non-zero exit
-code; a traceback is a bug. Everything is printed by `stdout`, `stderr`, `echo` or `emit_json`: they
-show the control characters of texts instead of sending them to the terminal.
+Results go to stdout, progress and warnings to stderr. An error is one line and exit code 2 if an
+argument is wrong, which is what a ValueError says, and 1 otherwise; a traceback is a bug.
+Everything is printed by `stdout`, `stderr`, `echo` or `emit_json`: they show the control characters
+of texts instead of sending them to the terminal.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..models.sanitise import visible
+from ..stores.errors import shorten_message, shortened
 
 if TYPE_CHECKING:
     from ..evaluation.progress import Watch
@@ -66,15 +68,15 @@ def echo(text: str = "", *, nl: bool = True, err: bool = False) -> None:
     stream.flush()
 
 
-def fail(message: str) -> NoReturn:
-    """Print an error on one line of stderr and exit with 1."""
-    echo(f"patlm: {' '.join(str(message).split())}", err=True)
-    raise typer.Exit(1)
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Print an error on one line of stderr and exit."""
+    echo(f"patlm: {shorten_message(str(message))}", err=True)
+    raise typer.Exit(code)
 
 
 def warn(message: str) -> None:
     """Print a warning on one line of stderr."""
-    echo(f"warning: {' '.join(message.split())}", err=True)
+    echo(f"warning: {shorten_message(message)}", err=True)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -85,22 +87,22 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 @contextmanager
 def errors_as_lines() -> Iterator[None]:
-    """Turn expected errors into one line and exit code 1."""
+    """Turn expected errors into one line and an exit code: 2 for a wrong argument, else 1."""
     from pydantic import ValidationError
 
     from ..evaluation.errors import EvaluationError
     from ..models.errors import ModelError
-    from ..nodes.errors import LoopError
+    from ..nodes.errors import LoopError, SettingsError
     from ..stores.datasets.validation import FormatError
     from ..stores.errors import InvalidField, StoreError
 
     try:
         yield
     except (LoopError, ModelError, StoreError, FormatError, EvaluationError) as error:
-        fail(str(error))
+        fail(str(error), code=2 if isinstance(error, (ValueError, SettingsError)) else 1)
     except ValidationError as error:  # settings from the environment
         field = InvalidField.of(error)
-        fail(field.with_value(f"PATLM_{field.place.replace('.', '_').upper()}"))
+        fail(field.with_value(f"PATLM_{field.place.replace('.', '_').upper()}"), code=2)
     except BrokenPipeError:  # the reader of stdout has gone: click ends the program silently
         raise
     except OSError as error:
@@ -201,9 +203,23 @@ def date_of(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-DataOption = Annotated[list[Path], typer.Option("--data", help="File of texts; repeatable.")]
+DataOption = Annotated[
+    list[Path], typer.Option("--data", metavar="<path>", help="File of texts; repeatable.")
+]
+_PLOTS = (".png", ".svg", ".pdf")
+
+
+def _check_plot(file: Any) -> Any:
+    if file is not None and Path(file).suffix.lower() not in _PLOTS:
+        raise typer.BadParameter(
+            f"expected a file that ends in {', '.join(_PLOTS)}, got {shortened(str(file))}"
+        )
+    return file
+
+
 PlotOption = Annotated[
-    Path | None, typer.Option("--plot", help="Write a plot to this file (png, svg, pdf).")
+    Path | None,
+    typer.Option("--plot", help="Write a plot to this file (png, svg, pdf).", callback=_check_plot),
 ]
 
 

@@ -30,7 +30,7 @@ from ..stores.datasets.sample import sample_corpus
 from ..stores.datasets.splits import Split
 from ..stores.values import RatingScale
 from .arms.configuration import Arm, Configuration
-from .arms.registry import ARMS, arms_named
+from .arms.registry import ARMS, UnknownArm, arms_named
 from .dataset import BenchmarkData, open_benchmark, read_benchmark
 from .errors import EvaluationError
 from .evaluator import Evaluator, Outcome
@@ -213,7 +213,7 @@ def arms_of(plan: ComparisonPlan) -> dict[str, Arm]:
         (arm,) = arms_named([MODES.get(name, name)])
         if arm.configuration is None:
             known = ", ".join((*MODES, *(arm.name for arm in ARMS.values() if arm.configuration)))
-            raise EvaluationError(
+            raise UnknownArm(
                 f"{name} is a floor, not a way to write: take some of {known}",
                 code="floor_is_no_arm",
             )

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
 from ..nodes.errors import RequestError
 from ..stores.errors import InvalidField
 
@@ -44,15 +47,40 @@ def give_feedback_on(
 
 
 def _read_feedback(run_id: str, said: Mapping[str, Any]) -> Feedback:
-    from pydantic import ValidationError
-
     from ..stores.episodes.schema import Feedback
+    from .request import say_no_field
 
+    if unknown := sorted(set(said) - set(_SAID)):
+        raise RequestError(
+            f"{say_no_field(unknown[0], _SAID)}; feedback has {', '.join(_SAID)}; nothing was kept",
+            field=unknown[0],
+        )
     try:
-        return Feedback(run_id=run_id.strip(), **said)
+        return Feedback(run_id=read_run_id(run_id), **said)
     except ValidationError as error:
         field = InvalidField.of(error)
         raise RequestError(field.with_value(), field=field.place) from None
+
+
+_SAID = ("accepted", "edited", "rating")
+"""What can be said of a draft."""
+
+
+def read_run_id(run_id: object) -> str:
+    """Return the id of a run.
+
+    Raises:
+        RequestError: It is no id, or missing.
+    """
+    from ..stores.values import read_string
+
+    try:
+        found = read_string("run_id", run_id).strip()
+    except PydanticCustomError as error:
+        raise RequestError(f"run_id: {error.message()}", field="run_id") from None
+    if not found:
+        raise RequestError("run_id is missing: give the result's run_id", field="run_id")
+    return found
 
 
 async def add_edited(
@@ -97,7 +125,7 @@ def _edited_text(
     if trace is None:
         raise _no_trace()
     edited = _read_feedback(run_id, said).edited
-    run = read_run(trace, run_id.strip(), namespace=namespace)
+    run = read_run(trace, read_run_id(run_id), namespace=namespace)
     request = run["request"]
     if edited is None or request.get("task") == "rating":
         why = "a rating is no text" if edited is not None else "there is no corrected draft"

@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..stores.errors import shortened
+
 if TYPE_CHECKING:
     from ..nodes.errors import RequestError
     from ..stores.episodes.redaction import RemovedTexts
@@ -148,8 +150,8 @@ def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> li
 
     if isinstance(text_ids, str) or not isinstance(text_ids, Sequence):
         raise _no_ids(text_ids)
-    if wrong := [each for each in text_ids if not isinstance(each, str)]:
-        raise _no_ids(wrong[0])
+    for each in text_ids:
+        _check_text_id(each)
     if not text_ids:
         raise RequestError("text_ids is empty: say which texts to remove", field="text_ids")
     found = {
@@ -161,18 +163,37 @@ def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> li
         if len(texts) > 1:
             ids = ", ".join(text.text_id for text in texts)
             raise RequestError(
-                f"text_ids: {len(texts)} texts of {user!r} have the id {each!r} in their source: "
+                f"text_ids: {len(texts)} texts of {shortened(user)} have the id "
+                f"{shortened(each)} in their source: "
                 f"name them by their own ids ({ids}); nothing was removed",
                 field="text_ids",
             )
     missing = [each for each, texts in found.items() if not texts]
     if missing and len(missing) < len(found):
         raise RequestError(
-            f"text_ids: {user!r} has no text {missing[0]!r}: list the user's texts for their ids; "
-            "nothing was removed",
+            f"text_ids: {shortened(user)} has no text {shortened(missing[0])}: list the user's "
+            "texts for their ids; nothing was removed",
             field="text_ids",
         )
     return list(dict.fromkeys(text for texts in found.values() for text in texts))
+
+
+def read_folders(episodes: object) -> tuple[Path, ...]:
+    """Return folders of episodes: one, or several.
+
+    Raises:
+        RequestError: They are no paths.
+    """
+    from ..nodes.errors import RequestError
+
+    given = [episodes] if isinstance(episodes, str | Path) else episodes
+    if isinstance(given, bytes) or not isinstance(given, Sequence):
+        given = [given]
+    for each in given:
+        if not isinstance(each, str | Path) or "\x00" in str(each):
+            said = f"episodes: expected folders, got {shortened(each)}; nothing was removed"
+            raise RequestError(said, field="episodes")
+    return tuple(map(Path, given))
 
 
 def _no_ids(value: object) -> RequestError:
@@ -182,12 +203,32 @@ def _no_ids(value: object) -> RequestError:
     return RequestError(said, field="text_ids")
 
 
+def _check_text_id(given: object) -> None:
+    """Make sure that an id can be looked up.
+
+    Raises:
+        RequestError: It is no string, or one that no id can be.
+    """
+    from pydantic_core import PydanticCustomError
+
+    from ..nodes.errors import RequestError
+    from ..stores.values import read_id
+
+    if not isinstance(given, str):
+        raise _no_ids(given)
+    try:
+        read_id("text_ids", given)
+    except PydanticCustomError as error:
+        said = f"text_ids: {error.message()}; nothing was removed"
+        raise RequestError(said, field="text_ids") from None
+
+
 def _check_dry_run(dry_run: object) -> None:
     """Make sure that nobody's `"no"` is taken for yes."""
     from ..nodes.errors import RequestError
 
     if not isinstance(dry_run, bool):
-        said = f"dry_run: expected True or False, got {dry_run!r}; nothing was removed"
+        said = f"dry_run: expected True or False, got {shortened(dry_run)}; nothing was removed"
         raise RequestError(said, field="dry_run")
 
 

@@ -19,11 +19,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..nodes.dependencies import Parts
-from ..nodes.errors import LoopError, SettingsError, say_unknown
+from ..nodes.errors import LoopError, RequestError, SettingsError, say_unknown
 from ..nodes.state import Request, Result, RunContext
+from ..stores.errors import shortened
 from .builder import build_graph
 from .events import STREAM_MODES, Event, read_events
-from .request import read_context_fields, read_fields, split_fields
+from .request import check_mappings, read_context_fields, read_fields, split_fields
 from .runtime import Runtime
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ class Personalizer:
             here = wrong.place in given or wrong.place in settings
             said = wrong.with_value(wrong.place if here else f"{PREFIX}{wrong.place.upper()}")
             raise SettingsError(said) from None
-        self.namespace = namespace
+        try:
+            self.namespace = read_context_fields({"namespace": namespace}).namespace
+        except RequestError as error:
+            raise SettingsError(str(error)) from None
         self._models = {
             role: each for role, each in (roles or {}).items() if not isinstance(each, str)
         }
@@ -277,7 +281,7 @@ class Personalizer:
             (request, shared)
             if isinstance(request, Request)
             else self._read_call({**context, **request})
-            for request in requests
+            for request in check_mappings(requests, Request)
         ]
         try:
             async with asyncio.TaskGroup() as group:
@@ -314,6 +318,10 @@ class Personalizer:
         from .feedback import add_edited, give_feedback_on
 
         on = (self.settings.trace, self.namespace, run_id, said)
+        if not isinstance(add, bool):  # nobody's "no" is taken for yes
+            raise RequestError(
+                f"add: expected True or False, got {shortened(add)}; nothing was kept", field="add"
+            )
         if add:
             await add_edited(await self._store(), *on, shared=self.settings.share)
         else:
@@ -381,13 +389,13 @@ class Personalizer:
         )
 
     def _places(self, episodes: Sequence[str | Path]) -> Places:
-        from .forget import Places
+        from .forget import Places, read_folders
         from .settings import adapters_folder
 
         return Places(
             uri=self.settings.store,
             trace=self.settings.trace,
-            episodes=tuple(map(Path, [episodes] if isinstance(episodes, str | Path) else episodes)),
+            episodes=read_folders(episodes),
             adapters=adapters_folder(self.settings.adapters),
         )
 

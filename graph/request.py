@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +13,8 @@ from pydantic import ValidationError
 
 from ..nodes.errors import RequestError
 from ..nodes.state import Request, RunContext, validate_request
-from ..stores.errors import InvalidField
+from ..stores.errors import InvalidField, shortened
+from ..stores.values import MISSING, plain
 
 if TYPE_CHECKING:
     from ..stores.types import Text
@@ -27,9 +29,9 @@ def read_fields(fields: Mapping[str, Any]) -> Request:
     """
     if unknown := sorted(set(fields) - set(Request.model_fields)):
         raise _no_such_field(unknown[0])
-    task = fields.get("task") or infer_task(
-        fields.get("title"), fields.get("text"), fields.get("instruction")
-    )
+    if fields.get("task") not in (None, ""):
+        return validate_request(fields)
+    task = infer_task(fields.get("title"), fields.get("text"), fields.get("instruction"))
     return validate_request({**fields, "task": task})
 
 
@@ -48,32 +50,68 @@ def split_fields(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
 
 def _no_such_field(name: str) -> RequestError:
     known = [*Request.model_fields, *RunContext.model_fields]
-    near = get_close_matches(name, known, n=2) or [each for each in known if name in each]
-    meant = f" (near: {', '.join(near)})" if near else ""
     return RequestError(
-        f"{name}: there is no such field{meant}; a request has {', '.join(Request.model_fields)}; "
+        f"{say_no_field(name, known)}; a request has {', '.join(Request.model_fields)}; "
         f"a run may set {', '.join(RunContext.model_fields)}",
         field=name,
     )
 
 
+_COMPARED = 100  # characters of a name: comparing is slow, and no name is longer
+
+
+def say_no_field(name: str, known: Sequence[str], meant: str | None = None) -> str:
+    """Return the beginning of a message for a name that is no field, with the nearest ones."""
+    near = [meant] if meant else get_close_matches(name[:_COMPARED], known, n=2)
+    near = near or [each for each in known if name in each]
+    said = name if len(name) <= _COMPARED else shortened(name)
+    meant_ones = f" (near: {', '.join(near)})" if near else ""
+    return f"{said}: there is no such field{meant_ones}"
+
+
 def infer_task(
-    title: str | None, text: str | None, instruction: str | None
+    title: object, text: object, instruction: object
 ) -> Literal["long", "short", "free"]:
     """Infer the task from the fields: an instruction, or else a text, or else a title.
 
     Raises:
         RequestError: None of them is given.
     """
-    if instruction:
+    if _is_given(instruction):
         return "free"
-    if text:
+    if _is_given(text):
         return "short"
-    if title:
+    if _is_given(title):
         return "long"
     raise RequestError(
-        "nothing to write from: give a title (long), a text (short) or an instruction (free)"
+        "nothing to write from: give a title (long), a text (short) or an instruction (free)",
+        field="title",
     )
+
+
+def check_mappings(requests: object, kind: type[Request]) -> list[Any]:
+    """Return requests, each an object of a class or a mapping.
+
+    Raises:
+        RequestError: They are something else.
+    """
+    single = isinstance(requests, str | bytes | Mapping | kind)
+    given = list(requests) if isinstance(requests, Iterable) and not single else [requests]
+    for place, each in enumerate(given):
+        if single or not isinstance(each, Mapping | kind):
+            raise RequestError(
+                f"requests: expected requests, or mappings with the arguments of awrite, got "
+                f"{type(requests if single else each).__name__} (request {place})",
+                field="requests",
+            )
+    return given
+
+
+def _is_given(value: object) -> bool:
+    """Say whether a field has a value; one of a wrong type counts, so that it is refused."""
+    value = plain(value)
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return not missing and not (isinstance(value, str) and value in MISSING)
 
 
 def read_context_fields(fields: Mapping[str, Any]) -> RunContext:
@@ -94,6 +132,10 @@ def read_context_fields(fields: Mapping[str, Any]) -> RunContext:
         ) from None
 
 
+_OTHER_NAMES = {"text": "body", "user": "user_id", "topic": "topic_id", "time": "timestamp"}
+"""Names of fields as files and commands have them."""
+
+
 def read_new_texts(
     given: Iterable[Mapping[str, Any]], namespace: str, scale: RatingScale, *, shared: bool = False
 ) -> list[Text]:
@@ -108,7 +150,7 @@ def read_new_texts(
     Raises:
         RequestError: A value is missing or wrong; names the text's place and the field.
     """
-    from ..stores.datasets.validation import BadRow, Defaults, build_text
+    from ..stores.datasets.validation import BadRow, Defaults, TextFields, build_text
     from ..stores.values import ReadingRules
 
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
@@ -124,6 +166,13 @@ def read_new_texts(
                 f"text {place}: expected a mapping with the arguments of add, got "
                 f"{type(fields).__name__}; nothing was kept",
                 field="texts",
+            )
+        if unknown := sorted(set(fields) - set(TextFields.model_fields)):
+            known = list(TextFields.model_fields)
+            near = say_no_field(unknown[0], known, _OTHER_NAMES.get(unknown[0]))
+            raise RequestError(
+                f"text {place}: {near}; a text has {', '.join(known)}; nothing was kept",
+                field=unknown[0],
             )
         try:  # an app's ids are accounts, whatever they look like
             text = build_text(

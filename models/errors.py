@@ -54,6 +54,12 @@ class MissingExtra(ModelNotFound):
     code = "missing_extra"
 
 
+class UnknownModel(ModelNotFound, ValueError):
+    """A name that is not one of a list; commands exit with 2 for it, as for a wrong option."""
+
+    code = "unknown_model"
+
+
 class ModelUnusable(ModelError):
     """A model that can't be loaded or converted."""
 

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from .catalogue import AUTO, CATALOGUE, SMALLEST, TOPIC, Installable, chat_models
 from .device import bytes_per_weight, free_memory
 from .download import Progress, bytes_here, checksum, fetch, fetch_folder, packaged_file
-from .errors import ModelNotFound, ModelUnusable
+from .errors import ModelNotFound, ModelUnusable, UnknownModel
 from .extras import check_extra
 
 _LAYOUT = 2
@@ -121,7 +121,7 @@ def entry(name: str) -> Installable:
         ModelNotFound: There is none of this name.
     """
     if name not in CATALOGUE:
-        raise ModelNotFound(f"no model {name!r} to install: expected one of {', '.join(CATALOGUE)}")
+        raise UnknownModel(f"no model {name!r} to install: expected one of {', '.join(CATALOGUE)}")
     return CATALOGUE[name]
 
 

@@ -11,6 +11,9 @@
 - `EmptyAnswerError`: a language model answered nothing, also with twice the tokens. Never retried.
 - `RunFailedError`: the run failed without a draft.
 - `SettingsError`: a setting, keyword or role that does not exist. Never retried.
+
+`RequestError` is a ValueError, too, as all errors of wrong arguments are: commands exit with 2.
+`SettingsError` can't be one: pydantic, whose validators raise it, would swallow it.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from ..stores.errors import CodedError
+from ..stores.errors import CodedError, shortened
 
 if TYPE_CHECKING:
     from ..models.answers import ModelAnswer
@@ -31,7 +34,7 @@ class LoopError(CodedError):
     code = "loop_failed"
 
 
-class RequestError(LoopError):
+class RequestError(LoopError, ValueError):
     """The request or its context is not valid, or a text that is to be kept.
 
     Attributes:
@@ -130,6 +133,9 @@ class SettingsError(LoopError):
     code = "invalid_settings"
 
 
+_COMPARED = 100  # characters of a name: comparing is slow, and no name is longer
+
+
 def say_unknown(kind: str, name: str, known: Iterable[str], *, alike: float = 0.6) -> str:
     """Return the message for a name that does not exist, with the nearest one that does.
 
@@ -143,8 +149,9 @@ def say_unknown(kind: str, name: str, known: Iterable[str], *, alike: float = 0.
     "there is no setting 'modle': did you mean 'model'?"
     """
     names = list(known)
-    near = get_close_matches(name.lower(), [each.lower() for each in names], n=1, cutoff=alike)
+    lower = [each.lower() for each in names]
+    near = get_close_matches(name.lower()[:_COMPARED], lower, n=1, cutoff=alike)
     if near:
         meant = next(each for each in names if each.lower() == near[0])
-        return f"there is no {kind} {name!r}: did you mean {meant!r}?"
-    return f"there is no {kind} {name!r}: take one of {', '.join(names)}"
+        return f"there is no {kind} {shortened(name)}: did you mean {meant!r}?"
+    return f"there is no {kind} {shortened(name)}: take one of {', '.join(names)}"

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
+from ..stores.errors import shortened
 from .budget import Mode
 from .dependencies import Parts, ProvideParts
 from .errors import DeadlineError, RequestError
@@ -103,14 +104,15 @@ def check_strategies(context: RunContext, strategies: Strategies) -> None:
     for side, name in context.strategies.items():
         if side not in sides:
             raise RequestError(
-                f"strategy {name!r} is named for {side!r}, which is no side that picks by "
-                f"strategy: name one for {', '.join(sides)}",
+                f"strategy {shortened(name)} is named for {shortened(side)}, which is no side "
+                f"that picks by strategy: name one for {', '.join(sides)}",
                 field="strategies",
             )
         known = [known for known, strategy in strategies.items() if side in strategy.sides]
         if name not in known:
             raise RequestError(
-                f"strategy {name!r} for {side} is not known: take one of {', '.join(known)}",
+                f"strategy {shortened(name)} for {side} is not known: take one of "
+                f"{', '.join(known)}",
                 field="strategies",
             )
 
@@ -135,14 +137,14 @@ async def choose_adapters(state: LoopState, context: RunContext, parts: Parts) -
     for role, name in context.adapters.items():
         if role not in parts.chat:
             raise RequestError(
-                f"adapter {name} is named for the role {role!r}, which is not there: name one of "
-                f"{', '.join(parts.chat)}",
+                f"adapter {shortened(name)} is named for the role {shortened(role)}, which is not "
+                f"there: name one of {', '.join(parts.chat)}",
                 field="adapters",
             )
         if not parts.role(role).takes_adapters:
             raise RequestError(
-                f"adapter {name} can't be used: {parts.role(role).name}, the model of the role "
-                f"{role}, takes no adapters",
+                f"adapter {shortened(name)} can't be used: {parts.role(role).name}, the model "
+                f"of the role {role}, takes no adapters",
                 field="adapters",
             )
     return context.adapters

@@ -16,11 +16,20 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from langgraph.channels import EphemeralValue
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
 
 from ..stores.errors import InvalidField
-from ..stores.fields import RequestLanguage, RequestRating, TopicId, UserId
-from ..stores.values import FIVE_STARS, RatingScale, read_text
+from ..stores.fields import Namespace, RequestLanguage, RequestRating, TopicId, UserId
+from ..stores.values import FIVE_STARS, RatingScale, plain, read_text, read_title
 from .budget import Mode
 from .errors import RequestError
 
@@ -30,9 +39,22 @@ StopReason = Literal["settled", "max_iterations", "deadline", "abstained", "erro
 Sides = Literal["both", "style", "preference"]
 Update = dict[str, Any]
 
-_Words = Annotated[
-    str | None, BeforeValidator(lambda value: read_text("text", value).strip() or None)
-]
+
+def _read_words(value: object, info: ValidationInfo) -> str | None:
+    name = info.field_name or "text"
+    words = read_title(value) if name == "title" else read_text(name, value)
+    return words.strip() or None
+
+
+def _read_number(value: object) -> object:
+    """Return a number; pydantic would take True for 1, and b"4" for 4."""
+    if isinstance(value, bool | bytes):
+        raise PydanticCustomError("number_type", "Expected a number")
+    return plain(value)
+
+
+_Words = Annotated[str | None, BeforeValidator(_read_words)]
+_Number = BeforeValidator(_read_number)
 
 
 class Request(BaseModel):
@@ -108,8 +130,8 @@ class RunContext(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    namespace: str = Field("default", description="Tenant: nothing is read outside it.")
-    k: int | None = Field(
+    namespace: Namespace = Field("default", description="Tenant: nothing is read outside it.")
+    k: Annotated[int | None, _Number] = Field(
         None,
         ge=1,
         le=32,
@@ -126,11 +148,15 @@ class RunContext(BaseModel):
         description="Whose evidence is used: both, style or preference; none: both, in the mode "
         "quoted preference.",
     )
-    max_tokens: int | None = Field(
+    max_tokens: Annotated[int | None, _Number] = Field(
         None, ge=1, le=32_000, description="Tokens of the draft at most; none: by the budget."
     )
-    max_iterations: int = Field(2, ge=1, le=10, description="Rounds of the loop at most.")
-    deadline_s: float = Field(120.0, gt=0, description="Seconds after which a run must end.")
+    max_iterations: Annotated[int, _Number] = Field(
+        2, ge=1, le=10, description="Rounds of the loop at most."
+    )
+    deadline_s: Annotated[float, _Number] = Field(
+        120.0, gt=0, allow_inf_nan=False, description="Seconds after which a run must end."
+    )
     strategies: dict[str, str] = Field(
         {"style": "aligned", "preference": "aligned"},
         description="How each trajectory picks its authors.",
@@ -143,7 +169,9 @@ class RunContext(BaseModel):
     adapter_fallback: bool = Field(
         False, description="Whether the base model may answer where an adapter can't be used."
     )
-    seed: int = Field(0, description="Seed of everything that is drawn.")
+    seed: Annotated[int, _Number] = Field(
+        0, ge=0, lt=2**63, description="Seed of everything that is drawn."
+    )
 
 
 class Evidence(BaseModel):

@@ -18,6 +18,7 @@ can.
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,37 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from .types import Receipt
+
+
+_SHOWN_CHARACTERS = 80
+_LONGEST_WORD = 200
+_LONGEST_MESSAGE = 3_000
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _SHOWN_CHARACTERS
+
+
+def shortened(value: object) -> str:
+    """Return a value as messages show it: as Python writes it, its middle left out if it is long.
+
+    Every message that repeats what somebody gave does it by this: an id or a title may have a
+    hundred thousand characters, and may be somebody's text.
+    """
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # a whole number of more than 4,300 digits
+        return f"a number of type {type(value).__name__}"
+
+
+def shorten_message(message: str) -> str:
+    """Return a message on one line, in which no word is very long: the net below `shortened`.
+
+    Commands print all their messages by it, also those of other libraries.
+    """
+    line = " ".join(
+        word if len(word) <= _LONGEST_WORD else f"{word[:60]}...{word[-20:]}"
+        for word in message.split()
+    )
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:1_000]} ... {line[-200:]}"
 
 
 @dataclass(frozen=True)
@@ -36,19 +68,22 @@ class InvalidField:
         reason: Pydantic's message.
         value: The invalid value.
         kind: Pydantic's error type, such as `missing`.
+        whole: Whether the reason says all: it is our own, and names the field and the value.
     """
 
     place: str
     reason: str
     value: object
     kind: str
+    whole: bool = False
 
     @staticmethod
     def of(error: ValidationError) -> InvalidField:
         """Return the first invalid field of an error."""
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        return InvalidField(place, first["msg"], first["input"], first["type"])
+        whole = "message" in first.get("ctx", {})  # see `values.bad_value`
+        return InvalidField(place, first["msg"], first["input"], first["type"], whole)
 
     def __str__(self) -> str:
         """Return place and reason."""
@@ -56,7 +91,10 @@ class InvalidField:
 
     def with_value(self, place: str | None = None) -> str:
         """Return place, reason and value: `k: input should be a valid integer, got 'a'`."""
-        return f"{place or self.place}: {self.reason.lower()}, got {self.value!r}"
+        if self.whole:  # "language 'x' is no tag" of the field `language`
+            said = self.reason.removeprefix(f"{self.place} ")
+            return f"{place or self.place}: {said}"
+        return f"{place or self.place}: {self.reason.lower()}, got {shortened(self.value)}"
 
 
 class CodedError(RuntimeError):
@@ -87,19 +125,28 @@ class StoreError(CodedError):
     code = "store_failed"
 
 
+class InvalidOption(StoreError, ValueError):
+    """A value that names nothing there is: a format, an encoding, a column, a cleaning step.
+
+    A ValueError, too, as all errors of a wrong argument are: commands exit with 2.
+    """
+
+    code = "invalid_option"
+
+
 class InvalidText(StoreError):
     """A text that can't be stored: user or namespace missing or reserved, or broken characters."""
 
     code = "invalid_text"
 
 
-class InvalidFilter(StoreError):
+class InvalidFilter(StoreError, ValueError):
     """A read or write without a namespace, or with a reserved one."""
 
     code = "invalid_filter"
 
 
-class InvalidQuery(StoreError):
+class InvalidQuery(StoreError, ValueError):
     """A query vector of the wrong shape, or `k` below 1."""
 
     code = "invalid_query"
@@ -149,6 +196,12 @@ class AdapterNotFound(AdapterError):
     """No such adapter, an invalid name, or no promotion to roll back."""
 
     code = "adapter_not_found"
+
+
+class InvalidAdapterName(AdapterNotFound, ValueError):
+    """A name that no adapter can have."""
+
+    code = "invalid_adapter_name"
 
 
 class AdapterDamaged(AdapterError):

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ValidationInfo
 
+from .errors import InvalidFilter
+from .texts.filters import checked_namespace
 from .values import (
     MISSING_NUMBERS,
     STRICT,
@@ -25,6 +27,7 @@ from .values import (
     quoted,
     read_id,
     read_language,
+    read_string,
     read_text,
     read_title,
     read_truth,
@@ -109,9 +112,10 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
 
     Read are numbers (seconds, milliseconds, microseconds and nanoseconds since 1970, told apart by
     their size; years; dates without separators as 20240501, also where the digits could be
-    milliseconds of 1976), dates and times in ISO form and as people write them. 0 counts as none. A
-    time without a zone is UTC: local time would depend on the machine. A date whose day and month
-    can be exchanged (05/01/2024) is not read.
+    milliseconds of 1976), dates and times in ISO form and as people write them. The number 0 counts
+    as none, for programs write it for a missing time; in a row it is noted. A time without a zone
+    is UTC: local time would depend on the machine. A date whose day and month can be exchanged
+    (05/01/2024) is not read.
 
     Raises:
         PydanticCustomError: It can't be read (`strict`).
@@ -126,6 +130,8 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
             return _milliseconds(value)
         number = _as_number(value)
         if number is not None and (number == 0 or math.isnan(number)):
+            if number == 0 and not reading.strict:
+                reading.noted["timestamp_zero"] += 1
             return None
         moment = _read_words(str(value)) if number is None else _read_moment(number)
     except (ValueError, OverflowError):
@@ -261,6 +267,19 @@ def _validate_time(value: object, info: ValidationInfo) -> int | None:
 def _validate_target(value: object, info: ValidationInfo) -> bool:
     return read_target(value, _reading_of(info))
 
+
+def _validate_namespace(value: object) -> str:
+    words = read_string("namespace", value)
+    if "\x00" in words:
+        raise bad_value("namespace", "nul", "namespace has a NUL character")
+    try:
+        return checked_namespace(words)
+    except InvalidFilter as error:
+        raise bad_value("namespace", "missing", str(error)) from None
+
+
+Namespace = Annotated[str, BeforeValidator(_validate_namespace)]
+"""The name of a tenant; it is taken as it is."""
 
 UserId = Annotated[str, _needed("user", "id")]
 TopicId = Annotated[str, BeforeValidator(lambda value: read_id("topic", value))]

@@ -22,6 +22,8 @@ from uuid import UUID
 
 from pydantic_core import PydanticCustomError
 
+from .errors import shortened
+
 MAX_CHARACTERS = 100_000
 """Longest text, title or id; nobody writes more, a file with a lost quote does."""
 
@@ -85,7 +87,8 @@ class RatingScale:
         ends = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:-|to|\.\.)\s*(\d+(?:\.\d+)?)\s*", given)
         if ends is None or float(ends[1]) >= float(ends[2]):
             raise ValueError(
-                f"expected a scale as its least and its highest rating, 1-5 or 0-10, got {given!r}"
+                f"expected a scale as its least and its highest rating, 1-5 or 0-10, got "
+                f"{shortened(given)}"
             )
         return RatingScale(float(ends[1]), float(ends[2]))
 

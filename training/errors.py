@@ -11,7 +11,7 @@ class TrainingError(EvaluationError):
     code = "training_failed"
 
 
-class ConfigRefused(TrainingError):
+class ConfigRefused(TrainingError, ValueError):
     """A setting that can't be, or settings that don't go together."""
 
     code = "invalid_config"

@@ -1,7 +1,8 @@
 """Which ranking of a topic's texts retrieves what the person will really write?
 
 Similarity of the k pieces to the hidden text: mean ROUGE-1, mean topic cosine, and agreement of
-ratings (1 - |difference| / 4). Their mean is the objective that chooses the weight of alignment.
+ratings (1 - |difference| / span of the scale). Their mean is the objective that chooses the weight
+of alignment.
 Diversity is measured by coverage: the share of the hidden text's words (ROUGE-1 recall) that occur
 in the pieces as a prompt shows them, 35 words of each.
 """
@@ -19,6 +20,7 @@ from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
 from ...stores.search.request import SearchRequest, Selection, Weights
 from ...stores.types import Encoder, Text
+from ...stores.values import FIVE_STARS
 from ..data import EvidenceCorpus, HiddenText, topic_input
 
 K = 4
@@ -68,6 +70,7 @@ async def measure_preference(
     """
     titles = topic.encode([each.text.title for each in asked])
     real = topic.encode([topic_input(each.text) for each in asked])
+    span = corpus.store.rating_scale.span
     found: dict[str, list[Measured | None]] = {}
     for name, (selection, weights) in arms().items():
         rows: list[Measured | None] = []
@@ -91,22 +94,35 @@ async def measure_preference(
                 continue
             texts = [hit.text for hit in brought.hits]
             near = topic.encode([topic_input(text) for text in texts])
-            rows.append(likeness(each.text, texts, near @ vector, near))
+            rows.append(likeness(each.text, texts, near @ vector, near, span))
         found[name] = rows
     return found
 
 
 def likeness(
-    real: Text, pieces: Sequence[Text], cosines: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]
+    real: Text,
+    pieces: Sequence[Text],
+    cosines: np.ndarray[Any, Any],
+    vectors: np.ndarray[Any, Any],
+    span: float = FIVE_STARS.span,
 ) -> Measured:
-    """Return the similarity of the pieces to the real text and to each other."""
+    """Return the similarity of the pieces to the real text and to each other.
+
+    Args:
+        real: The real text.
+        pieces: The evidence.
+        cosines: Topic cosine of each piece to the real text, shape (pieces,).
+        vectors: Topic vectors of the pieces, shape (pieces, dimension).
+        span: The largest difference of two ratings on the scale of these texts.
+    """
     scorer = _scorer()
     rouge = [scorer.score(real.body, piece.body)["rouge1"].fmeasure for piece in pieces]
     shown = " ".join(" ".join(piece.body.split()[:SHOWN_WORDS]) for piece in pieces)
     rated = [piece.rating for piece in pieces if piece.rating is not None]
     parts = {"rouge1": float(np.mean(rouge)), "topic_cosine": float(np.mean(cosines))}
     if real.rating is not None and rated:
-        parts["rating_agreement"] = 1 - float(np.mean(np.abs(np.array(rated) - real.rating))) / 4
+        difference = float(np.mean(np.abs(np.array(rated) - real.rating)))
+        parts["rating_agreement"] = 1 - difference / span
     among = (vectors @ vectors.T)[np.triu_indices(len(pieces), 1)]
     return {
         **parts,

@@ -22,6 +22,7 @@ from ...evaluation.scores.statistics import ci95
 from ...models.encoders.style import StyleEncoder
 from ...stores.datasets.splits import Split
 from ...stores.types import Encoder, Text
+from ...stores.values import RatingScale
 from ..data import HiddenText, hidden_texts, open_corpus, split_texts
 from ..encoder import read_data_sets
 from ..encoder_rivals import COMPONENTS, char_tfidf
@@ -57,7 +58,7 @@ def measure_evidence(
     pooled: dict[str, list[tuple[str, float]]] = defaultdict(list)
     gains: list[StyleGain] = []
     for data in read_data_sets(files):
-        measured = asyncio.run(_measure(data.name, data.texts, remembered, fit, say))
+        measured = asyncio.run(_measure(data.name, data.texts, data.scale, remembered, fit, say))
         for key, rows in measured.items():
             if key == "gate":
                 for arm, values in rows:
@@ -77,7 +78,7 @@ def measure_evidence(
 
 
 async def _measure(
-    name: str, texts: Sequence[Text], topic: Encoder, fit: Fit, say: Say
+    name: str, texts: Sequence[Text], scale: RatingScale, topic: Encoder, fit: Fit, say: Say
 ) -> dict[str, list[Any]]:
     marked, splits = split_texts(texts)
     train = [text for text in marked if splits.may_train(text.user_id, text.topic_id)]
@@ -88,7 +89,7 @@ async def _measure(
     vector_of = {text.text_id: row for text, row in zip(marked, np.asarray(rows), strict=True)}
     found: dict[str, list[Any]] = defaultdict(list)
     found["reliability"] = [{"data": name, **within_authors(train, style)}]
-    async with open_corpus(name, texts, style, topic) as corpus:
+    async with open_corpus(name, texts, style, topic, scale) as corpus:
         asked = await hidden_texts(corpus, MEASURED)
         say(f"{name}: {len(asked)} requests of preference")
         measured = await measure_preference(corpus, asked, topic)

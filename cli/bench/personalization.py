@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...stores.errors import shortened
 from ..options import (
     BaseUrlOption,
+    CleanOption,
+    DtypeOption,
     JsonOption,
     ModelOption,
+    NamedAdaptersOption,
     RatingScaleOption,
+    check_split,
+    from_list,
     histories_of,
     parts_of,
     scale_of,
@@ -26,6 +32,12 @@ from ..output import DataOption
 if TYPE_CHECKING:
     from ...evaluation.benchmark import Plan
     from ...graph.settings import Settings
+
+
+def _arms() -> Iterable[str]:
+    from ...evaluation.arms.registry import ARMS
+
+    return ARMS
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,12 @@ class PersonalizationOptions:
     arms: Annotated[
         str, typer.Option("--arms", help="all, main, controls, floors or names; comma-separated.")
     ] = "all"
-    against: Annotated[str, typer.Option("--against", help="Baseline arm of gains.")] = "no_context"
+    against: Annotated[
+        str,
+        typer.Option(
+            "--against", help="Baseline arm of gains.", callback=from_list("--against", _arms)
+        ),
+    ] = "no_context"
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="Maximum number of targets per file and task."),
@@ -54,7 +71,12 @@ class PersonalizationOptions:
         str, typer.Option("--history", help="Own texts to use: all or numbers, comma-separated.")
     ] = "all"
     split: Annotated[
-        str, typer.Option("--split", help="Split of the targets: train, gate, report or all.")
+        str,
+        typer.Option(
+            "--split",
+            help="Split of the targets: train, gate, report or all.",
+            callback=check_split,
+        ),
     ] = "report"
     least_own: Annotated[
         int,
@@ -64,26 +86,17 @@ class PersonalizationOptions:
         bool,
         typer.Option("--inductive", help="Do not use texts of measured people as evidence."),
     ] = False
-    clean: Annotated[
-        str,
-        typer.Option(
-            "--clean", help="Cleaning: more, replies, promotions, duplicates; comma-separated."
-        ),
-    ] = ""
+    clean: CleanOption = ""
     rating_scale: RatingScaleOption = "auto"
     seeds: Annotated[str, typer.Option("--seeds", help="Random seeds, comma-separated.")] = "0"
-    adapters: Annotated[
-        str, typer.Option("--adapters", help="none, promoted, or role@step names, comma-separated.")
-    ] = "none"
+    adapters: NamedAdaptersOption = "none"
     judge: Annotated[
         str | None,
         typer.Option("--judge", help="Chat model that judges drafts, named as for --model."),
     ] = None
     model: ModelOption = None
     base_url: BaseUrlOption = None
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Number format of a local model: fp32 or bf16.")
-    ] = "fp32"
+    dtype: DtypeOption = "fp32"
     cache: Annotated[
         Path | None,
         typer.Option("--cache", help="Folder for stores and answers.", show_default="the user's"),
@@ -140,15 +153,12 @@ def _run(plan: Plan, settings: Settings, options: PersonalizationOptions) -> dic
 def _numbers(option: str, said: str) -> list[int]:
     parts = parts_of(said)
     if not parts or not all(part.isdecimal() for part in parts):
-        raise typer.BadParameter(f"{option} takes numbers with commas, got {said!r}")
+        raise typer.BadParameter(f"{option} takes numbers with commas, got {shortened(said)}")
     return [int(part) for part in parts]
 
 
 def _split(said: str) -> Any:
-    from ...stores.datasets.splits import SPLITS
-
-    if said != "all" and said not in SPLITS:
-        raise typer.BadParameter(f"no split {said!r}: one of {', '.join(SPLITS)}, all")
+    """Return a split as plans name it: `all` is none of them."""
     return None if said == "all" else said
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from ...models.catalogue import CATALOGUE, SMALLEST
-from ..options import JsonOption
+from ...stores.errors import shortened
+from ..options import DtypeOption, JsonOption
 from ..output import PlotOption, say
 
 
@@ -121,7 +122,7 @@ def _sizes(texts: str) -> list[int]:
         sizes = []
     if not sizes or sizes[0] < LEAST_TEXTS:
         raise typer.BadParameter(
-            f"expected comma-separated numbers of at least {LEAST_TEXTS}, got {texts!r}"
+            f"expected comma-separated numbers of at least {LEAST_TEXTS}, got {shortened(texts)}"
         )
     return sizes
 
@@ -130,9 +131,7 @@ def serving(
     model: Annotated[
         str, typer.Option(help="An installed model, a folder or a hub id.")
     ] = SMALLEST,
-    dtype: Annotated[
-        str, typer.Option(help="Number format of all systems: auto, fp32 or bf16.")
-    ] = "auto",
+    dtype: DtypeOption = "auto",
     data: Annotated[
         Path | None,
         typer.Option(help="File of texts for the requests. Default: the sample corpus."),
@@ -169,9 +168,7 @@ def training(
     model: Annotated[
         str, typer.Option(help="An installed model, a folder or a hub id.")
     ] = SMALLEST,
-    dtype: Annotated[
-        str, typer.Option(help="Number format of the timed runs: auto, fp32 or bf16.")
-    ] = "auto",
+    dtype: DtypeOption = "auto",
     episodes: Annotated[
         Path | None, typer.Option(help="Episodes to build pairs from. Default: the sample corpus.")
     ] = None,

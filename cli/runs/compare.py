@@ -17,7 +17,7 @@ from ..options import (
     JsonOption,
     ModelOption,
     RatingScaleOption,
-    one_of,
+    check_split,
     parts_of,
     scale_of,
     settings_of,
@@ -61,6 +61,7 @@ class CompareOptions:
         typer.Option(
             "--split",
             help="Split of the requests: train, gate, report or all.",
+            callback=check_split,
             show_default="report; all of the sample corpus",
         ),
     ] = None
@@ -103,15 +104,13 @@ def compare(options: CompareOptions) -> None:
     The page has the texts of the data in it, and `patlm forget` does not find it.
     """
     from ...evaluation.compare import ComparisonPlan, arms_of, read_requests
-    from ...stores.datasets.splits import SPLITS
     from ..output import echo, emit_json, errors_as_lines
 
-    split = options.split and one_of("--split", options.split, (*SPLITS, "all"))
     plan = ComparisonPlan(
         data=options.data,
         modes=parts_of(options.modes),
         task=task_of(options.task),
-        split=split,
+        split=options.split,
         limit=options.limit,
         iterations=options.iterations,
         sequential=options.sequential,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
 
-from ..options import JsonOption
+from ..options import JsonOption, from_list
 from ..output import echo, emit_json, errors_as_lines, fail, shorten, stdout, warn
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ app = typer.Typer(help="Check, show, count and export records of runs.", no_args
 PathArgument = Annotated[
     Path, typer.Argument(help="Shard, or folder of shards.", show_default=False)
 ]
+
+
+def _roles() -> Iterable[str]:
+    from ...graph.settings import ROLES
+
+    return ROLES
 
 
 @app.command("check")
@@ -101,7 +107,13 @@ def export(
         ),
     ],
     role: Annotated[
-        str | None, typer.Option(help="Only samples of this role.", show_default=False)
+        str | None,
+        typer.Option(
+            "--role",
+            help="Only samples of this role: style, preference or integrate.",
+            show_default=False,
+            callback=from_list("--role", _roles),
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..options import StoreOption
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -43,7 +41,15 @@ def feedback(
         bool,
         typer.Option("--add", help="Add the corrected draft to the person's texts in --store."),
     ] = False,
-    store: StoreOption = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            envvar="PATLM_STORE",
+            help="Folder or object-store URI of the store that --add adds to.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Record whether a draft was accepted, how it was corrected, or how good it was.
 

@@ -10,7 +10,6 @@ from ...nodes.strategies import STRATEGIES
 from ..options import (
     InstructionOption,
     JsonOption,
-    KOption,
     NamespaceOption,
     StoreOption,
     TaskOption,
@@ -41,7 +40,9 @@ def retrieve(
     title: TitleOption = None,
     text: TextOption = None,
     instruction: InstructionOption = None,
-    k: KOption = 4,
+    k: Annotated[
+        int, typer.Option("--k", "-k", help="Number of evidence texts per trajectory.")
+    ] = 4,
     style: Annotated[
         str, typer.Option(help="Strategy of the style side.", metavar=strategies_of("style"))
     ] = "aligned",
@@ -49,7 +50,7 @@ def retrieve(
         str,
         typer.Option(help="Strategy of the preference side.", metavar=strategies_of("preference")),
     ] = "aligned",
-    seed: Annotated[int, typer.Option(help="Random seed of strategies that sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of strategies that sample.")] = 0,
     store: StoreOption = None,
     namespace: NamespaceOption = "default",
     json: JsonOption = False,
@@ -58,6 +59,7 @@ def retrieve(
     from ...graph import retrieve as retrieving
     from ...graph.request import read_context_fields, read_fields
     from ...graph.settings import Settings
+    from ...nodes.node import check_strategies
     from ...stores.texts.connection import check_exists
     from ..output import emit_json, errors_as_lines, run
 
@@ -76,6 +78,7 @@ def retrieve(
         context = read_context_fields(
             {"k": k, "namespace": namespace, "seed": seed, "strategies": strategies}
         )
+        check_strategies(context, STRATEGIES)
         if store is not None:
             check_exists(store)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...stores.errors import shortened
 from ..adapters import AdaptersOption
 from ..options import JsonOption, NamespaceOption, NeededStoreOption, TraceOption
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 EpisodesOption = Annotated[
     list[Path] | None,
-    typer.Option("--episodes", help="Folder of collected episodes; repeatable."),
+    typer.Option("--episodes", metavar="<path>", help="Folder of collected episodes; repeatable."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")]
 
@@ -67,8 +68,8 @@ def forget(
 
 def say_nobody(user_id: str, namespace: str, near_ids: Sequence[str]) -> str:
     """Return the message for a user who is not in a store."""
-    near = f"; similar ids there: {', '.join(map(repr, near_ids))}" if near_ids else ""
-    return f"no user {user_id!r} in namespace {namespace!r} of this store{near}"
+    near = f"; similar ids there: {', '.join(map(shortened, near_ids))}" if near_ids else ""
+    return f"no user {shortened(user_id)} in namespace {shortened(namespace)} of this store{near}"
 
 
 def show_receipt(receipt: Receipt, folder: Path) -> None:

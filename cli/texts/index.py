@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..options import JsonOption, NamespaceOption, NeededStoreOption
+from ..options import JsonOption, NamespaceOption, NeededStoreOption, SeedOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def index(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of epochs. Default: 80.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Show which form of the user-topic graph STORE uses and why; with --train, train one."""

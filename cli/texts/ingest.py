@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from ...stores.datasets.formats import FORMATS
 from ...stores.datasets.readers.columns import FIELDS
+from ...stores.datasets.validation import say_left_out
 from ..options import (
     JsonOption,
     NamespaceOption,
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 MapOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--map", help=f"Columns by field, as user=author,text=post. Fields: {', '.join(FIELDS)}."
+        "--map",
+        metavar="<field=column>",
+        help=f"Columns by field, as user=author,text=post. Fields: {', '.join(FIELDS)}.",
     ),
 ]
 EncodingOption = Annotated[
@@ -93,7 +96,7 @@ def ingest(
     from ..output import errors_as_lines, fail, run
 
     if rejects is not None and rejects.resolve() == file.resolve():
-        fail(f"--rejects names the input file ({file}): choose another")
+        fail(f"--rejects names the input file ({file}): choose another", code=2)
     began = time.perf_counter()
     with errors_as_lines():
         rows = read_texts(
@@ -219,9 +222,7 @@ def _outcome(done: Ingested, rows: RowFile, seconds: float) -> dict[str, Any]:
 def _left_out(done: Ingested, rows: RowFile) -> Iterator[str]:
     """Yield what the counts do not say: values left out, texts replaced, texts under two ids."""
     for code, count in rows.noted.items():
-        field, _, fault = code.partition("_")
-        why = "stands for none" if fault == "zero" else "cannot be read"
-        yield f"{count:,} texts are kept without their {field}, which {why}"
+        yield say_left_out(code, count)
     if done.replaced:
         yield f"{done.replaced:,} texts replace older ones of the same id"
     if done.same_text:

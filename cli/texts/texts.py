@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...stores.errors import shortened
 from ..adapters import AdaptersOption
 from ..options import JsonOption, NamespaceOption, NeededStoreOption, TraceOption
 from .forget import DryRunOption, EpisodesOption, say_nobody, show_receipt
@@ -80,6 +81,7 @@ def remove(
     from ...graph.forget import Places, remove_texts
     from ...graph.open import look_into_store
     from ...graph.settings import adapters_folder
+    from ...nodes.errors import RequestError
     from ..output import emit_json, fail, run
 
     folder = adapters_folder(adapters)
@@ -87,7 +89,12 @@ def remove(
 
     async def main() -> tuple[Receipt, bool]:
         async with look_into_store(store) as opened:
-            receipt = await remove_texts(opened, namespace, user, ids, places, dry_run=dry_run)
+            try:
+                receipt = await remove_texts(opened, namespace, user, ids, places, dry_run=dry_run)
+            except RequestError as error:
+                if error.field != "text_ids":
+                    raise
+                fail(str(error))  # no wrong usage: there is no such text, or there are several
             return receipt, bool(await opened.texts_of(namespace, receipt.user_id))
 
     receipt, known = run(main)
@@ -103,8 +110,8 @@ def _say_no_text(receipt: Receipt, ids: Sequence[str], namespace: str, *, known:
     if not known:
         return say_nobody(receipt.user_id, namespace, receipt.near_ids)
     return (
-        f"{receipt.user_id!r} has no text {', '.join(map(repr, ids))} in namespace "
-        f"{namespace!r} of this store (`patlm texts list` shows the ids)"
+        f"{shortened(receipt.user_id)} has no text {', '.join(map(shortened, ids))} in namespace "
+        f"{shortened(namespace)} of this store (`patlm texts list` shows the ids)"
     )
 
 

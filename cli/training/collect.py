@@ -10,9 +10,14 @@ import typer
 
 from ..options import (
     BaseUrlOption,
+    CleanOption,
     JsonOption,
     ModelOption,
+    NamedAdaptersOption,
     RatingScaleOption,
+    SeedOption,
+    check_dtype,
+    check_split,
     history_of,
     one_of,
     parts_of,
@@ -74,19 +79,17 @@ class CollectOptions:
         str, typer.Option("--history", help="Own texts to use: all, or a number.")
     ] = "all"
     split: Annotated[
-        str, typer.Option("--split", help="Split of the targets; only train may be learned from.")
-    ] = "train"
-    clean: Annotated[
         str,
         typer.Option(
-            "--clean", help="Cleaning: more, replies, promotions, duplicates; comma-separated."
+            "--split",
+            help="Split of the targets; only train may be learned from.",
+            callback=check_split,
         ),
-    ] = ""
+    ] = "train"
+    clean: CleanOption = ""
     rating_scale: RatingScaleOption = "auto"
-    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0
-    adapters: Annotated[
-        str, typer.Option("--adapters", help="none, promoted, or role@step names, comma-separated.")
-    ] = "promoted"
+    seed: SeedOption = 0
+    adapters: NamedAdaptersOption = "promoted"
     model: ModelOption = None
     base_url: BaseUrlOption = None
     dtype: Annotated[
@@ -95,6 +98,7 @@ class CollectOptions:
             "--dtype",
             envvar="PATLM_DTYPE",
             help="Number format of a local model: auto, fp32 or bf16.",
+            callback=check_dtype,
             show_default="auto",
         ),
     ] = None

@@ -11,9 +11,11 @@ import typer
 
 from ...training.methods import METHODS
 from ..options import (
+    DtypeOption,
     JsonOption,
     ModelOption,
     RatingScaleOption,
+    SeedOption,
     histories_of,
     one_of,
     parts_of,
@@ -85,11 +87,9 @@ class RoundsOptions:
         typer.Option("--method", help=f"Training method of reasoners: {' or '.join(_METHODS)}."),
     ] = "dpo"
     rating_scale: RatingScaleOption = "auto"
-    seed: Annotated[int, typer.Option("--seed", help="Random seed.")] = 0
+    seed: SeedOption = 0
     model: ModelOption = None
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Number format of the model: auto, fp32 or bf16.")
-    ] = "auto"
+    dtype: DtypeOption = "auto"
     work: Annotated[
         Path | None,
         typer.Option(

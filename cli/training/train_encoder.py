@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..options import JsonOption, NamespaceOption, NeededStoreOption
+from ..options import JsonOption, NamespaceOption, NeededStoreOption, SeedOption
 
 if TYPE_CHECKING:
     from ...stores.datasets.splits import Splits
@@ -26,7 +26,7 @@ def train_encoder(
     out: Annotated[Path, typer.Option(help="Folder for the encoder.")],
     namespace: NamespaceOption = "default",
     epochs: Annotated[int, typer.Option(min=0, help="Maximum number of epochs.")] = 30,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Train a style encoder on the texts of STORE's train split."""

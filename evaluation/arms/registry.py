@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ...nodes.budget import Mode
+from ...stores.errors import shortened
 from ..errors import EvaluationError
 from .configuration import SILENT, Arm, Configuration, Kind, Reasoner, Side
 from .floors import FLOORS
@@ -19,7 +20,7 @@ BASELINE = "no_context"
 ALIGNED = "both"
 
 
-class UnknownArm(EvaluationError):
+class UnknownArm(EvaluationError, ValueError):
     """No arm has this name."""
 
     code = "unknown_arm"
@@ -140,7 +141,8 @@ def arms_named(names: Sequence[str]) -> list[Arm]:
     for name in names:
         if name not in GROUPS and name not in ARMS:
             raise UnknownArm(
-                f"no arm {name!r}: take some of {', '.join((*GROUPS, *ARMS))}, separated by commas"
+                f"no arm {shortened(name)}: take some of "
+                f"{', '.join((*GROUPS, *ARMS))}, separated by commas"
             )
     kinds = {kind for name in names for kind in GROUPS.get(name, ())}
     return [arm for arm in ARMS.values() if arm.name in names or arm.kind in kinds]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ..errors import AdapterNotFound
+from ..errors import InvalidAdapterName, shortened
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -84,13 +84,13 @@ def parse_name(name: str) -> tuple[str, int]:
     """Return role and step of an adapter's name.
 
     Raises:
-        AdapterNotFound: The name is not valid.
+        InvalidAdapterName: The name is not valid.
     """
     found = _NAME.fullmatch(name)
     if found is None:
-        raise AdapterNotFound(
-            f"no adapter {name!r}: expected role@step, such as style@3, the role in lower-case "
-            "letters, digits and '-', the step from 1; `patlm adapters list` shows all adapters",
-            code="invalid_adapter_name",
+        raise InvalidAdapterName(
+            f"no adapter {shortened(name)}: expected role@step, such as style@3, the role in "
+            "lower-case letters, digits and '-', the step from 1; `patlm adapters list` "
+            "shows all adapters"
         )
     return found[1], int(found[2])

@@ -19,7 +19,7 @@ from typing import Literal
 from filelock import BaseFileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import AdapterDamaged, AdapterNotFound, InvalidField
+from ..errors import AdapterDamaged, AdapterNotFound, InvalidField, shortened
 from ..files import replacing
 from .manifest import Name
 
@@ -137,8 +137,8 @@ class Promotions:
         if role not in histories:
             used = ", ".join(names[-1] for names in histories.values()) or "none"
             raise AdapterNotFound(
-                f"no adapter of role {role!r} is promoted, so there is nothing to roll back; "
-                f"promoted: {used}",
+                f"no adapter of role {shortened(role)} is promoted, so there is nothing to roll "
+                f"back; promoted: {used}",
                 code="nothing_promoted",
             )
 

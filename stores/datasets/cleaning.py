@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from ..errors import StoreError
+from ..errors import InvalidOption
 from ..search.words import bare
 from ..types import Text
 
@@ -38,7 +38,7 @@ _REPLY = re.compile(
 )
 
 
-class UnknownCleaning(StoreError):
+class UnknownCleaning(InvalidOption):
     """An unknown name of a cleaning step."""
 
     code = "unknown_cleaning"

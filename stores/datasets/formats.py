@@ -19,15 +19,24 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from ..errors import shortened
 from ..values import FIVE_STARS, RatingScale, ReadingRules, read_language
 from .benchmarks import BENCHMARKS, REFUSED
 from .readers import arrow_rows, json_rows
-from .readers.columns import make_plan, read_table, with_map
+from .readers.columns import (
+    all_columns,
+    list_names,
+    make_plan,
+    missing_columns,
+    nearest_first,
+    read_table,
+    with_map,
+)
 from .readers.decoding import open_text
 from .readers.delimited import Delimited
 from .readers.rows import Advance, DataFile, Format, Head, Raw
 from .tables import GENERIC, TABLES
-from .validation import Defaults, FormatError, Reject, Row, validate
+from .validation import Defaults, FormatError, Reject, Row, WrongReading, validate
 
 FORMATS: dict[str, Format] = {each.name: each for each in (*TABLES, *BENCHMARKS)}
 """All formats by name; of several that fit a file, the last one is taken."""
@@ -37,8 +46,6 @@ MAPPED = "mapped"
 
 _LOOK_AT = 1_000  # rows: one of them has to be of the format
 _COLUMNS_OF = 200  # rows, of which the columns are listed
-_LONGEST_NAME = 30  # of a column in a message: one that is longer is somebody's text
-_MOST_NAMES = 20
 
 
 class RowFile:
@@ -124,16 +131,17 @@ def read_texts(
         encoding: The file's encoding; None: it is detected.
 
     Raises:
-        FormatError: There is no such file, it is empty, or it is of another format; or `language`
-            is no tag.
+        FormatError: There is no such file, it is empty, or it is of another format.
+        WrongReading: There is no such format, column, encoding or language.
     """
     try:
         language = read_language(language) if language else None
     except PydanticCustomError as error:
-        raise FormatError(f"language: {error.message()}", code="invalid_language") from None
+        raise WrongReading(f"language: {error.message()}", code="invalid_language") from None
     if format != "auto" and format not in FORMATS:
-        raise FormatError(
-            f"unknown format {format!r}: one of auto, {', '.join(FORMATS)}", code="no_such_format"
+        raise WrongReading(
+            f"unknown format {shortened(format)}: one of auto, {', '.join(FORMATS)}",
+            code="no_such_format",
         )
     file = open_data(path, encoding)
     chosen, file = _choose(file, format, columns or {})
@@ -177,7 +185,7 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
         FormatError: It is of no format, of another one than is asked for, or of a refused one.
     """
     found, first = _find_formats(file)
-    if not found and not columns and isinstance(file, json_rows.JsonLines):
+    if not found and isinstance(file, json_rows.JsonLines) and _may_be_wrapped(file, columns):
         wrapped = json_rows.open_wrapped(file)
         if wrapped is not None:
             file = wrapped
@@ -192,10 +200,16 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
     if asked in found or (not found and first is not None and file.kind in asked.containers):
         return asked, file
     looks = f"; it looks like {found[0].name}" if found else ""
-    raise FormatError(
+    raise WrongReading(
         f"{file.path.name} is not {format}: expected {asked.expected}{looks}{_say_columns(first)}",
         code="other_format",
     )
+
+
+def _may_be_wrapped(file: DataFile, columns: Mapping[str, str]) -> bool:
+    """Say whether the rows may lie inside the one object of a file: not if it has the columns."""
+    rows = list(islice(_first_rows(file), 2))
+    return not columns or (len(rows) == 1 and bool(missing_columns(columns, all_columns((), rows))))
 
 
 def _find_formats(file: DataFile) -> tuple[list[Format], Head | None]:
@@ -235,25 +249,19 @@ def _map_columns(
     """Return the format of a file whose columns the caller names.
 
     Raises:
-        FormatError: The file has no columns, or none of these names.
+        WrongReading: The file has no columns, or lacks one of these.
     """
     base = FORMATS[format] if format != "auto" else found[0] if found else None
     if base is not None and base.columns is None:
-        raise FormatError(
+        raise WrongReading(
             f"--map is for files of one text a row; {base.name} is read as its publisher says",
             code="invalid_map",
         )
-    seen = _seen_columns(file)
-    lower = {name.lower() for name in seen}
-    missing = [
-        name
-        for name in mapped.values()
-        if name and name.lower() not in lower and name.lower().split(".")[0] not in lower
-    ]
-    if missing:
-        said = _list_names(seen) or "none"
-        raise FormatError(
-            f"{file.path.name} has no column {', '.join(missing)}: its columns are {said}",
+    seen = all_columns(file.names, _first_rows(file))
+    if missing := missing_columns(mapped, seen):
+        near = list_names(nearest_first(missing[0], seen)) or "none"
+        raise WrongReading(
+            f"{file.path.name} has no column {list_names(missing)}: its columns are {near}",
             code="no_such_column",
         )
     columns = with_map(GENERIC if base is None else base.columns or GENERIC, mapped)
@@ -296,7 +304,7 @@ def _look_at_columns(file: DataFile, format: Format) -> tuple[dict[str, list[str
 def _notes_of(format: Format, columns: dict[str, list[str]], unread: list[str]) -> list[str]:
     notes = [format.note] if format.note else []
     if unread:
-        notes.append(f"columns not read: {_list_names(unread)}")
+        notes.append(f"columns not read: {list_names(unread)}")
     if format.columns is not None and "topic_id" not in columns:
         notes.append("no text has a topic: there is no such column (--map topic=COLUMN)")
     return notes
@@ -317,11 +325,4 @@ def _say_unknown(file: DataFile, head: Head | None) -> str:
 def _say_columns(head: Head | None) -> str:
     if head is None or not head.columns:
         return ""
-    return f"; its columns are {_list_names(list(head.row or head.names))}"
-
-
-def _list_names(names: list[str]) -> str:
-    """Return names of columns for a message; one that is long may be somebody's text."""
-    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names]
-    more = ", ..." if len(shown) > _MOST_NAMES else ""
-    return ", ".join(shown[:_MOST_NAMES]) + more
+    return f"; its columns are {list_names(list(head.row or head.names))}"

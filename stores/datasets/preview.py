@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from ..errors import shortened
 from ..types import Text
 from .formats import RowFile
-from .validation import Reject
+from .validation import Reject, say_left_out
 
 SHOWN = 5
 """First texts that are shown."""
@@ -115,7 +116,7 @@ def _find_odd(tally: _Tally, rows: RowFile) -> list[str]:
     if rejected >= _HALF * (tally.texts + rejected):
         odd.append(f"{rejected:,} of {tally.texts + rejected:,} rows are rejected")
     for word, count in rows.noted.items():
-        odd.append(f"{count:,} texts are kept without a value that cannot be read: {word}")
+        odd.append(say_left_out(word, count))
     if tally.topics[""] == tally.texts:
         odd.append("no text has a topic")
     if not tally.times:
@@ -124,12 +125,12 @@ def _find_odd(tally: _Tally, rows: RowFile) -> list[str]:
         return odd
     user, most = tally.users.most_common(1)[0]
     if most >= _MANY * tally.texts:
-        odd.append(f"user {user!r} has {most / tally.texts:.0%} of the texts")
+        odd.append(f"user {shortened(user)} has {most / tally.texts:.0%} of the texts")
     if len(tally.users) == tally.texts:
         odd.append("every text has another user")
     topic, most = tally.topics.most_common(1)[0]
     if topic and most >= _MANY * tally.texts:
-        odd.append(f"topic {topic!r} has {most / tally.texts:.0%} of the texts")
+        odd.append(f"topic {shortened(topic)} has {most / tally.texts:.0%} of the texts")
     again = tally.texts - len(tally.seen)
     if again >= _HALF * tally.texts:
         odd.append(f"{again:,} of {tally.texts:,} texts are there before, word for word")

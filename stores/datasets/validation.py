@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import StoreError
+from ..errors import InvalidOption, StoreError
 from ..fields import (
     Body,
     Language,
@@ -61,6 +61,19 @@ def _is_plain(word: str) -> bool:
     return word in (word.lower(), word.upper(), word.capitalize())
 
 
+def say_left_out(code: str, count: int) -> str:
+    """Return a sentence on texts that were kept without a value.
+
+    Args:
+        code: The field and why: `rating_zero`, `timestamp_unreadable` (see `ReadingRules.noted`).
+        count: How many.
+    """
+    field, _, fault = code.partition("_")
+    what = {"timestamp": "time"}.get(field, field)
+    why = "is 0 and stands for none" if fault == "zero" else "cannot be read"
+    return f"{count:,} texts are kept without their {what}, which {why}"
+
+
 OUTSIDE_SCALE = "rating_scale"
 """Code of a reject whose rating is outside the scale."""
 
@@ -69,6 +82,12 @@ class FormatError(StoreError):
     """A file that cannot be read at all: missing, empty, or of another format."""
 
     code = "unreadable_file"
+
+
+class WrongReading(FormatError, InvalidOption):
+    """A format, a column, an encoding or a language that a file is to be read with, and can't."""
+
+    code = "wrong_reading"
 
 
 class BadRow(ValueError):

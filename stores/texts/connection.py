@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from lancedb import AsyncConnection
 
 
+TABLE_FOLDER = "texts.lance"
+"""What tells a store's folder: that of `schema.TEXTS`, whose module takes a second to import."""
+
+
 def local_root(uri: str) -> Path | None:
     """Return the directory a store lies in, or None for an object store."""
     if uri.startswith("file://"):
@@ -38,14 +42,45 @@ REMOTE_CONSISTENCY = timedelta(seconds=5)
 
 
 def check_exists(uri: str) -> None:
-    """Check that a store's folder exists; an object store is asked when it is opened.
+    """Check that there is a store in a folder; an object store is asked when it is opened.
 
     Raises:
         NoSuchStore: There is none.
+        StoreError: The place can't be a store, or can't be read.
     """
+    check_place(uri)
     root = local_root(uri)
-    if root is not None and not root.is_dir():
+    if root is not None and not (root / TABLE_FOLDER).is_dir():
         raise missing(uri)
+
+
+def check_place(uri: str) -> None:
+    """Check that a store may lie at a place: in a folder that can be read, or in none yet.
+
+    Raises:
+        StoreError: It is a file, can't be read, or is not named.
+    """
+    if not uri.strip():
+        raise StoreError(
+            "expected a folder or a URI of a store, got an empty name: --store FOLDER",
+            code="cannot_open_store",
+        )
+    root = local_root(uri)
+    if root is None:
+        return
+    try:
+        next(root.iterdir(), None)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        said = "expected the folder of a store, got a file" if root.exists() else "a file is above"
+        raise StoreError(
+            f"{uri}: {said}: name a folder (--store, PATLM_STORE)", code="cannot_open_store"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"cannot read the store at {uri}: {error.strerror}", code="cannot_open_store"
+        ) from None
 
 
 def missing(uri: str) -> NoSuchStore:
@@ -83,8 +118,9 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
     """Connect to a place, and close the connection in the end.
 
     Raises:
-        StoreError: The scheme of the URI is unknown.
+        StoreError: It can't be a store (see `check_place`), or the URI's scheme is unknown.
     """
+    await asyncio.to_thread(check_place, uri)
     # In a thread: the first import takes seconds, and would block every other request.
     lancedb = await asyncio.to_thread(_import_lancedb)
     interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
@@ -92,14 +128,18 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
         connection: AsyncConnection = await lancedb.connect_async(
             uri, read_consistency_interval=interval
         )
-    except ValueError as error:  # an unknown scheme
-        raise StoreError(
-            f"no store can be opened at {uri}: {error}", code="cannot_open_store"
-        ) from error
+    except (ValueError, RuntimeError) as error:  # an unknown scheme, a missing right
+        raise unreadable(uri, error) from error
     try:
         yield connection
     finally:
         connection.close()  # type: ignore[no-untyped-call]
+
+
+def unreadable(uri: str, error: Exception) -> StoreError:
+    """Return the error for a place that LanceDB can't open; its own has lines of Rust in it."""
+    lines = str(error).split(", /")[0].splitlines() or [type(error).__name__]
+    return StoreError(f"no store can be opened at {uri}: {lines[0]}", code="cannot_open_store")
 
 
 LOCK_FILE = ".patlm-writer.lock"

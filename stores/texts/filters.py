@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import InvalidFilter
+from ..errors import InvalidFilter, shortened
 
 RESERVED_NAMESPACE = "__patlm__"
 """Where the store keeps rows of its own; no read of a tenant ever sees it."""
@@ -43,7 +43,7 @@ def checked_namespace(namespace: str) -> str:
     """
     if not namespace or namespace == RESERVED_NAMESPACE:
         raise InvalidFilter(
-            f"expected the name of a namespace, got {namespace!r}: "
+            f"expected the name of a namespace, got {shortened(namespace)}: "
             "name the tenant, 'default' if there is only one"
         )
     return namespace

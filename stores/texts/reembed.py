@@ -172,7 +172,7 @@ async def first_bodies(uri: str, limit: int) -> list[str]:
     """Return the bodies of the texts that were written into a store first, at most `limit`."""
     await asyncio.to_thread(check_exists, uri)
     async with connected(uri) as connection:
-        if TEXTS not in (await connection.list_tables()).tables:
+        if TEXTS not in await read_schemas(connection):
             raise missing(uri)
         table = await connection.open_table(TEXTS)
         rows = await table.query().select(["body"]).limit(limit).to_arrow()

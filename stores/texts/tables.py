@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from ..errors import EncoderMismatch, StoreBusy
 from ..retry import bounded
 from ..types import Compacted, Encoder, StoreLimits, StoreStats
-from .connection import WriteLock, local_root
+from .connection import WriteLock, local_root, unreadable
 from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers
 from .schema import (
     KEYS,
@@ -293,13 +293,20 @@ class Tables:
 
 
 async def read_schemas(connection: AsyncConnection) -> dict[str, pa.Schema]:
-    """Return the schemas of the tables that exist, by name."""
-    names = (await connection.list_tables()).tables
-    return {
-        name: await (await connection.open_table(name)).schema()
-        for name in (TEXTS, USERS, TOPICS)
-        if name in names
-    }
+    """Return the schemas of the tables that exist, by name.
+
+    Raises:
+        StoreError: One is damaged.
+    """
+    try:
+        names = (await connection.list_tables()).tables
+        return {
+            name: await (await connection.open_table(name)).schema()
+            for name in (TEXTS, USERS, TOPICS)
+            if name in names
+        }
+    except (ValueError, RuntimeError) as error:
+        raise unreadable(connection.uri, error) from error
 
 
 def _marker(schema: pa.Schema) -> pa.Table:

@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from ..errors import EncoderMismatch, InvalidText
+from ..errors import EncoderMismatch, InvalidText, shortened
 from ..types import Added, Embedded, Encoder, Text, Vectors
 from ..values import normal_id
 from .arrow import on_grid, rows_of_texts, texts_of_rows, vectors_of
@@ -373,34 +373,34 @@ def _check(text: Text) -> None:
     """Raise `InvalidText` unless a text can be kept."""
     if not text.user_id or not text.namespace or text.namespace == RESERVED_NAMESPACE:
         raise InvalidText(
-            f"expected a user and a namespace, got user {text.user_id!r} in namespace "
-            f"{text.namespace!r}: name both ({RESERVED_NAMESPACE!r} is the store's own)"
+            f"expected a user and a namespace, got user {shortened(text.user_id)} in namespace "
+            f"{shortened(text.namespace)}: name both ({RESERVED_NAMESPACE!r} is the store's own)"
         )
     ids = text.user_id + text.topic_id + text.namespace
     if "\x00" in ids:
-        raise InvalidText(f"expected ids without NUL characters, got {ids!r}: remove them")
+        raise InvalidText(f"expected ids without NUL characters, got {shortened(ids)}: remove them")
     for given in (text.user_id, text.topic_id):
         if normal_id(given) != given:
             raise InvalidText(
-                f"expected an id in its normal form ({normal_id(given)!r}), got {given!r}: read it "
-                "by `stores.datasets.validation`"
+                f"expected an id in its normal form ({shortened(normal_id(given))}), got "
+                f"{shortened(given)}: read it by `stores.datasets.validation`"
             )
     if text.rating is not None and not math.isfinite(text.rating):
         raise InvalidText(
             f"expected a finite rating or None, got {text.rating!r} in a text of user "
-            f"{text.user_id!r}: read it by `stores.datasets.validation`"
+            f"{shortened(text.user_id)}: read it by `stores.datasets.validation`"
         )
     if len(text.language.encode()) > LANGUAGE_BYTES:
         raise InvalidText(
-            f"expected a language of at most {LANGUAGE_BYTES} bytes, got {text.language!r}: give "
-            "its code, as en or pt-BR"
+            f"expected a language of at most {LANGUAGE_BYTES} bytes, got "
+            f"{shortened(text.language)}: give its code, as en or pt-BR"
         )
     try:
         _ = text.text_id
     except UnicodeEncodeError as error:
         raise InvalidText(
-            f"expected Unicode text, got a lone surrogate in a text of user {text.user_id!r}: "
-            "read the source as UTF-8"
+            f"expected Unicode text, got a lone surrogate in a text of user "
+            f"{shortened(text.user_id)}: read the source as UTF-8"
         ) from error
 
 

@@ -1,16 +1,19 @@
 """`patlm bench evidence`: what it chooses by hand, and a run on people with habits."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from made_up_people import people
 from patlm.bench.data import HiddenText, hidden_texts, open_corpus, split_texts
+from patlm.bench.encoder import read_data_sets
 from patlm.bench.evidence.preference import best_weight, harmless_weight, likeness
 from patlm.bench.evidence.run import measure_evidence
 from patlm.bench.evidence.style import StyleGain, best_threshold, within_authors
 from patlm.stores.types import History, Text
+from patlm.stores.values import RatingScale
 from store_fixtures import style_encoder, text, topic_encoder
 
 
@@ -52,6 +55,20 @@ def test_likeness_by_hand() -> None:
     assert found["topic_cosine"] == pytest.approx(0.3)
     assert found["coverage"] == pytest.approx(2 / 3)
     assert (found["among"], found["words"]) == (0, 2.5)
+    ten = likeness(real, pieces, np.array([0.5, 0.1]), vectors, RatingScale(1, 10).span)
+    assert ten["rating_agreement"] == pytest.approx(1 - (1 + 3) / 2 / 9)
+
+
+async def test_ratings_agree_on_the_scale_of_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "films.tsv"
+    header = "reviewId\tuserId\titemId\trating\ttitle\tcontent\n"
+    rows = [f"{n}\tu{n % 4}\tf{n % 6}\t{n % 10 + 1}\tTitle {n}\tText {n}." for n in range(40)]
+    file.write_text(header + "\n".join(rows) + "\n")
+    (data,) = read_data_sets([file])
+    assert (data.scale, len(data.texts)) == (RatingScale(1, 10), 40)
+    opened = open_corpus("films", data.texts, style_encoder(), topic_encoder(), data.scale)
+    async with opened as corpus:
+        assert corpus.store.rating_scale.span == 9
 
 
 def test_one_authors_texts_by_hand() -> None:

@@ -101,6 +101,9 @@ def test_people_who_agreed_elsewhere_agree_here() -> None:
     by_ratings = [question.scores(0)["ratings"]]
     assert nearest([question], by_ratings, 6, seed=0)["rating"].tolist() == [1.0]
     assert nearest([question], None, 6, seed=0)["rating"].tolist() == [0.5]
+    wide = People(texts, vectors, encoder, {"two_hop": [TWO_HOP]}, span=9.0)
+    asked = wide.ask("ann", "tea", least=11)
+    assert asked is not None and sorted(asked.rating) == [pytest.approx(5 / 9)] * 6 + [1.0] * 6
     assert people.ask("ann", "tea", least=13) is None  # too few others
     assert people.ask("ann", "milk", least=1) is None  # the target is no history
     # Nothing of tea is in the alignment: whoever agrees on tea alone is no nearer.

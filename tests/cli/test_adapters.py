@@ -132,17 +132,17 @@ def test_promote_and_roll_back(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "says", "code"),
     [
-        (["show", "style@9"], "style@9"),
-        (["show", "style"], "role@step"),
-        (["promote", "style@9"], "style@1, style@2"),
-        (["promote", "../x@1"], "../x@1"),
-        (["rollback", "integrate"], "'integrate'"),
+        (["show", "style@9"], "style@9", 1),
+        (["show", "style"], "role@step", 2),
+        (["promote", "style@9"], "style@1, style@2", 1),
+        (["promote", "../x@1"], "../x@1", 2),
+        (["rollback", "integrate"], "'integrate'", 1),
     ],
 )
-def test_what_is_not_there_is_one_line(root: Path, words: list[str], says: str) -> None:
-    assert_one_line(call(*words, "--adapters", root), says)
+def test_what_is_not_there_is_one_line(root: Path, words: list[str], says: str, code: int) -> None:
+    assert_one_line(call(*words, "--adapters", root), says, code=code)
     assert AdapterRegistry(root).promoted() == {"style": "style@1"}
 
 

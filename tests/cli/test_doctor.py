@@ -53,4 +53,4 @@ def test_every_command_refuses_a_variable_that_does_not_exist(
 ) -> None:
     monkeypatch.setenv("PATLM_STOR", "somewhere")
     result = CliRunner().invoke(app, command)
-    assert result.exit_code == 1 and "PATLM_STORE" in result.stderr
+    assert result.exit_code == 2 and "PATLM_STORE" in result.stderr

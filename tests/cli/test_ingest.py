@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import typer
 from click.testing import Result
@@ -13,6 +14,7 @@ from patlm.stores.datasets.formats import FORMATS
 from patlm.stores.datasets.readers.rows import Advance, DataFile, Format, Raw
 from patlm.stores.datasets.validation import Reject
 from patlm.stores.texts.store import TextStore
+from pyarrow import parquet
 from store_fixtures import style_encoder, topic_encoder
 from typer.testing import CliRunner
 
@@ -95,12 +97,13 @@ def test_strict_exits_with_one_and_keeps_the_good_rows(tmp_path: Path, people: P
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "options", "message"),
+    ("name", "content", "options", "message", "code"),
     [
-        ("a.txt", "Dear all", (), "a.txt"),
-        ("a.jsonl", None, (), "a.jsonl"),
-        ("a.jsonl", '{"user": "u", "text": "a"}', ("--format", "xml"), "'xml'"),
-        ("a.jsonl", '{"user": "u"}', ("--rejects", "a.jsonl"), "--rejects"),
+        ("a.txt", "Dear all", (), "a.txt", 1),
+        ("a.jsonl", None, (), "a.jsonl", 1),
+        ("a.jsonl", '{"user": "u", "text": "a"}', ("--format", "xml"), "'xml'", 2),
+        ("a.jsonl", '{"user": "u", "text": "a"}', ("--format", "yelp"), "yelp", 2),
+        ("a.jsonl", '{"user": "u"}', ("--rejects", "a.jsonl"), "--rejects", 2),
     ],
 )
 def test_a_wrong_file_is_one_line_and_nothing_is_written(
@@ -110,12 +113,13 @@ def test_a_wrong_file_is_one_line_and_nothing_is_written(
     content: str | None,
     options: tuple[str, ...],
     message: str,
+    code: int,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if content is not None:
         Path(name).write_text(content)
     result = run(name, "--store", "store", "--json", *options)
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert result.stdout == ""
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
@@ -248,12 +252,57 @@ def test_what_the_ingest_says_of_a_file(tmp_path: Path) -> None:
     )["notes"][0].startswith("read as")
 
 
-@pytest.mark.parametrize("wrong", ["who", "who=text", "user=nobody"])
-def test_a_wrong_map_is_one_line(tmp_path: Path, wrong: str) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(lines({"user": "u", "text": "a"}))
-    result = run(path, "--store", tmp_path / "s", "--map", wrong)
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+PERSON = {"who": {"Name": "ana", "id": 7}, "said": "Soup.", "tags": [{"a": 1}], "stars": 5}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (("who",), "user, text, topic"),
+        (("who=said",), "user, text, topic"),
+        (("tittle=said",), "the fields are title, "),
+        (("",), "FIELD=COLUMN"),
+        (("user=who.name,text=said,text=stars",), "text twice, as 'said' and as 'stars'"),
+        (("user=who.name", "USER=who.id,text=said"), "USER twice"),
+        (("user=nobody,text=said",), "no column nobody: its columns are who"),
+        (("user=who.name,text=sade",), "no column sade: its columns are said, who"),
+        (("user=who.nam,text=said",), "no column who.nam: its columns are who.Name, "),
+        (("user=who.name.first,text=said",), "no column who.name.first"),
+        (("user=who.name,text=said.first",), "no column said.first"),
+        (("user=who.name,text=said,topic=tags.a",), "no column tags.a"),
+        (("user=who.name,text=said,topic=tags.0.a",), "no column tags.0.a"),
+        (("user=who.name,text=",), "leaves out text"),
+        (("user=,text=said",), "leaves out user"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet", "wrapped"])
+def test_a_wrong_map_is_refused_by_name(
+    tmp_path: Path, wrong: tuple[str, ...], says: str, kind: str
+) -> None:
+    path = tmp_path / "a.file"
+    if kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist([PERSON] * 3), path)
+    else:
+        whole = {"json": [PERSON] * 3, "wrapped": {"rows": [PERSON] * 3}}.get(kind)
+        path.write_text(lines(*[PERSON] * 3) if whole is None else json.dumps(whole))
+    maps = [word for each in wrong for word in ("--map", each)]
+    result = run(path, "--store", tmp_path / "s", *maps)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr and result.stderr.count("\n") == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["a.file"]
+    right = run(path, "--store", tmp_path / "s", "--map", "user=who.name,TEXT=Said,topic=WHO.ID")
+    assert right.exit_code == 0 and "3 rows" in right.stdout
+
+
+def test_a_map_of_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("poster,post text,a.b\nana,Soup.,t1\n")
+    result = run(path, "--store", tmp_path / "s", "--map", "user=poster,text=post")
+    assert result.exit_code == 2 and "its columns are poster, post text, a.b" in result.stderr
+    result = run(path, "--store", tmp_path / "s", "--map", "user=poster,text=post text,topic=a.c")
+    assert result.exit_code == 2 and "its columns are a.b, " in result.stderr
+    mapped = ("--map", "user=poster,text=post text,topic=a.b")
+    assert run(path, "--store", tmp_path / "s", *mapped).exit_code == 0
 
 
 def write_lines(path: Path, *rows: dict[str, object]) -> Path:
@@ -365,3 +414,15 @@ def test_a_file_without_a_row_keeps_nothing(tmp_path: Path, content: str) -> Non
     (tmp_path / "a.csv").write_text(content)
     result = run(tmp_path / "a.csv", "--store", tmp_path / "store", "--json")
     assert (result.exit_code, json.loads(result.stdout)["added"]) == (1, 0)
+
+
+def test_a_time_of_zero_is_a_missing_time_and_told(tmp_path: Path) -> None:
+    path, store = tmp_path / "a.jsonl", tmp_path / "s"
+    times = [0, "0", 1_714_521_600, "", None]
+    rows = [{"user": "u_1", "text": f"Text {n}.", "time": time} for n, time in enumerate(times)]
+    path.write_text(lines(*rows))
+    shown = run(path, "--store", store, "--dry-run").stdout
+    assert "2 texts are kept without their time" in shown
+    found = json.loads(run(path, "--store", store, "--json").stdout)
+    assert (found["added"], found["noted"]) == (5, {"timestamp_zero": 2})
+    assert "2 texts are kept without their time" in run(path, "--store", store).stdout

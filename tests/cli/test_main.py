@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,15 @@ import typer
 from patlm.cli.main import app
 from patlm.graph import open as opening
 from patlm.stores.episodes.shards import read_episodes
-from processes import FAKE_MODEL, assert_one_line, call, output, run_python
+from processes import (
+    FAKE_MODEL,
+    HANG_SECONDS,
+    assert_one_line,
+    call,
+    environment,
+    output,
+    run_python,
+)
 from store_fixtures import cheap_encoders
 from typer.core import TyperGroup
 
@@ -111,7 +121,7 @@ def test_people_read_the_draft_and_why(store: str) -> None:
     ],
 )
 def test_a_wrong_request_is_one_line(store: str, more: list[str], says: str) -> None:
-    assert_one_line(call(*write(store, *more)), says)
+    assert_one_line(call(*write(store, *more)), says, code=2)
 
 
 def test_a_model_that_fails_is_one_line(store: str) -> None:
@@ -142,7 +152,7 @@ def test_wrong_settings_of_the_environment_are_one_line(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATLM_DTYPE", "float7")
-    assert_one_line(call(*write(store, "--title", "T")), "PATLM_DTYPE", "float7")
+    assert_one_line(call(*write(store, "--title", "T")), "PATLM_DTYPE", "float7", code=2)
 
 
 @pytest.mark.parametrize(
@@ -292,3 +302,46 @@ def test_every_command_of_the_program_is_there_and_help_imports_none(tmp_path: P
     packages, commands = run_python("-c", code, cwd=tmp_path).stdout.splitlines()
     assert set(packages.split()) == {"cli", "models"}
     assert set(commands.split()) == {"patlm.cli.main", "patlm.cli.output"}
+
+
+PIPED = """
+from patlm.graph import open as opening
+from store_fixtures import cheap_encoders
+opening.open_encoders = cheap_encoders
+from patlm.cli.main import app
+app()
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["--quiet"], ["--json"], ["--details"]])
+def test_a_reader_that_goes_away_is_no_traceback(store: str, more: list[str]) -> None:
+    """As `patlm write ... | head -1`."""
+    words = [str(word) for word in write(store, "--title", "T", "--topic", "sea", *more)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PIPED, *words],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline().strip()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(HANG_SECONDS) in (0, 1)
+
+
+def test_feedback_on_a_traced_run_is_kept(store: str, tmp_path: Path) -> None:
+    trace, mine = tmp_path / "traces", tmp_path / "mine.txt"
+    run = output(*write(store, "--title", "T", "--trace", trace))["run_id"]
+    mine.write_text("Lovely, really.\n")
+    said = ("--edited", mine, "--rating", 4, "--rejected", "--add", "--store", store)
+    result = call("feedback", trace, "--run", run[:8], *said)
+    assert (result.exit_code, result.stderr) == (0, "") and run in result.stdout
+    (record,) = read_episodes(trace)
+    (feedback,) = record.feedback
+    assert (feedback.edited, feedback.rating, feedback.accepted) == ("Lovely, really.", 4, False)
+    held = output("texts", "list", "ana", "--store", store)["texts"]
+    assert "Lovely, really." in [text["body"] for text in held]
+    assert_one_line(call("feedback", trace, "--run", "zz", "--accepted"), "no run zz")
+    assert call("feedback", trace, "--run", run[:8], "--rating", "nan").exit_code != 0

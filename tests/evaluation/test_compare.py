@@ -90,20 +90,20 @@ def test_a_failed_draft_is_shown_and_only_failures_are_an_error(
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "says", "code"),
     [
-        (["--modes", "none,nonsense"], "nonsense"),
-        (["--modes", "copy_best"], "copy_best"),
-        (["--data", "nowhere.jsonl"], "nowhere.jsonl"),
-        (["--task", "rating", "--data", "no_ratings.jsonl"], "rating"),
+        (["--modes", "none,nonsense"], "nonsense", 2),
+        (["--modes", "copy_best"], "copy_best", 2),
+        (["--data", "nowhere.jsonl"], "nowhere.jsonl", 1),
+        (["--task", "rating", "--data", "no_ratings.jsonl"], "rating", 1),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(
-    more: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    more: list[str], says: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("no_ratings.jsonl").write_text(json.dumps({"user_id": "bo", "text": "I slept."}))
-    assert_one_line(call("compare", *more), says)
+    assert_one_line(call("compare", *more), says, code=code)
 
 
 def test_nothing_of_the_data_is_kept_but_in_the_files_that_are_asked_for(tmp_path: Path) -> None:

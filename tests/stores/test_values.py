@@ -233,6 +233,19 @@ def test_no_time_is_no_time(given: object) -> None:
     assert read_time(given) is None
 
 
+@pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", "-0", np.int64(0), Decimal(0)])
+def test_a_time_of_zero_is_missing_and_counted(given: object) -> None:
+    reading = ReadingRules()
+    assert read_time(given, reading) is None
+    assert reading.noted == {"timestamp_zero": 1}
+
+
+@pytest.mark.parametrize("given", [None, "", "nan", np.datetime64("NaT"), math.nan])
+def test_no_time_is_not_counted(given: object) -> None:
+    reading = ReadingRules()
+    assert read_time(given, reading) is None and not reading.noted
+
+
 @pytest.mark.parametrize(
     "given",
     ["05/01/2024", "1/2/2012", 20240532, 5, 45413, 99_999_999, 10**10 * 5, 10**13 * 5, 1e300]

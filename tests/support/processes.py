@@ -154,9 +154,9 @@ def output(*words: object) -> Any:
     return json.loads(result.stdout)
 
 
-def assert_one_line(result: Result, *says: str) -> None:
-    """Check that a command failed with one line on stderr, and what it says."""
-    assert result.exit_code == 1
+def assert_one_line(result: Result, *says: str, code: int = 1) -> None:
+    """Check that a command failed with one line on stderr, what it says, and the exit code."""
+    assert result.exit_code == code
     assert isinstance(result.exception, SystemExit), "an error that was not told on purpose"
     assert result.stdout == ""
     (line,) = result.stderr.strip().splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,7 +25,7 @@ _SEEDS = 2**31
 """Upper bound of seeds: servers accept no larger ones."""
 
 
-class UnfitPlan(TrainingError):
+class UnfitPlan(TrainingError, ValueError):
     """The plan of a collection is contradictory."""
 
     code = "unfit_plan"
@@ -78,7 +79,7 @@ class CollectPlan:
             raise UnfitPlan(f"no side {', '.join(unknown)}: one or both of {', '.join(SIDES)}")
         if not self.sides:
             raise UnfitPlan(f"no side draws: name one or both of {', '.join(SIDES)}")
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:  # NaN is not
             raise UnfitPlan(
                 f"candidates are drawn at a temperature above 0, got {self.temperature:g}: at 0 "
                 "all would be the same"

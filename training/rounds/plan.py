@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...nodes.state import Task
+from ...stores.errors import shortened
 from ...stores.values import RatingScale
 from ..errors import TrainingError
 
@@ -26,7 +27,7 @@ FLOORS = ("copy_best", "copy_typical")
 iterations; copies of neighbours."""
 
 
-class UnknownStage(TrainingError):
+class UnknownStage(TrainingError, ValueError):
     """No stage has this name."""
 
     code = "unknown_stage"
@@ -81,8 +82,8 @@ def numbered(stages: Sequence[str]) -> list[str]:
         kind, _, number = stage.rpartition("_") if stage[-1:].isdecimal() else (stage, "", "")
         if kind not in STAGES or (number and kind not in REASONERS):
             raise UnknownStage(
-                f"no stage {stage!r}: expected some of {', '.join(STAGES)}, a reasoner's once "
-                "per round, or by its number, as style_2"
+                f"no stage {shortened(stage)}: expected some of {', '.join(STAGES)}, a reasoner's "
+                "once per round, or by its number, as style_2"
             )
         if kind in REASONERS and not number:
             number = str(1 + sum(name.startswith(f"{kind}_") for name in names))

@@ -27,7 +27,7 @@ def _known_method(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class TrainConfig:
     """Settings of the training of one role's adapter."""
 
@@ -64,11 +64,11 @@ class TrainConfig:
         default="auto", description="Base model: auto, an installed one, a folder or a hub id."
     )
     dtype: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="Number format of the base model's weights."
+        default="auto", description="Number format of the base model's weights: auto, fp32 or bf16."
     )
     rollouts: Literal["policy", "logged"] = Field(
         default="policy",
-        description="grpo: sample from the policy, or use the logged groups, once.",
+        description="grpo: policy (sample from it), or logged (use the groups once).",
     )
     store: str | None = Field(
         default=None,
@@ -93,7 +93,8 @@ class TrainConfig:
     )
     learning_rate: float | None = Field(default=None, gt=0, description="Learning rate of AdamW.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="linear", description="Learning-rate schedule after the warm-up."
+        default="linear",
+        description="Learning-rate schedule after the warm-up: linear, cosine or constant.",
     )
     warmup: float = Field(
         default=0.05, ge=0, lt=1, description="Share of the steps used for learning-rate warm-up."
@@ -107,7 +108,7 @@ class TrainConfig:
         default=None, description="Recompute activations to save memory."
     )
     seed: int = Field(
-        default=0, description="Random seed of new weights and of the order of the data."
+        default=0, ge=0, description="Random seed of new weights and of the order of the data."
     )
     max_tokens: int = Field(
         default=1024,
@@ -135,7 +136,8 @@ class TrainConfig:
         description="dpo: maximum ratio of the token counts of a pair's answers.",
     )
     gate_margin: float = Field(
-        default=0.0, description="A candidate helps if its differential reward exceeds this."
+        default=0.0,
+        description="A candidate helps if its differential reward exceeds this.",
     )
     abstain_share: float = Field(
         default=0.2, ge=0, le=1, description="dpo: maximum share of pairs that teach to abstain."

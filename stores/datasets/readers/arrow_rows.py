@@ -268,15 +268,32 @@ def _load(address: str, name: str, config: str | None = None, *, split: str | No
 
 
 def _rows_of(batch: Any) -> list[dict[str, Any]]:
-    """Return the rows of a batch; times of nanoseconds lose what Python can't hold."""
+    """Return the rows of a batch; times of nanoseconds lose what Python can't hold.
+
+    A value that Python can't hold at all, as a time in the year 30,000, is given in words: the
+    value can't be read, and not the file.
+    """
     import pyarrow as pa
 
     for index, column in enumerate(batch.schema):
         if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
             exact = pa.timestamp("us", column.type.tz)
             batch = batch.set_column(index, column.name, batch.column(index).cast(exact, False))
-    rows: list[dict[str, Any]] = batch.to_pylist()
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError):
+        columns = [[_plain_value(value) for value in column] for column in batch.columns]
+        rows = [
+            dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)
+        ]
     return rows
+
+
+def _plain_value(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        return f"{value.type} beyond Python's"
 
 
 def _batches_of(reader: Any) -> Iterator[Any]:

@@ -1,15 +1,18 @@
 """Columns of tables: which of them is read as which field of a text.
 
 A format names its columns by field; `--map` replaces those of a field by one that the caller names.
-Names are compared in small letters. A dot leads into an object: `user.name`.
+Names are compared in small letters. A dot leads into an object: `user.name`. A name that the caller
+gives and the file does not have is refused: else the field would be missing in all texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
-from ..validation import FormatError, Reject
+from ...errors import shortened
+from ..validation import Reject, WrongReading
 from .rows import Advance, Columns, DataFile, Raw
 
 FIELDS = {
@@ -26,6 +29,10 @@ FIELDS = {
 }
 """Fields of a text by the words that `--map` takes."""
 
+_NEEDED = ("user_id", "body")
+_DEEPEST = 4  # objects in objects whose names are listed
+_LONGEST_NAME = 30  # of a column in a message: one that is longer is somebody's text
+_MOST_NAMES = 20
 _PLANS = 1_000  # different sets of columns in one file that are remembered
 
 Plan = list[tuple[str, tuple[str | tuple[str, ...], ...]]]
@@ -39,18 +46,78 @@ def parse_map(given: Iterable[str]) -> dict[str, str]:
         given: Parts as `user=author,text=body`; an empty column leaves the field out.
 
     Raises:
-        FormatError: A part is not of this form, or names an unknown field.
+        WrongReading: A part is not of this form, or names an unknown field or one that has been
+            named, or leaves out the user or the text.
     """
     found: dict[str, str] = {}
     for part in (part for each in given for part in each.split(",")):
         word, equals, column = (piece.strip() for piece in part.partition("="))
-        if not equals or word.lower() not in FIELDS:
-            raise FormatError(
-                f"--map {part.strip()!r} is not FIELD=COLUMN: the fields are {', '.join(FIELDS)}",
+        field = FIELDS.get(word.lower())
+        if not equals or field is None:
+            raise WrongReading(
+                f"--map {shortened(part.strip())} is not FIELD=COLUMN: the fields are "
+                f"{', '.join(nearest_first(word, FIELDS))}",
                 code="invalid_map",
             )
-        found[FIELDS[word.lower()]] = column
+        if field in found:
+            raise WrongReading(
+                f"--map names {word} twice, as {shortened(found[field])} and as "
+                f"{shortened(column)}: name each field once",
+                code="invalid_map",
+            )
+        if not column and field in _NEEDED:
+            raise WrongReading(
+                f"--map leaves out {word}, which every text needs: name its column",
+                code="invalid_map",
+            )
+        found[field] = column
     return found
+
+
+def nearest_first(wanted: str, names: Iterable[str]) -> list[str]:
+    """Return names in their order, but those first that look like the wanted one."""
+    written = {name.lower(): name for name in names if len(name) <= 10 * _LONGEST_NAME}
+    near = get_close_matches(wanted.lower()[: 10 * _LONGEST_NAME], written, n=3, cutoff=0.6)
+    return list(dict.fromkeys([*(written[name] for name in near), *names]))
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Return names of columns for a message; one that is long may be somebody's text."""
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names]
+    more = ", ..." if len(shown) > _MOST_NAMES else ""
+    return ", ".join(shown[:_MOST_NAMES]) + more
+
+
+def missing_columns(mapped: Mapping[str, str], seen: Iterable[str]) -> list[str]:
+    """Return the columns that the caller names and a file does not have.
+
+    Args:
+        mapped: The column of each field; "" leaves the field out.
+        seen: The columns of the file, as `all_columns` gives them.
+    """
+    lower = {each.strip().lower() for each in seen}
+    return [column for column in mapped.values() if column and column.lower() not in lower]
+
+
+def all_columns(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of a file in their order, with dots also those inside of its objects.
+
+    Args:
+        names: The columns that its head names; () if rows name their own.
+        rows: Its first rows.
+    """
+    seen = dict.fromkeys(name for name in names if name)
+    for row in rows:
+        seen.update(dict.fromkeys(_paths(row)))
+    return list(seen)
+
+
+def _paths(row: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterator[str]:
+    """Yield the names of the columns of a row, with dots those inside of its objects."""
+    for key, value in row.items():
+        yield f"{before}{key}"
+        if isinstance(value, Mapping) and depth < _DEEPEST:
+            yield from _paths(value, f"{before}{key}.", depth + 1)
 
 
 def with_map(columns: Columns, mapped: Mapping[str, str]) -> Columns:
@@ -137,5 +204,9 @@ def columns_read(keys: Iterable[str], columns: Columns) -> dict[str, list[str]]:
 def _look_into(row: Mapping[str, Any], way: tuple[str, ...] | str) -> Any:
     value: Any = row
     for key in way:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        if not isinstance(value, Mapping):
+            return None
+        if key not in value:  # names are compared in small letters, inside of objects too
+            key = next((each for each in value if str(each).lower() == key), key)
+        value = value.get(key)
     return value

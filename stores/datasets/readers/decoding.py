@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from ..validation import FormatError, Reject
+from ...errors import shortened
+from ..validation import FormatError, Reject, WrongReading
 from .rows import Advance
 
 LONGEST_LINE = 4_000_000
@@ -34,6 +35,9 @@ _MOST_FAULTS = 1_000  # bytes that are no UTF-8: enough to know
 _AROUND = 200  # bytes of context for the detection of an encoding
 _LARGEST_WINDOW = 1 << 31  # of zstd; Reddit's dumps need it
 _COMMONEST = "cp1252"
+_BY_CHANCE = 1 / 3
+"""Bytes like UTF-8 per byte that is not: no other encoding has as many (GB 18030: 0.1)."""
+
 _FEW_LETTERS = 20
 _ALIKE = 0.2
 """Difference of two coherences that says nothing where only a few letters are not ASCII."""
@@ -185,8 +189,9 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
         try:
             encoding = codecs.lookup(encoding).name
         except LookupError:
-            raise FormatError(
-                f"unknown encoding {encoding!r}: utf-8, cp1252 or ...", code="unknown_encoding"
+            raise WrongReading(
+                f"unknown encoding {shortened(encoding)}: expected one as utf-8, cp1252",
+                code="unknown_encoding",
             ) from None
     packing = _find_packing(path)
     with path.open("rb") as file:
@@ -237,7 +242,7 @@ class _Scan:
             self._check(self._rest + chunk)
 
     def _check(self, data: bytes) -> None:
-        view, start = memoryview(data), 0
+        view, start, shown = memoryview(data), 0, 0
         while self.faults < _MOST_FAULTS:
             try:
                 text, used = codecs.utf_8_decode(view[start:], "strict", False)
@@ -245,14 +250,27 @@ class _Scan:
                 good = data[start : start + error.start]
                 self.several += len(good) - len(good.decode())
                 self.faults += 1
-                if len(self.around) < 20_000:
-                    at = start + error.start
-                    self.around += data[max(0, at - _AROUND) : at + _AROUND] + b"\n"
+                at = start + error.start
+                if len(self.around) < 20_000 and at >= shown:
+                    line = _line_at(data, at)
+                    self.around, shown = self.around + line[0] + b"\n", line[1]
                 start += error.end
             else:
                 self.several += used - len(text)
                 self._rest = data[start + used :]
                 return
+
+
+def _line_at(data: bytes, at: int) -> tuple[bytes, int]:
+    """Return the line around a place, and its end; of a long line what is nearest.
+
+    A line is whole, because half a character of two bytes would speak against its encoding.
+    """
+    start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+    end = len(data) if end < 0 else end
+    if end - start > 20 * _AROUND:
+        start, end = max(0, at - _AROUND), at + _AROUND
+    return data[start:end], end
 
 
 def _scan(path: Path, stream: Any) -> _Scan:
@@ -276,24 +294,38 @@ def _choose_encoding(text: TextFile, scan: _Scan, given: str | None) -> None:
             text.encoding, text.mark = name, len(mark)
             break
     else:
-        text.encoding = _detect(scan)
-    if given is not None and not text.mark:
-        text.encoding = given
-    elif text.encoding != "utf-8":
+        text.encoding = given or _detect(scan, text.path.name)
+    if text.encoding != "utf-8" and (text.mark or given is None):
         said = "as its byte order mark says" if text.mark else "detected; otherwise: --encoding"
         text.notes.append(f"read as {text.encoding} ({said})")
-    elif scan.faults:
+    elif text.encoding == "utf-8" and scan.faults:
         text.notes.append("some rows have bytes that are not UTF-8: they are rejected")
 
 
-def _detect(scan: _Scan) -> str:
-    """Return the encoding of bytes without a mark."""
+def _detect(scan: _Scan, name: str) -> str:
+    """Return the encoding of bytes without a mark.
+
+    Bytes that continue a character of UTF-8 are counted, and bytes that are no UTF-8. A one-byte
+    encoding has next to none of the first, one of two bytes has some by chance. Damaged UTF-8 has
+    at least as many of the first as of the second. What lies between may be either, and is asked
+    for: one guess would garble texts, the other one reject them.
+
+    Raises:
+        WrongReading: It can't be told.
+    """
     head = scan.head[:4096]
     zeros_first, zeros_second = head[0::2].count(0), head[1::2].count(0)
     if max(zeros_first, zeros_second) > len(head) // 5 > 4 * min(zeros_first, zeros_second):
         return "utf-16-be" if zeros_first > zeros_second else "utf-16-le"
-    if scan.faults <= scan.several:  # UTF-8, with a few bad bytes at most
+    if scan.several >= scan.faults:
         return "utf-8"
+    if scan.several > _BY_CHANCE * scan.faults:
+        raise WrongReading(
+            f"{name} may be damaged UTF-8 ({scan.several:,} of its bytes say so) or in another "
+            f"encoding ({scan.faults:,} are no UTF-8): say --encoding utf-8, and the damaged rows "
+            "are rejected, or its own, as --encoding cp1252",
+            code="encoding_unclear",
+        )
     from charset_normalizer import from_bytes
 
     matches = list(from_bytes(scan.around, cp_isolation=_ENCODINGS))

@@ -50,5 +50,5 @@ def test_a_method_that_is_added_trains(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_added")
 def test_an_unknown_method_is_told_which_there_are() -> None:
     ran = CliRunner().invoke(app, ["train", "--method", "ppo"])
-    assert ran.exit_code == 1
+    assert ran.exit_code == 2
     assert "expected one of dpo, grpo, sft, pairs, got 'ppo'" in ran.output

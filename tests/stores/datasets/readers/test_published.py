@@ -4,14 +4,19 @@ import bz2
 import gzip
 import json
 import lzma
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
-from patlm.stores.datasets.validation import FormatError, Reject
+from patlm.stores.datasets.validation import FormatError, Reject, WrongReading
 from patlm.stores.types import Text
 from pyarrow import parquet
 from raising import raises
@@ -490,3 +495,109 @@ def test_mapped_columns_in_objects_and_over_a_format(tmp_path: Path) -> None:
     people = json.dumps([{"id": "u", "profile": [{"text": "Mine.", "pid": "p"}]}])
     with raises(FormatError, "invalid_map", "--map"):
         read(path, people, columns={"user_id": "id"})
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+UTF8_WORDS = st.text(LETTERS + "äöüßéèçñãõ“”’–…日本語привет", min_size=4, max_size=30)
+LATIN_WORDS = st.sampled_from("café très São coração Grüße niño 5€ “oui” – déjà".split())
+BAD_BYTES = st.sampled_from([b"\xff", b"\xfe", b"\xc0", b"\x80", b"\xe9", b"\xf6"])
+
+
+@given(
+    st.lists(UTF8_WORDS.filter(lambda words: not words.isascii()), min_size=1, max_size=12),
+    st.lists(BAD_BYTES, min_size=1, max_size=12),
+)
+def test_damage_of_a_utf8_file_costs_its_rows(words: list[str], bad: list[bytes]) -> None:
+    bad = bad[: len(words)]
+    rows = [f"u{n},Oh {each} no\n".encode() for n, each in enumerate(words)]
+    damaged = [b"u-bad,Oh " + each + b" no\n" for each in bad]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        texts, rejects = read(path, b"user,text\n" + b"".join([*rows, *damaged]))
+    assert [text.body for text in texts] == [f"Oh {each} no" for each in words]
+    assert {reject.code for reject in rejects} == {"text_encoding"}
+    assert len(rejects) == len(damaged)
+
+
+@given(st.lists(st.lists(LATIN_WORDS, min_size=1, max_size=9), min_size=1, max_size=12))
+def test_no_file_of_another_encoding_is_taken_for_utf8(rows: list[list[str]]) -> None:
+    said = [" ".join(["Oh", *words, "so"]) for words in rows]
+    content = "user;text\n" + "".join(f"u{n};{each}\n" for n, each in enumerate(said))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        texts, rejects = read(path, content.encode("cp1252"))
+        assert (len(texts), rejects) == (len(said), [])
+        assert any(note.startswith("read as cp12") for note in read_texts(path).notes)
+        texts, _ = read(path, content.encode("cp1252"), encoding="cp1252")
+    assert [text.body for text in texts] == said
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1252", "Très bien, le café à Orléans était délicieux, mais la fenêtre ne ferme pas."),
+        ("cp1251", "Очень хорошая лампа, светит ярко и не мигает."),
+        ("gb18030", "这个灯非常好，光线明亮，不闪烁。推荐给所有的朋友们，质量很好，价格也便宜。"),
+        ("euc_kr", "아주 좋은 램프입니다. 밝고 깜박이지 않습니다. 모든 친구에게 추천합니다."),
+    ],
+)
+def test_other_encodings_are_found(tmp_path: Path, encoding: str, words: str) -> None:
+    rows = "user;text\n" + "".join(f"u{n};{words}\n" for n in range(5))
+    texts, rejects = read(tmp_path / "a.csv", rows.encode(encoding))
+    assert ({text.body for text in texts}, rejects) == ({words}, [])
+
+
+def test_what_may_be_either_encoding_is_asked(tmp_path: Path) -> None:
+    content = "user,text\nu1,déjà vu\n".encode() + b"u2,caf\xe9 \xe0 c\xf4t\xe9\n"
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with raises(WrongReading, "encoding_unclear", "--encoding utf-8"):
+        read_texts(path)
+    texts, rejects = read(path, content, encoding="utf-8")
+    assert [text.user_id for text in texts] == ["u1"] and len(rejects) == 1
+    assert len(read(path, content, encoding="cp1252")[0]) == 2
+
+
+def test_a_parquet_file_with_nested_columns_times_and_decimals(tmp_path: Path) -> None:
+    moment = datetime(2024, 5, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+    columns = {
+        "person": pa.array(
+            [{"id": 7, "name": {"Full": "Ana"}}, {"id": 8, "name": None}, None],
+            pa.struct([("id", pa.int64()), ("name", pa.struct([("Full", pa.string())]))]),
+        ),
+        "said": pa.array(["Soup.", "Bread.", "Jam."], pa.large_string()),
+        "thing": pa.array(["t1", "t2", "t1"]).dictionary_encode(),
+        "stars": pa.array([Decimal("4.50"), None, Decimal("2")], pa.decimal128(5, 2)),
+        "at": pa.array([moment, None, moment], pa.timestamp("ns", "Europe/Lisbon")),
+        "day": pa.array([moment.date(), None, moment.date()], pa.date32()),
+        "tags": pa.array([["a"], [], None], pa.list_(pa.string())),
+    }
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table(columns), path)
+    mapped = {"user_id": "person.id", "body": "said", "topic_id": "thing", "rating": "stars"}
+    rows = list(
+        read_texts(path, columns={**mapped, "timestamp": "at", "title": "person.name.full"})
+    )
+    first, second, third = rows
+    assert isinstance(first, Text) and isinstance(second, Text) and isinstance(third, Reject)
+    assert (first.user_id, first.title, first.topic_id, first.rating) == ("7", "Ana", "t1", 4.5)
+    assert first.timestamp == round(moment.timestamp() * 1000)
+    assert (second.user_id, second.title, second.rating) == ("8", "", None)
+    assert second.timestamp is None and third.code == "user_missing"
+    (first, *_) = read_texts(path, columns={**mapped, "timestamp": "day"})
+    assert isinstance(first, Text)
+    assert first.timestamp == round(datetime(2024, 5, 1, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_a_time_beyond_all_calendars_costs_the_time(tmp_path: Path, unit: str) -> None:
+    far = pa.array([2**62 if unit == "us" else 10**15, 1_714_521_600], pa.int64())
+    table = pa.table(
+        {"user": ["u1", "u2"], "text": ["Soup.", "Jam."], "time": far.cast(pa.timestamp(unit))}
+    )
+    path = tmp_path / "a.parquet"
+    parquet.write_table(table, path)
+    read_again = read_texts(path)
+    texts = [row for row in read_again if isinstance(row, Text)]
+    assert [text.body for text in texts] == ["Soup.", "Jam."]
+    assert texts[0].timestamp is None and read_again.noted["timestamp_unreadable"] >= 1
