@@ -28,7 +28,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..models.sanitise import visible
-from ..stores.errors import shorten_message, shortened
 
 if TYPE_CHECKING:
     from ..evaluation.progress import Watch
@@ -70,12 +69,16 @@ def echo(text: str = "", *, nl: bool = True, err: bool = False) -> None:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Print an error on one line of stderr and exit."""
+    from ..stores.errors import shorten_message
+
     echo(f"patlm: {shorten_message(str(message))}", err=True)
     raise typer.Exit(code)
 
 
 def warn(message: str) -> None:
     """Print a warning on one line of stderr."""
+    from ..stores.errors import shorten_message
+
     echo(f"warning: {shorten_message(message)}", err=True)
 
 
@@ -210,6 +213,8 @@ _PLOTS = (".png", ".svg", ".pdf")
 
 
 def _check_plot(file: Any) -> Any:
+    from ..stores.errors import shortened
+
     if file is not None and Path(file).suffix.lower() not in _PLOTS:
         raise typer.BadParameter(
             f"expected a file that ends in {', '.join(_PLOTS)}, got {shortened(str(file))}"

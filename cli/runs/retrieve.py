@@ -28,6 +28,11 @@ def strategies_of(side: str) -> str:
     return "|".join(name for name, strategy in STRATEGIES.items() if side in strategy.sides)
 
 
+NumberOption = Annotated[
+    int, typer.Option("--k", "-k", help="Number of evidence texts per trajectory.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command("retrieve")(retrieve)
@@ -40,9 +45,7 @@ def retrieve(
     title: TitleOption = None,
     text: TextOption = None,
     instruction: InstructionOption = None,
-    k: Annotated[
-        int, typer.Option("--k", "-k", help="Number of evidence texts per trajectory.")
-    ] = 4,
+    k: NumberOption = 4,
     style: Annotated[
         str, typer.Option(help="Strategy of the style side.", metavar=strategies_of("style"))
     ] = "aligned",

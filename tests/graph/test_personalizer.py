@@ -91,7 +91,7 @@ async def test_the_task_is_told_by_what_is_given(
 @pytest.mark.parametrize(
     ("request_", "field", "named"),
     [
-        ({}, "", "title"),
+        ({}, "title", "title"),
         ({"title": "t", "task": "poem"}, "task", "'poem'"),
         ({"title": "t", "k": 0}, "k", "namespace, k, "),
         ({"title": "t", "temperature": 1}, "temperature", "namespace, k, "),
