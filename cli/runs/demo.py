@@ -133,15 +133,19 @@ async def _play(settings: Settings) -> list[tuple[Scene, Result, Result]]:
     alone = ARMS["no_context"].configuration
     with _progress() as tell:
         tell("", "opening the model and the sample corpus")
-        async with open_parts(settings) as parts, asyncio.TaskGroup() as group:
-            runs = [
-                (
-                    scene,
-                    group.create_task(_write(parts, scene, tell)),
-                    group.create_task(_write(parts, scene, tell, alone)),
-                )
-                for scene in SCENES
-            ]
+        async with open_parts(settings) as parts:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    runs = [
+                        (
+                            scene,
+                            group.create_task(_write(parts, scene, tell)),
+                            group.create_task(_write(parts, scene, tell, alone)),
+                        )
+                        for scene in SCENES
+                    ]
+            except ExceptionGroup as failures:  # the others have been cancelled
+                raise failures.exceptions[0] from None
     return [(scene, loop.result(), title.result()) for scene, loop, title in runs]
 
 

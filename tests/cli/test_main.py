@@ -244,6 +244,12 @@ def test_demo_writes_for_three_people(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.exit_code == 0 and shown.stdout.count("A fine view.") >= 3
 
 
+def test_a_demo_whose_model_fails_says_so_in_a_line() -> None:
+    result = call("demo", "--model", "python:fakes:refusing")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.strip().splitlines()[-1].startswith("patlm: ")
+
+
 def test_doctor_says_what_is_well_and_fails_where_it_is_not(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,7 +115,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, s
         "from typer.testing import CliRunner\n"
         "from patlm.cli.main import app\n"
         f"runs = [CliRunner().invoke(app, words, env=env) for words, _, env in {MISSING!r}]\n"
-        "print(json.dumps([(run.exit_code, run.stdout, run.stderr) for run in runs]))"
+        "print(json.dumps([(r.exit_code, r.stdout, r.stderr or repr(r.exc_info)) for r in runs]))"
     )
     done = run_python("-c", code, cwd=folder)
     assert done.returncode == 0, done.stderr
