@@ -55,7 +55,7 @@ def test_no_text_is_lost_for_its_date(tmp_path: Path) -> None:
     )
     years = [text.timestamp and 1970 + text.timestamp // 31_556_952_000 for text in texts]
     assert years == [2024, 2014, 2012, 2020, None, None]
-    assert (codes, noted) == ([], {"timestamp_unreadable": 1})
+    assert (codes, noted) == ([], {"timestamp_unreadable": 1, "timestamp_zero": 1})
 
 
 def lamp(folder: Path, task: str, rows: list[dict[str, Any]], outputs: list[Any]) -> list[Text]:
