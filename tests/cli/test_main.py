@@ -319,7 +319,15 @@ app()
 """
 
 
-@pytest.mark.parametrize("more", [[], ["--quiet"], ["--json"], ["--details"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["--json"],
+        pytest.param(["--quiet"], marks=pytest.mark.slow),
+        pytest.param(["--details"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_reader_that_goes_away_is_no_traceback(store: str, more: list[str]) -> None:
     """As `patlm write ... | head -1`."""
     words = [str(word) for word in write(store, "--title", "T", "--topic", "sea", *more)]

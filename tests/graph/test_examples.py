@@ -75,13 +75,16 @@ CHECKS: dict[str, Callable[[str], None]] = {
 }
 
 
+SLOW = {"train_tiny.py", "twelve_people.py"}
+
+
 def test_every_example_is_checked() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(CHECKS)
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "train_tiny.py")) for name in CHECKS],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CHECKS],
 )
 def test_example_runs(name: str, tmp_path: Path) -> None:
     # One thread: tiny models gain nothing from more, and lose much where other work goes on.

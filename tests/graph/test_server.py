@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fakes import BROKEN, DRAFT, DRAFT_LATER
 from patlm.graph import Request, Result, RunContext
+from processes import HANG_SECONDS
 from servers import DevServer, dev_server
 
 NODES = {
@@ -201,8 +202,9 @@ def test_developer_can_step_through_every_node(client: httpx.Client) -> None:
 
 @pytest.mark.bundled
 def test_installed_weights_answer_in_the_server(tmp_path: Path) -> None:
+    context = {"max_iterations": 1, "max_tokens": 16, "deadline_s": HANG_SECONDS}
     with dev_server(tmp_path, PATLM_MODEL="smollm2-135m") as server, server.client() as client:
-        result = ask(client, LONG, context={"max_iterations": 1, "max_tokens": 16})
+        result = ask(client, LONG, context=context)
         assert result.get("text", "").strip(), result
         assert result["models"]["integrate"] == "smollm2-135m"
         assert "BlockingError" not in server.said()

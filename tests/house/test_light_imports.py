@@ -98,7 +98,7 @@ MISSING: Sequence[tuple[list[str], str, dict[str, str]]] = (
     (["models", "install"], "local", {}),
     (["write", *REQUEST, "--model", "openai:some-model"], "remote", {}),
     (["bench", "encoder", "--data", str(sample_corpus())], "bench", {}),
-    (["retrieve", *REQUEST, "--store", "new"], "static", {"PATLM_ENCODER": "static:x"}),
+    (["retrieve", *REQUEST], "static", {"PATLM_ENCODER": "static:x"}),
     (["retrieve", *REQUEST], "local", {"PATLM_ENCODER": "somebody/some-encoder"}),
     (["retrieve", *REQUEST], "remote", {"PATLM_ENCODER": "openai:some-encoder"}),
 )
@@ -109,7 +109,6 @@ MISSING: Sequence[tuple[list[str], str, dict[str, str]]] = (
 def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, str]]:
     """Exit code, stdout and stderr of each command of MISSING, all run in one process."""
     folder = tmp_path_factory.mktemp("light")
-    (folder / "new").mkdir()
     code = (
         f"{WITHOUT_EXTRAS}import json\n"
         "from typer.testing import CliRunner\n"

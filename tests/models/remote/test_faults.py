@@ -90,8 +90,9 @@ async def test_a_fault_that_stays_is_one_clear_error(
     began = time.monotonic()
     with raises(RemoteFailed, "remote_failed", server.url) as raised:
         await ask(model)
-    assert time.monotonic() - began < 3 * SILENCE_S + 2
-    assert len(server.asked) == 3
+    assert time.monotonic() - began < 3 * SILENCE_S + 10
+    # On a busy machine an attempt may time out before the server has read it.
+    assert len(server.asked) <= 3 and "in 3 attempts" in str(raised.value)
     assert any(name in str(raised.value) for name in any_of)
     assert await ask(model) == TEXT
 
