@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
@@ -56,7 +56,10 @@ class Runtime:
         opening = self._begin()
         if opening.parts.done():
             return opening.parts.result()
-        return await asyncio.shield(asyncio.wrap_future(opening.parts))
+        opened = asyncio.wrap_future(opening.parts)
+        # Where every caller's deadline has passed, nobody is left to read the error.
+        opened.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(opened)
 
     def run(self, call: Callable[[], Awaitable[T]]) -> T:
         """Run a coroutine in the parts' event loop, for callers without one. Blocks.
@@ -69,9 +72,7 @@ class Runtime:
             return portal.call(call)
         except RuntimeError as error:
             if self._opening is None and not isinstance(error, LoopError):
-                raise LoopError(
-                    "closed while a call was under way: call again to open anew", code="closed"
-                ) from error
+                raise _closed() from error
             raise
 
     def close(self) -> None:
@@ -79,8 +80,10 @@ class Runtime:
         if self._process != os.getpid():
             return  # they belong to the process that this one is a fork of
         with self._lock:
-            self._opening = None
+            opening, self._opening = self._opening, None
             exits, self._exits = self._exits, ExitStack()
+        if opening is not None:
+            opening.cancel()
         exits.close()
         atexit.unregister(self.close)
 
@@ -117,10 +120,17 @@ class Runtime:
             opening.parts.set_result(self._exits.enter_context(parts))
         # The boundary of a thread: every error is passed on to the waiting callers.
         except BaseException as error:  # noqa: BLE001
-            self._opening = None
+            if self._opening is opening:
+                self._opening = None
+            if isinstance(error, asyncio.CancelledError):  # by `close`; nobody's own cancellation
+                error = _closed()
             opening.parts.set_exception(error)
             if not opening.portal.done():
                 opening.portal.set_exception(error)
+
+
+def _closed() -> LoopError:
+    return LoopError("closed while a call was under way: call again to open anew", code="closed")
 
 
 class _Opening:
@@ -129,6 +139,13 @@ class _Opening:
     def __init__(self) -> None:
         self.portal: Future[BlockingPortal] = Future()
         self.parts: Future[Parts] = Future()
+
+    def cancel(self) -> None:
+        """Stop the opening if it is under way: nobody waits for what nobody will use."""
+        if self.portal.done() and not self.portal.exception() and not self.parts.done():
+            portal = self.portal.result()
+            with suppress(RuntimeError):  # it has just ended
+                portal.call(portal.stop, True)
 
 
 @cache
