@@ -206,19 +206,14 @@ def list_folder(folder: Path) -> list[Path]:
     """Return the files of the one split that a folder holds.
 
     Raises:
-        FormatError: It holds none, or several splits: these are named.
+        FormatError: It holds none, or several splits: these are named. Or a part is missing.
     """
-    if (folder / "dataset_dict.json").is_file():
-        splits = json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
-        if len(splits) == 1:
-            return list_folder(folder / splits[0])
-        raise FormatError(
-            f"{folder} holds the splits {', '.join(splits)}: name {folder}/SPLIT",
-            code="several_sets",
-        )
-    if (folder / "state.json").is_file():
-        files = json.loads((folder / "state.json").read_bytes())["_data_files"]
-        return [folder / each["filename"] for each in files]
+    splits = _names_in(folder / "dataset_dict.json", "splits")
+    if splits is not None:
+        return list_folder(_only_split(folder, splits))
+    files = _names_in(folder / "state.json", "_data_files")
+    if files is not None:
+        return _shards(folder, files)
     groups: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         stem, kind = _split_name(path)
@@ -235,6 +230,58 @@ def list_folder(folder: Path) -> list[Path]:
     raise FormatError(
         f"{folder} is a folder of several sets ({shown}): name the file in it", code="several_sets"
     )
+
+
+def _names_in(path: Path, key: str) -> list[str] | None:
+    """Return the names that a file of the `datasets` library lists; None if it is none of these.
+
+    Other programs have files of the same names (a trainer's `state.json`), and one may be broken.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        return None
+    listed = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(listed, list):
+        return None
+    names = [each.get("filename") if isinstance(each, dict) else each for each in listed]
+    plain = all(isinstance(name, str) and name not in ("", ".", "..") for name in names)
+    return names if plain and all(Path(name).name == name for name in names) else None
+
+
+def _only_split(folder: Path, splits: list[str]) -> Path:
+    """Return the folder of the one split that a folder holds."""
+    if not splits:
+        raise FormatError(f"{folder} is empty: it has no split", code="empty_file")
+    if len(splits) > 1:
+        raise FormatError(
+            f"{folder} holds the splits {', '.join(splits)}: name {folder}/SPLIT",
+            code="several_sets",
+        )
+    if not (folder / splits[0]).is_dir():
+        raise FormatError(
+            f"{folder} has no folder {splits[0]}, which its dataset_dict.json names",
+            code="no_such_file",
+        )
+    return folder / splits[0]
+
+
+def _shards(folder: Path, names: list[str]) -> list[Path]:
+    """Return the files of a set, all of which have to be there."""
+    if not names:
+        raise FormatError(f"{folder} is empty: its state.json names no file", code="empty_file")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise FormatError(
+            f"{folder} lacks {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}, which "
+            "its state.json names",
+            code="no_such_file",
+        )
+    return [folder / name for name in names]
 
 
 def _split_name(path: Path) -> tuple[str, str]:

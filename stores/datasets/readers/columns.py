@@ -157,11 +157,16 @@ def read_table(
             plan = plans[keys] = make_plan(keys, columns)
         fields = read_fields(row, plan)
         for field, words in missing:
-            if fields.get(field) in words:
+            if _is_among(fields.get(field), words):
                 del fields[field]
-        if crowds and fields.get("user_id") in crowds:
+        if _is_among(fields.get("user_id"), crowds):
             fields["shared_id"] = True
         yield Raw(line, fields, place)
+
+
+def _is_among(value: object, words: frozenset[str]) -> bool:
+    """Say whether a value is one of some words; an object or a list is none."""
+    return isinstance(value, str) and value in words
 
 
 def make_plan(keys: Iterable[str], columns: Columns) -> Plan:

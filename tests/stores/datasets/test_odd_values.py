@@ -49,6 +49,23 @@ def test_odd_values_that_once_stopped_a_file(tmp_path: Path, field: str, value: 
     assert len(texts) + len(rejects) == 2 and texts[0].body == "A good lamp."
 
 
+REDDIT = {"author": "ana", "body": "A good lamp.", "created_utc": 1546300900}
+PLAY = {"reviewId": "1", "userName": "ana", "content": "A good lamp."}
+
+
+@pytest.mark.parametrize("value", [{"name": "b"}, ["b"], [], {}])
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [(REDDIT, "author"), (REDDIT, "body"), (PLAY, "userName"), (PLAY, "content")],
+)
+def test_an_object_where_a_word_may_stand_for_none(
+    tmp_path: Path, row: dict[str, Any], field: str, value: Any
+) -> None:
+    texts, rejects = read(tmp_path / "a.jsonl", [row, {**row, field: value}, row])
+    assert [text.body for text in texts] == ["A good lamp."] * 2
+    assert [reject.line for reject in rejects] == [2]
+
+
 def test_a_second_list_of_rows_is_named(tmp_path: Path) -> None:
     document = {"train": [GOOD], "info": {"n": 1}, "test": [GOOD, GOOD]}
     texts, rejects = read(tmp_path / "a.json", document, lines=False)
