@@ -202,8 +202,11 @@ def shorten(text: str, characters: int = SHOWN_CHARACTERS) -> str:
 
 
 def date_of(milliseconds: int) -> str:
-    """Return a time as people read it, in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    """Return a time as people read it, in UTC; one beyond the calendar as its milliseconds."""
+    try:
+        return f"{datetime.fromtimestamp(milliseconds // 1000, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):  # a store of an earlier version may hold one
+        return f"{milliseconds} ms"
 
 
 DataOption = Annotated[

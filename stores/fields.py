@@ -105,6 +105,7 @@ _RANGES = (  # magnitude of the number: from 1973 to 2286 in each unit, and noth
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
 _COMPACT = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
+_FIRST_MS, _END_MS = -62_135_596_800_000, 253_402_300_800_000  # the years 1 to 9999, in UTC
 
 
 def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
@@ -215,7 +216,10 @@ def _milliseconds(moment: date) -> int:
         moment = datetime(moment.year, moment.month, moment.day)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * _SECOND_MS)
+    milliseconds = round(moment.timestamp() * _SECOND_MS)
+    if not _FIRST_MS <= milliseconds < _END_MS:  # rounded up, or by its zone
+        raise ValueError("beyond the calendar")
+    return milliseconds
 
 
 def read_target(value: object, reading: ReadingRules = STRICT) -> bool:

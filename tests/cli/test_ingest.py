@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import typer
 from click.testing import Result
+from patlm.cli.output import date_of
 from patlm.cli.texts import ingest
 from patlm.stores.datasets.formats import FORMATS
 from patlm.stores.datasets.readers.rows import Advance, DataFile, Format, Raw
@@ -426,3 +427,22 @@ def test_a_time_of_zero_is_a_missing_time_and_told(tmp_path: Path) -> None:
     found = json.loads(run(path, "--store", store, "--json").stdout)
     assert (found["added"], found["noted"]) == (5, {"timestamp_zero": 2})
     assert "2 texts are kept without their time" in run(path, "--store", store).stdout
+
+
+def test_sql_time_of_never_is_shown_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,text,time\nana,A lamp.,9999-12-31 23:59:59.999999\n")
+    result = run(tmp_path / "a.csv", "--store", tmp_path / "store", "--dry-run")
+    assert result.exit_code == 0 and "1 texts are kept without their time" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [
+        (0, "1970-01-01 00:00"),
+        (253_402_300_799_999, "9999-12-31 23:59"),
+        (253_402_300_800_000, "253402300800000 ms"),
+        (-(2**63), "-9223372036854775808 ms"),
+    ],
+)
+def test_any_date_is_shown(milliseconds: int, shown: str) -> None:
+    assert date_of(milliseconds) == shown

@@ -182,17 +182,11 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
         encoding: Its encoding, if it is known; None: it is detected.
 
     Raises:
-        FormatError: It is missing, empty, no text, damaged from the beginning, or the encoding is
-            unknown.
+        FormatError: It is missing, empty, no text, or damaged from the beginning.
+        WrongReading: The encoding is unknown, or the file can't be in it.
     """
     if encoding is not None:
-        try:
-            encoding = codecs.lookup(encoding).name
-        except LookupError:
-            raise WrongReading(
-                f"unknown encoding {shortened(encoding)}: expected one as utf-8, cp1252",
-                code="unknown_encoding",
-            ) from None
+        encoding = _known_encoding(encoding)
     packing = _find_packing(path)
     with path.open("rb") as file:
         scan = _scan(path, file if packing is None else _Unpacked(file, packing))
@@ -201,11 +195,41 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
         if scan.head.startswith(magic):
             raise FormatError(f"{path.name} is {what}", code="not_text")
     _choose_encoding(text, scan, encoding)
+    if text.encoding == encoding:
+        _try_encoding(text)
     text.carriage_returns = scan.has_return and not scan.has_line_feed
     if text.encoding.startswith(("utf-16", "utf-32")):  # line ends are two bytes and four there
         start = text.head()
         text.carriage_returns = b"\r" in start and b"\n" not in start
     return text
+
+
+def _known_encoding(given: str) -> str:
+    """Return Python's name of an encoding of text; `hex` and `zlib` are codecs, but none."""
+    try:
+        found = codecs.lookup(given)
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
+        found = None
+    if found is None or not getattr(found, "_is_text_encoding", True):
+        raise WrongReading(
+            f"unknown encoding {shortened(given)}: expected one as utf-8, cp1252",
+            code="unknown_encoding",
+        )
+    return found.name
+
+
+def _try_encoding(text: TextFile) -> None:
+    """Raise if a file can't be read at all in the encoding that the caller names."""
+    try:
+        text.head()
+    except (UnicodeError, LookupError):  # no mark, or none for files, as `idna`: others reject rows
+        sure = f"{text.encoding}-le or {text.encoding}-be"
+        wide = text.encoding in ("utf-16", "utf-32")
+        raise WrongReading(
+            f"{text.path.name} cannot be read as {text.encoding}: "
+            + (f"it has no byte order mark; say {sure}" if wide else "say one as utf-8, cp1252"),
+            code="unknown_encoding",
+        ) from None
 
 
 def _find_packing(path: Path) -> Packing | None:

@@ -9,7 +9,7 @@ from format_writers import ONE_FOLDER
 from hypothesis import given
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
-from patlm.stores.datasets.validation import FormatError, Reject
+from patlm.stores.datasets.validation import FormatError, Reject, WrongReading
 from patlm.stores.types import Text
 from raising import raises
 
@@ -64,6 +64,40 @@ def test_an_object_where_a_word_may_stand_for_none(
     texts, rejects = read(tmp_path / "a.jsonl", [row, {**row, field: value}, row])
     assert [text.body for text in texts] == ["A good lamp."] * 2
     assert [reject.line for reject in rejects] == [2]
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["hex", "base64", "zlib", "bz2", "rot13", "uu", "quopri", "idna", "punycode", "undefined"]
+    + ["utf-16", "utf-32", "a\0b"],
+)
+def test_what_is_no_encoding_of_the_file_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.csv").write_text("user,text\nana,A good lamp.\n")
+    with raises(WrongReading, "unknown_encoding", encoding.replace("\0", r"\x00")):
+        read_texts(tmp_path / "a.csv", encoding=encoding)
+
+
+def test_utf_16_with_its_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,text\nana,A good lamp.\n", "utf-16")
+    (text,) = read_texts(tmp_path / "a.csv", encoding="utf-16")
+    assert isinstance(text, Text) and text.body == "A good lamp."
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["9999-12-31 23:59:59.999999", "9999-12-31T23:00:00-05:00", "0001-01-01T00:00:00+05:00"],
+)
+def test_a_time_beyond_the_calendar_cannot_be_read(tmp_path: Path, time: str) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({**GOOD, "timestamp": time}))
+    rows = read_texts(tmp_path / "a.jsonl")
+    (text,) = rows
+    assert isinstance(text, Text) and text.timestamp is None
+    assert dict(rows.noted) == {"timestamp_unreadable": 1}
+
+
+def test_the_last_time_of_the_calendar_is_one(tmp_path: Path) -> None:
+    texts, _ = read(tmp_path / "a.jsonl", [{**GOOD, "timestamp": "9999-12-31 23:59:59.999"}])
+    assert texts[0].timestamp == 253_402_300_799_999
 
 
 def test_a_second_list_of_rows_is_named(tmp_path: Path) -> None:
