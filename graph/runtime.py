@@ -11,7 +11,7 @@ import atexit
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -39,7 +39,6 @@ class Runtime:
     def __init__(self, open_parts: OpenParts) -> None:
         self._open_parts = open_parts
         self._lock = threading.Lock()
-        self._exits = ExitStack()
         self._opening: _Opening | None = None
         self._process = os.getpid()
 
@@ -70,6 +69,8 @@ class Runtime:
         portal = self._begin().portal.result()
         try:
             return portal.call(call)
+        except CancelledError as error:  # by `close`, with all that waited for the opening
+            raise _closed() from error
         except RuntimeError as error:
             if self._opening is None and not isinstance(error, LoopError):
                 raise _closed() from error
@@ -81,10 +82,8 @@ class Runtime:
             return  # they belong to the process that this one is a fork of
         with self._lock:
             opening, self._opening = self._opening, None
-            exits, self._exits = self._exits, ExitStack()
         if opening is not None:
-            opening.cancel()
-        exits.close()
+            opening.close()
         atexit.unregister(self.close)
 
     def _begin(self) -> _Opening:
@@ -114,10 +113,10 @@ class Runtime:
             # The portal's event loop outlives every run, so objects bound to a loop stay valid.
             from anyio.from_thread import start_blocking_portal
 
-            portal = self._exits.enter_context(start_blocking_portal())
+            portal = opening.exits.enter_context(start_blocking_portal())
             opening.portal.set_result(portal)
             parts = portal.wrap_async_context_manager(self._open_parts())
-            opening.parts.set_result(self._exits.enter_context(parts))
+            opening.parts.set_result(opening.exits.enter_context(parts))
         # The boundary of a thread: every error is passed on to the waiting callers.
         except BaseException as error:  # noqa: BLE001
             if self._opening is opening:
@@ -127,6 +126,7 @@ class Runtime:
             opening.parts.set_exception(error)
             if not opening.portal.done():
                 opening.portal.set_exception(error)
+            opening.exits.close()
 
 
 def _closed() -> LoopError:
@@ -139,13 +139,16 @@ class _Opening:
     def __init__(self) -> None:
         self.portal: Future[BlockingPortal] = Future()
         self.parts: Future[Parts] = Future()
+        self.exits = ExitStack()
 
-    def cancel(self) -> None:
-        """Stop the opening if it is under way: nobody waits for what nobody will use."""
-        if self.portal.done() and not self.portal.exception() and not self.parts.done():
+    def close(self) -> None:
+        """Close what is open; what is still being opened is stopped: nobody will use it."""
+        if self.portal.exception() is None and not self.parts.done():
             portal = self.portal.result()
             with suppress(RuntimeError):  # it has just ended
                 portal.call(portal.stop, True)
+        self.parts.exception()  # waits for the opening thread
+        self.exits.close()
 
 
 @cache

@@ -261,7 +261,7 @@ def _validate_rating(value: object, info: ValidationInfo) -> float | None:
     return read_rating(value, _reading_of(info))
 
 
-_ANY_SCALE = ReadingRules(RatingScale(0.0, 1000.0), strict=True)
+_ANY_SCALE = ReadingRules(RatingScale(0.0, 1e15), strict=True)
 
 
 def _validate_time(value: object, info: ValidationInfo) -> int | None:

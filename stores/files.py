@@ -8,6 +8,7 @@ call them through `asyncio.to_thread` in an event loop.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -29,6 +30,19 @@ FEEDBACK = "feedback-"
 """File name prefix of feedback shards."""
 
 
+def draft_of(path: Path) -> Path:
+    """Return a new file name beside a file that is to be replaced; its folder is made.
+
+    Raises:
+        OSError: What is there is no regular file: a folder, or a device, which stays as it is.
+    """
+    if path.name in ("", "..") or (path.exists() and not path.is_file()):
+        raise FileExistsError(errno.EEXIST, "it is no regular file: name another one", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A unique name: two writers without a lock must not share a draft, nor hit another file.
+    return path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a draft in the same folder, which replaces the file when the block ends.
@@ -37,11 +51,9 @@ def replacing(path: Path) -> Iterator[Path]:
     removed and the file stays unchanged. A missing folder is created.
 
     Raises:
-        OSError: The draft can't be written; the error names the file.
+        OSError: The draft can't be written, or what is there is no regular file; names the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A unique name: two writers without a lock must not share a draft.
-    draft = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
+    draft = draft_of(path)
     try:
         with _naming(path):
             yield draft

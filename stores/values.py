@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
+from enum import Enum
 from uuid import UUID
 
 from pydantic_core import PydanticCustomError
@@ -67,6 +68,15 @@ _TRUTHS: dict[object, bool] = {
 }  # fmt: skip
 
 
+_END = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+_ENDS = re.compile(rf"\s*{_END}\s*(?:-|to|\.\.)\s*{_END}\s*")
+
+
+def _digits(number: float) -> str:
+    """Return a number in all its digits, without an exponent."""
+    return format(Decimal(repr(number)), "f").removesuffix(".0")
+
+
 @dataclass(frozen=True)
 class RatingScale:
     """The least and the highest rating of a source, as `1-5` or `0-10`.
@@ -84,8 +94,8 @@ class RatingScale:
         Raises:
             ValueError: They are not two numbers, the lower one first.
         """
-        ends = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:-|to|\.\.)\s*(\d+(?:\.\d+)?)\s*", given)
-        if ends is None or float(ends[1]) >= float(ends[2]):
+        ends = _ENDS.fullmatch(given)
+        if ends is None or not float(ends[1]) < float(ends[2]) < math.inf:
             raise ValueError(
                 f"expected a scale as its least and its highest rating, 1-5 or 0-10, got "
                 f"{shortened(given)}"
@@ -94,7 +104,7 @@ class RatingScale:
 
     def __str__(self) -> str:
         """Return the two ends as `parse` reads them."""
-        return f"{self.low:g}-{self.high:g}"
+        return f"{_digits(self.low)}-{_digits(self.high)}"
 
     @property
     def span(self) -> float:
@@ -162,9 +172,12 @@ def plain(value: object) -> object:
     if numpy is not None and isinstance(value, numpy.generic):
         if isinstance(value, numpy.datetime64):
             return value.astype("datetime64[ms]").item()
-        return plain(value.item())
+        scalar = value.item()  # of a long double it is the value itself
+        return float(value) if isinstance(scalar, numpy.floating) else plain(scalar)
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)  # of an enumeration: its value, not its name
+    if isinstance(value, Enum) and isinstance(value, int):
+        return int(value)
     return value
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from ..files import draft_of
 from ..texts.connection import local_root
 from ..types import Added, Text
 from ..values import RatingScale
@@ -113,13 +114,14 @@ async def ingest(
         await use_scale_of(file, store)
     if splits_file is not None:  # a damaged file must be found before anything is written
         await asyncio.to_thread(load_splits, splits_file)
-    sieve = _Sieve(rows, progress, rejects_file, deals=splits_file is not None)
+    draft = None if rejects_file is None else await asyncio.to_thread(draft_of, rejects_file)
+    sieve = _Sieve(rows, progress, draft, deals=splits_file is not None)
     added = await store.add(iter(sieve))
     if splits_file is not None:
         for namespace, places in sieve.places.items():
             await asyncio.to_thread(extend_splits, splits_file, namespace, places)
-    if sieve.rejected and rejects_file is not None:
-        await asyncio.to_thread(os.replace, _draft_of(rejects_file), rejects_file)
+    if sieve.rejected and draft is not None and rejects_file is not None:
+        await asyncio.to_thread(os.replace, draft, rejects_file)
     return Ingested(
         added=added.added,
         duplicates=added.duplicates,
@@ -209,7 +211,7 @@ class _Sieve:
         self,
         rows: Iterable[Row],
         progress: Callable[[int], None] | None,
-        rejects_file: Path | None,
+        rejects_draft: Path | None,
         *,
         deals: bool,
     ) -> None:
@@ -217,7 +219,7 @@ class _Sieve:
         self._authors: dict[int, int] = {}
         self.first_reject: Reject | None = None
         self.places: dict[str, list[Place]] = {}
-        self._rows, self._progress, self._rejects_file = rows, progress, rejects_file
+        self._rows, self._progress, self._rejects_draft = rows, progress, rejects_draft
         self._deals = deals
         self._list: TextIO | None = None
 
@@ -250,13 +252,8 @@ class _Sieve:
     def _keep_out(self, reject: Reject) -> None:
         self.rejected += 1
         self.first_reject = self.first_reject or reject
-        if self._rejects_file is None:
+        if self._rejects_draft is None:
             return
         if self._list is None:
-            self._rejects_file.parent.mkdir(parents=True, exist_ok=True)
-            self._list = _draft_of(self._rejects_file).open("w", encoding="utf-8")
+            self._list = self._rejects_draft.open("w", encoding="utf-8")
         self._list.write(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")
-
-
-def _draft_of(path: Path) -> Path:
-    return path.with_name(path.name + ".tmp")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -156,5 +157,9 @@ def test_the_deadline_holds_while_the_store_is_being_opened() -> None:
     with pytest.raises(DeadlineError):
         app.write("ana", title="lamp", deadline_s=0.5)
     assert time.monotonic() - began < 20
+    waiting = ThreadPoolExecutor(1).submit(app.write, "ana", title="lamp", deadline_s=50)
+    time.sleep(0.2)
     app.close()  # stops what is being opened, and so does the end of the process
+    with raises(LoopError, "closed"):
+        waiting.result(HANG_SECONDS)
     assert time.monotonic() - began < 30

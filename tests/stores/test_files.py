@@ -150,6 +150,17 @@ def test_a_folder_is_put_whole_and_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path) -> None:
+    folder, pipe = tmp_path / "folder", tmp_path / "pipe"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    for there in (folder, pipe, Path("."), Path("..")):
+        with pytest.raises(FileExistsError):
+            write_atomic(there, "text")
+    assert folder.is_dir() and pipe.is_fifo()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
 def test_json_is_written_as_it_is(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": "ä", "a": 1}, sort_keys=True)
     assert (tmp_path / "a.json").read_text() == '{\n "a": 1,\n "b": "ä"\n}\n'

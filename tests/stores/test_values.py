@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from patlm.stores.values import (
     ReadingRules,
     id_to_find,
     normal_id,
+    plain,
     read_id,
     read_language,
     read_text,
@@ -318,3 +320,31 @@ def test_similar_ids_differ_in_form_first() -> None:
     assert similar_ids("u-anne", ids, 4)[0] == "u-anna"
     assert similar_ids("u-ana", ids, 2) == ("U-ANA", "u ana")
     assert similar_ids("nobody like them", ids, 3) == ()
+
+
+class _Kind(str, Enum):  # noqa: UP042 - the older way, whose str() is the name
+    TEA = "tea"
+
+
+class _Number(int, Enum):
+    SEVEN = 7
+
+
+def test_a_member_of_an_enumeration_is_its_value() -> None:
+    assert read_id("topic", _Kind.TEA) == "tea"
+    assert read_id("user", _Number.SEVEN) == "7"
+
+
+def test_a_long_double_is_a_number() -> None:
+    assert plain(np.longdouble(4.5)) == 4.5
+
+
+@pytest.mark.parametrize("scale", ["0-1000000", "0.00001-1", "1-5.123456789", "0-10", "1-5"])
+def test_a_scale_is_read_as_it_is_written(scale: str) -> None:
+    assert str(RatingScale.parse(scale)) == scale
+
+
+def test_a_scale_has_ends_and_those_of_earlier_versions_are_read() -> None:
+    assert RatingScale.parse("0-1e+06") == RatingScale(0, 1_000_000)
+    with pytest.raises(ValueError):
+        RatingScale.parse(f"1-{'9' * 400}")
