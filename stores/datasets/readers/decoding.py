@@ -220,16 +220,17 @@ def _known_encoding(given: str) -> str:
 
 def _try_encoding(text: TextFile) -> None:
     """Raise if a file can't be read at all in the encoding that the caller names."""
-    try:
-        text.head()
-    except (UnicodeError, LookupError):  # no mark, or none for files, as `idna`: others reject rows
-        sure = f"{text.encoding}-le or {text.encoding}-be"
-        wide = text.encoding in ("utf-16", "utf-32")
-        raise WrongReading(
-            f"{text.path.name} cannot be read as {text.encoding}: "
-            + (f"it has no byte order mark; say {sure}" if wide else "say one as utf-8, cp1252"),
-            code="unknown_encoding",
-        ) from None
+    if text.encoding in ("utf-16", "utf-32"):  # one with a mark is read as that says
+        reason = f"it has no byte order mark; say {text.encoding}-le or {text.encoding}-be"
+    else:
+        try:
+            text.head()
+            return
+        except (UnicodeError, LookupError):  # as `idna`, which cannot go on after a wrong byte
+            reason = "say one as utf-8, cp1252"
+    raise WrongReading(
+        f"{text.path.name} cannot be read as {text.encoding}: {reason}", code="unknown_encoding"
+    )
 
 
 def _find_packing(path: Path) -> Packing | None:
