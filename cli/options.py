@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -27,6 +28,17 @@ def one_of(option: str, said: str, known: Sequence[str]) -> str:
         said = f"expected one of {', '.join(known)}, got {shortened(said)}"
         raise typer.BadParameter(said, param_hint=option)
     return said
+
+
+def given_path(said: str) -> Path:
+    """Return a path; an empty one, as of a variable that is not set, would be the working folder.
+
+    Raises:
+        BadParameter: It is empty.
+    """
+    if not said.strip():
+        raise typer.BadParameter("the path is empty")
+    return Path(said)
 
 
 def parts_of(said: str) -> list[str]:

@@ -22,6 +22,7 @@ from ..options import (
     NamespaceOption,
     NeededStoreOption,
     RatingScaleOption,
+    given_path,
     scale_of,
 )
 
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
     from ...stores.datasets.ingest import Ingested
     from ...stores.datasets.validation import Row
 
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="File to read, a folder of a data set, or hf:owner/name.",
+        parser=given_path,
+        metavar="FILE",
+        show_default=False,
+    ),
+]
 MapOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -58,12 +68,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="File to read, a folder of a data set, or hf:owner/name.", show_default=False
-        ),
-    ],
+    file: FileArgument,
     store: NeededStoreOption,
     format: Annotated[
         str, typer.Option(help=f"Format of the file: auto, {', '.join(FORMATS)}.")

@@ -446,3 +446,14 @@ def test_sql_time_of_never_is_shown_as_missing(tmp_path: Path) -> None:
 )
 def test_any_date_is_shown(milliseconds: int, shown: str) -> None:
     assert date_of(milliseconds) == shown
+
+
+@pytest.mark.parametrize("file", ["", " "])
+def test_an_empty_path_is_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    (tmp_path / "a.csv").write_text("user,text\nana,A lamp.\n")
+    monkeypatch.chdir(tmp_path)
+    result = run(file, "--store", tmp_path / "store", "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert run(".", "--store", tmp_path / "store", "--dry-run").exit_code == 0

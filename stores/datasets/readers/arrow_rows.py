@@ -317,8 +317,8 @@ def _load(address: str, name: str, config: str | None = None, *, split: str | No
 def _rows_of(batch: Any) -> list[dict[str, Any]]:
     """Return the rows of a batch; times of nanoseconds lose what Python can't hold.
 
-    A value that Python can't hold at all, as a time in the year 30,000, is given in words: the
-    value can't be read, and not the file.
+    A value that Python can't hold at all, as a time in the year 30,000, is `_Unreadable`: the value
+    can't be read, and not the file.
     """
     import pyarrow as pa
 
@@ -328,7 +328,7 @@ def _rows_of(batch: Any) -> list[dict[str, Any]]:
             batch = batch.set_column(index, column.name, batch.column(index).cast(exact, False))
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError):  # UnicodeDecodeError among them
         columns = [[_plain_value(value) for value in column] for column in batch.columns]
         rows = [
             dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)
@@ -336,11 +336,38 @@ def _rows_of(batch: Any) -> list[dict[str, Any]]:
     return rows
 
 
+class _Unreadable:
+    """A value that Python can't hold: neither a text nor a number, and so no field takes it."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def __str__(self) -> str:
+        return f"{self._kind} beyond Python's"
+
+
 def _plain_value(value: Any) -> Any:
+    """Return a value of Arrow as Python's, its parts one by one if it can't be had as a whole.
+
+    A string that is not valid UTF-8 becomes one with lone surrogates, as in files of text: the row
+    is rejected if it is read.
+    """
+    import pyarrow as pa
+
     try:
         return value.as_py()
     except (ValueError, OverflowError):
-        return f"{value.type} beyond Python's"
+        kind = value.type
+    if isinstance(value, pa.StringScalar):  # large strings and views too
+        return value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
+    if isinstance(value, pa.StructScalar):
+        names = (field.name for field in kind)
+        return {name: _plain_value(value[at]) for at, name in enumerate(names)}
+    if isinstance(value, pa.ListScalar):  # maps too, as lists of pairs
+        return [_plain_value(each) for each in value.values]
+    if isinstance(value, pa.DictionaryScalar | pa.ExtensionScalar):
+        return _plain_value(value.value)
+    return _Unreadable(str(kind))
 
 
 def _batches_of(reader: Any) -> Iterator[Any]:

@@ -1,8 +1,9 @@
 """Columns of tables: which of them is read as which field of a text.
 
 A format names its columns by field; `--map` replaces those of a field by one that the caller names.
-Names are compared in small letters. A dot leads into an object: `user.name`. A name that the caller
-gives and the file does not have is refused: else the field would be missing in all texts.
+Names are compared in small letters, if none is the same to the letter. A dot leads into an object:
+`user.name`. A name that the caller gives and the file does not have is refused: else the field
+would be missing in all texts.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def _paths(row: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterator
 
 def with_map(columns: Columns, mapped: Mapping[str, str]) -> Columns:
     """Return columns in which those of the mapped fields are the caller's."""
-    own = {field: (name.lower(),) if name else () for field, name in mapped.items()}
+    own = {field: (name,) if name else () for field, name in mapped.items()}
     return {**columns, **own}
 
 
@@ -171,16 +172,20 @@ def _is_among(value: object, words: frozenset[str]) -> bool:
 
 def make_plan(keys: Iterable[str], columns: Columns) -> Plan:
     """Return what to look up in a row that has these keys."""
-    written = {key.strip().lower(): key for key in reversed(list(keys))}
+    backwards = list(keys)[::-1]
+    written = {key.strip().lower(): key for key in backwards}
+    exact = {key.strip(): key for key in backwards}
     plan: Plan = []
     for field, names in columns.items():
         found: list[str | tuple[str, ...]] = []
         for name in names:
-            if name in written:
-                found.append(written[name])
-            elif "." in name and name.split(".")[0] in written:
-                first, *inner = name.split(".")
-                found.append((written[first], *inner))
+            first, *inner = name.split(".")
+            whole = exact.get(name, written.get(name.lower()))
+            outer = exact.get(first, written.get(first.lower()))
+            if whole is not None:
+                found.append(whole)
+            elif inner and outer is not None:
+                found.append((outer, *inner))
         if found:
             plan.append((field, tuple(found)))
     return plan
@@ -212,6 +217,7 @@ def _look_into(row: Mapping[str, Any], way: tuple[str, ...] | str) -> Any:
         if not isinstance(value, Mapping):
             return None
         if key not in value:  # names are compared in small letters, inside of objects too
-            key = next((each for each in value if str(each).lower() == key), key)
+            small = key.lower()
+            key = next((each for each in value if str(each).lower() == small), key)
         value = value.get(key)
     return value

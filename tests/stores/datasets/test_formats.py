@@ -344,3 +344,23 @@ def test_a_wrong_file_is_one_clear_error(
     with raises(FormatError, code, named) as raised:
         read_texts(path, format=format)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "row"),
+    [
+        ("Text", {"text": "label", "Text": "The review."}),
+        ("Text", {"Text": "The review.", "text": "label"}),
+        ("TEXT", {"Text": "The review.", "other": "label"}),
+        (
+            "Post.Text",
+            {"post": {"Text": "label"}, "Post": {"text": "label", "Text": "The review."}},
+        ),
+    ],
+)
+def test_a_column_of_the_very_name_comes_first(
+    tmp_path: Path, column: str, row: dict[str, object]
+) -> None:
+    path = write_lines(tmp_path / "a.jsonl", {"user": "ana", **row})
+    (text,), _ = read(path, columns={"user_id": "user", "body": column})
+    assert text.body == "The review."

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from patlm.stores.datasets.formats import open_data, read_texts
-from patlm.stores.datasets.validation import FormatError
+from patlm.stores.datasets.validation import FormatError, Reject
+from patlm.stores.types import Text
+from pyarrow import parquet
 from raising import raises
 
 
@@ -45,3 +48,53 @@ def test_a_missing_part_is_named(tmp_path: Path, name: str, content: object, par
     (tmp_path / name).write_text(json.dumps(content))
     with raises(FormatError, "no_such_file", part):
         open_data(tmp_path)
+
+
+def strings_of(*values: bytes) -> pa.Array:
+    """Return an array of strings whose bytes are not checked."""
+    return pa.array(values, pa.binary()).view(pa.string())
+
+
+BAD = strings_of(b"A good lamp.", b"bad \xff text")
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [BAD, BAD.cast(pa.large_string()), BAD.dictionary_encode()],
+    ids=["string", "large", "dictionary"],
+)
+def test_a_text_that_is_not_utf8_is_a_reject(tmp_path: Path, bodies: pa.Array) -> None:
+    table = pa.table({"user": ["ana", "ben"], "text": bodies})
+    parquet.write_table(table, tmp_path / "a.parquet", store_schema=True)
+    text, reject = read_texts(tmp_path / "a.parquet")
+    assert isinstance(text, Text) and text.body == "A good lamp."
+    assert isinstance(reject, Reject) and (reject.line, reject.code) == (2, "text_encoding")
+
+
+def test_a_part_that_is_not_utf8_is_a_reject(tmp_path: Path) -> None:
+    posts = pa.StructArray.from_arrays([BAD, pa.array(["t", "t"])], ["text", "topic"])
+    table = pa.table({"user": ["ana", "ben"], "post": posts, "more": strings_of(b"\xff", b"a")})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    columns = {"user_id": "user", "body": "post.text", "topic_id": "post.topic"}
+    text, reject = read_texts(tmp_path / "a.parquet", columns=columns)
+    assert isinstance(text, Text) and (text.body, text.topic_id) == ("A good lamp.", "t")
+    assert isinstance(reject, Reject) and reject.code == "text_encoding"
+
+
+@pytest.mark.parametrize("field", ["text", "user", "title"])
+def test_no_words_stand_for_a_value_that_cannot_be_read(tmp_path: Path, field: str) -> None:
+    beyond = pa.array([10**12], pa.timestamp("s"))
+    columns = {"user": ["ana"], "text": ["A lamp."], "title": ["Lamp"], "time": beyond}
+    parquet.write_table(pa.table({**columns, field: beyond}), tmp_path / "a.parquet")
+    (reject,) = read_texts(tmp_path / "a.parquet")
+    assert isinstance(reject, Reject) and reject.code == f"{field}_type"
+
+
+def test_a_time_beyond_python_is_a_time_that_cannot_be_read(tmp_path: Path) -> None:
+    beyond = pa.array([10**12], pa.timestamp("s"))
+    table = pa.table({"user": ["ana"], "text": ["A lamp."], "time": beyond})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    rows = read_texts(tmp_path / "a.parquet")
+    (text,) = rows
+    assert isinstance(text, Text) and text.timestamp is None
+    assert dict(rows.noted) == {"timestamp_unreadable": 1}
