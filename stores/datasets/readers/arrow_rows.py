@@ -248,9 +248,10 @@ def _names_in(path: Path, key: str) -> list[str] | None:
     listed = found.get(key) if isinstance(found, dict) else None
     if not isinstance(listed, list):
         return None
-    names = [each.get("filename") if isinstance(each, dict) else each for each in listed]
-    plain = all(isinstance(name, str) and name not in ("", ".", "..") for name in names)
-    return names if plain and all(Path(name).name == name for name in names) else None
+    given = [each.get("filename") if isinstance(each, dict) else each for each in listed]
+    names = [name for name in given if isinstance(name, str) and name not in ("", ".", "..")]
+    plain = len(names) == len(given) and all(Path(name).name == name for name in names)
+    return names if plain else None
 
 
 def _only_split(folder: Path, splits: list[str]) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import zstandard
+from format_writers import ONE_FOLDER
 from hypothesis import given
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
@@ -503,6 +504,7 @@ LATIN_WORDS = st.sampled_from("café très São coração Grüße niño 5€ “
 BAD_BYTES = st.sampled_from([b"\xff", b"\xfe", b"\xc0", b"\x80", b"\xe9", b"\xf6"])
 
 
+@ONE_FOLDER
 @given(
     st.lists(UTF8_WORDS.filter(lambda words: not words.isascii()), min_size=1, max_size=12),
     st.lists(BAD_BYTES, min_size=1, max_size=12),
@@ -519,6 +521,7 @@ def test_damage_of_a_utf8_file_costs_its_rows(words: list[str], bad: list[bytes]
     assert len(rejects) == len(damaged)
 
 
+@ONE_FOLDER
 @given(st.lists(st.lists(LATIN_WORDS, min_size=1, max_size=9), min_size=1, max_size=12))
 def test_no_file_of_another_encoding_is_taken_for_utf8(rows: list[list[str]]) -> None:
     said = [" ".join(["Oh", *words, "so"]) for words in rows]
