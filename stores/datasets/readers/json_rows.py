@@ -1,8 +1,7 @@
 """Read JSON: an object a line, a list of objects, or documents that hold the rows somewhere.
 
 Lists and documents are read one object at a time, so that a truncated file keeps all objects
-before its end and a large one takes the memory of one object. Every file is read to its end: what
-stands behind a list is read if it is like it, and is a reject otherwise.
+before its end and a large one takes the memory of one object.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import ast
 import codecs
 import json
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import shortened
 from ..validation import FormatError, Reject
 from .decoding import TextFile, damage_reject
 from .rows import Advance, Item
@@ -26,7 +25,6 @@ LARGEST_OBJECT = 64_000_000
 _CHUNK = 1 << 18
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*")
-_LIST = re.compile(r"\[\s*(\S)")
 _ENVELOPE = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*(?=\[\s*\{)')  # {"reviews": [{
 _PYTHON = (b"{'", b"{u'")  # how some sets of 2014 are written
 
@@ -75,18 +73,18 @@ class JsonLines(PlainLines):
 
 
 class JsonList(JsonLines):
-    """A file of JSON lists, or of objects around one: `{"reviews": [...]}`; mostly there is one."""
+    """A file of one JSON list, or of a list in an object: `{"reviews": [...]}`."""
 
     kind = "a JSON list"
 
-    def __init__(self, text: TextFile, *, wrapped: bool = False) -> None:
-        """Take a file whose lists stand alone, or are wrapped in objects."""
+    def __init__(self, text: TextFile, start: int = 0) -> None:
+        """Take a file whose list begins behind a number of characters."""
         super().__init__(text)
-        self._wrapped = wrapped
+        self._start = start
 
     def items(self, advance: Advance) -> Iterator[Item]:
-        """Yield the objects of the lists."""
-        yield from _read(self.text, advance, _wrapped_lists if self._wrapped else _lists)
+        """Yield the objects of the list."""
+        yield from _read_values(self.text, advance, self._start, listed=True)
 
     def check_not_empty(self) -> None:
         """Make sure that the list holds something.
@@ -101,7 +99,7 @@ class JsonList(JsonLines):
 
 
 class JsonDocument(JsonLines):
-    """A file of JSON objects over several lines, or of one data frame."""
+    """A file of JSON objects over several lines, or of one object that holds all rows."""
 
     kind = "a JSON document"
 
@@ -117,7 +115,7 @@ class JsonDocument(JsonLines):
 
     def items(self, advance: Advance) -> Iterator[Item]:
         """Yield the objects, or the rows in them."""
-        for line, place, value in _read(self.text, advance, _documents):
+        for line, place, value in _read_values(self.text, advance, 0, listed=False):
             rows = None if isinstance(value, Reject) else unwrap(value)
             if not self._unwrapped or rows is None:
                 yield line, place, value
@@ -126,61 +124,40 @@ class JsonDocument(JsonLines):
 
 
 def open_json(text: TextFile, head: bytes) -> JsonLines:
-    """Return a JSON file as what it is, by its beginning.
-
-    The first line decides: a whole object is a row, and one that is still open at the line's end is
-    a document, whatever the lines in it look like.
-    """
+    """Return a JSON file as what it is, by its beginning."""
     if head.lstrip().startswith(b"["):
         return JsonList(text)
-    first = next(
-        (line for _, line in text.lines() if isinstance(line, Reject) or line.strip()), b""
-    )
-    if isinstance(first, bytes):
-        if isinstance(_parse_line(0, first), dict):
+    for line in head.splitlines()[:50]:
+        if isinstance(_parse_line(0, line), dict):
             return JsonLines(text)
-        rest = head.lstrip().splitlines()[1:50]
-        if not _is_open(first) and any(isinstance(_parse_line(0, line), dict) for line in rest):
-            return JsonLines(text)  # its first line is broken
-    if _ENVELOPE.match(head.decode(errors="replace")):
-        return JsonList(text, wrapped=True)
+    if envelope := _ENVELOPE.match(head.decode(errors="replace")):
+        return JsonList(text, envelope.end())
     return JsonDocument(text)
 
 
-def _is_open(line: bytes) -> bool:
-    """Say whether a line is the beginning of an object, and breaks off between two signs of it."""
-    text = line.decode(errors="replace").rstrip()
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        return error.pos >= len(text)
-    except (ValueError, RecursionError):
-        return False
-    return False
-
-
 def open_wrapped(file: JsonLines) -> JsonLines | None:
-    """Return the rows inside the objects of a file, or None if there are none."""
-    lists = JsonList(file.text, wrapped=True)
-    for _, place, value in lists.items(lambda position: None):
-        if isinstance(value, dict):
-            return lists
-        if not place:  # this object holds no list; a place is that of a list which is not read
-            break
+    """Return the rows inside the one object of a file, or None if there are none."""
+    head = file.text.head().decode(errors="replace")
+    if envelope := _ENVELOPE.match(head):
+        return JsonList(file.text, envelope.end())
     whole = JsonDocument(file.text, unwrapped=True)
     first = next(whole.items(lambda position: None), None)
     return whole if first is not None and isinstance(first[2], dict) and first[1] else None
 
 
 def unwrap(value: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the rows of a data frame as pandas writes it, or None if an object is none.
+    """Return the rows that an object holds, or None if it holds none.
 
-    It is by columns (`{"text": {"0": ...}}`) or split (`{"columns": [...], "data": [[...]]}`).
+    It may be an object around one list of objects, or a data frame as pandas writes it: by columns
+    (`{"text": {"0": ...}}`) or split (`{"columns": [...], "data": [[...]]}`).
     """
     columns, data = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(data, list):
         named = [str(column) for column in columns]
         return [dict(zip(named, row, strict=False)) for row in data if isinstance(row, list)]
+    lists = [each for each in value.values() if isinstance(each, list) and each]
+    if len(lists) == 1 and all(isinstance(each, dict) for each in lists[0]):
+        return lists[0]
     by_column = [each for each in value.values() if isinstance(each, dict)]
     if len(by_column) == len(value) >= 2 and len({tuple(each) for each in by_column}) == 1:
         return [{name: column[index] for name, column in value.items()} for index in by_column[0]]
@@ -227,12 +204,15 @@ class _Window:
         ended: Whether the stream has no more.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], start: int = 0) -> None:
         self.text, self.at, self.ended = "", 0, False
         self._line, self._counted = 1, 0
         self._stream = stream
         # Bad bytes become lone surrogates: the text they stand in is rejected, not the whole file.
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+        while len(self.text) < start and not self.ended:
+            self.grow()
+        self.at = start
 
     @property
     def line(self) -> int:
@@ -261,185 +241,83 @@ class _Window:
                 return ""
             self.grow()
 
-    def first_in_list(self) -> str:
-        """Return the first sign in the list that begins here, as "]"; "" if none begins."""
-        while self.next_sign() == "[":
-            if found := _LIST.match(self.text, self.at):
-                return found[1]
-            if self.ended:
-                break
-            self.grow()
-        return ""
 
-
-class _BrokenJsonError(Exception):
-    """The JSON of a file is broken, so that nothing behind this place is read.
-
-    Attributes:
-        reject: Says so.
-    """
-
-    def __init__(self, reject: Reject) -> None:
-        super().__init__(reject.reason)
-        self.reject = reject
-
-
-def _read(
-    text: TextFile, advance: Advance, rows_of: Callable[[_Window], Iterator[Item]]
-) -> Iterator[Item]:
-    """Yield the objects of a file with the lines they begin on, and what is wrong with its end."""
+def _read_values(text: TextFile, advance: Advance, start: int, *, listed: bool) -> Iterator[Item]:
+    """Yield the objects of a list, or of a row of documents, with the lines they begin on."""
     with text.open() as (stream, position, damage):
-        window = _Window(stream)
-        try:
-            for item in rows_of(window):
-                yield item
-                advance(position())
-        except _BrokenJsonError as error:
-            yield error.reject.line, error.reject.place, error.reject
+        window = _Window(stream, start)
+        for line, place, value in _values_of(window, listed=listed):
+            yield line, place, value
+            advance(position())
         if damage():
             yield window.line, "", damage_reject(window.line, damage())
 
 
-def _documents(window: _Window) -> Iterator[Item]:
-    """Yield the objects of a file that holds one behind the other."""
-    while window.next_sign():
+def _values_of(window: _Window, *, listed: bool) -> Iterator[Item]:
+    if listed and window.next_sign() == "[":
+        window.at += 1
+    if listed and window.next_sign() == "]":
+        return
+    for number in count():
+        if not window.next_sign() and not listed:
+            return
+        place = f".[{number}]" if listed else ""
         line = window.line
-        value = _take_value(window)
-        yield line, "", value if isinstance(value, dict) else _no_object(line)
-
-
-def _lists(window: _Window) -> Iterator[Item]:
-    """Yield the objects of a list, and of the lists behind it."""
-    number = 0
-    while window.next_sign() == "[":
-        number = yield from _objects(window, number)
-    yield from _reject_rest(window)
-
-
-def _wrapped_lists(window: _Window) -> Iterator[Item]:
-    """Yield the objects of the first list in an object, and of that of its name in each behind it.
-
-    Other lists of objects are rejects, and so is an object without a list.
-    """
-    number = 0
-    rows: str | None = None
-    while window.next_sign() == "{":
-        line, read, found = window.line, False, False
-        for name in _names(window):
-            first = window.first_in_list()
-            if not read and (first if name == rows else rows is None and first == "{"):
-                rows, read = name, True
-                number = yield from _objects(window, number)
-                continue
-            found = found or first == "]"
-            for item in _unread_lists(window, name):
-                yield item
-                found = True
-        if not (read or found):
-            what = "list of rows" if rows is None else f"list {shortened(rows)}"
-            yield line, "", Reject(line, f"the object holds no {what}", code="json")
-    yield from _reject_rest(window)
-
-
-def _objects(window: _Window, number: int) -> Generator[Item, None, int]:
-    """Yield the objects of the list at the place, counted from a number on; return the next one."""
-    window.at += 1
-    if window.next_sign() == "]":
-        window.at += 1
-        return number
-    while True:
-        window.next_sign()
-        line, place = window.line, f".[{number}]"
-        value = _take_value(window, place)
+        value = _decode_value(window)
+        if value is _BROKEN:
+            yield line, place, _broken_value(window, line, place)
+            return
         yield line, place, value if isinstance(value, dict) else _no_object(line, place)
-        number += 1
+        if not listed:
+            continue
         sign = window.next_sign()
-        if sign not in ("]", ","):
-            reason = "the JSON list breaks off after this object"
-            raise _BrokenJsonError(Reject(line, reason, place, code="json"))
-        window.at += 1
         if sign == "]":
-            return number
-
-
-def _names(window: _Window) -> Iterator[str]:
-    """Yield the names in the object at the place; its reader goes behind the value of each."""
-    window.at += 1
-    sign = "" if window.next_sign() == "}" else ","
-    while sign == ",":
-        name = _take_value(window)
-        if not isinstance(name, str) or window.next_sign() != ":":
-            raise _BrokenJsonError(_broken_value(window, window.line, ""))
+            window.at += 1
+            yield from _second_list(window)
+            return
+        if sign != ",":
+            reason = "the JSON list breaks off after this object"
+            yield line, place, Reject(line, reason, place, code="json")
+            return
         window.at += 1
-        yield name
-        sign = window.next_sign()
-        if sign not in ("}", ","):
-            raise _BrokenJsonError(_broken_value(window, window.line, f".{name}"))
-        window.at += sign == ","
-    window.at += 1
 
 
-def _unread_lists(window: _Window, name: str) -> Iterator[Item]:
-    """Go behind a value, and yield a reject for each list of objects in it: it is not read."""
-    window.next_sign()
-    line = window.line
-    if window.first_in_list() == "{":  # it may be as large as the file
-        found = [(f".{name}", sum(1 for _ in _objects(window, 0)))]
-    else:
-        found = _find_lists(_take_value(window, f".{name}"), f".{name}")
-    for place, number in found:
-        reason = (
-            f"a second list of rows, {shortened(place[1:])}, is not read (rows: {number:,}): "
-            "make a file of each list"
-        )
-        yield line, place, Reject(line, reason, place, code="json")
+def _second_list(window: _Window) -> Iterator[Item]:
+    """Yield a reject if another list of objects follows in the object: it is not read."""
+    while window.next_sign() == ",":
+        window.at += 1
+        window.next_sign()
+        name = _decode_value(window)
+        if window.next_sign() != ":":
+            return
+        window.at += 1
+        if window.next_sign() != "[":
+            _decode_value(window)
+            continue
+        window.at += 1
+        if window.next_sign() == "{":
+            reason = f"a second list of rows, {name!r}, is not read: make a file of each list"
+            yield window.line, f".{name}", Reject(window.line, reason, f".{name}", code="json")
+        return
 
 
-def _find_lists(value: Any, place: str) -> list[tuple[str, int]]:
-    """Return the places of the lists of objects inside a value, and how many objects each has."""
-    found: list[tuple[str, int]] = []
-    left = [(place, value)]
-    while left:
-        place, value = left.pop()
-        if isinstance(value, dict):
-            left += [(f"{place}.{name}", each) for name, each in value.items()]
-        elif isinstance(value, list):
-            if number := sum(isinstance(each, dict) for each in value):
-                found.append((place, number))
-            else:
-                left += [(f"{place}.[{index}]", each) for index, each in enumerate(value)]
-    return found
+_BROKEN = object()
 
 
-def _reject_rest(window: _Window) -> Iterator[Item]:
-    """Yield one reject if something stands behind what was read."""
-    if window.next_sign():
-        line, rest = window.line, shortened(window.text[window.at : window.at + 200])
-        reason = f"from here to its end the file is no JSON as before, and is not read: {rest}"
-        yield line, "", Reject(line, reason, code="json")
-
-
-def _take_value(window: _Window, place: str = "") -> Any:
-    """Return the value at the window's place and go behind it.
-
-    Raises:
-        _BrokenJsonError: There is none.
-    """
-    window.next_sign()
-    line, broken = window.line, False
-    while not broken:
+def _decode_value(window: _Window) -> Any:
+    """Return the value at the window's place and go behind it; `_BROKEN` if there is none."""
+    while True:
         try:
             value, end = _DECODER.raw_decode(window.text, window.at)
             if end < len(window.text) or window.ended:
                 window.at = end
                 return value
         except RecursionError:
-            broken = True
+            return _BROKEN
         except ValueError:
-            broken = window.ended or len(window.text) - window.at > LARGEST_OBJECT
-        if not broken:
-            window.grow()
-    raise _BrokenJsonError(_broken_value(window, line, place))
+            if window.ended or len(window.text) - window.at > LARGEST_OBJECT:
+                return _BROKEN
+        window.grow()
 
 
 def _broken_value(window: _Window, line: int, place: str) -> Reject:
