@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "updates", "messages", "values"
 """The stream modes of the graph that `read_events` needs."""
 
 
-async def read_events(stream: AsyncIterator[Any]) -> AsyncIterator[Event]:
+async def read_events(stream: AsyncIterator[Any]) -> AsyncGenerator[Event, None]:
     """Turn the graph's stream, in `STREAM_MODES`, into events, the result last.
 
     Reasoning is no part of the tokens. A foreign model that ends its reasoning without having

@@ -10,8 +10,8 @@ Example:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -290,17 +290,17 @@ class Personalizer:
             raise failures.exceptions[0] from None
         return [run.result() for run in runs]
 
-    async def astream(self, user_id: str, **request: Any) -> AsyncIterator[Event]:
+    async def astream(self, user_id: str, **request: Any) -> AsyncGenerator[Event, None]:
         """Write for a user and yield events: node updates, draft tokens, the result.
 
-        Arguments and errors are those of `awrite`.
+        Arguments and errors are those of `awrite`. Who stops early calls `aclose` (or uses
+        `contextlib.aclosing`), which ends the run at once.
         """
         ready, context = self._read_call({"user_id": user_id, **request})
-        stream: AsyncIterator[Any] = self.graph.astream(
-            ready, context=context, stream_mode=list(STREAM_MODES)
-        )
-        async for event in read_events(stream):
-            yield event
+        stream: Any = self.graph.astream(ready, context=context, stream_mode=list(STREAM_MODES))
+        async with aclosing(stream), aclosing(read_events(stream)) as events:
+            async for event in events:
+                yield event
 
     async def feedback(self, run_id: str, *, add: bool = False, **said: Any) -> None:
         """Store the user's feedback on a draft, beside the run's record in the trace.

@@ -213,7 +213,8 @@ class SequentialChat(BaseChatModel):
         with self._turn:
             result = self._chat._generate(messages, stop, pipeline_kwargs=settings)
         # `ChatHuggingFace` does not say why an answer ended, and a cut one is mended by the loop.
-        cut = ending.last_token != self._chat.tokenizer.eos_token_id
+        ends = self._chat.llm.pipeline.model.generation_config.eos_token_id
+        cut = ending.last_token not in (ends if isinstance(ends, list) else [ends])
         message = result.generations[0].message
         message.response_metadata["finish_reason"] = "length" if cut else "stop"
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,8 +124,10 @@ def write(options: WriteOptions) -> None:
         with screen:
             screen.says("opening store and model")
             async with prepared as p:
-                async for event in p.astream(**request.model_dump(), **options.context):
-                    screen.show(event)
+                events = p.astream(**request.model_dump(), **options.context)
+                async with aclosing(events):  # the reader of stdout may go away in the middle
+                    async for event in events:
+                        screen.show(event)
         return screen.result
 
     result = run(main)

@@ -341,7 +341,7 @@ def test_a_reader_that_goes_away_is_no_traceback(store: str, more: list[str]) ->
     assert process.stdout is not None and process.stderr is not None
     assert process.stdout.readline().strip()
     process.stdout.close()
-    assert "Traceback" not in process.stderr.read()  # on a slow machine it may hold progress
+    assert process.stderr.read() == ""
     assert process.wait(HANG_SECONDS) in (0, 1)
 
 
