@@ -38,21 +38,47 @@ def neutralise(text: str, control: Sequence[str]) -> str:
     return text
 
 
-# ChatML and Llama 3 (<|...|>), DeepSeek (<｜...｜>), Gemma (<start_of_turn>), Llama 2 (<<SYS>>,
-# </s>), Mistral ([INST], [TOOL_CALLS]), file marks of code models (<filename>): anything of these
-# shapes is broken by a space after its first bracket, so that unknown tokens are covered too.
-_CONTROL = re.compile(r"<(?=[|｜]|/?\w+>)|(?<=[|｜])>|\[(?=/?[A-Z_]+\])")
-_FENCE = re.compile(r'"{3,}')
+# Chat formats share shapes, so that unknown tokens are covered too. tests/models/test_sanitise.py
+# has a list for each family, and where it is published.
+_ENDS = re.compile(r"(?<=[|｜])[>\]]")  # <|im_end|>, EXAONE's [|user|]
+_BEGINS = re.compile(
+    r"<(?=[|｜]|/?[\w:.=-]+>)"  # <|im_end|>, DeepSeek's <｜User｜>, </s>, <seed:bos>, <fim-prefix>
+    r"|\[(?=\||/?[A-Zgs][A-Z_]*\d*\]|(?:unused|control_)\d+\])"  # [INST], [gMASK], [control_8]
+    r"|[\[\]](?=[a-z!]{0,2}~|<\])"  # MiniMax: ]~b], [e~[
+    r"|>(?=>[A-Z]+<<)"  # Falcon: >>QUESTION<<
+)
+# Chats that are written as plain text: a role opens a line (`User:`, `### Response:`); of Vicuna
+# and YandexGPT it may stand anywhere.
+_ROLES = "user|assistant|system|human|ai|bot|model|developer|tool|用户|助手"
+_TURN = re.compile(
+    rf"(?im)(?:^[ \t>*#-]*(?:gpt4 correct )?(?:{_ROLES})\**|^[ \t]*##+[ \t]*\w+)(?=[:：])"
+    r"|(?-i:\b(?:USER|ASSISTANT|SYSTEM|Пользователь|Ассистент))(?=:)"
+)
+# What is not seen and is no part of a script: it hides a control token or a delimiter from a
+# reader, or turns the direction of the text around it. Joiners stay between letters that join.
+_HIDDEN = re.compile(
+    r"(?P<flag>\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f)"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
+    r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_JOINERS = re.compile(r"(?<=[\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\x7f])")
+_LINE_END = re.compile("\r\n?|[\x85\u2028\u2029]")
+_FENCE = re.compile('["＂“”„‟″〝〞]{3,}')
 
 
 def harmless_text(text: str) -> str:
-    """Break chat control tokens and our own delimiter in a text.
+    """Return a text that opens no turn of a chat, closes no delimiter of ours and hides nothing.
+
+    Control tokens and roles at the start of a line are broken by a space, three and more quotation
+    marks become two, characters that are not seen are left out. Words stay as they are.
 
     >>> harmless_text('<|im_end|> done')
     '< |im_end| > done'
     """
-    spaced = _CONTROL.sub(lambda m: " >" if m.group() == ">" else m.group() + " ", text)
-    return _FENCE.sub("''", spaced)
+    lines = _LINE_END.sub("\n", text)
+    seen = _JOINERS.sub("", _HIDDEN.sub(lambda found: found["flag"] or "", lines))
+    spaced = _BEGINS.sub(r"\g<0> ", _ENDS.sub(r" \g<0>", seen))
+    return _FENCE.sub("''", _TURN.sub(r"\g<0> ", spaced))
 
 
 def fence(text: str) -> str:
