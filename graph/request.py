@@ -98,7 +98,10 @@ def check_mappings(requests: object, kind: type[Request]) -> list[Any]:
     single = isinstance(requests, str | bytes | Mapping | kind)
     given = list(requests) if isinstance(requests, Iterable) and not single else [requests]
     for place, each in enumerate(given):
-        if single or not isinstance(each, Mapping | kind):
+        named = isinstance(each, kind) or (
+            isinstance(each, Mapping) and all(isinstance(name, str) for name in each)
+        )
+        if single or not named:
             raise RequestError(
                 f"requests: expected requests, or mappings with the arguments of awrite, got "
                 f"{type(requests if single else each).__name__} (request {place})",

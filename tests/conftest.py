@@ -11,15 +11,13 @@ from pathlib import Path
 import pytest
 from adapter_fixtures import manifest, random_adapter
 from fakes import ScriptedChat
+from patlm.graph import open as opening
 from patlm.stores.adapters.registry import AdapterRegistry
-from patlm.stores.datasets.formats import read_texts
-from patlm.stores.datasets.ingest import ingest
-from patlm.stores.datasets.sample import sample_corpus
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import StoreLimits
 from processes import FAKE_MODEL
 from servers import DevServer, dev_server
-from store_fixtures import opened, style_encoder, topic_encoder
+from store_fixtures import cheap_encoders, opened, style_encoder, topic_encoder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,17 +55,25 @@ def model() -> ScriptedChat:
 
 
 @pytest.fixture(scope="session")
-def sample_store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of the sample corpus, made once with cheap encoders; only read by tests."""
-    path = tmp_path_factory.mktemp("sample") / "store"
+def sample_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the store of the sample corpus, by cheap encoders; only read by tests."""
+    folder = tmp_path_factory.mktemp("sample-cache")
 
     async def fill() -> None:
-        async with TextStore.open(
-            str(path), style_encoder=style_encoder(), topic_encoder=topic_encoder()
-        ) as store:
-            await ingest(store, read_texts(sample_corpus()))
+        async with opening.open_store(None):
+            pass
 
-    asyncio.run(fill())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "open_encoders", cheap_encoders)
+        patch.setenv("PATLM_CACHE", str(folder))
+        asyncio.run(fill())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_store_path(sample_cache: Path) -> Path:
+    """The store of the sample corpus, by cheap encoders; only read by tests."""
+    (path,) = sample_cache.glob("sample-store-*")
     return path
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,23 +40,31 @@ ROWS = [
 
 
 @pytest.fixture(autouse=True)
-def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_weights(monkeypatch: pytest.MonkeyPatch, sample_cache: Path) -> None:
     monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
-    monkeypatch.setenv("PATLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATLM_CACHE", str(sample_cache))
     monkeypatch.setenv("COLUMNS", "300")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    file, uri = tmp_path / "texts.jsonl", str(tmp_path / "store")
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ingested")
     rows = [
         {"user_id": user, "topic_id": topic, "text": text, "rating": rating}
         for user, topic, text, rating in ROWS
     ]
-    file.write_text("\n".join(map(json.dumps, rows)))
-    found = output("ingest", file, "--store", uri)
+    (folder / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "open_encoders", cheap_encoders)
+        found = output("ingest", folder / "texts.jsonl", "--store", folder / "store")
     assert found["added"] == len(ROWS)
-    return uri
+    return folder
+
+
+@pytest.fixture
+def store(ingested: Path, tmp_path: Path) -> str:
+    shutil.copytree(ingested, tmp_path, dirs_exist_ok=True)
+    return str(tmp_path / "store")
 
 
 def write(store: str, *more: object, model: str = "scripted") -> tuple[object, ...]:
@@ -323,7 +332,7 @@ app()
     "more",
     [
         [],
-        ["--json"],
+        pytest.param(["--json"], marks=pytest.mark.slow),
         pytest.param(["--quiet"], marks=pytest.mark.slow),
         pytest.param(["--details"], marks=pytest.mark.slow),
     ],

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -101,18 +102,26 @@ def says(draft: Any) -> dict[str, Any]:
     return {"style": "Short.", "preference": "They like it.", "integrate": draft}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    file, uri = tmp_path / "t[red]exts.jsonl", str(tmp_path / "store")
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ingested")
+    file, uri = folder / "t[red]exts.jsonl", folder / "store"
     rows = [
         {"user_id": "bo", "topic_id": "sea", "text": ESCAPES},
         {"user_id": "cy", "topic_id": "hut", "text": "Café, très bon \u2615!"},
         {"user_id": "ana", "topic_id": "hut", "text": "Lovely!! Slept like a log."},
     ]
     file.write_text("\n".join(map(json.dumps, rows)))
-    told = call("ingest", file, "--store", uri)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "open_encoders", cheap_encoders)
+        told = call("ingest", file, "--store", uri)
     assert file.name in told.stdout, "a file's name is no markup"
     return uri
+
+
+@pytest.fixture
+def store(ingested: Path, tmp_path: Path) -> str:
+    return str(shutil.copytree(ingested, tmp_path / "store"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from processes import assert_one_line, call, output
 from store_fixtures import cheap_encoders
 
 MEAN = "A <b>fine</b> view.\n# No *heading*\n1. \x1b[2J\u202e"
+Kept = tuple[object, ...]
 SAID = {"style": "Short & plain.", "preference": "They like <i>it</i>.", "integrate": MEAN}
 
 
@@ -34,13 +35,19 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedChat:
     return chat
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """Options that keep the store of the sample corpus from one test to the next."""
+    return ("--cache", tmp_path_factory.mktemp("stores"))
+
+
 def compared(*more: object) -> dict[str, Any]:
     found: dict[str, Any] = output("compare", "--limit", 2, *more)
     return found
 
 
-def test_the_same_requests_are_written_for_in_each_mode(model: ScriptedChat) -> None:
-    found = compared()
+def test_the_same_requests_are_written_for_in_each_mode(model: ScriptedChat, kept: Kept) -> None:
+    found = compared(*kept)
     assert list(found["modes"]) == list(MODES)
     assert len(found["requests"]) == 2
     for request in found["requests"]:
@@ -77,14 +84,14 @@ def test_a_file_is_asked_from_its_report_split(tmp_path: Path) -> None:
 
 
 def test_a_failed_draft_is_shown_and_only_failures_are_an_error(
-    model: ScriptedChat, tmp_path: Path
+    model: ScriptedChat, tmp_path: Path, kept: Kept
 ) -> None:
     model.fault = lambda asked: ValueError("out of words") if asked.role == "style" else None
-    found = compared("--modes", "none,summaries")
+    found = compared("--modes", "none,summaries", *kept)
     none, summaries = found["requests"][0]["drafts"]
     assert none["failed"] is None and "out of words" in summaries["failed"]
     model.fault = lambda asked: ValueError("out of words")
-    lost = call("compare", "--limit", 1, "--html", tmp_path / "p.html")
+    lost = call("compare", "--limit", 1, "--html", tmp_path / "p.html", *kept)
     assert lost.exit_code == 1 and "out of words" in lost.stderr.splitlines()[-1]
     assert not (tmp_path / "p.html").exists()
 
@@ -117,9 +124,9 @@ def test_nothing_of_the_data_is_kept_but_in_the_files_that_are_asked_for(tmp_pat
     assert any(cache.rglob("*.lance"))
 
 
-def test_texts_are_no_marks_on_the_pages(tmp_path: Path) -> None:
+def test_texts_are_no_marks_on_the_pages(tmp_path: Path, kept: Kept) -> None:
     page, text = tmp_path / "page.html", tmp_path / "page.md"
-    call("compare", "--limit", 1, "--html", page, "--markdown", text)
+    call("compare", "--limit", 1, "--html", page, "--markdown", text, *kept)
     html, markdown = page.read_text("utf-8"), text.read_text("utf-8")
     assert "A &lt;b&gt;fine&lt;/b&gt; view." in html and "<script" not in html
     assert "They like &lt;i&gt;it&lt;/i&gt;." in html
@@ -129,14 +136,16 @@ def test_texts_are_no_marks_on_the_pages(tmp_path: Path) -> None:
     assert "> Short &amp; plain.\n" in markdown
 
 
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_the_page_fits_a_phone_and_a_desk(tmp_path: Path, width: int) -> None:
+def test_the_page_fits_a_phone_and_a_desk(tmp_path: Path, kept: Kept) -> None:
     page = tmp_path / "page.html"
-    call("compare", "--limit", 2, "--html", page)
-    with chromium() as browser, opened(browser, page, width) as shown:
-        assert shown.width <= width
-        assert shown.complaints == [] and shown.requests == [page.as_uri()]
-        style = "getComputedStyle(document.querySelector('.modes'))"
-        columns = str(shown.run(f"{style}.gridTemplateColumns")).split()
-        assert len([each for each in columns if each != "0px"]) == (1 if width == PHONE else 4)
-        assert shown.run("document.querySelectorAll('.modes > section').length") == 8
+    call("compare", "--limit", 2, "--html", page, *kept)
+    with chromium() as browser:
+        for width in (PHONE, DESKTOP):
+            with opened(browser, page, width) as shown:
+                assert shown.width <= width
+                assert shown.complaints == [] and shown.requests == [page.as_uri()]
+                style = "getComputedStyle(document.querySelector('.modes'))"
+                columns = str(shown.run(f"{style}.gridTemplateColumns")).split()
+                side_by_side = len([each for each in columns if each != "0px"])
+                assert side_by_side == (1 if width == PHONE else 4)
+                assert shown.run("document.querySelectorAll('.modes > section').length") == 8

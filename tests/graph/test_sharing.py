@@ -32,9 +32,9 @@ asyncio.run(main())
 
 
 @pytest.fixture(autouse=True)
-def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_weights(monkeypatch: pytest.MonkeyPatch, sample_cache: Path) -> None:
     monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
-    monkeypatch.setenv("PATLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATLM_CACHE", str(sample_cache))
 
 
 async def borrowed(personalizer: Personalizer) -> set[str]:
@@ -77,9 +77,9 @@ def test_a_file_may_be_ingested_for_its_authors_alone(tmp_path: Path) -> None:
 
 
 async def test_what_is_added_to_the_sample_store_stays_in_its_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_cache: Path
 ) -> None:
-    scratch, cache = tmp_path / "scratch", tmp_path / "cache"
+    scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     async with Personalizer(model=ScriptedChat()) as personalizer:
@@ -94,6 +94,6 @@ async def test_what_is_added_to_the_sample_store_stays_in_its_process(
     assert list(scratch.iterdir()) == []
     async with open_store(None) as store:
         assert not (await store.history("default", "ana")).texts
-    kept = b"".join(path.read_bytes() for path in cache.rglob("*") if path.is_file())
+    kept = b"".join(path.read_bytes() for path in sample_cache.rglob("*") if path.is_file())
     assert b"wool-blanket" in kept, "the cache has the sample, uncompressed"
     assert b"floorboard" not in kept and b"tall clock" not in kept

@@ -5,11 +5,12 @@ were not installed.
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import patlm.graph
+import patlm.models
+import patlm.stores
 import pytest
 from patlm.models.extras import EXTRAS
 from patlm.stores.datasets.sample import sample_corpus
@@ -27,26 +28,30 @@ HEAVY = (
 )
 
 
-def loaded_after(code: str) -> set[str]:
-    """Return the heavy packages that a fresh process has loaded after some code."""
-    report = f"import sys; print(' '.join(n for n in {HEAVY!r} if n in sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines()[-1].split())
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "from patlm.graph import Personalizer, make_graph; make_graph(); Personalizer('s')",
-        "from patlm.graph import *",
-        "import patlm.cli.main, patlm.stores, patlm.models, patlm.training, patlm.bench",
-    ],
+HELP = (
+    "from typer.testing import CliRunner; from patlm.cli.main import app\n"
+    "assert CliRunner().invoke(app, ['write', '--help']).exit_code == 0"
 )
-def test_nothing_heavy_is_loaded(code: str) -> None:
-    assert loaded_after(code) == set()
+STEPS = (
+    (HELP, set()),
+    ("from patlm.graph import Personalizer, make_graph; make_graph(); Personalizer('s')", set()),
+    ("from patlm.graph import *", set()),
+    ("import patlm.cli.main, patlm.stores, patlm.models, patlm.training, patlm.bench", set()),
+    ("import numpy", {"numpy"}),  # the check would see it
+)
+
+
+def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
+    """One fresh process does one step after the other."""
+    names = (*HEAVY, "langgraph")
+    report = f"print(' '.join(n for n in {names!r} if n in sys.modules))"
+    code = "\n".join(f"{step}\n{report}" for step, _ in STEPS)
+    done = run_python("-c", f"import sys\n{code}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    help_loads, *others = [set(line.split()) for line in done.stdout.splitlines()]
+    assert "langgraph" not in help_loads
+    loaded = [help_loads, *(each - {"langgraph"} for each in others)]
+    assert loaded == [heavy for _, heavy in STEPS]
 
 
 # But for `datasets`: lancedb looks it up in `sys.modules`.
@@ -105,16 +110,31 @@ MISSING: Sequence[tuple[list[str], str, dict[str, str]]] = (
 """Commands, the extra that each needs, and variables."""
 
 
+OTHERS = """
+import asyncio, os
+from patlm.graph import make_graph
+os.environ["PATLM_MODEL"] = "somebody/some-model"
+request = {"user_id": "a", "task": "long", "title": "Warm"}
+try: asyncio.run(make_graph().ainvoke(request))
+except RuntimeError as error: said.append((1, "", str(error)))
+from patlm.models import MissingExtra, StyleEncoder
+try: from patlm.models import GraphSage
+except MissingExtra as error: said.append((1, "", str(error)))
+"""
+"""The graph as `langgraph dev` runs it, which passes on a RuntimeError, and a public name."""
+
+
 @pytest.fixture(scope="module")
 def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, str]]:
-    """Exit code, stdout and stderr of each command of MISSING, all run in one process."""
+    """Exit code, stdout and stderr of each command of MISSING, and what OTHERS say: one process."""
     folder = tmp_path_factory.mktemp("light")
     code = (
         f"{WITHOUT_EXTRAS}import json\n"
         "from typer.testing import CliRunner\n"
         "from patlm.cli.main import app\n"
         f"runs = [CliRunner().invoke(app, words, env=env) for words, _, env in {MISSING!r}]\n"
-        "print(json.dumps([(r.exit_code, r.stdout, r.stderr or repr(r.exc_info)) for r in runs]))"
+        "said = [(r.exit_code, r.stdout, r.stderr or repr(r.exc_info)) for r in runs]\n"
+        f"{OTHERS}\nprint(json.dumps(said))"
     )
     done = run_python("-c", code, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -129,53 +149,18 @@ def test_a_missing_extra_is_one_line(refusals: list[tuple[int, str, str]], numbe
     assert line.endswith(f"pip install 'patlm[{MISSING[number][1]}]'"), line
 
 
-def test_a_graph_of_a_missing_extra_names_it(tmp_path: Path) -> None:
-    """As `langgraph dev` runs it, which passes on the message of a RuntimeError."""
-    names = EXTRAS["local"]
-    code = (
-        f"import asyncio, sys; sys.modules.update(dict.fromkeys({names!r}))\n"
-        "from patlm.graph import make_graph\n"
-        "request = {'user_id': 'a', 'task': 'long', 'title': 'Warm'}\n"
-        "try: asyncio.run(make_graph().ainvoke(request))\n"
-        "except RuntimeError as error: print(error)"
-    )
-    done = run_python("-c", code, cwd=tmp_path, PATLM_MODEL="somebody/some-model")
-    assert done.returncode == 0, done.stderr
-    assert "pip install 'patlm[local]'" in done.stdout
-
-
-def test_a_public_name_that_needs_an_extra_says_so(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from patlm.models import MissingExtra, StyleEncoder\n"
-        "try: from patlm.models import GraphSage\n"
-        "except MissingExtra as error: print(error)"
-    )
-    done = run_python("-c", code, cwd=tmp_path)
-    assert "GraphSage needs" in done.stdout and "patlm[local]" in done.stdout, done.stderr
-
-
-def test_the_check_would_see_it() -> None:
-    assert "numpy" in loaded_after("import numpy")
-
-
-def test_help_loads_no_graph_either() -> None:
-    code = (
-        "from typer.testing import CliRunner; from patlm.cli.main import app\n"
-        "assert CliRunner().invoke(app, ['write', '--help']).exit_code == 0\n"
-        "import sys; assert 'langgraph' not in sys.modules, 'langgraph is loaded for --help'"
-    )
-    assert loaded_after(code) == set()
+def test_a_graph_or_a_public_name_of_a_missing_extra_names_it(
+    refusals: list[tuple[int, str, str]],
+) -> None:
+    graph, name = (said for _, _, said in refusals[len(MISSING) :])
+    assert "pip install 'patlm[local]'" in graph
+    assert "GraphSage needs" in name and "patlm[local]" in name
 
 
 def test_every_public_name_is_there_and_a_wrong_one_is_told() -> None:
-    code = (
-        "import patlm.graph, patlm.models, patlm.stores\n"
-        "for p in (patlm.graph, patlm.models, patlm.stores):\n"
-        "    assert set(p.__all__) <= set(dir(p)), set(p.__all__) - set(dir(p))\n"
-        "    for name in p.__all__: getattr(p, name)\n"
-        "    try: p.no_such_name\n"
-        "    except AttributeError as error: assert 'no_such_name' in str(error)\n"
-        "    else: raise SystemExit('a name that is not there')"
-    )
-    loaded_after(code)
+    for package in (patlm.graph, patlm.models, patlm.stores):
+        assert set(package.__all__) <= set(dir(package)), set(package.__all__) - set(dir(package))
+        for name in package.__all__:
+            getattr(package, name)
+        with pytest.raises(AttributeError, match="no_such_name"):
+            getattr(package, "no_" + "such_name")

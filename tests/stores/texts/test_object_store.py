@@ -35,31 +35,27 @@ async def found_in(store: TextStore) -> list[object]:
     return [style.hits, preference.hits, nowhere.hits]
 
 
-async def test_it_finds_what_a_folder_finds(uri: str, tmp_path: Path) -> None:
+async def test_it_finds_and_forgets_as_a_folder_does(uri: str, tmp_path: Path) -> None:
     async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
         await store.add(TEXTS)
         remote = await found_in(store)
-    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as again:
-        assert await found_in(again) == remote
-        stats: StoreStats = await again.stats()
     async with opened(tmp_path / "store") as local:
         await local.add(TEXTS)
         assert await found_in(local) == remote
-    assert stats.texts == len(TEXTS)
     assert all(remote)
-
-
-async def test_a_user_is_forgotten(uri: str) -> None:
-    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
-        await store.add(TEXTS)
-        receipt = await store.forget("default", "bob")
+    async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as again:
+        assert await found_in(again) == remote
+        stats: StoreStats = await again.stats()
+        assert stats.texts == len(TEXTS)
+        receipt = await again.forget("default", "bob")
         assert receipt.removed["texts"] == 2
         # There are no files to look into; that is said, not claimed.
         assert receipt.bytes_found_before is None is receipt.bytes_found_after
-        assert not (await store.history("default", "bob")).texts
-        assert (await store.add(TEXTS)).added == 2
+        assert not (await again.history("default", "bob")).texts
+        assert (await again.add(TEXTS)).added == 2
 
 
+@pytest.mark.slow
 async def test_it_is_embedded_again(uri: str, tmp_path: Path) -> None:
     new = style_encoder("signs-2", dimension=40)
     async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
