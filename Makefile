@@ -8,6 +8,8 @@ PIP_EXTRA ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_EXTRA)
 export PIP_EXTRA
 export LANGSMITH_TRACING := false
+# Without it every process of the tests compiles what it imports anew: torch alone takes ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup models demo test test-all test-changed lint typecheck wheel dev clean
 
