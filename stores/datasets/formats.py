@@ -170,8 +170,8 @@ def open_data(path: Path, encoding: str | None = None) -> DataFile:
         return arrow_rows.ArrowRows(path, [path])
     text = open_text(path, encoding)
     head = text.head()
-    if head.lstrip()[:1] in (b"{", b"["):
-        return json_rows.open_json(text, head)
+    if json_rows.is_json(head):
+        return json_rows.open_json(text)
     try:
         return Delimited(text)
     except FormatError:
@@ -185,11 +185,11 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
         FormatError: It is of no format, of another one than is asked for, or of a refused one.
     """
     found, first = _find_formats(file)
-    if not found and isinstance(file, json_rows.JsonLines) and _may_be_wrapped(file, columns):
-        wrapped = json_rows.open_wrapped(file)
-        if wrapped is not None:
-            file = wrapped
-            found, first = _find_formats(file)
+    if isinstance(file, json_rows.JsonLines) and (_lacks(file, columns) if columns else not found):
+        inner = json_rows.open_wrapped(file)
+        formats, row = ([], None) if inner is None else _find_formats(inner)
+        if inner is not None and _is_meant(inner, formats, first, columns):
+            file, found, first = inner, formats, row
     if columns:
         return _map_columns(file, found, format, columns), file
     if format == "auto":
@@ -206,10 +206,17 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
     )
 
 
-def _may_be_wrapped(file: DataFile, columns: Mapping[str, str]) -> bool:
-    """Say whether the rows may lie inside the one object of a file: not if it has the columns."""
-    rows = list(islice(_first_rows(file), 2))
-    return not columns or (len(rows) == 1 and bool(missing_columns(columns, all_columns((), rows))))
+def _lacks(file: DataFile, columns: Mapping[str, str]) -> bool:
+    return bool(missing_columns(columns, all_columns(file.names, _first_rows(file))))
+
+
+def _is_meant(
+    inner: DataFile, found: list[Format], outer: Head | None, columns: Mapping[str, str]
+) -> bool:
+    """Say whether the rows inside the objects of a file are its rows, and not the objects."""
+    if columns:
+        return not _lacks(inner, columns)
+    return bool(found) or outer is None or not outer.columns
 
 
 def _find_formats(file: DataFile) -> tuple[list[Format], Head | None]:
@@ -230,7 +237,7 @@ def _find_formats(file: DataFile) -> tuple[list[Format], Head | None]:
         found = [each for each in reversed(FORMATS.values()) if each.fits(head)]
         if found:
             return found, head
-    if isinstance(file, json_rows.JsonList):
+    if isinstance(file, json_rows.JsonStream):
         file.check_not_empty()
     head = first or Head(file.path, file.kind, None, file.names)
     found = [each for each in reversed(FORMATS.values()) if each.fits(head)]

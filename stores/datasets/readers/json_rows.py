@@ -1,32 +1,41 @@
 """Read JSON: an object a line, a list of objects, or documents that hold the rows somewhere.
 
-Lists and documents are read one object at a time, so that a truncated file keeps all objects
-before its end and a large one takes the memory of one object.
+Lines are read one by one, so that a broken one costs itself. Everything else is a stream, of which
+`json_values` reads one row at a time.
 """
 
 from __future__ import annotations
 
 import ast
-import codecs
 import json
-import re
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..validation import FormatError, Reject
-from .decoding import TextFile, damage_reject
+from .columns import list_names
+from .decoding import LONGEST_LINE, TextFile, damage_reject
+from .json_values import (
+    TOO_LARGE,
+    BrokenJsonError,
+    Pages,
+    Rows,
+    Window,
+    beyond_bounds,
+    no_object,
+    read_window,
+    take_value,
+)
 from .rows import Advance, Item
 
-LARGEST_OBJECT = 64_000_000
-"""Characters of one object of a list or document; the largest of LaMP have some ten million."""
-
-_CHUNK = 1 << 18
-_DECODER = json.JSONDecoder()
-_SPACE = re.compile(r"\s*")
-_ENVELOPE = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*(?=\[\s*\{)')  # {"reviews": [{
+_DEEPEST = 3  # objects around a list of rows
 _PYTHON = (b"{'", b"{u'")  # how some sets of 2014 are written
+_FIRST = 16_384  # bytes in which names that stand twice are looked for
+_LOOK_AT = 100  # rows, one of which has to be an object
 
 
 class PlainLines:
@@ -72,22 +81,44 @@ class JsonLines(PlainLines):
                 yield line, "", _parse_line(line, data)
 
 
-class JsonList(JsonLines):
-    """A file of one JSON list, or of a list in an object: `{"reviews": [...]}`."""
+class JsonStream(JsonLines):
+    """A file of JSON lists, of objects over several lines, or of such that hold the rows."""
 
-    kind = "a JSON list"
+    def __init__(
+        self, text: TextFile, kind: str, rows: Callable[[], Rows] = Rows, *, by_line: bool = False
+    ) -> None:
+        """Take a file.
 
-    def __init__(self, text: TextFile, start: int = 0) -> None:
-        """Take a file whose list begins behind a number of characters."""
+        Args:
+            text: The file.
+            kind: `a JSON list` or `a JSON document`.
+            rows: Makes the reader of its rows.
+            by_line: Whether each line stands for itself.
+        """
         super().__init__(text)
-        self._start = start
+        self.kind = kind
+        self._rows, self._by_line = rows, by_line
 
     def items(self, advance: Advance) -> Iterator[Item]:
-        """Yield the objects of the list."""
-        yield from _read_values(self.text, advance, self._start, listed=True)
+        """Yield the rows with the lines they begin on, and what is wrong."""
+        rows = self._rows()
+        if self._by_line:
+            for line, data in self.text.lines(advance):
+                if isinstance(data, Reject):
+                    yield line, "", data
+                else:
+                    yield from read_window(rows, Window(BytesIO(data.rstrip()), line), what="line")
+            return
+        with self.text.open() as (stream, position, damage):
+            window = Window(stream)
+            for item in read_window(rows, window, damage):
+                yield item
+                advance(position())
+            if damage():
+                yield window.line, "", damage_reject(window.line, damage())
 
     def check_not_empty(self) -> None:
-        """Make sure that the list holds something.
+        """Make sure that the file holds something.
 
         Raises:
             FormatError: It is empty.
@@ -98,70 +129,145 @@ class JsonList(JsonLines):
             )
 
 
-class JsonDocument(JsonLines):
-    """A file of JSON objects over several lines, or of one object that holds all rows."""
+class Frames(Rows):
+    """Reads the rows of data frames as pandas writes them, by columns or split."""
 
-    kind = "a JSON document"
+    def items(self, window: Window) -> Iterator[Item]:
+        """Yield the rows; an object that is no data frame is a reject.
 
-    def __init__(self, text: TextFile, *, unwrapped: bool = False) -> None:
-        """Take a file.
-
-        Args:
-            text: The file.
-            unwrapped: Whether the rows stand in the object, as a data frame is written.
+        Raises:
+            BrokenJsonError: It is broken, and the next object is not found by itself.
         """
-        super().__init__(text)
-        self._unwrapped = unwrapped
-
-    def items(self, advance: Advance) -> Iterator[Item]:
-        """Yield the objects, or the rows in them."""
-        for line, place, value in _read_values(self.text, advance, 0, listed=False):
+        for line, place, value in super().items(window):
             rows = None if isinstance(value, Reject) else unwrap(value)
-            if not self._unwrapped or rows is None:
+            if isinstance(value, Reject):
                 yield line, place, value
+            elif rows is None:
+                yield line, place, Reject(line, "the object is no data frame", place, code="json")
             else:
-                yield from ((line, f".[{index}]", row) for index, row in enumerate(rows))
+                for index, row in enumerate(rows):
+                    where = f".[{index}]"
+                    yield line, where, row if row is not None else no_object(line, where)
 
 
-def open_json(text: TextFile, head: bytes) -> JsonLines:
-    """Return a JSON file as what it is, by its beginning."""
-    if head.lstrip().startswith(b"["):
-        return JsonList(text)
-    for line in head.splitlines()[:50]:
-        if isinstance(_parse_line(0, line), dict):
-            return JsonLines(text)
-    if envelope := _ENVELOPE.match(head.decode(errors="replace")):
-        return JsonList(text, envelope.end())
-    return JsonDocument(text)
+def unwrap(value: dict[str, Any]) -> list[dict[str, Any] | None] | None:
+    """Return the rows of a data frame as pandas writes it, or None if an object is none.
 
-
-def open_wrapped(file: JsonLines) -> JsonLines | None:
-    """Return the rows inside the one object of a file, or None if there are none."""
-    head = file.text.head().decode(errors="replace")
-    if envelope := _ENVELOPE.match(head):
-        return JsonList(file.text, envelope.end())
-    whole = JsonDocument(file.text, unwrapped=True)
-    first = next(whole.items(lambda position: None), None)
-    return whole if first is not None and isinstance(first[2], dict) and first[1] else None
-
-
-def unwrap(value: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the rows that an object holds, or None if it holds none.
-
-    It may be an object around one list of objects, or a data frame as pandas writes it: by columns
-    (`{"text": {"0": ...}}`) or split (`{"columns": [...], "data": [[...]]}`).
+    It is by columns (`{"text": {"0": ...}}`) or split (`{"columns": [...], "data": [[...]]}`). A
+    row that has not as many values as there are columns is None.
     """
     columns, data = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(data, list):
         named = [str(column) for column in columns]
-        return [dict(zip(named, row, strict=False)) for row in data if isinstance(row, list)]
-    lists = [each for each in value.values() if isinstance(each, list) and each]
-    if len(lists) == 1 and all(isinstance(each, dict) for each in lists[0]):
-        return lists[0]
+        return [
+            dict(zip(named, row, strict=True))
+            if isinstance(row, list) and len(row) == len(named)
+            else None
+            for row in data
+        ]
     by_column = [each for each in value.values() if isinstance(each, dict)]
     if len(by_column) == len(value) >= 2 and len({tuple(each) for each in by_column}) == 1:
         return [{name: column[index] for name, column in value.items()} for index in by_column[0]]
     return None
+
+
+def is_json(head: bytes) -> bool:
+    """Say whether a file is JSON, by its beginning; its first line may be broken."""
+    if head.lstrip()[:1] in (b"{", b"["):
+        return True
+    lines = [line for line in head.splitlines()[:_LOOK_AT] if line.strip()]
+    return len(lines) > 1 and _is_row(lines[1])
+
+
+def open_json(text: TextFile) -> JsonLines:
+    """Return a JSON file as what it is, by its beginning."""
+    head = text.head()
+    if twice := _named_twice(head[:_FIRST].decode(errors="replace")):
+        text.notes.append(f"columns named twice in a row, the last is read: {list_names(twice)}")
+    first, *others = _first_lines(text, head)
+    if _is_row(first) or _is_broken_row(first, others):
+        return JsonLines(text)
+    if first.startswith(b"["):
+        return JsonStream(text, "a JSON list")
+    whole = JsonStream(text, "a JSON document")
+    fault = _fault_of_first(text)
+    inner = open_wrapped(whole) if fault else None
+    if inner is None or (fault != TOO_LARGE and _quality(whole) <= _quality(inner)):
+        return whole
+    return inner
+
+
+def open_wrapped(file: JsonLines) -> JsonLines | None:
+    """Return the rows inside the objects of a file, or None if there are none."""
+    readers: list[tuple[str, Callable[[], Rows]]] = [
+        ("a JSON list", partial(Pages, depth)) for depth in range(1, _DEEPEST + 1)
+    ]
+    for kind, rows in (*readers, ("a JSON document", Frames)):
+        found = JsonStream(file.text, kind, rows, by_line=type(file) is JsonLines)
+        if _quality(found)[0] == 0:
+            return found
+    return None
+
+
+def _first_lines(text: TextFile, head: bytes) -> list[bytes]:
+    """Return the first lines that are not blank; one that is very long is cut, and is the last."""
+    head = head.lstrip()
+    if b"\n" not in head and head.startswith(b"{"):
+        with text.open() as (stream, _, _):
+            head = stream.read(LONGEST_LINE)
+    return [line for line in head.split(b"\n", _LOOK_AT) if line.strip()][:3]
+
+
+def _is_row(line: bytes) -> bool:
+    return not line.startswith(b"[") and isinstance(_parse_line(0, line), dict)
+
+
+def _is_broken_row(first: bytes, others: list[bytes]) -> bool:
+    """Say whether a first line is a broken row of a file with a row on each line.
+
+    So it is if the next line is a whole object, with no comma behind it, and another one follows.
+    """
+    if first.startswith(b"["):
+        begun = first[1:].strip()
+        if not begun or _is_row(begun):
+            return False  # a list without commas
+        with suppress(ValueError, RecursionError):
+            json.loads(first.decode())
+            return False  # a whole list
+    return any(map(_is_row, others[:1])) and all(
+        line.lstrip().startswith(b"{") for line in others[1:]
+    )
+
+
+def _fault_of_first(text: TextFile) -> str:
+    """Return what is wrong with the first object, as that it is larger than a line; "" if none."""
+    with text.open() as (stream, _, _):
+        try:
+            take_value(Window(stream), largest=LONGEST_LINE)
+        except BrokenJsonError as error:
+            return error.fault
+    return ""
+
+
+def _quality(file: JsonLines) -> tuple[int, int]:
+    """Return how well the beginning of a file can be read: whether no row can, and the faults."""
+    rows = [row for _, _, row in islice(file.items(lambda position: None), _LOOK_AT)]
+    faults = sum(isinstance(row, Reject) for row in rows)
+    return int(faults == len(rows)), faults
+
+
+def _named_twice(head: str) -> list[str]:
+    """Return the names that stand twice in one object at the beginning of a file."""
+    twice: dict[str, None] = {}
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice.update(dict.fromkeys(name for name in names if names.count(name) > 1))
+
+    with suppress(ValueError, RecursionError):  # the head may end in the middle of an object
+        json.JSONDecoder(object_pairs_hook=look).raw_decode(head, head.find("{"))
+    return list(twice)
 
 
 def _parse_line(line: int, data: bytes) -> dict[str, Any] | Reject:
@@ -174,8 +280,8 @@ def _parse_line(line: int, data: bytes) -> dict[str, Any] | Reject:
             return _parse_python(line, data)
         return Reject(line, f"broken JSON: {error.msg} at column {error.colno}", code="json")
     except (ValueError, RecursionError):  # a number of 5,000 digits, 10,000 brackets
-        return _beyond_bounds(line)
-    return row if isinstance(row, dict) else _no_object(line)
+        return beyond_bounds(line)
+    return row if isinstance(row, dict) else no_object(line)
 
 
 def _parse_python(line: int, data: bytes) -> dict[str, Any] | Reject:
@@ -184,145 +290,4 @@ def _parse_python(line: int, data: bytes) -> dict[str, Any] | Reject:
         row = ast.literal_eval(data.decode().strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return Reject(line, "broken JSON: it is neither JSON nor a Python dictionary", code="json")
-    return row if isinstance(row, dict) else _no_object(line)
-
-
-def _no_object(line: int, place: str = "") -> Reject:
-    return Reject(line, "expected a JSON object", place, code="json")
-
-
-def _beyond_bounds(line: int) -> Reject:
-    return Reject(line, "broken JSON: a number or a nesting beyond all bounds", code="json")
-
-
-class _Window:
-    """A part of a stream as characters: what was read and is not used yet.
-
-    Attributes:
-        text: The characters.
-        at: The place in them up to which they are used.
-        ended: Whether the stream has no more.
-    """
-
-    def __init__(self, stream: IO[bytes], start: int = 0) -> None:
-        self.text, self.at, self.ended = "", 0, False
-        self._line, self._counted = 1, 0
-        self._stream = stream
-        # Bad bytes become lone surrogates: the text they stand in is rejected, not the whole file.
-        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-        while len(self.text) < start and not self.ended:
-            self.grow()
-        self.at = start
-
-    @property
-    def line(self) -> int:
-        """The line of the place."""
-        self._line += self.text.count("\n", self._counted, self.at)
-        self._counted = self.at
-        return self._line
-
-    def grow(self) -> None:
-        """Read as much again as is not used, so that a large object is tried a few times only."""
-        _ = self.line  # counts the lines that are dropped
-        self.text = self.text[self.at :]
-        self.at = self._counted = 0
-        data = self._stream.read(max(_CHUNK, len(self.text)))
-        self.ended = not data
-        self.text += self._decode(data, self.ended)
-
-    def next_sign(self) -> str:
-        """Go to the next character that is no white space and return it; "" at the end."""
-        while True:
-            found = _SPACE.match(self.text, self.at)
-            self.at = found.end() if found else self.at
-            if self.at < len(self.text):
-                return self.text[self.at]
-            if self.ended:
-                return ""
-            self.grow()
-
-
-def _read_values(text: TextFile, advance: Advance, start: int, *, listed: bool) -> Iterator[Item]:
-    """Yield the objects of a list, or of a row of documents, with the lines they begin on."""
-    with text.open() as (stream, position, damage):
-        window = _Window(stream, start)
-        for line, place, value in _values_of(window, listed=listed):
-            yield line, place, value
-            advance(position())
-        if damage():
-            yield window.line, "", damage_reject(window.line, damage())
-
-
-def _values_of(window: _Window, *, listed: bool) -> Iterator[Item]:
-    if listed and window.next_sign() == "[":
-        window.at += 1
-    if listed and window.next_sign() == "]":
-        return
-    for number in count():
-        if not window.next_sign() and not listed:
-            return
-        place = f".[{number}]" if listed else ""
-        line = window.line
-        value = _decode_value(window)
-        if value is _BROKEN:
-            yield line, place, _broken_value(window, line, place)
-            return
-        yield line, place, value if isinstance(value, dict) else _no_object(line, place)
-        if not listed:
-            continue
-        sign = window.next_sign()
-        if sign == "]":
-            window.at += 1
-            yield from _second_list(window)
-            return
-        if sign != ",":
-            reason = "the JSON list breaks off after this object"
-            yield line, place, Reject(line, reason, place, code="json")
-            return
-        window.at += 1
-
-
-def _second_list(window: _Window) -> Iterator[Item]:
-    """Yield a reject if another list of objects follows in the object: it is not read."""
-    while window.next_sign() == ",":
-        window.at += 1
-        window.next_sign()
-        name = _decode_value(window)
-        if window.next_sign() != ":":
-            return
-        window.at += 1
-        if window.next_sign() != "[":
-            _decode_value(window)
-            continue
-        window.at += 1
-        if window.next_sign() == "{":
-            reason = f"a second list of rows, {name!r}, is not read: make a file of each list"
-            yield window.line, f".{name}", Reject(window.line, reason, f".{name}", code="json")
-        return
-
-
-_BROKEN = object()
-
-
-def _decode_value(window: _Window) -> Any:
-    """Return the value at the window's place and go behind it; `_BROKEN` if there is none."""
-    while True:
-        try:
-            value, end = _DECODER.raw_decode(window.text, window.at)
-            if end < len(window.text) or window.ended:
-                window.at = end
-                return value
-        except RecursionError:
-            return _BROKEN
-        except ValueError:
-            if window.ended or len(window.text) - window.at > LARGEST_OBJECT:
-                return _BROKEN
-        window.grow()
-
-
-def _broken_value(window: _Window, line: int, place: str) -> Reject:
-    if not window.ended:
-        reason = f"broken JSON from here on, or an object of more than {LARGEST_OBJECT:,} bytes"
-    else:
-        reason = "broken JSON from here to the end of the file"
-    return Reject(line, reason, place, code="json")
+    return row if isinstance(row, dict) else no_object(line)

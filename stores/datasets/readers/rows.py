@@ -14,6 +14,9 @@ from ..validation import FormatError, Reject
 Advance = Callable[[int], None]
 """Called after each row with the position in the file, in bytes."""
 
+PROFILE = "profile"
+"""The column of a benchmark's person that holds what the person wrote."""
+
 Item = tuple[int, str, dict[str, Any] | Reject]
 """Line, place (`.[3]` in a JSON list, else "") and columns of one row of a file."""
 
@@ -96,7 +99,7 @@ class Head:
     @property
     def is_person(self) -> bool:
         """Whether the row is a person with a profile."""
-        return isinstance((self.row or {}).get("profile"), list)
+        return isinstance((self.row or {}).get(PROFILE), list)
 
     def has(self, *names: str) -> bool:
         """Say whether the row or the head has all of these columns, and is no person's."""

@@ -1,0 +1,411 @@
+"""Read rows out of a stream of JSON, one at a time, so that a file of any size takes little memory.
+
+Every stream is read to its end. Where it is broken, reading goes on at the next line that begins
+as the rows before it, and what is not read is told: by one reject for each broken place. Commas
+that lack between rows, or are too many, cost nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+from ...errors import shortened
+from ..validation import Reject
+from .rows import PROFILE, Item
+
+LARGEST_OBJECT = 64_000_000
+"""Characters of one object of a list or document; the largest of LaMP have some ten million."""
+
+TOO_LARGE = "an object beyond all bounds"
+"""The fault of an object that has more characters than it may have."""
+
+_CHUNK = 1 << 18
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[\s\ufeff]*")  # a byte order mark stands where files were joined
+_LIST = re.compile(r"\[\s*(\S)")
+_LONGEST_SIGN = 32  # characters that are one to the parser: `-Infinity`, a pair of surrogates
+_LONGEST_NUMBER = 4_000  # digits; Python reads 4,300
+_OF_PANDAS = ".schema.fields"  # the columns of a table that `orient="table"` wrote, no rows
+
+
+class BrokenJsonError(Exception):
+    """The JSON at a place is broken.
+
+    Attributes:
+        line: The line.
+        place: The place of the value in the file, else "".
+        fault: What is wrong; "" for broken JSON as such.
+    """
+
+    def __init__(self, line: int, place: str = "", fault: str = "") -> None:
+        super().__init__(fault)
+        self.line, self.place, self.fault = line, place, fault
+
+
+def no_object(line: int, place: str = "") -> Reject:
+    """Return the reject for a value that is not an object."""
+    return Reject(line, "expected a JSON object", place, code="json")
+
+
+def beyond_bounds(line: int, place: str = "") -> Reject:
+    """Return the reject for a number or a nesting that can't be read."""
+    reason = "broken JSON: a number or a nesting beyond all bounds"
+    return Reject(line, reason, place, code="json")
+
+
+class Window:
+    """A part of a stream as characters: what was read and is not used yet.
+
+    Attributes:
+        text: The characters.
+        at: The place in them up to which they are used.
+        ended: Whether the stream has no more.
+        begins: How the line begins at the latest sign, with the line end before: by this other rows
+            are found; "" if something else stands before the sign on its line.
+    """
+
+    def __init__(self, stream: IO[bytes], line: int = 1) -> None:
+        """Take a stream of UTF-8 that begins on a line."""
+        self.text, self.at, self.ended, self.begins = "", 0, False, ""
+        self._line, self._counted, self._stream = line, 0, stream
+        self._before = "\n"
+        # Bad bytes become lone surrogates: the text they stand in is rejected, not the whole file.
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+
+    @property
+    def line(self) -> int:
+        """The line of the place."""
+        self._line += self.text.count("\n", self._counted, self.at)
+        self._counted = self.at
+        return self._line
+
+    def grow(self) -> None:
+        """Read as much again as is not used, so that a large object is tried a few times only."""
+        _ = self.line  # counts the lines that are dropped
+        self.text = self.text[self.at :]
+        self.at = self._counted = 0
+        data = self._stream.read(max(_CHUNK, len(self.text)))
+        self.ended = not data
+        self.text += self._decode(data, self.ended)
+
+    def next_sign(self) -> str:
+        """Go to the next character that is no white space and return it; "" at the end."""
+        text, at = self.text, self.at
+        if not self._before and at < len(text) and "!" <= text[at] <= "~":  # mostly it is so
+            self.begins = ""
+            return text[at]
+        space, self._before = self._before, ""
+        while True:
+            found = _SPACE.match(self.text, self.at)
+            end = found.end() if found else self.at
+            if end > self.at:
+                space += self.text[self.at : end]
+                self.at = end
+            if end < len(self.text):
+                self.begins = space[space.rindex("\n") :] if "\n" in space else ""
+                return self.text[end]
+            if self.ended:
+                return ""
+            self.grow()
+
+    def first_in_list(self) -> str:
+        """Return the first sign in the list that begins here, as "]"; "" if none begins."""
+        while self.next_sign() == "[":
+            if found := _LIST.match(self.text, self.at):
+                return found[1]
+            if self.ended:
+                break
+            self.grow()
+        return ""
+
+    def skip_to(self, start: str) -> bool:
+        """Go on to the next line that begins in a way, behind its white space, or to the end.
+
+        Args:
+            start: A line end, white space and a sign; "": there is none, go to the end.
+
+        Returns:
+            Whether there is such a line.
+        """
+        first = self.at
+        while True:
+            found = self.text.find(start, first) if start else -1
+            if found >= 0:
+                self.at, self._before = found + len(start) - 1, start[:-1]
+                return True
+            if self.ended:
+                self.at = len(self.text)
+                return False
+            self.at = max(first, len(self.text) - len(start))
+            self.grow()
+            first = 0
+
+
+def take_value(window: Window, place: str = "", largest: int = LARGEST_OBJECT) -> Any:
+    """Return the value at the window's place and go behind it.
+
+    Args:
+        window: The window.
+        place: The place of the value in the file, for the message.
+        largest: The most characters that the value may have, about.
+
+    Returns:
+        The value; the reject of one that has a number of too many digits.
+
+    Raises:
+        BrokenJsonError: There is none, and the window stays where it is.
+    """
+    window.next_sign()
+    decoder = _DECODER
+    while True:
+        try:
+            value, end = decoder.raw_decode(window.text, window.at)
+            if end < len(window.text) or window.ended:
+                if decoder is not _DECODER:
+                    value = beyond_bounds(window.line, place)
+                window.at = end
+                return value
+        except RecursionError:
+            raise BrokenJsonError(window.line, place, "a nesting beyond all bounds") from None
+        except json.JSONDecodeError as error:
+            if window.ended or _is_broken(error, window):
+                raise BrokenJsonError(window.line, place, error.msg) from None
+        except ValueError:
+            decoder = json.JSONDecoder(parse_int=_parse_digits)
+            continue
+        if len(window.text) - window.at > largest:
+            raise BrokenJsonError(window.line, place, TOO_LARGE)
+        window.grow()
+
+
+def _is_broken(error: json.JSONDecodeError, window: Window) -> bool:
+    """Say whether JSON stays broken whatever follows: all but a string without an end does."""
+    if error.msg.startswith("Unterminated string"):
+        return False
+    return len(window.text) - error.pos > _LONGEST_SIGN
+
+
+def _parse_digits(digits: str) -> float:
+    return int(digits) if len(digits) < _LONGEST_NUMBER else float(digits)
+
+
+class Rows:
+    """Reads the rows of lists, and objects that stand between them or alone.
+
+    Attributes:
+        start: How a line begins from which reading may go on where it is broken; "" for none.
+    """
+
+    def __init__(self) -> None:
+        self.start = ""
+        self._number = 0
+
+    def items(self, window: Window) -> Iterator[Item]:
+        """Yield the rows from the window's place on.
+
+        Raises:
+            BrokenJsonError: It is broken, and the next row is not found by itself.
+        """
+        start = ""
+        while sign := window.next_sign():
+            self._note_start(window, sign)
+            if sign == "[":
+                yield from self.list_rows(window)
+            elif sign == "{":
+                start = start or (window.begins and f"{window.begins}{{")
+                yield self._row(window, "", start)
+            elif sign == ",":
+                window.at += 1
+            else:
+                raise BrokenJsonError(window.line, "", "neither an object nor a list")
+
+    def _note_start(self, window: Window, sign: str) -> None:
+        if window.begins and sign in "[{":
+            self.start = f"{window.begins}{sign}"
+
+    def list_rows(self, window: Window) -> Iterator[Item]:
+        """Yield the rows of the list at the place; they are counted over all lists."""
+        window.at += 1
+        start, line = "", window.line
+        while (sign := window.next_sign()) != "]":
+            place = f".[{self._number}]"
+            if not sign:
+                fault = "the JSON list breaks off after this object"
+                raise BrokenJsonError(line, f".[{max(0, self._number - 1)}]", fault)
+            if not start and window.begins and sign == "{":
+                start = f"{window.begins}{{"
+            line = window.line
+            yield self._row(window, place, start)
+            self._number += 1
+            sign = window.next_sign()
+            if sign == ",":
+                window.at += 1
+            elif sign and sign not in "]{":
+                yield self._leave_out(window, place, start)
+        window.at += 1
+
+    def _row(self, window: Window, place: str, start: str) -> Item:
+        line = window.line
+        try:
+            value = take_value(window, place)
+        except BrokenJsonError as error:
+            if not start or not window.skip_to(start):
+                raise
+            return line, place, _say_left_out(error)
+        return line, place, value if isinstance(value, dict | Reject) else no_object(line, place)
+
+    def _leave_out(self, window: Window, place: str, start: str) -> Item:
+        """Return the reject for what stands between two rows, and go to the next row."""
+        error = BrokenJsonError(window.line, place, "no comma behind this row")
+        if not start or not window.skip_to(start):
+            raise error
+        return error.line, place, _say_left_out(error)
+
+
+class Pages(Rows):
+    """Reads the rows of the first list of objects in an object, as `{"reviews": [...]}`.
+
+    In the objects behind it the rows are the list of that name. All other lists of objects are
+    rejects, and so is an object without a list. The objects may stand in a list themselves.
+    """
+
+    def __init__(self, depth: int = 1) -> None:
+        """Take the number of objects around the list, as 2 for `{"data": {"reviews": [...]}}`."""
+        super().__init__()
+        self._depth = depth
+        self._name: str | None = None
+        self._read = self._found = False
+        self._around = 0  # lists that are open around the objects
+
+    def items(self, window: Window) -> Iterator[Item]:
+        """Yield the rows from the window's place on.
+
+        Raises:
+            BrokenJsonError: It is broken.
+        """
+        while sign := window.next_sign():
+            self._note_start(window, sign)
+            if sign == "{":
+                line, self._read, self._found = window.line, False, False
+                yield from self._page(window, "", self._depth)
+                if not self._read and not self._found:
+                    yield line, "", Reject(line, self._say_empty(), code="json")
+            elif sign == "[" or (self._around and sign in "],"):
+                self._around += {"[": 1, "]": -1, ",": 0}[sign]
+                window.at += 1
+            else:
+                raise BrokenJsonError(window.line, "", "not an object with a list of rows")
+        if self._around:
+            self._around = 0
+            raise BrokenJsonError(window.line, "", "the JSON list breaks off here")
+
+    def _say_empty(self) -> str:
+        what = "list of rows" if self._name is None else f"list {shortened(self._name)}"
+        return f"the object holds no {what}"
+
+    def _page(self, window: Window, before: str, depth: int) -> Iterator[Item]:
+        for inner in _names(window):
+            name = f"{before}{inner}"
+            first = window.first_in_list()
+            if depth > 1 and window.next_sign() == "{":
+                yield from self._page(window, f"{name}.", depth - 1)
+            elif first and not self._read and self._holds_rows(name, inner, first):
+                self._name, self._read = name, True
+                yield from self.list_rows(window)
+            else:
+                self._found = self._found or first == "]"
+                for item in _unread_lists(window, name):
+                    yield item
+                    self._found = True
+
+    def _holds_rows(self, name: str, inner: str, first: str) -> bool:
+        """Say whether a list holds rows; that of a person is what the person wrote."""
+        if self._name is not None:
+            return name == self._name
+        return first == "{" and inner != PROFILE
+
+
+def read_window(
+    rows: Rows, window: Window, damage: Callable[[], str] = lambda: "", what: str = "file"
+) -> Iterator[Item]:
+    """Yield all rows of a window, and one reject for each place where it is broken.
+
+    Args:
+        rows: The reader.
+        window: The window.
+        damage: Returns what made the stream end too early; then its end is no fault of its own.
+        what: What ends with the window, for messages.
+    """
+    while True:
+        try:
+            yield from rows.items(window)
+            return
+        except BrokenJsonError as error:
+            if window.skip_to(rows.start):
+                yield error.line, error.place, _say_left_out(error)
+                continue
+            if not damage():
+                yield error.line, error.place, _say_unread(error, window.line, what)
+            return
+
+
+def _say_left_out(error: BrokenJsonError) -> Reject:
+    reason = f"broken JSON, left out up to the next row: {error.fault}"
+    return Reject(error.line, reason, error.place, code="json")
+
+
+def _say_unread(error: BrokenJsonError, last: int, what: str) -> Reject:
+    lines = f" (lines {error.line:,} to {last:,})" if last > error.line else ""
+    reason = f"broken JSON from here to the end of the {what}{lines}, not read: {error.fault}"
+    return Reject(error.line, reason, error.place, code="json")
+
+
+def _names(window: Window) -> Iterator[str]:
+    """Yield the names in the object at the place; its reader goes behind the value of each."""
+    window.at += 1
+    sign = "" if window.next_sign() == "}" else ","
+    while sign == ",":
+        name = take_value(window)
+        if not isinstance(name, str) or window.next_sign() != ":":
+            raise BrokenJsonError(window.line, "", "no name and colon")
+        window.at += 1
+        yield name
+        sign = window.next_sign()
+        if not sign or sign not in "},":
+            raise BrokenJsonError(window.line, f".{name}", "no comma behind this value")
+        window.at += sign == ","
+    window.at += 1
+
+
+def _unread_lists(window: Window, name: str) -> Iterator[Item]:
+    """Go behind a value, and yield a reject for each list of objects in it: it is not read."""
+    line = window.line
+    if window.first_in_list() == "{":  # it may be as large as the file
+        found = [(f".{name}", sum(1 for _ in Rows().list_rows(window)))]
+    else:
+        found = _find_lists(take_value(window, f".{name}"), f".{name}")
+    for place, number in found:
+        reason = (
+            f"a second list of rows, {shortened(place[1:])}, is not read (rows: {number:,}): "
+            "make a file of each list"
+        )
+        yield line, place, Reject(line, reason, place, code="json")
+
+
+def _find_lists(value: Any, place: str) -> Iterator[tuple[str, int]]:
+    """Yield the places of the lists of objects inside a value, and how many objects each has."""
+    left = [(place, value)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{place}.{name}", each) for name, each in value.items()]
+        elif isinstance(value, list):
+            if number := sum(isinstance(each, dict) for each in value):
+                if place != _OF_PANDAS:
+                    yield place, number
+            else:
+                left += [(f"{place}.[{index}]", each) for index, each in enumerate(value)]
