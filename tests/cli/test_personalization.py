@@ -17,13 +17,15 @@ def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
 
 
-@pytest.fixture
-def planted(tmp_path: Path) -> Path:
-    return write_planted(tmp_path / "planted.jsonl", people=8)
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of eight people; the stores of the tests stay beside it."""
+    return write_planted(tmp_path_factory.mktemp("planted") / "planted.jsonl", people=8)
 
 
 def call(folder: Path, data: Path, *options: str) -> Result:
-    given = ["--data", str(data), "--out", str(folder / "R"), "--cache", str(folder / "cache")]
+    cache = data.with_name("cache")
+    given = ["--data", str(data), "--out", str(folder / "R"), "--cache", str(cache)]
     model = [] if "--model" in options else ["--model", READS]
     split = [] if "--split" in options else ["--split", "all"]
     return CliRunner().invoke(app, ["bench", "personalization", *given, *model, *split, *options])

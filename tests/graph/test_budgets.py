@@ -320,7 +320,7 @@ async def texts_of(store: TextStore, number: int) -> Sequence[Text]:
     [("quoted", "neighbours_raw"), ("summaries", "both"), ("own_quoted", "own_quoted")],
 )
 @pytest.mark.parametrize("budget", ["small", "medium", "large"])
-@pytest.mark.parametrize("targets", [12, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("targets", [4, pytest.param(50, marks=pytest.mark.slow)])
 async def test_a_mode_and_its_arm_ask_the_same_to_the_letter(
     sample_store: TextStore, targets: int, budget: Any, mode: str, arm: str
 ) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,15 +14,24 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from patlm.graph import Personalizer
+from patlm.graph import open as opening
 from processes import ROOT
+from store_fixtures import cheap_encoders
 
 REQUEST = {"topic_id": "wool-blanket", "title": "A blanket for the long winter"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_weights() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "open_encoders", cheap_encoders)
+        yield
+
+
 @pytest.fixture(scope="module")
-def personalizer() -> Any:
+def personalizer(sample_store_path: Path) -> Iterator[Personalizer]:
     # Opened by its first call, and closed outside of any event loop: tests have loops of their own.
-    personalizer = Personalizer(model=word_by_word())
+    personalizer = Personalizer(sample_store_path, model=word_by_word())
     yield personalizer
     personalizer.close()
 

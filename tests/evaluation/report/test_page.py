@@ -156,26 +156,29 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     assert issubclass(BrokenResults, EvaluationError)
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"{", "Expecting property name"),
-        (b"\xff\xfe\xfa", "utf-"),
-        (b"[]", "should be an object"),
-        (b'{"settings": {}}', "arms: Field required"),
-        (json.dumps({"settings": {}, "arms": [{"data": "gap"}]}).encode(), "arms.0.task"),
-    ],
-)
+BROKEN = [
+    (b"{", "Expecting property name"),
+    (b"\xff\xfe\xfa", "utf-"),
+    (b"[]", "should be an object"),
+    (b'{"settings": {}}', "arms: Field required"),
+    (json.dumps({"settings": {}, "arms": [{"data": "gap"}]}).encode(), "arms.0.task"),
+]
+
+
 def test_a_broken_file_is_told_and_the_old_page_stays(
-    tmp_path: Path, content: bytes, said: str
+    tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     page = write_report(write(tmp_path, results()))
     before = page.read_bytes()
-    (tmp_path / "results.json").write_bytes(content)
-    with raises(BrokenResults, "broken_results", "results.json", said):
-        write_report(tmp_path)
-    assert page.read_bytes() == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "results.json"]
+    for content, said in BROKEN:
+        with subtests.test(said=said):
+            (tmp_path / "results.json").write_bytes(content)
+            with raises(BrokenResults, "broken_results", "results.json", said):
+                write_report(tmp_path)
+            assert page.read_bytes() == before
+            assert sorted(file.name for file in tmp_path.iterdir()) == [
+                "report.html", "results.json",
+            ]  # fmt: skip
 
 
 def test_the_command_prints_where_the_page_is(tmp_path: Path) -> None:

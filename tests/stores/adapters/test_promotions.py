@@ -84,7 +84,7 @@ def test_two_processes_that_promote_lose_nothing(registry: AdapterRegistry, trai
     for name in ("style@1", "style@2", "preference@1", "preference@2"):
         registry.add(trained, manifest(name))
     workers = [
-        SPAWN.Process(target=promote_in_turn, args=(registry.root, role, 50))
+        SPAWN.Process(target=promote_in_turn, args=(registry.root, role, 16))
         for role in ("style", "preference")
     ]
     for worker in workers:
@@ -98,6 +98,6 @@ def test_two_processes_that_promote_lose_nothing(registry: AdapterRegistry, trai
         assert worker.exitcode == 0
     assert registry.promoted() == {"style": "style@2", "preference": "preference@2"}
     assert len({tuple(sorted(each.items())) for each in seen}) > 2, "nobody looked meanwhile"
-    for role in ("style", "preference"):  # 50 promotions are 50 steps back
-        way = [registry.rollback(role) for _ in range(50)]
-        assert way == [f"{role}@{1 + turn % 2}" for turn in reversed(range(49))] + [None]
+    for role in ("style", "preference"):  # 16 promotions are 16 steps back
+        way = [registry.rollback(role) for _ in range(16)]
+        assert way == [f"{role}@{1 + turn % 2}" for turn in reversed(range(15))] + [None]

@@ -89,9 +89,11 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert list(read_episodes(writer.folder / shards[1])) == [records[1]]
 
 
-def test_a_writer_killed_at_any_byte_costs_one_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [19, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_writer_killed_at_any_byte_costs_one_record(tmp_path: Path, step: int) -> None:
     before, whole = (record(name).model_dump_json().encode() + b"\n" for name in ("before", "torn"))
-    for cut in range(len(whole) + 1):
+    ends = (1, len(whole) - 2, len(whole) - 1, len(whole))
+    for cut in sorted({*range(0, len(whole), step), *ends}):
         folder = tmp_path / str(cut)
         folder.mkdir()
         writer, shard = EpisodeWriter(folder), folder / "traces-20250301.jsonl"

@@ -94,7 +94,7 @@ def test_batches_of_a_collection_are_full(tmp_path: Path) -> None:
     with_watch = tiny_chat(window=2048, watches=[fill])
     try:
         given = {"in_flight": 12, "fill": fill}
-        found = collected(tmp_path, some_targets(24), parts_with(with_watch), PLAN, **given)
+        found = collected(tmp_path, some_targets(16), parts_with(with_watch), PLAN, **given)
     finally:
         with_watch.close()
     assert found.batch_fill == round(fill.share() or 0, 4) > 0.5

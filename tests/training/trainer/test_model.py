@@ -46,7 +46,9 @@ def log_probability(model: Any, prompt: list[int], answer: list[int]) -> float:
     return float(chosen.sum())
 
 
-@pytest.mark.parametrize("name", ["style@1", "promoted", "none"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("style@1", marks=pytest.mark.slow), "promoted", "none"]
+)
 def test_the_loss_at_step_0_is_ln_2(name: str, parent: Path, tmp_path: Path) -> None:
     episodes = planted_episodes(20)
     base = episodes[0].samples[0].base or ""
