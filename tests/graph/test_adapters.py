@@ -19,6 +19,7 @@ from tiny_models import tiny_chat, tiny_llama, tiny_tokenizer
 from typer.testing import CliRunner
 
 REQUEST = {"user_id": "gran-mcleish", "task": "long", "title": "By the sea"}
+ONE_DRAFT = {"max_iterations": 1, "max_tokens": 32}
 BASE = dict.fromkeys(("style", "preference", "integrate"), "base")
 PROMOTED = {"style": "style@2", "preference": "preference@1", "integrate": "integrate@1"}
 
@@ -65,7 +66,8 @@ def command(*words: str) -> dict[str, Any]:
 
 
 def written() -> dict[str, Any]:
-    found = command("write", "--user", "gran-mcleish", "--title", "By the sea", "--iterations", "1")
+    asked = ("--user", "gran-mcleish", "--title", "By the sea")
+    found = command("write", *asked, "--iterations", "1", "--max-tokens", "32")
     return {key: found[key] for key in ("text", "summaries", "adapters", "warnings")}
 
 
@@ -118,7 +120,7 @@ async def test_a_personalizer_takes_what_is_promoted(registry: AdapterRegistry) 
     async with Personalizer() as personalizer:
 
         async def ask() -> Mapping[str, Any]:
-            return (await personalizer.awrite(**REQUEST, max_iterations=1)).model_dump()  # type: ignore[arg-type]
+            return (await personalizer.awrite(**REQUEST, **ONE_DRAFT)).model_dump()  # type: ignore[arg-type]
 
         await assert_takes_what_is_promoted(ask, registry)
 
@@ -133,6 +135,6 @@ async def factory(surroundings: None) -> AsyncIterator[None]:
 @pytest.mark.usefixtures("factory")
 async def test_the_graph_of_the_factory_takes_what_is_promoted(registry: AdapterRegistry) -> None:
     async def ask() -> Any:
-        return await make_graph().ainvoke(REQUEST, context={"max_iterations": 1})  # type: ignore[arg-type]
+        return await make_graph().ainvoke(REQUEST, context=ONE_DRAFT)  # type: ignore[arg-type]
 
     await assert_takes_what_is_promoted(ask, registry)

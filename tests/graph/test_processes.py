@@ -36,13 +36,16 @@ opening.open_encoders = cheap_encoders
 folder = sys.argv[1]
 """
 
-ENDS = {
+PROGRAMS = {
     "without a close": "print(personalizer.write('ana', title='lamp').text)",
     "by an error": "personalizer.write('ana', title='lamp'); raise SystemExit('mine')",
     "before a call": "print('done')",
+    # As with gunicorn --preload, where the app is made before the fork and called after it.
+    "of an app made before a fork": "print(preloaded.write('ana', title='lamp').text)",
 }
 EACH = """
 # Nothing is opened before a fork: each child is a program of its own, that ends as programs do.
+preloaded = Personalizer(folder, model=ScriptedChat())
 for number, body in enumerate({bodies!r}):
     child = os.fork()
     if child == 0:
@@ -52,6 +55,8 @@ for number, body in enumerate({bodies!r}):
         exec(body)
         break
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    print(preloaded.write('ana', title='lamp').text)
 """
 
 
@@ -75,19 +80,21 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Personalizer:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_program_may_end_anyhow(tmp_path: Path) -> None:
-    done = script(tmp_path, EACH.format(bodies=list(ENDS.values())))
+def test_a_program_may_end_anyhow_and_fork_before_its_first_call(tmp_path: Path) -> None:
+    done = script(tmp_path, EACH.format(bodies=list(PROGRAMS.values())))
     assert (done.returncode, done.stderr) == (0, "")
-    said = [
-        [(tmp_path / f"store-{number}.{stream}").read_text() for stream in (1, 2)]
-        for number in range(len(ENDS))
+    *codes, last = done.stdout.splitlines()
+    ends = [
+        (int(code), *((tmp_path / f"store-{number}.{stream}").read_text() for stream in (1, 2)))
+        for number, code in enumerate(codes)
     ]
-    ends = zip(map(int, done.stdout.split()), said, strict=True)
-    assert dict(zip(ENDS, ends, strict=True)) == {
-        "without a close": (0, ["A fine view.\n", ""]),
-        "by an error": (1, ["", "mine\n"]),
-        "before a call": (0, ["done\n", ""]),
+    assert dict(zip(PROGRAMS, ends, strict=True)) == {
+        "without a close": (0, "A fine view.\n", ""),
+        "by an error": (1, "", "mine\n"),
+        "before a call": (0, "done\n", ""),
+        "of an app made before a fork": (0, "A fine view.\n", ""),
     }
+    assert last == "A fine view.", "the parent opens it, too"
 
 
 FORK = """
@@ -123,19 +130,6 @@ def test_a_fork_of_an_open_store_is_told_at_once(tmp_path: Path) -> None:
         "A fine view.",  # the parent goes on
     ]
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_before_the_first_call_opens_a_store_of_its_own(tmp_path: Path) -> None:
-    """As with gunicorn --preload, where the app is made before the fork and called after it."""
-    done = script(
-        tmp_path,
-        "personalizer = Personalizer(folder, model=ScriptedChat())\n"
-        "child = os.fork()\n"
-        "print(personalizer.write('ana', title='lamp').text, flush=True)\n"
-        "child and os.waitpid(child, 0)\n",
-    )
-    assert (done.stdout, done.stderr) == ("A fine view.\n" * 2, "")
 
 
 def test_the_graph_can_be_invoked_without_an_event_loop(app: Personalizer) -> None:
