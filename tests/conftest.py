@@ -34,6 +34,8 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     # By name: the default takes the largest model that is installed here.
     monkeypatch.setenv("PATLM_MODEL", "smollm2-135m")
+    # No test speaks TLS, and each client of a provider would read all certificates of the web.
+    monkeypatch.setenv("SSL_CERT_DIR", os.path.dirname(__file__))
 
 
 @pytest.fixture

@@ -26,8 +26,6 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from patlm.graph import Personalizer
-from patlm.models import StyleEncoder, open_topic_encoder
-from patlm.stores import Text, TextStore, read_texts, sample_corpus
 from pydantic import PrivateAttr
 
 pytestmark = pytest.mark.bundled
@@ -178,27 +176,15 @@ def requests() -> Iterator[tuple[str, dict[str, Any]]]:
         number += 1
 
 
-async def fill(folder: Path) -> dict[str, str]:
-    """Ingest the sample corpus in fp32; return the settings that open the store so."""
-    texts = [row for row in read_texts(sample_corpus()) if isinstance(row, Text)]
-    style = StyleEncoder.untrained([text.body for text in texts])
-    style.save(folder / "style")
-    topic = open_topic_encoder("bundled", dtype="fp32")
-    opened = TextStore.open(str(folder / "store"), style_encoder=style, topic_encoder=topic)
-    async with opened as store:
-        await store.add(texts)
-    return {
-        "store": str(folder / "store"),
-        "style_encoder": str(folder / "style"),
-        "adapters": str(folder / "adapters"),
-    }
-
-
 async def prompts_of(folder: Path) -> dict[str, list[list[str]]]:
-    """Return the prompts of each request, sorted: both sides are asked at the same time."""
+    """Return the prompts of each request, sorted: both sides are asked at the same time.
+
+    They are served from the store of the sample corpus, which is embedded once on a machine.
+    """
     models = {role: HashedChat(role=role) for role in SAYS}
     prompts = {}
-    async with Personalizer(**await fill(folder), budget="small", roles=models) as personalizer:
+    given: dict[str, Any] = {"adapters": str(folder / "adapters"), "roles": models}
+    async with Personalizer(**given, budget="small") as personalizer:
         for name, request in requests():
             await personalizer.awrite(deadline_s=600, **request)
             prompts[name] = sorted(each for model in models.values() for each in model.take())
