@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -20,9 +21,16 @@ def names(requirements: list[str]) -> set[str]:
     return {re.sub(r"[-_.]+", "-", name).lower() for name in found} - {"patlm"}
 
 
+@pytest.fixture(scope="module")
+def installed() -> Mapping[str, list[str]]:
+    """The distributions of each package that can be imported."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
-def test_the_table_names_what_the_extra_installs(extra: str) -> None:
-    installed = packages_distributions()
+def test_the_table_names_what_the_extra_installs(
+    extra: str, installed: Mapping[str, list[str]]
+) -> None:
     required = names(PROJECT["optional-dependencies"][extra])
     for package in EXTRAS[extra]:
         assert required & names(installed.get(package, [])), f"{package} is not of [{extra}]"

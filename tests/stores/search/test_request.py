@@ -1,11 +1,13 @@
 """Controls on real LanceDB: they differ from the aligned search in nothing but whose texts."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
-from patlm.stores import Found, TextStore
+from patlm.stores import Found, StoreLimits, TextStore
 from patlm.stores.search.request import Selection
-from store_fixtures import TEXTS, by_preference, by_style, from_memory_and_disk, text
+from store_fixtures import TEXTS, by_preference, by_style, from_memory_and_disk, opened, text
 
 pytestmark = from_memory_and_disk
 
@@ -23,10 +25,28 @@ CROWD = [
 Search = Callable[..., Awaitable[Found]]
 
 
-async def search_crowd(store: TextStore, by: Search, selection: Selection, seed: int = 0) -> Found:
-    await store.add([*TEXTS, *CROWD])
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("crowd") / "store"
+
+    async def fill() -> None:
+        async with opened(path) as store:
+            await store.add([*TEXTS, *CROWD])
+
+    asyncio.run(fill())
+    return path
+
+
+@pytest.fixture
+async def crowd(filled: Path, limits: StoreLimits) -> AsyncIterator[TextStore]:
+    """A store with a crowd, which is only read."""
+    async with opened(filled, limits) as store:
+        yield store
+
+
+async def search_crowd(crowd: TextStore, by: Search, selection: Selection, seed: int = 0) -> Found:
     words = "Is it fine? Word by word?"
-    return await by(store, "ann", words, "tea", selection=selection, seed=seed)
+    return await by(crowd, "ann", words, "tea", selection=selection, seed=seed)
 
 
 def users(found: Found) -> list[str]:
@@ -38,10 +58,10 @@ both = pytest.mark.parametrize("by", [by_style, by_preference])
 
 @both
 async def test_random_ones_come_from_the_same_candidates_and_are_matched(
-    store: TextStore, by: Search
+    crowd: TextStore, by: Search
 ) -> None:
-    aligned = await search_crowd(store, by, "aligned")
-    found = await search_crowd(store, by, "random")
+    aligned = await search_crowd(crowd, by, "aligned")
+    found = await search_crowd(crowd, by, "random")
     assert found.pool_size == aligned.pool_size > 20
     assert set(users(found)) != set(users(aligned)) and len(set(users(found))) == 4
     on_topic = by is by_preference
@@ -57,16 +77,16 @@ async def test_random_ones_come_from_the_same_candidates_and_are_matched(
 
 
 @both
-async def test_draws_repeat_with_the_seed(store: TextStore, by: Search) -> None:
-    first, again = [users(await search_crowd(store, by, "random", 1)) for _ in range(2)]
-    others = [users(await search_crowd(store, by, "random", seed)) for seed in range(2, 6)]
+async def test_draws_repeat_with_the_seed(crowd: TextStore, by: Search) -> None:
+    first, again = [users(await search_crowd(crowd, by, "random", 1)) for _ in range(2)]
+    others = [users(await search_crowd(crowd, by, "random", seed)) for seed in range(2, 6)]
     assert first == again and any(other != first for other in others)
 
 
 @both
-async def test_anti_aligned_ones_are_the_far_end(store: TextStore, by: Search) -> None:
-    aligned = await search_crowd(store, by, "aligned")
-    found = await search_crowd(store, by, "anti_aligned")
+async def test_anti_aligned_ones_are_the_far_end(crowd: TextStore, by: Search) -> None:
+    aligned = await search_crowd(crowd, by, "aligned")
+    found = await search_crowd(crowd, by, "anti_aligned")
     assert found.pool_size == aligned.pool_size
     assert max(hit.score for hit in found.hits) < min(hit.score for hit in aligned.hits)
     assert not set(users(found)) & set(users(aligned))
@@ -75,16 +95,16 @@ async def test_anti_aligned_ones_are_the_far_end(store: TextStore, by: Search) -
 
 
 @both
-async def test_texts_on_the_topic_by_relevance_alone(store: TextStore, by: Search) -> None:
-    found = await search_crowd(store, by, "same_topic")
+async def test_texts_on_the_topic_by_relevance_alone(crowd: TextStore, by: Search) -> None:
+    found = await search_crowd(crowd, by, "same_topic")
     assert {hit.text.topic_id for hit in found.hits} == {"tea"}
     assert "ann" not in users(found)
     assert not any("aligned" in hit.reason for hit in found.hits)
 
 
 @both
-async def test_texts_of_anybody_on_other_topics(store: TextStore, by: Search) -> None:
-    found = await search_crowd(store, by, "random_topic")
+async def test_texts_of_anybody_on_other_topics(crowd: TextStore, by: Search) -> None:
+    found = await search_crowd(crowd, by, "random_topic")
     assert "tea" not in {hit.text.topic_id for hit in found.hits}
     assert len(set(users(found))) == 4 and "ann" not in users(found)
 
