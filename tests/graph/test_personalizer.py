@@ -133,7 +133,7 @@ async def test_a_batch_gives_what_single_calls_give(tmp_path: Path) -> None:
             await personalizer.add(f"user-{number}", body, topic_id=f"t{number % 2}", shared=True)
         requests = [
             {"user_id": f"user-{n}", "title": f"Title {n}", "topic_id": f"t{n % 3}"}
-            for n in range(10)
+            for n in range(6)
         ]
         batch = await personalizer.abatch(requests, k=2)
         alone = [await personalizer.awrite(**request, k=2) for request in requests]  # type: ignore[arg-type]

@@ -127,7 +127,7 @@ def check_mixture(folder: Path, mixture: list[Any], first: Piece) -> None:
     asyncio.run(check_store(folder, found, wanted))
 
 
-@settings(ONE_FOLDER, max_examples=30)
+@settings(ONE_FOLDER, max_examples=20)
 @given(mixture=MIXTURES, first=PIECES)
 def test_counts_add_up(tmp_path: Path, mixture: list[Any], first: Piece) -> None:
     check_mixture(tmp_path, mixture, first)
