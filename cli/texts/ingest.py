@@ -135,8 +135,9 @@ def _report(done: Ingested, rows: RowFile, seconds: float, *, json: bool) -> Non
             stdout.print(escape(f"  {note}"))
     if done.first_reject is not None:
         first = done.first_reject
+        where = f"line {first.line}" + (f" ({first.place})" if first.place else "")
         warn(
-            f"{done.rejected:,} of {done.rows:,} rows rejected, the first in line {first.line}: "
+            f"{done.rejected:,} of {done.rows:,} rows rejected, the first in {where}: "
             f"{first.reason}; all are listed in {done.rejects_file}"
         )
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from ..values import FIVE_STARS
 from .readers.decoding import open_text
+from .readers.folders import PACKED_SUFFIXES
 from .readers.rows import Advance, DataFile, Format, Head, Item, Raw
 from .validation import BadRow, FormatError, Reject, first_of
 
@@ -130,9 +131,13 @@ def read_longlamp(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
 
 
 def find_lamp_outputs(path: Path) -> Path | None:
-    """Return the `*_outputs.json` next to a `*_questions.json`, or None."""
+    """Return the `*_outputs.json` next to a `*_questions.json`, either of them packed, or None."""
     outputs = path.with_name(path.name.replace("questions", "outputs"))
-    return outputs if outputs != path and outputs.is_file() else None
+    if outputs == path:
+        return None
+    plain = outputs.with_suffix("") if outputs.suffix in PACKED_SUFFIXES else outputs
+    near = (outputs, plain, *(Path(f"{plain}{suffix}") for suffix in PACKED_SUFFIXES))
+    return next((each for each in near if each.is_file()), None)
 
 
 def read_lamp_outputs(path: Path) -> LampOutputs:

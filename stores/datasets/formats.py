@@ -34,6 +34,7 @@ from .readers.columns import (
 )
 from .readers.decoding import open_text
 from .readers.delimited import Delimited
+from .readers.folders import FileSet, find_set
 from .readers.rows import Advance, DataFile, Format, Head, Raw
 from .tables import GENERIC, TABLES
 from .validation import Defaults, FormatError, Reject, Row, WrongReading, validate
@@ -161,14 +162,46 @@ def open_data(path: Path, encoding: str | None = None) -> DataFile:
     """
     if str(path).startswith(arrow_rows.HUB):
         return arrow_rows.HubRows(str(path))
-    if path.is_dir():
-        paths = arrow_rows.list_folder(path)
-        if all(arrow_rows.is_arrow(each) for each in paths):
-            return arrow_rows.ArrowRows(path, paths)
-        return arrow_rows.Several(path, [open_data(each, encoding) for each in paths])
-    if path.is_file() and arrow_rows.is_arrow(path):
-        return arrow_rows.ArrowRows(path, [path])
-    text = open_text(path, encoding)
+    if path.is_file():
+        return _open_file(path, encoding)
+    if path.exists() and not path.is_dir():
+        raise FormatError(
+            f"{path} is a pipe or a device, which gives its content once; it is read twice, first "
+            "to check it: write it to a file and name that",
+            code="no_file",
+        )
+    found = find_set(path)
+    if found.pieces:
+        return _open_file(path, encoding, tuple(found.paths))
+    return _open_shards(path, found, encoding)
+
+
+def _open_shards(path: Path, found: FileSet, encoding: str | None) -> DataFile:
+    """Open the files of a set; those that are empty hold no row of it.
+
+    Raises:
+        FormatError: All are empty, or one is damaged.
+    """
+    files, empty = [], []
+    for each in found.paths:
+        try:
+            files.append(_open_file(each, encoding))
+        except FormatError as error:
+            if error.code != "empty_file":
+                raise
+            empty.append(each.name)
+    if not files:
+        raise FormatError(f"{path} is empty: all of its files are", code="empty_file")
+    whole = arrow_rows.Several(path, files, found.columns)
+    if empty:
+        whole.notes.append(f"empty files: {list_names(empty)}")
+    return whole
+
+
+def _open_file(path: Path, encoding: str | None, pieces: tuple[Path, ...] = ()) -> DataFile:
+    if not pieces and arrow_rows.is_arrow(path):
+        return arrow_rows.ArrowRows(path)
+    text = open_text(path, encoding, pieces)
     head = text.head()
     if json_rows.is_json(head):
         return json_rows.open_json(text)

@@ -94,7 +94,8 @@ async def ingest(
         rows: The rows of a reader; read in a thread. Those of a whole file (`read_texts`) are
             checked for the scale of their ratings, which the store then has; others are not.
         progress: Called in that thread with the number of rows read so far.
-        rejects_file: File for the rejects, one JSON object a line; an existing one is replaced.
+        rejects_file: File for the rejects, one JSON object a line; an existing one is replaced, or
+            removed if there are none.
         splits_file: File of the splits; the topics of these rows are assigned as one data set if
             there are targets among them (see `splits`).
 
@@ -120,8 +121,11 @@ async def ingest(
     if splits_file is not None:
         for namespace, places in sieve.places.items():
             await asyncio.to_thread(extend_splits, splits_file, namespace, places)
-    if sieve.rejected and draft is not None and rejects_file is not None:
-        await asyncio.to_thread(os.replace, draft, rejects_file)
+    if draft is not None and rejects_file is not None:
+        if sieve.rejected:
+            await asyncio.to_thread(os.replace, draft, rejects_file)
+        else:  # that of an earlier run would be taken for this one's
+            await asyncio.to_thread(rejects_file.unlink, missing_ok=True)
     return Ingested(
         added=added.added,
         duplicates=added.duplicates,

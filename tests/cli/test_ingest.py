@@ -76,7 +76,7 @@ def test_json_is_one_object_whose_counts_add_up(tmp_path: Path, people: Path) ->
         ".[4].profile[1]",
     ]
     assert result.stderr == (
-        "warning: 3 of 12 rows rejected, the first in line 1: no text; "
+        "warning: 3 of 12 rows rejected, the first in line 1 (.[0].profile[1]): no text; "
         f"all are listed in {rejects}\n"
     )
     assert (store / "splits.json").is_file()

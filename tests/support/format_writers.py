@@ -40,6 +40,8 @@ class Odd(Enum):
 
     BROKEN = "a row that cannot be read"
     BLANK = "an empty line"
+    EMPTY = "an empty row of a sheet"
+    HEADER = "the header, once more"
 
 
 ONE_FOLDER = settings(
@@ -109,13 +111,16 @@ def _rows(
 
 
 def _lines(rows: list[Any], **options: Any) -> bytes:
-    odd = {Odd.BROKEN: '{"user_id": "u"', Odd.BLANK: ""}
-    written = [odd[row] if isinstance(row, Odd) else json.dumps(row, **options) for row in rows]
+    odd = {Odd.BROKEN: '{"user_id": "u"'}
+    written = [
+        odd.get(row, "") if isinstance(row, Odd) else json.dumps(row, **options) for row in rows
+    ]
     return "".join(f"{line}\n" for line in written).encode()
 
 
 def _list(rows: list[Any], **options: Any) -> bytes:
-    objects = [5 if row is Odd.BROKEN else row for row in rows if row is not Odd.BLANK]
+    rows = [5 if row is Odd.BROKEN else row for row in rows]
+    objects = [row for row in rows if not isinstance(row, Odd)]
     return json.dumps(objects, **options).encode()
 
 
@@ -124,9 +129,13 @@ def _csv(rows: list[Any], **options: Any) -> bytes:
     names = list(next(row for row in rows if isinstance(row, dict)))
     writer = csv.DictWriter(file, names, **{"lineterminator": "\n", **options})
     writer.writeheader()
+    empty = options.get("delimiter", ",") * (len(names) - 1)
+    odd = {Odd.BROKEN: "one column\n", Odd.EMPTY: f"{empty}\n", Odd.BLANK: "\n"}
     for row in rows:
-        if isinstance(row, Odd):
-            file.write("one column\n" if row is Odd.BROKEN else "\n")
+        if row is Odd.HEADER:
+            writer.writeheader()
+        elif isinstance(row, Odd):
+            file.write(odd[row])
         else:
             writer.writerow(row)
     return file.getvalue().encode()
@@ -255,6 +264,7 @@ class Written:
         always: Whether each piece is a target.
         needs_target: Whether a piece that is none stands in a row whose target is missing, which is
             a reject of its own; of LaMP only where there are outputs at all.
+        has_header: Whether a first line names the columns; a second such line is a reject.
     """
 
     write: Writer
@@ -263,14 +273,15 @@ class Written:
     targets: tuple[str, ...] | None = None
     always: bool = False
     needs_target: bool = False
+    has_header: bool = False
 
 
 WRITERS: dict[str, Written] = {
     "jsonl": Written(_write_jsonl, "jsonl", targets=ALL),
     "json list": Written(_write_json_list, "jsonl", targets=ALL),
-    "csv": Written(_write_csv, "csv", targets=ALL),
-    "escaped csv": Written(_write_escaped_csv, "csv", targets=ALL),
-    "utf-16": Written(_write_utf16, "csv", targets=ALL),
+    "csv": Written(_write_csv, "csv", targets=ALL, has_header=True),
+    "escaped csv": Written(_write_escaped_csv, "csv", targets=ALL, has_header=True),
+    "utf-16": Written(_write_utf16, "csv", targets=ALL, has_header=True),
     "parquet": Written(_write_parquet, "parquet", targets=ALL),
     "amazon": Written(
         _published("user_id", "text", "asin", "title", "rating", "timestamp", "target"),
@@ -301,7 +312,9 @@ WRITERS: dict[str, Written] = {
         "google_play",
     ),
     "finefood": Written(
-        _published_csv("UserId", "Text", "ProductId", "Summary", "Score", "Time"), "finefood"
+        _published_csv("UserId", "Text", "ProductId", "Summary", "Score", "Time"),
+        "finefood",
+        has_header=True,
     ),
     "b2w_reviews": Written(
         _published_csv(
@@ -311,6 +324,7 @@ WRITERS: dict[str, Written] = {
             delimiter=";",
         ),
         "b2w_reviews",
+        has_header=True,
     ),
     "datafiniti": Written(
         _published_csv(
@@ -319,8 +333,9 @@ WRITERS: dict[str, Written] = {
             when=_iso,
         ),
         "datafiniti",
+        has_header=True,
     ),
-    "imdb62": Written(_write_imdb62, "imdb62", ("rating", "topic_id", "title")),
+    "imdb62": Written(_write_imdb62, "imdb62", ("rating", "topic_id", "title"), has_header=True),
     "pgraphrag": Written(
         _write_pgraphrag, "pgraphrag", ("rating", "topic_id", "title"), ALL, always=True
     ),

@@ -1,14 +1,13 @@
-"""Read Arrow's containers: parquet, folders of the `datasets` library, data sets of its hub.
+"""Read Arrow's containers, data sets of its hub, and the files of a folder one after the other.
 
-Rows are counted instead of lines. A folder that holds several splits is a question, not a guess.
+Rows are counted instead of lines. Where a part of a table is damaged, the other parts are read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +18,42 @@ HUB = "hf:"
 """Prefix of a data set of the Hugging Face hub: `hf:owner/name/configuration@split`."""
 
 _ROWS = 256  # of a batch; a person with a profile has some hundred kilobytes
-_SHARD = re.compile(r"[-_.]?\d{3,}(-of-\d{3,})?$")  # train-00000-of-00004
-_DATA = (".parquet", ".arrow", ".jsonl", ".json", ".csv", ".tsv")
-_PACKED = (".gz", ".zst", ".bz2", ".xz")
 
 
 class ArrowRows:
-    """Tables of Arrow, one after the other (see `rows.DataFile`).
-
-    Attributes:
-        paths: Files of parquet, or of Arrow's stream and file formats.
-    """
+    """A table of Arrow: parquet, or Arrow's stream and file formats (see `rows.DataFile`)."""
 
     kind = "parquet"
 
-    def __init__(self, path: Path, paths: Sequence[Path]) -> None:
-        """Open the first file.
+    def __init__(self, path: Path) -> None:
+        """Open the file.
 
         Raises:
             FormatError: It is damaged.
         """
-        self.path, self.paths = path, tuple(paths)
+        import pyarrow as pa
+
+        self.path = path
         self.notes: list[str] = []
-        self.names: tuple[str, ...] = tuple(self._batches(self.paths[0], schema_only=True))
+        try:
+            with _open_table(path) as table:
+                self.names: tuple[str, ...] = tuple(table.names)
+        except (pa.ArrowException, OSError) as error:
+            raise FormatError(
+                f"{path.name} is a damaged table of Arrow: {error}", code="damaged_file"
+            ) from None
 
     @property
     def size(self) -> int:
-        """Bytes of the files."""
-        return sum(path.stat().st_size for path in self.paths)
+        """Bytes of the file."""
+        return self.path.stat().st_size
 
     @property
     def content_hash(self) -> str:
-        """Eight hex digits of the hash of the files' bytes."""
-        return _hash_files(self.paths)
+        """Eight hex digits of the hash of the file's bytes."""
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha1").digest()
+        return hashlib.sha1(digest).hexdigest()[:8]
 
     def lines(self, advance: Advance) -> Iterator[tuple[int, bytes | Reject]]:
         """Raise: there are no lines.
@@ -62,62 +64,114 @@ class ArrowRows:
         raise FormatError(f"{self.path.name} is a table of Arrow, and has no lines")
 
     def items(self, advance: Advance) -> Iterator[Item]:
-        """Yield the rows, counted from 1."""
-        number = done = 0
-        for path in self.paths:
-            total = path.stat().st_size
-            for rows, share in self._batches(path):
-                for row in rows:
-                    number += 1
-                    yield number, "", row
-                    advance(done + round(total * share))
-            done += total
-
-    def _batches(self, path: Path, *, schema_only: bool = False) -> Iterator[Any]:
-        """Yield the rows of each batch with the share of the file; or the columns' names."""
+        """Yield the rows, counted from 1; one reject for the rest of a damaged part."""
         import pyarrow as pa
 
-        try:
-            if path.suffix == ".arrow" or not _is_parquet(path):
-                yield from self._stream_batches(path, schema_only=schema_only)
-                return
-            from pyarrow import parquet
+        number = 0
+        with _open_table(self.path) as table:
+            for part, rows in enumerate(table.part_rows):
+                begin = number
+                try:
+                    for batch in table.read_part(part):
+                        for row in _rows_of(batch):
+                            number += 1
+                            yield number, "", row
+                            advance(table.position(number))
+                except (pa.ArrowException, OSError) as error:
+                    lost = f"{begin + rows - number:,} rows" if rows else "the rows"
+                    reason = f"the file is damaged: {lost} from here on cannot be read: {error}"
+                    yield number + 1, "", Reject(number + 1, reason, code="damaged")
+                number = begin + rows if rows else number
 
-            with parquet.ParquetFile(path) as file:
-                if schema_only:
-                    yield from file.schema_arrow.names
-                    return
-                total, read = max(file.metadata.num_rows, 1), 0
-                for batch in file.iter_batches(batch_size=_ROWS):
-                    read += batch.num_rows
-                    yield _rows_of(batch), read / total
-        except (pa.ArrowException, OSError) as error:
-            raise FormatError(
-                f"{path.name} is a damaged table of Arrow: {error}", code="damaged_file"
-            ) from None
 
-    def _stream_batches(self, path: Path, *, schema_only: bool) -> Iterator[Any]:
+class _Parquet:
+    """A parquet file; its parts are row groups.
+
+    Attributes:
+        names: Its columns.
+        part_rows: The number of rows of each part; 0 if it is not known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self._file = parquet.ParquetFile(path, page_checksum_verification=True)
+        found = self._file.metadata
+        self.names: list[str] = self._file.schema_arrow.names
+        self.part_rows = [found.row_group(at).num_rows for at in range(found.num_row_groups)]
+        self._bytes, self._rows = path.stat().st_size, max(found.num_rows, 1)
+
+    def read_part(self, part: int) -> Iterator[Any]:
+        """Yield the batches of a part."""
+        yield from self._file.iter_batches(batch_size=_ROWS, row_groups=[part])
+
+    def position(self, rows: int) -> int:
+        """Return about how many bytes a number of rows is."""
+        return round(self._bytes * rows / self._rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class _Ipc:
+    """A file in Arrow's stream or file format; the parts are batches, or the whole stream."""
+
+    def __init__(self, path: Path) -> None:
         import pyarrow as pa
         from pyarrow import ipc
 
-        with pa.memory_map(str(path)) as source:
-            opened = ipc.open_file if _starts(path, b"ARROW1") else ipc.open_stream
-            reader = opened(source)
-            if schema_only:
-                yield from reader.schema.names
-                return
-            for batch in _batches_of(reader):
-                for start in range(0, batch.num_rows, _ROWS):
-                    share = source.tell() / max(source.size(), 1)
-                    yield _rows_of(batch.slice(start, _ROWS)), share
+        self._source = pa.memory_map(str(path))
+        opened = ipc.open_file if _starts(path, b"ARROW1") else ipc.open_stream
+        self._reader = opened(self._source)
+        self.names: list[str] = self._reader.schema.names
+        self.part_rows = [0] * getattr(self._reader, "num_record_batches", 1)
+
+    def read_part(self, part: int) -> Iterator[Any]:
+        """Yield the batches of a part, cut into small ones."""
+        one = hasattr(self._reader, "get_batch")
+        for batch in [self._reader.get_batch(part)] if one else self._reader:
+            for start in range(0, batch.num_rows, _ROWS):
+                yield batch.slice(start, _ROWS)
+
+    def position(self, rows: int) -> int:
+        """Return how many bytes were read."""
+        return int(self._source.tell())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+
+@contextmanager
+def _open_table(path: Path) -> Iterator[_Parquet | _Ipc]:
+    table = _Parquet(path) if _starts(path, b"PAR1") else _Ipc(path)
+    try:
+        yield table
+    finally:
+        table.close()
 
 
 class Several:
     """Files of one split, read one after the other (see `rows.DataFile`)."""
 
-    def __init__(self, path: Path, files: Sequence[DataFile]) -> None:
-        self.path, self._files = path, tuple(files)
-        self.kind, self.names = files[0].kind, files[0].names
+    def __init__(
+        self,
+        path: Path,
+        files: Sequence[DataFile],
+        columns: Mapping[Path, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Take files.
+
+        Args:
+            path: The folder that holds them.
+            files: The files.
+            columns: The columns that all rows of a file have in common, by its path.
+        """
+        self.path, self._files, self._columns = path, tuple(files), columns or {}
+        self.kind = files[0].kind
+        common = dict.fromkeys(name for each in self._columns.values() for name in each)
+        self.names = tuple(dict.fromkeys((*files[0].names, *common))) if files[0].names else ()
         self.notes = [f"{each.path.name}: {note}" for each in files for note in each.notes]
 
     @property
@@ -140,10 +194,13 @@ class Several:
             def show(position: int, before: int = before) -> None:
                 advance(before + position)
 
+            common = self._columns.get(each.path)
             for line, place, row in each.items(show):
                 where = f"{each.path.name}{place}"
                 if isinstance(row, Reject):
                     row = Reject(row.line, row.reason, where, row.code)
+                elif common:
+                    row = {**common, **row}
                 yield line, where, row
             done += each.size
 
@@ -200,95 +257,6 @@ class HubRows:
 def is_arrow(path: Path) -> bool:
     """Say whether a file is one of Arrow's, by its first bytes."""
     return _starts(path, b"PAR1") or _starts(path, b"ARROW1") or _starts(path, b"\xff" * 4)
-
-
-def list_folder(folder: Path) -> list[Path]:
-    """Return the files of the one split that a folder holds.
-
-    Raises:
-        FormatError: It holds none, or several splits: these are named. Or a part is missing.
-    """
-    splits = _names_in(folder / "dataset_dict.json", "splits")
-    if splits is not None:
-        return list_folder(_only_split(folder, splits))
-    files = _names_in(folder / "state.json", "_data_files")
-    if files is not None:
-        return _shards(folder, files)
-    groups: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        stem, kind = _split_name(path)
-        if kind in _DATA and path.is_file() and not path.name.startswith("."):
-            group = str(path.relative_to(folder).with_name(_SHARD.sub("", stem) + kind))
-            groups.setdefault(group, []).append(path)
-    if len(groups) == 1:
-        return next(iter(groups.values()))
-    if not groups:
-        raise FormatError(
-            f"{folder} is a folder without a file of texts ({', '.join(_DATA)})", code="no_texts"
-        )
-    shown = ", ".join(sorted(groups)[:8]) + (", ..." if len(groups) > 8 else "")
-    raise FormatError(
-        f"{folder} is a folder of several sets ({shown}): name the file in it", code="several_sets"
-    )
-
-
-def _names_in(path: Path, key: str) -> list[str] | None:
-    """Return the names that a file of the `datasets` library lists; None if it is none of these.
-
-    Other programs have files of the same names (a trainer's `state.json`), and one may be broken.
-    """
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        return None
-    listed = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(listed, list):
-        return None
-    given = [each.get("filename") if isinstance(each, dict) else each for each in listed]
-    names = [name for name in given if isinstance(name, str) and name not in ("", ".", "..")]
-    plain = len(names) == len(given) and all(Path(name).name == name for name in names)
-    return names if plain else None
-
-
-def _only_split(folder: Path, splits: list[str]) -> Path:
-    """Return the folder of the one split that a folder holds."""
-    if not splits:
-        raise FormatError(f"{folder} is empty: it has no split", code="empty_file")
-    if len(splits) > 1:
-        raise FormatError(
-            f"{folder} holds the splits {', '.join(splits)}: name {folder}/SPLIT",
-            code="several_sets",
-        )
-    if not (folder / splits[0]).is_dir():
-        raise FormatError(
-            f"{folder} has no folder {splits[0]}, which its dataset_dict.json names",
-            code="no_such_file",
-        )
-    return folder / splits[0]
-
-
-def _shards(folder: Path, names: list[str]) -> list[Path]:
-    """Return the files of a set, all of which have to be there."""
-    if not names:
-        raise FormatError(f"{folder} is empty: its state.json names no file", code="empty_file")
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise FormatError(
-            f"{folder} lacks {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}, which "
-            "its state.json names",
-            code="no_such_file",
-        )
-    return [folder / name for name in names]
-
-
-def _split_name(path: Path) -> tuple[str, str]:
-    """Return a file's name without its endings, and the ending that says what it is."""
-    name = Path(path.stem) if path.suffix in _PACKED else Path(path.name)
-    return name.stem, name.suffix
 
 
 def _load(address: str, name: str, config: str | None = None, *, split: str | None) -> Any:
@@ -355,10 +323,13 @@ def _plain_value(value: Any) -> Any:
     """
     import pyarrow as pa
 
+    kind = value.type
+    if isinstance(value, pa.TimestampScalar) and kind.unit == "ns":
+        value = value.cast(pa.timestamp("us", kind.tz), safe=False)
     try:
         return value.as_py()
     except (ValueError, OverflowError):
-        kind = value.type
+        pass
     if isinstance(value, pa.StringScalar):  # large strings and views too
         return value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
     if isinstance(value, pa.StructScalar):
@@ -371,25 +342,6 @@ def _plain_value(value: Any) -> Any:
     return _Unreadable(str(kind))
 
 
-def _batches_of(reader: Any) -> Iterator[Any]:
-    if hasattr(reader, "num_record_batches"):  # the file format; the stream is iterated
-        yield from map(reader.get_batch, range(reader.num_record_batches))
-    else:
-        yield from reader
-
-
-def _is_parquet(path: Path) -> bool:
-    return _starts(path, b"PAR1")
-
-
 def _starts(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
-
-
-def _hash_files(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha1()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha1").digest())
-    return digest.hexdigest()[:8]

@@ -7,13 +7,9 @@ encoding that charset-normalizer finds, and this is said. All readers work on UT
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import gzip
 import hashlib
 import io
-import lzma
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +18,7 @@ from typing import IO, Any
 
 from ...errors import shortened
 from ..validation import FormatError, Reject, WrongReading
+from .packings import Packing, Unpacked, find_packing, open_bytes, other_kind
 from .rows import Advance
 
 LONGEST_LINE = 4_000_000
@@ -33,7 +30,6 @@ HEAD = 65_536
 _CHUNK = 1 << 20
 _MOST_FAULTS = 1_000  # bytes that are no UTF-8: enough to know
 _AROUND = 200  # bytes of context for the detection of an encoding
-_LARGEST_WINDOW = 1 << 31  # of zstd; Reddit's dumps need it
 _COMMONEST = "cp1252"
 _BY_CHANCE = 1 / 3
 """Bytes like UTF-8 per byte that is not: no other encoding has as many (GB 18030: 0.1)."""
@@ -42,9 +38,12 @@ _FEW_LETTERS = 20
 _ALIKE = 0.2
 """Difference of two coherences that says nothing where only a few letters are not ASCII."""
 
+_RIVAL = 0.02
+"""Difference of two disorders that says little."""
+
 _ENCODINGS = [
     *(_COMMONEST, "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
-    *("shift_jis", "euc_jp", "euc_kr", "gb18030", "big5"),
+    *("mac_roman", "cp850", "cp932", "euc_jp", "euc_kr", "gb18030", "big5"),
 ]
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -53,51 +52,6 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_NOT_TEXT = {
-    b"PK\x03\x04": "a zip archive (or an Excel workbook): unpack it, or save the sheet as CSV",
-    b"Rar!": "a RAR archive: unpack it first",
-    b"7z\xbc\xaf": "a 7z archive: unpack it first",
-    b"SQLite format 3": "an SQLite data base: export the table as CSV",
-    b"%PDF": "a PDF document, not a table of texts",
-    b"\xd0\xcf\x11\xe0": "an old Excel or Word document: save it as CSV",
-}
-
-
-def _open_zstd(file: IO[bytes]) -> Any:
-    import zstandard
-
-    unpacker = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
-    return unpacker.stream_reader(file, read_across_frames=True)
-
-
-@dataclass(frozen=True)
-class Packing:
-    """A way in which files are compressed.
-
-    Attributes:
-        name: As people call it.
-        magic: The first bytes of a file.
-        open: Returns a stream of the content.
-    """
-
-    name: str
-    magic: bytes
-    open: Callable[[IO[bytes]], Any]
-
-
-PACKINGS = (
-    Packing("gzip", b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
-    Packing("zstd", b"\x28\xb5\x2f\xfd", _open_zstd),
-    Packing("bzip2", b"BZh", bz2.BZ2File),
-    Packing("xz", b"\xfd7zXZ\x00", lzma.LZMAFile),
-)
-
-
-def damages() -> tuple[type[Exception], ...]:
-    """Return the errors that a damaged packed file raises."""
-    import zstandard
-
-    return (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 @dataclass
@@ -105,13 +59,14 @@ class TextFile:
     """A file of text, ready to be read as UTF-8.
 
     Attributes:
-        path: The file.
+        path: The file, or the folder of its pieces.
         packing: How it is compressed; None if it is not.
         encoding: Python's name of its encoding.
         mark: Bytes of the byte order mark.
         carriage_returns: Whether its lines end in CR alone.
         content_hash: Eight hex digits of the hash of the unpacked content.
         notes: What has to be said of it.
+        pieces: The files that it was split into, if it was.
     """
 
     path: Path
@@ -121,6 +76,12 @@ class TextFile:
     carriage_returns: bool = False
     content_hash: str = ""
     notes: list[str] = field(default_factory=list)
+    pieces: tuple[Path, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, or of its pieces."""
+        return sum(path.stat().st_size for path in self.pieces or (self.path,))
 
     @contextmanager
     def open(self) -> Iterator[tuple[IO[bytes], Callable[[], int], Callable[[], str]]]:
@@ -130,8 +91,8 @@ class TextFile:
             The stream, a function that returns the position in the file in bytes, and one that
             returns the damage by which a packed file ended too early; "" for none.
         """
-        with self.path.open("rb") as file:
-            source: Any = file if self.packing is None else _Unpacked(file, self.packing)
+        with open_bytes(self.path, self.pieces) as file:
+            source: Any = file if self.packing is None else Unpacked(file, self.packing)
             unpacked = source
             _skip(source, self.mark)
             if self.encoding != "utf-8" or self.carriage_returns:
@@ -149,13 +110,13 @@ class TextFile:
         """Yield number and bytes of each line, with its end.
 
         A line of more than `LONGEST_LINE` bytes is a reject and takes no more memory than that; so
-        is the place from which a packed file is damaged.
+        is the place from which a packed file is damaged, and the line that breaks off there.
         """
         number = 0
         with self.open() as (stream, position, damage):
             while True:
                 data, whole = _read_line(stream)
-                if not data:
+                if not data or (whole and not data.endswith(b"\n") and damage()):
                     break
                 number += 1
                 if whole:
@@ -174,12 +135,13 @@ def damage_reject(line: int, damage: str) -> Reject:
     return Reject(line, f"the file is damaged from here to its end: {damage}", code="damaged")
 
 
-def open_text(path: Path, encoding: str | None = None) -> TextFile:
+def open_text(path: Path, encoding: str | None = None, pieces: tuple[Path, ...] = ()) -> TextFile:
     """Scan a file and return it, ready to be read.
 
     Args:
-        path: The file.
+        path: The file, or the folder of its pieces.
         encoding: Its encoding, if it is known; None: it is detected.
+        pieces: The files that it was split into, in their order.
 
     Raises:
         FormatError: It is missing, empty, no text, or damaged from the beginning.
@@ -187,13 +149,10 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
     """
     if encoding is not None:
         encoding = _known_encoding(encoding)
-    packing = _find_packing(path)
-    with path.open("rb") as file:
-        scan = _scan(path, file if packing is None else _Unpacked(file, packing))
-    text = TextFile(path, packing, content_hash=scan.digest.hexdigest()[:8])
-    for magic, what in _NOT_TEXT.items():
-        if scan.head.startswith(magic):
-            raise FormatError(f"{path.name} is {what}", code="not_text")
+    packing = find_packing(path, pieces)
+    with open_bytes(path, pieces) as file:
+        scan = _scan(path, file if packing is None else Unpacked(file, packing))
+    text = TextFile(path, packing, content_hash=scan.digest.hexdigest()[:8], pieces=pieces)
     _choose_encoding(text, scan, encoding)
     if text.encoding == encoding:
         _try_encoding(text)
@@ -231,17 +190,6 @@ def _try_encoding(text: TextFile) -> None:
     raise WrongReading(
         f"{text.path.name} cannot be read as {text.encoding}: {reason}", code="unknown_encoding"
     )
-
-
-def _find_packing(path: Path) -> Packing | None:
-    try:
-        with path.open("rb") as file:
-            start = file.read(16)
-    except FileNotFoundError:
-        raise FormatError(f"no such file: {path}", code="no_such_file") from None
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from None
-    return next((each for each in PACKINGS if start.startswith(each.magic)), None)
 
 
 class _Scan:
@@ -301,8 +249,11 @@ def _line_at(data: bytes, at: int) -> tuple[bytes, int]:
 def _scan(path: Path, stream: Any) -> _Scan:
     scan = _Scan()
     while chunk := stream.read(_CHUNK):
+        first = not scan.head
         scan.feed(chunk)
-    if isinstance(stream, _Unpacked) and stream.damage and not scan.head:
+        if first and (what := other_kind(scan.head, path)):
+            raise FormatError(f"{path.name} is {what}", code="not_text")
+    if isinstance(stream, Unpacked) and stream.damage and not scan.head:
         name = stream.packing.name
         raise FormatError(
             f"{path.name} is packed with {name} and damaged ({stream.damage}): get it anew",
@@ -319,16 +270,22 @@ def _choose_encoding(text: TextFile, scan: _Scan, given: str | None) -> None:
             text.encoding, text.mark = name, len(mark)
             break
     else:
-        text.encoding = given or _detect(scan, text.path.name)
+        text.encoding, rivals = (given, []) if given else _detect(scan, text.path.name)
+        if rivals:
+            others = " or ".join(rivals)
+            said = f"detected, but it may be {others}: look at its texts, and name it: --encoding"
+        else:
+            said = "detected; otherwise: --encoding"
+    if text.mark:
+        said = "as its byte order mark says"
     if text.encoding != "utf-8" and (text.mark or given is None):
-        said = "as its byte order mark says" if text.mark else "detected; otherwise: --encoding"
         text.notes.append(f"read as {text.encoding} ({said})")
     elif text.encoding == "utf-8" and scan.faults:
         text.notes.append("some rows have bytes that are not UTF-8: they are rejected")
 
 
-def _detect(scan: _Scan, name: str) -> str:
-    """Return the encoding of bytes without a mark.
+def _detect(scan: _Scan, name: str) -> tuple[str, list[str]]:
+    """Return the encoding of bytes without a mark, and others that fit them as well.
 
     Bytes that continue a character of UTF-8 are counted, and bytes that are no UTF-8. A one-byte
     encoding has next to none of the first, one of two bytes has some by chance. Damaged UTF-8 has
@@ -341,9 +298,9 @@ def _detect(scan: _Scan, name: str) -> str:
     head = scan.head[:4096]
     zeros_first, zeros_second = head[0::2].count(0), head[1::2].count(0)
     if max(zeros_first, zeros_second) > len(head) // 5 > 4 * min(zeros_first, zeros_second):
-        return "utf-16-be" if zeros_first > zeros_second else "utf-16-le"
+        return "utf-16-be" if zeros_first > zeros_second else "utf-16-le", []
     if scan.several >= scan.faults:
-        return "utf-8"
+        return "utf-8", []
     if scan.several > _BY_CHANCE * scan.faults:
         raise WrongReading(
             f"{name} may be damaged UTF-8 ({scan.several:,} of its bytes say so) or in another "
@@ -351,19 +308,32 @@ def _detect(scan: _Scan, name: str) -> str:
             "are rejected, or its own, as --encoding cp1252",
             code="encoding_unclear",
         )
+    return _guess(scan.around)
+
+
+def _guess(around: bytes) -> tuple[str, list[str]]:
+    """Return the encoding that charset-normalizer finds, and others that fit as well.
+
+    Short texts fit several alike: then it is the commonest. The code pages of Windows have most
+    letters in common, and are no others of each other.
+    """
     from charset_normalizer import from_bytes
 
-    matches = list(from_bytes(scan.around, cp_isolation=_ENCODINGS))
+    matches = list(from_bytes(around, cp_isolation=_ENCODINGS))
     if not matches:
-        return _COMMONEST
-    best = matches[0]
-    letters = sum(byte > 0x7F for byte in scan.around)
-    least = best.coherence - (_ALIKE if letters < _FEW_LETTERS else 0)
-    for match in matches:  # short texts fit several alike: then it is the commonest
-        as_good = match.chaos <= best.chaos and match.coherence >= least
+        return _COMMONEST, ["another"]
+    chosen = matches[0]
+    name = chosen.encoding
+    letters = sum(byte > 0x7F for byte in around)
+    least = chosen.coherence - (_ALIKE if letters < _FEW_LETTERS else 0)
+    for match in matches:
+        as_good = match.chaos <= matches[0].chaos and match.coherence >= least
         if as_good and _COMMONEST in match.could_be_from_charset:
-            return _COMMONEST
-    return best.encoding
+            chosen, name = match, _COMMONEST
+            break
+    rivals = [match.encoding for match in matches if match.chaos <= chosen.chaos + _RIVAL]
+    pages = name.startswith("cp12")
+    return name, [each for each in rivals if each != name and not (pages and each[:4] == "cp12")]
 
 
 def _skip(stream: Any, size: int) -> None:
@@ -377,35 +347,6 @@ def _read_line(stream: IO[bytes]) -> tuple[bytes, bool]:
     while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
         rest = stream.readline(LONGEST_LINE)
     return data, rest is data
-
-
-class _Unpacked(io.RawIOBase):
-    """The content of a packed file; one that is damaged ends there.
-
-    Attributes:
-        packing: How it is packed.
-        damage: What is wrong with it, as far as it was read; "" for nothing.
-    """
-
-    def __init__(self, file: IO[bytes], packing: Packing) -> None:
-        self.packing, self.damage = packing, ""
-        self._source = packing.open(file)
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; 0 at the end."""
-        if self.damage:
-            return 0
-        try:  # one step at a time: a longer read would lose what stands before the damage
-            data: bytes = self._source.read1(len(buffer))
-        except damages() as error:
-            self.damage = str(error) or type(error).__name__
-            return 0
-        buffer[: len(data)] = data
-        return len(data)
 
 
 class _AsUtf8(io.RawIOBase):

@@ -51,7 +51,7 @@ class PlainLines:
     @property
     def size(self) -> int:
         """Bytes of the file."""
-        return self.path.stat().st_size
+        return self.text.size
 
     @property
     def content_hash(self) -> str:

@@ -71,6 +71,8 @@ class Expected:
             self.rejected += written.needs_target and asks and not piece.target
         if written.format != "parquet":  # its rows have no form that can be broken
             self.rejected += rows.count(Odd.BROKEN)
+        if written.has_header:
+            self.rejected += rows.count(Odd.HEADER)
 
 
 def is_good(piece: Piece, written: Written) -> bool:

@@ -71,6 +71,9 @@ async def test_rows_are_added_duplicates_and_rejects(tmp_path: Path) -> None:
         {"line": 5, "reason": "no text", "code": "row"},
         {"line": 9, "reason": "no text", "code": "row"},
     ]
+    texts = (row for row in rows() if isinstance(row, Text))
+    assert (await ingest(ListStore(), texts, rejects_file=listed)).rejects_file is None
+    assert not listed.exists(), "the list of another run"
 
 
 async def test_a_repeat_adds_nothing_and_leaves_the_same_files(tmp_path: Path) -> None:

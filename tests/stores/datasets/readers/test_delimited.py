@@ -1,5 +1,6 @@
 """Delimited text: a broken record costs that record, and no line becomes another person's row."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,92 @@ def test_a_broken_row_does_not_hide_how_quotes_are_escaped(tmp_path: Path) -> No
     texts = [row for row in found if isinstance(row, Text)]
     assert [text.body for text in texts] == ['I said "no".', "0", "0", "0", "0"]
     assert texts[3].title == '"' and len(found) == 6
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "C:\\new\\temp",
+        "a\\b",
+        '"\\d"',
+        'say "a\\tb"',
+        "\\N\\0",
+        "\\, and\\",
+        "one\\\ntwo",
+        "^\\w+$",
+    ],
+)
+def test_backslashes_of_texts_are_kept(tmp_path: Path, words: str, pairs: bool) -> None:
+    """Whether the writer escapes them, as MySQL and Python, or only quotes, as Spark and PHP."""
+    if pairs:
+        escaped = [
+            each.replace("\\", "\\\\").replace('"', '\\"') for each in ('"so"', "C:\\d", words)
+        ]
+    else:  # a backslash before a quote or at the end has to be doubled, or the text would go on
+        escaped = ['\\"so\\"', "C:\\d", re.sub(r'(\\*)"', r'\1\1\\"', words)]
+        escaped[2] = re.sub(r"(\\+)$", r"\1\1", escaped[2])
+    rows = "".join(f'u{n},"{each}",4\n' for n, each in enumerate(escaped))
+    texts, rejects = read(tmp_path / "a.csv", HEAD + rows)
+    assert ([text.body for text in texts], rejects) == (['"so"', "C:\\d", words], [])
+
+
+def test_a_header_that_comes_again_is_no_person(tmp_path: Path) -> None:
+    other = "text, rating,user_id\nGood.,3,ben\n"
+    content = HEAD + "ana,Fine.,4\n" + HEAD + "ana,Better.,5\n\ufeff" + HEAD + other
+    texts, rejects = read(tmp_path / "a.csv", content)
+    assert [(text.user_id, text.body, text.rating) for text in texts] == [
+        ("ana", "Fine.", 4.0),
+        ("ana", "Better.", 5.0),
+        ("ben", "Good.", 3.0),
+    ]
+    assert [(reject.line, reject.code) for reject in rejects] == [
+        (3, "header"),
+        (5, "header"),
+        (6, "header"),
+    ]
+
+
+def test_empty_rows_of_a_sheet_are_no_rows(tmp_path: Path) -> None:
+    texts, rejects = read(tmp_path / "a.csv", HEAD + "ana,Fine.,4\n,,\n\n" + ",,\n" * 9 + ",,,,\n")
+    assert ([text.user_id for text in texts], rejects) == (["ana"], [])
+
+
+@pytest.mark.parametrize("end", ["\r\r\n", "\r\n", "\n", "\r"])
+def test_ends_of_lines(tmp_path: Path, end: str) -> None:
+    """CR CR LF is CRLF that a program wrote as text on Windows."""
+    lines = ["user,rating,text", "ana,4,Fine.", 'ben,5,"Two', 'lines"', ""]
+    texts, rejects = read(tmp_path / "a.csv", end.join(lines))
+    inside = end.replace("\r\r", "\r") if end != "\r" else "\n"
+    assert ([text.body for text in texts], rejects) == (["Fine.", f"Two{inside}lines"], [])
+
+
+def test_one_bad_row_leaves_a_file_without_quotes_as_it_is(tmp_path: Path) -> None:
+    rows = [f'u{n}\t"So" he said, {n}\n' for n in range(9)]
+    texts, (reject,) = read(tmp_path / "a.tsv", "user\ttext\n" + "".join([*rows, "bad\n"]))
+    assert texts[3].body == '"So" he said, 3' and len(texts) == 9 and reject.code == "columns"
+
+
+@pytest.mark.parametrize("doubled", ["", ', ""so""'])
+def test_stray_quotes_leave_a_file_with_quotes_as_it_is(tmp_path: Path, doubled: str) -> None:
+    rows = [f'u{n}\t"Text, {n}{doubled}"\n' for n in range(40 if doubled == "" else 5)]
+    strays = ['s\t"So" he said\n'] * 3
+    texts, rejects = read(tmp_path / "a.tsv", "user\ttext\n" + "".join([*rows, *strays]))
+    assert texts[2].body == "Text, 2" + doubled.replace('""', '"') and len(rejects) == 3
+
+
+@pytest.mark.parametrize("quote", ["", '"Great" '])
+def test_imdb62_with_more_commas_than_tabs(tmp_path: Path, quote: str) -> None:
+    words = "one, two, three, four, five, six, seven, and no end"
+    rows = [f"{n}\t33{n}\t100\t{n}.0\t{quote}Film\tText {n}, {words[: 9 * n]}\n" for n in (5, 2, 3)]
+    path = tmp_path / "imdb62.txt"
+    texts, rejects = read(path, "".join(rows))
+    assert ([text.user_id for text in texts], rejects) == (["335", "332", "333"], [])
+    assert (read_texts(path).format, texts[0].title) == ("imdb62", f"{quote}Film")
+
+
+def test_a_line_that_is_too_long_is_called_that(tmp_path: Path) -> None:
+    content = HEAD + f"u1,{'a' * 140_000},5\nu2,{'b' * 5_000_000},5\n"
+    _, rejects = read(tmp_path / "a.csv", content)
+    assert [reject.code for reject in rejects] == ["csv", "line_length"]
+    assert "131,072" in rejects[0].reason

@@ -541,6 +541,15 @@ def test_no_file_of_another_encoding_is_taken_for_utf8(rows: list[list[str]]) ->
         ("cp1252", "Très bien, le café à Orléans était délicieux, mais la fenêtre ne ferme pas."),
         ("cp1251", "Очень хорошая лампа, светит ярко и не мигает."),
         ("gb18030", "这个灯非常好，光线明亮，不闪烁。推荐给所有的朋友们，质量很好，价格也便宜。"),
+        (
+            "mac_roman",
+            "Très bien, le café à Orléans était délicieux, mais la fenêtre ne ferme pas.",
+        ),
+        (
+            "cp850",
+            "Die Lampe ist schön und günstig, aber der Schalter fällt ab, ein Größenproblem.",
+        ),
+        ("cp932", "このランプはとても良いです。明るくて、ちらつきません。①番におすすめします。"),
         ("euc_kr", "아주 좋은 램프입니다. 밝고 깜박이지 않습니다. 모든 친구에게 추천합니다."),
     ],
 )
@@ -548,6 +557,21 @@ def test_other_encodings_are_found(tmp_path: Path, encoding: str, words: str) ->
     rows = "user;text\n" + "".join(f"u{n};{words}\n" for n in range(5))
     texts, rejects = read(tmp_path / "a.csv", rows.encode(encoding))
     assert ({text.body for text in texts}, rejects) == ({words}, [])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("mac_roman", "El niño comió mañana en el jardín; ¡qué rápido! El café está frío."),
+        ("cp850", "Lampan är väldigt bra, men knappen går sönder. Jag är inte nöjd."),
+    ],
+)
+def test_an_encoding_that_is_not_sure_is_said(tmp_path: Path, encoding: str, words: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"user;text\nu1;{words}\n".encode(encoding))
+    (note,) = (note for note in read_texts(path).notes if note.startswith("read as"))
+    assert note.startswith(f"read as {encoding}") or f"may be {encoding}" in note
+    assert "--encoding" in note
 
 
 def test_what_may_be_either_encoding_is_asked(tmp_path: Path) -> None:
