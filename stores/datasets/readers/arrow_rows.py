@@ -99,7 +99,8 @@ class _Parquet:
         found = self._file.metadata
         self.names: list[str] = self._file.schema_arrow.names
         self.part_rows = [found.row_group(at).num_rows for at in range(found.num_row_groups)]
-        self._bytes, self._rows = path.stat().st_size, max(found.num_rows, 1)
+        self._bytes = path.stat().st_size
+        self._rows: int = max(found.num_rows, 1)
 
     def read_part(self, part: int) -> Iterator[Any]:
         """Yield the batches of a part."""
@@ -107,7 +108,7 @@ class _Parquet:
 
     def position(self, rows: int) -> int:
         """Return about how many bytes a number of rows is."""
-        return round(self._bytes * rows / self._rows)
+        return self._bytes * rows // self._rows
 
     def close(self) -> None:
         """Close the file."""
