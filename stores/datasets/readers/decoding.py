@@ -305,7 +305,7 @@ def _detect(scan: _Scan, name: str) -> tuple[str, list[str]]:
         raise WrongReading(
             f"{name} may be damaged UTF-8 ({scan.several:,} of its bytes say so) or in another "
             f"encoding ({scan.faults:,} are no UTF-8): say --encoding utf-8, and the damaged rows "
-            "are rejected, or its own, as --encoding cp1252",
+            f"are rejected, or its own, as --encoding {_guess(scan.around)[0]}",
             code="encoding_unclear",
         )
     return _guess(scan.around)

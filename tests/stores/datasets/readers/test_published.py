@@ -549,7 +549,6 @@ def test_no_file_of_another_encoding_is_taken_for_utf8(rows: list[list[str]]) ->
             "cp850",
             "Die Lampe ist schön und günstig, aber der Schalter fällt ab, ein Größenproblem.",
         ),
-        ("cp932", "このランプはとても良いです。明るくて、ちらつきません。①番におすすめします。"),
         ("euc_kr", "아주 좋은 램프입니다. 밝고 깜박이지 않습니다. 모든 친구에게 추천합니다."),
     ],
 )
@@ -580,6 +579,11 @@ def test_what_may_be_either_encoding_is_asked(tmp_path: Path) -> None:
     path.write_bytes(content)
     with raises(WrongReading, "encoding_unclear", "--encoding utf-8"):
         read_texts(path)
+    with raises(WrongReading, "encoding_unclear", "--encoding cp932"):
+        read(
+            path,
+            "user,text\nu1,このランプはとても良いです。①番におすすめします。\n".encode("cp932"),
+        )
     texts, rejects = read(path, content, encoding="utf-8")
     assert [text.user_id for text in texts] == ["u1"] and len(rejects) == 1
     assert len(read(path, content, encoding="cp1252")[0]) == 2
