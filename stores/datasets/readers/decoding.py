@@ -38,6 +38,9 @@ _FEW_LETTERS = 20
 _ALIKE = 0.2
 """Difference of two coherences that says nothing where only a few letters are not ASCII."""
 
+_SELDOM = ("mac_roman", "cp850")
+"""Encodings of which a few letters are no proof."""
+
 _RIVAL = 0.02
 """Difference of two disorders that says little."""
 
@@ -331,9 +334,19 @@ def _guess(around: bytes) -> tuple[str, list[str]]:
         if as_good and _COMMONEST in match.could_be_from_charset:
             chosen, name = match, _COMMONEST
             break
+    if letters < _FEW_LETTERS and name in _SELDOM and _fits(around, _COMMONEST):
+        return _COMMONEST, [name]
     rivals = [match.encoding for match in matches if match.chaos <= chosen.chaos + _RIVAL]
     pages = name.startswith("cp12")
     return name, [each for each in rivals if each != name and not (pages and each[:4] == "cp12")]
+
+
+def _fits(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _skip(stream: Any, size: int) -> None:
