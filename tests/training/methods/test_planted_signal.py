@@ -30,7 +30,7 @@ METHODS: dict[str, dict[str, Any]] = {
 ALL_BUT_ONE_SLOW = [
     pytest.param(name, marks=[] if name == "dpo" else [pytest.mark.slow]) for name in METHODS
 ]
-GROUPS = {"dpo": 600, "grpo": 64, "grpo-logged": 600}
+GROUPS = {"dpo": 300, "grpo": 64, "grpo-logged": 600}
 
 
 def warm_reward(completions: list[list[dict[str, str]]], **columns: Any) -> list[float]:
