@@ -8,6 +8,7 @@ import pytest
 from patlm.stores.datasets.formats import open_data, read_texts
 from patlm.stores.datasets.validation import Reject, WrongReading
 from patlm.stores.types import Text
+from raising import raises
 
 ROWS = [{"user_id": f"u{number}", "text": f"Text {number}."} for number in range(6)]
 PAGES = [ROWS[:3], ROWS[3:5], ROWS[5:]]
@@ -106,7 +107,7 @@ def test_columns_in_pages_are_named_by_the_caller(
     columns = {"user_id": "who", "body": "what"}
     texts, rejects = read(tmp_path / "a.json", content, columns=columns)
     assert (texts, rejects) == ([row["text"] for row in ROWS], [])
-    with pytest.raises(WrongReading, match="nothing"):
+    with raises(WrongReading, "no_such_column", "nothing"):
         read(tmp_path / "a.json", content, columns={"user_id": "who", "body": "nothing"})
 
 
