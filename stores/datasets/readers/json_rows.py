@@ -7,6 +7,7 @@ Lines are read one by one, so that a broken one costs itself. Everything else is
 from __future__ import annotations
 
 import ast
+import codecs
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -185,9 +186,10 @@ def open_json(text: TextFile) -> JsonLines:
     if twice := _named_twice(head[:_FIRST].decode(errors="replace")):
         text.notes.append(f"columns named twice in a row, the last is read: {list_names(twice)}")
     first, *others = _first_lines(text, head)
-    if _is_row(first) or _is_broken_row(first, others):
+    listed = first.startswith(b"[")
+    if (not listed and _is_row(first)) or _is_broken_row(first, others):
         return JsonLines(text)
-    if first.startswith(b"["):
+    if listed:
         return JsonStream(text, "a JSON list")
     whole = JsonStream(text, "a JSON document")
     fault = _fault_of_first(text)
@@ -219,7 +221,7 @@ def _first_lines(text: TextFile, head: bytes) -> list[bytes]:
 
 
 def _is_row(line: bytes) -> bool:
-    return not line.startswith(b"[") and isinstance(_parse_line(0, line), dict)
+    return len(line) < LONGEST_LINE and isinstance(_parse_line(0, line), dict)
 
 
 def _is_broken_row(first: bytes, others: list[bytes]) -> bool:
@@ -242,8 +244,11 @@ def _is_broken_row(first: bytes, others: list[bytes]) -> bool:
 def _fault_of_first(text: TextFile) -> str:
     """Return what is wrong with the first object, as that it is larger than a line; "" if none."""
     with text.open() as (stream, _, _):
+        window = Window(stream)
+        window.grow(LONGEST_LINE)
+        window.next_sign()
         try:
-            take_value(Window(stream), largest=LONGEST_LINE)
+            take_value(window, largest=LONGEST_LINE // 2)
         except BrokenJsonError as error:
             return error.fault
     return ""
@@ -276,6 +281,8 @@ def _parse_line(line: int, data: bytes) -> dict[str, Any] | Reject:
     except UnicodeDecodeError:
         return Reject(line, "the line is not valid UTF-8", code="encoding")
     except json.JSONDecodeError as error:
+        if data.startswith(codecs.BOM_UTF8):  # where files were joined
+            return _parse_line(line, data.removeprefix(codecs.BOM_UTF8))
         if data.lstrip().startswith(_PYTHON):
             return _parse_python(line, data)
         return Reject(line, f"broken JSON: {error.msg} at column {error.colno}", code="json")

@@ -24,7 +24,7 @@ TOO_LARGE = "an object beyond all bounds"
 """The fault of an object that has more characters than it may have."""
 
 _CHUNK = 1 << 18
-_DECODER = json.JSONDecoder()
+_SCAN = json.JSONDecoder().scan_once  # `raw_decode` without a call in between
 _SPACE = re.compile(r"[\s\ufeff]*")  # a byte order mark stands where files were joined
 _LIST = re.compile(r"\[\s*(\S)")
 _LONGEST_SIGN = 32  # characters that are one to the parser: `-Infinity`, a pair of surrogates
@@ -66,11 +66,13 @@ class Window:
         ended: Whether the stream has no more.
         begins: How the line begins at the latest sign, with the line end before: by this other rows
             are found; "" if something else stands before the sign on its line.
+        skipped: How many characters `skip_to` left out before the end, if it found nothing.
     """
 
     def __init__(self, stream: IO[bytes], line: int = 1) -> None:
         """Take a stream of UTF-8 that begins on a line."""
         self.text, self.at, self.ended, self.begins = "", 0, False, ""
+        self.skipped = 0
         self._line, self._counted, self._stream = line, 0, stream
         self._before = "\n"
         # Bad bytes become lone surrogates: the text they stand in is rejected, not the whole file.
@@ -83,12 +85,12 @@ class Window:
         self._counted = self.at
         return self._line
 
-    def grow(self) -> None:
+    def grow(self, least: int = _CHUNK) -> None:
         """Read as much again as is not used, so that a large object is tried a few times only."""
         _ = self.line  # counts the lines that are dropped
         self.text = self.text[self.at :]
         self.at = self._counted = 0
-        data = self._stream.read(max(_CHUNK, len(self.text)))
+        data = self._stream.read(max(least, len(self.text)))
         self.ended = not data
         self.text += self._decode(data, self.ended)
 
@@ -136,11 +138,14 @@ class Window:
             found = self.text.find(start, first) if start else -1
             if found >= 0:
                 self.at, self._before = found + len(start) - 1, start[:-1]
+                self.skipped = 0
                 return True
             if self.ended:
+                self.skipped += len(self.text) - self.at
                 self.at = len(self.text)
                 return False
-            self.at = max(first, len(self.text) - len(start))
+            before, self.at = self.at, max(first, len(self.text) - len(start))
+            self.skipped += self.at - before
             self.grow()
             first = 0
 
@@ -149,7 +154,7 @@ def take_value(window: Window, place: str = "", largest: int = LARGEST_OBJECT) -
     """Return the value at the window's place and go behind it.
 
     Args:
-        window: The window.
+        window: The window, at the first sign of the value.
         place: The place of the value in the file, for the message.
         largest: The most characters that the value may have, about.
 
@@ -159,34 +164,35 @@ def take_value(window: Window, place: str = "", largest: int = LARGEST_OBJECT) -
     Raises:
         BrokenJsonError: There is none, and the window stays where it is.
     """
-    window.next_sign()
-    decoder = _DECODER
+    scan = _SCAN
     while True:
+        fault, at = "", len(window.text)
         try:
-            value, end = decoder.raw_decode(window.text, window.at)
-            if end < len(window.text) or window.ended:
-                if decoder is not _DECODER:
+            value, end = scan(window.text, window.at)
+            if end < at or window.ended:
+                if scan is not _SCAN:
                     value = beyond_bounds(window.line, place)
                 window.at = end
                 return value
+        except StopIteration as nothing:
+            fault, at = "no value", nothing.value
         except RecursionError:
             raise BrokenJsonError(window.line, place, "a nesting beyond all bounds") from None
         except json.JSONDecodeError as error:
-            if window.ended or _is_broken(error, window):
-                raise BrokenJsonError(window.line, place, error.msg) from None
+            fault, at = error.msg, error.pos
         except ValueError:
-            decoder = json.JSONDecoder(parse_int=_parse_digits)
+            scan = json.JSONDecoder(parse_int=_parse_digits).scan_once
             continue
+        if window.ended or _is_final(fault, len(window.text) - at):
+            raise BrokenJsonError(window.line, place, fault)
         if len(window.text) - window.at > largest:
             raise BrokenJsonError(window.line, place, TOO_LARGE)
         window.grow()
 
 
-def _is_broken(error: json.JSONDecodeError, window: Window) -> bool:
-    """Say whether JSON stays broken whatever follows: all but a string without an end does."""
-    if error.msg.startswith("Unterminated string"):
-        return False
-    return len(window.text) - error.pos > _LONGEST_SIGN
+def _is_final(fault: str, left: int) -> bool:
+    """Say whether JSON with characters left behind its fault stays broken whatever follows."""
+    return left > _LONGEST_SIGN and not fault.startswith("Unterminated string")
 
 
 def _parse_digits(digits: str) -> float:
@@ -217,7 +223,12 @@ class Rows:
                 yield from self.list_rows(window)
             elif sign == "{":
                 start = start or (window.begins and f"{window.begins}{{")
-                yield self._row(window, "", start)
+                line = window.line
+                try:
+                    value = take_value(window)
+                except BrokenJsonError as error:
+                    value = _leave_out(window, start, error)
+                yield line, "", value
             elif sign == ",":
                 window.at += 1
             else:
@@ -231,39 +242,40 @@ class Rows:
         """Yield the rows of the list at the place; they are counted over all lists."""
         window.at += 1
         start, line = "", window.line
-        while (sign := window.next_sign()) != "]":
-            place = f".[{self._number}]"
+        sign = window.next_sign()
+        while sign != "]":
             if not sign:
                 fault = "the JSON list breaks off after this object"
                 raise BrokenJsonError(line, f".[{max(0, self._number - 1)}]", fault)
             if not start and window.begins and sign == "{":
                 start = f"{window.begins}{{"
-            line = window.line
-            yield self._row(window, place, start)
+            line, place = window.line, f".[{self._number}]"
+            try:
+                value = take_value(window, place)
+            except BrokenJsonError as error:
+                value = _leave_out(window, start, error)
+            yield line, place, value if isinstance(value, dict | Reject) else no_object(line, place)
             self._number += 1
             sign = window.next_sign()
             if sign == ",":
                 window.at += 1
+                sign = window.next_sign()
             elif sign and sign not in "]{":
-                yield self._leave_out(window, place, start)
+                line, fault = window.line, "no comma behind this row"
+                yield line, place, _leave_out(window, start, BrokenJsonError(line, place, fault))
+                sign = window.next_sign()
         window.at += 1
 
-    def _row(self, window: Window, place: str, start: str) -> Item:
-        line = window.line
-        try:
-            value = take_value(window, place)
-        except BrokenJsonError as error:
-            if not start or not window.skip_to(start):
-                raise
-            return line, place, _say_left_out(error)
-        return line, place, value if isinstance(value, dict | Reject) else no_object(line, place)
 
-    def _leave_out(self, window: Window, place: str, start: str) -> Item:
-        """Return the reject for what stands between two rows, and go to the next row."""
-        error = BrokenJsonError(window.line, place, "no comma behind this row")
-        if not start or not window.skip_to(start):
-            raise error
-        return error.line, place, _say_left_out(error)
+def _leave_out(window: Window, start: str, error: BrokenJsonError) -> Reject:
+    """Go to the next row that begins in a way, and return the reject for what stands before it.
+
+    Raises:
+        BrokenJsonError: There is none.
+    """
+    if start and window.skip_to(start):
+        return _say_left_out(error)
+    raise error
 
 
 class Pages(Rows):
@@ -349,7 +361,7 @@ def read_window(
                 yield error.line, error.place, _say_left_out(error)
                 continue
             if not damage():
-                yield error.line, error.place, _say_unread(error, window.line, what)
+                yield error.line, error.place, _say_unread(error, window, what)
             return
 
 
@@ -358,9 +370,12 @@ def _say_left_out(error: BrokenJsonError) -> Reject:
     return Reject(error.line, reason, error.place, code="json")
 
 
-def _say_unread(error: BrokenJsonError, last: int, what: str) -> Reject:
-    lines = f" (lines {error.line:,} to {last:,})" if last > error.line else ""
-    reason = f"broken JSON from here to the end of the {what}{lines}, not read: {error.fault}"
+def _say_unread(error: BrokenJsonError, window: Window, what: str) -> Reject:
+    lines = f"lines {error.line:,} to {window.line:,}, " if window.line > error.line else ""
+    reason = (
+        f"broken JSON from here to the end of the {what} ({lines}characters: {window.skipped:,}), "
+        f"not read: {error.fault}"
+    )
     return Reject(error.line, reason, error.place, code="json")
 
 
@@ -369,6 +384,7 @@ def _names(window: Window) -> Iterator[str]:
     window.at += 1
     sign = "" if window.next_sign() == "}" else ","
     while sign == ",":
+        window.next_sign()
         name = take_value(window)
         if not isinstance(name, str) or window.next_sign() != ":":
             raise BrokenJsonError(window.line, "", "no name and colon")

@@ -46,6 +46,7 @@ ALL_ROWS = {
     "a comma too many": f"[{LINES},]",
     "commas too few": f"[{LINES.replace(',' + chr(10), chr(10))}]",
     "a byte order mark between": joined(PAGES, "\n\ufeff"),
+    "lines and a byte order mark between": joined(ROWS, "\n\ufeff"),
     "lists and objects": joined([PAGES[0], *PAGES[1], PAGES[2]]),
     "pages in a list": json.dumps([{"reviews": page} for page in PAGES], indent=1),
     "pages in an answer": joined([{"data": {"n": 1, "reviews": page}} for page in PAGES]),
@@ -183,7 +184,7 @@ REVIEWS = json.dumps({"reviews": ROWS})
     ("content", "line", "reason"),
     [
         (joined([ROWS, "x"]), 2, "neither an object nor a list"),
-        (json.dumps(ROWS) + "\nEOF garbage, and\nmore", 2, "lines 2 to 3"),
+        (json.dumps(ROWS) + "\nEOF garbage, and\nmore", 2, "lines 2 to 3, characters: 21"),
         (json.dumps(ROWS)[:-1], 1, "breaks off"),
         (REVIEWS + "\n]", 2, "broken JSON"),
         ("[" + REVIEWS, 1, "breaks off"),
