@@ -133,7 +133,8 @@ class Delimited(PlainLines):
         records = read_records(self._lines(advance), self.dialect, len(self.names))
         next(records)  # the header
         columns, known = _columns_of(self.names), sorted(self.names)
-        one, two, *_ = sorted(self._header, key=len, reverse=True)  # a mark may stand before one
+        longest = sorted(self._header, key=len, reverse=True)  # a mark may stand before one
+        one, two = [*longest, "\n", "\n"][:2]  # a header that is broken is one column, or none
         for line, record in records:
             if isinstance(record, Reject):
                 yield line, "", record

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from patlm.stores.datasets.formats import open_data, read_texts
-from patlm.stores.datasets.validation import Reject, WrongReading
+from patlm.stores.datasets.validation import FormatError, Reject, WrongReading
 from patlm.stores.types import Text
 from raising import raises
 
@@ -228,3 +228,10 @@ def test_a_name_that_stands_twice_is_told(tmp_path: Path) -> None:
             before + between.join(['{"user_id": "u", "text": "a", "user_id": "v"}'] * 2)
         )
         assert any("user_id" in note for note in read_texts(path).notes)
+
+
+def test_json_in_strings_is_of_no_format(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(joined([json.dumps(row) for row in ROWS]))
+    with pytest.raises(FormatError):
+        read_texts(path)
