@@ -115,7 +115,7 @@ def _sets_in(folder: Path, *, deep: bool = True) -> dict[str, FileSet]:
         one.paths.append(path)
         if columns:
             one.columns[path] = columns
-    if sets:
+    if sets or not deep:
         return sets
     parts = [path for path in folder.glob("part[-_.]*") if path.is_file() and not path.suffix]
     if parts:  # of Hadoop
