@@ -133,8 +133,7 @@ class Delimited(PlainLines):
         records = read_records(self._lines(advance), self.dialect, len(self.names))
         next(records)  # the header
         columns, known = _columns_of(self.names), sorted(self.names)
-        longest = sorted(self._header, key=len, reverse=True)  # a mark may stand before one
-        one, two = [*longest, "\n", "\n"][:2]  # a header that is broken is one column, or none
+        one, two, *_ = sorted(self._header, key=len, reverse=True)  # a mark may stand before one
         for line, record in records:
             if isinstance(record, Reject):
                 yield line, "", record
@@ -333,7 +332,7 @@ def _choose_dialect(path: Path, sample: list[Line], delimiters: str) -> CsvDiale
         width = len(usual.split(header) or replace(usual, quotes=False).split(header))
         if width > 1:
             reading, faults = _choose_quotes(sample, usual)
-            if reading.split(header):
+            if len(reading.split(header)) > 1:
                 found.append((faults, -width, reading))
     if not found:
         raise FormatError(f"{path.name} is not delimited text")
