@@ -218,10 +218,15 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
         FormatError: It is of no format, of another one than is asked for, or of a refused one.
     """
     found, first = _find_formats(file)
-    if isinstance(file, json_rows.JsonLines) and (_lacks(file, columns) if columns else not found):
-        inner = json_rows.open_wrapped(file)
+    if isinstance(file, json_rows.JsonLines):
+        lacks = _lacks(file, columns)
+        inner = json_rows.open_wrapped(file) if lacks or not (columns or found) else None
         formats, row = ([], None) if inner is None else _find_formats(inner)
-        if inner is not None and _is_meant(inner, formats, first, columns):
+        if inner is not None and (
+            len(_lacks(inner, columns)) < len(lacks)  # a name may be wrong, in either of them
+            if columns
+            else formats or first is None or not first.columns
+        ):
             file, found, first = inner, formats, row
     if columns:
         return _map_columns(file, found, format, columns), file
@@ -239,17 +244,11 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
     )
 
 
-def _lacks(file: DataFile, columns: Mapping[str, str]) -> bool:
-    return bool(missing_columns(columns, all_columns(file.names, _first_rows(file))))
-
-
-def _is_meant(
-    inner: DataFile, found: list[Format], outer: Head | None, columns: Mapping[str, str]
-) -> bool:
-    """Say whether the rows inside the objects of a file are its rows, and not the objects."""
-    if columns:
-        return not _lacks(inner, columns)
-    return bool(found) or outer is None or not outer.columns
+def _lacks(file: DataFile, columns: Mapping[str, str]) -> list[str]:
+    """Return the columns that the caller names and the rows of a file do not have."""
+    if not columns:
+        return []
+    return missing_columns(columns, all_columns(file.names, _first_rows(file)))
 
 
 def _find_formats(file: DataFile) -> tuple[list[Format], Head | None]:
