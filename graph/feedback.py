@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..stores.episodes.schema import Feedback
     from ..stores.texts.store import TextStore
     from ..stores.types import Text
+    from ..stores.values import RatingScale
 
 
 def give_feedback_on(
@@ -106,13 +107,14 @@ async def add_edited(
         RequestError: As `give_feedback_on`, or there is no text to add; nothing was kept.
         StoreError: As `give_feedback_on`.
     """
-    text = await asyncio.to_thread(_edited_text, store, trace, namespace, run_id, said, shared)
+    scale = await store.read_rating_scale()
+    text = await asyncio.to_thread(_edited_text, scale, trace, namespace, run_id, said, shared)
     await asyncio.to_thread(give_feedback_on, trace, namespace, run_id, said)
     await store.add([text])
 
 
 def _edited_text(
-    store: TextStore,
+    scale: RatingScale,
     trace: Path | None,
     namespace: str | None,
     run_id: str,
@@ -141,7 +143,7 @@ def _edited_text(
         "source_id": f"run {run['run_id']}",
         "shared": shared,
     }
-    return read_new_texts([fields], run["namespace"], store.rating_scale)[0]
+    return read_new_texts([fields], run["namespace"], scale)[0]
 
 
 def _no_trace() -> RequestError:

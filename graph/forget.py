@@ -92,7 +92,7 @@ async def remove_texts(
     store: TextStore,
     namespace: str,
     user_id: object,
-    text_ids: Sequence[str],
+    text_ids: Sequence[object],
     places: Places = NOWHERE_ELSE,
     *,
     dry_run: bool = False,
@@ -103,7 +103,7 @@ async def remove_texts(
         store: The text store.
         namespace: The tenant.
         user_id: Whose texts they are; read as in every other call.
-        text_ids: For each text `Text.text_id`, or its id in its source.
+        text_ids: For each text `Text.text_id`, or its id in its source, read as one that is added.
         places: Where else the texts may be.
         dry_run: Only report what would be removed.
 
@@ -122,10 +122,11 @@ async def remove_texts(
     _check_dry_run(dry_run)
     await _check_folders(places.episodes)
     held = await store.texts_of(namespace, user)
-    texts = _texts_named(user, held, text_ids)
+    wanted = _read_text_ids(text_ids)
+    texts = _texts_named(user, held, wanted)
     # Ids without a text are looked for as well: the records of runs may hold a former version, and
     # a removal that was cut off is finished.
-    ids = [text.text_id for text in texts] or list(text_ids)
+    ids = [text.text_id for text in texts] or wanted
     sought = RemovedTexts(ids, [text.body for text in texts])
     records = await asyncio.to_thread(_forget_records, places, namespace, user, sought, dry_run)
     receipt = await store.remove(namespace, user, ids, dry_run=dry_run)
@@ -148,15 +149,9 @@ def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> li
     """
     from ..nodes.errors import RequestError
 
-    if isinstance(text_ids, str) or not isinstance(text_ids, Sequence):
-        raise _no_ids(text_ids)
-    for each in text_ids:
-        _check_text_id(each)
-    if not text_ids:
-        raise RequestError("text_ids is empty: say which texts to remove", field="text_ids")
     found = {
         each: [text for text in held if text.text_id == each]
-        or [text for text in held if text.source_id and text.source_id == each.strip()]
+        or [text for text in held if each in text.source_ids]
         for each in text_ids
     }
     for each, texts in found.items():
@@ -203,24 +198,30 @@ def _no_ids(value: object) -> RequestError:
     return RequestError(said, field="text_ids")
 
 
-def _check_text_id(given: object) -> None:
-    """Make sure that an id can be looked up.
+def _read_text_ids(text_ids: object) -> list[str]:
+    """Return the ids of texts as they are stored.
 
     Raises:
-        RequestError: It is no string, or one that no id can be.
+        RequestError: They are no list, or one is none that a text can have.
     """
     from pydantic_core import PydanticCustomError
 
     from ..nodes.errors import RequestError
-    from ..stores.values import read_id
+    from ..stores.values import id_to_find
 
-    if not isinstance(given, str):
-        raise _no_ids(given)
+    if isinstance(text_ids, str) or not isinstance(text_ids, Sequence):
+        raise _no_ids(text_ids)
+    if not text_ids:
+        raise RequestError("text_ids is empty: say which texts to remove", field="text_ids")
     try:
-        read_id("text_ids", given)
+        wanted = [id_to_find("text_ids", each) for each in text_ids]
     except PydanticCustomError as error:
         said = f"text_ids: {error.message()}; nothing was removed"
         raise RequestError(said, field="text_ids") from None
+    if not all(wanted):
+        said = f"text_ids: {shortened(text_ids[wanted.index('')])} is no id; nothing was removed"
+        raise RequestError(said, field="text_ids")
+    return wanted
 
 
 def _check_dry_run(dry_run: object) -> None:

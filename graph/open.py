@@ -241,6 +241,7 @@ def _make_parts(
         trace=None if settings.trace is None else EpisodeWriter(settings.trace),
         capture=settings.trace is not None,
         rating_scale=store.rating_scale,
+        scale_source=store,
     )
 
 

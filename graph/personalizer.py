@@ -178,7 +178,7 @@ class Personalizer:
                     "rating": rating,
                     "timestamp": timestamp,
                     "language": language,
-                    "shared": self.settings.share if shared is None else shared,
+                    "shared": shared,
                 }
             ]
         )
@@ -187,8 +187,9 @@ class Personalizer:
         """Add texts of any users: all of them, or none if a value is wrong.
 
         Args:
-            texts: Mappings with the arguments of `add`; one that does not say whether it is
-                shared follows `share` of the personalizer.
+            texts: Mappings with the arguments of `add`, and `source_id`, the id of the text in its
+                source: a text of the same person and id is replaced. None is the same as an
+                argument that is left out.
 
         Raises:
             RequestError: A value is missing or wrong; names the text's place and the field.
@@ -197,7 +198,10 @@ class Personalizer:
 
         store = await self._store()
         ready = read_new_texts(
-            texts, self.namespace, store.rating_scale, shared=self.settings.share
+            texts,
+            self.namespace,
+            await store.read_rating_scale(),
+            shared=self.settings.share,
         )
         return await store.add(ready)
 
@@ -363,7 +367,7 @@ class Personalizer:
     async def remove_texts(
         self,
         user_id: object,
-        text_ids: Sequence[str],
+        text_ids: Sequence[object],
         *,
         episodes: Sequence[str | Path] = (),
         dry_run: bool = False,
@@ -374,7 +378,8 @@ class Personalizer:
 
         Args:
             user_id: Whose texts they are.
-            text_ids: `text_id` of each as `texts` returns it, or the id in its source.
+            text_ids: `text_id` of each as `texts` returns it, or the id in its source, read as
+                `add_many` reads it.
             episodes: Folders of collected episodes.
             dry_run: Only report what would be removed.
 

@@ -29,7 +29,7 @@ def read_fields(fields: Mapping[str, Any]) -> Request:
     """
     if unknown := sorted(set(fields) - set(Request.model_fields)):
         raise _no_such_field(unknown[0])
-    if fields.get("task") not in (None, ""):
+    if _is_given(fields.get("task")):
         return validate_request(fields)
     task = infer_task(fields.get("title"), fields.get("text"), fields.get("instruction"))
     return validate_request({**fields, "task": task})
@@ -139,13 +139,19 @@ _OTHER_NAMES = {"text": "body", "user": "user_id", "topic": "topic_id", "time": 
 """Names of fields as files and commands have them."""
 
 
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that are said: one that is None, NaN or NA of pandas is left out."""
+    return {name: value for name, value in fields.items() if _is_given(value)}
+
+
 def read_new_texts(
     given: Iterable[Mapping[str, Any]], namespace: str, scale: RatingScale, *, shared: bool = False
 ) -> list[Text]:
     """Return texts that an app hands over, checked like those of a file.
 
     Args:
-        given: Fields of `TextFields`; a text without a time is of now.
+        given: Fields of `TextFields`; one that is None is not said, and a text without a time is
+            of now.
         namespace: The tenant.
         scale: The scale of the store's ratings.
         shared: Whether texts that do not say so may be evidence for other users.
@@ -179,7 +185,7 @@ def read_new_texts(
             )
         try:  # an app's ids are accounts, whatever they look like
             text = build_text(
-                defaults, position=place, **{"shared": shared, "shared_id": False, **fields}
+                defaults, position=place, **{"shared": shared, "shared_id": False, **_said(fields)}
             )
         except BadRow as error:
             raise RequestError(

@@ -61,6 +61,7 @@ async def open_retrieval(
             count=len,
             least_confidence=LEAST_CONFIDENCE,
             rating_scale=opened.rating_scale,
+            scale_source=opened,
         )
 
 

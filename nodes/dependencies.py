@@ -27,6 +27,17 @@ class Retrieval(Search, Protocol):
         """Return the requester's side of a user."""
 
 
+class ScaleSource(Protocol):
+    """What knows the scale of a store's ratings; `TextStore` implements it."""
+
+    @property
+    def rating_scale(self) -> RatingScale:
+        """The scale as it was last read."""
+
+    async def read_rating_scale(self) -> RatingScale:
+        """Return the scale as it is now: another process may have set it."""
+
+
 class Trace(Protocol):
     """Stores records of runs; `EpisodeWriter` implements it."""
 
@@ -78,6 +89,7 @@ class Parts:
         capture: Whether calls keep token ids and log-probabilities, if the model returns them.
         namespace: Tenant of runs whose context names none.
         rating_scale: The scale of the store's ratings.
+        scale_source: Where each run asks for it anew; None: `rating_scale` stays.
     """
 
     store: Retrieval
@@ -94,10 +106,23 @@ class Parts:
     capture: bool = False
     namespace: str = "default"
     rating_scale: RatingScale = FIVE_STARS
+    scale_source: ScaleSource | None = None
 
     def role(self, name: str) -> ChatRole:
         """Return the model of a role."""
         return self.chat.get(name) or self.chat["preference"]
+
+    async def scale(self, *, anew: bool) -> RatingScale:
+        """Return the scale of the store's ratings.
+
+        Args:
+            anew: Whether to ask the store, which takes half a millisecond.
+        """
+        if self.scale_source is None:
+            return self.rating_scale
+        return (
+            await self.scale_source.read_rating_scale() if anew else self.scale_source.rating_scale
+        )
 
 
 ProvideParts = Callable[[], Awaitable[Parts]]

@@ -187,7 +187,8 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
                 check_strategies(context, parts.strategies)
-                request = request.on_scale(parts.rating_scale)
+                scale = await parts.scale(anew=is_first_step(state))
+                request = request.on_scale(scale)
                 adapters = await choose_adapters(state, context, parts)
                 tenant = in_tenant(context, parts)
                 turn = Turn(state, request, tenant, parts, **vars(now), adapters=adapters)

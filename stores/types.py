@@ -79,7 +79,9 @@ class Text:
         shared: Whether it may serve as evidence for others.
         shared_id: Whether `user_id` is a display name that several people use.
         source_id: Id of the text in its source (a review's, say): a later text of the same author
-            and id replaces it. Kept, but only `TextStore.texts_of` reads it back.
+            and id replaces it (see `source_ids`). Kept, but only `TextStore.texts_of` reads it
+            back.
+        more_source_ids: Other ids that the same text has in its source.
     """
 
     user_id: str
@@ -95,6 +97,12 @@ class Text:
     shared_id: bool = False
     namespace: str = "default"
     source_id: str = field(default="", compare=False)
+    more_source_ids: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """All ids of the text in its source."""
+        return (self.source_id, *self.more_source_ids) if self.source_id else ()
 
     @cached_property
     def text_id(self) -> str:
@@ -210,12 +218,14 @@ class Added:
         duplicates: Texts already in the store, or earlier in the same call.
         forgotten: Texts dropped because their users were forgotten during the call.
         replaced: Earlier texts that new ones of the same source id took the place of.
+        other_ids: Duplicates that came under another source id than the text has: it has both.
     """
 
     added: int = 0
     duplicates: int = 0
     forgotten: int = 0
     replaced: int = 0
+    other_ids: int = 0
 
     def __add__(self, other: Added) -> Added:
         return Added(
@@ -223,6 +233,7 @@ class Added:
             self.duplicates + other.duplicates,
             self.forgotten + other.forgotten,
             self.replaced + other.replaced,
+            self.other_ids + other.other_ids,
         )
 
 

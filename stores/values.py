@@ -60,6 +60,8 @@ _CLEAN_ID = re.compile(r"[A-Za-z_](?:[ -~]{0,253}[!-~])?|[0-9]{1,255}")
 _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?[eE]\+?\d{2,}", re.ASCII)
 _EXACT_FLOAT = 2**53
+"""From here on two whole numbers may be one float: 2**53 + 1 is rounded to 2**53."""
+
 _LANGUAGE = re.compile(r"([a-z]{2,3})((?:[-_][a-z0-9]{2,8})*)(?:\.[a-z0-9-]+)?", re.IGNORECASE)
 _LANGUAGE_BYTES = 23
 _TRUTHS: dict[object, bool] = {
@@ -123,7 +125,7 @@ class ReadingRules:
         scale: The scale of the ratings.
         strict: Whether a rating or a time that can't be read is a fault. Otherwise the text is kept
             without it, and `noted` counts it: no text is lost for a field that it can do without.
-        noted: What was left out, by `FIELD_FAULT`.
+        noted: What was left out of texts that were kept, by `FIELD_FAULT`.
     """
 
     scale: RatingScale = FIVE_STARS
@@ -192,17 +194,19 @@ def read_id(name: str, value: object) -> str:
     """
     if type(value) is str and _CLEAN_ID.fullmatch(value):
         return "" if value in MISSING_IDS else value
+    exact = _exact_below(value)
     value = plain(value)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float | Decimal):
-        return _read_numeric_id(name, value)
-    words = normal_id(read_string(name, value))
+        return _read_numeric_id(name, value, exact)
+    given = read_string(name, value)
+    words = normal_id(given)
     if "\x00" in words:
         raise bad_value(name, "nul", f"{name} has a NUL character")
-    if _ROUNDED.fullmatch(words):
+    if _ROUNDED.fullmatch(words) or _is_rounded(given.strip()):
         raise _inexact(name, words)
     return "" if words in MISSING_IDS else words
 
@@ -228,14 +232,27 @@ def normal_id(words: str) -> str:
     return words.partition(".")[0] if _WHOLE.fullmatch(words) else words
 
 
-def _read_numeric_id(name: str, value: float | Decimal) -> str:
+def _exact_below(value: object) -> int:
+    """Return the number from which two ids may have become one float of this value's type."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.floating):
+        return min(2 ** (int(numpy.finfo(type(value)).nmant) + 1), _EXACT_FLOAT)
+    return _EXACT_FLOAT
+
+
+def _is_rounded(words: str) -> bool:
+    """Say whether digits are those of a float, `9007199254740992.0`, too large to be exact."""
+    return _WHOLE.fullmatch(words) is not None and abs(int(words.partition(".")[0])) >= _EXACT_FLOAT
+
+
+def _read_numeric_id(name: str, value: float | Decimal, exact: int) -> str:
     if not math.isfinite(value):
         if math.isnan(value):
             return ""
         raise bad_value(name, "type", f"{name} is a number that is not finite")
     if value != int(value):
         raise bad_value(name, "type", f"{name} {quoted(value)} is a fraction, not an id")
-    if isinstance(value, float) and abs(value) > _EXACT_FLOAT:
+    if isinstance(value, float) and abs(value) >= exact:
         raise _inexact(name, value)
     return str(int(value))
 

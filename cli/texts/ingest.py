@@ -93,10 +93,10 @@ def ingest(
 ) -> None:
     """Add the texts of FILE to a store. Safe to repeat or to resume after a stop.
 
-    Exits with 1 if FILE has no text.
+    Exits with 1 if FILE has no text, or if its ratings are on another scale than the store's.
     """
     from ...stores.datasets.formats import read_texts
-    from ...stores.datasets.ingest import check_scale
+    from ...stores.datasets.ingest import check_scale, check_scale_of
     from ...stores.datasets.readers.columns import parse_map
     from ..output import errors_as_lines, fail, run
 
@@ -115,6 +115,7 @@ def ingest(
         )
         if dry_run:
             _show_preview(rows, json=json)
+            run(lambda: check_scale_of(rows, store))
             return
         checked = check_scale(rows)
     done = run(lambda: _fill(store, rows, checked, rejects, share=share))
@@ -220,6 +221,7 @@ def _outcome(done: Ingested, rows: RowFile, seconds: float) -> dict[str, Any]:
         "noted": dict(rows.noted),
         "rating_scale": str(rows.scale),
         "replaced": done.replaced,
+        "other_ids": done.other_ids,
         "same_text": done.same_text,
         "seconds": round(seconds, 3),
     }
@@ -231,6 +233,8 @@ def _left_out(done: Ingested, rows: RowFile) -> Iterator[str]:
         yield say_left_out(code, count)
     if done.replaced:
         yield f"{done.replaced:,} texts replace older ones of the same id"
+    if done.other_ids:
+        yield f"{done.other_ids:,} duplicates are the same text under another id of its source"
     if done.same_text:
         yield f"{done.same_text:,} texts are the same as another one under another id"
 

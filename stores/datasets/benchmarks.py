@@ -21,10 +21,12 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..values import FIVE_STARS
+from .readers.columns import settle_names
 from .readers.decoding import open_text
 from .readers.folders import PACKED_SUFFIXES
 from .readers.rows import Advance, DataFile, Format, Head, Item, Raw
@@ -38,7 +40,8 @@ _RATING = ("score", "overall")
 _TIME = ("timestamp", "date", "unixReviewTime", "reviewTime")
 _LAMP_PERSON = ("user_id", "id")
 _ROW = "row"
-_PERSON = ("user_id", "reviewerId", "name", "author", "id", _ROW)
+_PERSON = ("user_id", "reviewerId", "name", "author", "id")
+_LOOK_AT = 20  # people, whose columns say which one names them
 
 _TASK = re.compile(r"LaMP[_-]?(\d)", re.IGNORECASE)
 _CHOICE = re.compile(r"\s*\[\d\]\s*")
@@ -81,7 +84,7 @@ def read_pgraphrag(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
 
 def read_lamp(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
     """Yield the texts of LaMP's people, with targets where the outputs lie beside the file."""
-    known = _lamp_outputs_of(file.path)
+    known, names = _lamp_outputs_of(file.path), _settle_person(file, _LAMP_PERSON)
 
     def read_target(item: dict[str, Any]) -> dict[str, object] | None:
         if known is None:
@@ -93,7 +96,7 @@ def read_lamp(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
         if person not in known.outputs:
             raise BadRow("the outputs file has no output for this id")
         output = known.outputs[person]
-        name = first_of(item, _LAMP_PERSON)
+        name = _name_of(item, names)
         if task != _RATINGS:
             return _target(name, item, output)
         review = _REVIEW.split(str(item.get("input")), maxsplit=1)
@@ -101,7 +104,7 @@ def read_lamp(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
         return None if rated is None else {**rated, "rating": output}
 
     def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any]) -> dict[str, object]:
-        return _own(first_of(item, _LAMP_PERSON), entry)
+        return _own(_name_of(item, names), entry)
 
     yield from _read_people(file.items(advance), read_entry, read_target)
 
@@ -112,22 +115,37 @@ def read_longlamp(file: DataFile, advance: Advance) -> Iterator[Raw | Reject]:
     One without a name is called by row and file (`row-3-1a2b3c4d`), so that people of two files
     stay apart.
     """
+    names = _settle_person(file, _PERSON)
 
     def read_target(item: dict[str, Any]) -> dict[str, object] | None:
-        return _target(first_of(item, _PERSON), item, item.get("output"))
+        return _target(item[_ROW], item, item.get("output"))
 
     def read_entry(item: dict[str, Any], index: int, entry: dict[str, Any]) -> dict[str, object]:
-        return _own(first_of(item, _PERSON), entry)
+        return _own(item[_ROW], entry)
 
-    named: Iterator[Item] = (
-        (
-            line,
-            place,
-            {_ROW: f"row-{number}-{file.content_hash}", **item} if isinstance(item, dict) else item,
-        )
+    def with_name(number: int, item: dict[str, Any] | Reject) -> dict[str, Any] | Reject:
+        if isinstance(item, Reject):
+            return item
+        name = _name_of(item, names)
+        return {**item, _ROW: f"row-{number}-{file.content_hash}" if name is None else name}
+
+    people: Iterator[Item] = (
+        (line, place, with_name(number, item))
         for number, (line, place, item) in enumerate(file.items(advance))
     )
-    yield from _read_people(named, read_entry, read_target)
+    yield from _read_people(people, read_entry, read_target)
+
+
+def _settle_person(file: DataFile, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that may name a person (see `settle_names`)."""
+    first = islice(file.items(lambda position: None), _LOOK_AT)
+    shapes = [frozenset(item) for _, _, item in first if isinstance(item, dict)]
+    return settle_names(names, shapes)
+
+
+def _name_of(item: dict[str, Any], names: tuple[str, ...]) -> object:
+    """Return the value of the first of some columns that a row has, be it empty."""
+    return next((item[name] for name in names if name in item), None)
 
 
 def find_lamp_outputs(path: Path) -> Path | None:

@@ -30,6 +30,7 @@ from .readers.columns import (
     missing_columns,
     nearest_first,
     read_table,
+    settle_identity,
     with_map,
 )
 from .readers.decoding import open_text
@@ -37,7 +38,15 @@ from .readers.delimited import Delimited
 from .readers.folders import FileSet, find_set
 from .readers.rows import Advance, DataFile, Format, Head, Raw
 from .tables import GENERIC, TABLES
-from .validation import Defaults, FormatError, Reject, Row, WrongReading, validate
+from .validation import (
+    OUTSIDE_SCALE,
+    Defaults,
+    FormatError,
+    Reject,
+    Row,
+    WrongReading,
+    validate,
+)
 
 FORMATS: dict[str, Format] = {each.name: each for each in (*TABLES, *BENCHMARKS)}
 """All formats by name; of several that fit a file, the last one is taken."""
@@ -58,8 +67,12 @@ class RowFile:
         container: What holds the rows: `JSON lines`, `CSV`.
         language: Language of the rows that name none.
         scale: The scale that the ratings are read on.
+        scale_asked: Whether the caller says so.
         scale_known: Whether the caller or the format says so; otherwise it is taken for 1-5, and
             `ingest.check_scale` looks whether it can be.
+        has_ratings: Whether rows may have a rating. Where rows name their own columns, as in JSON,
+            any row may, whatever the first ones have.
+        rated: Whether a row has a rating; None: nobody has looked yet (see `find_ratings`).
         noted: What the latest loop left out of texts (ratings, times) that were kept, by code.
         columns: The columns that are read, by field; empty for a format of people.
         unread: The other columns of the first rows.
@@ -69,45 +82,69 @@ class RowFile:
     """
 
     def __init__(
-        self, file: DataFile, format: Format, defaults: Defaults, *, scale_known: bool = False
+        self, file: DataFile, format: Format, defaults: Defaults, *, asked: bool = False
     ) -> None:
-        """Take a file that is known to be of the format; `read_texts` makes sure of that."""
+        """Take a file that is known to be of the format; `read_texts` makes sure of that.
+
+        Args:
+            file: The file.
+            format: How it is read.
+            defaults: What its rows have in common.
+            asked: Whether their scale is the caller's.
+        """
+        shapes = [] if format.columns is None else _shapes_of(file)
+        seen = list(dict.fromkeys(name for shape in shapes for name in shape if name))
+        if format.columns is not None:
+            format = replace(format, columns=settle_identity(format.columns, shapes))
         self.path = file.path
         self.format = format.name
         self.container = file.kind
         self.language = defaults.language
         self.scale = defaults.reading.scale
-        self.scale_known = scale_known
+        self.scale_asked, self.scale_known = asked, asked or format.scale is not None
         self.noted = defaults.reading.noted
-        self.columns, self.unread = _look_at_columns(file, format)
+        self.columns, self.unread = _look_at_columns(seen, format)
+        late = not all(_heads_of(file)) and bool((format.columns or {}).get("rating"))
+        self.has_ratings = format.columns is None or "rating" in self.columns or late
+        self.rated = None if self.has_ratings else False
         self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread))
         self.size = file.size
         self.position = 0
         self._file, self._format, self._defaults = file, format, defaults
 
-    @property
-    def has_ratings(self) -> bool:
-        """Whether rows may have a rating: there is such a column, or people have profiles."""
-        return not self.columns or "rating" in self.columns
+    def find_ratings(self) -> bool:
+        """Say whether any row has a rating, be it outside the scale; reads up to the first one."""
+        if self.rated is None:
+            # Not by a loop over `self`: one may be under way, whose position and counts these are.
+            reading = ReadingRules(self.scale)
+            defaults = replace(self._defaults, reading=reading)
+            rows = self._validated(defaults, lambda position: None)
+            self.rated = any(is_rated(row) for row in rows)
+        return self.rated
 
     def __iter__(self) -> Iterator[Row]:
         """Yield a `Text` or a `Reject` a row."""
         self.noted.clear()
-        return self._validated()
+        return self._validated(self._defaults, self._advance)
 
-    def _validated(self) -> Iterator[Row]:
-        for position, row in enumerate(_read(self._file, self._format, self._advance)):
+    def _validated(self, defaults: Defaults, advance: Advance) -> Iterator[Row]:
+        for position, row in enumerate(_read(self._file, self._format, advance)):
             if isinstance(row, Reject):
                 yield row
                 continue
             line, fields, place, part = row
-            read = validate(fields, self._defaults, position=position, line=line, place=place)
+            read = validate(fields, defaults, position=position, line=line, place=place)
             if part and isinstance(read, Reject):
                 read = replace(read, reason=f"{part}: {read.reason}")
             yield read
 
     def _advance(self, position: int) -> None:
         self.position = position
+
+
+def is_rated(row: Row) -> bool:
+    """Say whether a row has a rating, be it outside the scale."""
+    return row.code == OUTSIDE_SCALE if isinstance(row, Reject) else row.rating is not None
 
 
 def read_texts(
@@ -147,11 +184,9 @@ def read_texts(
     file = open_data(path, encoding)
     chosen, file = _choose(file, format, columns or {})
     chosen.check(path)
-    known = scale or chosen.scale
-    defaults = Defaults(
-        namespace, language or chosen.language(path), ReadingRules(known or FIVE_STARS)
-    )
-    return RowFile(file, chosen, defaults, scale_known=known is not None)
+    reading = ReadingRules(scale or chosen.scale or FIVE_STARS)
+    defaults = Defaults(namespace, language or chosen.language(path), reading)
+    return RowFile(file, chosen, defaults, asked=scale is not None)
 
 
 def open_data(path: Path, encoding: str | None = None) -> DataFile:
@@ -315,20 +350,23 @@ def _read(file: DataFile, format: Format, advance: Advance) -> Iterator[Raw | Re
     return read_table(file, format.columns, advance, absent=format.absent, crowds=format.crowds)
 
 
-def _seen_columns(file: DataFile) -> list[str]:
-    """Return the columns of the first rows, in their order."""
-    seen = dict.fromkeys(name for name in file.names if name)
-    if not seen:
-        for row in islice(_first_rows(file), _COLUMNS_OF):
-            seen.update(dict.fromkeys(row))
-    return list(seen)
+def _shapes_of(file: DataFile) -> list[tuple[str, ...]]:
+    """Return the columns of each head, or of the first rows, in their order, each kind once."""
+    heads = _heads_of(file)
+    if not all(heads):
+        heads = [tuple(row) for row in islice(_first_rows(file), _COLUMNS_OF)]
+    return list(dict.fromkeys(heads))
 
 
-def _look_at_columns(file: DataFile, format: Format) -> tuple[dict[str, list[str]], list[str]]:
+def _heads_of(file: DataFile) -> list[tuple[str, ...]]:
+    """Return the columns that the head of each file of a folder names; () if rows do."""
+    return file.heads if isinstance(file, arrow_rows.Several) else [file.names]
+
+
+def _look_at_columns(seen: list[str], format: Format) -> tuple[dict[str, list[str]], list[str]]:
     """Return the columns that are read, by field, and those that are not."""
     if format.columns is None:
         return {}, []
-    seen = _seen_columns(file)
     plan = make_plan(seen, format.columns)
     read = {
         field: [key if isinstance(key, str) else ".".join(key) for key in keys]

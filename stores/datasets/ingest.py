@@ -56,6 +56,7 @@ class Ingested:
         targets: Texts that are targets.
         shared_ids: Texts whose user id may belong to several people.
         replaced: Stored texts that new ones of the same source id took the place of.
+        other_ids: Duplicates that came under another source id than the stored text has.
         same_text: Texts that stand under the id of another user, too (of 80 characters or more,
             among the first 200,000).
         rejects_file: File of the rejects; None where there are none, or no file was given.
@@ -69,6 +70,7 @@ class Ingested:
     targets: int
     shared_ids: int
     replaced: int
+    other_ids: int
     same_text: int
     rejects_file: Path | None
     first_reject: Reject | None
@@ -134,6 +136,7 @@ async def ingest(
         targets=sieve.targets,
         shared_ids=sieve.shared_ids,
         replaced=added.replaced,
+        other_ids=added.other_ids,
         same_text=sieve.same_text,
         rejects_file=rejects_file if sieve.rejected else None,
         first_reject=sieve.first_reject,
@@ -143,11 +146,28 @@ async def ingest(
 async def use_scale_of(rows: RowFile, store: TextSink) -> None:
     """Keep the scale of a file's ratings with a store; a file without ratings fits any scale.
 
+    One that has a column of ratings, but no rating in it, has none.
+
     Raises:
         StoreError: The store has ratings on another scale.
     """
-    if rows.scale_known or rows.has_ratings:
+    if rows.scale_asked or await asyncio.to_thread(rows.find_ratings):
         await store.use_rating_scale(rows.scale)
+
+
+async def check_scale_of(rows: RowFile, uri: str) -> None:
+    """Check that the ratings of a file fit the store at a place, if there is one; write nothing.
+
+    Raises:
+        StoreError: The store has ratings on another scale.
+    """
+    from ..texts.artefacts import find_rating_scale, other_scale
+
+    held = await find_rating_scale(uri)
+    if held is None or held == rows.scale:
+        return
+    if rows.scale_asked or await asyncio.to_thread(rows.find_ratings):
+        raise other_scale(held, rows.scale)
 
 
 def check_scale(rows: RowFile) -> Iterable[Row]:
@@ -178,6 +198,7 @@ def check_scale(rows: RowFile) -> Iterable[Row]:
             kept.append((rows.position, row))
         else:
             kept.clear()
+    rows.rated = rated + outside > 0
     if outside > _MOST_OUTSIDE * (rated + outside):
         raise FormatError(
             f"{outside:,} of the {rated + outside:,} ratings in {rows.path.name} are outside "

@@ -206,9 +206,13 @@ def build_text(defaults: Defaults, *, position: int = 0, **fields: object) -> Te
     """
     fields.setdefault("user_id", None)
     fields.setdefault("body", None)
+    noted = defaults.reading.noted
+    before = dict(noted)
     try:
         read = TextFields.model_validate(fields, context=defaults.reading)
     except ValidationError as error:
+        noted.clear()  # what was left out of a row that is no text was not left out of a text
+        noted.update(before)
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         raise BadRow(first["msg"], field=name, code=first["type"]) from None

@@ -71,7 +71,7 @@ async def search_by_preference(snapshots: Snapshots, request: SearchRequest) -> 
                 users=users,
                 topics=topics,
                 asked=tuple(why),
-                rating_span=snapshots.cache.rating_scale.span,
+                rating_span=snapshots.cache.scale.now.span,
             )
         )
     found = await in_thread_if(many, _found, request, pool, ranked, why, aligned)

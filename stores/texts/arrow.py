@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..search.words import Terms, bare, terms_of
+from ..source_ids import stored_form
 from ..types import History, Sums, Text, Vectors
 
 Places = NDArray[np.int64]
@@ -87,7 +88,7 @@ def rows_of_texts(
     plain = zip(*(attrgetter(*PLAIN_COLUMNS)(text) for text in texts), strict=True)
     columns = {name: pa.array(values) for name, values in zip(PLAIN_COLUMNS, plain, strict=True)}
     columns["text_id"] = pa.array([text.text_id for text in texts])
-    columns["source_id"] = pa.array([text.source_id or None for text in texts], pa.string())
+    columns["source_id"] = pa.array([stored_form(text.source_ids) for text in texts], pa.string())
     columns["terms"] = pa.array(
         [terms_of(f"{text.title} {text.body}") for text in texts], pa.list_(pa.uint32())
     )

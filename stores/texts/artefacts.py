@@ -6,6 +6,7 @@ a reader never sees half of one.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..errors import StoreError
-from .connection import WriteLock, connected, local_root
+from ..errors import NoSuchStore, StoreError
+from ..values import FIVE_STARS, RatingScale
+from .connection import WriteLock, check_exists, connected, local_root
 
 if TYPE_CHECKING:
-    from lancedb import AsyncConnection
+    from lancedb import AsyncConnection, AsyncTable
 
 ARTEFACTS = "artefacts"
+
+RATING_SCALE = "rating-scale"
+"""Name of the artefact that holds the scale of a store's ratings."""
 
 _SCHEMA = pa.schema(
     [
@@ -51,6 +56,18 @@ class Artefacts:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self._opened: AsyncTable | None = None
+
+    async def version(self) -> int | None:
+        """Return a number that changes with every artefact that is kept; None: there is none yet.
+
+        Other processes' artefacts count, too.
+        """
+        if self._opened is None:
+            if ARTEFACTS not in (await self._connection.list_tables()).tables:
+                return None
+            self._opened = await self._connection.open_table(ARTEFACTS)
+        return await self._opened.version()
 
     async def find(self, name: str) -> Artefact | None:
         """Return the artefact of that name, or None.
@@ -78,6 +95,62 @@ class Artefacts:
         table = await self._connection.create_table(ARTEFACTS, schema=_SCHEMA, exist_ok=True)
         merge = table.merge_insert(["name"]).when_matched_update_all()
         await merge.when_not_matched_insert_all().execute(pa.Table.from_pylist([row], _SCHEMA))
+
+
+def other_scale(now: RatingScale, wanted: RatingScale) -> StoreError:
+    """Return the error for ratings on another scale than a store's."""
+    return StoreError(
+        f"the ratings in this store are on the scale {now}, those to be added on {wanted}: keep "
+        "them in a store of their own",
+        code="other_rating_scale",
+    )
+
+
+class KeptScale:
+    """The scale of a store's ratings, which any process may set as long as there is no rating.
+
+    Attributes:
+        now: As it was when `read` was last called: 1 to 5, unless another was kept.
+    """
+
+    def __init__(self, artefacts: Artefacts) -> None:
+        self._artefacts = artefacts
+        self._version: int | None = None
+        self.now = FIVE_STARS
+
+    async def read(self) -> RatingScale:
+        """Return the scale that the store has now; half a millisecond if it is still the same."""
+        version = await self._artefacts.version()
+        if version != self._version:
+            kept = await self._artefacts.find(RATING_SCALE)
+            self.now = FIVE_STARS if kept is None else RatingScale.parse(kept.about["scale"])
+            self._version = version
+        return self.now
+
+    async def keep(self, scale: RatingScale) -> None:
+        """Keep a scale; only while `Tables.writing`."""
+        await self._artefacts.keep(Artefact(RATING_SCALE, {"scale": str(scale)}, {}))
+        await self.read()
+
+
+async def find_rating_scale(uri: str) -> RatingScale | None:
+    """Return the scale that the ratings in a store are on, without opening it.
+
+    Returns:
+        None: There is no store, or none of its texts has a rating.
+    """
+    from .schema import TEXTS
+    from .tables import any_rated
+
+    try:
+        await asyncio.to_thread(check_exists, uri)
+    except NoSuchStore:
+        return None
+    async with connected(uri) as connection:
+        if TEXTS not in (await connection.list_tables()).tables:
+            return None
+        rated = await any_rated(await connection.open_table(TEXTS))
+        return await KeptScale(Artefacts(connection)).read() if rated else None
 
 
 async def find_artefact(uri: str, name: str) -> Artefact | None:

@@ -22,8 +22,8 @@ from ..search.large_topics import LargeTopic
 from ..search.ranking import POOL_COLUMNS, Pool, pool_of_rows
 from ..search.threads import MANY_ROWS, in_thread_if
 from ..types import History, StoreLimits
-from ..values import FIVE_STARS
 from .arrow import HISTORY_COLUMNS, history_of_rows
+from .artefacts import KeptScale
 from .filters import within
 from .resident import Resident, ResidentBuilder
 from .schema import TEXTS, TOPICS, USERS
@@ -139,8 +139,9 @@ class _Cache(Generic[Key, Value]):
 class SnapshotCache:
     """Histories, users, topics and texts in memory; all can be dropped at any time."""
 
-    def __init__(self, tables: Tables, limits: StoreLimits) -> None:
-        self.tables, self.limits = tables, limits
+    def __init__(self, tables: Tables, limits: StoreLimits, scale: KeptScale) -> None:
+        self.tables, self.limits, self.scale = tables, limits, scale
+        self._scale_read_at = 0
         self.graph_forms: Mapping[str, GraphForm] = {}
         self.users = _Cache(tables, USERS, Snapshots.read_users, lambda _: 1, 64)
         self.topics = _Cache(tables, TOPICS, Snapshots.read_topics, lambda _: 1, 64)
@@ -161,7 +162,6 @@ class SnapshotCache:
             lambda resident: len(resident or ()) + ENTRY_COST,
             ALL_RESIDENT_TEXTS,
         )
-        self.rating_scale = FIVE_STARS
         self.large_topics = _Cache(tables, TEXTS, Snapshots.read_large_topic, len, ALL_LARGE_TEXTS)
 
     async def latest(self) -> Snapshots:
@@ -170,7 +170,11 @@ class SnapshotCache:
         Raises:
             EncoderMismatch: If the store was embedded again since it was opened.
         """
-        return self.at(await self.tables.store_version())
+        version = await self.tables.store_version()
+        if version != self._scale_read_at:  # the first rated text may have come with a scale
+            await self.scale.read()
+            self._scale_read_at = version
+        return self.at(version)
 
     def at(self, version: int) -> Snapshots:
         """Return snapshots of a version of the store that was asked for before."""

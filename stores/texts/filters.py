@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import InvalidFilter, shortened
+from ..source_ids import AFTER_SEVERAL, SEVERAL
 
 RESERVED_NAMESPACE = "__patlm__"
 """Where the store keeps rows of its own; no read of a tenant ever sees it."""
@@ -95,10 +96,12 @@ def all_but(removed: Filter) -> Filter:
     return Filter(f"{every_namespace().sql} AND NOT ({removed.sql})")
 
 
-def written_before(namespace: str, source_ids: Iterable[str], version: int) -> Filter:
-    """Return the filter for one namespace's texts of some source ids, up to a table's version."""
-    among = _among("source_id", source_ids)
-    return Filter(f"{within(namespace).sql} AND {among} AND stamp <= {version:d}", namespace)
+def with_source_ids(namespace: str, users: Iterable[str], source_ids: Iterable[str]) -> Filter:
+    """Return the filter for some users' texts that have one of some source ids, or several ids."""
+    alone = _among("source_id", source_ids)
+    several = f"source_id >= {_quoted(SEVERAL)} AND source_id < {_quoted(AFTER_SEVERAL)}"
+    of_users = within(namespace, users=users).sql
+    return Filter(f"{of_users} AND ({alone} OR ({several}))", namespace)
 
 
 def changed(namespace: str, since: int) -> Filter:

@@ -29,10 +29,10 @@ from ..types import Receipt
 from .arrow import Places
 from .cache import SnapshotCache
 from .filters import Filter, all_but, within
-from .repair import COUNTED_COLUMNS
+from .repair import COUNTED_COLUMNS, Tally
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables, store_files
-from .writer import Tally, Writer
+from .writer import Writer
 
 PIECE = 20
 """Characters of a piece, and bytes of its head."""

@@ -1,4 +1,7 @@
-"""Repair a store when it is opened: values of earlier versions, and sums that don't add up.
+"""Keep users and topics in step with the texts, and repair a store when it is opened.
+
+A write commits several tables. A kill in between leaves sums that do not add up with the texts:
+`repair` finds that when the store is opened, and counts again.
 
 Earlier versions kept ids as an app gave them (with spaces, in another normal form, `123.0`), and
 ratings that are no numbers, which broke other people's requests. Each store is looked through once
@@ -9,21 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..types import Text
+from ..source_ids import read_stored, with_ids
+from ..types import Embedded, Text
 from ..values import FIVE_STARS, normal_id
 from .arrow import PLAIN_COLUMNS, rows_of_texts, texts_of_rows, vectors_of
 from .filters import every_namespace, within
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
+from .topics import totals_of_rows as topic_totals
 from .users import UserKey, UserTotals, count_users, rows_of_users
+from .users import totals_of_rows as user_totals
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +108,10 @@ def _is_odd(user_id: str, topic_id: str, rating: float | None, timestamp: int | 
 async def _rewrite(tables: Tables, namespace: str, text_ids: list[str]) -> None:
     """Put corrected texts in the place of some: first the new ones, so that a kill loses none."""
     where = within(namespace, text_ids=text_ids)
-    rows = await tables.read(TEXTS, where, (*COUNTED_COLUMNS, "text_id"))
-    texts = [_corrected(text) for text in await asyncio.to_thread(texts_of_rows, rows)]
+    rows = await tables.read(TEXTS, where, (*COUNTED_COLUMNS, "text_id", "source_id"))
+    ids = map(read_stored, rows.column("source_id").to_pylist())
+    held = map(with_ids, await asyncio.to_thread(texts_of_rows, rows), ids)
+    texts = [_corrected(text) for text in held]
     first = {text.text_id: place for place, text in reversed(list(enumerate(texts)))}
     places = list(first.values())
     made = rows_of_texts(
@@ -169,3 +178,100 @@ def _count(
     texts = texts_of_rows(rows)
     count_users(users, texts, vectors_of(rows, "style"))
     count_topics(topics, texts, vectors_of(rows, "topic"))
+
+
+class Tally:
+    """Counts texts into and out of the tables `users` and `topics`; only while `Tables.writing`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._cut_off = False
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[None]:
+        """Frame the commits of one write; the next one repairs what a failed one left."""
+        if self._cut_off:
+            await repair_counts(self._tables)
+        self._cut_off = True
+        yield
+        self._cut_off = False
+
+    async def count_in(self, new: Embedded, removed: Embedded | None = None) -> None:
+        """Count texts that were just written into their users' and topics' rows.
+
+        Args:
+            new: The texts.
+            removed: Texts of the same users whose place they took; counted out.
+        """
+        batches = [(1, new)] if removed is None else [(1, new), (-1, removed)]
+        texts = [text for _, batch in batches for text in batch.texts]
+        known: dict[str, list[pa.Table]] = {USERS: [], TOPICS: []}
+        for namespace in sorted({text.namespace for text in texts}):
+            here = [text for text in texts if text.namespace == namespace]
+            of = within(namespace, users=sorted({text.user_id for text in here}))
+            on = within(namespace, topics=sorted({text.topic_id for text in here}))
+            known[USERS].append(await self._tables.read(USERS, of))
+            known[TOPICS].append(await self._tables.read(TOPICS, on))
+        rows = {name: pa.concat_tables(tables) for name, tables in known.items()}
+        users, topics = await asyncio.to_thread(_counted, rows, batches)
+        await self._put_topics(topics)
+        # last: see `Tables.store_version`
+        await self._tables.put(USERS, rows_of_users(users, self._tables.schemas[USERS]))
+
+    async def _put_topics(self, topics: Mapping[TopicKey, TopicTotals]) -> None:
+        """Write topics' totals, and remove those without texts."""
+        left = {key: total for key, total in topics.items() if total.shared > 0}
+        await self._tables.put(TOPICS, rows_of_topics(left, self._tables.schemas[TOPICS]))
+        gone: dict[str, list[str]] = {}
+        for namespace, topic in topics.keys() - left.keys():
+            gone.setdefault(namespace, []).append(topic)
+        for namespace, of_one in gone.items():
+            await self._tables.delete(TOPICS, within(namespace, topics=of_one))
+
+    async def topics_without(self, namespace: str, rows: pa.Table) -> dict[TopicKey, TopicTotals]:
+        """Return the totals of a user's topics without the user's texts.
+
+        The sums are exact, so this is what counting the remaining texts again would give.
+        """
+        texts = texts_of_rows(rows)
+        on = sorted({text.topic_id for text in texts if text.shared and text.topic_id})
+        totals = topic_totals(await self._tables.read(TOPICS, within(namespace, topics=on)))
+        return count_topics(totals, texts, vectors_of(rows, "topic"), sign=-1)
+
+    async def count_out(
+        self,
+        namespace: str,
+        user_id: str,
+        rows: pa.Table,
+        topics: dict[TopicKey, TopicTotals],
+        *,
+        user_stays: bool,
+    ) -> None:
+        """Bring a user and the user's topics to their totals without some texts.
+
+        Args:
+            namespace: The tenant.
+            user_id: The user.
+            rows: The texts, with style vectors.
+            topics: The topics without them, from `topics_without`.
+            user_stays: Whether the user has other texts; otherwise the user's row is removed.
+        """
+        await self._put_topics(topics)
+        of_user = within(namespace, user=user_id)
+        if not user_stays:
+            await self._tables.delete(USERS, of_user)
+            return
+        users = user_totals(await self._tables.read(USERS, of_user))
+        count_users(users, texts_of_rows(rows), vectors_of(rows, "style"), sign=-1)
+        await self._tables.put(USERS, rows_of_users(users, self._tables.schemas[USERS]))
+
+
+def _counted(
+    known: dict[str, pa.Table], batches: Sequence[tuple[int, Embedded]]
+) -> tuple[dict[UserKey, UserTotals], dict[TopicKey, TopicTotals]]:
+    """Count batches into (or out of) the rows of their users and topics."""
+    users, topics = user_totals(known[USERS]), topic_totals(known[TOPICS])
+    for sign, batch in batches:
+        count_users(users, batch.texts, batch.style, sign)
+        count_topics(topics, batch.texts, batch.topic, sign)
+    return users, topics

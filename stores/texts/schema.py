@@ -104,7 +104,7 @@ SOURCE_ID = pa.field("source_id", pa.string())
 """The column of source ids, which stores of earlier versions do not have."""
 
 STYLE, STYLE_SUM = "style", "style_sum"
-NAMESPACE, _DETAILS = "namespace", "details"
+NAMESPACE, PACKED = "namespace", "details"
 
 READABLE = {b"lance-encoding:compression": b"none"}
 
@@ -309,7 +309,7 @@ def _table_schemas(topic: Encoder, style: StyleColumn) -> dict[str, pa.Schema]:
         pa.field("title", pa.string(), metadata=READABLE),
         pa.field("body", pa.string(), metadata=READABLE),
         pa.field("shared", pa.bool_()),
-        pa.field(_DETAILS, TYPE),
+        pa.field(PACKED, TYPE),
         pa.field("terms", pa.list_(pa.uint32())),
         style.texts_field(),
         pa.field("topic", pa.list_(pa.float32(), topic.dimension)),
@@ -381,7 +381,7 @@ class Columns:
         """
         wanted = self.seen[name].names if columns is None else list(columns)
         if name == TEXTS and any(column in DETAILS for column in wanted):
-            wanted = [*(column for column in wanted if column not in DETAILS), _DETAILS]
+            wanted = [*(column for column in wanted if column not in DETAILS), PACKED]
         if namespace is not None and len(wanted) > 1:
             wanted = [column for column in wanted if column != NAMESPACE]
         renamed = self._disk_names[name]
@@ -395,8 +395,8 @@ class Columns:
         for seen, disk in self._disk_names[name].items():
             if disk in found:
                 found[seen] = found[disk]
-        if _DETAILS in found:
-            found |= unpack(found[_DETAILS])
+        if PACKED in found:
+            found |= unpack(found[PACKED])
         if NAMESPACE not in found and namespace is not None:
             found[NAMESPACE] = pa.array([namespace] * rows.num_rows, pa.string())
         schema = self.seen[name]
@@ -416,7 +416,7 @@ class Columns:
         for seen, disk in self._disk_names[name].items():
             found[disk] = found.pop(seen)
         if name == TEXTS:
-            found[_DETAILS] = pack(rows)
+            found[PACKED] = pack(rows)
         found[STAMP] = pa.array([stamp] * rows.num_rows, pa.int64())
         names = self.on_disk[name].names
         return pa.table([found[column] for column in names], names=names)
@@ -425,7 +425,7 @@ class Columns:
         seen = {disk: own for own, disk in self._disk_names[name].items()}
         fields = []
         for field in schema:
-            if field.name == _DETAILS:
+            if field.name == PACKED:
                 fields += _DETAIL_FIELDS
             elif field.name != STAMP and not (name == TEXTS and field.name == "shared"):
                 fields.append(field.with_name(seen.get(field.name, field.name)).remove_metadata())

@@ -15,11 +15,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidQuery, StoreError
+from ..errors import InvalidQuery
 from ..search.length_bias import LengthAxis
 from ..search.preference import search_by_preference
 from ..search.request import SearchRequest
 from ..search.style import search_by_style
+from ..source_ids import read_stored, with_ids
 from ..types import (
     Added,
     Compacted,
@@ -35,23 +36,19 @@ from ..types import (
 )
 from ..values import RatingScale, similar_ids
 from .arrow import PLAIN_COLUMNS, texts_of_rows, vectors_of
-from .artefacts import Artefact, Artefacts
+from .artefacts import Artefact, Artefacts, KeptScale, other_scale
 from .cache import SnapshotCache, Snapshots
 from .connection import check_exists, connected, missing
 from .filters import within
 from .forget import Forgetting
-from .repair import repair
+from .repair import Tally, repair
 from .schema import TEXTS, USERS, recorded_style, recorded_topic
 from .tables import THRESHOLD, Compactor, Tables, gather_stats, read_schemas
 from .topics import GraphForm
-from .writer import Tally, Writer
+from .writer import Writer
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
-
-
-RATING_SCALE = "rating-scale"
-"""Name of the artefact that holds the scale of a store's ratings."""
 
 
 class StoreReader:
@@ -153,8 +150,8 @@ class StoreReader:
         rows = await self._tables.read(TEXTS, within(namespace, user=user_id), columns)
         ids = rows.column("source_id").to_pylist()
         held = [
-            replace(text, source_id=source_id or "")
-            for text, source_id in zip(texts_of_rows(rows), ids, strict=True)
+            with_ids(text, read_stored(stored))
+            for text, stored in zip(texts_of_rows(rows), ids, strict=True)
         ]
         return sorted(held, key=lambda text: (text.timestamp or 0, text.position), reverse=True)
 
@@ -225,12 +222,14 @@ class TextStore(StoreReader):
         limits: StoreLimits = StoreLimits(),
     ) -> None:
         tables = Tables(connection, style_encoder, topic_encoder)
-        super().__init__(tables, SnapshotCache(tables, limits), style_encoder, topic_encoder)
         self._artefacts = Artefacts(connection)
+        self._scale = KeptScale(self._artefacts)
+        cache = SnapshotCache(tables, limits, self._scale)
+        super().__init__(tables, cache, style_encoder, topic_encoder)
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables, limits)
         self._writer = Writer(
-            self._tables, self._tally, self._compactor, style_encoder, topic_encoder
+            self._tables, self._tally, self._compactor, self._scale, style_encoder, topic_encoder
         )
 
     @classmethod
@@ -286,25 +285,26 @@ class TextStore(StoreReader):
 
     @property
     def rating_scale(self) -> RatingScale:
-        """The scale of the ratings: 1 to 5, unless `use_rating_scale` said another."""
-        return self._cache.rating_scale
+        """The scale of the ratings as it was last read: 1 to 5, unless another is kept."""
+        return self._scale.now
+
+    async def read_rating_scale(self) -> RatingScale:
+        """Return the scale of the ratings as it is now: another process may have set it."""
+        return await self._scale.read()
 
     async def use_rating_scale(self, scale: RatingScale) -> None:
-        """Say on which scale the ratings are, before the first text is added; kept with the texts.
+        """Say on which scale the ratings are, before the first rating is added; kept in the store.
 
         Raises:
-            StoreError: There are texts whose ratings are on another scale.
+            StoreError: There are ratings on another scale.
         """
-        if scale == self.rating_scale:
+        if scale == await self._scale.read():
             return
-        if (await self.stats()).texts:
-            raise StoreError(
-                f"the ratings in this store are on the scale {self.rating_scale}, those to be "
-                f"added on {scale}: keep them in a store of their own",
-                code="other_rating_scale",
-            )
-        await self.keep_artefact(Artefact(RATING_SCALE, {"scale": str(scale)}, {}))
-        self._cache.rating_scale = scale
+        async with self._tables.writing():
+            now = await self._scale.read()
+            if scale != now and await self._tables.has_ratings():
+                raise other_scale(now, scale)
+            await self._scale.keep(scale)
 
     async def setup(self) -> None:
         """Open or make the tables; repair what a cut off write or an earlier version left.
@@ -315,9 +315,7 @@ class TextStore(StoreReader):
         """
         await self._tables.open()
         await repair(self._tables)
-        kept = await self._artefacts.find(RATING_SCALE)
-        if kept is not None:
-            self._cache.rating_scale = RatingScale.parse(kept.about["scale"])
+        await self._scale.read()
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts that are new, by content: adding the same again changes nothing.

@@ -30,6 +30,7 @@ from .schema import (
     NAMESPACE,
     NAMESPACE_INDEX,
     NORMAL,
+    PACKED,
     SCALAR_INDEXES,
     SOURCE_ID,
     TEXTS,
@@ -38,6 +39,7 @@ from .schema import (
     Columns,
     about_table,
     check_encoders,
+    unpack,
 )
 
 if TYPE_CHECKING:
@@ -202,6 +204,10 @@ class Tables:
                 part = pa.Table.from_batches([batch])
                 yield self._columns.read(name, part, columns, where.namespace)
 
+    async def has_ratings(self) -> bool:
+        """Return whether any text has a rating."""
+        return await any_rated(self._tables[TEXTS])
+
     async def read_changed(
         self, name: str, namespace: str, since: int, columns: Sequence[str] | None = None
     ) -> pa.Table | None:
@@ -292,6 +298,20 @@ class Tables:
         return tuple(sorted(names))
 
 
+async def any_rated(texts: AsyncTable) -> bool:
+    """Return whether any text has a rating.
+
+    Args:
+        texts: The table `texts`.
+    """
+    query = texts.query().where(every_namespace().sql).select([PACKED])
+    async for batch in await query.to_batches(max_batch_length=_SCANNED):
+        rating = unpack(pa.Table.from_batches([batch]).column(PACKED))["rating"]
+        if rating.null_count < len(rating):
+            return True
+    return False
+
+
 async def read_schemas(connection: AsyncConnection) -> dict[str, pa.Schema]:
     """Return the schemas of the tables that exist, by name.
 
@@ -322,6 +342,8 @@ def _marker(schema: pa.Schema) -> pa.Table:
             columns.append(pa.nulls(1, field.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
+
+_SCANNED = 65_536  # texts whose ratings are looked at together
 
 logger = logging.getLogger(__name__)
 

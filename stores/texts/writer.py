@@ -1,4 +1,4 @@
-"""Write texts, and keep users and topics in step with them.
+"""Write texts: what is new of each batch, under the source ids that `stores.source_ids` gives it.
 
 A batch is written in three commits: texts, topics, users. A kill in between leaves sums that do not
 add up with the texts; `repair` finds that when the store is opened, and counts again.
@@ -8,132 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from ..errors import EncoderMismatch, InvalidText, shortened
+from ..source_ids import CallSoFar, Changes, Held, plan, read_stored, stored_form, with_ids
 from ..types import Added, Embedded, Encoder, Text, Vectors
-from ..values import normal_id
+from ..values import RatingScale, normal_id
 from .arrow import on_grid, rows_of_texts, texts_of_rows, vectors_of
-from .filters import RESERVED_NAMESPACE, within, written_before
-from .repair import COUNTED_COLUMNS, repair_counts
+from .artefacts import KeptScale, other_scale
+from .filters import RESERVED_NAMESPACE, with_source_ids, within
+from .repair import COUNTED_COLUMNS, Tally
 from .schema import LANGUAGE_BYTES, TEXTS, TOPICS, USERS
 from .tables import Compactor, Tables
-from .topics import TopicKey, TopicTotals, count_topics, rows_of_topics
-from .topics import totals_of_rows as topic_totals
-from .users import UserKey, UserTotals, count_users, rows_of_users
-from .users import totals_of_rows as user_totals
-
-
-class Tally:
-    """Counts texts into and out of the tables `users` and `topics`; only while `Tables.writing`."""
-
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
-        self._cut_off = False
-
-    @asynccontextmanager
-    async def step(self) -> AsyncIterator[None]:
-        """Frame the commits of one write; the next one repairs what a failed one left."""
-        if self._cut_off:
-            await repair_counts(self._tables)
-        self._cut_off = True
-        yield
-        self._cut_off = False
-
-    async def count_in(self, new: Embedded, removed: Embedded | None = None) -> None:
-        """Count texts that were just written into their users' and topics' rows.
-
-        Args:
-            new: The texts.
-            removed: Texts of the same users whose place they took; counted out.
-        """
-        batches = [(1, new)] if removed is None else [(1, new), (-1, removed)]
-        texts = [text for _, batch in batches for text in batch.texts]
-        known: dict[str, list[pa.Table]] = {USERS: [], TOPICS: []}
-        for namespace in sorted({text.namespace for text in texts}):
-            here = [text for text in texts if text.namespace == namespace]
-            of = within(namespace, users=sorted({text.user_id for text in here}))
-            on = within(namespace, topics=sorted({text.topic_id for text in here}))
-            known[USERS].append(await self._tables.read(USERS, of))
-            known[TOPICS].append(await self._tables.read(TOPICS, on))
-        rows = {name: pa.concat_tables(tables) for name, tables in known.items()}
-        users, topics = await asyncio.to_thread(_counted, rows, batches)
-        await self._put_topics(topics)
-        # last: see `Tables.store_version`
-        await self._tables.put(USERS, rows_of_users(users, self._tables.schemas[USERS]))
-
-    async def _put_topics(self, topics: Mapping[TopicKey, TopicTotals]) -> None:
-        """Write topics' totals, and remove those without texts."""
-        left = {key: total for key, total in topics.items() if total.shared > 0}
-        await self._tables.put(TOPICS, rows_of_topics(left, self._tables.schemas[TOPICS]))
-        gone: dict[str, list[str]] = {}
-        for namespace, topic in topics.keys() - left.keys():
-            gone.setdefault(namespace, []).append(topic)
-        for namespace, of_one in gone.items():
-            await self._tables.delete(TOPICS, within(namespace, topics=of_one))
-
-    async def topics_without(self, namespace: str, rows: pa.Table) -> dict[TopicKey, TopicTotals]:
-        """Return the totals of a user's topics without the user's texts.
-
-        The sums are exact, so this is what counting the remaining texts again would give.
-        """
-        texts = texts_of_rows(rows)
-        on = sorted({text.topic_id for text in texts if text.shared and text.topic_id})
-        totals = topic_totals(await self._tables.read(TOPICS, within(namespace, topics=on)))
-        return count_topics(totals, texts, vectors_of(rows, "topic"), sign=-1)
-
-    async def count_out(
-        self,
-        namespace: str,
-        user_id: str,
-        rows: pa.Table,
-        topics: dict[TopicKey, TopicTotals],
-        *,
-        user_stays: bool,
-    ) -> None:
-        """Bring a user and the user's topics to their totals without some texts.
-
-        Args:
-            namespace: The tenant.
-            user_id: The user.
-            rows: The texts, with style vectors.
-            topics: The topics without them, from `topics_without`.
-            user_stays: Whether the user has other texts; otherwise the user's row is removed.
-        """
-        await self._put_topics(topics)
-        of_user = within(namespace, user=user_id)
-        if not user_stays:
-            await self._tables.delete(USERS, of_user)
-            return
-        users = user_totals(await self._tables.read(USERS, of_user))
-        count_users(users, texts_of_rows(rows), vectors_of(rows, "style"), sign=-1)
-        await self._tables.put(USERS, rows_of_users(users, self._tables.schemas[USERS]))
-
-
-def _counted(
-    known: dict[str, pa.Table], batches: Sequence[tuple[int, Embedded]]
-) -> tuple[dict[UserKey, UserTotals], dict[TopicKey, TopicTotals]]:
-    """Count batches into (or out of) the rows of their users and topics."""
-    users, topics = user_totals(known[USERS]), topic_totals(known[TOPICS])
-    for sign, batch in batches:
-        count_users(users, batch.texts, batch.style, sign)
-        count_topics(topics, batch.texts, batch.topic, sign)
-    return users, topics
-
 
 BATCH_TEXTS = 512
 """Texts embedded and committed at once: what a kill can lose, and one fragment on disk."""
@@ -152,6 +43,7 @@ class Writer:
         tables: The open tables.
         tally: Keeps users and topics in step.
         compactor: Merges fragments when there are too many.
+        scale: The scale of the store's ratings.
         style_encoder: Embeds bodies.
         topic_encoder: Embeds titles and bodies.
     """
@@ -161,10 +53,12 @@ class Writer:
         tables: Tables,
         tally: Tally,
         compactor: Compactor,
+        scale: KeptScale,
         style_encoder: Encoder,
         topic_encoder: Encoder,
     ) -> None:
         self._tables, self._tally, self._compactor = tables, tally, compactor
+        self._scale = scale
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
         self._running = 0
         self._clock = 0
@@ -187,14 +81,14 @@ class Writer:
     async def _add_all(
         self,
         next_batch: Callable[[], Batch | None],
-        add: Callable[[Batch, _Since], Awaitable[Added]],
+        add: Callable[[Batch, _Call], Awaitable[Added]],
     ) -> Added:
-        since, total = _Since(self._clock, await self._tables.version(TEXTS)), Added()
+        call, total = _Call(self._clock, await self._scale.read(), CallSoFar()), Added()
         self._running += 1
         try:
             # In a thread: the source may read a file while it is iterated.
             while batch := await asyncio.to_thread(next_batch):
-                total += await add(batch, since)
+                total += await add(batch, call)
         finally:
             self._running -= 1
             if not self._running:
@@ -217,55 +111,103 @@ class Writer:
             for key in keys:
                 self._forgotten_at[namespace, user_id, *key] = self._clock
 
-    def _forgotten_since(self, text: Text, since: _Since) -> bool:
+    def _forgotten_since(self, text: Text, call: _Call) -> bool:
         if not self._forgotten_at:
             return False
         user = (text.namespace, text.user_id)
         return any(
-            self._forgotten_at.get(key, 0) > since.clock for key in (user, (*user, text.text_id))
+            self._forgotten_at.get(key, 0) > call.clock for key in (user, (*user, text.text_id))
         )
 
-    async def _add_texts(self, batch: Sequence[Text], since: _Since) -> Added:
+    async def _add_texts(self, batch: Sequence[Text], call: _Call) -> Added:
         await asyncio.to_thread(_check_all, batch)
-        version = await self._tables.version(TEXTS)
-        new = await self._new_among(batch)
-        if not new:
+        version, held = await self._tables.version(TEXTS), await self._held_among(batch)
+        new = _new_among(batch, held)
+        if not new and _have_their_ids(batch, held):
+            call.so_far.note(batch, held)
             return Added(duplicates=len(batch))
         texts = [batch[place] for place in new]
         style, topic = await asyncio.to_thread(self._embed, texts)
-        added = await self._keep(Embedded(texts, style, topic), version, since.naming(batch))
-        return added + Added(duplicates=len(batch) - len(texts))
+        return await self._keep(batch, Embedded(texts, style, topic), version, held, call)
 
-    async def _add_embedded(self, batch: Embedded, since: _Since) -> Added:
+    async def _add_embedded(self, batch: Embedded, call: _Call) -> Added:
         await asyncio.to_thread(_check_all, batch.texts)
-        version = await self._tables.version(TEXTS)
-        new = _at(batch, await self._new_among(batch.texts))
-        since = since.naming(batch.texts)
-        added = await self._keep(new, version, since) if new.texts else Added()
-        return added + Added(duplicates=len(batch.texts) - len(new.texts))
+        version, held = await self._tables.version(TEXTS), await self._held_among(batch.texts)
+        new = _at(batch, _new_among(batch.texts, held))
+        if not new.texts and _have_their_ids(batch.texts, held):
+            call.so_far.note(batch.texts, held)
+            return Added(duplicates=len(batch.texts))
+        return await self._keep(batch.texts, new, version, held, call)
 
-    async def _keep(self, new: Embedded, version: int, since: _Since) -> Added:
-        """Write what is still new, and not of a user who was forgotten since."""
+    async def _keep(
+        self,
+        batch: Sequence[Text],
+        new: Embedded,
+        version: int,
+        held: Mapping[str, Held],
+        call: _Call,
+    ) -> Added:
+        """Write what is still new, and not of a user who was forgotten since.
+
+        Args:
+            batch: All texts of the batch.
+            new: Those that were new at a version of the table.
+            version: That version.
+            held: What the store held of the batch then.
+            call: The call that the batch is part of.
+        """
         async with self._tables.writing():
-            kept: Sequence[int] = range(len(new.texts))
+            await self._check_scale(new.texts, call)
             if await self._tables.version(TEXTS) != version:
-                kept = await self._new_among(new.texts)
-            here = [place for place in kept if not self._forgotten_since(new.texts[place], since)]
-            replaced = await self._write(_at(new, here), since)
-        return Added(len(here), len(new.texts) - len(kept), len(kept) - len(here), replaced)
+                held = await self._held_among(batch)
+            embedded = {text.text_id: row for row, text in enumerate(new.texts)}
+            # A text that was held then and is not any more was there before what removed it.
+            here = [text for text in batch if text.text_id in held or text.text_id in embedded]
+            gone = [text for text in here if self._forgotten_since(text, call)]
+            if gone:
+                here = [text for text in here if not self._forgotten_since(text, call)]
+            known = {**held, **await self._with_their_ids(here)}
+            changes = plan(here, known, call.so_far)
+            rows = [embedded[here[place].text_id] for place in changes.new]
+            replaced = await self._write(_at(new, rows), changes, known)
+            call.so_far.note(here, known)
+        forgotten = len({text.text_id for text in gone} - held.keys())
+        duplicates = len(batch) - len(rows) - forgotten
+        return Added(len(rows), duplicates, forgotten, replaced, changes.other_ids)
 
-    async def _new_among(self, texts: Sequence[Text]) -> Sequence[int]:
-        """Return the places of the texts that the store does not hold, the first of each kind."""
-        places: dict[str, int] = {}
-        for place, text in enumerate(texts):
-            places.setdefault(text.text_id, place)
-        for namespace in sorted({text.namespace for text in texts}):
-            ids = [text_id for text_id, at in places.items() if texts[at].namespace == namespace]
-            where = within(namespace, text_ids=ids)
-            rows = await self._tables.read(TEXTS, where, ["text_id"])
-            for text_id in rows.column("text_id").to_pylist():
-                del places[text_id]
-        return list(places.values())
+    async def _check_scale(self, texts: Sequence[Text], call: _Call) -> None:
+        """Raise `StoreError` if the scale is no longer the one that ratings were read on."""
+        if any(text.rating is not None for text in texts):
+            now = await self._scale.read()
+            if now != call.scale:
+                raise other_scale(now, call.scale)
+
+    async def _held_among(self, texts: Sequence[Text]) -> dict[str, Held]:
+        """Return those of the texts that the store holds, by `text_id`."""
+        held: dict[str, Held] = {}
+        for namespace, here in _by_namespace(texts).items():
+            of = {text.text_id: text for text in here}
+            rows = await self._tables.read(
+                TEXTS, within(namespace, text_ids=of), ["text_id", "source_id"]
+            )
+            columns = (rows.column(name).to_pylist() for name in ("text_id", "source_id"))
+            for text_id, stored in zip(*columns, strict=True):
+                held[text_id] = Held(namespace, of[text_id].user_id, read_stored(stored))
+        return held
+
+    async def _with_their_ids(self, texts: Sequence[Text]) -> dict[str, Held]:
+        """Return what the store holds under the source ids of texts, by `text_id`."""
+        found: dict[str, Held] = {}
+        named = [text for text in texts if text.source_id]
+        columns = ["text_id", "user_id", "source_id"]
+        for namespace, here in _by_namespace(named).items():
+            users, ids = {text.user_id for text in here}, {text.source_id for text in here}
+            where = with_source_ids(namespace, sorted(users), sorted(ids))
+            rows = await self._tables.read(TEXTS, where, columns)
+            lists = (rows.column(name).to_pylist() for name in columns)
+            for text_id, user_id, stored in zip(*lists, strict=True):
+                found[text_id] = Held(namespace, user_id, read_stored(stored))
+        return found
 
     def _fitting(self, batch: Embedded) -> Embedded:
         """Return a batch with its vectors on the grid.
@@ -283,45 +225,41 @@ class Writer:
         whole = [f"{text.title}\n{text.body}".strip() for text in texts]
         return style, encode(self._topic_encoder, whole)
 
-    async def _write(self, new: Embedded, since: _Since) -> int:
-        """Write texts; return how many earlier ones they took the place of."""
-        if not new.texts:
+    async def _write(self, new: Embedded, changes: Changes, held: Mapping[str, Held]) -> int:
+        """Write texts, replace earlier ones, and change source ids; return how many are replaced.
+
+        Args:
+            new: The texts of `changes.new`.
+            changes: By the rule of source ids.
+            held: The stored texts that these are about.
+        """
+        if not (new.texts or changes.ids or changes.removed):
             return 0
+        texts = [with_ids(*each) for each in zip(new.texts, changes.new.values(), strict=True)]
         schema = self._tables.schemas[TEXTS]
-        rows = await asyncio.to_thread(rows_of_texts, new.texts, new.style, new.topic, schema)
+        rows = schema.empty_table()
+        if texts:
+            rows = await asyncio.to_thread(rows_of_texts, texts, new.style, new.topic, schema)
         async with self._tally.step():
-            removed = await self._remove_former(new.texts, since)
-            await self._tables.append(TEXTS, rows)
-            await self._tally.count_in(new, removed)
+            removed = await self._remove(changes.removed, held)
+            await self._change_ids(changes.ids, held)
+            if rows.num_rows:
+                await self._tables.append(TEXTS, rows)
+            if texts or removed is not None:
+                await self._tally.count_in(new, removed)
             if removed is not None:
                 await self._tables.mark_removed(TOPICS)
                 await self._tables.mark_removed(USERS)
-        await self._compactor.after_write(len(new.texts))
-        return 0 if removed is None else len(removed.texts)
+        await self._compactor.after_write(len(texts))
+        return len(changes.removed)
 
-    async def _remove_former(self, texts: Sequence[Text], since: _Since) -> Embedded | None:
-        """Remove the texts whose author and source id new ones have; return them.
-
-        Only what was there before this call is replaced, and only by a source id that names one
-        text of the batch: an id that several texts of a file bear is a thread's, say.
-        """
-        new = {_source_key(text) for text in texts if text.source_id}
+    async def _remove(self, text_ids: Sequence[str], held: Mapping[str, Held]) -> Embedded | None:
+        """Remove texts whose place new ones take; return them."""
         removed: list[pa.Table] = []
-        for namespace in sorted({namespace for namespace, _, _ in new}):
-            ids = sorted({source for tenant, _, source in new if tenant == namespace})
-            where = written_before(namespace, ids, since.version)
-            rows = await self._tables.read(TEXTS, where, (*COUNTED_COLUMNS, "text_id", "source_id"))
-            keys = [
-                (namespace, row["user_id"], row["source_id"])
-                for row in rows.select(["user_id", "source_id"]).to_pylist()
-            ]
-            old = Counter(keys)
-            alone = [key in new and since.named[key] == old[key] == 1 for key in keys]
-            rows = rows.filter(pa.array(alone, pa.bool_()))
-            if rows.num_rows:
-                text_ids = rows.column("text_id").to_pylist()
-                await self._tables.delete(TEXTS, within(namespace, text_ids=text_ids))
-                removed.append(rows)
+        for namespace, ids in _ids_by_namespace(text_ids, held).items():
+            where = within(namespace, text_ids=ids)
+            removed.append(await self._tables.read(TEXTS, where, COUNTED_COLUMNS))
+            await self._tables.delete(TEXTS, where)
         if not removed:
             return None
         await self._tables.mark_removed(TEXTS)
@@ -329,27 +267,58 @@ class Writer:
         style, topic = vectors_of(whole, "style"), vectors_of(whole, "topic")
         return Embedded(texts_of_rows(whole), style, topic)
 
+    async def _change_ids(
+        self, changed: Mapping[str, tuple[str, ...]], held: Mapping[str, Held]
+    ) -> None:
+        """Give stored texts their new source ids."""
+        for namespace, ids in _ids_by_namespace(changed, held).items():
+            rows = await self._tables.read(TEXTS, within(namespace, text_ids=ids))
+            stored = [stored_form(changed[each]) for each in rows.column("text_id").to_pylist()]
+            place = rows.schema.get_field_index("source_id")
+            column = pa.array(stored, pa.string())
+            await self._tables.put(TEXTS, rows.set_column(place, "source_id", column))
 
-class _Since(NamedTuple):
-    """When a call of `Writer.add` began.
+
+class _Call(NamedTuple):
+    """One call of `Writer.add` or `Writer.load`.
 
     Attributes:
-        clock: How many people had been forgotten in this process.
-        version: Version of the table `texts`.
-        named: How many texts of the present batch have each source id.
+        clock: How many people had been forgotten in this process when it began.
+        scale: The scale that its ratings were read on: the store's when it began.
+        so_far: What its earlier batches brought.
     """
 
     clock: int
-    version: int
-    named: Mapping[tuple[str, str, str], int] = {}
-
-    def naming(self, batch: Sequence[Text]) -> _Since:
-        """Return this with the source ids of a batch counted."""
-        return self._replace(named=Counter(_source_key(text) for text in batch if text.source_id))
+    scale: RatingScale
+    so_far: CallSoFar
 
 
-def _source_key(text: Text) -> tuple[str, str, str]:
-    return (text.namespace, text.user_id, text.source_id)
+def _new_among(batch: Sequence[Text], held: Mapping[str, Held]) -> list[int]:
+    """Return the places of the texts that are not held, the first of each kind."""
+    places: dict[str, int] = {}
+    for place, text in enumerate(batch):
+        if text.text_id not in held:
+            places.setdefault(text.text_id, place)
+    return list(places.values())
+
+
+def _have_their_ids(batch: Sequence[Text], held: Mapping[str, Held]) -> bool:
+    """Say whether texts that are held all have the source ids that they come under."""
+    return all(not text.source_id or text.source_id in held[text.text_id].ids for text in batch)
+
+
+def _by_namespace(texts: Iterable[Text]) -> dict[str, list[Text]]:
+    found: dict[str, list[Text]] = {}
+    for text in texts:
+        found.setdefault(text.namespace, []).append(text)
+    return found
+
+
+def _ids_by_namespace(text_ids: Iterable[str], held: Mapping[str, Held]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for text_id in text_ids:
+        found.setdefault(held[text_id].namespace, []).append(text_id)
+    return found
 
 
 def _parts(batch: Embedded) -> Iterator[Embedded]:
@@ -376,10 +345,10 @@ def _check(text: Text) -> None:
             f"expected a user and a namespace, got user {shortened(text.user_id)} in namespace "
             f"{shortened(text.namespace)}: name both ({RESERVED_NAMESPACE!r} is the store's own)"
         )
-    ids = text.user_id + text.topic_id + text.namespace
+    ids = text.user_id + text.topic_id + text.source_id + text.namespace
     if "\x00" in ids:
         raise InvalidText(f"expected ids without NUL characters, got {shortened(ids)}: remove them")
-    for given in (text.user_id, text.topic_id):
+    for given in (text.user_id, text.topic_id, text.source_id):
         if normal_id(given) != given:
             raise InvalidText(
                 f"expected an id in its normal form ({shortened(normal_id(given))}), got "
@@ -410,6 +379,8 @@ def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     Raises:
         EncoderMismatch: The encoder returned another shape.
     """
+    if not texts:
+        return np.zeros((0, encoder.dimension), np.float32)
     vectors = encoder.encode(texts)
     _check_shape(encoder, vectors, len(texts))
     return on_grid(vectors)

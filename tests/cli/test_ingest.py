@@ -345,6 +345,38 @@ def test_a_named_scale_is_kept_with_the_store(tmp_path: Path) -> None:
         assert result.exit_code == 1 and "0-10" in result.stderr
 
 
+def test_a_dry_run_knows_the_scale_of_the_store(tmp_path: Path) -> None:
+    store, ten = tmp_path / "store", write_lines(tmp_path / "ten.jsonl", *rated(1, 10))
+    five = write_lines(tmp_path / "five.jsonl", *rated(5))
+    unrated = write_lines(tmp_path / "unrated.jsonl", *rated(None))
+    for file, scale, exit_code in (
+        (five, "auto", 0),  # there is no store
+        (ten, "1-10", None),
+        (five, "auto", 1),
+        (five, "1-10", 0),
+        (unrated, "auto", 0),
+        (unrated, "0-5", 1),
+    ):
+        options = ("--store", store, "--rating-scale", scale, "--json")
+        if exit_code is None:
+            assert run(file, *options).exit_code == 0
+            continue
+        held = sorted(store.rglob("*"))
+        result = run(file, *options, "--dry-run")
+        assert (result.exit_code, json.loads(result.stdout)["rows"]) == (exit_code, 1)
+        assert exit_code == 0 or (result.stderr.count("\n") == 1 and "1-10" in result.stderr)
+        assert sorted(store.rglob("*")) == held, "nothing is written"
+
+
+def test_the_same_text_under_two_ids_of_a_source_is_told(tmp_path: Path) -> None:
+    row = {"user_id": "u", "text": "A fine lamp.", "review_id": "r1"}
+    path = write_lines(tmp_path / "a.jsonl", row, {**row, "review_id": "r2"})
+    found = json.loads(run(path, "--store", tmp_path / "store", "--json").stdout)
+    assert (found["added"], found["duplicates"], found["other_ids"]) == (1, 1, 1)
+    path = write_lines(tmp_path / "a.jsonl", {**row, "review_id": "r3"})
+    assert "another id" in run(path, "--store", tmp_path / "store").stdout
+
+
 def test_a_single_wrong_rating_is_a_reject(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", *rated(*[4] * 150, 7))
     found = json.loads(run(path, "--store", tmp_path / "store", "--json").stdout)

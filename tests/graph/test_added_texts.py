@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import pytest_asyncio
 from fakes import ScriptedChat
@@ -16,7 +18,7 @@ from patlm.graph import open as opening
 from patlm.nodes.errors import RequestError, SettingsError
 from patlm.stores.values import RatingScale
 from raising import raises
-from store_fixtures import cheap_encoders
+from store_fixtures import cheap_encoders, opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,11 +30,11 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Persona
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opening, "open_encoders", cheap_encoders)
         made = Personalizer(folder / "store", model=ScriptedChat(), trace=folder / "traces")
-        async with made as opened:
-            await opened.add("u-ana", "Lovely!! Slept like a log.", topic_id="sea", shared=True)
-            await opened.add("u-ana", "A fine hut. Cold.", topic_id="hut", rating=4, shared=True)
-            await opened.add("u-ben", "Well! What a view!", topic_id="hut", rating=2, shared=True)
-            yield opened
+        async with made as ready:
+            await ready.add("u-ana", "Lovely!! Slept like a log.", topic_id="sea", shared=True)
+            await ready.add("u-ana", "A fine hut. Cold.", topic_id="hut", rating=4, shared=True)
+            await ready.add("u-ben", "Well! What a view!", topic_id="hut", rating=2, shared=True)
+            yield ready
 
 
 async def texts_in(app: Personalizer) -> int:
@@ -231,3 +233,46 @@ async def test_values_of_numpy_are_numbers(app: Personalizer) -> None:
 async def test_a_wrong_setting_of_a_program_is_named(given: dict[str, Any]) -> None:
     with raises(SettingsError, "invalid_settings", *given):
         Personalizer(**given)
+
+
+@pytest.mark.parametrize("unsaid", [None, pd.NA, math.nan])
+@pytest.mark.parametrize("share", [False, True])
+async def test_none_is_not_said_in_every_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsaid: Any, share: bool
+) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
+    fields = dict.fromkeys(("topic_id", "title", "rating", "timestamp", "language"), unsaid)
+    async with Personalizer(tmp_path / "store", model=ScriptedChat(), share=share) as app:
+        await app.add("u-ana", "One.", shared=unsaid, **fields)
+        more = {"shared": unsaid, "shared_id": unsaid, "target": unsaid, "source_id": unsaid}
+        await app.add_many([{"user_id": "u-ana", "body": "Two.", **fields, **more}])
+        assert [text.shared for text in await app.texts("u-ana")] == [share, share]
+        asked = {"user_id": "u-ana", "title": "lamp", "task": unsaid}
+        assert (await app.awrite(**asked)).text
+        assert [each.text for each in await app.abatch([asked])] != [""]
+
+
+async def test_a_scale_that_another_process_sets_holds_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
+    async with Personalizer(tmp_path / "store", model=ScriptedChat()) as app:
+        await app.add("u-ana", "Without a rating.")
+        async with opened(tmp_path / "store") as other:
+            await other.use_rating_scale(RatingScale(0, 10))
+        assert (await app.awrite("u-ana", title="lamp", rating=9)).text
+        await app.add("u-ana", "Nine of ten.", rating=9)
+        assert (await app._store()).rating_scale == RatingScale(0, 10)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [("r1", " r1\t"), ("jose\u0301", "jos\u00e9"), (12, "12.0"), ("12.0", 12), (np.int64(7), 7.0)],
+)
+async def test_a_source_id_is_the_same_in_every_call(
+    app: Personalizer, given: object, asked: object
+) -> None:
+    await app.add_many([{"user_id": "u-kim", "body": "Mine.", "source_id": given}])
+    await app.add_many([{"user_id": "u-kim", "body": "Mine.", "source_id": "other"}])
+    assert (await app.remove_texts("u-kim", [asked])).removed["texts"] == 1
+    assert await app.texts("u-kim") == []

@@ -80,8 +80,8 @@ REMOVAL: dict[str, list[object]] = {
     "episodes": [object(), 5, b"x", [5], {"a": 1}, NUL, [None], None],
     "dry_run": [object(), [], None, "no", 0, 1],
 }
-TEXT_IDS: list[object] = [object(), 5, b"x", "one", [], [5], [None], {"a": 1}, None, [NUL]]
-TEXT_IDS += [[SURROGATE], [LONG], [["x"]]]
+TEXT_IDS: list[object] = [object(), 5, b"x", "one", [], [1.5], [None], {"a": 1}, None, [NUL]]
+TEXT_IDS += [[SURROGATE], [LONG], [True], [b"x"], [" "], [["x"]]]
 
 
 def cases(*tables: dict[str, list[object]]) -> list[Any]:

@@ -55,7 +55,10 @@ def fault_of(read: Callable[..., Any], *given: Any) -> str:
         (np.int64(123), "123"),
         (np.float32(123), "123"),
         (np.str_("ann"), "ann"),
-        (2.0**53, "9007199254740992"),
+        (2.0**53 - 1, "9007199254740991"),
+        (np.float32(2**24 - 1), "16777215"),
+        (Decimal(2**53 + 1), "9007199254740993"),
+        ("9007199254740991.0", "9007199254740991"),
         (10**30, "1" + "0" * 30),
         (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
         ("Null", "Null"),  # a family name
@@ -97,7 +100,10 @@ def test_values_of_data_frames_that_stand_for_none(value: object) -> None:
         (12.5, "user_type"),
         (math.inf, "user_type"),
         (["u"], "user_type"),
-        (2.0**53 + 2, "user_inexact"),  # the next person's id may have become the same float
+        (2.0**53, "user_inexact"),  # the next person's id becomes the same float
+        (np.float32(16_777_217), "user_inexact"),  # as that of 16,777,216
+        (np.float16(2_049), "user_inexact"),
+        ("9007199254740992.0", "user_inexact"),  # what a program leaves of a column of floats
         ("1.23457E+17", "user_inexact"),  # what a spreadsheet leaves of a long number
         ("1,23457E+17", "user_inexact"),
         ("a\x00b", "user_nul"),

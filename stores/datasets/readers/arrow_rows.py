@@ -42,6 +42,9 @@ class ArrowRows:
             raise FormatError(
                 f"{path.name} is a damaged table of Arrow: {error}", code="damaged_file"
             ) from None
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            self.notes.append(f"columns named twice, the first is read: {', '.join(twice)}")
 
     @property
     def size(self) -> int:
@@ -154,7 +157,11 @@ def _open_table(path: Path) -> Iterator[_Parquet | _Ipc]:
 
 
 class Several:
-    """Files of one split, read one after the other (see `rows.DataFile`)."""
+    """Files of one split, read one after the other (see `rows.DataFile`).
+
+    Attributes:
+        heads: The columns that each file has by its head and place; () if its rows name their own.
+    """
 
     def __init__(
         self,
@@ -173,6 +180,10 @@ class Several:
         self.kind = files[0].kind
         common = dict.fromkeys(name for each in self._columns.values() for name in each)
         self.names = tuple(dict.fromkeys((*files[0].names, *common))) if files[0].names else ()
+        self.heads = [
+            (*each.names, *self._columns.get(each.path, ())) if each.names else ()
+            for each in files
+        ]
         self.notes = [f"{each.path.name}: {note}" for each in files for note in each.notes]
 
     @property
@@ -288,22 +299,47 @@ def _rows_of(batch: Any) -> list[dict[str, Any]]:
     """Return the rows of a batch; times of nanoseconds lose what Python can't hold.
 
     A value that Python can't hold at all, as a time in the year 30,000, is `_Unreadable`: the value
-    can't be read, and not the file.
+    can't be read, and not the file. Of columns of one name the first is read. Numbers of single
+    precision that are too large to be exact stay numpy's, for an id that was such a number has lost
+    digits (see `values.read_id`).
     """
     import pyarrow as pa
 
+    names = batch.schema.names
+    if len(set(names)) < len(names):
+        batch = batch.select([names.index(name) for name in dict.fromkeys(names)])
     for index, column in enumerate(batch.schema):
         if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
             exact = pa.timestamp("us", column.type.tz)
             batch = batch.set_column(index, column.name, batch.column(index).cast(exact, False))
     try:
-        rows: list[dict[str, Any]] = batch.to_pylist()
+        if not any(map(_loses_digits, batch.columns)):
+            rows: list[dict[str, Any]] = batch.to_pylist()
+            return rows
     except (ValueError, OverflowError):  # UnicodeDecodeError among them
-        columns = [[_plain_value(value) for value in column] for column in batch.columns]
-        rows = [
-            dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)
-        ]
-    return rows
+        pass
+    columns = [[_plain_value(value) for value in column] for column in batch.columns]
+    names = batch.schema.names
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+_SHORT_FLOATS = {"halffloat": ("float16", 2**11), "float": ("float32", 2**24)}
+"""Short floats by Arrow's name: numpy's name, and from where on they are not exact."""
+
+
+def _loses_digits(column: Any) -> bool:
+    """Say whether there are floats in a column, or in its parts, that are too large to be exact."""
+    import pyarrow as pa
+
+    kind = column.type
+    if str(kind) in _SHORT_FLOATS:
+        _, limit = _SHORT_FLOATS[str(kind)]
+        return bool((abs(column.to_numpy(zero_copy_only=False)) >= limit).any())
+    if pa.types.is_struct(kind):
+        return any(_loses_digits(column.field(at)) for at in range(kind.num_fields))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _loses_digits(column.values)
+    return False
 
 
 class _Unreadable:
@@ -322,9 +358,21 @@ def _plain_value(value: Any) -> Any:
     A string that is not valid UTF-8 becomes one with lone surrogates, as in files of text: the row
     is rejected if it is read.
     """
+    import numpy as np
     import pyarrow as pa
 
     kind = value.type
+    if not value.is_valid:
+        return None
+    if str(kind) in _SHORT_FLOATS:
+        return np.dtype(_SHORT_FLOATS[str(kind)][0]).type(value.as_py())
+    if isinstance(value, pa.StructScalar):
+        found: dict[str, Any] = {}
+        for at, field in enumerate(kind):
+            found.setdefault(field.name, _plain_value(value[at]))
+        return found
+    if isinstance(value, pa.ListScalar) and not isinstance(value, pa.MapScalar):
+        return [_plain_value(each) for each in value.values]
     if isinstance(value, pa.TimestampScalar) and kind.unit == "ns":
         value = value.cast(pa.timestamp("us", kind.tz), safe=False)
     try:
@@ -333,10 +381,7 @@ def _plain_value(value: Any) -> Any:
         pass
     if isinstance(value, pa.StringScalar):  # large strings and views too
         return value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
-    if isinstance(value, pa.StructScalar):
-        names = (field.name for field in kind)
-        return {name: _plain_value(value[at]) for at, name in enumerate(names)}
-    if isinstance(value, pa.ListScalar):  # maps too, as lists of pairs
+    if isinstance(value, pa.MapScalar):  # as a list of pairs
         return [_plain_value(each) for each in value.values]
     if isinstance(value, pa.DictionaryScalar | pa.ExtensionScalar):
         return _plain_value(value.value)

@@ -8,7 +8,7 @@ would be missing in all texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -31,6 +31,10 @@ FIELDS = {
 """Fields of a text by the words that `--map` takes."""
 
 _NEEDED = ("user_id", "body")
+IDENTITY = ("user_id", "source_id")
+"""Fields whose value is never taken from another column where it is missing in a row: that would be
+another person (the author of the book that is reviewed), or another text."""
+
 _DEEPEST = 4  # objects in objects whose names are listed
 _LONGEST_NAME = 30  # of a column in a message: one that is longer is somebody's text
 _MOST_NAMES = 20
@@ -121,6 +125,34 @@ def _paths(row: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterator
             yield from _paths(value, f"{before}{key}.", depth + 1)
 
 
+def settle_identity(columns: Columns, shapes: Iterable[Iterable[str]]) -> Columns:
+    """Return columns without those that mean something else than a field of `IDENTITY`.
+
+    Args:
+        columns: Which columns are read as which field.
+        shapes: The columns of the file's heads, or of each of its first rows.
+    """
+    lower = [frozenset(name.strip().lower() for name in each) for each in shapes]
+    own = {field: settle_names(columns[field], lower) for field in IDENTITY if field in columns}
+    return {**columns, **own}
+
+
+def settle_names(names: tuple[str, ...], shapes: Iterable[Collection[str]]) -> tuple[str, ...]:
+    """Return the names of a field less those that stand beside an earlier one: these mean others.
+
+    Where a review has a user and an author, it is about the author's book; where it has an author
+    alone, that is who wrote it.
+
+    Args:
+        names: Names of columns, the first that a row has is read.
+        shapes: The columns of a file's heads or first rows.
+    """
+    beside: set[str] = set()
+    for shape in shapes:
+        beside.update([name for name in names if name.lower() in shape or name in shape][1:])
+    return tuple(name for name in names if name not in beside)
+
+
 def with_map(columns: Columns, mapped: Mapping[str, str]) -> Columns:
     """Return columns in which those of the mapped fields are the caller's."""
     own = {field: (name,) if name else () for field, name in mapped.items()}
@@ -171,7 +203,7 @@ def _is_among(value: object, words: frozenset[str]) -> bool:
 
 
 def make_plan(keys: Iterable[str], columns: Columns) -> Plan:
-    """Return what to look up in a row that has these keys."""
+    """Return what to look up in a row that has these keys; one key for a field of `IDENTITY`."""
     backwards = list(keys)[::-1]
     written = {key.strip().lower(): key for key in backwards}
     exact = {key.strip(): key for key in backwards}
@@ -187,7 +219,7 @@ def make_plan(keys: Iterable[str], columns: Columns) -> Plan:
             elif inner and outer is not None:
                 found.append((outer, *inner))
         if found:
-            plan.append((field, tuple(found)))
+            plan.append((field, tuple(found[:1] if field in IDENTITY else found)))
     return plan
 
 

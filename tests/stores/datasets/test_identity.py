@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.validation import Reject
 from patlm.stores.types import Text
+from pyarrow import parquet
 
 
 def read(path: Path, content: str) -> tuple[list[Text], list[str], dict[str, int]]:
@@ -109,3 +111,89 @@ def test_people_without_a_name_of_two_files_stay_apart(tmp_path: Path) -> None:
             texts, _, _ = read(path, json.dumps([row]))
             people.append({text.user_id for text in texts})
     assert people[0] == people[1] and people[2] == people[3] and not people[0] & people[2]
+
+
+PEOPLE = [("u1", "Tolkien"), ("", "Tolkien"), (None, "Tolkien"), ("u2", "Le Guin")]
+
+
+def with_keys(*row: object) -> dict[str, object]:
+    return {key: value for key, value in zip(("user_id", "author", "text"), row, strict=True)}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "without keys", "parquet"])
+def test_a_row_without_a_person_is_nobodys(tmp_path: Path, kind: str) -> None:
+    """Never the author's of the book that is reviewed."""
+    rows = [with_keys(*names, f"Review no. {at}.") for at, names in enumerate(PEOPLE)]
+    path = tmp_path / f"a.{'jsonl' if kind == 'without keys' else kind}"
+    if kind == "csv":
+        lines = [",".join(str(value or "") for value in row.values()) for row in rows]
+        path.write_text("\n".join(["user_id,author,text", *lines]))
+    elif kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        kept = [
+            {k: v for k, v in row.items() if v or kind == "jsonl" or k != "user_id"} for row in rows
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    rows_of = read_texts(path)
+    found = list(rows_of)
+    assert [row.user_id for row in found if isinstance(row, Text)] == ["u1", "u2"]
+    assert [row.code for row in found if isinstance(row, Reject)] == ["user_missing"] * 2
+    assert rows_of.unread == ["author"]
+
+
+@pytest.mark.parametrize("missing", [None, "", "nan", "no key"])
+def test_a_nameless_person_is_not_the_author(tmp_path: Path, missing: object) -> None:
+    rows = [
+        {"user_id": user, "author": "Tolkien", "id": "7", "row": 1, "input": "Write", "output": o}
+        | {"profile": [{"text": f"Own of {o}"}]}
+        for user, o in (("u1", "One."), (missing, "Two."))
+    ]
+    if missing == "no key":
+        del rows[1]["user_id"]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    found = list(read_texts(tmp_path / "a.json"))
+    users = [row.user_id for row in found if isinstance(row, Text)]
+    if missing in ("", "nan"):
+        assert users == ["u1"] * 2 and len(found) == 4
+    else:
+        assert users[:2] == ["u1"] * 2 and {name[:6] for name in users[2:]} == {"row-1-"}
+    for row in rows:
+        del row["output"]
+    texts = lamp(tmp_path, "LaMP_4", rows[::-1], ["Of the river", "By the same hand"])
+    assert {text.user_id for text in texts} == {"u1"}, "a row of LaMP is rejected"
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float16()])
+@pytest.mark.parametrize("inside", [False, True])
+def test_ids_that_lost_digits_are_refused(tmp_path: Path, kind: pa.DataType, inside: bool) -> None:
+    small, large = (2**24 - 1, 2**24) if kind == pa.float32() else (2**11 - 1, 2**11)
+    users = pa.array([small, large, None], kind)
+    column = pa.StructArray.from_arrays([users], ["id"]) if inside else users
+    table = pa.table({"who": column, "text": ["One.", "Two.", "Three."]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    columns = {"user_id": "who.id" if inside else "who", "body": "text"}
+    text, lost, missing = read_texts(tmp_path / "a.parquet", columns=columns)
+    assert isinstance(text, Text) and text.user_id == str(small)
+    assert isinstance(lost, Reject) and lost.code == "user_inexact"
+    assert isinstance(missing, Reject) and missing.code == "user_missing"
+
+
+def test_of_columns_named_twice_the_first_is_read_and_said(tmp_path: Path) -> None:
+    values = [["ana"], ["The first."], ["The second."]]
+    table = pa.table([pa.array(each) for each in values], ["user", "text", "text"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    rows = read_texts(tmp_path / "a.parquet")
+    (text,) = rows
+    assert isinstance(text, Text) and text.body == "The first."
+    assert any("named twice" in note and "text" in note for note in rows.notes)
+
+
+def test_what_is_left_out_of_rejects_is_not_counted(tmp_path: Path) -> None:
+    row = {"user_id": "u", "text": "x", "rating": "good", "timestamp": "soon"}
+    bad = [{**row, "user_id": None}, {**row, "text": ""}, {**row, "language": "!!"}]
+    bad.append({"user_id": "u", "text": "x", "timestamp": 0, "rating": 9})
+    content = "".join(json.dumps(each) + "\n" for each in [row, *bad, {**row, "rating": 0}])
+    texts, codes, noted = read(tmp_path / "a.jsonl", content)
+    assert (len(texts), len(codes)) == (2, 4)
+    assert noted == {"rating_unreadable": 1, "rating_zero": 1, "timestamp_unreadable": 2}

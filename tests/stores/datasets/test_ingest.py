@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.ingest import Ingested, check_scale, ingest
@@ -15,8 +16,102 @@ from patlm.stores.errors import StoreError
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Added, Text
 from patlm.stores.values import RatingScale
+from pyarrow import parquet
 from raising import raises
 from store_fixtures import style_encoder, topic_encoder
+
+
+def write_rows(path: Path, ratings: Iterable[object]) -> Path:
+    """Write rows as JSON or CSV; one without a rating has no such key in JSON."""
+    rows = [
+        {"user": "u", "text": f"{path.stem}, no. {at}", "rating": r} for at, r in enumerate(ratings)
+    ]
+    if path.suffix == ".csv":
+        lines = [
+            "user,text,rating",
+            *(f'{r["user"]},"{r["text"]}",{r["rating"] or ""}' for r in rows),
+        ]
+        path.write_text("\n".join(lines))
+    else:
+        said = [{key: value for key, value in row.items() if value is not None} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in said))
+    return path
+
+
+LATE = [*[None] * 300, 2, 4, 6, 8, 10]
+
+
+def late_in_a_file(folder: Path) -> Path:
+    return write_rows(folder / "a.jsonl", LATE)
+
+
+def late_in_a_folder(folder: Path, suffix: str) -> Path:
+    part = folder / "parts"
+    part.mkdir()
+    if suffix == "parquet":
+        users = {"user": ["u"] * 5, "text": list("abcde")}
+        parquet.write_table(pa.table(users), part / "train-00000-of-00002.parquet")
+        parquet.write_table(
+            pa.table({**users, "rating": LATE[-5:]}), part / "train-00001-of-00002.parquet"
+        )
+    else:
+        write_rows(part / f"train-00001-of-00002.{suffix}", LATE[-5:])
+        first = part / f"train-00000-of-00002.{suffix}"
+        first.write_text(
+            "user,text\nu,one\n" if suffix == "csv" else '{"user": "u", "text": "one"}'
+        )
+    return part
+
+
+@pytest.mark.parametrize("suffix", ["", "jsonl", "csv", "parquet"])
+async def test_a_late_column_of_ratings_is_asked_about(
+    tmp_path: Path, store: TextStore, suffix: str
+) -> None:
+    path = late_in_a_folder(tmp_path, suffix) if suffix else late_in_a_file(tmp_path)
+    with raises(FormatError, "rating_scale_unknown", "--rating-scale"):
+        await ingest(store, read_texts(path))
+    done = await ingest(store, read_texts(path, scale=RatingScale(0, 10)))
+    assert done.rejected == 0 and store.rating_scale == RatingScale(0, 10)
+    assert sum(text.rating is not None for text in await store.shared_texts("default")) == 5
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+async def test_a_column_without_a_rating_fits_any_scale(
+    tmp_path: Path, store: TextStore, suffix: str
+) -> None:
+    empty, ten = tmp_path / f"empty.{suffix}", write_rows(tmp_path / "ten.csv", [1, 10])
+    assert (await ingest(store, read_texts(write_rows(empty, ["", None])))).added == 2
+    assert (await ingest(store, read_texts(ten, scale=RatingScale(1, 10)))).added == 2
+    assert (await ingest(store, read_texts(write_rows(empty, [None, ""])))).duplicates == 2
+    for five in (write_rows(tmp_path / "five.csv", [5]), "1-5"):
+        scale = None if isinstance(five, Path) else RatingScale.parse(five)
+        file = five if isinstance(five, Path) else empty
+        with raises(StoreError, "other_rating_scale", "1-10"):
+            await ingest(store, read_texts(file, scale=scale))
+
+
+async def test_all_processes_see_the_scale_that_one_sets(tmp_path: Path) -> None:
+    encoders = {"style_encoder": style_encoder(), "topic_encoder": topic_encoder()}
+    uri, ten = str(tmp_path / "store"), RatingScale(1, 10)
+    async with TextStore.open(uri, **encoders) as one, TextStore.open(uri, **encoders) as other:
+
+        async def set_meanwhile() -> None:
+            await other.use_rating_scale(ten)
+
+        def rows() -> Iterator[Text]:
+            yield Text("u", "Read on 1-5, without a rating.")
+            asyncio.run(set_meanwhile())
+            yield Text("u", "Read on 1-5.", rating=5)
+
+        with raises(StoreError, "other_rating_scale", "1-10", "1-5"):
+            await one.add(rows())
+        assert await one.read_rating_scale() == one.rating_scale == ten
+        await other.add([Text("v", "Ten of ten.", rating=10)])
+        with raises(StoreError, "other_rating_scale"):
+            await one.use_rating_scale(RatingScale())
+        await other.add([Text("v", "And again.", rating=9)])
+    async with TextStore.open(uri, **encoders) as reader:
+        assert reader.rating_scale == ten
 
 
 class Killed(Exception):

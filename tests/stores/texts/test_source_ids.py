@@ -1,15 +1,30 @@
-"""A text's id in its source: the same id of the same author replaces the text, nothing else."""
+"""A text's id in its source: the same id of the same author replaces the text, nothing else.
 
+`Model` is the rule of `stores.source_ids` on plain sets: generated histories of ingests, in batches
+of any size, leave what it says.
+"""
+
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from patlm.stores.source_ids import CallSoFar, Held, plan
 from patlm.stores.texts import repair as repairing
+from patlm.stores.texts import writer
 from patlm.stores.texts.repair import adds_up
 from patlm.stores.texts.schema import TOPICS, USERS
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Added, Text
-from store_fixtures import TEXTS, by_preference, opened
+from store_fixtures import TEXTS, by_preference, opened, style_encoder, topic_encoder
+
+Call = Sequence[tuple[str, str]]
+"""Source ids and bodies of the texts of one ingest."""
 
 
 def review(body: str, source_id: str = "r1", user: str = "ann", **given: object) -> Text:
@@ -128,3 +143,115 @@ async def test_a_killed_replacement_is_repaired(
         await store.add([review("The tea is great.", rating=2.0)])
         assert "The tea is great." in await bodies(store)
         assert "The tea is grate." not in await bodies(store)
+
+
+def batched(call: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [call[at : at + size] for at in range(0, len(call), size)]
+
+
+class Model:
+    """The rule, for one author.
+
+    Attributes:
+        held: The source ids of each body that is held.
+        replaced: How many bodies lost their last id.
+        other_ids: How often a body came under one more id.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, set[str]] = {}
+        self.replaced = self.other_ids = 0
+
+    def ingest(self, call: Call, batch_size: int) -> None:
+        used: set[str] = set()
+        loose: set[str] = set()  # came in this call without an id, but has one
+        for batch in batched(call, batch_size):
+            before = {body: set(ids) for body, ids in self.held.items()}
+            came = {body for _, body in batch}
+            for source_id in {each for each, _ in batch if each} - used:
+                now = {body for each, body in batch if each == source_id}
+                former = {body for body, ids in before.items() if source_id in ids}
+                if len(now) == len(former) == 1 and now != former:
+                    (old,) = former
+                    self.held[old].remove(source_id)
+                    if not self.held[old] and old not in came | loose:
+                        del self.held[old]
+                        self.replaced += 1
+            for source_id, body in batch:
+                ids = self.held.setdefault(body, set())
+                if source_id and source_id not in ids:
+                    self.other_ids += bool(ids)
+                    ids.add(source_id)
+            used |= {each for each, _ in batch if each}
+            loose |= {body for each, body in batch if not each and before.get(body)}
+
+
+CALLS = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from(["", "r1", "r2", "r3"]), st.sampled_from("ABCD")), max_size=5
+    ),
+    max_size=5,
+)
+SIZES = st.sampled_from([1, 2, 512])
+
+
+@settings(max_examples=150)
+@given(calls=CALLS, size=SIZES)
+def test_the_rule_is_that_of_the_model(calls: Sequence[Call], size: int) -> None:
+    model, held = Model(), dict[str, Held]()
+    names = {Text("ann", body).text_id: body for body in "ABCD"}
+    for call in calls:
+        so_far = CallSoFar()
+        for batch in batched([Text("ann", body, source_id=each) for each, body in call], size):
+            changes = plan(batch, held, so_far)
+            so_far.note(batch, held)
+            for text_id, ids in changes.ids.items():
+                held[text_id] = held[text_id]._replace(ids=ids)
+            for text_id in changes.removed:
+                del held[text_id]
+            for place, ids in changes.new.items():
+                held[batch[place].text_id] = Held("default", "ann", ids)
+        model.ingest(call, size)
+        assert {names[each]: set(row.ids) for each, row in held.items()} == model.held
+        assert {body for _, body in call} <= model.held.keys(), "what a call brings is held"
+
+
+async def check_history(calls: Sequence[Call], size: int) -> None:
+    model, encoders = Model(), {"style_encoder": style_encoder(), "topic_encoder": topic_encoder()}
+    async with TextStore.open("memory://ids", **encoders) as store:
+        with patch.object(writer, "BATCH_TEXTS", size):
+            for call in calls:
+                before = len(model.held), model.replaced, model.other_ids
+                added = await store.add([Text("ann", body, source_id=each) for each, body in call])
+                model.ingest(call, size)
+                held = await store.texts_of("default", "ann")
+                assert {text.body: set(text.source_ids) for text in held} == model.held
+                assert len(held) == before[0] + added.added - added.replaced
+                assert added.added + added.duplicates == len(call)
+                now = added.replaced, added.other_ids
+                assert now == (model.replaced - before[1], model.other_ids - before[2])
+        assert await adds_up(store._tables)
+
+
+@settings(max_examples=6, deadline=None)
+@given(calls=CALLS, size=SIZES)
+def test_a_store_holds_what_the_model_says(calls: Sequence[Call], size: int) -> None:
+    asyncio.run(check_history(calls, size))
+
+
+@pytest.mark.slow
+@settings(max_examples=1_000, deadline=None)
+@given(calls=CALLS, size=SIZES)
+def test_long_histories(calls: Sequence[Call], size: int) -> None:
+    asyncio.run(check_history(calls, size))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_of_parallel_calls_one_text_of_an_id_is_left(tmp_path: Path, processes: int) -> None:
+    async with opened(tmp_path / "a") as store, opened(tmp_path / "a") as other:
+        others = [store, other][:processes]
+        calls = (others[n % processes].add([review(f"No. {n}.")]) for n in range(4))
+        added = sum(await asyncio.gather(*calls), start=Added())
+        assert (added.added, added.replaced) == (4, 3)
+        assert len(await bodies(store)) == 1
+        assert await adds_up(store._tables)
