@@ -22,9 +22,16 @@ from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError, RequestError, SettingsError, say_unknown
 from ..nodes.state import Request, Result, RunContext
 from ..stores.errors import shortened
+from ..stores.values import plain
 from .builder import build_graph
 from .events import STREAM_MODES, Event, read_events
-from .request import check_mappings, read_context_fields, read_fields, split_fields
+from .request import (
+    check_mappings,
+    read_context_fields,
+    read_fields,
+    split_fields,
+    with_shared,
+)
 from .runtime import Runtime
 
 if TYPE_CHECKING:
@@ -95,7 +102,9 @@ class Personalizer:
             **{f"model_{role}": name for role, name in by_name.items()},
             "share": share,
         }
-        given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
+        given: dict[str, Any] = {
+            key: value for key, value in named.items() if plain(value) is not None
+        }
         try:
             self.settings = Settings(**given, **settings)
         except ValidationError as error:
@@ -284,7 +293,7 @@ class Personalizer:
         ready = [
             (request, shared)
             if isinstance(request, Request)
-            else self._read_call({**context, **request})
+            else self._read_call(with_shared(request, context))
             for request in check_mappings(requests, Request)
         ]
         try:

@@ -139,6 +139,17 @@ _OTHER_NAMES = {"text": "body", "user": "user_id", "topic": "topic_id", "time": 
 """Names of fields as files and commands have them."""
 
 
+def with_shared(request: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of one request of a batch; what it does not say is the batch's.
+
+    Args:
+        request: Its own arguments.
+        context: What the batch has in common.
+    """
+    own = {name: value for name, value in request.items() if name not in context}
+    return {**own, **context, **_said({name: request[name] for name in request if name in context})}
+
+
 def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that are said: one that is None, NaN or NA of pandas is left out."""
     return {name: value for name, value in fields.items() if _is_given(value)}

@@ -236,7 +236,8 @@ def _exact_below(value: object) -> int:
     """Return the number from which two ids may have become one float of this value's type."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.floating):
-        return min(2 ** (int(numpy.finfo(type(value)).nmant) + 1), _EXACT_FLOAT)
+        bits = int(numpy.finfo(type(value)).nmant) + 1
+        return min(1 << bits, _EXACT_FLOAT)
     return _EXACT_FLOAT
 
 

@@ -127,7 +127,7 @@ def _show(held: Sequence[Text]) -> None:
         said = {
             f"topic {text.topic_id}": text.topic_id,
             f"rating {text.rating or 0:g}": text.rating is not None,
-            f"id in its source {text.source_id}": text.source_id,
+            f"id in its source {' and '.join(text.source_ids)}": text.source_id,
             "not shared": not text.shared,
             "target": text.target,
         }
