@@ -181,8 +181,7 @@ class Several:
         common = dict.fromkeys(name for each in self._columns.values() for name in each)
         self.names = tuple(dict.fromkeys((*files[0].names, *common))) if files[0].names else ()
         self.heads = [
-            (*each.names, *self._columns.get(each.path, ())) if each.names else ()
-            for each in files
+            (*each.names, *self._columns.get(each.path, ())) if each.names else () for each in files
         ]
         self.notes = [f"{each.path.name}: {note}" for each in files for note in each.notes]
 
