@@ -4,7 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Further pip options, e.g. an index with a CPU build of torch (see README).
 PIP_EXTRA ?=
-# Bytecode is made when a module is first imported, not of all packages here.
+# Bytecode is made when a module is first imported, not of all packages here; set-up imports the
+# largest ones, which the processes of the tests would else compile at the same time.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_EXTRA)
 export PIP_EXTRA
 export LANGSMITH_TRACING := false
@@ -20,6 +21,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing patlm and what it needs into $(VENV): some minutes, once"
 	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -W ignore -c 'import lancedb, langgraph.graph, sentence_transformers, trl.trainer.dpo_trainer'
 	touch $@
 
 # The model of the tests, which does nothing where it is installed: some 100 MB of download once.
