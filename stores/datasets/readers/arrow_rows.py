@@ -79,7 +79,7 @@ class ArrowRows:
                         for row in _rows_of(batch):
                             number += 1
                             yield number, "", row
-                            advance(table.position(number))
+                        advance(table.position(number))
                 except (pa.ArrowException, OSError) as error:
                     lost = f"{begin + rows - number:,} rows" if rows else "the rows"
                     reason = f"the file is damaged: {lost} from here on cannot be read: {error}"

@@ -255,7 +255,8 @@ class _Feed:
         if "\r" in words and (inner := words.rstrip("\n").removesuffix("\r")) and "\r" in inner:
             self.has_returns = True
             words = inner.replace("\r", _RETURN) + words[len(inner) :]
-        if self._literal is not None and "\\" in words:  # the csv module would drop each of them
+        if self._literal is not None and words.count("\\") != words.count('\\"'):
+            # The csv module would drop a backslash that is one of the text.
             words = self._literal.sub(_keep_backslash, _NULL.sub("", words))
         return words
 
