@@ -116,24 +116,27 @@ class RowFile:
         """Say whether any row has a rating, be it outside the scale; reads up to the first one."""
         if self.rated is None:
             # Not by a loop over `self`: one may be under way, whose position and counts these are.
-            reading = ReadingRules(self.scale)
-            defaults = replace(self._defaults, reading=reading)
-            rows = self._validated(defaults, lambda position: None)
-            self.rated = any(is_rated(row) for row in rows)
+            defaults = replace(self._defaults, reading=ReadingRules(self.scale))
+            raw = _read(self._file, self._format, lambda position: None)
+            self.rated = any(
+                is_rated(validate(row.fields, defaults))
+                for row in raw
+                if isinstance(row, Raw) and row.fields.get("rating") is not None
+            )
         return self.rated
 
     def __iter__(self) -> Iterator[Row]:
         """Yield a `Text` or a `Reject` a row."""
         self.noted.clear()
-        return self._validated(self._defaults, self._advance)
+        return self._validated()
 
-    def _validated(self, defaults: Defaults, advance: Advance) -> Iterator[Row]:
-        for position, row in enumerate(_read(self._file, self._format, advance)):
+    def _validated(self) -> Iterator[Row]:
+        for position, row in enumerate(_read(self._file, self._format, self._advance)):
             if isinstance(row, Reject):
                 yield row
                 continue
             line, fields, place, part = row
-            read = validate(fields, defaults, position=position, line=line, place=place)
+            read = validate(fields, self._defaults, position=position, line=line, place=place)
             if part and isinstance(read, Reject):
                 read = replace(read, reason=f"{part}: {read.reason}")
             yield read

@@ -185,6 +185,8 @@ def check_scale(rows: RowFile) -> Iterable[Row]:
     """
     if rows.scale_known or not rows.has_ratings:
         return rows
+    if rows.columns and "rating" not in rows.columns and not rows.find_ratings():
+        return rows  # none of the first rows has a rating, and no later one
     rated = outside = size = 0
     kept: list[tuple[int, Row]] = []
     for row in rows:
