@@ -38,10 +38,10 @@ _SURELY_ROWS = 20  # lines in a row with the right number of columns are no text
 _WRAPPED = 10  # fields in quotes for each fault: more of them, and quotes mean something
 _ESCAPED = re.compile(r"\\.")
 _LITERAL = {  # escapes or a backslash of a text, by whether the writer escapes these, too
-    True: re.compile(r'(\\[\\"\r\n])|\\'),
-    False: re.compile(r'(\\+(?="))|\\'),
+    True: re.compile(r'\\([\\"\r\n])?'),
+    False: re.compile(r'\\(\\*(?="))?'),
 }
-_LONE = re.compile(r'\\[\\"\r\nN0]|(\\.)')  # `\N` and `\0` are written by MySQL, which escapes
+_LONE = re.compile(r'\\(?:[\\"\r\nN0]|(.))')  # `\N` and `\0` are written by MySQL, which escapes
 _QUOTE = re.compile(r'(?<!")"(?!")')  # a single one; a doubled one is a quote in a text
 _NULL = re.compile(r"(?:^|(?<=[,;\t|]))\\N(?=[,;\t|\r\n]|$)")  # of MySQL and Postgres
 _RETURN = "\ud800"  # a carriage return inside a line, which the csv module takes for its end
@@ -267,7 +267,7 @@ class _Feed:
 
 def _keep_backslash(found: re.Match[str]) -> str:
     """Return an escape as it is, a backslash of a text as an escaped one."""
-    return found[1] or "\\\\"
+    return "\\\\" if found[1] is None else found[0]
 
 
 def _count_broken(feed: _Feed, dialect: CsvDialect, width: int) -> int:
