@@ -1,7 +1,8 @@
 """Forget a user, or remove single texts, in a text store, traces and episodes, and the splits.
 
 - Texts, vectors, sums, indexes, caches, with proof: `stores/texts/` (`forget`, `writer`, `tables`)
-- Traces and episodes: `stores/episodes/redaction`
+- Traces and episodes: `stores/episodes/redaction`; records of runs that are under way: the notes
+  of `stores/forgotten`, which their writer reads
 - Splits: `stores/datasets/splits`
 - Adapters are named, not removed: `stores/adapters/` (`registry`, `lineage`)
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +78,9 @@ async def forget_user(
     user = read_user(user_id)
     _check_dry_run(dry_run)
     await _check_folders(places.episodes)
-    records = await asyncio.to_thread(_forget_records, places, namespace, user, None, dry_run)
-    receipt = await store.forget(namespace, user, dry_run=dry_run)
+    async with nullcontext() if dry_run else store.removing(namespace, user):
+        records = await asyncio.to_thread(_forget_records, places, namespace, user, None, dry_run)
+        receipt = await store.forget(namespace, user, dry_run=dry_run)
     if not dry_run:
         await _forget_split(places, namespace, user)
     receipt = replace(receipt, removed={**receipt.removed, **records})
@@ -127,9 +130,11 @@ async def remove_texts(
     # Ids without a text are looked for as well: the records of runs may hold a former version, and
     # a removal that was cut off is finished.
     ids = [text.text_id for text in texts] or wanted
-    sought = RemovedTexts(ids, [text.body for text in texts])
-    records = await asyncio.to_thread(_forget_records, places, namespace, user, sought, dry_run)
-    receipt = await store.remove(namespace, user, ids, dry_run=dry_run)
+    bodies = [text.body for text in texts]
+    sought = RemovedTexts(ids, bodies)
+    async with nullcontext() if dry_run else store.removing(namespace, user, ids, bodies):
+        records = await asyncio.to_thread(_forget_records, places, namespace, user, sought, dry_run)
+        receipt = await store.remove(namespace, user, ids, dry_run=dry_run)
     receipt = replace(receipt, removed={**receipt.removed, **records})
     if not receipt.found:
         near = () if held else await store.near_ids(namespace, user)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ..nodes.budget import Budget, choose_budget
 from ..nodes.dependencies import ChatRole, Parts
 from ..nodes.prompts.files import prompt_set
+from ..stores.texts.connection import check_not_forked
 from .adapters import ServedAdapters
 from .encoders import OWN, Encoders, open_encoders
 from .settings import ROLES, Settings, adapters_folder
@@ -66,9 +67,10 @@ async def open_parts(
             converted.
 
     Raises:
-        StoreError: The store can't be opened.
+        StoreError: The store can't be opened; with the code `forked` where no store can.
         ModelError: A model can't be loaded.
     """
+    check_not_forked()  # before a model is loaded, which may crash, too
     given = dict(models or {})
     loaded: dict[str, BaseChatModel] = {}
     exits = ExitStack()
@@ -144,7 +146,7 @@ async def open_store_and_encoders(
     from .graph_artefact import serve_graph
 
     async with AsyncExitStack() as exits:
-        if not uri:
+        if uri is None:
             uri = await exits.enter_async_context(copy_sample_store(encoder, style_encoder))
         encoders = await open_encoders(uri, encoder, style_encoder, first, dtype)
         opened = TextStore.open(uri, style_encoder=encoders.style, topic_encoder=encoders.topic)
@@ -238,7 +240,10 @@ def _make_parts(
         prompt_folder=settings.prompts,
         least_confidence=LEAST_CONFIDENCE,
         promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
-        trace=None if settings.trace is None else EpisodeWriter(settings.trace),
+        # A record is written in a thread, which has no event loop of its own.
+        trace=None
+        if settings.trace is None
+        else EpisodeWriter(settings.trace, forgotten=lambda: asyncio.run(store.forgotten())),
         capture=settings.trace is not None,
         rating_scale=store.rating_scale,
         scale_source=store,

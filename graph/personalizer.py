@@ -82,18 +82,16 @@ class Personalizer:
         from pydantic import ValidationError
 
         from ..stores.errors import InvalidField
-        from .settings import PREFIX, ROLES, Settings
+        from .settings import PREFIX, ROLES, Settings, read_model, read_roles
 
-        if roles is not None and not isinstance(roles, Mapping):
-            raise SettingsError(f"roles: expected models by role, got {type(roles).__name__}")
-        for role in roles or {}:
-            if role not in ROLES:
-                raise SettingsError(say_unknown("role", role, ROLES))
+        if store is not None and not isinstance(store, str | Path):
+            raise SettingsError(f"store: expected a folder or a URI, got {shortened(store)}")
+        model, of_roles = read_model("model", model), read_roles(roles)
         for name in settings:
             if name not in Settings.model_fields:
                 known = [*Settings.model_fields, "roles", "namespace"]
                 raise SettingsError(say_unknown("keyword", name, known))
-        by_name = {role: name for role, name in (roles or {}).items() if isinstance(name, str)}
+        by_name = {role: name for role, name in of_roles.items() if isinstance(name, str)}
         named = {
             "store": None if store is None else str(store),
             "model": model if isinstance(model, str) else None,
@@ -116,9 +114,7 @@ class Personalizer:
             self.namespace = read_context_fields({"namespace": namespace}).namespace
         except RequestError as error:
             raise SettingsError(str(error)) from None
-        self._models = {
-            role: each for role, each in (roles or {}).items() if not isinstance(each, str)
-        }
+        self._models = {role: each for role, each in of_roles.items() if not isinstance(each, str)}
         if model is not None and not isinstance(model, str):
             free = [role for role in ROLES if getattr(self.settings, f"model_{role}") is None]
             self._models = {**dict.fromkeys(free, model), **self._models}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError
+from ..stores.texts.connection import FORKED
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -72,7 +73,8 @@ class Runtime:
         except CancelledError as error:  # by `close`, with all that waited for the opening
             raise _closed() from error
         except RuntimeError as error:
-            if self._opening is None and not isinstance(error, LoopError):
+            # Errors of ours are RuntimeErrors, too: why it could not be opened must be told.
+            if self._opening is None and type(error) is RuntimeError:
                 raise _closed() from error
             raise
 
@@ -94,12 +96,7 @@ class Runtime:
                 store and models, do not survive a fork.
         """
         if self._opening is not None and self._process != os.getpid():
-            raise LoopError(
-                "this process is a fork of one that had opened the store, and its threads are not "
-                "there: make the Personalizer after the fork (gunicorn without --preload), or "
-                "start processes by spawn",
-                code="forked",
-            )
+            raise LoopError(FORKED, code="forked")
         with self._lock:
             if self._opening is None:
                 self._process = os.getpid()

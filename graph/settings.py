@@ -1,7 +1,8 @@
 """Settings of a process, from environment variables that begin with PATLM_.
 
 A variable or keyword that does not exist is refused by name: a mistyped one would silently leave
-everything as it was.
+everything as it was. An empty variable is one that is not set; an empty keyword is refused, for it
+would mean the sample corpus, or the working folder.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import platformdirs
 from pydantic import Field, model_validator
@@ -18,7 +19,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ..models.encoders.open import forms_of_encoders
 from ..models.open import forms_of_names, server_of
 from ..nodes.errors import SettingsError, say_unknown
+from ..stores.errors import shortened
 from .encoders import OWN
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 PREFIX = "PATLM_"
 
@@ -37,7 +42,9 @@ ROLES = ("style", "preference", "integrate")
 class Settings(BaseSettings):
     """Settings of a process; each field is read from PATLM_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
 
     store: str | None = Field(
         None, description="Directory or object-store URI of the texts; none: the sample corpus."
@@ -88,14 +95,16 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _only_known(cls, given: Any) -> Any:
-        """Refuse what does not exist, in the keywords and in the environment.
+        """Refuse what does not exist, in the keywords and in the environment, and what is empty.
 
         Raises:
-            SettingsError: A name that does not exist.
+            SettingsError: A name that does not exist, or an empty value.
         """
-        for name in given:
+        for name, value in given.items():
             if name not in cls.model_fields:
                 raise SettingsError(say_unknown("setting", name, cls.model_fields))
+            if isinstance(value, str) and not value.strip():
+                raise SettingsError(f"{name}: the value is empty: give one, or leave {name} out")
         check_variables(os.environ)
         return given
 
@@ -147,3 +156,38 @@ def adapters_folder(named: Path | None = None) -> Path:
         named: `Settings.adapters`, or an option of a command.
     """
     return named.expanduser() if named else platformdirs.user_data_path("patlm") / "adapters"
+
+
+def read_roles(roles: object) -> dict[str, str | BaseChatModel]:
+    """Return the models of roles, or their names.
+
+    Raises:
+        SettingsError: They are no mapping, or of a role that does not exist.
+    """
+    if roles is not None and not isinstance(roles, Mapping):
+        raise SettingsError(f"roles: expected models by role, got {type(roles).__name__}")
+    for role in roles or {}:
+        if role not in ROLES:
+            raise SettingsError(say_unknown("role", role, ROLES))
+    found = {role: read_model(role, each) for role, each in (roles or {}).items()}
+    return {role: each for role, each in found.items() if each is not None}
+
+
+def read_model(name: str, given: object) -> str | BaseChatModel | None:
+    """Return the model of a keyword, or its name.
+
+    Raises:
+        SettingsError: It is neither.
+    """
+    if given is None or isinstance(given, str):
+        return given
+    from langchain_core.language_models import BaseChatModel
+
+    if isinstance(given, Path):
+        return str(given)
+    if isinstance(given, BaseChatModel):
+        return given
+    raise SettingsError(
+        f"{name}: expected a model's name, a folder or a LangChain BaseChatModel, got "
+        f"{shortened(given)}"
+    )

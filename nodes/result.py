@@ -12,6 +12,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from ..models.local.sampling import BASE
+from ..stores.errors import StoreError
 from .budget import Count
 from .dependencies import Parts, ProvideParts
 from .errors import DeadlineError, LoopError, ModelCallError, RequestError, RunFailedError
@@ -77,7 +78,7 @@ async def finished(
     }
     try:
         await write_trace(turn, log, update)
-    except OSError as error:
+    except (OSError, StoreError) as error:
         update["warnings"].append(f"the record of this run was not kept: {error}")
     return update
 
@@ -148,7 +149,7 @@ async def _tell(turn: Turn, error: BaseException) -> None:
     try:
         log = log_of_run(turn.state, turn.run) | _failed_call(turn, error)
         await write_trace(turn, log, {}, error=error)
-    except OSError as lost:
+    except (OSError, StoreError) as lost:
         error.add_note(f"the record of this run was not kept: {lost}")
 
 

@@ -8,9 +8,9 @@ was found, and what to do next; commands print it unchanged. Each error has a `c
   `InvalidQuery`, `EncoderMismatch`, `SchemaMismatch`, `NoSuchStore`.
 - A transient fault (a commit conflict, a file deleted by a concurrent clean-up) is retried a
   bounded number of times; if it persists, `StoreBusy` is raised.
+- A fault of the disk is `StoreFull`, `StoreReadOnly` or `StoreDamaged`: `retry` makes them of what
+  LanceDB and the system say.
 - `NotForgotten` carries the receipt of a removal that left bytes behind.
-
-Other errors of LanceDB and the file system (no space, no permission) pass through unchanged.
 
 All adapter errors but `AdapterExists` mean that the adapter can't be used; the base model still
 can.
@@ -174,6 +174,24 @@ class StoreBusy(StoreError):
     """Conflicts with other writers persisted through all retries."""
 
     code = "store_busy"
+
+
+class StoreFull(StoreError):
+    """The disk of the store, or its quota, is full. What was confirmed before is kept."""
+
+    code = "store_full"
+
+
+class StoreReadOnly(StoreError):
+    """The store can be read and not be written: a read-only mount, or missing rights."""
+
+    code = "store_read_only"
+
+
+class StoreDamaged(StoreError):
+    """A file of the store is missing, or is not what was written."""
+
+    code = "store_damaged"
 
 
 class NotForgotten(StoreError):

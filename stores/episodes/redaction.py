@@ -23,6 +23,7 @@ from ..files import (
     remove_unfinished,
     write_atomic,
 )
+from ..forgotten import Notes, keys_in, recorded_user
 
 _KEPT = ("version", "run_id", "created", "namespace")
 
@@ -119,7 +120,7 @@ class _Sought:
     def _names(self, content: object) -> bool:
         """Return whether the user, or one of the texts, occurs at any depth, in any version."""
         if isinstance(content, dict):
-            if content.get("user_id") == self.user_id and (
+            if recorded_user(content.get("user_id")) == self.user_id and (
                 self.text_ids is None or content.get("text_id") in self.text_ids
             ):
                 return True
@@ -129,7 +130,9 @@ class _Sought:
     def _repeats(self, content: dict[str, Any]) -> bool:
         """Return whether the user's own run has one of the bodies as request, target or edit."""
         request, target = content.get("request"), content.get("target")
-        if not isinstance(request, dict) or request.get("user_id") != self.user_id:
+        if not isinstance(request, dict):
+            return False
+        if recorded_user(request.get("user_id")) != self.user_id:
             return False
         said = [*request.values(), target.get("real") if isinstance(target, dict) else None]
         words = {value.strip() for value in said if isinstance(value, str)}
@@ -183,6 +186,21 @@ def _lines_left(shard: Path, sought: _Sought) -> Iterator[bytes]:
                 yield _emptied(content)
             else:
                 yield line if line.endswith(b"\n") else line + b"\n"
+
+
+def less_forgotten(line: str, began: datetime, notes: Notes) -> str:
+    """Return the line of a new record, emptied if it has what was forgotten since the run began.
+
+    Args:
+        line: The record.
+        began: Start of the run.
+        notes: What was forgotten, of the store that the run read.
+    """
+    gone = notes.since(int(began.timestamp() * 1e6)) | notes.unfinished
+    if not gone:
+        return line
+    content = load_object(line.encode()) or {}
+    return line if gone.isdisjoint(keys_in(content)) else _emptied(content).decode().strip()
 
 
 def _emptied(content: dict[str, Any]) -> bytes:

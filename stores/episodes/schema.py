@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..fields import EditedText, Rating
 
@@ -25,6 +25,14 @@ VERSION: Literal[2] = 2
 
 EXTRACTIVE = "extractive"
 """The `model` of a summary written without a language model."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+TimeInUtc = Annotated[datetime, AfterValidator(_in_utc)]
+"""A time; one without a zone, in a record that was made by hand, is in UTC."""
 
 
 class _Frozen(BaseModel):
@@ -207,7 +215,7 @@ class Feedback(_Frozen):
     """A person's feedback on the result of a run."""
 
     run_id: str = Field(description="Id of the run.")
-    created: datetime = Field(
+    created: TimeInUtc = Field(
         default_factory=lambda: datetime.now(UTC), description="Time of the feedback, in UTC."
     )
     accepted: bool | None = Field(
@@ -222,10 +230,10 @@ class Episode(_Frozen):
 
     version: Literal[2] = Field(default=VERSION, description="Schema version.")
     run_id: str = Field(description="Unique id of the run.")
-    created: datetime = Field(
+    created: TimeInUtc = Field(
         default_factory=lambda: datetime.now(UTC), description="Start of the run, in UTC."
     )
-    redacted: datetime | None = Field(
+    redacted: TimeInUtc | None = Field(
         default=None,
         description="Time at which it was emptied to forget a person; null otherwise.",
     )

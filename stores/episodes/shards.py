@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -29,8 +29,11 @@ from ..files import (
     read_lines,
 )
 from .feedback import read_feedback
-from .redaction import forget_episodes
+from .redaction import forget_episodes, less_forgotten
 from .schema import VERSION, Episode, upgraded
+
+if TYPE_CHECKING:
+    from ..forgotten import Notes
 
 __all__ = [
     "COLLECTED",
@@ -80,24 +83,37 @@ class ReadLine:
 class EpisodeWriter:
     """Appends records to the shards of a folder; safe from any thread and process."""
 
-    def __init__(self, folder: Path, prefix: str = SERVED) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prefix: str = SERVED,
+        *,
+        forgotten: Callable[[], Notes] | None = None,
+    ) -> None:
         """Initialise the writer; the first record creates the folder.
 
         Args:
             folder: Folder of the shards.
             prefix: File name prefix, `SERVED` or `COLLECTED`.
+            forgotten: Returns the notes of the store that the runs read; may block. The record of
+                a run with somebody, or a text, that was forgotten since it began is kept empty.
         """
-        self.folder, self.prefix = folder, prefix
+        self.folder, self.prefix, self._forgotten = folder, prefix, forgotten
 
     def append(self, record: Episode) -> None:
         """Append a record and sync it to disk.
 
         Raises:
             OSError: The folder can't be written.
+            StoreError: The notes of what was forgotten can't be read; nothing is written.
         """
         name = f"{self.prefix}-{record.created:%Y%m%d}.jsonl"
+        # Under the lock: `forget` empties the records before or after, and its note comes first.
         with locked(self.folder):
-            append_line(self.folder / name, record.model_dump_json())
+            line = record.model_dump_json()
+            if self._forgotten is not None:
+                line = less_forgotten(line, record.created, self._forgotten())
+            append_line(self.folder / name, line)
 
 
 def read_episodes(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import NoSuchStore, StoreError
+from ..retry import bounded
 from ..values import FIVE_STARS, RatingScale
 from .connection import WriteLock, check_exists, connected, local_root
 
@@ -55,7 +56,7 @@ class Artefacts:
     """The artefacts of one store; written only while `Tables.writing`."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+        self._connection, self._root = connection, local_root(connection.uri)
         self._opened: AsyncTable | None = None
 
     async def version(self) -> int | None:
@@ -64,10 +65,16 @@ class Artefacts:
         Other processes' artefacts count, too.
         """
         if self._opened is None:
-            if ARTEFACTS not in (await self._connection.list_tables()).tables:
+            if not await self._is_there():
                 return None
-            self._opened = await self._connection.open_table(ARTEFACTS)
-        return await self._opened.version()
+            self._opened = await self._open()
+        return await bounded(self._opened.version, self._root)
+
+    async def _is_there(self) -> bool:
+        return ARTEFACTS in (await bounded(self._connection.list_tables, self._root)).tables
+
+    async def _open(self) -> AsyncTable:
+        return await bounded(lambda: self._connection.open_table(ARTEFACTS), self._root)
 
     async def find(self, name: str) -> Artefact | None:
         """Return the artefact of that name, or None.
@@ -75,10 +82,11 @@ class Artefacts:
         Raises:
             StoreError: What is kept there was not written by `keep`.
         """
-        if ARTEFACTS not in (await self._connection.list_tables()).tables:
+        if not await self._is_there():
             return None
-        table = await self._connection.open_table(ARTEFACTS)
-        rows = await table.query().to_list()  # a handful, and names need no escaping so
+        table = await self._open()
+        # All of a handful, so that names need no escaping.
+        rows = await bounded(lambda: table.query().to_list(), self._root)
         for row in rows:
             if row["name"] == name:
                 return _artefact(row)
@@ -92,9 +100,15 @@ class Artefacts:
             "file_names": list(artefact.files),
             "file_bytes": list(artefact.files.values()),
         }
-        table = await self._connection.create_table(ARTEFACTS, schema=_SCHEMA, exist_ok=True)
-        merge = table.merge_insert(["name"]).when_matched_update_all()
-        await merge.when_not_matched_insert_all().execute(pa.Table.from_pylist([row], _SCHEMA))
+        create = self._connection.create_table
+        table = await bounded(lambda: create(ARTEFACTS, schema=_SCHEMA, exist_ok=True), self._root)
+
+        async def run() -> object:
+            merge = table.merge_insert(["name"]).when_matched_update_all()
+            merge = merge.when_not_matched_insert_all()
+            return await merge.execute(pa.Table.from_pylist([row], _SCHEMA))
+
+        await bounded(run, self._root)
 
 
 def other_scale(now: RatingScale, wanted: RatingScale) -> StoreError:
@@ -147,9 +161,11 @@ async def find_rating_scale(uri: str) -> RatingScale | None:
     except NoSuchStore:
         return None
     async with connected(uri) as connection:
-        if TEXTS not in (await connection.list_tables()).tables:
+        root = local_root(uri)
+        if TEXTS not in (await bounded(connection.list_tables, root)).tables:
             return None
-        rated = await any_rated(await connection.open_table(TEXTS))
+        texts = await bounded(lambda: connection.open_table(TEXTS), root)
+        rated = await bounded(lambda: any_rated(texts), root)
         return await KeptScale(Artefacts(connection)).read() if rated else None
 
 

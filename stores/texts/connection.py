@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ import aiologic
 from filelock import AsyncFileLock, Timeout
 
 from ..errors import NoSuchStore, StoreBusy, StoreError
+from ..retry import fault_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -110,7 +113,34 @@ def _import_lancedb() -> ModuleType:
 
         client.__getattr__ = run  # type: ignore[method-assign]
         sys.modules[_CLIENT] = client
+    # Its warnings of damaged files come as errors, too; as lines on stderr nobody can use them.
+    os.environ.setdefault("LANCEDB_LOG", "error")
     return importlib.import_module("lancedb")
+
+
+@cache
+def _connecting_process() -> int:
+    """Return the process that connected first: this one, or one that this is a fork of."""
+    return os.getpid()
+
+
+def check_not_forked() -> None:
+    """Check that this process is no fork of one that had opened a store.
+
+    LanceDB's threads do not survive a fork, and what is opened anew there hangs or crashes.
+
+    Raises:
+        StoreError: It is one.
+    """
+    if _connecting_process.cache_info().currsize and _connecting_process() != os.getpid():
+        raise StoreError(FORKED, code="forked")
+
+
+FORKED = (
+    "this process is a fork of one that had opened a store, and that store's threads are not here: "
+    "open no store before the fork (gunicorn without --preload), or start processes by spawn"
+)
+"""What is said in such a process, by stores and by the loop."""
 
 
 @asynccontextmanager
@@ -118,8 +148,11 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
     """Connect to a place, and close the connection in the end.
 
     Raises:
-        StoreError: It can't be a store (see `check_place`), or the URI's scheme is unknown.
+        StoreError: It can't be a store (see `check_place`), the URI's scheme is unknown, or this
+            process is a fork of one that had opened a store.
     """
+    check_not_forked()
+    _connecting_process()
     await asyncio.to_thread(check_place, uri)
     # In a thread: the first import takes seconds, and would block every other request.
     lancedb = await asyncio.to_thread(_import_lancedb)
@@ -163,6 +196,7 @@ class WriteLock:
 
         Raises:
             StoreBusy: If another process held it for ten minutes.
+            StoreReadOnly, StoreFull: Nothing can be written there.
         """
         async with self._here, self._across_processes():
             yield
@@ -172,15 +206,17 @@ class WriteLock:
         if self._root is None:
             yield
             return
-        await asyncio.to_thread(self._root.mkdir, parents=True, exist_ok=True)
         lock = AsyncFileLock(str(self._root / LOCK_FILE), thread_local=False)
         try:
+            await asyncio.to_thread(self._root.mkdir, parents=True, exist_ok=True)
             await lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout as error:
             raise StoreBusy(
                 f"expected to write within {LOCK_TIMEOUT_S:.0f} s, but another process holds "
                 f"{lock.lock_file}: wait for it to end and try again"
             ) from error
+        except OSError as error:
+            raise fault_of(error) from error
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ import asyncio
 import mmap
 import time
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -25,6 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import NotForgotten
+from ..forgotten import Forgotten, key_of
 from ..types import Receipt
 from .arrow import Places
 from .cache import SnapshotCache
@@ -32,7 +34,6 @@ from .filters import Filter, all_but, within
 from .repair import COUNTED_COLUMNS, Tally
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables, store_files
-from .writer import Writer
 
 PIECE = 20
 """Characters of a piece, and bytes of its head."""
@@ -243,6 +244,16 @@ def _injective_order(heads: Bytes) -> tuple[NDArray[np.uint64], Places]:
         seed += 1
 
 
+def keys_to_forget(
+    namespace: str, user_id: str, text_ids: Iterable[str] | None, bodies: Iterable[str] = ()
+) -> list[str]:
+    """Return the keys of a user or, with `text_ids`, of single texts (see `stores.forgotten`)."""
+    if text_ids is None:
+        return [key_of(namespace, user_id)]
+    by_id = [key_of(namespace, user_id, text_id=text_id) for text_id in text_ids]
+    return [*by_id, *(key_of(namespace, user_id, body=body) for body in bodies)]
+
+
 ROUNDS = 6
 """Passes over one table at most. Three are usual: only fragments that are indexed alike are
 merged, so the first indexes the marker, the second merges, the third finds nothing to do."""
@@ -258,7 +269,7 @@ class Forgetting:
 
     tables: Tables
     cache: SnapshotCache
-    writer: Writer
+    forgotten: Forgotten
     tally: Tally
 
     async def forget(
@@ -271,21 +282,21 @@ class Forgetting:
     ) -> Receipt:
         """Remove a user or, with `text_ids`, only these texts; see `TextStore.forget`."""
         begin = time.perf_counter()
-        async with self.tables.writing():
-            if not dry_run:
-                # From here on, what a running `add` still holds of them is dropped.
-                self.writer.note_forgotten(namespace, user_id, text_ids)
-            async with self.tally.step():
-                receipt = await self._remove(namespace, user_id, text_ids, dry_run)
-            self.cache.clear()
-        receipt = replace(receipt, seconds=time.perf_counter() - begin)
-        if receipt.bytes_found_after:
-            raise NotForgotten(
-                f"expected no piece of the removed texts in the files, found "
-                f"{receipt.bytes_found_after} of {receipt.pieces}: stop whatever else works on "
-                "this store, and remove them again",
-                receipt,
-            )
+        # From here on, what a running `add` still holds of them is dropped, in any process.
+        noted = self.forgotten.removing(keys_to_forget(namespace, user_id, text_ids))
+        async with nullcontext() if dry_run else noted:
+            async with self.tables.writing():
+                async with self.tally.step():
+                    receipt = await self._remove(namespace, user_id, text_ids, dry_run)
+                self.cache.clear()
+            receipt = replace(receipt, seconds=time.perf_counter() - begin)
+            if receipt.bytes_found_after:
+                raise NotForgotten(
+                    f"expected no piece of the removed texts in the files, found "
+                    f"{receipt.bytes_found_after} of {receipt.pieces}: stop whatever else works on "
+                    "this store, and remove them again",
+                    receipt,
+                )
         return receipt
 
     async def _remove(

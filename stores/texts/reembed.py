@@ -24,7 +24,7 @@ from ..types import Encoder
 from .arrow import vector_column
 from .connection import WriteLock, check_exists, connected, local_root, missing
 from .filters import every_namespace
-from .repair import recount
+from .repair import Compactor, recount
 from .schema import (
     TEXTS,
     USERS,
@@ -35,7 +35,7 @@ from .schema import (
     recorded_topic,
     style_columns,
 )
-from .tables import Compactor, Tables, read_schemas
+from .tables import Tables, read_schemas
 from .writer import encode
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Keep users and topics in step with the texts, and repair a store when it is opened.
+"""Upkeep: users and topics in step with the texts, repair at the opening, merged fragments.
 
 A write commits several tables. A kill in between leaves sums that do not add up with the texts:
 `repair` finds that when the store is opened, and counts again.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,8 +21,9 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..errors import StoreBusy
 from ..source_ids import read_stored, with_ids
-from ..types import Embedded, Text
+from ..types import Compacted, Embedded, StoreLimits, Text
 from ..values import FIVE_STARS, normal_id
 from .arrow import PLAIN_COLUMNS, rows_of_texts, texts_of_rows, vectors_of
 from .filters import every_namespace, within
@@ -275,3 +277,54 @@ def _counted(
         count_users(users, batch.texts, batch.style, sign)
         count_topics(topics, batch.texts, batch.topic, sign)
     return users, topics
+
+
+THRESHOLD = 16
+"""Fragments of all tables from which `compact` has something to do."""
+
+CHECK_EVERY = 8
+"""Writes after which fragments are counted."""
+
+
+class Compactor:
+    """Merges fragments of a store's tables; only while `Tables.writing`.
+
+    Every write leaves a fragment, every search looks into each, and LanceDB merges none by itself:
+    after 200 one-row writes a query is five times slower. Merging rewrites the small fragments, so
+    it waits until that pays: a quarter of the texts is new, or the fragments are very many.
+    """
+
+    def __init__(self, tables: Tables, limits: StoreLimits = StoreLimits()) -> None:
+        self._tables, self._limits = tables, limits
+        self._writes = 0
+        self._new_texts = 0
+
+    async def compact(self, threshold: int) -> Compacted:
+        """Merge fragments and bring indexes up to date, if there are `threshold` or more."""
+        begin = time.perf_counter()
+        before = after = await self._tables.fragments()
+        pruned = 0
+        if before >= threshold:
+            for name in (TEXTS, USERS, TOPICS):
+                pruned += await self._tables.optimize(name)
+            after = await self._tables.fragments()
+            self._new_texts = 0
+        seconds = time.perf_counter() - begin
+        return Compacted(before >= threshold, threshold, before, after, pruned, seconds)
+
+    async def after_write(self, texts: int) -> None:
+        """Compact after a write where it pays; a failure is logged, the texts are kept."""
+        self._writes += 1
+        self._new_texts += texts
+        if self._writes % CHECK_EVERY:
+            return
+        total = await self._tables.count(TEXTS, every_namespace())
+        pays = self._new_texts * 4 >= total
+        threshold = self._limits.fragments if pays else self._limits.most_fragments
+        try:
+            outcome = await self.compact(threshold)
+        except StoreBusy as error:
+            logger.warning("the texts are kept, but compaction failed: %s", error)
+            return
+        if outcome.compacted:
+            logger.info("compacted: %s", outcome)

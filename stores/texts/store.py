@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidQuery
+from ..forgotten import Forgotten, Notes
 from ..search.length_bias import LengthAxis
 from ..search.preference import search_by_preference
 from ..search.request import SearchRequest
@@ -40,10 +41,10 @@ from .artefacts import Artefact, Artefacts, KeptScale, other_scale
 from .cache import SnapshotCache, Snapshots
 from .connection import check_exists, connected, missing
 from .filters import within
-from .forget import Forgetting
-from .repair import Tally, repair
+from .forget import Forgetting, keys_to_forget
+from .repair import THRESHOLD, Compactor, Tally, repair
 from .schema import TEXTS, USERS, recorded_style, recorded_topic
-from .tables import THRESHOLD, Compactor, Tables, gather_stats, read_schemas
+from .tables import Tables, gather_stats, read_schemas
 from .topics import GraphForm
 from .writer import Writer
 
@@ -228,8 +229,15 @@ class TextStore(StoreReader):
         super().__init__(tables, cache, style_encoder, topic_encoder)
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables, limits)
+        self._forgotten = Forgotten(connection, self._tables.root, self._tables.writing)
         self._writer = Writer(
-            self._tables, self._tally, self._compactor, self._scale, style_encoder, topic_encoder
+            self._tables,
+            self._tally,
+            self._compactor,
+            self._scale,
+            self._forgotten,
+            style_encoder,
+            topic_encoder,
         )
 
     @classmethod
@@ -392,8 +400,7 @@ class TextStore(StoreReader):
             NotForgotten: If bytes of the user's texts are left; bears the receipt.
             StoreBusy: If other writers kept getting in the way.
         """
-        forgetting = Forgetting(self._tables, self._cache, self._writer, self._tally)
-        return await forgetting.forget(namespace, user_id, dry_run=dry_run)
+        return await self._forgetting().forget(namespace, user_id, dry_run=dry_run)
 
     async def remove(
         self, namespace: str, user_id: str, text_ids: Collection[str], *, dry_run: bool = False
@@ -411,5 +418,31 @@ class TextStore(StoreReader):
             NotForgotten: If bytes of the texts are left; bears the receipt.
             StoreBusy: If other writers kept getting in the way.
         """
-        forgetting = Forgetting(self._tables, self._cache, self._writer, self._tally)
+        forgetting = self._forgetting()
         return await forgetting.forget(namespace, user_id, text_ids=text_ids, dry_run=dry_run)
+
+    def removing(
+        self,
+        namespace: str,
+        user_id: str,
+        text_ids: Iterable[str] | None = None,
+        bodies: Iterable[str] = (),
+    ) -> AbstractAsyncContextManager[None]:
+        """Frame a removal that reaches beyond the store: it is noted before, and when it is done.
+
+        `forget` and `remove` do so for themselves (see `stores.forgotten`).
+
+        Args:
+            namespace: The tenant.
+            user_id: The user.
+            text_ids: Single texts; None: everything of the user.
+            bodies: The words of these texts.
+        """
+        return self._forgotten.removing(keys_to_forget(namespace, user_id, text_ids, bodies))
+
+    async def forgotten(self) -> Notes:
+        """Return the notes of what was forgotten, for who writes what was read from this store."""
+        return await self._forgotten.notes()
+
+    def _forgetting(self) -> Forgetting:
+        return Forgetting(self._tables, self._cache, self._forgotten, self._tally)

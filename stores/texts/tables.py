@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import EncoderMismatch, StoreBusy
-from ..retry import bounded
-from ..types import Compacted, Encoder, StoreLimits, StoreStats
-from .connection import WriteLock, local_root, unreadable
+from ..errors import EncoderMismatch
+from ..retry import bounded, once
+from ..types import Encoder, StoreStats
+from .connection import WriteLock, local_root
 from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers
 from .schema import (
     KEYS,
@@ -89,29 +88,58 @@ class Tables:
             SchemaMismatch: If a table was not written by this version of the store.
             EncoderMismatch: If its vectors were made by other encoders.
         """
+        found = await read_schemas(self._connection)
+        self._columns = self._find_columns(found)
+        if await self._open_whole(found):  # what is only read may lie where nothing can be written
+            return
+        self._tables = {}
         async with self.writing():
             found = await read_schemas(self._connection)
             self._columns = self._find_columns(found)
             for name, schema in self._columns.on_disk.items():
-                if name not in found:
-                    self._tables[name] = await self._connection.create_table(name, schema=schema)
-                elif name == USERS and self._columns.style.in_users not in found[name].names:
-                    # A re-embedding was cut off: users are counted again (see `reembed`).
-                    self._tables[name] = await self._connection.create_table(
-                        name, schema=schema, mode="overwrite"
-                    )
-                else:
-                    self._tables[name] = await self._connection.open_table(name)
-                    if name == TEXTS and SOURCE_ID.name not in found[TEXTS].names:
-                        await self._tables[name].add_columns(SOURCE_ID)
-                await self._make_indexes(name)
+                self._tables[name] = await self._open_or_make(name, schema, found)
+                create = self._tables[name].create_index
+                for column, config in await self._missing_indexes(name):
+                    await bounded(partial(create, column, config=config), self.root)
             self.normal = TEXTS not in found or NORMAL in about_table(found[TEXTS])
+
+    async def _open_whole(self, found: Mapping[str, pa.Schema]) -> bool:
+        """Open the tables if they are all there, with all columns and indexes; else say so."""
+        if any(name not in found or self._lacks(name, found) for name in self._columns.on_disk):
+            return False
+        for name in self._columns.on_disk:
+            self._tables[name] = await self._open(name)
+            if await self._missing_indexes(name):
+                return False
+        self.normal = NORMAL in about_table(found[TEXTS])
+        return True
+
+    def _lacks(self, name: str, found: Mapping[str, pa.Schema]) -> bool:
+        needed = {TEXTS: SOURCE_ID.name, USERS: self._columns.style.in_users}.get(name)
+        return needed is not None and needed not in found[name].names
+
+    async def _open(self, name: str) -> AsyncTable:
+        return await bounded(lambda: self._connection.open_table(name), self.root)
+
+    async def _open_or_make(
+        self, name: str, schema: pa.Schema, found: Mapping[str, pa.Schema]
+    ) -> AsyncTable:
+        create = partial(self._connection.create_table, name, schema=schema)
+        if name not in found:
+            return await bounded(create, self.root)
+        if not self._lacks(name, found):
+            return await self._open(name)
+        if name == USERS:  # a re-embedding was cut off: users are counted again (see `reembed`)
+            return await bounded(partial(create, mode="overwrite"), self.root)
+        table = await self._open(name)
+        await bounded(lambda: table.add_columns(SOURCE_ID), self.root)
+        return table
 
     async def mark_normal(self) -> None:
         """Record that all ids and ratings are in their normal form."""
         about = about_table(self._columns.on_disk[TEXTS])
         update = {"path": NAMESPACE, "metadata": {METADATA_KEY.decode(): json.dumps(about)}}
-        await bounded(lambda: self._tables[TEXTS].update_field_metadata(update))
+        await bounded(lambda: self._tables[TEXTS].update_field_metadata(update), self.root)
         self.normal = True
 
     def _find_columns(self, schemas: dict[str, pa.Schema]) -> Columns:
@@ -119,17 +147,16 @@ class Tables:
         style = check_encoders(schemas, self._style_encoder, self._topic_encoder, uri)
         return Columns(self._topic_encoder, style)
 
-    async def _make_indexes(self, name: str) -> None:
-        """Make the indexes that are missing: a kill may have come between two of them."""
+    async def _missing_indexes(self, name: str) -> list[tuple[str, Any]]:
+        """Return columns whose index is missing: a kill may have come between two of them."""
         from lancedb.index import Bitmap, BTree
 
-        table = self._tables[name]
-        present = {tuple(index.columns) for index in await table.list_indices()}
-        if (NAMESPACE_INDEX,) not in present:
-            await table.create_index(NAMESPACE_INDEX, config=Bitmap())
-        for column in SCALAR_INDEXES[name]:
-            if (column,) not in present:
-                await table.create_index(column, config=BTree())
+        present = {
+            tuple(index.columns)
+            for index in await bounded(self._tables[name].list_indices, self.root)
+        }
+        wanted = [(NAMESPACE_INDEX, Bitmap()), *((each, BTree()) for each in SCALAR_INDEXES[name])]
+        return [(column, config) for column, config in wanted if (column,) not in present]
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
@@ -145,7 +172,7 @@ class Tables:
 
     async def version(self, name: str) -> int:
         """Return a table's version, which changes with every write, also another process's."""
-        return await bounded(self._tables[name].version)
+        return await bounded(self._tables[name].version, self.root)
 
     async def store_version(self) -> int:
         """Return the store's version: a request asks once, and caches are compared with it.
@@ -164,7 +191,7 @@ class Tables:
 
     async def _check_style_column(self) -> None:
         style = self._columns.style
-        if style.in_texts not in (await self._tables[TEXTS].schema()).names:
+        if style.in_texts not in (await bounded(self._tables[TEXTS].schema, self.root)).names:
             raise EncoderMismatch(
                 f"this store's style vectors were made by {style.encoder} when it was opened, and "
                 "it has been embedded again since: open it again",
@@ -173,7 +200,7 @@ class Tables:
 
     async def count(self, name: str, where: Filter) -> int:
         """Return how many rows meet the filter."""
-        return await bounded(lambda: self._tables[name].count_rows(where.sql))
+        return await bounded(lambda: self._tables[name].count_rows(where.sql), self.root)
 
     async def read(
         self,
@@ -187,10 +214,12 @@ class Tables:
         async def run() -> pa.Table:
             query = self._tables[name].query().where(where.sql)
             query = query.select(self._columns.asked(name, columns, where.namespace))
-            return await (query if limit is None else query.limit(limit)).to_arrow()
+            rows = await (query if limit is None else query.limit(limit)).to_arrow()
+            rows.validate(full=True)  # a damaged file may hold what is no UTF-8
+            return rows
 
         async with self._checked_if_failed():
-            found = await bounded(run)
+            found = await bounded(run, self.root)
         return self._columns.read(name, found, columns, where.namespace)
 
     async def read_batches(
@@ -200,13 +229,14 @@ class Tables:
         query = self._tables[name].query().where(where.sql)
         query = query.select(self._columns.asked(name, columns, where.namespace))
         async with self._checked_if_failed():
-            async for batch in await query.to_batches(max_batch_length=rows):
-                part = pa.Table.from_batches([batch])
+            # Once: a reader that failed would go on behind the batch that it failed on.
+            batches = await once(lambda: query.to_batches(max_batch_length=rows), self.root)
+            while (part := await once(lambda: _next_batch(batches), self.root)) is not None:
                 yield self._columns.read(name, part, columns, where.namespace)
 
     async def has_ratings(self) -> bool:
         """Return whether any text has a rating."""
-        return await any_rated(self._tables[TEXTS])
+        return await bounded(lambda: any_rated(self._tables[TEXTS]), self.root)
 
     async def read_changed(
         self, name: str, namespace: str, since: int, columns: Sequence[str] | None = None
@@ -232,13 +262,13 @@ class Tables:
             raise
 
     async def _disk_rows(self, name: str, rows: pa.Table) -> pa.Table:
-        stamp = await bounded(self._tables[name].version) + 1
+        stamp = await bounded(self._tables[name].version, self.root) + 1
         return self._columns.written(name, rows, stamp)
 
     async def append(self, name: str, rows: pa.Table) -> None:
         """Add rows."""
         written = await self._disk_rows(name, rows)
-        await bounded(lambda: self._tables[name].add(written))
+        await bounded(lambda: self._tables[name].add(written), self.root)
 
     async def put(self, name: str, rows: pa.Table) -> None:
         """Add rows, in place of those with the same key."""
@@ -251,16 +281,16 @@ class Tables:
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             return await merge.execute(written)
 
-        await bounded(run)
+        await bounded(run, self.root)
 
     async def delete(self, name: str, where: Filter) -> None:
         """Remove the rows that meet the filter; their bytes stay until `erase_old`."""
-        await bounded(lambda: self._tables[name].delete(where.sql))
+        await bounded(lambda: self._tables[name].delete(where.sql), self.root)
 
     async def optimize(self, name: str) -> int:
         """Merge small fragments, bring indexes up to date, return the bytes pruned."""
         table = self._tables[name]
-        done = await bounded(lambda: table.optimize(cleanup_older_than=UNREAD))
+        done = await bounded(lambda: table.optimize(cleanup_older_than=UNREAD), self.root)
         return int(done.prune.bytes_removed)
 
     async def erase_old(self, name: str) -> bool:
@@ -270,7 +300,7 @@ class Tables:
         """
         table = self._tables[name]
         done = await bounded(
-            lambda: table.optimize(cleanup_older_than=ALL_OLD, delete_unverified=True)
+            lambda: table.optimize(cleanup_older_than=ALL_OLD, delete_unverified=True), self.root
         )
         return bool(
             done.compaction.files_removed
@@ -288,13 +318,15 @@ class Tables:
 
     async def _stats(self) -> list[dict[str, Any]]:
         # The annotation in LanceDB 0.40 says `TableStatistics`; what comes is a dict.
-        return [cast(dict[str, Any], await table.stats()) for table in self._tables.values()]
+        stats = [await bounded(table.stats, self.root) for table in self._tables.values()]
+        return cast(list[dict[str, Any]], stats)
 
     async def indexes(self) -> tuple[str, ...]:
         """Return the names of all indexes as `table.index`, sorted."""
         names: list[str] = []
         for name, table in self._tables.items():
-            names += [f"{name}.{index.name}" for index in await table.list_indices()]
+            found = await bounded(table.list_indices, self.root)
+            names += [f"{name}.{index.name}" for index in found]
         return tuple(sorted(names))
 
 
@@ -316,17 +348,24 @@ async def read_schemas(connection: AsyncConnection) -> dict[str, pa.Schema]:
     """Return the schemas of the tables that exist, by name.
 
     Raises:
-        StoreError: One is damaged.
+        StoreDamaged: A file of one is missing or damaged.
     """
-    try:
-        names = (await connection.list_tables()).tables
-        return {
-            name: await (await connection.open_table(name)).schema()
-            for name in (TEXTS, USERS, TOPICS)
-            if name in names
-        }
-    except (ValueError, RuntimeError) as error:
-        raise unreadable(connection.uri, error) from error
+    root = local_root(connection.uri)
+    names = (await bounded(connection.list_tables, root)).tables
+    found = {}
+    for name in (TEXTS, USERS, TOPICS):
+        if name in names:
+            table = await bounded(partial(connection.open_table, name), root)
+            found[name] = await bounded(table.schema, root)
+    return found
+
+
+async def _next_batch(batches: AsyncIterator[pa.RecordBatch]) -> pa.Table | None:
+    batch = await anext(batches, None)
+    if batch is None:
+        return None
+    batch.validate(full=True)
+    return pa.Table.from_batches([batch])
 
 
 def _marker(schema: pa.Schema) -> pa.Table:
@@ -344,58 +383,6 @@ def _marker(schema: pa.Schema) -> pa.Table:
 
 
 _SCANNED = 65_536  # texts whose ratings are looked at together
-
-logger = logging.getLogger(__name__)
-
-THRESHOLD = 16
-"""Fragments of all tables from which `compact` has something to do."""
-
-CHECK_EVERY = 8
-"""Writes after which fragments are counted."""
-
-
-class Compactor:
-    """Merges fragments of a store's tables; only while `Tables.writing`.
-
-    Every write leaves a fragment, every search looks into each, and LanceDB merges none by itself:
-    after 200 one-row writes a query is five times slower. Merging rewrites the small fragments, so
-    it waits until that pays: a quarter of the texts is new, or the fragments are very many.
-    """
-
-    def __init__(self, tables: Tables, limits: StoreLimits = StoreLimits()) -> None:
-        self._tables, self._limits = tables, limits
-        self._writes = 0
-        self._new_texts = 0
-
-    async def compact(self, threshold: int) -> Compacted:
-        """Merge fragments and bring indexes up to date, if there are `threshold` or more."""
-        begin = time.perf_counter()
-        before = after = await self._tables.fragments()
-        pruned = 0
-        if before >= threshold:
-            for name in (TEXTS, USERS, TOPICS):
-                pruned += await self._tables.optimize(name)
-            after = await self._tables.fragments()
-            self._new_texts = 0
-        seconds = time.perf_counter() - begin
-        return Compacted(before >= threshold, threshold, before, after, pruned, seconds)
-
-    async def after_write(self, texts: int) -> None:
-        """Compact after a write where it pays; a failure is logged, the texts are kept."""
-        self._writes += 1
-        self._new_texts += texts
-        if self._writes % CHECK_EVERY:
-            return
-        total = await self._tables.count(TEXTS, every_namespace())
-        pays = self._new_texts * 4 >= total
-        threshold = self._limits.fragments if pays else self._limits.most_fragments
-        try:
-            outcome = await self.compact(threshold)
-        except StoreBusy as error:
-            logger.warning("the texts are kept, but compaction failed: %s", error)
-            return
-        if outcome.compacted:
-            logger.info("compacted: %s", outcome)
 
 
 async def gather_stats(tables: Tables, style: Encoder, topic: Encoder) -> StoreStats:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -16,15 +24,16 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import EncoderMismatch, InvalidText, shortened
+from ..forgotten import Forgotten, key_of, now_us
 from ..source_ids import CallSoFar, Changes, Held, plan, read_stored, stored_form, with_ids
 from ..types import Added, Embedded, Encoder, Text, Vectors
 from ..values import RatingScale, normal_id
 from .arrow import on_grid, rows_of_texts, texts_of_rows, vectors_of
 from .artefacts import KeptScale, other_scale
 from .filters import RESERVED_NAMESPACE, with_source_ids, within
-from .repair import COUNTED_COLUMNS, Tally
+from .repair import COUNTED_COLUMNS, Compactor, Tally
 from .schema import LANGUAGE_BYTES, TEXTS, TOPICS, USERS
-from .tables import Compactor, Tables
+from .tables import Tables
 
 BATCH_TEXTS = 512
 """Texts embedded and committed at once: what a kill can lose, and one fragment on disk."""
@@ -44,6 +53,7 @@ class Writer:
         tally: Keeps users and topics in step.
         compactor: Merges fragments when there are too many.
         scale: The scale of the store's ratings.
+        forgotten: Says who was forgotten while a call was under way, in any process.
         style_encoder: Embeds bodies.
         topic_encoder: Embeds titles and bodies.
     """
@@ -54,15 +64,13 @@ class Writer:
         tally: Tally,
         compactor: Compactor,
         scale: KeptScale,
+        forgotten: Forgotten,
         style_encoder: Encoder,
         topic_encoder: Encoder,
     ) -> None:
         self._tables, self._tally, self._compactor = tables, tally, compactor
-        self._scale = scale
+        self._scale, self._forgotten = scale, forgotten
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
-        self._running = 0
-        self._clock = 0
-        self._forgotten_at: dict[tuple[str, ...], int] = {}
 
     async def add(self, texts: Iterable[Text]) -> Added:
         """Keep texts, batch by batch; see `TextStore.add`."""
@@ -83,41 +91,11 @@ class Writer:
         next_batch: Callable[[], Batch | None],
         add: Callable[[Batch, _Call], Awaitable[Added]],
     ) -> Added:
-        call, total = _Call(self._clock, await self._scale.read(), CallSoFar()), Added()
-        self._running += 1
-        try:
-            # In a thread: the source may read a file while it is iterated.
-            while batch := await asyncio.to_thread(next_batch):
-                total += await add(batch, call)
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._forgotten_at.clear()
+        call, total = _Call(now_us(), await self._scale.read(), CallSoFar()), Added()
+        # In a thread: the source may read a file while it is iterated.
+        while batch := await asyncio.to_thread(next_batch):
+            total += await add(batch, call)
         return total
-
-    def note_forgotten(
-        self, namespace: str, user_id: str, text_ids: Iterable[str] | None = None
-    ) -> None:
-        """Let running calls drop what they still hold of a user, or of single texts, just removed.
-
-        Args:
-            namespace: The tenant.
-            user_id: The user.
-            text_ids: The texts; None: all of the user's.
-        """
-        self._clock += 1
-        if self._running:
-            keys = [()] if text_ids is None else [(text_id,) for text_id in text_ids]
-            for key in keys:
-                self._forgotten_at[namespace, user_id, *key] = self._clock
-
-    def _forgotten_since(self, text: Text, call: _Call) -> bool:
-        if not self._forgotten_at:
-            return False
-        user = (text.namespace, text.user_id)
-        return any(
-            self._forgotten_at.get(key, 0) > call.clock for key in (user, (*user, text.text_id))
-        )
 
     async def _add_texts(self, batch: Sequence[Text], call: _Call) -> Added:
         await asyncio.to_thread(_check_all, batch)
@@ -163,9 +141,10 @@ class Writer:
             embedded = {text.text_id: row for row, text in enumerate(new.texts)}
             # A text that was held then and is not any more was there before what removed it.
             here = [text for text in batch if text.text_id in held or text.text_id in embedded]
-            gone = [text for text in here if self._forgotten_since(text, call)]
+            keys = (await self._forgotten.notes()).since(call.began_us)
+            gone = [text for text in here if _is_among(text, keys)]
             if gone:
-                here = [text for text in here if not self._forgotten_since(text, call)]
+                here = [text for text in here if not _is_among(text, keys)]
             known = {**held, **await self._with_their_ids(here)}
             changes = plan(here, known, call.so_far)
             rows = [embedded[here[place].text_id] for place in changes.new]
@@ -283,14 +262,21 @@ class _Call(NamedTuple):
     """One call of `Writer.add` or `Writer.load`.
 
     Attributes:
-        clock: How many people had been forgotten in this process when it began.
+        began_us: When it began, in microseconds since 1970.
         scale: The scale that its ratings were read on: the store's when it began.
         so_far: What its earlier batches brought.
     """
 
-    clock: int
+    began_us: int
     scale: RatingScale
     so_far: CallSoFar
+
+
+def _is_among(text: Text, keys: Collection[str]) -> bool:
+    if not keys:
+        return False
+    ids = (None, text.text_id)
+    return any(key_of(text.namespace, text.user_id, text_id=each) in keys for each in ids)
 
 
 def _new_among(batch: Sequence[Text], held: Mapping[str, Held]) -> list[int]:

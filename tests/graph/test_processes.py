@@ -107,6 +107,7 @@ if child == 0:
     for call in (
         lambda: personalizer.write('ana', title='lamp', deadline_s=5),
         lambda: personalizer.graph.invoke({'user_id': 'ana', 'task': 'long', 'title': 'lamp'}),
+        lambda: Personalizer(folder, model=ScriptedChat()).write('ana', title='lamp'),
     ):
         try: print(call().text, flush=True)
         except Exception as error: print(type(error).__name__, 'fork' in str(error), flush=True)
@@ -125,6 +126,7 @@ def test_a_fork_of_an_open_store_is_told_at_once(tmp_path: Path) -> None:
         "A fine view.",
         "LoopError True",
         "LoopError True",
+        "StoreError True",
         "at once",
         "child 0",
         "A fine view.",  # the parent goes on
