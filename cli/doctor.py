@@ -147,6 +147,7 @@ def _named_model(variable: str, settings: Settings) -> Finding:
         if provider.takes_base_url:
             return Finding(variable, True, _ask_server(name, settings.base_url))
         chosen = resolved_name(name, settings.dtype)
+        provider.check(chosen)
     except ModelError as error:
         return Finding(variable, False, " ".join(str(error).split()))
     if chosen == name:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -88,20 +89,40 @@ class Program(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command."""
-        from .output import escape_unprintable
+        from .output import own_streams
 
-        escape_unprintable()
-        return super().main(*args, **extra)
+        with own_streams():
+            return super().main(*args, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the program's own arguments."""
+        with _wrong_usage_in_a_line():
+            return super().make_context(*args, **extra)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; one that is empty, or not UTF-8, is refused by name.
+
+        An empty one comes of a variable of the shell that is not set, and would mean something
+        else: the sample corpus, the working folder, no limit.
+        """
+        for place, said in enumerate(args):
+            name, gives, value = said.partition("=") if said[:2] == "--" else ("", "=", said)
+            before = args[place - 1] if place else ""
+            name = name or (before if before.startswith("-") else "an argument")
+            if gives and not value.strip():
+                raise typer.BadParameter("the value is empty", param_hint=name)
+            try:
+                said.encode()
+            except UnicodeEncodeError:
+                wrong = f"expected UTF-8, got {os.fsencode(said)[:80]!r}"
+                raise typer.BadParameter(wrong, param_hint=name) from None
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command of a context."""
         try:
-            return super().invoke(ctx)
-        except _UsageError as error:
-            from ..stores.errors import shorten_message
-
-            error.message = shorten_message(error.message)
-            raise
+            with _wrong_usage_in_a_line(ctx):
+                return super().invoke(ctx)
         except ImportError as error:
             from ..models.extras import missing_extra
             from .output import fail
@@ -111,6 +132,21 @@ class Program(TyperGroup):
             if missing is None:
                 raise
             fail(str(missing))
+
+
+@contextmanager
+def _wrong_usage_in_a_line(ctx: Any = None) -> Iterator[None]:
+    """Say what is wrong with the arguments, and where help is, on one line."""
+    try:
+        yield
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its help
+            raise
+        from .output import fail
+
+        command = "patlm" if ctx is None else f"patlm {ctx.invoked_subcommand}"
+        command = command if error.ctx is None else error.ctx.command_path
+        fail(f"{error.format_message().rstrip('.')} (see `{command} --help`)", code=2)
 
 
 app = typer.Typer(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -30,20 +29,17 @@ def one_of(option: str, said: str, known: Sequence[str]) -> str:
     return said
 
 
-def given_path(said: str) -> Path:
-    """Return a path; an empty one, as of a variable that is not set, would be the working folder.
+def parts_of(said: str, option: str | None = None) -> list[str]:
+    """Return the comma-separated parts of the value of an option.
 
     Raises:
-        BadParameter: It is empty.
+        BadParameter: There are commas alone.
     """
-    if not said.strip():
-        raise typer.BadParameter("the path is empty")
-    return Path(said)
-
-
-def parts_of(said: str) -> list[str]:
-    """Return the comma-separated parts of a value."""
-    return [part.strip() for part in said.split(",") if part.strip()]
+    parts = [part.strip() for part in said.split(",") if part.strip()]
+    if said and not parts:
+        said = f"expected names separated by commas, got {shortened(said)}"
+        raise typer.BadParameter(said, param_hint=option)
+    return parts
 
 
 def from_list(

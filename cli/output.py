@@ -9,6 +9,7 @@ of texts instead of sending them to the terminal.
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -47,11 +48,86 @@ stdout = _VisibleConsole(highlight=False, emoji=False, soft_wrap=True)
 stderr = _VisibleConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
-def escape_unprintable() -> None:
-    """Let stdout and stderr print what their encoding lacks as an escape, not as an error."""
+class _Stdout(io.TextIOWrapper):
+    """The program's stdout: an error to write names it, as that of a file names the file."""
+
+    def write(self, text: str) -> int:
+        with self._named():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._named():
+            super().flush()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "stdout") from error
+
+
+class _Closed(io.RawIOBase):
+    """Stands for a stdout that was closed before the program began."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        raise OSError(errno.EBADF, "it is closed", "stdout")
+
+
+@contextmanager
+def own_streams() -> Iterator[None]:
+    """Make stdout and stderr fit for texts of strangers, and faults of stdout one line.
+
+    What their encoding lacks is printed as an escape. Where stdout is full or closed, the command
+    ends with one line and exit code 1; a reader that has gone is no fault.
+    """
+    while (spare := os.open(os.devnull, os.O_WRONLY)) <= 2:  # no file may take a closed stream's
+        pass
+    os.close(spare)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = _Stdout(io.BufferedWriter(_Closed()), encoding="utf-8")
+    elif sys.stdout is sys.__stdout__ and type(sys.stdout) is io.TextIOWrapper:
+        was = sys.stdout
+        as_it_was: dict[str, Any] = {
+            "encoding": was.encoding,
+            "line_buffering": was.line_buffering,
+            "write_through": was.write_through,
+        }
+        sys.stdout = _Stdout(was.detach(), **as_it_was)
+        sys.__stdout__ = sys.stdout  # type: ignore[misc]  # the one before can't be used
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    try:
+        with _faults_of_stdout():
+            yield
+    finally:
+        with _faults_of_stdout():
+            sys.stdout.flush()
+
+
+@contextmanager
+def _faults_of_stdout() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename != "stdout":
+            raise
+        _drop_output()
+        if not isinstance(error, BrokenPipeError):
+            echo(f"patlm: {error.filename}: {error.strerror}", err=True)
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Send what stdout still holds nowhere, so that Python does not fail on it at exit."""
+    if isinstance(sys.stdout, _Stdout):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
@@ -109,6 +185,8 @@ def errors_as_lines() -> Iterator[None]:
     except BrokenPipeError:  # the reader of stdout has gone: click ends the program silently
         raise
     except OSError as error:
+        if error.filename == "stdout":
+            raise
         place = f"{error.filename}: " if error.filename else ""
         fail(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:

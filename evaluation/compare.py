@@ -205,14 +205,16 @@ def arms_of(plan: ComparisonPlan) -> dict[str, Arm]:
     """Return the arm of each mode, with the iterations of the plan.
 
     Raises:
-        UnknownArm: A name is neither a mode nor an arm.
-        EvaluationError: A name is a floor, which has no model.
+        UnknownArm: A name is neither a mode nor an arm; it may be a group, or a floor, which has no
+            model.
     """
     found = {}
+    known = ", ".join((*MODES, *(arm.name for arm in ARMS.values() if arm.configuration)))
     for name in plan.modes:
-        (arm,) = arms_named([MODES.get(name, name)])
+        arm, *others = arms_named([MODES.get(name, name)])
+        if others:
+            raise UnknownArm(f"{name} is a group of arms: take some of {known}")
         if arm.configuration is None:
-            known = ", ".join((*MODES, *(arm.name for arm in ARMS.values() if arm.configuration)))
             raise UnknownArm(
                 f"{name} is a floor, not a way to write: take some of {known}",
                 code="floor_is_no_arm",

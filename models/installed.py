@@ -154,6 +154,18 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
     )
 
 
+def check_installed(name: str) -> None:
+    """Check that a model of the catalogue is here and whole; `auto` stands for one that is.
+
+    Raises:
+        ModelNotFound: It is not installed.
+        ModelUnusable: It is damaged.
+    """
+    model = CATALOGUE.get(name)
+    if model is not None and not _is_whole(_folder(model)) and packaged_file(model) is None:
+        model_path(name)  # raises
+
+
 def topic_model_path() -> Path:
     """Return the folder of the topic encoder.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -21,7 +22,7 @@ from .device import choose_device, choose_dtype, fit_threads, keeps_half
 from .download import Progress
 from .errors import ModelNotFound, ModelUnusable
 from .extras import missing_extra, needed_for
-from .installed import best_installed, model_path
+from .installed import best_installed, check_installed, model_path
 from .quiet import quiet_loading
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Provider:
         how: The same in full: for errors.
         fits: Says whether a name is one of its models'.
         open: Opens the model of a name. Blocks.
+        check: Raises what `open` would where there is no such model; loads no weights.
         takes_base_url: Whether its models can be those of a server that is given.
     """
 
@@ -75,6 +77,7 @@ class Provider:
     how: str
     fits: Callable[[str], bool]
     open: Callable[[str, Opening], BaseChatModel]
+    check: Callable[[str], object]
     takes_base_url: bool = False
 
 
@@ -200,13 +203,39 @@ def _open_local(name: str, how: Opening) -> BaseChatModel:
     return how.local(path, path)
 
 
+def _check_local(name: str) -> None:
+    """Read the configuration of a model that is loaded here; of a hub id perhaps from the hub."""
+    place = name if _is_folder(name) else _rest(name, "local") or name
+    with needed_for(f"the model {name!r}, which is loaded here,"):
+        from transformers import AutoConfig
+    folder = Path(place).expanduser()
+    with quiet_loading(), _told_by_transformers(place):
+        AutoConfig.from_pretrained(
+            str(folder) if folder.is_dir() else place, local_files_only=folder.is_dir()
+        )
+
+
+@contextmanager
+def _told_by_transformers(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelNotFound(f"no model at {path!r}: {error}") from error
+    except (ValueError, KeyError) as error:
+        raise ModelUnusable(f"transformers can't load {path!r}: {error}") from error
+
+
 def _open_factory(name: str, how: Opening) -> BaseChatModel:
+    return _built(name, _find_factory(name))
+
+
+def _find_factory(name: str) -> Callable[[], object]:
     module_name, _, attribute = _rest(name, "python").partition(":")
     try:
-        factory = attrgetter(attribute)(importlib.import_module(module_name))
+        found: Callable[[], object] = attrgetter(attribute)(importlib.import_module(module_name))
     except (ImportError, AttributeError, ValueError) as error:
         raise ModelNotFound(f"no factory {name!r}: {error}; {_ways()}") from error
-    return _built(name, factory)
+    return found
 
 
 def _open_remote(name: str, how: Opening) -> BaseChatModel:
@@ -257,6 +286,7 @@ PROVIDERS: dict[str, Provider] = {
             "(pip install 'patlm[remote]')",
             _is_remote,
             _open_remote,
+            lambda name: None,  # only its server knows
             takes_base_url=True,
         ),
         Provider(
@@ -266,6 +296,7 @@ PROVIDERS: dict[str, Provider] = {
             "class)",
             lambda name: bool(_rest(name, "python")),
             _open_factory,
+            _find_factory,
         ),
         Provider(
             "local",
@@ -273,6 +304,7 @@ PROVIDERS: dict[str, Provider] = {
             "a folder, 'local:FOLDER-OR-HUB-ID' or a hub id 'owner/name'",
             _is_local,
             _open_local,
+            _check_local,
         ),
         Provider(
             "installed",
@@ -281,6 +313,7 @@ PROVIDERS: dict[str, Provider] = {
             f"({', '.join(_INSTALLABLE[1:])}; `patlm models install NAME`)",
             _is_installable,
             _open_installed,
+            check_installed,
         ),
     )
 }
@@ -323,7 +356,7 @@ def open_local_chat(
     number_format = choose_dtype(dtype, device)
     fit_threads()
     with quiet_loading():
-        try:
+        with _told_by_transformers(path):
             llm = HuggingFacePipeline.from_model_id(
                 path,
                 task="text-generation",
@@ -333,10 +366,6 @@ def open_local_chat(
                     "local_files_only": Path(path).is_dir(),
                 },
             )
-        except OSError as error:
-            raise ModelNotFound(f"no model at {path!r}: {error}") from error
-        except (ValueError, KeyError) as error:
-            raise ModelUnusable(f"transformers can't load {path!r}: {error}") from error
         if halved:
             store_in_half(llm.pipeline.model)
         return LocalChatModel(

@@ -66,7 +66,7 @@ class CompareOptions:
         ),
     ] = None
     iterations: Annotated[
-        int, typer.Option("--iterations", min=1, help="Maximum number of iterations.")
+        int, typer.Option("--iterations", min=1, max=10, help="Maximum number of iterations.")
     ] = 1
     sequential: Annotated[
         bool,
@@ -108,7 +108,7 @@ def compare(options: CompareOptions) -> None:
 
     plan = ComparisonPlan(
         data=options.data,
-        modes=parts_of(options.modes),
+        modes=parts_of(options.modes, "--modes"),
         task=task_of(options.task),
         split=options.split,
         limit=options.limit,

@@ -91,6 +91,29 @@ async def _add(store: str, trace: Path, run_id: str, said: Mapping[str, Any]) ->
 
 
 def _read(file: str) -> str:
-    """Return a text without the final newline that editors and `echo` add."""
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    return text.removesuffix("\n")
+    """Return a text without the final newline that editors and `echo` add.
+
+    A file may have any encoding that `patlm ingest` reads; stdin is UTF-8.
+
+    Raises:
+        FormatError: It is no text, or empty.
+    """
+    from ...stores.datasets.readers.decoding import open_text
+    from ...stores.datasets.validation import FormatError
+    from ..output import warn
+
+    if file == "-":
+        data = sys.stdin.buffer.read()
+    else:
+        source = open_text(Path(file))
+        if source.encoding != "utf-8":
+            warn(f"{file} is read as {source.encoding}")
+        with source.open() as (stream, *_):
+            data = stream.read()
+    try:
+        return data.decode().replace("\r\n", "\n").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{file}: expected text in UTF-8, got {error.object[error.start : error.start + 4]!r} "
+            f"at byte {error.start}: save it as UTF-8"
+        ) from None

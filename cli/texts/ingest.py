@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from ...models.sanitise import visible
 from ...stores.datasets.formats import FORMATS
 from ...stores.datasets.readers.columns import FIELDS
 from ...stores.datasets.validation import say_left_out
@@ -22,7 +23,6 @@ from ..options import (
     NamespaceOption,
     NeededStoreOption,
     RatingScaleOption,
-    given_path,
     scale_of,
 )
 
@@ -35,7 +35,6 @@ FileArgument = Annotated[
     Path,
     typer.Argument(
         help="File to read, a folder of a data set, or hf:owner/name.",
-        parser=given_path,
         metavar="FILE",
         show_default=False,
     ),
@@ -187,14 +186,14 @@ def _bar(rows: RowFile) -> Iterator[Callable[[int], None]]:
     from ..output import stderr
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[rows]:,} rows"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
         size = rows.size or None  # a data set of the hub has none
-        task = bar.add_task(rows.path.name, total=size, rows=0)
+        task = bar.add_task(visible(rows.path.name), total=size, rows=0)
 
         def show(read: int) -> None:
             # The number of rows is unknown beforehand; the position in the file is known.

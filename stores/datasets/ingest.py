@@ -228,7 +228,9 @@ def place_rejects_file(uri: str, source: Path) -> Path:
     """
     store = local_root(uri)
     name = f"{source.stem}.rejects.jsonl"
-    return Path(name) if store is None else store.with_name(f"{store.name}.{name}")
+    if store is not None and store.name in ("", ".."):  # `--store .`
+        store = store.resolve()
+    return Path(name) if store is None else store.parent / f"{store.name}.{name}"
 
 
 class _Sieve:

@@ -124,9 +124,9 @@ def test_people_read_the_draft_and_why(store: str) -> None:
     [
         ([], "title"),
         (["--title", "T", "--task", "poem"], "'poem'"),
-        (["--task", "rating", "--title", ""], "'text'"),
+        (["--task", "rating"], "'text'"),
         (["--title", "T", "--k", "0"], "k: "),
-        (["--title", "T", "--user", " "], "user_id"),
+        (["--title", "T", "--user", " "], "--user"),
     ],
 )
 def test_a_wrong_request_is_one_line(store: str, more: list[str], says: str) -> None:

@@ -83,7 +83,7 @@ def test_what_is_no_store_is_told_in_a_line(folder: Path, command: str, kind: st
 
 def test_a_store_without_a_name_is_refused(folder: Path) -> None:
     result = call("ingest", folder / "a.jsonl", "--store", " ")
-    assert result.exit_code == 1 and "empty name" in result.stderr
+    assert result.exit_code == 2 and "--store" in result.stderr
 
 
 def test_an_unreadable_folder_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
