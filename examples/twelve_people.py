@@ -37,7 +37,7 @@ async def main() -> None:
         for text in real:
             await personalizer.remove_texts(text.user_id, [text.text_id])
         began = time.monotonic()
-        results = await personalizer.abatch(requests, max_iterations=1, deadline_s=3600)
+        results = await personalizer.abatch(requests, max_iterations=1, deadline_s=6 * 3600)
     print(f"{PEOPLE} drafts in {time.monotonic() - began:.0f} s", file=sys.stderr)
     for text, result in zip(real, results, strict=True):
         print(f"\n### {text.title}\n\n{text.user_id}, about {text.topic_id}:\n")
