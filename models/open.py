@@ -68,7 +68,8 @@ class Provider:
         how: The same in full: for errors.
         fits: Says whether a name is one of its models'.
         open: Opens the model of a name. Blocks.
-        check: Raises what `open` would where there is no such model; loads no weights.
+        check: Raises what `open` would where there is no such model; loads no weights. By default
+            nothing is known before it is opened, as of a server's model.
         takes_base_url: Whether its models can be those of a server that is given.
     """
 
@@ -77,7 +78,7 @@ class Provider:
     how: str
     fits: Callable[[str], bool]
     open: Callable[[str, Opening], BaseChatModel]
-    check: Callable[[str], object]
+    check: Callable[[str], object] = lambda name: None
     takes_base_url: bool = False
 
 
@@ -286,7 +287,6 @@ PROVIDERS: dict[str, Provider] = {
             "(pip install 'patlm[remote]')",
             _is_remote,
             _open_remote,
-            lambda name: None,  # only its server knows
             takes_base_url=True,
         ),
         Provider(
