@@ -214,7 +214,7 @@ def _read_text_ids(text_ids: object) -> list[str]:
     from ..nodes.errors import RequestError
     from ..stores.values import id_to_find
 
-    if isinstance(text_ids, str) or not isinstance(text_ids, Sequence):
+    if isinstance(text_ids, str | bytes) or not isinstance(text_ids, Sequence):
         raise _no_ids(text_ids)
     if not text_ids:
         raise RequestError("text_ids is empty: say which texts to remove", field="text_ids")

@@ -105,7 +105,7 @@ def test_feedback_reaches_the_episode(folder: Path, tmp_path: Path) -> None:
         (["--run", "nobody", "--accepted"], 1, "nobody"),
         (["--run", RUN, "--accepted", "--rejected"], 2, "one of --accepted and --rejected"),
         (["--run", RUN, "--rating", 9], 2, "less than or equal to 5"),
-        (["--run", RUN, "--edited", "no-such-file"], 1, "no-such-file: No such file"),
+        (["--run", RUN, "--edited", "no-such-file"], 1, "no such file: no-such-file"),
     ],
 )
 def test_feedback_that_cannot_be_kept_is_one_line(

@@ -15,6 +15,7 @@ from patlm.stores.datasets.formats import FORMATS
 from patlm.stores.datasets.readers.rows import Advance, DataFile, Format, Raw
 from patlm.stores.datasets.validation import Reject
 from patlm.stores.texts.store import TextStore
+from processes import call
 from pyarrow import parquet
 from store_fixtures import style_encoder, topic_encoder
 from typer.testing import CliRunner
@@ -487,6 +488,6 @@ def test_an_empty_path_is_not_the_working_folder(
 ) -> None:
     (tmp_path / "a.csv").write_text("user,text\nana,A lamp.\n")
     monkeypatch.chdir(tmp_path)
-    result = run(file, "--store", tmp_path / "store", "--dry-run")
+    result = call("ingest", file, "--store", tmp_path / "store", "--dry-run")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert run(".", "--store", tmp_path / "store", "--dry-run").exit_code == 0

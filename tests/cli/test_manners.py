@@ -22,7 +22,9 @@ ROWS = '{"user_id": "ana", "text": "Mine."}\n'
 
 
 @pytest.mark.parametrize("to", ["/dev/full", "&-"])
-@pytest.mark.parametrize("words", ["--help", "models list --json"])
+@pytest.mark.parametrize(
+    "words", ["--help", pytest.param("models list --json", marks=pytest.mark.slow)]
+)
 def test_a_stdout_that_takes_nothing_is_one_line(to: str, words: str) -> None:
     program = f"{sys.executable} -c 'from patlm.cli.main import app; app()'"
     done = subprocess.run(

@@ -132,6 +132,7 @@ async def factory(surroundings: None) -> AsyncIterator[None]:
     dev._compiled.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("factory")
 async def test_the_graph_of_the_factory_takes_what_is_promoted(registry: AdapterRegistry) -> None:
     async def ask() -> Any:

@@ -75,7 +75,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
 }
 
 
-FAST = {"quickstart.py", "own_data.py"}
+FAST = {"quickstart.py"}
 
 
 def test_every_example_is_checked() -> None:

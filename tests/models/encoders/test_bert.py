@@ -38,6 +38,7 @@ def encoder(folder: Path) -> BertEncoder:
     return BertEncoder(folder, name=NAME, max_tokens=MAX_TOKENS)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_encoder(encoder: BertEncoder, folder: Path) -> None:
     theirs = load_sentence_encoder(str(folder), name=NAME, local=True, dtype="fp32")
     assert encoder.version == theirs.version

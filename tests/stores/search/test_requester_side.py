@@ -171,6 +171,7 @@ def gap_texts() -> list[Text]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_target_does_not_show_on_real_texts(tmp_path: Path) -> None:
     texts = [replace(text, position=place) for place, text in enumerate(gap_texts())]
     bodies = [bare(text.body) for text in texts]

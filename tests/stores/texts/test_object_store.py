@@ -35,6 +35,7 @@ async def found_in(store: TextStore) -> list[object]:
     return [style.hits, preference.hits, nowhere.hits]
 
 
+@pytest.mark.slow
 async def test_it_finds_and_forgets_as_a_folder_does(uri: str, tmp_path: Path) -> None:
     async with TextStore.open(uri, style_encoder=STYLE, topic_encoder=TOPIC) as store:
         await store.add(TEXTS)

@@ -89,6 +89,7 @@ def test_fill_is_rows_over_batches_times_limit_without_the_last() -> None:
     assert fill.share(32) == 0.875  # (32 + 24) / (2 x 32)
 
 
+@pytest.mark.slow
 def test_batches_of_a_collection_are_full(tmp_path: Path) -> None:
     fill = BatchFill()
     with_watch = tiny_chat(window=2048, watches=[fill])

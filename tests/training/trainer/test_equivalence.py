@@ -25,7 +25,8 @@ class Killed(BaseException):
     """Ends a run from inside, as a signal would."""
 
 
-@pytest.mark.parametrize("name", ["dpo", pytest.param("sft", marks=pytest.mark.slow)])
+@pytest.mark.slow  # a killed run is in test_faults
+@pytest.mark.parametrize("name", ["dpo", "sft"])
 def test_resumed_equals_unbroken(name: str, tmp_path: Path) -> None:
     episodes = planted_episodes(40)
     settings = {**METHODS[name], "batch": 4, "accumulation": 1, "save_every": 5, "epochs": 2.0}
