@@ -53,7 +53,10 @@ from .errors import NoSuchStore as NoSuchStore
 from .errors import NotForgotten as NotForgotten
 from .errors import SchemaMismatch as SchemaMismatch
 from .errors import StoreBusy as StoreBusy
+from .errors import StoreDamaged as StoreDamaged
 from .errors import StoreError as StoreError
+from .errors import StoreFull as StoreFull
+from .errors import StoreReadOnly as StoreReadOnly
 from .search.request import SearchRequest as SearchRequest
 from .search.request import Weights as Weights
 from .texts.artefacts import Artefact as Artefact
