@@ -240,7 +240,7 @@ def test_a_store_holds_what_the_model_says(calls: Sequence[Call], size: int) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(calls=CALLS, size=SIZES)
 def test_long_histories(calls: Sequence[Call], size: int) -> None:
     asyncio.run(check_history(calls, size))
