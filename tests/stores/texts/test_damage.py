@@ -64,7 +64,8 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
 
 def kinds(store: Path) -> dict[str, Path]:
     """Return the newest file of each kind, by its name without numbers and ids."""
-    files = (path.relative_to(store) for path in sorted(store.rglob("*.*")) if path.is_file())
+    found = (path for path in sorted(store.rglob("*.*")) if path.is_file())
+    files = (path.relative_to(store) for path in found if path.stat().st_size)  # no lock files
     return {re.sub(r"[0-9a-f-]{16,}|\d+", "N", str(path)): path for path in files}
 
 
