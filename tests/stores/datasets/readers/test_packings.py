@@ -144,13 +144,14 @@ TAR = b"a.csv".ljust(257, b"\x00") + b"ustar\x0000" + bytes(300)
         (zipped("xl/workbook.xml"), "Excel"),
         (zipped("mimetype", "content.xml"), "OpenDocument"),
         (TAR, "tar"),
-        (gzip.compress(TAR), "tar"),
+        (gzip.compress(TAR, mtime=0), "tar"),
         (b"ORC\x08\x03", "ORC"),
         (b"Obj\x01\x04\x14avro.codec", "Avro"),
         (b"\x80\x04\x95", "pickle"),
         (b"\n<!DOCTYPE html><html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # the bytes have times in them
 )
 def test_other_kinds_of_files_are_named(tmp_path: Path, content: bytes, named: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
