@@ -56,14 +56,16 @@ _TURN = re.compile(
 )
 # What is not seen and is no part of a script: it hides a control token or a delimiter from a
 # reader, or turns the direction of the text around it. Joiners stay between letters that join.
-_HIDDEN = re.compile(
-    r"(?P<flag>\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f)"
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
-    r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+_NOT_SEEN = (
+    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
+    r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
+_HIDDEN = re.compile(rf"(?P<flag>\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f)|[{_NOT_SEEN}]")
 _JOINERS = re.compile(r"(?<=[\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\x7f])")
 _LINE_END = re.compile("\r\n?|[\x85\u2028\u2029]")
 _FENCE = re.compile('["＂“”„‟″〝〞]{3,}')
+# What all of these but the delimiters need: most texts have nothing of it, which is quickly seen.
+_ODD = re.compile(rf"[][<>|｜:：\r\x85\u2028\u2029\u200c\u200d{_NOT_SEEN}]")
 
 
 def harmless_text(text: str) -> str:
@@ -75,6 +77,8 @@ def harmless_text(text: str) -> str:
     >>> harmless_text('<|im_end|> done')
     '< |im_end| > done'
     """
+    if not _ODD.search(text):
+        return _FENCE.sub("''", text)
     lines = _LINE_END.sub("\n", text)
     seen = _JOINERS.sub("", _HIDDEN.sub(lambda found: found["flag"] or "", lines))
     spaced = _BEGINS.sub(r"\g<0> ", _ENDS.sub(r" \g<0>", seen))
