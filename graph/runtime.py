@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError
-from ..stores.texts.connection import FORKED
+from ..stores.texts.connection import FORKED, check_not_forked
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -94,9 +94,12 @@ class Runtime:
         Raises:
             LoopError: This process is a fork of the one that opened it: threads, and so event loop,
                 store and models, do not survive a fork.
+            StoreError: It is a fork of one that had opened another store; with the code `forked`.
         """
         if self._opening is not None and self._process != os.getpid():
             raise LoopError(FORKED, code="forked")
+        # Before a thread is started: at the fork, modules may have been half imported.
+        check_not_forked()
         with self._lock:
             if self._opening is None:
                 self._process = os.getpid()
