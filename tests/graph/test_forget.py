@@ -1,6 +1,5 @@
 """Forgetting looks beyond the store: episodes are emptied, adapters that were trained are named."""
 
-import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +16,7 @@ from patlm.stores.adapters.lineage import person_key
 from patlm.stores.adapters.registry import AdapterRegistry
 from patlm.stores.episodes.schema import Episode, EvidenceRecord, IterationRecord
 from patlm.stores.episodes.shards import EpisodeWriter, read_episodes
-from store_fixtures import TEXTS, cheap_encoders, opened
+from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
 WORDS = "Nobody else ever wrote these words of mine."
@@ -27,18 +26,6 @@ WORDS = "Nobody else ever wrote these words of mine."
 def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
     monkeypatch.setenv("COLUMNS", "400")
-
-
-@pytest.fixture(scope="module")
-def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("filled") / "store"
-
-    async def fill() -> None:
-        async with opened(path) as store:
-            await store.add(TEXTS)
-
-    asyncio.run(fill())
-    return path
 
 
 @pytest.fixture

@@ -29,18 +29,6 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "open_encoders", cheap_encoders)
 
 
-@pytest.fixture(scope="module")
-def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("filled") / "store"
-
-    async def fill() -> None:
-        async with opened(path) as store:
-            await store.add(TEXTS)
-
-    asyncio.run(fill())
-    return path
-
-
 def beside(path: Path, do: Meanwhile) -> None:
     """Do something by another opened store, as another process would."""
 
