@@ -155,6 +155,20 @@ def quoted(value: object) -> str:
     return repr(words if len(words) <= _LONGEST_QUOTE else words[: _LONGEST_QUOTE - 3] + "...")
 
 
+class Unreadable:
+    """A value of a file that can't be had: no field takes it.
+
+    Args:
+        reason: Why, as the end of a sentence about the value.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
+
+
 _BITS_OF_FLOATS = 1023
 
 
@@ -277,6 +291,8 @@ def read_string(name: str, value: object) -> str:
     value = plain(value)
     if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         return ""
+    if isinstance(value, Unreadable):
+        raise bad_value(name, "unreadable", f"{name} is {value}")
     if not isinstance(value, str):
         kind = _KINDS.get(type(value), "an object")
         raise bad_value(name, "type", f"{name} is {kind}, not a string")

@@ -394,7 +394,9 @@ def _say_unknown(file: DataFile, head: Head | None) -> str:
     start = f"cannot tell the format of {file.path.name} ({file.kind})"
     if head is None or not head.columns:
         known = "; ".join(f"{each.name}: {each.expected}" for each in FORMATS.values())
-        return f"{start}: expected one of {known}"
+        row = next((row for _, _, row in file.items(lambda position: None)), None)
+        fault = f"; line {row.line}: {row.reason}" if isinstance(row, Reject) else ""
+        return f"{start}{fault}: expected one of {known}"
     late = f", or name the format if texts come later than in row {_LOOK_AT:,}"
     return (
         f"{start}{_say_columns(head)}; say which is which (--map user=COLUMN,text=COLUMN)"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...values import Unreadable
 from ..validation import FormatError, Reject
 from .rows import Advance, DataFile, Item
 
@@ -297,7 +298,7 @@ def _load(address: str, name: str, config: str | None = None, *, split: str | No
 def _rows_of(batch: Any) -> list[dict[str, Any]]:
     """Return the rows of a batch; times of nanoseconds lose what Python can't hold.
 
-    A value that Python can't hold at all, as a time in the year 30,000, is `_Unreadable`: the value
+    A value that Python can't hold at all, as a time in the year 30,000, is `Unreadable`: the value
     can't be read, and not the file. Of columns of one name the first is read. Numbers of single
     precision that are too large to be exact stay numpy's, for an id that was such a number has lost
     digits (see `values.read_id`).
@@ -341,16 +342,6 @@ def _loses_digits(column: Any) -> bool:
     return False
 
 
-class _Unreadable:
-    """A value that Python can't hold: neither a text nor a number, and so no field takes it."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-
-    def __str__(self) -> str:
-        return f"{self._kind} beyond Python's"
-
-
 def _plain_value(value: Any) -> Any:
     """Return a value of Arrow as Python's, its parts one by one if it can't be had as a whole.
 
@@ -384,7 +375,7 @@ def _plain_value(value: Any) -> Any:
         return [_plain_value(each) for each in value.values]
     if isinstance(value, pa.DictionaryScalar | pa.ExtensionScalar):
         return _plain_value(value.value)
-    return _Unreadable(str(kind))
+    return Unreadable(f"{kind} beyond Python's")
 
 
 def _starts(path: Path, magic: bytes) -> bool:

@@ -18,16 +18,21 @@ from pathlib import Path
 from typing import Any
 
 from ..validation import FormatError, Reject
-from .columns import list_names
 from .decoding import LONGEST_LINE, TextFile, damage_reject
+from .json_parsing import (
+    RAW,
+    beyond_bounds,
+    check_names,
+    no_object,
+    parse_row,
+    raw_character,
+)
 from .json_values import (
     TOO_LARGE,
     BrokenJsonError,
     Pages,
     Rows,
     Window,
-    beyond_bounds,
-    no_object,
     read_window,
     take_value,
 )
@@ -35,7 +40,6 @@ from .rows import Advance, Item
 
 _DEEPEST = 3  # objects around a list of rows
 _PYTHON = (b"{'", b"{u'")  # how some sets of 2014 are written
-_FIRST = 16_384  # bytes in which names that stand twice are looked for
 _LOOK_AT = 100  # rows, one of which has to be an object
 
 
@@ -183,8 +187,6 @@ def is_json(head: bytes) -> bool:
 def open_json(text: TextFile) -> JsonLines:
     """Return a JSON file as what it is, by its beginning."""
     head = text.head()
-    if twice := _named_twice(head[:_FIRST].decode(errors="replace")):
-        text.notes.append(f"columns named twice in a row, the last is read: {list_names(twice)}")
     first, *others = _first_lines(text, head)
     listed = first.startswith(b"[")
     if (not listed and _is_row(first)) or _is_broken_row(first, others):
@@ -261,34 +263,32 @@ def _quality(file: JsonLines) -> tuple[int, int]:
     return int(faults == len(rows)), faults
 
 
-def _named_twice(head: str) -> list[str]:
-    """Return the names that stand twice in one object at the beginning of a file."""
-    twice: dict[str, None] = {}
-
-    def look(pairs: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            twice.update(dict.fromkeys(name for name in names if names.count(name) > 1))
-
-    with suppress(ValueError, RecursionError):  # the head may end in the middle of an object
-        json.JSONDecoder(object_pairs_hook=look).raw_decode(head, head.find("{"))
-    return list(twice)
-
-
 def _parse_line(line: int, data: bytes) -> dict[str, Any] | Reject:
     try:
-        row = json.loads(data.decode())
+        text = data.decode()
     except UnicodeDecodeError:
         return Reject(line, "the line is not valid UTF-8", code="encoding")
+    row = parse_row(text)
+    return _parse_odd_line(line, data, text) if row is None else row
+
+
+def _parse_odd_line(line: int, data: bytes, text: str) -> dict[str, Any] | Reject:
+    """Return the object of a line that is not one alone, or the reason why there is none."""
+    try:
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return check_names(found, text, text.index("{"), len(text))
     except json.JSONDecodeError as error:
         if data.startswith(codecs.BOM_UTF8):  # where files were joined
             return _parse_line(line, data.removeprefix(codecs.BOM_UTF8))
         if data.lstrip().startswith(_PYTHON):
             return _parse_python(line, data)
+        if error.msg.startswith(RAW):
+            return raw_character(line)
         return Reject(line, f"broken JSON: {error.msg} at column {error.colno}", code="json")
     except (ValueError, RecursionError):  # a number of 5,000 digits, 10,000 brackets
         return beyond_bounds(line)
-    return row if isinstance(row, dict) else no_object(line)
+    return no_object(line)
 
 
 def _parse_python(line: int, data: bytes) -> dict[str, Any] | Reject:

@@ -15,6 +15,16 @@ from typing import IO, Any
 
 from ...errors import shortened
 from ..validation import Reject
+from .json_parsing import (
+    RAW,
+    SCAN,
+    SCAN_RAW,
+    beyond_bounds,
+    check_names,
+    no_object,
+    raw_character,
+    scan_long_numbers,
+)
 from .rows import PROFILE, Item
 
 LARGEST_OBJECT = 64_000_000
@@ -27,17 +37,7 @@ _CHUNK = 1 << 18
 _SPACE = re.compile(r"[\s\ufeff]*")  # a byte order mark stands where files were joined
 _LIST = re.compile(r"\[\s*(\S)")
 _LONGEST_SIGN = 32  # characters that are one to the parser: `-Infinity`, a pair of surrogates
-_LONGEST_NUMBER = 4_000  # digits; Python reads 4,300
 _OF_PANDAS = ".schema.fields"  # the columns of a table that `orient="table"` wrote, no rows
-
-
-def _scanner(decoder: json.JSONDecoder) -> Callable[[str, int], tuple[Any, int]]:
-    """Return `raw_decode` without the call in between, which would cost a tenth of the speed."""
-    scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once  # type: ignore[attr-defined]
-    return scan
-
-
-_SCAN = _scanner(json.JSONDecoder())
 
 
 class BrokenJsonError(Exception):
@@ -52,17 +52,6 @@ class BrokenJsonError(Exception):
     def __init__(self, line: int, place: str = "", fault: str = "") -> None:
         super().__init__(fault)
         self.line, self.place, self.fault = line, place, fault
-
-
-def no_object(line: int, place: str = "") -> Reject:
-    """Return the reject for a value that is not an object."""
-    return Reject(line, "expected a JSON object", place, code="json")
-
-
-def beyond_bounds(line: int, place: str = "") -> Reject:
-    """Return the reject for a number or a nesting that can't be read."""
-    reason = "broken JSON: a number or a nesting beyond all bounds"
-    return Reject(line, reason, place, code="json")
 
 
 class Window:
@@ -167,19 +156,22 @@ def take_value(window: Window, place: str = "", largest: int = LARGEST_OBJECT) -
         largest: The most characters that the value may have, about.
 
     Returns:
-        The value; the reject of one that has a number of too many digits.
+        The value; the reject of one that has a number of too many digits, or a line end as it is
+        in a string: such a value is known to its end, and costs no other.
 
     Raises:
         BrokenJsonError: There is none, and the window stays where it is.
     """
-    scan = _SCAN
+    scan, reject, raw = SCAN, None, ""
     while True:
         fault, at = "", len(window.text)
         try:
             value, end = scan(window.text, window.at)
             if end < at or window.ended:
-                if scan is not _SCAN:
-                    value = beyond_bounds(window.line, place)
+                if reject is not None:
+                    value = reject
+                elif type(value) is dict:
+                    value = check_names(value, window.text, window.at, end)
                 window.at = end
                 return value
         except StopIteration as nothing:
@@ -187,12 +179,16 @@ def take_value(window: Window, place: str = "", largest: int = LARGEST_OBJECT) -
         except RecursionError:
             raise BrokenJsonError(window.line, place, "a nesting beyond all bounds") from None
         except json.JSONDecodeError as error:
+            if not raw and error.msg.startswith(RAW):
+                scan, reject, raw = SCAN_RAW, raw_character(window.line, place), error.msg
+                continue
             fault, at = error.msg, error.pos
         except ValueError:
-            scan = _scanner(json.JSONDecoder(parse_int=_parse_digits))
+            scan = scan_long_numbers(strict=not raw)
+            reject = beyond_bounds(window.line, place)
             continue
         if window.ended or _is_final(fault, len(window.text) - at):
-            raise BrokenJsonError(window.line, place, fault)
+            raise BrokenJsonError(window.line, place, raw or fault)
         if len(window.text) - window.at > largest:
             raise BrokenJsonError(window.line, place, TOO_LARGE)
         window.grow()
@@ -201,10 +197,6 @@ def take_value(window: Window, place: str = "", largest: int = LARGEST_OBJECT) -
 def _is_final(fault: str, left: int) -> bool:
     """Say whether JSON with characters left behind its fault stays broken whatever follows."""
     return left > _LONGEST_SIGN and not fault.startswith("Unterminated string")
-
-
-def _parse_digits(digits: str) -> float:
-    return int(digits) if len(digits) < _LONGEST_NUMBER else float(digits)
 
 
 class Rows:
@@ -262,7 +254,8 @@ class Rows:
                 value = take_value(window, place)
             except BrokenJsonError as error:
                 value = _leave_out(window, start, error)
-            yield line, place, value if isinstance(value, dict | Reject) else no_object(line, place)
+            known = type(value) is dict or isinstance(value, Reject)
+            yield line, place, value if known else no_object(line, place)
             self._number += 1
             sign = window.next_sign()
             if sign == ",":

@@ -87,7 +87,7 @@ def test_no_words_stand_for_a_value_that_cannot_be_read(tmp_path: Path, field: s
     columns = {"user": ["ana"], "text": ["A lamp."], "title": ["Lamp"], "time": beyond}
     parquet.write_table(pa.table({**columns, field: beyond}), tmp_path / "a.parquet")
     (reject,) = read_texts(tmp_path / "a.parquet")
-    assert isinstance(reject, Reject) and reject.code == f"{field}_type"
+    assert isinstance(reject, Reject) and reject.code == f"{field}_unreadable"
 
 
 def test_a_time_beyond_python_is_a_time_that_cannot_be_read(tmp_path: Path) -> None:

@@ -221,13 +221,63 @@ def test_a_broken_document_is_one_reject(tmp_path: Path) -> None:
     assert isinstance(reject, Reject) and reject.line == 1
 
 
-def test_a_name_that_stands_twice_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    for before, between in (("", "\n"), ("[", ",\n"), ('{"reviews": [', ",")):
-        path.write_text(
-            before + between.join(['{"user_id": "u", "text": "a", "user_id": "v"}'] * 2)
-        )
-        assert any("user_id" in note for note in read_texts(path).notes)
+AROUND = (("", "\n", "\n"), ("[", ",\n", "]"), ("[", ",", "]"), ('{"reviews": [', ",", "]}"))
+NAMED_TWICE = {  # a row: codes of its reject, or of what is left out
+    '{"user_id": "u", "text": "a", "text": "b"}': "text_unreadable",
+    '{"user_id": "u", "text": "a", "user_id": "v"}': "user_unreadable",
+    '{"user_id": "u", "user_id": null, "text": "a"}': "user_unreadable",
+    '{"user_id": "u", "text": "a", "rating": 1, "rating": 2}': "rating_unreadable",
+    '{"user_id": "u", "text": "a \\":\\" b", "time": 1, "time": 2}': "timestamp_unreadable",
+    ' {"user_id": "u", "text": "a", "x": [{"y": 1}], "title": "c", "title": 1}': "title_unreadable",
+    '{"user_id": "u", "text": "a", "text": "a"}': "",
+    '{"user_id": "u", "text": "a", "other": 1, "other": 2}': "",
+    '{"user_id": "u", "text": "a", "tags": {"x": 1, "x": 2}}': "",
+    '{"user_id": "u", "text": "{\\"text\\": 1, \\"text\\": 2}"}': "",
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("row", NAMED_TWICE)
+def test_a_name_that_stands_twice_in_any_row_has_no_value(
+    tmp_path: Path, around: tuple[str, str, str], row: str
+) -> None:
+    """Neither the first value nor the last is somebody's: which one is meant is not known."""
+    begin, between, end = around
+    rows = [json.dumps(each) for each in ROWS] * 100
+    (tmp_path / "a.json").write_text(begin + between.join([*rows, row, *rows[:9]]) + end)
+    found = read_texts(tmp_path / "a.json")
+    odd = [each for each in found if isinstance(each, Reject) or each.user_id == "u"]
+    codes = [each.code for each in odd if isinstance(each, Reject)] or list(found.noted)
+    assert (len(odd), codes) == (1, [NAMED_TWICE[row]] if NAMED_TWICE[row] else [])
+
+
+RAW = ["one\ntwo", "one\n{}\ntwo", "one\n[1]\ntwo", "one\n\n{two}", "tab\there", "one\n"]
+RAW += ['one\n{\\"user_id\\": \\"x\\", \\"text\\": \\"inner\\"}\ntwo']
+
+
+@pytest.mark.parametrize("place", [0, 2])
+@pytest.mark.parametrize("around", [*AROUND, ("", "\n", "pretty")])
+@pytest.mark.parametrize("text", RAW)
+def test_a_line_end_inside_a_string_costs_its_row_alone(
+    tmp_path: Path, text: str, around: tuple[str, str, str], place: int
+) -> None:
+    begin, between, end = around
+    rows = [json.dumps(row, indent=1 if end == "pretty" else None) for row in ROWS]
+    rows.insert(place, f'{{"user_id": "raw", "text": "{text}"}}')
+    content = begin + between.join(rows) + end.removeprefix("pretty")
+    texts, rejects = read(tmp_path / "a.json", content)
+    assert texts == [row["text"] for row in ROWS]
+    lines = (text.count("\n") if (begin, end, place > 0) == ("", "\n", True) else 0) + 1
+    assert 1 <= len(rejects) <= lines and {each.code for each in rejects} <= {
+        "json",
+        "user_missing",
+    }
+
+
+def test_a_file_of_broken_rows_alone_says_what_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"user_id": "u", "text": "one\ntwo"}\n' * 3)
+    with raises(FormatError, "unknown_format", "line 1: broken JSON"):
+        read_texts(tmp_path / "a.json")
 
 
 def test_json_in_strings_is_of_no_format(tmp_path: Path) -> None:
