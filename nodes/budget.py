@@ -282,9 +282,12 @@ def fit(
         around: Tokens of the frame around each text (dash, delimiters).
     """
     sizes = [count(text) for text in texts]
+    tokens = sum(sizes)
+    if tokens + around * len(texts) <= room:
+        return Fitted(tuple(texts), tokens, tokens)
     keep = len(texts)
     while keep and _too_small(sizes[:keep], room - around * keep, smallest_share):
         keep -= 1
     given = shares(sizes[:keep], room - around * keep)
     fitted = tuple(cut(text, share, count) for text, share in zip(texts[:keep], given, strict=True))
-    return Fitted(fitted, sum(sizes), sum(count(text) for text in fitted))
+    return Fitted(fitted, tokens, sum(count(text) for text in fitted))

@@ -186,8 +186,9 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
         try:
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
-                check_strategies(context, parts.strategies)
-                scale = await parts.scale(anew=is_first_step(state))
+                if first := is_first_step(state):
+                    check_strategies(context, parts.strategies)
+                scale = await parts.scale(anew=first)
                 request = request.on_scale(scale)
                 adapters = await choose_adapters(state, context, parts)
                 tenant = in_tenant(context, parts)
@@ -199,7 +200,7 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
             raise
         times = {"run": now.run, "began": began, "seconds": time.time() - began}
         log: NodeLog = {**times, **entry}  # type: ignore[typeddict-item]
-        if is_first_step(state):
+        if first:
             chosen = {"chosen_adapters": dict(adapters)}
             update |= {"request": request.model_dump(), **vars(now), **chosen}
         return {"log": {f"{name}@{now.iteration}": log}, **update}

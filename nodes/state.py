@@ -330,12 +330,13 @@ class LoopState(TypedDict, total=False):
     shown: Annotated[dict[str, int], _fleeting()]
 
 
-REQUEST_FIELDS = tuple(Request.model_fields)
+_REQUEST_FIELDS = frozenset(Request.model_fields)
+_ANY_REQUEST = Request(user_id="-", task="free")
 
 
 def is_first_step(state: LoopState) -> bool:
     """Return whether a run is in its first step (its request is still in the state)."""
-    return any(name in state for name in REQUEST_FIELDS) or not state.get("request")
+    return not state.get("request") or not _REQUEST_FIELDS.isdisjoint(state)
 
 
 def read_request(state: LoopState) -> Request:
@@ -345,8 +346,9 @@ def read_request(state: LoopState) -> Request:
         RequestError: A field is missing or wrong; names the field and what was expected.
     """
     if not is_first_step(state):
-        return Request.model_validate(state["request"])
-    fields = {name: state[name] for name in REQUEST_FIELDS if name in state}  # type: ignore[literal-required]
+        # Validated in the first step: to do so in each node costs as much as a prompt.
+        return _ANY_REQUEST.model_copy(update=state["request"])
+    fields = {name: state[name] for name in Request.model_fields if name in state}  # type: ignore[literal-required]
     return validate_request(fields)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class PromptSet:
     name: str
     sources: Mapping[str, str] = field(repr=False)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Name of the set, and a hash of its files."""
         said = "\x1f".join(f"{name}\x1f{self.sources[name]}" for name in sorted(self.sources))
@@ -63,7 +63,7 @@ class PromptSet:
         from jinja2 import TemplateError
 
         try:
-            rendered = self._environment().get_template(f"{role}.j2").render(values)
+            rendered = self._environment.get_template(f"{role}.j2").render(values)
         except TemplateError as error:
             raise PromptError(
                 f"the prompt {self.name}/{role}.j2 can't be used: {error}; it may use "
@@ -77,22 +77,19 @@ class PromptSet:
             )
         return system.strip(), user.strip()
 
+    @cached_property
     def _environment(self) -> Environment:
-        return _environment(tuple(sorted(self.sources.items())))
+        # Imported here: importing this package must stay cheap.
+        from jinja2 import DictLoader, Environment, StrictUndefined
 
-
-@cache
-def _environment(sources: tuple[tuple[str, str], ...]) -> Environment:
-    # Imported here: importing this package must stay cheap.
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    return Environment(
-        loader=DictLoader(dict(sources)),  # never from the disk while a node runs
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # prompts are no HTML; users' texts are made harmless before
-    )
+        return Environment(
+            loader=DictLoader(self.sources),  # never from the disk while a node runs
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            autoescape=False,  # prompts are no HTML; users' texts are made harmless before
+        )
 
 
 @cache
