@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo
 
@@ -40,6 +41,8 @@ _RATING = re.compile(
     re.IGNORECASE,
 )
 
+_DIGITS = re.compile(r"\d{1,3}(?:\.\d{1,3})?", re.ASCII)
+
 
 def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
     """Return a rating on the scale, None where there is none.
@@ -51,6 +54,8 @@ def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
         PydanticCustomError: It lies outside the scale, or (`strict`) can't be read.
     """
     scale = reading.scale
+    if type(value) is str and _DIGITS.fullmatch(value):  # most are such
+        value = float(value)
     if (type(value) is float or type(value) is int) and scale.low <= value <= scale.high:
         return float(value)
     value = plain(value)
@@ -121,8 +126,14 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
     Raises:
         PydanticCustomError: It can't be read (`strict`).
     """
-    if type(value) is int and 10**12 <= value < 10**13:  # milliseconds, and no compact date
-        return value
+    if type(value) is str and len(value) in (10, 13) and value.isascii() and value.isdigit():
+        digits = int(value)
+    else:
+        digits = value if type(value) is int else 0
+    if 10**12 <= digits < 10**13:  # milliseconds, and no compact date
+        return digits
+    if 10**9 <= digits < 10**10:  # seconds
+        return digits * _SECOND_MS
     value = plain(value)
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
@@ -241,35 +252,36 @@ def read_target(value: object, reading: ReadingRules = STRICT) -> bool:
     return False
 
 
-def _needed(name: str, read: Literal["id", "text"]) -> BeforeValidator:
-    reader = read_id if read == "id" else read_text
+def _needed(name: str, found: str) -> str:
+    if not found:
+        raise bad_value(name, "missing", f"no {name}")
+    return found
 
-    def validate(value: object) -> str:
-        found = reader(name, value)
-        if not found:
-            raise bad_value(name, "missing", f"no {name}")
-        return found
+
+FIELD_READERS: dict[str, Callable[[object, ReadingRules], Any]] = {
+    "user_id": lambda value, reading: _needed("user", read_id("user", value)),
+    "body": lambda value, reading: _needed("text", read_text("text", value)),
+    "topic_id": lambda value, reading: read_id("topic", value),
+    "title": lambda value, reading: read_title(value),
+    "rating": read_rating,
+    "timestamp": read_time,
+    "language": lambda value, reading: read_language(value),
+    "target": read_target,
+    "source_id": lambda value, reading: read_id("source_id", value),
+    "shared": lambda value, reading: bool(read_truth("shared", value)),
+    "shared_id": lambda value, reading: read_truth("shared_id", value),
+}
+"""What reads each field of a text. The types below call it; rows of files do so without pydantic,
+which takes as long as all of these together (`datasets.validation`)."""
+
+
+def _reader(name: str) -> BeforeValidator:
+    read = FIELD_READERS[name]
+
+    def validate(value: object, info: ValidationInfo) -> Any:
+        return read(value, info.context if isinstance(info.context, ReadingRules) else STRICT)
 
     return BeforeValidator(validate)
-
-
-def _reading_of(info: ValidationInfo) -> ReadingRules:
-    return info.context if isinstance(info.context, ReadingRules) else STRICT
-
-
-def _validate_rating(value: object, info: ValidationInfo) -> float | None:
-    return read_rating(value, _reading_of(info))
-
-
-_ANY_SCALE = ReadingRules(RatingScale(0.0, 1e15), strict=True)
-
-
-def _validate_time(value: object, info: ValidationInfo) -> int | None:
-    return read_time(value, _reading_of(info))
-
-
-def _validate_target(value: object, info: ValidationInfo) -> bool:
-    return read_target(value, _reading_of(info))
 
 
 def _validate_namespace(value: object) -> str:
@@ -285,23 +297,25 @@ def _validate_namespace(value: object) -> str:
 Namespace = Annotated[str, BeforeValidator(_validate_namespace)]
 """The name of a tenant; it is taken as it is."""
 
-UserId = Annotated[str, _needed("user", "id")]
-TopicId = Annotated[str, BeforeValidator(lambda value: read_id("topic", value))]
-SourceId = Annotated[str, BeforeValidator(lambda value: read_id("source_id", value))]
-Body = Annotated[str, _needed("text", "text")]
-Title = Annotated[str, BeforeValidator(read_title)]
-Rating = Annotated[float | None, BeforeValidator(_validate_rating)]
-Timestamp = Annotated[int | None, BeforeValidator(_validate_time)]
-Language = Annotated[str, BeforeValidator(read_language)]
+UserId = Annotated[str, _reader("user_id")]
+Body = Annotated[str, _reader("body")]
+TopicId = Annotated[str, _reader("topic_id")]
+Title = Annotated[str, _reader("title")]
+Rating = Annotated[float | None, _reader("rating")]
+Timestamp = Annotated[int | None, _reader("timestamp")]
+Language = Annotated[str, _reader("language")]
+Target = Annotated[bool, _reader("target")]
+SourceId = Annotated[str, _reader("source_id")]
+Shared = Annotated[bool, _reader("shared")]
+SharedId = Annotated[bool | None, _reader("shared_id")]
+
 EditedText = Annotated[
     str | None, BeforeValidator(lambda value: read_text("edited", value) or None)
 ]
+_ANY_SCALE = ReadingRules(RatingScale(0.0, 1e15), strict=True)
 RequestRating = Annotated[
     float | None, BeforeValidator(lambda value: read_rating(value, _ANY_SCALE))
 ]
 """A rating of a request: on the store's scale, which is known where the request is answered."""
 
 RequestLanguage = Annotated[str, BeforeValidator(lambda value: read_language(value) or "en")]
-Target = Annotated[bool, BeforeValidator(_validate_target)]
-SharedId = Annotated[bool | None, BeforeValidator(lambda value: read_truth("shared_id", value))]
-Shared = Annotated[bool, BeforeValidator(lambda value: bool(read_truth("shared", value)))]

@@ -238,7 +238,7 @@ def id_to_find(name: str, value: object) -> str:
 
 def normal_id(words: str) -> str:
     """Return the normal form of an id that is a string; that of a normal form is itself."""
-    if _CLEAN_ID.fullmatch(words):
+    if not words or _CLEAN_ID.fullmatch(words):
         return words
     words = words.strip()
     if not words.isascii():

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import InvalidOption, StoreError
 from ..fields import (
+    FIELD_READERS,
     Body,
     Language,
     Rating,
@@ -48,6 +49,8 @@ def is_display_name(user_id: str) -> bool:
     Returns:
         True for one plain word and for a first name with an initial.
     """
+    if user_id.isalnum() and not user_id.isalpha():
+        return False  # an account with a number: most are such, and this is quick
     words = [word.removesuffix(".") for word in user_id.split()]
     if len(words) == 1:
         return _is_plain(words[0])
@@ -188,7 +191,7 @@ def validate(
         place: Its path inside a JSON list, for the reject.
     """
     try:
-        return build_text(defaults, position=position, **fields)
+        return _read_text(fields, defaults, position)
     except BadRow as error:
         return Reject(line, str(error), place, error.code)
 
@@ -204,29 +207,48 @@ def build_text(defaults: Defaults, *, position: int = 0, **fields: object) -> Te
     Raises:
         BadRow: A field is missing, wrong or unknown; says which and why.
     """
-    fields.setdefault("user_id", None)
-    fields.setdefault("body", None)
-    noted = defaults.reading.noted
-    before = dict(noted)
+    return _read_text(fields, defaults, position)
+
+
+_UNSET: dict[str, Any] = {
+    name: field.default
+    for name, field in TextFields.model_fields.items()
+    if not field.is_required()
+}
+
+
+def _read_text(fields: Mapping[str, object], defaults: Defaults, position: int) -> Text:
+    reading = defaults.reading
+    before = dict(reading.noted)
+    read = dict(_UNSET)
     try:
-        read = TextFields.model_validate(fields, context=defaults.reading)
-    except ValidationError as error:
-        noted.clear()  # what was left out of a row that is no text was not left out of a text
-        noted.update(before)
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        raise BadRow(first["msg"], field=name, code=first["type"]) from None
-    shared_id = is_display_name(read.user_id) if read.shared_id is None else read.shared_id
+        for name, value in fields.items():
+            read[name] = FIELD_READERS[name](value, reading)
+        user_id, _ = read["user_id"], read["body"]
+    except (KeyError, ValueError):
+        fault = _fault_of(fields, reading)
+        reading.noted.clear()  # what was left out of a row that is no text is not left out of one
+        reading.noted.update(before)
+        raise fault from None
+    if read["shared_id"] is None:
+        read["shared_id"] = is_display_name(user_id)
+    read["language"] = read["language"] or defaults.language
+    read["namespace"], read["position"] = defaults.namespace, position
     text = object.__new__(Text)
     # `Text(...)` sets the fields of a frozen class one by one, which takes as long as reading them.
-    text.__dict__.update(
-        read.__dict__,
-        position=position,
-        language=read.language or defaults.language,
-        shared_id=shared_id,
-        namespace=defaults.namespace,
-    )
+    object.__setattr__(text, "__dict__", read)
     return text
+
+
+def _fault_of(fields: Mapping[str, object], reading: ReadingRules) -> BadRow:
+    """Return the first fault of fields that are no text, in the order of `TextFields`."""
+    try:
+        TextFields.model_validate({"user_id": None, "body": None, **fields}, context=reading)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        return BadRow(first["msg"], field=name, code=first["type"])
+    raise AssertionError("fields that are no text, and have no fault")
 
 
 def first_of(row: dict[str, Any], names: tuple[str, ...]) -> Any:

@@ -332,14 +332,8 @@ def _check(text: Text) -> None:
             f"{shortened(text.namespace)}: name both ({RESERVED_NAMESPACE!r} is the store's own)"
         )
     ids = text.user_id + text.topic_id + text.source_id + text.namespace
-    if "\x00" in ids:
-        raise InvalidText(f"expected ids without NUL characters, got {shortened(ids)}: remove them")
-    for given in (text.user_id, text.topic_id, text.source_id):
-        if normal_id(given) != given:
-            raise InvalidText(
-                f"expected an id in its normal form ({shortened(normal_id(given))}), got "
-                f"{shortened(given)}: read it by `stores.datasets.validation`"
-            )
+    if not (ids.isascii() and ids.isalnum()):  # letters and digits alone are in order
+        _check_ids(text, ids)
     if text.rating is not None and not math.isfinite(text.rating):
         raise InvalidText(
             f"expected a finite rating or None, got {text.rating!r} in a text of user "
@@ -357,6 +351,17 @@ def _check(text: Text) -> None:
             f"expected Unicode text, got a lone surrogate in a text of user "
             f"{shortened(text.user_id)}: read the source as UTF-8"
         ) from error
+
+
+def _check_ids(text: Text, ids: str) -> None:
+    if "\x00" in ids:
+        raise InvalidText(f"expected ids without NUL characters, got {shortened(ids)}: remove them")
+    for given in (text.user_id, text.topic_id, text.source_id):
+        if normal_id(given) != given:
+            raise InvalidText(
+                f"expected an id in its normal form ({shortened(normal_id(given))}), got "
+                f"{shortened(given)}: read it by `stores.datasets.validation`"
+            )
 
 
 def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:

@@ -192,7 +192,7 @@ def read_table(
         for field, words in missing:
             if _is_among(fields.get(field), words):
                 del fields[field]
-        if _is_among(fields.get("user_id"), crowds):
+        if crowds and _is_among(fields.get("user_id"), crowds):
             fields["shared_id"] = True
         yield Raw(line, fields, place)
 

@@ -28,6 +28,7 @@ HEAD = 65_536
 """Bytes of the beginning by which a container is recognised."""
 
 _CHUNK = 1 << 20
+_MOST_KEPT = 32_000_000  # bytes of a packed file's content: unpacking it anew takes the most time
 _MOST_FAULTS = 1_000  # bytes that are no UTF-8: enough to know
 _AROUND = 200  # bytes of context for the detection of an encoding
 _COMMONEST = "cp1252"
@@ -70,6 +71,7 @@ class TextFile:
         content_hash: Eight hex digits of the hash of the unpacked content.
         notes: What has to be said of it.
         pieces: The files that it was split into, if it was.
+        content: What it holds unpacked, where that is not much; None otherwise.
     """
 
     path: Path
@@ -80,10 +82,13 @@ class TextFile:
     content_hash: str = ""
     notes: list[str] = field(default_factory=list)
     pieces: tuple[Path, ...] = ()
+    content: bytes | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
-        """Bytes of the file, or of its pieces."""
+        """Bytes that are read: of the file, of its pieces, or of the content that is kept."""
+        if self.content is not None:
+            return len(self.content)
         return sum(path.stat().st_size for path in self.pieces or (self.path,))
 
     @contextmanager
@@ -94,8 +99,10 @@ class TextFile:
             The stream, a function that returns the position in the file in bytes, and one that
             returns the damage by which a packed file ended too early; "" for none.
         """
-        with open_bytes(self.path, self.pieces) as file:
-            source: Any = file if self.packing is None else Unpacked(file, self.packing)
+        kept = self.content
+        with open_bytes(self.path, self.pieces) if kept is None else io.BytesIO(kept) as file:
+            packed = self.packing is not None and kept is None
+            source: Any = Unpacked(file, self.packing) if packed else file
             unpacked = source
             _skip(source, self.mark)
             if self.encoding != "utf-8" or self.carriage_returns:
@@ -118,9 +125,12 @@ class TextFile:
         number = 0
         with self.open() as (stream, position, damage):
             while True:
-                data, whole = _read_line(stream)
-                if not data or (whole and not data.endswith(b"\n") and damage()):
-                    break
+                data = stream.readline(LONGEST_LINE)
+                whole = data.endswith(b"\n")
+                if not whole:
+                    whole = _skip_line(stream, data)
+                    if not data or (whole and damage()):
+                        break
                 number += 1
                 if whole:
                     yield number, data
@@ -156,6 +166,7 @@ def open_text(path: Path, encoding: str | None = None, pieces: tuple[Path, ...] 
     with open_bytes(path, pieces) as file:
         scan = _scan(path, file if packing is None else Unpacked(file, packing))
     text = TextFile(path, packing, content_hash=scan.digest.hexdigest()[:8], pieces=pieces)
+    text.content = b"".join(scan.kept) if scan.kept else None
     _choose_encoding(text, scan, encoding)
     if text.encoding == encoding:
         _try_encoding(text)
@@ -205,6 +216,7 @@ class _Scan:
         self.several = 0  # bytes of UTF-8 characters beyond their first
         self.faults = 0  # bytes that are no UTF-8
         self.around = b""  # what stands around these
+        self.kept: list[bytes] = []  # all of them, if they are few and were unpacked
         self._rest = b""
 
     def feed(self, chunk: bytes) -> None:
@@ -250,12 +262,19 @@ def _line_at(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _scan(path: Path, stream: Any) -> _Scan:
-    scan = _Scan()
+    scan, size, packed = _Scan(), 0, isinstance(stream, Unpacked)
     while chunk := stream.read(_CHUNK):
+        size += len(chunk)
+        if packed and size <= _MOST_KEPT:
+            scan.kept.append(chunk)
+        else:
+            scan.kept.clear()
         first = not scan.head
         scan.feed(chunk)
         if first and (what := other_kind(scan.head, path)):
             raise FormatError(f"{path.name} is {what}", code="not_text")
+    if isinstance(stream, Unpacked) and stream.damage:
+        scan.kept.clear()  # where it is damaged is found by reading up to there
     if isinstance(stream, Unpacked) and stream.damage and not scan.head:
         name = stream.packing.name
         raise FormatError(
@@ -354,12 +373,12 @@ def _skip(stream: Any, size: int) -> None:
         size -= len(stream.read(size)) or size
 
 
-def _read_line(stream: IO[bytes]) -> tuple[bytes, bool]:
-    """Return a line, or the beginning of a long one, and whether it is whole."""
-    data = rest = stream.readline(LONGEST_LINE)
+def _skip_line(stream: IO[bytes], read: bytes) -> bool:
+    """Go behind a line of which some was read, and return whether that was all."""
+    rest = read
     while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
         rest = stream.readline(LONGEST_LINE)
-    return data, rest is data
+    return rest is read
 
 
 class _AsUtf8(io.RawIOBase):

@@ -346,13 +346,16 @@ def _choose_quotes(sample: list[Line], usual: CsvDialect) -> tuple[CsvDialect, f
     Returns:
         The reading, and the share of the records that are faults in it.
     """
-    faults, rows = _count_faults(sample, usual)
-    if faults and any('\\"' in _words(line) for line in sample):
+    escaped, theirs, more = usual, 0, 0
+    if any('\\"' in _words(line) for line in sample):
         pairs = not any(found[1] for line in sample for found in _LONE.finditer(_words(line)))
         escaped = replace(usual, escape=True, pairs=pairs)
         theirs, more = _count_faults(sample, escaped)
-        if (theirs, -more) < (faults, -rows):
-            return escaped, theirs / max(theirs + more, 1)
+        if not theirs and any(_find_faults(sample, usual)):  # no need to look at all of these
+            return escaped, 0.0
+    faults, rows = _count_faults(sample, usual)
+    if faults and escaped.escape and (theirs, -more) < (faults, -rows):
+        return escaped, theirs / max(theirs + more, 1)
     # Without quotes a single lost one is no fault either: so only where many lines speak for it,
     # in the one kind of file that is published like this.
     if faults > _A_FEW and usual.delimiter == "\t":
@@ -379,12 +382,21 @@ def _count_quoted(sample: list[Line], bare: CsvDialect) -> float:
 
 def _count_faults(sample: list[Line], dialect: CsvDialect) -> tuple[int, int]:
     """Return the number of faults of a reading, and that of rows."""
+    faults = list(_find_faults(sample, dialect))
+    return sum(faults), len(faults) - sum(faults)
+
+
+def _find_faults(sample: list[Line], dialect: CsvDialect) -> Iterator[bool]:
+    """Yield whether each record of a reading is a fault."""
     width = len(dialect.split(_words(sample[0])))
     if not width:
-        return len(sample) + 1, 0
-    faults = [
-        isinstance(record, Reject) for _, record in read_records(iter(sample), dialect, width)
-    ]
-    if len(sample) == _SAMPLE and faults:
-        faults.pop()  # the last record may go on behind the sample
-    return sum(faults), len(faults) - sum(faults)
+        yield from [True] * (len(sample) + 1)
+        return
+    found = (isinstance(record, Reject) for _, record in read_records(iter(sample), dialect, width))
+    if len(sample) < _SAMPLE:
+        yield from found
+        return
+    before = next(found, None)
+    for each in found:  # the last record may go on behind the sample, and is not told
+        yield bool(before)
+        before = each
