@@ -101,8 +101,9 @@ class TextFile:
         """
         kept = self.content
         with open_bytes(self.path, self.pieces) if kept is None else io.BytesIO(kept) as file:
-            packed = self.packing is not None and kept is None
-            source: Any = Unpacked(file, self.packing) if packed else file
+            source: Any = file
+            if self.packing is not None and kept is None:
+                source = Unpacked(file, self.packing)
             unpacked = source
             _skip(source, self.mark)
             if self.encoding != "utf-8" or self.carriage_returns:

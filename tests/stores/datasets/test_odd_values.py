@@ -9,8 +9,17 @@ from format_writers import ONE_FOLDER
 from hypothesis import given
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
-from patlm.stores.datasets.validation import FormatError, Reject, WrongReading
+from patlm.stores.datasets.validation import (
+    Defaults,
+    FormatError,
+    Reject,
+    TextFields,
+    WrongReading,
+    validate,
+)
 from patlm.stores.types import Text
+from patlm.stores.values import ReadingRules
+from pydantic import ValidationError
 from raising import raises
 
 FIELDS = ("user_id", "topic_id", "text", "title", "rating", "timestamp", "language", "target")
@@ -40,6 +49,23 @@ def test_any_value_costs_its_own_row_at_most(tmp_path: Path, field: str, value: 
     assert len(texts) + len(rejects) == 3
     assert [text.body for text in texts].count("A good lamp.") >= 2
     assert all(reject.line == 2 for reject in rejects)
+
+
+@given(odd=st.dictionaries(st.sampled_from([*TextFields.model_fields, "colour"]), VALUES))
+def test_rows_are_read_as_their_model_says(odd: dict[str, Any]) -> None:
+    fields = {"user_id": "ana", "body": "A good lamp.", **odd}
+    read = validate(fields, Defaults(language=""))
+    try:
+        expected = TextFields.model_validate(fields, context=ReadingRules()).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        assert isinstance(read, Reject)
+        assert (read.code, read.reason) == (first["type"], first["msg"])
+    else:
+        assert isinstance(read, Text)
+        found = {name: getattr(read, name) for name in expected}
+        assert found == expected | {"shared_id": found["shared_id"]}
+        assert expected["shared_id"] in (None, found["shared_id"])
 
 
 @pytest.mark.parametrize("field", ["rating", "title", "target", "timestamp", "user_id", "topic_id"])
