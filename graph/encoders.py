@@ -1,18 +1,20 @@
 """Load a store's style and topic encoders, and re-embed a store with another style encoder.
 
 A store contains its style encoder as an artefact (statistics of its first texts, or trained
-weights), so an existing store determines the encoder it is opened with.
+weights), so an existing store determines the encoder it is opened with. A store is data, however:
+it never decides which code, folder or hub id is loaded. An encoder that it only names, as a
+published one, is loaded where the caller names it, too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..stores.errors import StoreError
+from ..stores.errors import StoreError, shortened
 
 if TYPE_CHECKING:
     from ..stores.texts.artefacts import Artefact
@@ -79,14 +81,15 @@ async def _style_encoder(uri: str, named: str, recorded: RecordedEncoder) -> Enc
     if named != OWN:
         return await asyncio.to_thread(_load, named)
     artefact = await find_artefact(uri, artefact_name(recorded.version))
-    if artefact is None:
+    if artefact is None or not artefact.files:
         raise StoreError(
-            f"the store at {uri} is filled with the style encoder {recorded.version!r}, which it "
-            "does not contain: name the encoder in PATLM_STYLE_ENCODER, or embed the store again "
-            f"with a new one: `patlm reembed --store {uri}`",
+            f"the store at {uri} is filled with the style encoder {shortened(recorded.version)}, "
+            "which it does not contain, and what a store only names is not loaded: name the "
+            "encoder in PATLM_STYLE_ENCODER if you trust it, or embed the store again with a new "
+            f"one: `patlm reembed --store {uri}`",
             code="encoder_missing",
         )
-    return await asyncio.to_thread(_loaded, artefact)
+    return await asyncio.to_thread(_read, artefact.files)
 
 
 async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encoder:
@@ -142,12 +145,10 @@ def _artefact(encoder: Encoder, named: str) -> Artefact:
     return Artefact(artefact_name(encoder.version), {"named": named}, files)
 
 
-def _loaded(artefact: Artefact) -> Encoder:
+def _read(files: Mapping[str, bytes]) -> Encoder:
     from ..models.encoders.style import StyleEncoder
 
-    if artefact.files:
-        return StyleEncoder.from_files(artefact.files)
-    return StyleEncoder.load(str(artefact.about["named"]))
+    return StyleEncoder.from_files(files)
 
 
 async def reembed(uri: str, style: str = OWN, progress: Progress | None = None) -> Reembedded:

@@ -1,9 +1,12 @@
-"""Atomic file replacement, and crash-safe JSONL.
+"""Atomic file replacement, crash-safe JSONL, and the way from a name that was read to a path.
 
 `write_atomic` and `write_json` replace a file atomically: readers see the old or the new content.
 `append_line` writes a line with one system call; a killed writer leaves at most one torn line,
 which readers skip and report, and which the next append does not continue. All functions block:
 call them through `asyncio.to_thread` in an event loop.
+
+Stores, adapters, records and reports may come from elsewhere. They are data and never decide where
+files are read or written: a name that was read becomes a path by `below` alone.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +27,68 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from .errors import CodedError, StoreDamaged, shortened
+
 _log = logging.getLogger(__name__)
 _LOCK = ".traces.lock"
 
 SHARDS = "*.jsonl"
 FEEDBACK = "feedback-"
 """File name prefix of feedback shards."""
+
+SMALL_FILE = 16_000_000
+"""Bytes of a file that `read_small` reads at most."""
+
+_PLAIN_NAME = re.compile(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+
+
+def below(folder: Path, name: str, *, error: type[CodedError] = StoreDamaged) -> Path:
+    """Return the path of a file or folder that lies in a folder, whether it exists or not.
+
+    Args:
+        folder: The folder that was made for it.
+        name: A plain name: no path, no address.
+        error: The class of the error.
+
+    Raises:
+        CodedError: The name is none, or what lies there is a link that leads out of the folder,
+            or a device; of the class `error`.
+    """
+    path = folder / name
+    plain = _PLAIN_NAME.fullmatch(name) is not None and name not in (".", "..")
+    if not plain or not _is_inside(path, folder):
+        raise error(
+            f"expected the name of a file in {folder}, got {shortened(name)}, which leads "
+            "elsewhere: patlm writes no such names and no links; remove it, or make it again"
+        )
+    return path
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            return False
+        kind = path.stat().st_mode
+    except RuntimeError:  # a circle of links
+        return False
+    except OSError:  # nothing is there, or who opens it will say what is wrong
+        return True
+    return stat.S_ISREG(kind) or stat.S_ISDIR(kind)
+
+
+def read_small(path: Path, *, error: type[CodedError] = StoreDamaged) -> bytes:
+    """Return the content of a file whose kind and size are looked at before it is read.
+
+    Raises:
+        OSError: It can't be read.
+        CodedError: It is larger than `SMALL_FILE`; of the class `error`.
+    """
+    if (size := path.stat().st_size) > SMALL_FILE:
+        raise error(
+            f"expected at most {SMALL_FILE:,} bytes in {path}, got {size:,}: patlm writes no such "
+            "file; remove it, or make it again"
+        )
+    return path.read_bytes()
 
 
 def draft_of(path: Path) -> Path:
@@ -185,7 +246,7 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 def locked(folder: Path) -> FileLock:
     """Return the lock of an episode folder; create the folder if missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / _LOCK)
+    return FileLock(below(folder, _LOCK))
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -11,13 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...stores.files import write_atomic
+from ...stores.files import below, write_atomic
 from ..arms.registry import ARMS
 from ..scores.metrics import METRICS, Metric
 from . import text as words
 from .html import render
 from .plots import KINDS, plot_buckets, plot_curves, plot_gains, plot_histories
-from .records import ArmRow, ReportExample, Results, Verdict, read_examples, read_results
+from .records import (
+    ArmRow,
+    BrokenResults,
+    ReportExample,
+    Results,
+    Verdict,
+    read_examples,
+    read_results,
+)
 from .svg import standalone
 
 if TYPE_CHECKING:
@@ -100,7 +108,11 @@ def write_report(folder: Path) -> Path:
 
 
 def write_plots(results: Results, folder: Path) -> list[Path]:
-    """Write each plot of the results as an SVG file: gains, and gains by history."""
+    """Write each plot of the results as an SVG file: gains, and gains by history.
+
+    Raises:
+        BrokenResults: A data set's or a task's name can't be part of a file's.
+    """
     rows = (*results.arms, *results.floors)
     plots: dict[str, Markup | None] = {}
     for case in results.cases:
@@ -113,8 +125,8 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
     written = []
     for name, plot in plots.items():
         if plot is not None:
-            written.append(folder / f"{name}.svg")
-            written[-1].write_text(standalone(plot) + "\n", encoding="utf-8")
+            written.append(below(folder, f"{name}.svg", error=BrokenResults))
+            write_atomic(written[-1], standalone(plot) + "\n")
     return written
 
 

@@ -54,7 +54,10 @@ WEIGHTS_FILE = "model.safetensors"
 
 BATCH_SIZE = 256
 
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
+    SafetensorError,
+)
 FEATURES = hashlib.sha256("\n".join((*NAMES, str(SHAPE_BINS))).encode()).hexdigest()[:12]
 """Fingerprint of the features that this version counts."""
 

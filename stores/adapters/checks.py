@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from ..errors import AdapterDamaged, AdapterUnfit, InvalidField
+from ..files import below, read_small
 from .manifest import CONFIG, FILES, MANIFEST, PEOPLE, WEIGHTS, Manifest
 
 _AGAIN = "add it again from where it was trained"
@@ -31,6 +32,7 @@ _NOT_PER_ROW = (
     "alora_invocation_tokens",
     "arrow_config",
     "kasa_config",
+    "megatron_config",
 )
 
 #: Initialisations that change the base model's weights, also when PEFT loads the adapter.
@@ -41,11 +43,13 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the adapter that the folder is named after.
 
     Raises:
-        AdapterDamaged: It is missing, unreadable, of another version, or of another adapter.
+        AdapterDamaged: It is missing, unreadable, of another version, or of another adapter, or the
+            folder is a link that leads elsewhere.
     """
     name = folder.name
+    below(folder.parent, name, error=AdapterDamaged)
     try:
-        manifest = Manifest.model_validate_json(_read(name, folder / MANIFEST))
+        manifest = Manifest.model_validate_json(_read(name, folder, MANIFEST))
     except ValidationError as error:
         field = InvalidField.of(error)
         raise AdapterDamaged(
@@ -82,7 +86,7 @@ def check_file(name: str, folder: Path, file: str, expected: Mapping[str, str]) 
     Raises:
         AdapterDamaged: The file is missing or unreadable, or its checksum is missing or differs.
     """
-    found = checksum(name, folder / file)
+    found = checksum(name, below(folder, file, error=AdapterDamaged))
     if file not in expected:
         raise AdapterDamaged(f"adapter {name}: its {MANIFEST} has no sha256 of {file}: {_AGAIN}")
     if found != expected[file]:
@@ -100,7 +104,7 @@ def check_shape(name: str, folder: Path) -> None:
         AdapterDamaged: Configuration or weights are missing or unreadable.
         AdapterUnfit: It is not LoRA, or can't be applied to single rows of a batch.
     """
-    _check_config(name, folder / CONFIG)
+    _check_config(name, folder)
     _check_weights(name, folder / WEIGHTS)
 
 
@@ -117,13 +121,13 @@ def checksum(name: str, path: Path) -> str:
         raise _unreadable(name, path, error) from error
 
 
-def _check_config(name: str, path: Path) -> None:
+def _check_config(name: str, folder: Path) -> None:
     try:
-        config: Any = json.loads(_read(name, path))
-    except ValueError:
+        config: Any = json.loads(_read(name, folder, CONFIG))
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise AdapterDamaged(f"adapter {name}: {path.name} is not a JSON object: {_AGAIN}")
+        raise AdapterDamaged(f"adapter {name}: {CONFIG} is not a JSON object: {_AGAIN}")
     kind = config.get("peft_type")
     if kind != "LORA":
         raise AdapterUnfit(
@@ -161,9 +165,10 @@ def _check_weights(name: str, path: Path) -> None:
         )
 
 
-def _read(name: str, path: Path) -> bytes:
+def _read(name: str, folder: Path, file: str) -> bytes:
+    path = below(folder, file, error=AdapterDamaged)
     try:
-        return path.read_bytes()
+        return read_small(path, error=AdapterDamaged)
     except OSError as error:
         raise _unreadable(name, path, error) from error
 

@@ -92,7 +92,7 @@ def clear_staging(root: Path) -> None:
     """
     for mark in (_ADDING, _REMOVING):
         for remains in root.glob(f"{mark}*"):
-            shutil.rmtree(remains)
+            remains.unlink() if remains.is_symlink() else shutil.rmtree(remains)
 
 
 def size_of(folder: Path) -> int:

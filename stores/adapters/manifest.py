@@ -26,6 +26,7 @@ _ROLE = r"[a-z0-9][a-z0-9-]{0,63}"
 _STEP = r"[1-9][0-9]{0,8}"
 _NAME = re.compile(f"({_ROLE})@({_STEP})")
 
+Role = Annotated[str, Field(pattern=f"^{_ROLE}$")]
 Name = Annotated[str, Field(pattern=f"^{_ROLE}@{_STEP}$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -36,7 +37,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = Field(default=1, description="Schema version.")
-    role: str = Field(pattern=f"^{_ROLE}$", description="Role it was trained for.")
+    role: Role = Field(description="Role it was trained for.")
     step: int = Field(ge=1, le=999_999_999, description="Number within the role, from 1.")
     base: str = Field(
         pattern="^[0-9a-f]{8,128}$", description="Fingerprint of the base model, in hex."

@@ -20,8 +20,8 @@ from filelock import BaseFileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import AdapterDamaged, AdapterNotFound, InvalidField, shortened
-from ..files import replacing
-from .manifest import Name
+from ..files import below, read_small, replacing
+from .manifest import Name, Role
 
 _Stamp = tuple[int, int, int]
 _Histories = Mapping[str, tuple[str, ...]]
@@ -31,7 +31,7 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    history: dict[str, tuple[Name, ...]] = Field(default_factory=dict)
+    history: dict[Role, tuple[Name, ...]] = Field(default_factory=dict)
 
 
 class Promotions:
@@ -72,7 +72,7 @@ class Promotions:
             AdapterDamaged: The file can't be read.
         """
         try:
-            kept = _Kept.model_validate_json(self._path.read_bytes())
+            kept = _Kept.model_validate_json(self._read())
         except FileNotFoundError:
             return {}
         except ValidationError as error:
@@ -82,6 +82,10 @@ class Promotions:
                 code="damaged_promotions",
             ) from None
         return {role: names for role, names in kept.history.items() if names}
+
+    def _read(self) -> bytes:
+        path = below(self._path.parent, self._path.name, error=AdapterDamaged)
+        return read_small(path, error=AdapterDamaged)
 
     def push(self, role: str, name: str, check: Callable[[], object]) -> None:
         """Promote an adapter; the previous one stays in the history.

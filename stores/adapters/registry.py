@@ -26,6 +26,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ..errors import AdapterDamaged, AdapterError, AdapterExists, AdapterNotFound, AdapterUnfit
+from ..files import below
 from .checks import check_files, check_shape, read_manifest
 from .folders import (
     Adapter,
@@ -311,7 +312,7 @@ class AdapterRegistry:
 
     def _folder_of(self, name: str) -> Path:
         role, _ = parse_name(name)
-        folder = self.root / name
+        folder = below(self.root, name, error=AdapterDamaged)
         if not folder.is_dir():
             raise self._not_found(role, name)
         return folder
@@ -329,7 +330,7 @@ class AdapterRegistry:
 
     def _lock(self) -> FileLock:
         self.root.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.root / _LOCK)
+        return FileLock(below(self.root, _LOCK, error=AdapterDamaged))
 
 
 def _warn(error: AdapterError) -> None:

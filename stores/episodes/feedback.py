@@ -19,6 +19,7 @@ from ..files import (
     FEEDBACK,
     DamagedLine,
     append_line,
+    below,
     episode_shards,
     feedback_shards,
     load_object,
@@ -70,7 +71,7 @@ def give_feedback(
     # Searched under the lock: the run may be redacted concurrently.
     with locked(folder):
         run = read_run(folder, feedback.run_id, namespace=namespace)
-        append_line(folder / name, feedback.model_dump_json())
+        append_line(below(folder, name), feedback.model_dump_json())
     return run
 
 

@@ -21,6 +21,7 @@ from ..errors import InvalidField, StoreError
 from ..files import (
     DamagedLine,
     append_line,
+    below,
     episode_shards,
     load_object,
     locked,
@@ -105,7 +106,8 @@ class EpisodeWriter:
 
         Raises:
             OSError: The folder can't be written.
-            StoreError: The notes of what was forgotten can't be read; nothing is written.
+            StoreError: The notes of what was forgotten can't be read, or the shard is a link that
+                leads elsewhere; nothing is written.
         """
         name = f"{self.prefix}-{record.created:%Y%m%d}.jsonl"
         # Under the lock: `forget` empties the records before or after, and its note comes first.
@@ -113,7 +115,7 @@ class EpisodeWriter:
             line = record.model_dump_json()
             if self._forgotten is not None:
                 line = less_forgotten(line, record.created, self._forgotten())
-            append_line(self.folder / name, line)
+            append_line(below(self.folder, name), line)
 
 
 def read_episodes(

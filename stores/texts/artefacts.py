@@ -1,12 +1,14 @@
 """What is learnt from a store's texts and kept with them: encoders, the graph's weights.
 
 Artefacts lie in a table of the store, so that a store in a bucket has them too. Each is one row, so
-a reader never sees half of one.
+a reader never sees half of one. Their contents are read from memory: the names of their files
+become no paths. Size and checksums are looked at before a byte of them is parsed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..errors import NoSuchStore, StoreError
+from ..errors import NoSuchStore, StoreError, shorten_message, shortened
 from ..retry import bounded
 from ..values import FIVE_STARS, RatingScale
 from .connection import WriteLock, check_exists, connected, local_root
@@ -26,6 +28,12 @@ ARTEFACTS = "artefacts"
 
 RATING_SCALE = "rating-scale"
 """Name of the artefact that holds the scale of a store's ratings."""
+
+MOST_BYTES = 256_000_000
+"""Bytes of the files of one artefact at most; a graph has some 50 KB a namespace."""
+
+_SUMS = "sha256"
+"""Key of the files' checksums among what is kept of an artefact; earlier versions kept none."""
 
 _SCHEMA = pa.schema(
     [
@@ -96,7 +104,7 @@ class Artefacts:
         """Keep an artefact; it replaces one of the same name."""
         row = {
             "name": artefact.name,
-            "about": json.dumps(dict(artefact.about), sort_keys=True),
+            "about": json.dumps({**artefact.about, _SUMS: _sums(artefact.files)}, sort_keys=True),
             "file_names": list(artefact.files),
             "file_bytes": list(artefact.files.values()),
         }
@@ -137,7 +145,7 @@ class KeptScale:
         version = await self._artefacts.version()
         if version != self._version:
             kept = await self._artefacts.find(RATING_SCALE)
-            self.now = FIVE_STARS if kept is None else RatingScale.parse(kept.about["scale"])
+            self.now = FIVE_STARS if kept is None else _scale_of(kept)
             self._version = version
         return self.now
 
@@ -183,12 +191,33 @@ async def keep_artefact(uri: str, artefact: Artefact) -> None:
 
 def _artefact(row: Mapping[str, Any]) -> Artefact:
     try:
-        about = json.loads(row["about"])
         files = dict(zip(row["file_names"], row["file_bytes"], strict=True))
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"the artefact {row['name']!r} in this store is damaged ({error}): make it again with "
-            "the command that made it",
-            code="damaged_artefact",
-        ) from error
+        if (size := sum(map(len, files.values()))) > MOST_BYTES:
+            raise ValueError(f"expected at most {MOST_BYTES:,} bytes of files, got {size:,}")
+        about = json.loads(row["about"])
+        if not isinstance(about, dict):
+            raise TypeError("expected a JSON object about it")
+        if (sums := about.pop(_SUMS, None)) not in (None, _sums(files)):
+            raise ValueError(f"expected files of the checksums {sums}")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(str(row["name"]), error) from error
     return Artefact(row["name"], about, files)
+
+
+def _sums(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def _scale_of(kept: Artefact) -> RatingScale:
+    try:
+        return RatingScale.parse(kept.about["scale"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(kept.name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"the artefact {shortened(name)} in this store is damaged ({shorten_message(str(error))}): "
+        "make it again with the command that made it",
+        code="damaged_artefact",
+    )

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import aiologic
 from filelock import AsyncFileLock, Timeout
 
-from ..errors import NoSuchStore, StoreBusy, StoreError
+from ..errors import NoSuchStore, StoreBusy, StoreDamaged, StoreError
 from ..retry import fault_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,70 @@ def check_place(uri: str) -> None:
         raise StoreError(
             f"cannot read the store at {uri}: {error.strerror}", code="cannot_open_store"
         ) from None
+
+
+def _check_is_data(uri: str) -> None:
+    """Check that a local store's files are its own: LanceDB follows links, and addresses in tables.
+
+    Raises:
+        StoreDamaged: There is a link among them, or a table has its rows elsewhere.
+    """
+    root = local_root(uri)
+    for path, is_plain in () if root is None else _files_of(root):
+        lists_rows = path.parent.name == _VERSIONS
+        if not is_plain or (lists_rows and _ROWS_ELSEWHERE in _fields_of(path)):
+            raise StoreDamaged(
+                f"expected a store whose files all lie in its folder, got {path}, which leads "
+                "elsewhere, where patlm neither reads nor writes: put what it leads to in its "
+                "place, or ingest the texts into a new store"
+            )
+
+
+def _files_of(root: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield what lies below a folder, and whether it is a file or a folder: no link, no device."""
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            try:
+                kind = os.lstat(os.path.join(folder, name)).st_mode
+            except FileNotFoundError:  # a clean-up of another process
+                continue
+            yield Path(folder, name), stat.S_ISREG(kind) or stat.S_ISDIR(kind)
+
+
+_VERSIONS = "_versions"
+_ROWS_ELSEWHERE = 18
+"""Number of the field `base_paths` of a version: places outside of the table that hold its rows."""
+
+
+def _fields_of(manifest: Path) -> set[int]:
+    """Return the numbers of the fields of a version's file, a protobuf message of Lance's format.
+
+    The file ends with the message's position (8 bytes), two numbers and `LANC`. What can't be read
+    LanceDB will say.
+    """
+    try:
+        content = manifest.read_bytes()
+        at = int.from_bytes(content[-16:-8], "little")
+        message = content[at + 4 : at + 4 + int.from_bytes(content[at : at + 4], "little")]
+        found, at = set(), 0
+        while at < len(message):
+            key, at = _varint(message, at)
+            found.add(key >> 3)
+            size, at = _varint(message, at) if key & 7 in (0, 2) else (0, at)
+            at += {0: 0, 1: 8, 2: size, 5: 4}[key & 7]
+    except (OSError, IndexError, KeyError):
+        return set()
+    return found
+
+
+_MOST_BITS = 63
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while message[at] > 127 and shift < _MOST_BITS:
+        value, shift, at = value | (message[at] & 127) << shift, shift + 7, at + 1
+    return value | message[at] << shift, at + 1
 
 
 def missing(uri: str) -> NoSuchStore:
@@ -150,10 +215,12 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
     Raises:
         StoreError: It can't be a store (see `check_place`), the URI's scheme is unknown, or this
             process is a fork of one that had opened a store.
+        StoreDamaged: Its files lead out of its folder.
     """
     check_not_forked()
     _connecting_process()
     await asyncio.to_thread(check_place, uri)
+    await asyncio.to_thread(_check_is_data, uri)
     # In a thread: the first import takes seconds, and would block every other request.
     lancedb = await asyncio.to_thread(_import_lancedb)
     interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY

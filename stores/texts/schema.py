@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..errors import EncoderMismatch, SchemaMismatch, StoreError
+from ..errors import EncoderMismatch, SchemaMismatch, StoreError, shortened
 from ..types import Encoder, Vectors
 
 LANGUAGE_BYTES = 23
@@ -131,7 +131,7 @@ class RecordedEncoder:
 
     def __str__(self) -> str:
         """Return name and dimension."""
-        return f"{self.version!r} ({self.dimension} dimensions)"
+        return f"{shortened(self.version)} ({self.dimension} dimensions)"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Refuse.
@@ -193,10 +193,12 @@ def style_columns(schemas: Mapping[str, pa.Schema]) -> list[StyleColumn]:
     for table, prefix in ((TEXTS, f"{STYLE}_"), (USERS, f"{STYLE_SUM}_")):
         found = []
         for field in schemas.get(table, ()):
-            about = json.loads((field.metadata or {}).get(ENCODER_KEY, b"{}"))
-            if field.name.startswith(prefix) and about:
-                encoder = RecordedEncoder(about["encoder"], field.type.list_size)
-                found.append(StyleColumn(int(field.name.removeprefix(prefix)), encoder))
+            version = _metadata(field, ENCODER_KEY).get("encoder")
+            number = field.name.removeprefix(prefix)
+            vectors = number.isdecimal() and pa.types.is_fixed_size_list(field.type)
+            if field.name.startswith(prefix) and vectors and isinstance(version, str):
+                encoder = RecordedEncoder(version, field.type.list_size)
+                found.append(StyleColumn(int(number), encoder))
         if found:
             return sorted(found, key=lambda column: column.number)
     return []
@@ -214,11 +216,12 @@ def recorded_topic(schemas: Mapping[str, pa.Schema]) -> RecordedEncoder:
     about: dict[str, Any] = {}
     for name, schema in schemas.items():
         about = about_table(schema)
-        if about.get("schema") != SCHEMA_VERSION:
+        named = isinstance(about.get("encoder"), str) and isinstance(about.get("dimension"), int)
+        if about.get("schema") != SCHEMA_VERSION or not named:
             raise SchemaMismatch(
-                f"table {name!r}: expected schema version {SCHEMA_VERSION}, found "
-                f"{about.get('schema', 'none')}: name a store made by `patlm ingest`, or ingest "
-                "the texts again into a new one"
+                f"table {name!r}: expected schema version {SCHEMA_VERSION} and an encoder, found "
+                f"{shortened(about or 'none')}: name a store made by `patlm ingest`, or ingest the "
+                "texts again into a new one"
             )
     return RecordedEncoder(about["encoder"], about["dimension"])
 
@@ -286,9 +289,16 @@ def about_table(schema: pa.Schema) -> dict[str, Any]:
     """Return what a table records: schema version, topic encoder, dimension; or nothing."""
     if NAMESPACE not in schema.names:
         return {}
-    about = (schema.field(NAMESPACE).metadata or {}).get(METADATA_KEY, b"{}")
-    found: dict[str, Any] = json.loads(about)
-    return found
+    return _metadata(schema.field(NAMESPACE), METADATA_KEY)
+
+
+def _metadata(field: pa.Field, key: bytes) -> dict[str, Any]:
+    """Return the JSON object that a column's metadata holds; empty where it holds none."""
+    try:
+        found = json.loads((field.metadata or {}).get(key, b"{}"))
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def _table_schemas(topic: Encoder, style: StyleColumn) -> dict[str, pa.Schema]:

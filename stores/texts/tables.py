@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import EncoderMismatch
+from ..errors import EncoderMismatch, SchemaMismatch
 from ..retry import bounded, once
 from ..types import Encoder, StoreStats
 from .connection import WriteLock, local_root
@@ -349,6 +349,7 @@ async def read_schemas(connection: AsyncConnection) -> dict[str, pa.Schema]:
 
     Raises:
         StoreDamaged: A file of one is missing or damaged.
+        SchemaMismatch: One names code that is to be loaded.
     """
     root = local_root(connection.uri)
     names = (await bounded(connection.list_tables, root)).tables
@@ -357,7 +358,16 @@ async def read_schemas(connection: AsyncConnection) -> dict[str, pa.Schema]:
         if name in names:
             table = await bounded(partial(connection.open_table, name), root)
             found[name] = await bounded(table.schema, root)
+            if _FUNCTIONS in (found[name].metadata or {}):
+                raise SchemaMismatch(
+                    f"table {name!r} names functions that LanceDB would load to compute vectors, "
+                    "which no store of patlm does: name a store made by `patlm ingest`"
+                )
     return found
+
+
+_FUNCTIONS = b"embedding_functions"
+"""Key of a table's metadata: LanceDB loads the models that it names when rows are added."""
 
 
 async def _next_batch(batches: AsyncIterator[pa.RecordBatch]) -> pa.Table | None:

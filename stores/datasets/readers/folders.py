@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from ...files import below
 from ..validation import FormatError
 
 _DATA = (".parquet", ".pq", ".arrow", ".feather", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
@@ -208,7 +209,7 @@ def _snapshot_of(folder: Path) -> Path:
         return folder
     main = folder / "refs" / "main"
     if main.is_file():
-        return snapshots / main.read_text(errors="replace").strip()
+        return below(snapshots, main.read_text(errors="replace").strip(), error=FormatError)
     held = sorted(path for path in snapshots.iterdir() if path.is_dir())
     if len(held) != 1:
         raise FormatError(
