@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from patlm.stores.errors import StoreDamaged
 from patlm.stores.files import (
     append_line,
+    below,
     episode_shards,
     load_object,
     put_folder,
@@ -17,6 +19,7 @@ from patlm.stores.files import (
     write_atomic,
     write_json,
 )
+from raising import raises
 
 FULL = "No space left on device"
 CALLS = [(os, "write"), (os, "fsync"), (os, "replace")]
@@ -173,3 +176,38 @@ def test_a_full_disk_is_an_error_that_names_the_file() -> None:
     with pytest.raises(OSError) as told:
         append_line(full, "{}")
     assert (told.value.errno, told.value.filename) == (errno.ENOSPC, str(full))
+
+
+LEADS_OUT = [
+    "../x",
+    "/x",
+    "C:\\x",
+    "a\x00b",
+    "a/b",
+    ".",
+    "..",
+    "",
+    "x" * 300,
+    "http://a/b",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("name", LEADS_OUT)
+def test_a_name_that_leads_out_is_no_path(tmp_path: Path, name: str) -> None:
+    with raises(StoreDamaged, "store_damaged", tmp_path):
+        below(tmp_path, name)
+
+
+def test_neither_is_a_link_that_leads_out_nor_a_device(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "inside").write_text("kept")
+    (folder / "near").symlink_to(folder / "inside")
+    (folder / "far").symlink_to(tmp_path / "outside")
+    (folder / "circle").symlink_to(folder / "circle")
+    os.mkfifo(folder / "pipe")
+    for name in ("far", "circle", "pipe"):
+        with raises(StoreDamaged, "store_damaged", name):
+            below(folder, name)
+    assert [below(folder, name).name for name in ("near", "inside", "new file")]
