@@ -81,7 +81,7 @@ class InvalidField:
     def of(error: ValidationError) -> InvalidField:
         """Return the first invalid field of an error."""
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = shorten_message(".".join(map(str, first["loc"])))
         whole = "message" in first.get("ctx", {})  # see `values.bad_value`
         return InvalidField(place, first["msg"], first["input"], first["type"], whole)
 
