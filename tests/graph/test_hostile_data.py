@@ -269,6 +269,9 @@ async def run(kind: str, data: Path, folder: Path, guard: Guard, cases: list[Any
     copy = folder / "data"
     if (made := data.with_name("made")).exists():
         shutil.copytree(made, folder / "made", dirs_exist_ok=True)
+    shutil.copytree(data, copy)
+    await USES[kind](copy)  # libraries make caches of their own when they are first used
+    clear(folder)
     impossible = []
     for case, name in cases:
         shutil.copytree(data, copy)
