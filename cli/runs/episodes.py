@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ...stores.episodes.schema import Episode, Group, Sample
     from ...stores.episodes.stats import EpisodeCounts
+    from ...stores.files import DamagedLine
 
 app = typer.Typer(help="Check, show, count and export records of runs.", no_args_is_help=True)
 
@@ -89,11 +91,13 @@ def stats(path: PathArgument, json: JsonOption = False) -> None:
     from ...stores.episodes.stats import count_episodes
 
     with errors_as_lines():
-        counts = count_episodes(_read(path))
+        left_out: Counter[str] = Counter()
+        counts = count_episodes(_read(path, left_out))
     if json:
-        emit_json(counts.as_dict())
+        emit_json({**counts.as_dict(), "damaged": left_out["damaged"]})
     else:
         _show_counts(counts)
+        _show_left_out(left_out)
 
 
 @app.command("export")
@@ -123,18 +127,31 @@ def export(
     """
     from ...training.data.export import export_samples
 
+    left_out: Counter[str] = Counter()
     with errors_as_lines():
-        samples = export_samples(_read(path), to, role=role)
+        samples = export_samples(_read(path, left_out), to, role=role, skipped=left_out)
     if json:
-        emit_json({"samples": samples, "to": str(to)})
+        emit_json({"samples": samples, "to": str(to), "skipped_by": dict(left_out)})
     else:
         echo(f"{to}: {samples:,} samples")
+        _show_left_out(left_out)
 
 
-def _read(path: Path) -> Iterator[Episode]:
+def _read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Episode]:
+    """Yield the records; lines that are none are named, and counted as `damaged`."""
     from ...stores.episodes.shards import read_episodes
 
-    return read_episodes(path, report=lambda damaged: warn(str(damaged)))
+    def report(damaged: DamagedLine) -> None:
+        warn(str(damaged))
+        if left_out is not None:
+            left_out["damaged"] += 1
+
+    return read_episodes(path, report=report)
+
+
+def _show_left_out(left_out: Counter[str]) -> None:
+    for reason, number in left_out.items():
+        echo(f"left out: {number:,} {reason}")
 
 
 def _show_counts(counts: EpisodeCounts) -> None:

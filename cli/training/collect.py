@@ -189,5 +189,10 @@ def _show(report: CollectReport, out: Path) -> None:
             f"{means['reward']:.3f}, mean differential {means['differential']:+.3f}"
         )
     stdout.print(f"{', '.join(report.shards)} in {out}", markup=False)
+    if report.damaged:
+        warn(
+            f"{report.damaged:,} lines in {out} are no records and were left out, the first: "
+            f"{report.first_damaged}"
+        )
     if report.why is not None:
         warn(f"some runs failed and are stored as failed; the first: {report.why}")

@@ -26,6 +26,7 @@ from typing import Any
 from ..datasets.splits import hash_of
 from ..episodes.schema import Episode
 from ..errors import AdapterDamaged
+from ..forgotten import recorded_user
 from .manifest import PEOPLE, Manifest
 
 
@@ -161,8 +162,8 @@ def _user_ids(content: Any) -> Iterator[str]:
     """Yield every `user_id` in a record, at any depth."""
     if isinstance(content, dict):
         for key, value in content.items():
-            if key == "user_id" and isinstance(value, str):
-                yield value
+            if key == "user_id" and value is not None:
+                yield recorded_user(value)
             else:
                 yield from _user_ids(value)
     elif isinstance(content, list | tuple):

@@ -63,6 +63,39 @@ def test_check_fails_where_a_line_is_damaged(folder: Path) -> None:
     assert not found["ok"] and found["faults"][0]["line"] == 2
 
 
+BY_HAND = [  # lines of a shard that are no records, with what is said of each
+    ("{", "not a JSON object"),
+    ('"text"', "not a JSON object"),
+    ('{"run_id": "r", "namespace": "default", "request": {}}', "no version"),
+    ('{"version": "2", "run_id": "r", "namespace": "default", "request": {}}', "no version"),
+    ('{"version": 2, "namespace": "default", "request": {}}', "run_id"),
+    ('{"version": 2, "run_id": "r", "request": {}}', "namespace"),
+    ('{"version": 2, "run_id": "r", "namespace": "default", "calls": []}', "request"),
+    (
+        '{"version": 2, "run_id": "r", "namespace": "default", "request": {}, "samples": [{}]}',
+        "samples.0.node",
+    ),
+]
+
+
+@pytest.mark.parametrize("command", ["stats", "export"])
+def test_records_made_by_hand_are_counted_and_named(
+    folder: Path, tmp_path: Path, command: str
+) -> None:
+    shard = folder / "episodes-20250303.jsonl"
+    shard.write_text("\n".join(line for line, _ in BY_HAND))
+    given = (folder, "--to", tmp_path / "out.parquet") if command == "export" else (folder,)
+    result = call("episodes", command, *given, "--json")
+    found = json.loads(result.stdout)
+    assert found["samples"] == 8
+    if command == "export":
+        assert found["skipped_by"] == {"damaged": len(BY_HAND), "no_samples": 1}
+    assert found.get("skipped_by", found)["damaged"] == len(BY_HAND)
+    warned = result.stderr.splitlines()
+    for number, (each, (_, said)) in enumerate(zip(warned, BY_HAND, strict=True), start=1):
+        assert f"{shard}:{number}: " in each and said in each
+
+
 def test_show_has_the_candidates_best_first(folder: Path) -> None:
     shown = call("episodes", "show", folder).stdout  # the latest with candidates
     assert RUN in shown and "real text: What ana really wrote." in shown

@@ -15,6 +15,7 @@ from ...evaluation.targets import Target
 from ...models.local.batcher import BatchLimits
 from ...models.telemetry import BatchReport
 from ...stores.episodes.schema import Episode
+from ...stores.files import DamagedLine
 from ..errors import TrainingError
 from ..rewards.components import RewardWeights
 
@@ -145,6 +146,9 @@ class CollectReport:
         batch_fill: How full the model's batches were in this run; None if it ran none here.
         shards: File names of the episodes.
         why: Reason of the first failed run, or None.
+        damaged: Number of lines of the folder that are no records; their targets, if they have any,
+            are collected again.
+        first_damaged: The first of these, with file, line and reason, or None.
         by_iteration: Number of groups, and the means of their candidates' rewards and
             differentials, by iteration.
     """
@@ -158,6 +162,8 @@ class CollectReport:
     batch_fill: float | None
     shards: Sequence[str]
     why: str | None = None
+    damaged: int = 0
+    first_damaged: str | None = None
     by_iteration: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -169,6 +175,7 @@ class CollectTally:
     samples: int = 0
     failed: int = 0
     why: str | None = None
+    damaged: list[DamagedLine] = field(default_factory=list)
     groups: Counter[int] = field(default_factory=Counter)
     rewards: dict[int, list[float]] = field(default_factory=dict)
     differentials: dict[int, list[float]] = field(default_factory=dict)
@@ -211,6 +218,8 @@ class CollectTally:
             batch_fill=None if batch_fill is None else round(batch_fill, 4),
             shards=shards,
             why=self.why,
+            damaged=len(self.damaged),
+            first_damaged=str(self.damaged[0]) if self.damaged else None,
             by_iteration={
                 str(iteration): {
                     "groups": float(self.groups[iteration]),

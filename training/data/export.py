@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...stores.episodes.schema import Episode, Sample
 from ..errors import TrainingError
 from ..trainer.quiet import quiet_training
+from .samples import Skipped
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -75,7 +76,13 @@ def rows_of(episode: Episode, *, role: str | None = None) -> Iterator[dict[str, 
         }
 
 
-def export_samples(episodes: Iterable[Episode], to: Path, *, role: str | None = None) -> int:
+def export_samples(
+    episodes: Iterable[Episode],
+    to: Path,
+    *,
+    role: str | None = None,
+    skipped: Skipped | None = None,
+) -> int:
     """Write all samples as a table and return their number.
 
     Args:
@@ -83,6 +90,7 @@ def export_samples(episodes: Iterable[Episode], to: Path, *, role: str | None = 
         to: A file that ends in `.parquet`, or a folder for `Dataset.load_from_disk`; it must not
             exist.
         role: Only samples of this role.
+        skipped: Counts the records without a row: `redacted`, or `no_samples` (of the role).
 
     Raises:
         ExportRefused: The path exists, there are no samples, or the package `datasets` is missing.
@@ -92,7 +100,13 @@ def export_samples(episodes: Iterable[Episode], to: Path, *, role: str | None = 
         raise ExportRefused(
             f"{to} already exists: name a new file or folder", code="already_exists"
         )
-    rows = [row for episode in episodes for row in rows_of(episode, role=role)]
+    rows: list[dict[str, Any]] = []
+    without = Skipped() if skipped is None else skipped
+    for episode in episodes:
+        found = list(rows_of(episode, role=role))
+        rows += found
+        if not found:
+            without["no_samples" if episode.redacted is None else "redacted"] += 1
     if not rows:
         raise ExportRefused(
             f"no samples{f' of {role}' if role else ''}: there is nothing to export",

@@ -6,15 +6,24 @@ counted once.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from ...nodes.errors import RequestError
+from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import EXTRACTIVE, Episode, Group, Sample
 from ...stores.episodes.shards import read_episodes
+from ...stores.errors import InvalidField
 from ...stores.files import DamagedLine
+from ...stores.values import FIVE_STARS, RatingScale
 from ..errors import EpisodesUnfit
+
+logger = logging.getLogger(__name__)
 
 COPIED = "summary_copying"
 """Reward component with the copied share of a summary."""
@@ -24,6 +33,21 @@ NO_VARIANCE = 1e-9
 
 Skipped = Counter[str]
 """Number of skipped samples by reason."""
+
+_NAMED = 10
+
+
+def pass_over(skipped: Skipped, reason: str, what: object) -> None:
+    """Count a record that is at fault, and name the first ten for each reason as warnings.
+
+    Args:
+        skipped: Counts skipped samples.
+        reason: Why it is left out.
+        what: Where it stands, and what is wrong with it.
+    """
+    skipped[reason] += 1
+    if skipped[reason] <= _NAMED:
+        logger.warning("left out (%s): %s", reason, what)
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,7 @@ def load_episodes(path: Path, skipped: Skipped) -> list[Episode]:
     """
 
     def damaged(line: DamagedLine) -> None:
-        skipped["damaged"] += 1
+        pass_over(skipped, "damaged", line)
 
     try:
         found = list(read_episodes(path, report=damaged))
@@ -111,9 +135,7 @@ def usable_groups(
         for sample in episode.samples:
             if sample.group is not None:
                 grouped.setdefault(sample.group, []).append(sample)
-        groups = [group for group in episode.groups if group.role == needs.role]
-        skipped["no_group"] += not groups  # served, of an older schema, or this side abstained
-        for group in groups:
+        for group in groups_of(episode, needs.role, skipped):
             samples = usable_samples(grouped.get(group.id, ()), needs, skipped)
             if len(samples) < 2:
                 skipped["group_of_one"] += 1
@@ -121,6 +143,46 @@ def usable_groups(
                 skipped["no_variance"] += 1
             else:
                 yield UsableGroup(episode, group, samples)
+
+
+def groups_of(episode: Episode, role: str, skipped: Skipped) -> list[Group]:
+    """Return an episode's groups of a role; one without any is counted."""
+    groups = [group for group in episode.groups if group.role == role]
+    if not groups:  # served, of an older schema, or this side abstained
+        skipped["no_group"] += 1
+    return groups
+
+
+def request_of(episode: Episode, scale: RatingScale) -> tuple[Request, RunContext]:
+    """Return an episode's request and settings, to be drafted once more.
+
+    Args:
+        episode: The record.
+        scale: The scale of its ratings.
+
+    Raises:
+        EpisodesUnfit: A field is missing or wrong, in a record that was made by hand.
+    """
+    try:
+        request = Request.model_validate(episode.request).on_scale(scale)
+        return request, RunContext.model_validate(episode.context)
+    except ValidationError as error:
+        raise EpisodesUnfit(f"run {episode.run_id}: {InvalidField.of(error)}") from None
+    except RequestError as error:
+        raise EpisodesUnfit(f"run {episode.run_id}: {error}") from None
+
+
+def rating_scale_of(episode: Episode) -> RatingScale:
+    """Return the scale of the ratings that an episode was collected on.
+
+    Raises:
+        EpisodesUnfit: It is none, in a record that was made by hand.
+    """
+    said = episode.settings.get("rating_scale")
+    try:
+        return FIVE_STARS if said is None else RatingScale.parse(str(said))
+    except ValueError as error:
+        raise EpisodesUnfit(f"run {episode.run_id}: settings.rating_scale: {error}") from None
 
 
 def usable_samples(samples: Sequence[Sample], needs: Needs, skipped: Skipped) -> tuple[Sample, ...]:

@@ -30,8 +30,17 @@ from ...nodes.node import Turn
 from ...nodes.prompts.build import ABSTENTION, REASONERS, Prompt
 from ...nodes.state import Request, RunContext
 from ...stores.episodes.schema import EXTRACTIVE, Episode, Group, IterationRecord, Sample
-from ...stores.values import FIVE_STARS, RatingScale
-from .samples import Needs, Skipped, as_needed, why_not
+from ..errors import EpisodesUnfit
+from .samples import (
+    Needs,
+    Skipped,
+    as_needed,
+    groups_of,
+    pass_over,
+    rating_scale_of,
+    request_of,
+    why_not,
+)
 from .token_ids import answer_ids, count_with, prompt_ids
 
 if TYPE_CHECKING:
@@ -102,15 +111,24 @@ def integrate_examples(
         if not episode.iterations:
             skipped["failed"] += 1
             continue
+        try:
+            asked = request_of(episode, rating_scale_of(episode))
+        except EpisodesUnfit as error:
+            pass_over(skipped, "unfit_request", error)
+            continue
         kept = next((it for it in episode.iterations if it.kept), episode.iterations[-1])
-        prompt = _integrate_prompt(episode, kept, budget, partial(count_with, tokenizer))
+        prompt = _integrate_prompt(episode, asked, kept, budget, partial(count_with, tokenizer))
         answer = answer_ids(tokenizer, episode.target.real.strip(), most)
         examples.append(Example(prompt_ids(tokenizer, prompt.messages), answer, episode))
     return examples
 
 
 def _integrate_prompt(
-    episode: Episode, kept: IterationRecord, budget: Budget | None, count: Count
+    episode: Episode,
+    asked: tuple[Request, RunContext],
+    kept: IterationRecord,
+    budget: Budget | None,
+    count: Count,
 ) -> Prompt:
     """Return the prompt of integrate as in the run of an episode, with some sides left out."""
     assert episode.target is not None
@@ -127,20 +145,14 @@ def _integrate_prompt(
     }
     turn = Turn(
         state=state,
-        request=Request.model_validate(episode.request).on_scale(rating_scale_of(episode)),
-        context=RunContext.model_validate(episode.context),
+        request=asked[0],
+        context=asked[1],
         parts=parts,
         run=episode.run_id,
         iteration=kept.iteration,
         started=0.0,
     )
     return drafting(turn, _summaries(kept, episode.target.id), REASONERS)
-
-
-def rating_scale_of(episode: Episode) -> RatingScale:
-    """Return the scale of the ratings that an episode was collected on."""
-    said = episode.settings.get("rating_scale")
-    return FIVE_STARS if said is None else RatingScale.parse(said)
 
 
 def left_out(target: str, side: str) -> bool:
@@ -181,8 +193,7 @@ def reasoner_examples(
     contexts = [
         (episode, _Context.of(episode, group, needs, skipped))
         for episode in episodes
-        for group in episode.groups
-        if group.role == needs.role
+        for group in groups_of(episode, needs.role, skipped)
     ]
     teacher = choose_teacher([context for _, context in contexts])
     helps = teacher.helps(gate_margin)

@@ -169,11 +169,10 @@ def _prompts(
 ) -> Iterator[tuple[Episode, Group, Sample]]:
     """Yield a role's groups with a sample that has the prompt; the policy samples new answers."""
     from ...stores.episodes.schema import EXTRACTIVE
+    from ..data.samples import groups_of
 
     for episode in episodes:
-        for group in episode.groups:
-            if group.role != role:
-                continue
+        for group in groups_of(episode, role, skipped):
             candidates = episode.candidates(group.id)
             asked = next((s for s in candidates if s.messages and s.model != EXTRACTIVE), None)
             if asked is None:

@@ -25,11 +25,12 @@ from ...graph.settings import Settings
 from ...nodes.dependencies import Parts
 from ...nodes.errors import ModelCallError
 from ...nodes.reason import read_summary
-from ...nodes.state import Request, RunContext
+from ...nodes.state import RunContext
 from ...stores.episodes.schema import Episode, Group, IterationRecord
 from ...stores.values import RatingScale
 from ..collect.sampler import Replay
-from ..errors import TrainingError
+from ..data.samples import request_of
+from ..errors import EpisodesUnfit, TrainingError
 from .components import COMPONENTS, Completion, RewardWeights, text_of, total
 from .measure import RewardMeasure, Situation
 
@@ -158,20 +159,27 @@ def _context(
     episode: Episode, group: Group, weights: RewardWeights | None, scale: RatingScale
 ) -> _Context:
     assert episode.target is not None
-    round_of = next(each for each in episode.iterations if each.iteration == group.iteration)
+    rounds = {each.iteration: each for each in episode.iterations}
+    if weights is None and "weights" in episode.settings:
+        weights = RewardWeights(**episode.settings["weights"])
+    if weights is None or group.iteration not in rounds:
+        lacks = "settings.weights" if weights is None else f"iteration {group.iteration}"
+        raise EpisodesUnfit(f"run {episode.run_id} can't be replayed: it has no {lacks}")
+    request, run = request_of(episode, scale)
+    round_of = rounds[group.iteration]
     pieces = [*episode.own, *(piece for found in round_of.evidence.values() for piece in found)]
     return _Context(
         Situation(
-            Request.model_validate(episode.request).on_scale(scale),
+            request,
             episode.target.real,
             group.role,
             group.held,
             [piece.body for piece in pieces],
         ),
         group.iteration,
-        RunContext.model_validate(episode.context),
+        run,
         _read(episode, round_of),
-        weights or RewardWeights(**episode.settings["weights"]),
+        weights,
     )
 
 

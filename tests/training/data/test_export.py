@@ -1,6 +1,7 @@
 """Episodes as a table of samples that other tools read."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from datasets import Dataset, load_from_disk
@@ -34,7 +35,10 @@ def test_each_sample_is_a_row(tmp_path: Path) -> None:
 def test_a_folder_is_a_dataset_and_one_role_can_be_had(tmp_path: Path) -> None:
     folder = tmp_path / "samples"
     redacted = collected(run_id="gone", samples=(), groups=())
-    assert export_samples([collected(*FOUR), redacted], folder, role="integrate") == 2
+    skipped: Counter[str] = Counter()
+    episodes = [collected(*FOUR), redacted]
+    assert export_samples(episodes, folder, role="integrate", skipped=skipped) == 2
+    assert skipped == {"no_samples": 1}
     dataset = load_from_disk(str(folder))
     assert isinstance(dataset, Dataset) and set(dataset["role"]) == {"integrate"}
     assert dataset[1]["replays"] == "style-reason@1#0"

@@ -1,7 +1,9 @@
 """What a warm start learns from: prompts as in serving, sides left out, the better teacher."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from patlm.nodes.budget import Budget
 from patlm.nodes.prompts.build import integrate_prompt
 from patlm.nodes.state import Request
@@ -97,6 +99,33 @@ def test_integrate_learns_the_real_text_from_the_prompt_of_serving() -> None:
     )
     assert whole.prompt_ids == prompt_ids(tokenizer, prompt.messages)
     assert tokenizer.decode(whole.answer_ids) == "warm1 warm2 warm3<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"request": {}}, "user_id"),
+        ({"request": {"user_id": "u", "task": "poem"}}, "task"),
+        ({"request": {"user_id": "u", "task": "rating", "rating": 9}}, "rating"),
+        ({"context": {"k": "many"}}, "k"),
+        ({"settings": {"rating_scale": 5}}, "settings.rating_scale"),
+    ],
+)
+def test_an_episode_made_by_hand_is_counted_and_named(
+    changed: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    skipped = Skipped()
+    good, other = (planted_episode(at, "warm1", [], [], base=BASE) for at in range(2))
+    episodes = [good, other.model_copy(update=changed)]
+    assert len(integrate_examples(episodes, tiny_tokenizer(), most=64, skipped=skipped)) == 1
+    assert skipped == {"unfit_request": 1}
+    assert "run1" in caplog.text and said in caplog.text
+
+
+def test_an_episode_without_a_group_of_the_role_is_counted() -> None:
+    lone = episode_with(0, {60: 0.3}, 0.2)
+    _, _, skipped = reasoner(lone, lone.model_copy(update={"groups": ()}))
+    assert skipped["no_group"] == 1
 
 
 def test_each_side_is_left_out_of_a_third_by_itself_and_always_of_the_same() -> None:
