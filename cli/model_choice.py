@@ -46,7 +46,7 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
     columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     text = TextColumn("{task.description}")
     with Progress(
-        *columns, text, console=stderr, disable=not stderr.is_terminal, transient=True
+        *columns, text, console=stderr, disable=not stderr.redraws, transient=True
     ) as bar:
         task = bar.add_task("", total=1.0, start=False)
         told = 0.0

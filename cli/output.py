@@ -43,6 +43,11 @@ class _VisibleConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)
 
+    @property
+    def redraws(self) -> bool:
+        """Whether lines can be drawn anew; FORCE_COLOR asks for colours in a file, not for this."""
+        return self.is_terminal and self.file.isatty()
+
 
 stdout = _VisibleConsole(highlight=False, emoji=False, soft_wrap=True)
 stderr = _VisibleConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
@@ -214,7 +219,7 @@ def progress() -> Iterator[Watch]:
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=stderr,
-        disable=not stderr.is_terminal,
+        disable=not stderr.redraws,
     )
 
     class ProgressBar:

@@ -233,6 +233,19 @@ def _milliseconds(moment: date) -> int:
     return milliseconds
 
 
+_CLOCK = re.compile(r"\d:\d\d")
+_ZONE = re.compile(r"(?:[+-]\d\d:?(?:\d\d)?|[A-Za-z])\s*\)?\s*$|GMT|UTC")
+
+
+def lacks_zone(value: object) -> bool:
+    """Say whether a time has hours and no zone; `read_time` takes it for one in UTC."""
+    if isinstance(value, datetime):
+        return value.tzinfo is None
+    words = value if isinstance(value, str) else ""
+    spoken = re.sub(r"\s*[ap]\.?m\.?\s*$", "", words, flags=re.IGNORECASE)
+    return _CLOCK.search(words) is not None and _ZONE.search(spoken) is None
+
+
 def read_target(value: object, reading: ReadingRules = STRICT) -> bool:
     """Return whether a text is a benchmark's target: only true and false count.
 

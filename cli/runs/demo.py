@@ -192,7 +192,7 @@ def _progress() -> Iterator[Tell]:
     from ..output import echo, stderr
 
     began = time.monotonic()
-    if stderr.is_terminal:
+    if stderr.redraws:
         with stderr.status("") as status:
             latest: dict[str, str] = {}
 

@@ -178,7 +178,7 @@ class Screen:
         from ..output import stderr
 
         self._request, self._drafts = request, drafts
-        self._progress = progress and stderr.is_terminal
+        self._progress = progress and stderr.redraws
         self._status: Live | None = None
         self._nodes: list[str] = []
         self._iteration, self._answer, self._shown = 0, "", ""

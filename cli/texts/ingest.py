@@ -191,7 +191,7 @@ def _bar(rows: RowFile) -> Iterator[Callable[[int], None]]:
         TextColumn("{task.fields[rows]:,} rows"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
+    with Progress(*columns, console=stderr, disable=not stderr.redraws) as bar:
         size = rows.size or None  # a data set of the hub has none
         task = bar.add_task(visible(rows.path.name), total=size, rows=0)
 

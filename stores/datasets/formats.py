@@ -20,6 +20,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from ..errors import shortened
+from ..fields import lacks_zone
 from ..values import FIVE_STARS, RatingScale, ReadingRules, read_language
 from .benchmarks import BENCHMARKS, REFUSED
 from .readers import arrow_rows, json_rows
@@ -125,6 +126,11 @@ class RowFile:
             )
         return self.rated
 
+    def times_without_zone(self) -> int:
+        """Return how many of the first rows have a time without a zone, which is read as UTC."""
+        raw = islice(_read(self._file, self._format, lambda position: None), _COLUMNS_OF)
+        return sum(lacks_zone(row.fields.get("timestamp")) for row in raw if isinstance(row, Raw))
+
     def __iter__(self) -> Iterator[Row]:
         """Yield a `Text` or a `Reject` a row."""
         self.noted.clear()
@@ -215,22 +221,34 @@ def open_data(path: Path, encoding: str | None = None) -> DataFile:
 
 
 def _open_shards(path: Path, found: FileSet, encoding: str | None) -> DataFile:
-    """Open the files of a set; those that are empty hold no row of it.
+    """Open the files of a set; those that are empty hold no row of it, damaged ones are told.
 
     Raises:
-        FormatError: All are empty, or one is damaged.
+        FormatError: All are empty or damaged.
     """
-    files, empty = [], []
+    files: list[DataFile] = []
+    empty: list[str] = []
+    unread: dict[str, str] = {}
+    damaged: FormatError | None = None
     for each in found.paths:
         try:
             files.append(_open_file(each, encoding))
         except FormatError as error:
-            if error.code != "empty_file":
+            if error.code == "empty_file":
+                empty.append(each.name)
+            elif error.code == "damaged_file":
+                damaged, unread[each.name] = error, str(error)
+            else:
                 raise
-            empty.append(each.name)
+    if any(type(each) is not json_rows.PlainLines for each in files):
+        for each in [each for each in files if type(each) is json_rows.PlainLines]:
+            files.remove(each)
+            unread[each.path.name] = "it holds no rows of any container"
+    if damaged is not None and not files:
+        raise damaged
     if not files:
         raise FormatError(f"{path} is empty: all of its files are", code="empty_file")
-    whole = arrow_rows.Several(path, files, found.columns)
+    whole = arrow_rows.Several(path, files, found.columns, unread)
     if empty:
         whole.notes.append(f"empty files: {list_names(empty)}")
     return whole

@@ -121,6 +121,8 @@ def _find_odd(tally: _Tally, rows: RowFile) -> list[str]:
         odd.append("no text has a topic")
     if not tally.times:
         odd.append("no text has a time")
+    elif zoneless := rows.times_without_zone():
+        odd.append(f"times have no zone ({zoneless:,} of the first rows): they are taken for UTC")
     if tally.texts < _FEW_TEXTS:
         return odd
     user, most = tally.users.most_common(1)[0]

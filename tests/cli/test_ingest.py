@@ -1,6 +1,7 @@
 """`patlm ingest`: one object on stdout, one line for an error, nothing written of a wrong file."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -55,6 +56,67 @@ def run(*arguments: object) -> Result:
     app = typer.Typer(pretty_exceptions_enable=False)
     ingest.register(app)
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+CODES = re.compile(r"\x1b\[[?0-9;]*[A-Za-ln-z]")
+"""Escape codes that move the cursor or clear a line; those of colours end in m."""
+
+
+@pytest.mark.parametrize("forced", [None, "1"])
+@pytest.mark.parametrize("options", [(), ("--json",), ("--dry-run",)])
+def test_no_bar_is_drawn_into_a_file(
+    tmp_path: Path,
+    people: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forced: str | None,
+    options: tuple[str, ...],
+) -> None:
+    if forced is not None:
+        monkeypatch.setenv("FORCE_COLOR", forced)
+    result = run(people, "--store", tmp_path / "store", *options)
+    assert result.exit_code == 0 and CODES.search(result.stderr) is None
+    if forced is None:
+        assert "\x1b" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        ("2024-05-01 10:30:00", True),
+        ("2024-05-01T10:30:00.123", True),
+        ("May 1, 2024 10:30 PM", True),
+        ("2024-05-01T10:30:00Z", False),
+        ("2024-05-01 10:30:00+02:00", False),
+        ("2024-05-01 10:30:00 -0700", False),
+        ("Wed, 01 May 2024 10:30:00 GMT", False),
+        ("Wed, 01 May 2024 10:30:00 PDT", False),
+        ("2024-05-01", False),
+        (1714559400, False),
+        ("1714559400000", False),
+    ],
+)
+def test_a_dry_run_says_that_times_have_no_zone(tmp_path: Path, time: object, told: bool) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"user_id": "u", "text": "Fine.", "time": time}))
+    result = run(tmp_path / "a.jsonl", "--store", tmp_path / "store", "--dry-run", "--json")
+    found = json.loads(result.stdout)
+    assert found["texts"][0]["timestamp"] is not None
+    assert any("zone" in each and "UTC" in each for each in found["odd"]) is told
+
+
+def test_a_damaged_shard_is_a_partial_loss(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in range(3):
+        table = pa.table({"user_id": [f"u{number}"], "text": ["Fine."]})
+        parquet.write_table(table, folder / f"part-{number}.parquet")
+    shard = folder / "part-1.parquet"
+    shard.write_bytes(shard.read_bytes()[:-20])
+    words = (folder, "--store", tmp_path / "store", "--json")
+    result = run(*words)
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["added"], found["rejected"]) == (0, 2, 1)
+    assert "part-1.parquet" in result.stderr
+    assert run(*words, "--strict").exit_code == 1
 
 
 def test_json_is_one_object_whose_counts_add_up(tmp_path: Path, people: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...values import Unreadable
 from ..validation import FormatError, Reject
+from .columns import list_names
 from .rows import Advance, DataFile, Item
 
 HUB = "hf:"
@@ -169,6 +170,7 @@ class Several:
         path: Path,
         files: Sequence[DataFile],
         columns: Mapping[Path, Mapping[str, str]] | None = None,
+        unread: Mapping[str, str] | None = None,
     ) -> None:
         """Take files.
 
@@ -176,8 +178,10 @@ class Several:
             path: The folder that holds them.
             files: The files.
             columns: The columns that all rows of a file have in common, by its path.
+            unread: Files that can't be read, by name, and why: each is one reject.
         """
         self.path, self._files, self._columns = path, tuple(files), columns or {}
+        self._unread = dict(unread or {})
         self.kind = files[0].kind
         common = dict.fromkeys(name for each in self._columns.values() for name in each)
         self.names = tuple(dict.fromkeys((*files[0].names, *common))) if files[0].names else ()
@@ -185,6 +189,8 @@ class Several:
             (*each.names, *self._columns.get(each.path, ())) if each.names else () for each in files
         ]
         self.notes = [f"{each.path.name}: {note}" for each in files for note in each.notes]
+        if self._unread:
+            self.notes.append(f"files that cannot be read: {list_names(self._unread)}")
 
     @property
     def size(self) -> int:
@@ -198,7 +204,7 @@ class Several:
         return hashlib.sha1(digests.encode()).hexdigest()[:8]
 
     def items(self, advance: Advance) -> Iterator[Item]:
-        """Yield the rows; the place of each begins with its file."""
+        """Yield the rows; the place of each begins with its file. Then the unread files."""
         done = 0
         for each in self._files:
             before = done
@@ -215,6 +221,8 @@ class Several:
                     row = {**common, **row}
                 yield line, where, row
             done += each.size
+        for name, why in self._unread.items():
+            yield 1, name, Reject(1, f"the whole file is not read: {why}", name, code="damaged")
 
     def lines(self, advance: Advance) -> Iterator[tuple[int, bytes | Reject]]:
         """Yield the lines of all files."""
@@ -254,8 +262,13 @@ class HubRows:
 
     def items(self, advance: Advance) -> Iterator[Item]:
         """Yield the rows, counted from 1."""
-        for number, row in enumerate(self._rows, start=1):
-            yield number, "", dict(row)
+        number = 0
+        # Arrow's own: as Python's, a number of single precision does not say that it is one.
+        for table in self._rows.with_format("arrow").iter(batch_size=_ROWS):
+            for batch in table.to_batches():
+                for row in _rows_of(batch):
+                    number += 1
+                    yield number, "", row
 
     def lines(self, advance: Advance) -> Iterator[tuple[int, bytes | Reject]]:
         """Raise: there are no lines.

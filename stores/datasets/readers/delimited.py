@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..validation import FormatError, Reject
-from .decoding import TextFile
+from .decoding import LONGEST_LINE, TextFile
 from .json_rows import PlainLines
 from .rows import Advance, Item
 
@@ -68,6 +68,9 @@ class CsvDialect:
 
     def reader(self, lines: Iterator[str]) -> Any:
         """Return a reader of the csv module, which raises where a quote stands wrongly."""
+        # The module's own limit, 131,072 characters, is one of the process: it is raised only.
+        if csv.field_size_limit() < LONGEST_LINE:
+            csv.field_size_limit(LONGEST_LINE)
         return csv.reader(
             lines,
             delimiter=self.delimiter,

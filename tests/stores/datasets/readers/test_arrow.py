@@ -50,6 +50,22 @@ def test_a_missing_part_is_named(tmp_path: Path, name: str, content: object, par
         open_data(tmp_path)
 
 
+def test_a_data_set_of_the_hub_is_read_as_its_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library takes a folder in the working folder for the data set of that name."""
+    pytest.importorskip("datasets")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    columns = {"user_id": pa.array([5, 2**24 + 2], pa.float32()), "text": ["fine", "good"]}
+    columns["rating"] = pa.array([4.5, 2.0], pa.float32())
+    parquet.write_table(pa.table(columns), tmp_path / "owner" / "name" / "train.parquet")
+    for source in ("owner/name/train.parquet", "hf:owner/name@train"):
+        text, reject = read_texts(Path(source))
+        assert isinstance(text, Text) and (text.user_id, text.rating) == ("5", 4.5)
+        assert isinstance(reject, Reject) and (reject.code, reject.line) == ("user_inexact", 2)
+
+
 def strings_of(*values: bytes) -> pa.Array:
     """Return an array of strings whose bytes are not checked."""
     return pa.array(values, pa.binary()).view(pa.string())

@@ -253,8 +253,15 @@ def test_imdb62_with_more_commas_than_tabs(tmp_path: Path, quote: str) -> None:
     assert (read_texts(path).format, texts[0].title) == ("imdb62", f"{quote}Film")
 
 
-def test_a_line_that_is_too_long_is_called_that(tmp_path: Path) -> None:
-    content = HEAD + f"u1,{'a' * 140_000},5\nu2,{'b' * 5_000_000},5\n"
-    _, rejects = read(tmp_path / "a.csv", content)
-    assert [reject.code for reject in rejects] == ["csv", "line_length"]
-    assert "131,072" in rejects[0].reason
+def test_what_is_too_long_is_called_that_and_a_long_column_is_not(tmp_path: Path) -> None:
+    rows = [
+        f"u0,good,{'x' * 1_000_000}",  # a column that is not read
+        f"u1,{'a' * 140_000},5",
+        f"u2,{'b' * 5_000_000},5",
+        'u3,"' + f"{'c' * 999_999}\n" * 5 + '",5',
+        "u4,good,5",
+    ]
+    texts, rejects = read(tmp_path / "a.csv", "user,text,other\n" + "\n".join(rows))
+    assert [text.user_id for text in texts] == ["u0", "u4"]
+    assert [reject.code for reject in rejects] == ["text_length", "line_length", "csv"]
+    assert "4,000,000" in rejects[-1].reason

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from patlm.stores.datasets.formats import open_data, read_texts
-from patlm.stores.datasets.validation import FormatError
+from patlm.stores.datasets.validation import FormatError, Reject
 from patlm.stores.types import Text
 from pyarrow import parquet
 from raising import raises
@@ -20,7 +20,7 @@ def write_row(path: Path, number: int) -> None:
     """Write a file of one row in the container that its name says."""
     path.parent.mkdir(parents=True, exist_ok=True)
     row = {"user_id": f"u{number}", "text": f"text {number}"}
-    if path.suffix == ".parquet":
+    if path.suffix in (".parquet", ".pq"):
         parquet.write_table(pa.table({name: [value] for name, value in row.items()}), path)
         return
     lines = json.dumps(row) + "\n" if ".json" in path.name else "user_id,text\n{},{}\n"
@@ -101,6 +101,37 @@ def test_pieces_of_a_file_are_put_together(
     assert bodies(tmp_path) == [f"text\n{n}" for n in range(90)]
     (tmp_path / names[1]).unlink()
     with raises(FormatError, "no_such_file", names[0], names[2]):
+        open_data(tmp_path)
+
+
+DAMAGED = {  # a name of shards, and what becomes of the bytes of one
+    "part-{}.parquet": lambda data: data[:-20],  # without its end, as of a download cut off
+    "part-{}.pq": lambda data: bytes(4) + data[4:],
+    "part-{}.csv.gz": lambda data: data[:12],
+    "part-{}.jsonl": lambda data: b"Gone with the wind\n",
+}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_shard_costs_its_rows_alone(tmp_path: Path, name: str, place: int) -> None:
+    for number in range(3):
+        write_row(tmp_path / name.format(number), number)
+    shard = tmp_path / name.format(place)
+    shard.write_bytes(DAMAGED[name](shard.read_bytes()))
+    rows = read_texts(tmp_path)
+    rejects = [row for row in rows if isinstance(row, Reject)]
+    assert bodies(tmp_path) == [f"text {n}" for n in range(3) if n != place]
+    assert [(each.code, each.place) for each in rejects] == [("damaged", shard.name)]
+    assert any(shard.name in note for note in rows.notes)
+
+
+def test_of_damaged_shards_alone_nothing_is_read(tmp_path: Path) -> None:
+    for number in range(2):
+        write_row(tmp_path / f"part-{number}.parquet", number)
+        shard = tmp_path / f"part-{number}.parquet"
+        shard.write_bytes(shard.read_bytes()[:-20])
+    with raises(FormatError, "damaged_file", "part-"):
         open_data(tmp_path)
 
 
