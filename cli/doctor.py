@@ -275,7 +275,8 @@ def _store(uri: str | None) -> list[Finding]:
     async def main() -> dict[str, Any]:
         async with look_into_store(uri) as opened:
             graph = about_graph(await opened.artefact(GRAPH), "default")
-            return {**(await opened.stats()).as_dict(), "graph": graph}
+            unfinished = await opened.unfinished()
+            return {**(await opened.stats()).as_dict(), "graph": graph, "unfinished": unfinished}
 
     name = "store" if uri else "sample store"
     try:
@@ -290,7 +291,10 @@ def _store(uri: str | None) -> list[Finding]:
     graph = found["graph"]
     serves = f"the {graph['serves'].replace('_', '-')} form serves: {graph['why']}"
     encoder = Finding("style encoder", True, found["style_encoder"])
-    return [Finding(name, True, says), encoder, Finding("graph", True, serves)]
+    findings = [Finding(name, True, says), encoder, Finding("graph", True, serves)]
+    if found["unfinished"]:
+        findings.append(Finding("forgetting", False, found["unfinished"]))
+    return findings
 
 
 def _run(main: Callable[[], Any]) -> dict[str, Any]:

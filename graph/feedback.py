@@ -16,9 +16,11 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from ..nodes.errors import RequestError
-from ..stores.errors import InvalidField
+from ..stores.errors import InvalidField, shortened
+from ..stores.forgotten import key_of, now_us
 
 if TYPE_CHECKING:
+    from ..stores.episodes.feedback import NoSuchRun
     from ..stores.episodes.schema import Feedback
     from ..stores.texts.store import TextStore
     from ..stores.types import Text
@@ -105,12 +107,27 @@ async def add_edited(
 
     Raises:
         RequestError: As `give_feedback_on`, or there is no text to add; nothing was kept.
-        StoreError: As `give_feedback_on`.
+        StoreError: As `give_feedback_on`; or the person was forgotten meanwhile, or a removal of
+            the person was cut off: then nothing was kept.
     """
+    began = now_us()
     scale = await store.read_rating_scale()
     text = await asyncio.to_thread(_edited_text, scale, trace, namespace, run_id, said, shared)
+    if key_of(text.namespace, text.user_id) in (await store.forgotten()).unfinished:
+        raise _forgotten(run_id, text.user_id)
     await asyncio.to_thread(give_feedback_on, trace, namespace, run_id, said)
-    await store.add([text])
+    if (await store.add([text], read_us=began)).forgotten:
+        raise _forgotten(run_id, text.user_id)
+
+
+def _forgotten(run_id: str, user: str) -> NoSuchRun:
+    from ..stores.episodes.feedback import NoSuchRun
+
+    return NoSuchRun(
+        f"{shortened(user)}, whose run {run_id} is, was or is being forgotten: nothing was kept; a "
+        "removal that was cut off is finished by the same `patlm forget`",
+        code="emptied_run",
+    )
 
 
 def _edited_text(

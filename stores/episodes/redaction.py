@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,7 +73,7 @@ def forget_episodes(
     """
     if not folder.is_dir():
         return 0
-    with locked(folder):
+    with nullcontext() if dry_run else locked(folder):
         sought = _Sought.of(folder, namespace, user_id, texts)
         found = [_scan(shard, sought) for shard in episode_shards(folder)]
         if not dry_run:
@@ -113,7 +114,8 @@ class _Sought:
 
     def concerns(self, content: dict[str, Any]) -> bool:
         """Return whether a record has to be emptied."""
-        if content.get("namespace") != self.namespace:
+        # A record without a namespace, made by hand, may be of any: it is not passed over.
+        if content.get("namespace", self.namespace) != self.namespace:
             return False
         return self._names(content) or (self.text_ids is not None and self._repeats(content))
 

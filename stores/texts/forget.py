@@ -16,7 +16,6 @@ import asyncio
 import mmap
 import time
 from collections.abc import Collection, Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -25,12 +24,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..errors import NotForgotten
+from ..errors import NotForgotten, shortened
 from ..forgotten import Forgotten, key_of
 from ..types import Receipt
 from .arrow import Places
 from .cache import SnapshotCache
-from .filters import Filter, all_but, within
+from .filters import Filter, all_but, every_namespace, within
 from .repair import COUNTED_COLUMNS, Tally
 from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables, store_files
@@ -254,6 +253,28 @@ def keys_to_forget(
     return [*by_id, *(key_of(namespace, user_id, body=body) for body in bodies)]
 
 
+async def say_unfinished(tables: Tables, forgotten: Forgotten) -> str:
+    """Say whose removal was cut off or is under way, and what to run; "" if nobody's.
+
+    Notes have hashes alone: people are named whose texts are still there.
+    """
+    unfinished = (await forgotten.notes()).unfinished
+    if not unfinished:
+        return ""
+    rows = await tables.read(USERS, every_namespace(), ["namespace", "user_id"])
+    names = (rows.column(name).to_pylist() for name in ("namespace", "user_id"))
+    left = [user for each, user in zip(*names, strict=True) if key_of(each, user) in unfinished]
+    shown = ", ".join(map(shortened, left[:_SHOWN])) + (", ..." if len(left) > _SHOWN else "")
+    whose = f" (still there: {shown})" if left else ""
+    return (
+        f"a removal of people or texts is under way, or was cut off{whose}: if none is running, "
+        "give the same command again, which finishes it: "
+        f"`patlm forget --user {shortened(left[0]) if left else 'ID'}`"
+    )
+
+
+_SHOWN = 5
+
 ROUNDS = 6
 """Passes over one table at most. Three are usual: only fragments that are indexed alike are
 merged, so the first indexes the marker, the second merges, the third finds nothing to do."""
@@ -284,7 +305,10 @@ class Forgetting:
         begin = time.perf_counter()
         # From here on, what a running `add` still holds of them is dropped, in any process.
         noted = self.forgotten.removing(keys_to_forget(namespace, user_id, text_ids))
-        async with nullcontext() if dry_run else noted:
+        if dry_run:  # without the right to write, which another process may hold for minutes
+            receipt = await self._remove(namespace, user_id, text_ids, dry_run)
+            return replace(receipt, seconds=time.perf_counter() - begin)
+        async with noted:
             async with self.tables.writing():
                 async with self.tally.step():
                     receipt = await self._remove(namespace, user_id, text_ids, dry_run)

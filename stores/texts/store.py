@@ -10,6 +10,7 @@ Example:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -41,7 +42,7 @@ from .artefacts import Artefact, Artefacts, KeptScale, other_scale
 from .cache import SnapshotCache, Snapshots
 from .connection import check_exists, connected, missing
 from .filters import within
-from .forget import Forgetting, keys_to_forget
+from .forget import Forgetting, keys_to_forget, say_unfinished
 from .repair import THRESHOLD, Compactor, Tally, repair
 from .schema import TEXTS, USERS, recorded_style, recorded_topic
 from .tables import Tables, gather_stats, read_schemas
@@ -50,6 +51,9 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
+
+
+logger = logging.getLogger(__name__)
 
 
 class StoreReader:
@@ -166,22 +170,14 @@ class StoreReader:
         return await asyncio.to_thread(texts_of_rows, rows)
 
     async def shared_topic_vectors(self, namespace: str) -> tuple[list[Text], Vectors]:
-        """Return what `shared_texts` does, and the texts' topic vectors, one row each.
-
-        Args:
-            namespace: The tenant.
-        """
+        """Return what `shared_texts` does, and the texts' topic vectors, one row each."""
         columns = (*PLAIN_COLUMNS, "topic")
         rows = await self._tables.read(TEXTS, within(namespace, shared=True), columns)
         texts = await asyncio.to_thread(texts_of_rows, rows)
         return texts, await asyncio.to_thread(vectors_of, rows, "topic")
 
     def use_graph(self, forms: Mapping[str, GraphForm]) -> None:
-        """Say who is aligned by a trained user-topic graph; otherwise the two-hop mean does.
-
-        Args:
-            forms: By namespace.
-        """
+        """Say who is aligned by trained user-topic graphs, one a namespace; else two-hop means."""
         self._cache.use_graph(forms)
 
 
@@ -324,8 +320,10 @@ class TextStore(StoreReader):
         await self._tables.open()
         await repair(self._tables)
         await self._scale.read()
+        if said := await self.unfinished():
+            logger.warning(said)
 
-    async def add(self, texts: Iterable[Text]) -> Added:
+    async def add(self, texts: Iterable[Text], *, read_us: int | None = None) -> Added:
         """Keep texts that are new, by content: adding the same again changes nothing.
 
         They are embedded and committed in batches: what was committed before a fault or a kill
@@ -333,12 +331,14 @@ class TextStore(StoreReader):
 
         Args:
             texts: The texts; may be a generator that reads a file.
+            read_us: When they were read, in microseconds since 1970: what was forgotten since is
+                dropped. None: from now on.
 
         Raises:
             InvalidText: If one can't be kept. The batches before it are.
             StoreBusy: If other writers kept getting in the way.
         """
-        return await self._writer.add(texts)
+        return await self._writer.add(texts, read_us)
 
     async def load(self, batches: Iterable[Embedded]) -> Added:
         """Keep texts whose vectors are there already: what `add` does, less the embedding.
@@ -430,19 +430,18 @@ class TextStore(StoreReader):
     ) -> AbstractAsyncContextManager[None]:
         """Frame a removal that reaches beyond the store: it is noted before, and when it is done.
 
-        `forget` and `remove` do so for themselves (see `stores.forgotten`).
-
-        Args:
-            namespace: The tenant.
-            user_id: The user.
-            text_ids: Single texts; None: everything of the user.
-            bodies: The words of these texts.
+        `forget` and `remove` do so for themselves (see `stores.forgotten`). Without the ids (and
+        the words) of single texts it is one of everything of the user.
         """
         return self._forgotten.removing(keys_to_forget(namespace, user_id, text_ids, bodies))
 
     async def forgotten(self) -> Notes:
         """Return the notes of what was forgotten, for who writes what was read from this store."""
         return await self._forgotten.notes()
+
+    async def unfinished(self) -> str:
+        """Say whose removal was cut off or is under way, and what to run; "" if nobody's."""
+        return await say_unfinished(self._tables, self._forgotten)
 
     def _forgetting(self) -> Forgetting:
         return Forgetting(self._tables, self._cache, self._forgotten, self._tally)

@@ -72,14 +72,14 @@ class Writer:
         self._scale, self._forgotten = scale, forgotten
         self._style_encoder, self._topic_encoder = style_encoder, topic_encoder
 
-    async def add(self, texts: Iterable[Text]) -> Added:
+    async def add(self, texts: Iterable[Text], read_us: int | None = None) -> Added:
         """Keep texts, batch by batch; see `TextStore.add`."""
         source = iter(texts)
 
         def next_batch() -> list[Text]:
             return list(islice(source, BATCH_TEXTS))
 
-        return await self._add_all(next_batch, self._add_texts)
+        return await self._add_all(next_batch, self._add_texts, read_us)
 
     async def load(self, batches: Iterable[Embedded]) -> Added:
         """Keep texts with their vectors, batch by batch; see `TextStore.load`."""
@@ -90,8 +90,10 @@ class Writer:
         self,
         next_batch: Callable[[], Batch | None],
         add: Callable[[Batch, _Call], Awaitable[Added]],
+        read_us: int | None = None,
     ) -> Added:
-        call, total = _Call(now_us(), await self._scale.read(), CallSoFar()), Added()
+        began = now_us() if read_us is None else read_us
+        call, total = _Call(began, await self._scale.read(), CallSoFar()), Added()
         # In a thread: the source may read a file while it is iterated.
         while batch := await asyncio.to_thread(next_batch):
             total += await add(batch, call)

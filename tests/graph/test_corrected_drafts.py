@@ -1,17 +1,19 @@
 """A corrected draft becomes one of the person's own texts, where the app says so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from fakes import ScriptedChat
 from patlm.cli.main import app as program
-from patlm.graph import Personalizer
+from patlm.graph import Personalizer, feedback
 from patlm.graph import open as opening
 from patlm.nodes.errors import RequestError
 from patlm.stores import NoSuchRun
 from patlm.stores.episodes.schema import Episode
 from patlm.stores.episodes.shards import EpisodeWriter, read_episodes
+from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Text
 from raising import raises
 from store_fixtures import cheap_encoders
@@ -77,6 +79,36 @@ async def test_what_is_no_text_keeps_nothing(app: Personalizer, said: dict[str, 
     assert await own(app) == []
     (record,) = read_episodes(app.settings.trace or Path())
     assert record.feedback == ()
+
+
+@pytest.mark.parametrize("when", ["cut off", "meanwhile"])
+async def test_a_correction_brings_nobody_back(
+    app: Personalizer, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    run = (await app.awrite("ana", title="Two nights")).run_id
+    await app.add("ana", "Mine.")
+    store = await app._store()
+    if when == "cut off":
+        with pytest.raises(KeyboardInterrupt):
+            async with store.removing("default", "ana"):
+                raise KeyboardInterrupt
+    else:  # between the reading of the run and the writing of the text
+
+        def and_forget(*on: object) -> None:
+            asyncio.run(beside(app))
+
+        monkeypatch.setattr(feedback, "give_feedback_on", and_forget)
+    with raises(NoSuchRun, "emptied_run", "ana", run):
+        await app.feedback(run, edited=MINE, add=True)
+    assert {text.body for text in await own(app)} == ({"Mine."} if when == "cut off" else set())
+    (record,) = read_episodes(app.settings.trace or Path())
+    assert record.feedback == ()
+
+
+async def beside(app: Personalizer) -> None:
+    """Forget the person by another opened store, as another process would."""
+    async with TextStore.open_existing(str(app.settings.store)) as store:
+        await store.forget("default", "ana")
 
 
 async def test_a_rating_is_no_text(app: Personalizer) -> None:

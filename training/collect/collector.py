@@ -9,7 +9,7 @@ The same target, plan and source give the same episode (a model in fp32), apart 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from ...nodes.reason import SIDES, Trajectory
 from ...nodes.state import Request, RunContext
 from ...nodes.trace import record_of
 from ...stores.episodes.schema import Episode, EvidenceRecord, IterationRecord, Sample, TargetRecord
+from ...stores.forgotten import Notes
 from ...stores.values import FIVE_STARS
 from ..rewards.measure import RewardMeasure
 from .groups import Rewarding, drawn_in
@@ -46,9 +47,17 @@ class Collector:
         parts: Dependencies of the loop, as in serving.
         plan: What is drawn, and how it is rewarded.
         source: Provenance of the episodes.
+        notes: Returns what was forgotten in the store.
     """
 
-    def __init__(self, parts: Parts, plan: CollectPlan, source: CollectSource) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        plan: CollectPlan,
+        source: CollectSource,
+        notes: Callable[[], Awaitable[Notes]] | None = None,
+    ) -> None:
+        self.notes = notes
         self._parts = replace(parts, capture=True, trace=None)
         self._plan = plan
         self._source = source

@@ -82,11 +82,13 @@ class Workers:
 
     Attributes:
         fingerprint: Identifies the episodes of this collection.
+        notes: None: the stores are those of the workers.
     """
 
     def __init__(self, actors: Sequence[Any], fingerprint: str) -> None:
         """Take the handles of Ray's actors, whose worker is open."""
         self.fingerprint = fingerprint
+        self.notes = None
         self._actors = actors
         self._busy = [0] * len(actors)
 

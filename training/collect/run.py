@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ from ...evaluation.progress import Counting, Watch
 from ...evaluation.targets import Target
 from ...stores.episodes.schema import Episode
 from ...stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
-from ...stores.files import DamagedLine
+from ...stores.forgotten import Notes
 from ..errors import TrainingError
 from .plan import BatchFill, CollectPlan, CollectReport, CollectTally
 from .source import TRAIN, CollectRequest, open_collector, training_targets
@@ -41,6 +41,10 @@ class MakesEpisodes(Protocol):
     @property
     def fingerprint(self) -> str:
         """Identifies the episodes of this collection."""
+
+    @property
+    def notes(self) -> Callable[[], Awaitable[Notes]] | None:
+        """Returns what was forgotten in the store, if it is known here."""
 
     async def episode(self, target: Target) -> Episode:
         """Return the episode of a target."""
@@ -74,7 +78,10 @@ async def gather_episodes(
     missing = [target for target in targets if target.id not in done]
     if watch is not None:
         watch.begin(len(targets), len(targets) - len(missing), "targets")
-    writing = _InOrder(EpisodeWriter(out, COLLECTED), tally)
+    notes = makes.notes
+    # An episode is written in a thread, which has no event loop of its own.
+    forgotten = None if notes is None else lambda: asyncio.run(_told(notes))
+    writing = _InOrder(EpisodeWriter(out, COLLECTED, forgotten=forgotten), tally)
     waiting = iter(enumerate(missing))
 
     async def work() -> None:
@@ -123,15 +130,22 @@ class _InOrder:
                 self._next += 1
 
 
+async def _told(notes: Callable[[], Awaitable[Notes]]) -> Notes:
+    return await notes()
+
+
 def _read_done(
     out: Path, fingerprint: str, targets: Iterable[Target], tally: CollectTally
 ) -> set[str]:
-    """Return the targets with an episode and count them; failed episodes don't count."""
+    """Return the targets with an episode and count them; failed episodes don't count.
+
+    A damaged line is counted, too: a kill has torn it, or it was made by hand.
+    """
     wanted = {target.id for target in targets}
     done: set[str] = set()
     if not out.is_dir():
         return done
-    for episode in read_episodes(out, report=_pass_over):
+    for episode in read_episodes(out, report=tally.damaged.append):
         mine = episode.settings.get("fingerprint") == fingerprint
         if not mine or episode.target is None or episode.error is not None:
             continue
@@ -139,10 +153,6 @@ def _read_done(
             done.add(episode.target.id)
             tally.add(episode)
     return done
-
-
-def _pass_over(damaged: DamagedLine) -> None:
-    """Skip a line that a kill has torn: its target is collected again."""
 
 
 class NothingCollected(TrainingError):

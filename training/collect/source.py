@@ -163,6 +163,7 @@ async def open_collector(
                 _parts(store, encoders, model, request.history, budget, settings.prompts),
                 replace(plan, adapters=chosen),
                 _source(request, data, encoders, "\x1f".join(identity)),
+                store.forgotten,
             )
     finally:
         await asyncio.to_thread(exits.close)

@@ -4,6 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -238,6 +239,12 @@ def test_forgetting_empties_every_record_that_holds_something_of_the_user(tmp_pa
 
     assert forget_episodes(tmp_path, "default", "gone", dry_run=True) == 4
     assert {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")} == before
+    read_only = tmp_path / "copy"
+    shutil.copytree(tmp_path, read_only, ignore=lambda *_: [".traces.lock"])
+    files = sorted(read_only.iterdir())
+    assert forget_episodes(read_only, "default", "gone", dry_run=True) == 4
+    assert sorted(read_only.iterdir()) == files, "not even a lock"
+    shutil.rmtree(read_only)
     assert forget_episodes(tmp_path, "default", "gone") == 4
 
     # The other tenant's record has the id, but no text of this user.

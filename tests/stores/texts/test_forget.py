@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from lancedb.query import AsyncStandardQuery
 from patlm.stores import NotForgotten, Text, TextStore
 from patlm.stores.search.request import SearchRequest
+from patlm.stores.texts.connection import LOCK_FILE
 from patlm.stores.texts.forget import PIECE
 from processes import HANG_SECONDS
 from raising import raises
@@ -286,3 +288,29 @@ async def test_without_files_to_look_into_the_receipt_says_so() -> None:
         assert (receipt.bytes_found_before, receipt.bytes_found_after) == (None, None)
         assert (await store.history("default", "ann")).texts == ()
         assert (await store.stats()).texts == 20
+
+
+async def test_a_removal_that_was_cut_off_is_said_until_it_is_finished(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as store:
+        await store.add([*MINE, *CROWD[:20]])
+        assert await store.unfinished() == ""
+        with pytest.raises(KeyboardInterrupt):
+            async with store.removing("default", "ann"):
+                raise KeyboardInterrupt
+        assert "ann" in await store.unfinished()
+    caplog.clear()
+    async with opened(tmp_path) as store:
+        assert "patlm forget --user 'ann'" in caplog.text
+        receipt = await store.forget("default", "ann")
+        assert (receipt.removed["texts"], await store.unfinished()) == (12, "")
+
+
+async def test_a_dry_run_waits_for_no_writer(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.add(MINE)
+        with FileLock(tmp_path / LOCK_FILE):
+            async with asyncio.timeout(HANG_SECONDS):
+                dry = await store.forget("default", "ann", dry_run=True)
+        assert dry.removed["texts"] == 12

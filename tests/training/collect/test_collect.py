@@ -18,11 +18,13 @@ from patlm.evaluation.targets import Target, targets_of
 from patlm.stores import Text
 from patlm.stores.datasets.splits import Splits
 from patlm.stores.episodes.schema import Episode, Group, Sample
+from patlm.stores.forgotten import Notes, key_of
 from patlm.stores.values import RatingScale
 from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan, UnfitPlan
-from patlm.training.data.samples import Skipped
-from patlm.training.data.sft_examples import integrate_examples, rating_scale_of
+from patlm.training.collect.run import gather_episodes
+from patlm.training.data.samples import Skipped, rating_scale_of
+from patlm.training.data.sft_examples import integrate_examples
 from patlm.training.rewards.components import COMPONENTS, total, value
 from patlm.training.rewards.replay import ReplayReward
 from raising import raises
@@ -240,7 +242,7 @@ def test_a_collection_cut_at_any_byte_goes_on_and_equals_an_unbroken_one(tmp_pat
     (shard,) = (tmp_path / "whole").glob("*.jsonl")
     whole = shard.read_bytes()
     ends = [at for at, byte in enumerate(whole, 1) if byte == ord("\n")]
-    for cut in (0, ends[0] - 1, ends[0], ends[1] + 999):
+    for cut in (0, 9, ends[0] - 1, ends[0], ends[1] + 999):
         folder = tmp_path / str(cut)
         folder.mkdir()
         (folder / shard.name).write_bytes(whole[:cut])
@@ -249,8 +251,22 @@ def test_a_collection_cut_at_any_byte_goes_on_and_equals_an_unbroken_one(tmp_pat
         # The line whose break alone is missing is whole: it is read, and not collected again.
         there = sum(cut >= end - 1 for end in ends)
         assert (report.resumed, report.episodes) == (there, 4)
+        torn = report.damaged, f"{shard.name}:{there + 1}: " in str(report.first_damaged)
+        assert torn == ((1, True) if cut in (9, ends[1] + 999) else (0, False))
         assert (model.asked == []) == (there == 4)
         assert [timeless(episode) for episode in episodes(folder)] == unbroken
+
+
+def test_an_episode_of_somebody_forgotten_meanwhile_is_kept_empty(tmp_path: Path) -> None:
+    targets = some_targets(2)
+    key = key_of("default", targets[0].text.user_id)
+
+    async def notes() -> Notes:
+        return Notes(unfinished=frozenset([key]))
+
+    collector = Collector(parts_with(drawing_model()), FIRST, SOURCE, notes)
+    asyncio.run(gather_episodes(collector, targets, tmp_path))
+    assert [episode.redacted is not None for episode in episodes(tmp_path)] == [True, False]
 
 
 def test_another_plan_and_more_targets_go_beside(tmp_path: Path) -> None:
