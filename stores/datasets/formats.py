@@ -236,8 +236,8 @@ def _open_shards(path: Path, found: FileSet, encoding: str | None) -> DataFile:
         except FormatError as error:
             if error.code == "empty_file":
                 empty.append(each.name)
-            elif error.code == "damaged_file":
-                damaged, unread[each.name] = error, str(error)
+            elif error.code in ("damaged_file", "not_text"):  # its first bytes may be lost, too
+                damaged, unread[each.name] = damaged or error, str(error)
             else:
                 raise
     if any(type(each) is not json_rows.PlainLines for each in files):

@@ -169,8 +169,6 @@ def _parse(shard: Path, number: int, line: bytes) -> ReadLine:
     if content is None:
         return ReadLine(shard, number, reason=not_an_object(shard, number, line).reason)
     version = content.get("version")
-    if not isinstance(version, int):
-        return ReadLine(shard, number, reason=f"no record: it has no version ({VERSION})")
     if version not in (1, VERSION):
         why = (
             f"expected a record of version 1 or {VERSION}, got {version!r}: read it with the "

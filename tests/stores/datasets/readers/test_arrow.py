@@ -57,7 +57,7 @@ def test_a_data_set_of_the_hub_is_read_as_its_files_are(
     pytest.importorskip("datasets")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner" / "name").mkdir(parents=True)
-    columns = {"user_id": pa.array([5, 2**24 + 2], pa.float32()), "text": ["fine", "good"]}
+    columns = {"user_id": pa.array([5.0, 2.0**24 + 2], pa.float32()), "text": ["fine", "good"]}
     columns["rating"] = pa.array([4.5, 2.0], pa.float32())
     parquet.write_table(pa.table(columns), tmp_path / "owner" / "name" / "train.parquet")
     for source in ("owner/name/train.parquet", "hf:owner/name@train"):

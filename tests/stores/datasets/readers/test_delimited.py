@@ -258,7 +258,7 @@ def test_what_is_too_long_is_called_that_and_a_long_column_is_not(tmp_path: Path
         f"u0,good,{'x' * 1_000_000}",  # a column that is not read
         f"u1,{'a' * 140_000},5",
         f"u2,{'b' * 5_000_000},5",
-        'u3,"' + f"{'c' * 999_999}\n" * 5 + '",5',
+        'u3,"' + f"{'c' * 999_999}\n" * 4 + f'{"c" * 999_999}",5',
         "u4,good,5",
     ]
     texts, rejects = read(tmp_path / "a.csv", "user,text,other\n" + "\n".join(rows))

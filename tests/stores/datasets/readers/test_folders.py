@@ -20,7 +20,7 @@ def write_row(path: Path, number: int) -> None:
     """Write a file of one row in the container that its name says."""
     path.parent.mkdir(parents=True, exist_ok=True)
     row = {"user_id": f"u{number}", "text": f"text {number}"}
-    if path.suffix in (".parquet", ".pq"):
+    if path.suffix == ".parquet":
         parquet.write_table(pa.table({name: [value] for name, value in row.items()}), path)
         return
     lines = json.dumps(row) + "\n" if ".json" in path.name else "user_id,text\n{},{}\n"
@@ -106,7 +106,6 @@ def test_pieces_of_a_file_are_put_together(
 
 DAMAGED = {  # a name of shards, and what becomes of the bytes of one
     "part-{}.parquet": lambda data: data[:-20],  # without its end, as of a download cut off
-    "part-{}.pq": lambda data: bytes(4) + data[4:],
     "part-{}.csv.gz": lambda data: data[:12],
     "part-{}.jsonl": lambda data: b"Gone with the wind\n",
 }
