@@ -67,7 +67,8 @@ def doctor(
     with errors_as_lines():  # a setting that does not exist
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     named = named_models(settings)
-    findings = [*_versions(), *_models(), *named, _budget(settings), _cache(), _computer()]
+    findings = [*_versions(), *_models(), *named, _budget(settings), _tracing(settings)]
+    findings += [_cache(), _computer()]
     findings += [*_adapters(), *_store(store)]
     broken = [finding for finding in findings if finding.ok is False]
     if json:
@@ -217,6 +218,15 @@ def _budget(settings: Settings) -> Finding:
     chosen = f"{AUTO}: {budget.name}" if settings.budget == AUTO else budget.name
     says = f"{chosen}, prompts of {budget.first:,} tokens, {budget.k} texts per side"
     return Finding("PATLM_BUDGET", True, says)
+
+
+def _tracing(settings: Settings) -> Finding:
+    """Say what LangSmith is sent of a run."""
+    from ..models.tracing import SENT, switched_on
+
+    variable = switched_on(os.environ)
+    wish = "LangSmith's tracing is not switched on" if variable is None else f"{variable} is true"
+    return Finding("PATLM_TRACING", True, f"{settings.tracing}: {SENT[settings.tracing]}; {wish}")
 
 
 def _cache() -> Finding:

@@ -162,12 +162,15 @@ app = typer.Typer(
 
 @app.callback()
 def check_environment() -> None:
-    """Refuse a PATLM_ variable that does not exist, whatever the command."""
-    from ..graph.settings import check_variables
+    """Refuse a PATLM_ variable that does not exist, and hold `PATLM_TRACING`, in any command."""
+    from ..graph.settings import Settings, check_variables
+    from ..models.tracing import silence, switched_on
     from .output import errors_as_lines
 
     with errors_as_lines():
         check_variables(os.environ)
+        if switched_on(os.environ):  # also for calls of models outside of a graph, as a judge's
+            silence(Settings().tracing)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
 from ..models.answers import LEFT_OUT, REASONING, read_answer
+from ..stores.files import make_folder, new_file
 from ..stores.types import Encoder, Vectors
 from .errors import EvaluationError
 
@@ -44,7 +45,8 @@ class Answers:
         self._file = file
         try:
             if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(file.parent)
+                new_file(file)  # SQLite's other files get its mode
             self._table = sqlite3.connect(":memory:" if file is None else file, timeout=60)
             self._table.execute("PRAGMA journal_mode=WAL")
             self._table.execute("PRAGMA synchronous=NORMAL")

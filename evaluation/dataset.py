@@ -27,7 +27,7 @@ from ..stores.datasets.formats import read_texts
 from ..stores.datasets.ingest import check_scale
 from ..stores.datasets.splits import Place, Splits, deal, latest_as_targets
 from ..stores.datasets.validation import FormatError
-from ..stores.files import put_folder
+from ..stores.files import make_folder, put_folder
 from ..stores.search.request import SearchRequest
 from ..stores.texts.schema import SCHEMA_VERSION
 from ..stores.texts.store import TextStore
@@ -164,7 +164,7 @@ async def _fill(
     encoder: str,
     progress: Progress | None,
 ) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     fresh = Path(tempfile.mkdtemp(dir=place.parent, prefix="filling-"))
     may_train = data.splits.may_train
     training = [text for text in data.texts if may_train(text.user_id, text.topic_id)]
@@ -203,7 +203,9 @@ def store_fingerprint(
     """
     made_of = [data.sha1, *data.cleanings, encoder, str(FEATURES), str(SCHEMA_VERSION)]
     made_of.append(ENCODER_FORMAT)
-    made_of.append(",".join(sorted(hidden)))
+    made_of.append(
+        ",".join(each.replace("\\", r"\\").replace(",", r"\,") for each in sorted(hidden))
+    )
     if data.scale != FIVE_STARS:
         made_of.append(f"ratings {data.scale}")
     if train_only:

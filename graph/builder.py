@@ -10,25 +10,33 @@ Both trajectories run in parallel; check-stop continues with both of them, or en
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from copy import copy
+from typing import TYPE_CHECKING, Any, get_args
 
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langgraph.channels import BinaryOperatorAggregate
 from langgraph.errors import NodeError, NodeTimeoutError
 from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel._write import ChannelWrite, ChannelWriteEntry
 from langgraph.runtime import Runtime
-from langgraph.types import Command, RetryPolicy
+from langgraph.types import Command, Overwrite, RetryPolicy
 from langgraph.utils.runnable import RunnableCallable  # type: ignore[attr-defined]
 
+from ..models.tracing import Tracing, counts, is_wanted, say_once, untraced, without_tracers
 from ..nodes.check_stop import build_check_stop
 from ..nodes.dependencies import ProvideParts
 from ..nodes.errors import LoopError, ModelCallError
 from ..nodes.integrate import build_integrate
 from ..nodes.reason import TRAJECTORIES, Trajectory
 from ..nodes.result import build_give_up
-from ..nodes.state import LoopState, Request, Result, RunContext
+from ..nodes.state import LoopState, Request, Result, RunContext, Task
 
-LoopGraph = StateGraph[LoopState, RunContext, Request, Result]
-
+if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
+    from langchain_core.runnables import RunnableConfig
 
 RunInLoop = Callable[[Callable[[], Awaitable[Any]]], Any]
 """Runs a coroutine in an event loop that all nodes share, and blocks until it is done."""
@@ -39,6 +47,7 @@ def build_graph(
     trajectories: Sequence[Trajectory] = TRAJECTORIES,
     *,
     run: RunInLoop | None = None,
+    tracing: Tracing | None = None,
 ) -> LoopGraph:
     """Return the loop, ready to be compiled.
 
@@ -47,6 +56,7 @@ def build_graph(
         trajectories: The trajectories of the loop.
         run: For `graph.invoke` and `graph.stream`, which call nodes outside of an event loop; None:
             these say to call `ainvoke`.
+        tracing: What LangSmith is sent where tracing is switched on; None: by PATLM_TRACING.
     """
     words = {trajectory.name: trajectory.words for trajectory in trajectories}
     retrievals = [f"{trajectory.name}-retrieve" for trajectory in trajectories]
@@ -55,9 +65,10 @@ def build_graph(
         # To all retrievals or to none: a branch to one would silently end the other sides.
         return END if state.get("stop_reason") else retrievals
 
-    builder = StateGraph(
+    builder = LoopGraph(
         LoopState, context_schema=RunContext, input_schema=Request, output_schema=Result
     )
+    builder.tracing = tracing
     builder.set_node_defaults(
         retry_policy=RetryPolicy(
             initial_interval=0.2, max_attempts=3, jitter=False, retry_on=is_transient
@@ -80,6 +91,119 @@ def build_graph(
     builder.add_edge("integrate", "check-stop")
     builder.add_conditional_edges("check-stop", route_after_check, [*retrievals, END])
     return builder
+
+
+class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
+    """A compiled graph whose runs LangSmith sees as little of as the setting says.
+
+    All runs go through `stream` or `astream`, also those that `langgraph dev` makes.
+    """
+
+    def stream(  # type: ignore[override]  # all overloads at once
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> Iterator[Any]:
+        """Run the graph; arguments are those of LangGraph."""
+        if self._tracing == "on":
+            yield from super().stream(input, config, **options)
+            return
+        config = without_tracers(config, CallbackManager, *self._counts(input, options))
+        with closing(super().stream(input, config, **options)) as steps:
+            while True:
+                # Only while the graph works: what is done with a step is not ours.
+                with untraced():
+                    step = next(steps, _END)
+                if step is _END:
+                    return
+                yield step
+
+    async def astream(  # type: ignore[override]  # all overloads at once
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> AsyncIterator[Any]:
+        """Run the graph; arguments are those of LangGraph."""
+        if self._tracing == "on":
+            async with aclosing(super().astream(input, config, **options)) as steps:
+                async for step in steps:
+                    yield step
+            return
+        config = without_tracers(config, AsyncCallbackManager, *self._counts(input, options))
+        async with aclosing(super().astream(input, config, **options)) as steps:
+            while True:
+                with untraced():
+                    step = await anext(steps, _END)
+                if step is _END:
+                    return
+                yield step
+
+    def bulk_update_state(self, config: RunnableConfig, supersteps: Any) -> RunnableConfig:
+        """Change the state of a thread; arguments are those of LangGraph."""
+        if self._tracing == "on":
+            return super().bulk_update_state(config, supersteps)
+        with untraced():
+            return super().bulk_update_state(without_tracers(config, CallbackManager), supersteps)
+
+    async def abulk_update_state(self, config: RunnableConfig, supersteps: Any) -> RunnableConfig:
+        """Change the state of a thread; arguments are those of LangGraph."""
+        if self._tracing == "on":
+            return await super().abulk_update_state(config, supersteps)
+        with untraced():
+            config = without_tracers(config, AsyncCallbackManager)
+            return await super().abulk_update_state(config, supersteps)
+
+    @property
+    def _tracing(self) -> Tracing:
+        # Of the builder: `langgraph dev` runs a copy of the graph, which keeps nothing else.
+        assert isinstance(self.builder, LoopGraph) and self.builder.tracing is not None
+        return self.builder.tracing
+
+    def _counts(self, given: Any, options: Mapping[str, Any]) -> list[BaseCallbackHandler]:
+        """Return the handler that tells LangSmith of a run, if it is to be told."""
+        if self._tracing == "off" or not is_wanted():
+            return []
+        from ..stores.forgotten import key_of, recorded_user  # with Arrow, for this alone
+
+        user, task = _said(given, "user_id"), _said(given, "task")
+        namespace = _said(options.get("context"), "namespace") or "default"
+        about = {
+            "user": None if user is None else key_of(str(namespace), recorded_user(user)),
+            "task": task if task in get_args(Task) else None,
+        }
+        return [counts(about)]
+
+
+_END = object()
+
+
+def _said(given: Any, name: str) -> Any:
+    return given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+
+
+class LoopGraph(StateGraph[LoopState, RunContext, Request, Result]):
+    """A graph over the loop's state.
+
+    Attributes:
+        tracing: What LangSmith is sent of its runs; None: by PATLM_TRACING.
+    """
+
+    tracing: Tracing | None = None
+
+    def compile(self, *given: Any, **options: Any) -> LoopApp:
+        """Return the graph, ready to run; arguments are those of LangGraph."""
+        if self.tracing is None:
+            from .settings import Settings
+
+            self.tracing = Settings().tracing
+        say_once(self.tracing)
+        compiled = super().compile(*given, **options)
+        # A run begins with an empty state: what an earlier one, perhaps another person's, left on
+        # the thread is not even streamed.
+        empty = tuple(
+            ChannelWriteEntry(name, Overwrite(copy(channel.value)))
+            for name, channel in compiled.channels.items()
+            if isinstance(channel, BinaryOperatorAggregate)
+        )
+        compiled.nodes[START].writers.append(ChannelWrite(empty))
+        compiled.__class__ = LoopApp  # there is no other way in: `compile` names its class
+        return compiled  # type: ignore[return-value]
 
 
 def is_transient(error: Exception) -> bool:

@@ -328,9 +328,9 @@ async def _fill(path: Path, topic: str, style: str) -> None:
     """Fill a temporary folder, then rename it: a killed process leaves no partial store."""
     rows = await asyncio.to_thread(_rows)
     from ..stores.datasets.ingest import ingest
-    from ..stores.files import put_folder
+    from ..stores.files import make_folder, put_folder
 
-    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(make_folder, path.parent)
     fresh = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=path.parent, prefix="sample-"))
     opened = open_store_and_encoders(
         str(fresh), encoder=topic, style_encoder=style, dtype=SAMPLE_FORMAT

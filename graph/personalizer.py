@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError, RequestError, SettingsError, say_unknown
+from ..nodes.node import other_tenant
 from ..nodes.state import Request, Result, RunContext
 from ..stores.errors import shortened
 from ..stores.values import plain
-from .builder import build_graph
+from .builder import LoopApp, build_graph
 from .events import STREAM_MODES, Event, read_events
 from .request import (
     check_mappings,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from ..stores.texts.store import TextStore
     from ..stores.types import Added, Receipt, Text
     from .forget import Places
-    from .server import LoopApp
 
 
 class Personalizer:
@@ -58,10 +58,11 @@ class Personalizer:
         trace: Folder for the record of each run. Default: PATLM_TRACE, or no records.
         budget: Length of prompts and drafts: `small`, `medium`, `large`, or `auto`, by the model.
             Default: PATLM_BUDGET, or `auto`.
-        namespace: Tenant of all calls.
+        namespace: Tenant of all calls; a call that names another one is refused.
         share: Whether texts added by `add` may be evidence for other users of the tenant, where the
             call does not say. Default: PATLM_SHARE, or False: a text serves its author alone.
-        settings: Further settings by name (`encoder`, `style_encoder`, `dtype`, `prompts`).
+        settings: Further settings by name (`encoder`, `style_encoder`, `dtype`, `prompts`,
+            `tracing`).
 
     Raises:
         SettingsError: A keyword, role or PATLM_ variable that does not exist.
@@ -119,9 +120,9 @@ class Personalizer:
             free = [role for role in ROLES if getattr(self.settings, f"model_{role}") is None]
             self._models = {**dict.fromkeys(free, model), **self._models}
         self._runtime = Runtime(self._open_parts)
-        self.graph: LoopApp = build_graph(self._runtime.parts, run=self._runtime.run).compile(
-            name="patlm"
-        )
+        self.graph: LoopApp = build_graph(
+            self._runtime.parts, run=self._runtime.run, tracing=self.settings.tracing
+        ).compile(name="patlm")
 
     async def __aenter__(self) -> Self:
         """Open store and models."""
@@ -423,12 +424,15 @@ class Personalizer:
         return read_fields(request), self._context(context)
 
     def _context(self, fields: Mapping[str, Any]) -> RunContext:
-        return read_context_fields({"namespace": self.namespace, **fields})
+        context = read_context_fields({"namespace": self.namespace, **fields})
+        if context.namespace != self.namespace:
+            raise other_tenant(context.namespace, self.namespace)
+        return context
 
     @asynccontextmanager
     async def _open_parts(self) -> AsyncIterator[Parts]:
         from .open import open_parts
 
         async with open_parts(self.settings, models=self._models) as parts:
-            # Runs of `.graph` itself, as a node of an app, use this tenant, too.
-            yield replace(parts, namespace=self.namespace)
+            # Runs of `.graph` itself, as a node of an app, use this tenant, too, and no other.
+            yield replace(parts, namespace=self.namespace, one_tenant=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from langgraph.graph import START, StateGraph
+from langgraph.graph import START
 from pydantic import BaseModel, Field
 
 from ..nodes.dependencies import Parts
 from ..nodes.reason import TRAJECTORIES
 from ..nodes.state import ColdStart, Evidence, LoopState, Request, RunContext
+from .builder import LoopGraph
 from .encoders import OWN
 from .open import LEAST_CONFIDENCE, open_store_and_encoders
 
@@ -80,7 +81,7 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
     async def provide() -> Parts:
         return parts
 
-    builder = StateGraph(LoopState, context_schema=RunContext, input_schema=Request)
+    builder = LoopGraph(LoopState, context_schema=RunContext, input_schema=Request)
     sides = {f"{each.name}-retrieve": each.name for each in TRAJECTORIES}
     for each in TRAJECTORIES:
         builder.add_node(f"{each.name}-retrieve", each.build_retrieve(provide))

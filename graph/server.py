@@ -5,16 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from langgraph.graph.state import CompiledStateGraph
-
-from ..nodes.state import LoopState, Request, Result, RunContext
-from .builder import build_graph
+from .builder import LoopApp, build_graph
 from .runtime import get_runtime
 
 if TYPE_CHECKING:
     from .settings import Settings
-
-LoopApp = CompiledStateGraph[LoopState, RunContext, Request, Result]
 
 
 def make_graph(config: Any = None) -> LoopApp:
@@ -33,4 +28,6 @@ def make_graph(config: Any = None) -> LoopApp:
 @cache
 def _compiled(settings: Settings) -> LoopApp:
     runtime = get_runtime(settings)
-    return build_graph(runtime.parts, run=runtime.run).compile(name="patlm")
+    return build_graph(runtime.parts, run=runtime.run, tracing=settings.tracing).compile(
+        name="patlm"
+    )

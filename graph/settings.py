@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..models.encoders.open import forms_of_encoders
 from ..models.open import forms_of_names, server_of
+from ..models.tracing import Tracing
 from ..nodes.errors import SettingsError, say_unknown
 from ..stores.errors import shortened
 from .encoders import OWN
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
     )
     otel: bool = Field(
         False, description="One OpenTelemetry span for each call of a model that is loaded here."
+    )
+    tracing: Tracing = Field(
+        "redacted",
+        description="What LangSmith is sent where its tracing is switched on: off (nothing), "
+        "redacted (one run of ids and counts), on (all texts of a run, other people's too).",
     )
     adapters: Path | None = Field(
         None, description="Folder of the adapters; none: a place of the user's (`adapters_folder`)."

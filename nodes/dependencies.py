@@ -88,6 +88,7 @@ class Parts:
         trace: Stores the record of each run, or None.
         capture: Whether calls keep token ids and log-probabilities, if the model returns them.
         namespace: Tenant of runs whose context names none.
+        one_tenant: Whether a context that names another one is refused.
         rating_scale: The scale of the store's ratings.
         scale_source: Where each run asks for it anew; None: `rating_scale` stays.
     """
@@ -105,6 +106,7 @@ class Parts:
     trace: Trace | None = None
     capture: bool = False
     namespace: str = "default"
+    one_tenant: bool = False
     rating_scale: RatingScale = FIVE_STARS
     scale_source: ScaleSource | None = None
 

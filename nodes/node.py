@@ -118,10 +118,27 @@ def check_strategies(context: RunContext, strategies: Strategies) -> None:
 
 
 def in_tenant(context: RunContext, parts: Parts) -> RunContext:
-    """Return the context with the tenant of the parts, unless it names its own."""
-    if "namespace" in context.model_fields_set or context.namespace == parts.namespace:
+    """Return the context with the tenant of the parts, unless it names its own.
+
+    Raises:
+        RequestError: It names another one than the parts are for.
+    """
+    if context.namespace == parts.namespace:
+        return context
+    if "namespace" in context.model_fields_set:
+        if parts.one_tenant:
+            raise other_tenant(context.namespace, parts.namespace)
         return context
     return context.model_copy(update={"namespace": parts.namespace})
+
+
+def other_tenant(given: str, own: str) -> RequestError:
+    """Return the error for a run in another tenant than that of its personalizer."""
+    return RequestError(
+        f"namespace: expected {shortened(own)}, for which this personalizer was opened, got "
+        f"{shortened(given)}: open one for it, Personalizer(namespace=...)",
+        field="namespace",
+    )
 
 
 async def choose_adapters(state: LoopState, context: RunContext, parts: Parts) -> Mapping[str, str]:

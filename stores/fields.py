@@ -23,6 +23,7 @@ from .values import (
     RatingScale,
     ReadingRules,
     bad_value,
+    cannot_be_id,
     leave_out,
     plain,
     quoted,
@@ -299,8 +300,9 @@ def _reader(name: str) -> BeforeValidator:
 
 def _validate_namespace(value: object) -> str:
     words = read_string("namespace", value)
-    if "\x00" in words:
-        raise bad_value("namespace", "nul", "namespace has a NUL character")
+    if cannot_be_id(words):
+        message = "namespace has a NUL character or a unit separator"
+        raise bad_value("namespace", "nul", message)
     try:
         return checked_namespace(words)
     except InvalidFilter as error:

@@ -1,4 +1,8 @@
-"""Atomic file replacement, crash-safe JSONL, and the way from a name that was read to a path.
+"""Files and folders of this user alone, atomic replacement, crash-safe JSONL, and safe names.
+
+What is made here holds people's texts: files get the mode 0600, folders 0700. `make_folder`,
+`new_file` and `lock_in` are the one place where they are made; what is there stays as it is.
+`below` is the way from a name that was read to a path.
 
 `write_atomic` and `write_json` replace a file atomically: readers see the old or the new content.
 `append_line` writes a line with one system call; a killed writer leaves at most one torn line,
@@ -91,6 +95,37 @@ def read_small(path: Path, *, error: type[CodedError] = StoreDamaged) -> bytes:
     return path.read_bytes()
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above it, where they are missing, for this user alone; return it.
+
+    Raises:
+        OSError: It can't be made, or a file is there.
+    """
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(0o700, exist_ok=True)
+    return path
+
+
+def new_file(path: Path) -> Path:
+    """Make a file where it is missing, for this user alone, so that it can be written; return it.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    path.touch(0o600)
+    return path
+
+
+def lock_in(folder: Path, name: str, *, error: type[CodedError] = StoreDamaged) -> FileLock:
+    """Return a lock between processes; its folder is made.
+
+    Raises:
+        CodedError: What lies there is a link that leads elsewhere; of the class `error`.
+    """
+    return FileLock(below(make_folder(folder), name, error=error), mode=0o600)
+
+
 def draft_of(path: Path) -> Path:
     """Return a new file name beside a file that is to be replaced; its folder is made.
 
@@ -99,7 +134,7 @@ def draft_of(path: Path) -> Path:
     """
     if path.name in ("", "..") or (path.exists() and not path.is_file()):
         raise FileExistsError(errno.EEXIST, "it is no regular file: name another one", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # A unique name: two writers without a lock must not share a draft, nor hit another file.
     return path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
 
@@ -117,7 +152,7 @@ def replacing(path: Path) -> Iterator[Path]:
     draft = draft_of(path)
     try:
         with _naming(path):
-            yield draft
+            yield new_file(draft)
             with draft.open("rb") as written:
                 os.fsync(written.fileno())
             os.replace(draft, path)
@@ -198,8 +233,8 @@ def append_line(path: Path, content: str, *, sync: bool = True) -> None:
         OSError: The file can't be written; the error names the file.
     """
     line = content.encode() + b"\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(path), path.open("a+b", buffering=0) as file:
+    make_folder(path.parent)
+    with _naming(path), new_file(path).open("a+b", buffering=0) as file:
         _write_whole(file.fileno(), (b"\n" if _is_torn(path) else b"") + line)
         if sync:
             os.fsync(file.fileno())
@@ -245,8 +280,7 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 
 def locked(folder: Path) -> FileLock:
     """Return the lock of an episode folder; create the folder if missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(below(folder, _LOCK))
+    return lock_in(folder, _LOCK)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ import pyarrow as pa
 from pydantic_core import PydanticCustomError
 
 from .retry import bounded
+from .texts.connection import table_made
 from .values import id_to_find
 
 if TYPE_CHECKING:
@@ -133,7 +135,8 @@ class Forgotten:
         made = [{"key": key, "at": now_us(), "done": done} for key in keys]
         rows = pa.Table.from_pylist(made, _SCHEMA)
         create = self._connection.create_table
-        table = await bounded(lambda: create(FORGOTTEN, schema=_SCHEMA, exist_ok=True), self._root)
+        begun = partial(create, FORGOTTEN, schema=_SCHEMA, exist_ok=True)
+        table = await table_made(begun, self._root, FORGOTTEN)
 
         async def run() -> object:
             merge = table.merge_insert(["key"]).when_matched_update_all()

@@ -52,11 +52,12 @@ def with_ids(text: Text, ids: tuple[str, ...]) -> Text:
 
 
 class Held(NamedTuple):
-    """A text that the store holds: its author and its source ids."""
+    """A text that the store holds: its author, its source ids, and whether others may read it."""
 
     namespace: str
     user_id: str
     ids: tuple[str, ...]
+    shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from .values import SEPARATOR
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -120,7 +122,8 @@ class Text:
             rating,
             "target" if self.target else "",
         )
-        return hashlib.sha1("\x1f".join(parts).encode()).hexdigest()[:20]
+        # No id has the separator in it, so no other person's text gets this one's hash.
+        return hashlib.sha1(SEPARATOR.join(parts).encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)

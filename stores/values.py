@@ -28,6 +28,9 @@ from .errors import shortened
 MAX_CHARACTERS = 100_000
 """Longest text, title or id; nobody writes more, a file with a lost quote does."""
 
+SEPARATOR = "\x1f"
+"""Joins ids and other fields where a key is made of them; no id has it in it."""
+
 MISSING = frozenset(
     ("", "nan", "NaN", "-nan", "NAN", "None", "null", "NULL", "<NA>", "<na>")
     + ("NaT", "nil", "undefined", "\\N", "#N/A", "<null>", "(null)", "[null]")
@@ -42,7 +45,7 @@ FAULTS = {
     "missing": "the value is missing, or a word that stands for a missing value",
     "type": "the value is of another type",
     "inexact": "a number too large for the format it went through: its last digits are lost",
-    "nul": "the id has a NUL character",
+    "nul": "the id has a NUL character or a unit separator",
     "encoding": "the value is not valid UTF-8",
     "length": f"the value has more than {MAX_CHARACTERS:,} characters",
     "scale": "the rating is outside the scale, or not finite",
@@ -218,11 +221,16 @@ def read_id(name: str, value: object) -> str:
         return _read_numeric_id(name, value, exact)
     given = read_string(name, value)
     words = normal_id(given)
-    if "\x00" in words:
-        raise bad_value(name, "nul", f"{name} has a NUL character")
+    if cannot_be_id(words):
+        raise bad_value(name, "nul", f"{name} has a NUL character or a unit separator")
     if _ROUNDED.fullmatch(words) or _is_rounded(given.strip()):
         raise _inexact(name, words)
     return "" if words in MISSING_IDS else words
+
+
+def cannot_be_id(words: str) -> bool:
+    """Say whether a string has a character that no id and no namespace may have."""
+    return "\x00" in words or SEPARATOR in words
 
 
 def id_to_find(name: str, value: object) -> str:
@@ -233,6 +241,8 @@ def id_to_find(name: str, value: object) -> str:
     Raises:
         PydanticCustomError: As `read_id`.
     """
+    if type(value) is str and SEPARATOR in value:  # of an earlier version, too
+        return normal_id(read_string(name, value))
     return read_id(name, value) or normal_id(read_string(name, value))
 
 

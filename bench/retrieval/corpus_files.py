@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...stores.files import make_folder, new_file
 from ...stores.types import Embedded, Text, Vectors
 from .corpus import Corpus
 from .vector_model import VectorModel
@@ -72,8 +73,8 @@ def write_corpus(
         topic: The same of topic vectors.
         folder: Made if missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / TEXTS_FILE).open("w", encoding="utf-8") as lines:
+    make_folder(folder)
+    with new_file(folder / TEXTS_FILE).open("w", encoding="utf-8") as lines:
         for text in corpus:
             lines.write(json.dumps(asdict(text), ensure_ascii=False) + "\n")
     widths = [_write_rows(folder / STYLE_FILE, style), _write_rows(folder / TOPIC_FILE, topic)]
@@ -105,7 +106,7 @@ def timed(batches: Iterable[Embedded], spend: Callable[[float], None]) -> Iterat
 
 def _write_rows(file: Path, batches: Iterable[Vectors]) -> int:
     width = 0
-    with file.open("wb") as out:
+    with new_file(file).open("wb") as out:
         for rows in batches:
             width = rows.shape[1]
             rows.astype(np.float32).tofile(out)

@@ -264,16 +264,20 @@ async def _resident(model: str, dtype: str, adapters: Path, names: Sequence[str]
     import psutil
 
     from ...models.open import open_local_chat
+    from ...models.tracing import untraced
     from .inputs import finder, prompts_of, texts_of
 
     chat = open_local_chat(model, dtype=dtype, find_adapter=finder(adapters))
     prompts = prompts_of(texts_of(None), ROWS, chat)
-    await asyncio.gather(
-        *(
-            chat.ainvoke(prompt, max_tokens=8, adapter=names[place % len(names)] if names else None)
-            for place, prompt in enumerate(prompts)
+    with untraced():  # a process of its own, so the command's silence does not hold here
+        await asyncio.gather(
+            *(
+                chat.ainvoke(
+                    prompt, max_tokens=8, adapter=names[place % len(names)] if names else None
+                )
+                for place, prompt in enumerate(prompts)
+            )
         )
-    )
     if len(chat.adapters_loaded) != len(names):
         raise RuntimeError(f"expected {len(names)} adapters in memory, got {chat.adapters_loaded}")
     gc.collect()

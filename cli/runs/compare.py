@@ -104,6 +104,7 @@ def compare(options: CompareOptions) -> None:
     The page has the texts of the data in it, and `patlm forget` does not find it.
     """
     from ...evaluation.compare import ComparisonPlan, arms_of, read_requests
+    from ...stores.files import new_file
     from ..output import echo, emit_json, errors_as_lines
 
     plan = ComparisonPlan(
@@ -125,7 +126,7 @@ def compare(options: CompareOptions) -> None:
         found = _compare(plan, settings, options)
         for file, made in ((options.html, found.page), (options.markdown, found.markdown)):
             if file is not None:
-                file.write_text(made(), encoding="utf-8", errors="replace")
+                new_file(file).write_text(made(), encoding="utf-8", errors="replace")
     if options.json:
         emit_json(found.as_dict())
     elif options.html is None and options.markdown is None:

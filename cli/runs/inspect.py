@@ -133,6 +133,7 @@ def view(
     The page is one file without scripts or network access. It contains what people wrote, and
     `patlm forget` does not find it.
     """
+    from ...stores.files import new_file
     from ..output import echo, errors_as_lines, fail, warn
 
     if html is None and not serve:
@@ -148,7 +149,7 @@ def view(
             )
         if html is not None:
             # As the server does: a lone surrogate, which UTF-8 cannot encode, becomes `?`.
-            html.write_text(page, encoding="utf-8", errors="replace")
+            new_file(html).write_text(page, encoding="utf-8", errors="replace")
             echo(f"{html}: {shown} run{'s' if shown != 1 else ''}")
         if serve:
             _serve(trace, run, number, port)

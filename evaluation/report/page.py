@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...stores.files import below, write_atomic
+from ...stores.files import below, make_folder, write_atomic
 from ..arms.registry import ARMS
 from ..scores.metrics import METRICS, Metric
 from . import text as words
@@ -121,7 +121,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
         own = [row for row in rows if row.case == case]
         plots[name] = plot_gains(own, name, f"Gain of each arm with its interval: {of}")
     plots |= {f"histories-{data}-{task}": plot for (data, task), plot in _histories(results)}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for name, plot in plots.items():
         if plot is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import AdapterDamaged, AdapterError
+from ..files import make_folder, new_file
 from .checks import check_file, check_files, check_shape, checksum, read_manifest
 from .lineage import Origin, read_people, write_people
 from .manifest import CONFIG, FILES, MANIFEST, PEOPLE, Manifest, is_name, parse_name
@@ -144,7 +145,7 @@ def copy_adapter(
         AdapterUnfit: It can't share a batch with other adapters.
         ValueError: One of the people is not a valid key.
     """
-    place.mkdir()
+    make_folder(place)
     for file in FILES:
         if not (folder / file).is_file():
             raise AdapterDamaged(
@@ -152,7 +153,7 @@ def copy_adapter(
                 f"missing: {_advise(folder)}",
                 code="adapter_file_missing",
             )
-        shutil.copyfile(folder / file, place / file)
+        shutil.copyfile(folder / file, new_file(place / file))
         _flush(place / file)
     if people is not None:
         write_people(place / PEOPLE, people)
@@ -162,7 +163,7 @@ def copy_adapter(
     check_files(manifest.name, place, {**files, **manifest.files})
     check_shape(manifest.name, place)
     text = manifest.model_copy(update={"files": files}).model_dump_json(indent=1)
-    (place / MANIFEST).write_text(text, encoding="utf-8")
+    new_file(place / MANIFEST).write_text(text, encoding="utf-8")
     _flush(place / MANIFEST)
     return Manifest.model_validate_json(text)
 

@@ -26,7 +26,9 @@ from typing import Any
 from ..datasets.splits import hash_of
 from ..episodes.schema import Episode
 from ..errors import AdapterDamaged
+from ..files import new_file
 from ..forgotten import recorded_user
+from ..values import SEPARATOR
 from .manifest import PEOPLE, Manifest
 
 
@@ -110,7 +112,7 @@ def person_key(namespace: str, user_id: str) -> str:
         namespace: The tenant.
         user_id: The person's id in the namespace.
     """
-    return hash_of(f"{namespace}\x1f{user_id}")[:16]
+    return hash_of(f"{namespace}{SEPARATOR}{user_id}")[:16]
 
 
 def people_in(*episodes: Episode) -> frozenset[str]:
@@ -138,7 +140,7 @@ def write_people(path: Path, people: Iterable[str]) -> None:
                 f"expected keys of people (16 hex digits, `person_key`), got {key!r}: plain ids "
                 "must not be stored with an adapter"
             )
-    path.write_text("".join(f"{key}\n" for key in keys), encoding="ascii")
+    new_file(path).write_text("".join(f"{key}\n" for key in keys), encoding="ascii")
 
 
 def read_people(folder: Path) -> frozenset[str] | None:

@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import BaseFileLock
 
 from ..errors import AdapterDamaged, AdapterError, AdapterExists, AdapterNotFound, AdapterUnfit
-from ..files import below
+from ..files import below, lock_in
 from .checks import check_files, check_shape, read_manifest
 from .folders import (
     Adapter,
@@ -328,9 +328,8 @@ class AdapterRegistry:
             f"no adapter {name} in {self.root}; latest of this role: {kept}; {todo}"
         )
 
-    def _lock(self) -> FileLock:
-        self.root.mkdir(parents=True, exist_ok=True)
-        return FileLock(below(self.root, _LOCK, error=AdapterDamaged))
+    def _lock(self) -> BaseFileLock:
+        return lock_in(self.root, _LOCK, error=AdapterDamaged)
 
 
 def _warn(error: AdapterError) -> None:

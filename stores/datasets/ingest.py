@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from ..files import draft_of
+from ..files import draft_of, new_file
 from ..texts.connection import local_root
 from ..types import Added, Text
 from ..values import RatingScale
@@ -284,5 +284,5 @@ class _Sieve:
         if self._rejects_draft is None:
             return
         if self._list is None:
-            self._list = self._rejects_draft.open("w", encoding="utf-8")
+            self._list = new_file(self._rejects_draft).open("w", encoding="utf-8")
         self._list.write(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")

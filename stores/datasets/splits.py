@@ -28,10 +28,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from filelock import FileLock
-
 from ..errors import StoreError
-from ..files import write_json
+from ..files import lock_in, write_json
 from ..texts.connection import local_root
 from ..types import Text
 
@@ -252,7 +250,7 @@ def extend_splits(path: Path, namespace: str, places: Iterable[Place]) -> Splits
     Raises:
         SplitsError: The file is damaged or of another version.
     """
-    with _lock(path):
+    with lock_in(path.parent, f"{path.name}.lock"):
         earlier = load_splits(path, namespace)
         dealt = deal(places, earlier)
         if dealt != earlier:
@@ -270,17 +268,12 @@ def forget_split(path: Path, namespace: str, user_id: str) -> bool:
     """
     if not path.exists():
         return False
-    with _lock(path):
+    with lock_in(path.parent, f"{path.name}.lock"):
         splits = load_splits(path, namespace)
         if user_key(user_id) not in splits.users:
             return False
         _write(path, namespace, splits.without_user(user_id))
     return True
-
-
-def _lock(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.with_name(path.name + ".lock"))
 
 
 def _read(path: Path) -> dict[str, Any]:

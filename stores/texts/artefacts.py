@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow as pa
 from ..errors import NoSuchStore, StoreError, shorten_message, shortened
 from ..retry import bounded
 from ..values import FIVE_STARS, RatingScale
-from .connection import WriteLock, check_exists, connected, local_root
+from .connection import WriteLock, check_exists, connected, local_root, table_made
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
@@ -109,7 +110,8 @@ class Artefacts:
             "file_bytes": list(artefact.files.values()),
         }
         create = self._connection.create_table
-        table = await bounded(lambda: create(ARTEFACTS, schema=_SCHEMA, exist_ok=True), self._root)
+        made = partial(create, ARTEFACTS, schema=_SCHEMA, exist_ok=True)
+        table = await table_made(made, self._root, ARTEFACTS)
 
         async def run() -> object:
             merge = table.merge_insert(["name"]).when_matched_update_all()

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
@@ -24,10 +24,11 @@ import aiologic
 from filelock import AsyncFileLock, Timeout
 
 from ..errors import NoSuchStore, StoreBusy, StoreDamaged, StoreError
-from ..retry import fault_of
+from ..files import make_folder
+from ..retry import bounded, fault_of
 
 if TYPE_CHECKING:
-    from lancedb import AsyncConnection
+    from lancedb import AsyncConnection, AsyncTable
 
 
 TABLE_FOLDER = "texts.lance"
@@ -223,17 +224,38 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
     await asyncio.to_thread(_check_is_data, uri)
     # In a thread: the first import takes seconds, and would block every other request.
     lancedb = await asyncio.to_thread(_import_lancedb)
-    interval = timedelta(0) if local_root(uri) else REMOTE_CONSISTENCY
+    root = local_root(uri)
+    interval = timedelta(0) if root else REMOTE_CONSISTENCY
     try:
+        if root is not None:
+            await asyncio.to_thread(make_folder, root)
         connection: AsyncConnection = await lancedb.connect_async(
             uri, read_consistency_interval=interval
         )
-    except (ValueError, RuntimeError) as error:  # an unknown scheme, a missing right
+    except (ValueError, RuntimeError, OSError) as error:  # an unknown scheme, a missing right
         raise unreadable(uri, error) from error
     try:
         yield connection
     finally:
         connection.close()  # type: ignore[no-untyped-call]
+
+
+async def table_made(
+    create: Callable[[], Awaitable[AsyncTable]], root: Path | None, name: str
+) -> AsyncTable:
+    """Return a table that is made if it is missing; what LanceDB writes is for this user alone.
+
+    Args:
+        create: Makes it, or opens one that is there.
+        root: The store's directory, which may be one that others read; None for an object store.
+        name: Its name.
+    """
+    folder = None if root is None else root / f"{name}.lance"
+    if folder is None or await asyncio.to_thread(folder.exists):
+        return await bounded(create, root)
+    table = await bounded(create, root)
+    await asyncio.to_thread(folder.chmod, 0o700)
+    return table
 
 
 def unreadable(uri: str, error: Exception) -> StoreError:
@@ -273,9 +295,9 @@ class WriteLock:
         if self._root is None:
             yield
             return
-        lock = AsyncFileLock(str(self._root / LOCK_FILE), thread_local=False)
+        lock = AsyncFileLock(str(self._root / LOCK_FILE), mode=0o600, thread_local=False)
         try:
-            await asyncio.to_thread(self._root.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(make_folder, self._root)
             await lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout as error:
             raise StoreBusy(

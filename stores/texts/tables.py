@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from ..errors import EncoderMismatch, SchemaMismatch
 from ..retry import bounded, once
 from ..types import Encoder, StoreStats
-from .connection import WriteLock, local_root
+from .connection import WriteLock, local_root, table_made
 from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers
 from .schema import (
     KEYS,
@@ -126,7 +126,7 @@ class Tables:
     ) -> AsyncTable:
         create = partial(self._connection.create_table, name, schema=schema)
         if name not in found:
-            return await bounded(create, self.root)
+            return await table_made(create, self.root, name)
         if not self._lacks(name, found):
             return await self._open(name)
         if name == USERS:  # a re-embedding was cut off: users are counted again (see `reembed`)

@@ -17,6 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -27,7 +28,7 @@ from ..errors import EncoderMismatch, InvalidText, shortened
 from ..forgotten import Forgotten, key_of, now_us
 from ..source_ids import CallSoFar, Changes, Held, plan, read_stored, stored_form, with_ids
 from ..types import Added, Embedded, Encoder, Text, Vectors
-from ..values import RatingScale, normal_id
+from ..values import RatingScale, cannot_be_id, normal_id
 from .arrow import on_grid, rows_of_texts, texts_of_rows, vectors_of
 from .artefacts import KeptScale, other_scale
 from .filters import RESERVED_NAMESPACE, with_source_ids, within
@@ -103,7 +104,7 @@ class Writer:
         await asyncio.to_thread(_check_all, batch)
         version, held = await self._tables.version(TEXTS), await self._held_among(batch)
         new = _new_among(batch, held)
-        if not new and _have_their_ids(batch, held):
+        if not new and _are_as_held(batch, held):
             call.so_far.note(batch, held)
             return Added(duplicates=len(batch))
         texts = [batch[place] for place in new]
@@ -114,7 +115,7 @@ class Writer:
         await asyncio.to_thread(_check_all, batch.texts)
         version, held = await self._tables.version(TEXTS), await self._held_among(batch.texts)
         new = _at(batch, _new_among(batch.texts, held))
-        if not new.texts and _have_their_ids(batch.texts, held):
+        if not new.texts and _are_as_held(batch.texts, held):
             call.so_far.note(batch.texts, held)
             return Added(duplicates=len(batch.texts))
         return await self._keep(batch.texts, new, version, held, call)
@@ -150,7 +151,9 @@ class Writer:
             known = {**held, **await self._with_their_ids(here)}
             changes = plan(here, known, call.so_far)
             rows = [embedded[here[place].text_id] for place in changes.new]
-            replaced = await self._write(_at(new, rows), changes, known)
+            private = {text.text_id for text in here if not text.shared}
+            written = _with_private(_at(new, rows), private)
+            replaced = await self._write(written, changes, known, private)
             call.so_far.note(here, known)
         forgotten = len({text.text_id for text in gone} - held.keys())
         duplicates = len(batch) - len(rows) - forgotten
@@ -169,25 +172,25 @@ class Writer:
         for namespace, here in _by_namespace(texts).items():
             of = {text.text_id: text for text in here}
             rows = await self._tables.read(
-                TEXTS, within(namespace, text_ids=of), ["text_id", "source_id"]
+                TEXTS, within(namespace, text_ids=of), ["text_id", "source_id", "shared"]
             )
-            columns = (rows.column(name).to_pylist() for name in ("text_id", "source_id"))
-            for text_id, stored in zip(*columns, strict=True):
-                held[text_id] = Held(namespace, of[text_id].user_id, read_stored(stored))
+            columns = (rows.column(name).to_pylist() for name in ("text_id", "source_id", "shared"))
+            for text_id, stored, shared in zip(*columns, strict=True):
+                held[text_id] = Held(namespace, of[text_id].user_id, read_stored(stored), shared)
         return held
 
     async def _with_their_ids(self, texts: Sequence[Text]) -> dict[str, Held]:
         """Return what the store holds under the source ids of texts, by `text_id`."""
         found: dict[str, Held] = {}
         named = [text for text in texts if text.source_id]
-        columns = ["text_id", "user_id", "source_id"]
+        columns = ["text_id", "user_id", "source_id", "shared"]
         for namespace, here in _by_namespace(named).items():
             users, ids = {text.user_id for text in here}, {text.source_id for text in here}
             where = with_source_ids(namespace, sorted(users), sorted(ids))
             rows = await self._tables.read(TEXTS, where, columns)
             lists = (rows.column(name).to_pylist() for name in columns)
-            for text_id, user_id, stored in zip(*lists, strict=True):
-                found[text_id] = Held(namespace, user_id, read_stored(stored))
+            for text_id, user_id, stored, shared in zip(*lists, strict=True):
+                found[text_id] = Held(namespace, user_id, read_stored(stored), shared)
         return found
 
     def _fitting(self, batch: Embedded) -> Embedded:
@@ -206,15 +209,20 @@ class Writer:
         whole = [f"{text.title}\n{text.body}".strip() for text in texts]
         return style, encode(self._topic_encoder, whole)
 
-    async def _write(self, new: Embedded, changes: Changes, held: Mapping[str, Held]) -> int:
+    async def _write(
+        self, new: Embedded, changes: Changes, held: Mapping[str, Held], private: Collection[str]
+    ) -> int:
         """Write texts, replace earlier ones, and change source ids; return how many are replaced.
 
         Args:
             new: The texts of `changes.new`.
             changes: By the rule of source ids.
             held: The stored texts that these are about.
+            private: `text_id` of the texts that came as ones that others may not read.
         """
-        if not (new.texts or changes.ids or changes.removed):
+        hidden = [each for each in private if each in held and held[each].shared]
+        hidden = [each for each in hidden if each not in changes.removed]
+        if not (new.texts or changes.ids or changes.removed or hidden):
             return 0
         texts = [with_ids(*each) for each in zip(new.texts, changes.new.values(), strict=True)]
         schema = self._tables.schemas[TEXTS]
@@ -224,9 +232,12 @@ class Writer:
         async with self._tally.step():
             removed = await self._remove(changes.removed, held)
             await self._change_ids(changes.ids, held)
+            if (shown := await self._hide(hidden, held)) is not None:
+                new = _joined(new, _with_private(shown, private))
+                removed = shown if removed is None else _joined(removed, shown)
             if rows.num_rows:
                 await self._tables.append(TEXTS, rows)
-            if texts or removed is not None:
+            if new.texts or removed is not None:
                 await self._tally.count_in(new, removed)
             if removed is not None:
                 await self._tables.mark_removed(TOPICS)
@@ -244,9 +255,21 @@ class Writer:
         if not removed:
             return None
         await self._tables.mark_removed(TEXTS)
-        whole = pa.concat_tables(removed)
-        style, topic = vectors_of(whole, "style"), vectors_of(whole, "topic")
-        return Embedded(texts_of_rows(whole), style, topic)
+        return _embedded(pa.concat_tables(removed))
+
+    async def _hide(self, text_ids: Sequence[str], held: Mapping[str, Held]) -> Embedded | None:
+        """Take texts back that others could read; return them as they were."""
+        shown: list[pa.Table] = []
+        for namespace, ids in _ids_by_namespace(text_ids, held).items():
+            rows = await self._tables.read(TEXTS, within(namespace, text_ids=ids))
+            column = pa.array([False] * rows.num_rows)
+            place = rows.schema.get_field_index("shared")
+            await self._tables.put(TEXTS, rows.set_column(place, "shared", column))
+            shown.append(rows)
+        if not shown:
+            return None
+        await self._tables.mark_removed(TEXTS)
+        return _embedded(pa.concat_tables(shown))
 
     async def _change_ids(
         self, changed: Mapping[str, tuple[str, ...]], held: Mapping[str, Held]
@@ -290,9 +313,16 @@ def _new_among(batch: Sequence[Text], held: Mapping[str, Held]) -> list[int]:
     return list(places.values())
 
 
-def _have_their_ids(batch: Sequence[Text], held: Mapping[str, Held]) -> bool:
-    """Say whether texts that are held all have the source ids that they come under."""
-    return all(not text.source_id or text.source_id in held[text.text_id].ids for text in batch)
+def _are_as_held(batch: Sequence[Text], held: Mapping[str, Held]) -> bool:
+    """Say whether texts that are held have the ids that they come under, and are no more private.
+
+    A text that is private stays so: only `remove` and a new `add` can make it public.
+    """
+    return all(
+        (not text.source_id or text.source_id in held[text.text_id].ids)
+        and (text.shared or not held[text.text_id].shared)
+        for text in batch
+    )
 
 
 def _by_namespace(texts: Iterable[Text]) -> dict[str, list[Text]]:
@@ -307,6 +337,26 @@ def _ids_by_namespace(text_ids: Iterable[str], held: Mapping[str, Held]) -> dict
     for text_id in text_ids:
         found.setdefault(held[text_id].namespace, []).append(text_id)
     return found
+
+
+def _embedded(rows: pa.Table) -> Embedded:
+    return Embedded(texts_of_rows(rows), vectors_of(rows, "style"), vectors_of(rows, "topic"))
+
+
+def _joined(one: Embedded, two: Embedded) -> Embedded:
+    texts = [*one.texts, *two.texts]
+    return Embedded(
+        texts, np.concatenate([one.style, two.style]), np.concatenate([one.topic, two.topic])
+    )
+
+
+def _with_private(batch: Embedded, text_ids: Collection[str]) -> Embedded:
+    """Return a batch in which some texts are for their authors alone."""
+    texts = [
+        replace(text, shared=False) if text.shared and text.text_id in text_ids else text
+        for text in batch.texts
+    ]
+    return replace(batch, texts=texts)
 
 
 def _parts(batch: Embedded) -> Iterator[Embedded]:
@@ -356,8 +406,11 @@ def _check(text: Text) -> None:
 
 
 def _check_ids(text: Text, ids: str) -> None:
-    if "\x00" in ids:
-        raise InvalidText(f"expected ids without NUL characters, got {shortened(ids)}: remove them")
+    if cannot_be_id(ids):
+        raise InvalidText(
+            "expected ids without NUL characters and unit separators (U+001F), got "
+            f"{shortened(ids)}: remove them"
+        )
     for given in (text.user_id, text.topic_id, text.source_id):
         if normal_id(given) != given:
             raise InvalidText(

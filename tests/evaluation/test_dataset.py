@@ -36,6 +36,12 @@ def test_cleaning_is_off_unless_asked_for(tmp_path: Path) -> None:
     assert cleaned.cleanings == ("more",)
 
 
+def test_stores_with_other_people_hidden_are_other_stores(tmp_path: Path) -> None:
+    data = read_benchmark(write_planted(tmp_path / "p.jsonl", people=5))
+    hidden = [{"a,b"}, {"a", "b"}, {"a\\", "b"}, {"a\\,b"}, set()]
+    assert len({store_fingerprint(data, frozenset(each)) for each in hidden}) == len(hidden)
+
+
 def test_a_file_without_a_text_is_told_of(tmp_path: Path) -> None:
     file = tmp_path / "empty.jsonl"
     file.write_text('{"user_id": "u", "text": ""}\n{"user_id": "u", "text": " "}')

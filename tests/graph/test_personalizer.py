@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from fakes import Asked, ScriptedChat
+from loop_parts import loop_of, parts_of
 from patlm.graph import DraftToken, NodeUpdate, Personalizer, Result
 from patlm.graph import open as opening
 from patlm.nodes.errors import LoopError, RequestError
+from patlm.nodes.state import RunContext
 from patlm.stores import EmptyFeedback, NoSuchRun
 from patlm.stores.episodes.shards import read_episodes
 from raising import raises
@@ -155,6 +157,32 @@ async def test_tenants_share_nothing(tmp_path: Path) -> None:
         assert (result.evidence, result.own) == ({"style": [], "preference": []}, [])
         assert (graph["evidence"], graph["own"]) == ({"style": [], "preference": []}, [])
         assert (await first.awrite("ana", title="Two nights")).own
+        asked: Any = {"user_id": "ana", "task": "long", "title": "Two nights"}
+        one: Any = {"user_id": "ana", "title": "Two nights", "namespace": "first"}
+        calls = (
+            second.awrite(**one),
+            second.abatch([one]),
+            second.abatch([{"user_id": "ana", "title": "x"}], namespace="first"),
+            anext(second.astream(**one)),
+            second.graph.ainvoke(asked, context=RunContext(namespace="first")),
+        )
+        for call in calls:
+            with raises(RequestError, "invalid_request", "'second'", "'first'") as raised:
+                await call
+            assert raised.value.field == "namespace"
+        assert (await second.awrite("ana", title="x", namespace="second")).text
+
+
+async def test_a_bare_graph_serves_the_tenant_that_its_context_names(tmp_path: Path) -> None:
+    """As `langgraph dev` runs it: who may call the server chooses the tenant."""
+    model = ScriptedChat()
+    async with personalizer_of(tmp_path, namespace="first") as first:
+        await first.add("bo", "Shared in the first.", topic_id="sea", shared=True)
+        graph = loop_of(parts_of(model, await first._store()))
+        asked: Any = {"user_id": "ana", "task": "long", "title": "x", "topic_id": "sea"}
+        found = await graph.ainvoke(asked, context=RunContext(namespace="first"))
+        assert [each["user_id"] for each in found["evidence"]["preference"]] == ["bo"]
+        assert (await graph.ainvoke(asked))["evidence"]["preference"] == []
 
 
 async def test_the_stream_tells_nodes_tokens_and_the_result(tmp_path: Path) -> None:

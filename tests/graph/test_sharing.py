@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import ScriptedChat
@@ -49,6 +50,30 @@ async def test_texts_are_shared_only_if_the_app_says_so(tmp_path: Path, share: b
         await personalizer.add("cy", "What a view! Go!", topic_id="sea", shared=True)
         await personalizer.add("eve", "So quiet, so blue.", topic_id="sea", shared=False)
         assert await borrowed(personalizer) == ({"bo", "cy"} if share else {"cy"})
+
+
+@pytest.mark.parametrize("again", ["add", "--no-share", "another process"])
+async def test_a_shared_text_that_comes_again_as_private_is_taken_back(
+    tmp_path: Path, again: str
+) -> None:
+    text: Any = {"user_id": "bo", "body": "I slept.", "topic_id": "sea"}
+    store = tmp_path / "s"
+    async with Personalizer(store, model=ScriptedChat()) as personalizer:
+        await personalizer.add(**text, shared=True)
+        await personalizer.add("cy", "What a view! Go!", topic_id="sea", shared=True)
+        assert await borrowed(personalizer) == {"bo", "cy"}
+        if again == "add":
+            assert (await personalizer.add(**text, shared=False)).duplicates == 1
+        elif again == "another process":
+            async with Personalizer(store, model=ScriptedChat()) as other:
+                await other.add(**text)
+        else:
+            file = tmp_path / "texts.jsonl"
+            file.write_text(json.dumps({"user_id": "bo", "topic_id": "sea", "text": "I slept."}))
+            done = await asyncio.to_thread(call, "ingest", file, "--store", store, again)
+            assert done.exit_code == 0, done.output
+        assert await borrowed(personalizer) == {"cy"}
+        assert [each.body for each in await personalizer.texts("bo")] == ["I slept."]
 
 
 def test_sharing_can_be_set_for_a_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,9 @@ from store_fixtures import cheap_encoders
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SURROGATE, NUL, LONG = "a\ud800", "a\x00b", "x" * 100_001
+UNIT = "a\x1fb"  # what joins ids in keys
 NO_STRING = [object(), b"ana", [], ["ana"], {}, {"a": 1}, True, SURROGATE, LONG]
-NO_ID = [*NO_STRING, NUL, 1.5, math.inf, 1e300]
+NO_ID = [*NO_STRING, NUL, UNIT, 1.5, math.inf, 1e300]
 NO_NUMBER = [object(), b"4", [], {}, True, "many", math.nan, math.inf, -1, "x" * 9_999]
 NO_TRUTH = [object(), b"yes", [], {}, "perhaps", 2, math.inf]
 
@@ -53,7 +54,7 @@ REQUEST: dict[str, list[object]] = {
 }
 
 CONTEXT: dict[str, list[object]] = {
-    "namespace": [*NO_STRING, NUL, None, "", 5, "__patlm__"],
+    "namespace": [*NO_STRING, NUL, UNIT, None, "", 5, "__patlm__"],
     "k": [*NO_NUMBER, 0, 33, 1.5, 10**5_000],
     "mode": [object(), [], {}, 0, True, "loud"],
     "sides": [object(), [], {}, 0, True, "third"],

@@ -1,5 +1,6 @@
 """One thread, several runs, as `langgraph dev` makes them; interrupts and resuming."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -48,6 +49,27 @@ async def test_a_second_run_sees_nothing_of_the_first() -> None:
     assert new.request["user_id"] == "bea" and new.own == ()
     assert [call.iteration for call in new.samples] == [1, 1, 1]
     assert second["timings"]["style-reason"] < second["timings"]["total"]
+
+
+@pytest.mark.parametrize("ends", ["well", "by an error", "at a stop"])
+async def test_a_second_run_streams_nothing_of_the_first(ends: str) -> None:
+    """Whatever is asked for: not even the state before its first step."""
+    fault = fails(ValueError("down"), role="integrate", calls=[1])
+    model = ScriptedChat(says=CHANGING, fault=fault if ends == "by an error" else None)
+    store = GivenRetrieval(own=[Text("ana", "Mine, all mine.")])
+    graph, _ = threaded(model, store)
+    stops: Any = {"interrupt_before": ["integrate"]} if ends == "at a stop" else {}
+    with suppress(ModelCallError):
+        await graph.ainvoke(LONG, THREAD, **stops)
+    assert "Mine, all mine." in repr(await graph.aget_state(THREAD))
+    store.own = ()
+    modes = ["values", "updates", "messages", "tasks", "custom"]
+    chunks = [chunk async for chunk in graph.astream(SHORT, THREAD, stream_mode=modes)]
+    assert {mode for mode, _ in chunks} >= {"values", "updates", "messages", "tasks"}
+    for part in ("Mine, all mine.", "first draft", "curt", "bright view", "Two nights", "'ana'"):
+        assert part not in repr(chunks), part
+    state = await graph.aget_state(THREAD)
+    assert "Mine, all mine." not in repr(state) and "Two nights" not in repr(state)
 
 
 @pytest.mark.parametrize(

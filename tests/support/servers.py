@@ -34,8 +34,10 @@ class DevServer:
 
 
 @contextmanager
-def dev_server(folder: Path, **env: str) -> Iterator[DevServer]:
-    """Run `langgraph dev` with the project's own langgraph.json, without an account.
+def dev_server(
+    folder: Path, *, config: Path = ROOT / "langgraph.json", **env: str
+) -> Iterator[DevServer]:
+    """Run `langgraph dev`, by default with the project's own langgraph.json, without an account.
 
     It runs in `folder`, where its `.langgraph_api` is thrown away with it, so that neither a
     developer's server nor an earlier test is in its way; the project is found because it is
@@ -43,6 +45,7 @@ def dev_server(folder: Path, **env: str) -> Iterator[DevServer]:
 
     Args:
         folder: Where it runs and keeps its log and traces.
+        config: Names the graph and variables.
         env: Further variables; none of this process's own settings reach it but the cache.
 
     Raises:
@@ -53,7 +56,7 @@ def dev_server(folder: Path, **env: str) -> Iterator[DevServer]:
     server = DevServer(f"http://127.0.0.1:{port}", folder / LOG, folder / "traces")
     command = [
         *(sys.executable, "-m", "langgraph_cli", "dev", "--no-browser", "--no-reload"),
-        *("--host", "127.0.0.1", "--port", str(port), "--config", str(ROOT / "langgraph.json")),
+        *("--host", "127.0.0.1", "--port", str(port), "--config", str(config)),
     ]
     variables = {
         "PATLM_TRACE": str(server.trace),

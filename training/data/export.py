@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...stores.episodes.schema import Episode, Sample
+from ...stores.files import make_folder, new_file
 from ..errors import TrainingError
 from ..trainer.quiet import quiet_training
 from .samples import Skipped
@@ -113,14 +114,14 @@ def export_samples(
             code="no_samples",
         )
     dataset = _dataset(rows)
-    to.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(to.parent)
     draft = to.with_name(f".{to.name}.tmp")  # renamed when complete
     try:
         with quiet_training():
             if to.suffix == PARQUET:
-                dataset.to_parquet(str(draft))
+                dataset.to_parquet(str(new_file(draft)))
             else:
-                dataset.save_to_disk(str(draft))
+                dataset.save_to_disk(str(make_folder(draft)))
         draft.rename(to)
     finally:
         if draft.is_dir():

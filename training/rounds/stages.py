@@ -30,6 +30,7 @@ from ...graph.settings import Settings
 from ...nodes.state import Task
 from ...stores.adapters.registry import AdapterRegistry
 from ...stores.datasets.splits import Split
+from ...stores.files import make_folder, new_file
 from ..collect.plan import CollectPlan
 from ..collect.run import run_collect
 from ..collect.source import CollectRequest
@@ -236,9 +237,9 @@ class RealSteps:
 
 
 def _copy_curves(run: Path, place: Path) -> None:
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     for file in run.glob("curves.*"):
-        shutil.copyfile(file, place / file.name)
+        shutil.copyfile(file, new_file(place / file.name))
 
 
 def _about(report: Mapping[str, object]) -> dict[str, object]:

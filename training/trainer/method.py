@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...stores.files import make_folder
 from ..errors import NothingToTrainOn
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _kept_rows(rows: list[dict[str, Any]], arguments: TrainingArguments, folder:
 
     with arguments.main_process_first(local=False):
         if arguments.process_index == 0:
-            Dataset.from_list(rows).save_to_disk(str(folder))
+            Dataset.from_list(rows).save_to_disk(str(make_folder(folder)))
     return load_from_disk(str(folder))
 
 

@@ -22,6 +22,7 @@ from ...models.device import choose_dtype
 from ...models.errors import ModelNotFound, ModelUnusable
 from ...models.local.adapters import fingerprint, lora_config
 from ...models.quiet import quiet_loading
+from ...stores.files import make_folder
 
 if TYPE_CHECKING:
     import torch
@@ -146,6 +147,6 @@ def save_adapter(
         for name, weight in (state or model.state_dict()).items()
         if "lora_" in name
     }
-    model.save_pretrained(str(partial), selected_adapters=[POLICY], state_dict=halved)
+    model.save_pretrained(str(make_folder(partial)), selected_adapters=[POLICY], state_dict=halved)
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(partial, folder)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...stores.files import write_json
+from ...stores.files import make_folder, new_file, write_json
 from ..errors import OtherRun
 from .config import TrainConfig
 from .method import CHECKPOINTS
@@ -87,7 +87,7 @@ class RunFolder:
             OtherRun: The folder holds checkpoints of another run.
             OSError: It can't be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         kept = self.path / CHECKPOINTS
         if not resume:
             shutil.rmtree(kept, ignore_errors=True)
@@ -97,7 +97,9 @@ class RunFolder:
                 f"{kept} holds checkpoints of another run (other settings, model, parent or "
                 "episodes): name another --out, or start over with --no-resume"
             )
-        (self.path / _KEY).write_text(json.dumps({"run": self.key}) + "\n", encoding="utf-8")
+        new_file(self.path / _KEY).write_text(
+            json.dumps({"run": self.key}) + "\n", encoding="utf-8"
+        )
         self.clear_rows()
         return latest_checkpoint(kept)
 
@@ -176,10 +178,10 @@ def write_curves(history: Sequence[Mapping[str, Any]], folder: Path) -> None:
         OSError: They can't be written.
     """
     curves = curves_of(history)
-    (folder / "curves.json").write_text(json.dumps(curves) + "\n", encoding="utf-8")
+    new_file(folder / "curves.json").write_text(json.dumps(curves) + "\n", encoding="utf-8")
     shown = [name for name in SHOWN if any(value is not None for value in curves.get(name, []))]
     if shown:
-        _draw(curves, shown, folder / "curves.png")
+        _draw(curves, shown, new_file(folder / "curves.png"))
 
 
 def _draw(curves: Mapping[str, Sequence[float | None]], shown: Sequence[str], path: Path) -> None:

@@ -6,10 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from patlm.nodes.state import RunContext
+from patlm.stores.adapters.lineage import person_key
 from patlm.stores.datasets.formats import read_texts
-from patlm.stores.datasets.validation import Reject
+from patlm.stores.datasets.validation import Reject, TextFields
 from patlm.stores.types import Text
+from patlm.stores.values import id_to_find
 from pyarrow import parquet
+from pydantic import ValidationError
 
 
 def read(path: Path, content: str) -> tuple[list[Text], list[str], dict[str, int]]:
@@ -197,3 +203,28 @@ def test_what_is_left_out_of_rejects_is_not_counted(tmp_path: Path) -> None:
     texts, codes, noted = read(tmp_path / "a.jsonl", content)
     assert (len(texts), len(codes)) == (2, 4)
     assert noted == {"rating_unreadable": 1, "rating_zero": 1, "timestamp_unreadable": 2}
+
+
+FIELD = st.text("a\x1f,|", max_size=4)
+
+
+@given(st.lists(st.tuples(FIELD, FIELD, FIELD, FIELD, FIELD), min_size=2, max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_no_text_has_the_key_of_another_person_s(rows: list[tuple[str, ...]]) -> None:
+    """Keys join fields: no id and no namespace may hold what joins them."""
+    owners: dict[str, tuple[str, str]] = {}
+    people: dict[str, tuple[str, str]] = {}
+    for namespace, user, topic, title, body in rows:
+        try:
+            fields = TextFields(user_id=user, topic_id=topic, title=title, body=f"-{body}")
+            owner = (RunContext(namespace=namespace).namespace, fields.user_id)
+        except ValidationError:
+            continue
+        text = Text(owner[1], fields.body, fields.topic_id, title=fields.title, namespace=owner[0])
+        assert owners.setdefault(text.text_id, owner) == owner
+        assert people.setdefault(person_key(*owner), owner) == owner
+
+
+def test_a_person_whose_id_is_refused_today_can_be_looked_up() -> None:
+    """A store of an earlier version may hold one, and forget has to find it."""
+    assert id_to_find("user", "a\x1fb") == "a\x1fb"

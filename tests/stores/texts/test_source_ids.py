@@ -6,6 +6,7 @@ of any size, leave what it says.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,7 +22,15 @@ from patlm.stores.texts.repair import adds_up
 from patlm.stores.texts.schema import TOPICS, USERS
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Added, Text
-from store_fixtures import TEXTS, by_preference, opened, style_encoder, topic_encoder
+from store_fixtures import (
+    TEXTS,
+    by_preference,
+    by_style,
+    from_memory_and_disk,
+    opened,
+    style_encoder,
+    topic_encoder,
+)
 
 Call = Sequence[tuple[str, str]]
 """Source ids and bodies of the texts of one ingest."""
@@ -255,3 +264,29 @@ async def test_of_parallel_calls_one_text_of_an_id_is_left(tmp_path: Path, proce
         assert (added.added, added.replaced) == (4, 3)
         assert len(await bodies(store)) == 1
         assert await adds_up(store._tables)
+
+
+@from_memory_and_disk
+async def test_a_text_that_comes_as_private_is_taken_back(store: TextStore, tmp_path: Path) -> None:
+    """Nothing of it serves others any more, as if it had been private from the first."""
+    mine = review("The tea is great, you know.", user="fay", timestamp=5)
+    private = replace(mine, shared=False)
+    await store.add([*TEXTS, mine])
+    assert "fay" in await found_of(store)
+    assert await store.add([private]) == Added(duplicates=1)
+    assert "fay" not in await found_of(store)
+    assert await adds_up(store._tables)
+    async with opened(tmp_path / "fresh") as fresh:
+        await fresh.add([*TEXTS, mine, private])  # in one call, too
+        assert "fay" not in await found_of(fresh)
+    (kept,) = await store.texts_of("default", "fay")
+    assert (kept.source_ids, kept.timestamp, kept.shared) == (("r1",), 5, False)
+    assert await store.add([replace(mine, source_id="r2")]) == Added(duplicates=1, other_ids=1)
+    (kept,) = await store.texts_of("default", "fay")
+    assert (set(kept.source_ids), kept.shared) == ({"r1", "r2"}, False), "an ingest shares nothing"
+
+
+async def found_of(store: TextStore) -> set[str]:
+    hits = (await by_preference(store, "bob", "great tea", "tea", k=8)).hits
+    near = (await by_style(store, "bob", "great tea", k=8)).hits
+    return {hit.text.user_id for hit in (*hits, *near)}
