@@ -10,7 +10,6 @@ from typing import Any
 
 import zstandard
 
-
 BATCHES = {
     "use_multipart_endpoint": False,
     "size_limit": 100,
