@@ -4,11 +4,11 @@ import ast
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
-import httpx
 import langsmith
 import pytest
 from fakes import ScriptedChat
@@ -57,6 +57,11 @@ async def filled(personalizer: Personalizer) -> None:
     await personalizer.add("u-bo", SECRET, topic_id="sea", shared=True)
 
 
+def iterations(run: dict[str, Any]) -> int | None:
+    counted: dict[str, Any] = run.get("outputs") or {}
+    return counted.get("iterations")
+
+
 class Wish(TypedDict, total=False):
     user: str
     text: str
@@ -96,14 +101,14 @@ async def test_no_text_is_sent_unless_tracing_is_on(
     if mode == "redacted":
         *_, failed, inside = ours
         assert len(ours) == 7
-        assert [run["outputs"].get("iterations") for run in ours] == [1, 1, 1, 1, 2, None, 1]
+        assert [iterations(run) for run in ours] == [1, 1, 1, 1, 2, None, 1]
         first = ours[0]
         assert first["outputs"]["run_id"] == result.run_id
         assert first["outputs"]["calls"] == result.calls
         assert first["outputs"]["tokens_in"] == result.tokens_in
         assert first["outputs"]["evidence"]["preference"] == 1
         assert first["inputs"]["task"] == "long" and len(first["inputs"]["user"]) == 32
-        assert failed["error"] == "RequestError" and failed["outputs"] == {}
+        assert failed["error"] == "RequestError" and not failed.get("outputs")
         assert inside["parent_run_id"] is not None
         said = json.dumps(ours)
         assert "u-ana" not in said and "Two" not in said and result.text not in said
@@ -133,7 +138,8 @@ def test_what_is_sent_is_said_once(
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             Personalizer(tmp_path / "s", model=ScriptedChat(), tracing=mode)
-    assert [record.args for record in caplog.records] == [(sending.SENT[mode],)]
+    said = [record.args for record in caplog.records if record.name == sending.__name__]
+    assert said == [(sending.SENT[mode],)]
     found = _tracing(Settings(tracing=mode))
     assert found.ok and sending.SENT[mode] in found.says and "LANGSMITH_TRACING" in found.says
 
@@ -172,7 +178,7 @@ def test_commands_send_no_text_unless_tracing_is_on(
         assert done.returncode == 0, done.stderr
         assert done.stderr.count(sending.SENT[mode]) == 1, done.stderr  # type: ignore[index]
         assert any(text in receiver.said for text in texts) == (mode == "on"), words
-        assert (" runs" in receiver.said or bool(receiver.runs)) == (mode != "off"), words
+        assert bool(receiver.runs) == (mode != "off"), words
         receiver.bodies.clear()
 
 
@@ -188,18 +194,15 @@ def test_the_server_sends_no_text_unless_tracing_is_on(
     variables = {"PATLM_MODEL": "python:fakes:word_by_word", "PATLM_TRACING": mode}
     started = dev_server(tmp_path, config=tmp_path / "langgraph.json", **variables)
     with started as server, server.client() as client:
-        for path in ("/runs/wait", "/runs/stream"):
-            body = {"assistant_id": "patlm", "input": given, "stream_mode": ["values", "messages"]}
-            answer = client.post(path, json=body)
-            assert answer.status_code == 200
-            evidence = "The wool" in answer.text or "evidence" in answer.text
-            assert evidence
-        result = client.post("/runs/wait", json={"assistant_id": "patlm", "input": given}).json()
+        body = {"assistant_id": "patlm", "input": given}
+        result = client.post("/runs/wait", json=body).json()
+        assert client.post("/runs/stream", json={**body, "stream_mode": ["values"]}).is_success
         texts = [piece["body"] for side in result["evidence"].values() for piece in side]
-        httpx.get(f"{server.url}/ok")
+        late = time.monotonic() + (0 if mode == "off" else 30)
+        while len(receiver.runs) < 2 and time.monotonic() < late:  # sent by a thread of its own
+            time.sleep(0.2)
     assert texts
     assert any(json.dumps(text)[1:-1] in receiver.said for text in texts) == (mode == "on")
     ours = [run for run in receiver.runs if run["name"] == "patlm"]
-    assert [run["outputs"].get("iterations") for run in ours if mode == "redacted"] == (
-        [2, 2, 2] if mode == "redacted" else []
-    )
+    if mode != "on":
+        assert [iterations(run) for run in ours] == ([2, 2] if mode == "redacted" else [])

@@ -66,7 +66,8 @@ async def test_a_second_run_streams_nothing_of_the_first(ends: str) -> None:
     modes = ["values", "updates", "messages", "tasks", "custom"]
     chunks = [chunk async for chunk in graph.astream(SHORT, THREAD, stream_mode=modes)]
     assert {mode for mode, _ in chunks} >= {"values", "updates", "messages", "tasks"}
-    for part in ("Mine, all mine.", "first draft", "curt", "bright view", "Two nights", "'ana'"):
+    drafted = ("first draft",) if ends == "well" else ()  # else the second run's is the first
+    for part in ("Mine, all mine.", "curt", "bright view", "Two nights", "'ana'", *drafted):
         assert part not in repr(chunks), part
     state = await graph.aget_state(THREAD)
     assert "Mine, all mine." not in repr(state) and "Two nights" not in repr(state)
