@@ -20,7 +20,7 @@ from langgraph.channels import BinaryOperatorAggregate
 from langgraph.errors import NodeError, NodeTimeoutError
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel._write import ChannelWrite, ChannelWriteEntry
+from langgraph.pregel._write import ChannelWrite, ChannelWriteTupleEntry
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Overwrite, RetryPolicy
 from langgraph.utils.runnable import RunnableCallable  # type: ignore[attr-defined]
@@ -196,12 +196,16 @@ class LoopGraph(StateGraph[LoopState, RunContext, Request, Result]):
         compiled = super().compile(*given, **options)
         # A run begins with an empty state: what an earlier one, perhaps another person's, left on
         # the thread is not even streamed.
-        empty = tuple(
-            ChannelWriteEntry(name, Overwrite(copy(channel.value)))
+        values = {
+            name: channel.value
             for name, channel in compiled.channels.items()
             if isinstance(channel, BinaryOperatorAggregate)
-        )
-        compiled.nodes[START].writers.append(ChannelWrite(empty))
+        }
+
+        def emptied(_: Any) -> list[tuple[str, Any]]:
+            return [(name, Overwrite(copy(value))) for name, value in values.items()]
+
+        compiled.nodes[START].writers.append(ChannelWrite((ChannelWriteTupleEntry(emptied),)))
         compiled.__class__ = LoopApp  # there is no other way in: `compile` names its class
         return compiled  # type: ignore[return-value]
 

@@ -21,7 +21,7 @@ from patlm.graph.retrieve import open_retrieval, retrieve
 from patlm.models import tracing as sending
 from patlm.nodes.state import Request, RunContext
 from planted import write_planted
-from processes import ROOT, run_python
+from processes import HANG_SECONDS, ROOT, run_python
 from servers import dev_server
 from source import PACKAGES, trees
 from store_fixtures import cheap_encoders
@@ -94,7 +94,7 @@ async def test_no_text_is_sent_unless_tracing_is_on(
         with pytest.raises(ValueError):
             await personalizer.awrite("u-ana", **ASKED, strategies={"style": SECRET})
         await in_an_app(personalizer)
-    client.flush(timeout=20)
+    client.flush(timeout=HANG_SECONDS)
     ours = [run for run in receiver.runs if run["name"] == "patlm"]
     assert (SECRET in receiver.said) == (mode == "on")
     assert any(run["name"] == "app" for run in receiver.runs), "the app's own run is its own"
@@ -125,7 +125,7 @@ async def test_a_retrieval_alone_sends_no_text(
     async with open_retrieval(str(tmp_path / "s")) as parts:
         found = await retrieve(parts, request, RunContext())
     assert SECRET in [piece.body for piece in found.evidence["preference"]]
-    client.flush(timeout=20)
+    client.flush(timeout=HANG_SECONDS)
     assert SECRET not in receiver.said and len(receiver.runs) == 1
 
 
@@ -198,7 +198,7 @@ def test_the_server_sends_no_text_unless_tracing_is_on(
         result = client.post("/runs/wait", json=body).json()
         assert client.post("/runs/stream", json={**body, "stream_mode": ["values"]}).is_success
         texts = [piece["body"] for side in result["evidence"].values() for piece in side]
-        late = time.monotonic() + (0 if mode == "off" else 30)
+        late = time.monotonic() + (0 if mode == "off" else HANG_SECONDS)
         while len(receiver.runs) < 2 and time.monotonic() < late:  # sent by a thread of its own
             time.sleep(0.2)
     assert texts

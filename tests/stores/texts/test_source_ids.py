@@ -288,5 +288,5 @@ async def test_a_text_that_comes_as_private_is_taken_back(store: TextStore, tmp_
 
 async def found_of(store: TextStore) -> set[str]:
     hits = (await by_preference(store, "bob", "great tea", "tea", k=8)).hits
-    near = (await by_style(store, "bob", "great tea", k=8)).hits
+    near = (await by_style(store, "bob", "The tea is great, you know.", "mint", k=8)).hits
     return {hit.text.user_id for hit in (*hits, *near)}
