@@ -22,7 +22,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel._write import ChannelWrite, ChannelWriteTupleEntry
 from langgraph.runtime import Runtime
-from langgraph.types import Command, Overwrite, RetryPolicy
+from langgraph.types import Command, RetryPolicy
 from langgraph.utils.runnable import RunnableCallable  # type: ignore[attr-defined]
 
 from ..models.tracing import Tracing, counts, is_wanted, say_once, untraced, without_tracers
@@ -32,7 +32,7 @@ from ..nodes.errors import LoopError, ModelCallError
 from ..nodes.integrate import build_integrate
 from ..nodes.reason import TRAJECTORIES, Trajectory
 from ..nodes.result import build_give_up
-from ..nodes.state import LoopState, Request, Result, RunContext, Task
+from ..nodes.state import LoopState, Request, Result, RunContext, Task, merge
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -99,7 +99,7 @@ class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
     All runs go through `stream` or `astream`, also those that `langgraph dev` makes.
     """
 
-    def stream(  # type: ignore[override]  # all overloads at once
+    def stream(
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> Iterator[Any]:
         """Run the graph; arguments are those of LangGraph."""
@@ -107,7 +107,8 @@ class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
             yield from super().stream(input, config, **options)
             return
         config = without_tracers(config, CallbackManager, *self._counts(input, options))
-        with closing(super().stream(input, config, **options)) as steps:
+        run: Any = super().stream(input, config, **options)
+        with closing(run) as steps:
             while True:
                 # Only while the graph works: what is done with a step is not ours.
                 with untraced():
@@ -116,17 +117,19 @@ class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
                     return
                 yield step
 
-    async def astream(  # type: ignore[override]  # all overloads at once
+    async def astream(
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> AsyncIterator[Any]:
         """Run the graph; arguments are those of LangGraph."""
         if self._tracing == "on":
-            async with aclosing(super().astream(input, config, **options)) as steps:
+            whole: Any = super().astream(input, config, **options)
+            async with aclosing(whole) as steps:
                 async for step in steps:
                     yield step
             return
         config = without_tracers(config, AsyncCallbackManager, *self._counts(input, options))
-        async with aclosing(super().astream(input, config, **options)) as steps:
+        run: Any = super().astream(input, config, **options)
+        async with aclosing(run) as steps:
             while True:
                 with untraced():
                     step = await anext(steps, _END)
@@ -196,14 +199,17 @@ class LoopGraph(StateGraph[LoopState, RunContext, Request, Result]):
         compiled = super().compile(*given, **options)
         # A run begins with an empty state: what an earlier one, perhaps another person's, left on
         # the thread is not even streamed.
-        values = {
-            name: channel.value
+        channels = {
+            name: channel
             for name, channel in compiled.channels.items()
             if isinstance(channel, BinaryOperatorAggregate)
         }
 
         def emptied(_: Any) -> list[tuple[str, Any]]:
-            return [(name, Overwrite(copy(value))) for name, value in values.items()]
+            return [
+                (name, None if channel.operator is merge else copy(channel.value))
+                for name, channel in channels.items()
+            ]
 
         compiled.nodes[START].writers.append(ChannelWrite((ChannelWriteTupleEntry(emptied),)))
         compiled.__class__ = LoopApp  # there is no other way in: `compile` names its class

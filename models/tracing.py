@@ -50,16 +50,13 @@ def switched_on(environment: Mapping[str, str]) -> str | None:
 
 def is_wanted() -> bool:
     """Return whether the caller or the environment has switched tracing on."""
-    import os
-
     from langchain_core.tracers.context import tracing_v2_callback_var
-    from langsmith.run_helpers import get_tracing_context
     from langsmith.utils import tracing_is_enabled
 
     if tracing_v2_callback_var.get() is not None or tracing_is_enabled():
         return True
-    # `silence` switches it off for the process, which is no wish of the caller.
-    return get_tracing_context()["enabled"] is None and switched_on(os.environ) is not None
+    # It switches tracing off for the process, against the wish of the environment.
+    return silence.cache_info().currsize > 0
 
 
 def say_once(tracing: Tracing) -> None:
@@ -73,10 +70,11 @@ def _say(tracing: Tracing) -> None:
     _log.warning("LangSmith's tracing is switched on: %s (PATLM_TRACING)", SENT[tracing])
 
 
+@cache
 def silence(tracing: Tracing) -> None:
-    """Say what is sent, and switch off for this process what is not; for a program's own process.
+    """Switch tracing off for this process unless it is `on`, where the environment has it on.
 
-    `Counts` are sent nevertheless.
+    For a program's own process. What is sent is said; `counts` are sent nevertheless.
     """
     import langsmith
 

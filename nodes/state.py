@@ -272,9 +272,9 @@ class NodeLog(TypedDict):
     similarity: NotRequired[float | None]
 
 
-def merge(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """Merge by key: both trajectories write to one channel in the same step."""
-    return {**(old or {}), **new}
+def merge(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any]:
+    """Merge by key: both trajectories write to one channel in the same step; None empties it."""
+    return {} if new is None else {**(old or {}), **new}
 
 
 def newest(old: Any, new: Any) -> Any:

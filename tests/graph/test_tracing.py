@@ -164,10 +164,10 @@ def test_commands_send_no_text_unless_tracing_is_on(
 ) -> None:
     data = write_planted(tmp_path / "planted.jsonl")
     texts = [json.loads(line)["text"] for line in data.read_text().splitlines()]
-    common = ("--data", data, "--store", tmp_path / "stores", "--model", "python:fakes:scripted")
+    common = ("--data", data, "--model", "python:fakes:scripted", "--limit", "2")
     for words in (
-        ("collect", *common, "--adapters", "none", "--out", tmp_path / "E", "--candidates", "2"),
-        ("bench", "personalization", *common, "--arms", "full", "--limit", "4"),
+        ("collect", *common, "--adapters", "none", "--out", "E", "--store", "stores"),
+        ("bench", "personalization", *common, "--arms", "both", "--out", "R", "--cache", "c"),
     ):
         done = run_python(
             *("-m", "patlm.cli.main", *map(str, words)),
