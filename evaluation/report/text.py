@@ -71,7 +71,7 @@ def power(arms: Sequence[ArmRow], verdicts: Sequence[Verdict]) -> str | None:
     gains = [arm.gain for arm in arms if arm.gain is not None and arm.kind != "floor"]
     known = [each.least_difference for each in (tests or gains)]
     finite = [least for least in known if least is not None and math.isfinite(least)]
-    if not finite:
+    if not finite or not arms:
         return None
     low, high = number(min(finite)), number(max(finite))
     least = low if low == high else f"{low} to {high}, by comparison"
