@@ -240,10 +240,10 @@ def _open_shards(path: Path, found: FileSet, encoding: str | None) -> DataFile:
                 damaged, unread[each.name] = damaged or error, str(error)
             else:
                 raise
-    if any(type(each) is not json_rows.PlainLines for each in files):
-        for each in [each for each in files if type(each) is json_rows.PlainLines]:
-            files.remove(each)
-            unread[each.path.name] = "it holds no rows of any container"
+    rowless = [file for file in files if type(file) is json_rows.PlainLines]
+    if len(rowless) < len(files):
+        files = [file for file in files if file not in rowless]
+        unread |= {file.path.name: "it holds no rows of any container" for file in rowless}
     if damaged is not None and not files:
         raise damaged
     if not files:
