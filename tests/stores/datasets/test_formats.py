@@ -168,7 +168,7 @@ def test_bad_csv_rows_are_rejected_alone(tmp_path: Path) -> None:
         (4, "rating 7 is outside 1 to 5"),
         (6, "text is not valid UTF-8"),
         (7, "broken CSV"),
-        (8, "broken CSV"),
+        (8, "text has 140,000 characters, more than 100,000"),
     ]
 
 
