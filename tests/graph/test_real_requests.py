@@ -51,7 +51,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def cases(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
-    """Write for one person of each kind and file, all at once; each file is a tenant."""
+    """Write for one person of each kind and file, those of a file at once; a file is a tenant."""
     return asyncio.run(write_all(data, tmp_path_factory.mktemp("real")))
 
 
@@ -65,9 +65,12 @@ async def write_all(data: Path, folder: Path) -> list[Case]:
             await ingest(store, read_texts(file, namespace=name))
             found = [first_of(people, kind) for kind in KINDS]
             asked += [(name, person) for person in found if person is not None]
-    app = Personalizer(folder / "store", dtype="fp32", trace=folder / "trace")
-    async with app as personalizer:
-        results = await asyncio.gather(*(ask(personalizer, *each) for each in asked))
+    results = []
+    for name in FILES:
+        given = {"dtype": "fp32", "trace": folder / "trace", "namespace": name}
+        async with Personalizer(folder / "store", **given) as personalizer:
+            here = [person for file, person in asked if file == name]
+            results += await asyncio.gather(*(ask(personalizer, name, each) for each in here))
     shown = {
         (record.namespace, record.request["user_id"]): plain(record.model_dump_json())
         for record in read_episodes(folder / "trace")
@@ -84,7 +87,6 @@ async def ask(personalizer: Personalizer, name: str, person: Person) -> Result:
         topic_id=topic_of(target(person)),
         title=target(person)["title"],
         language="pt" if name == "b2w" else "en",
-        namespace=name,
         deadline_s=1800,
     )
 
