@@ -376,6 +376,14 @@ class Forgetting:
 
     async def _erase(self, finder: PieceFinder) -> int | None:
         """Rewrite the tables without the deleted rows; return how many pieces are left."""
+        found = await self._erase_once(finder)
+        if found:  # an index may be damaged; LanceDB logs that, and merges nothing
+            for name in (TEXTS, TOPICS, USERS):
+                await self.tables.remake_indexes(name)
+            found = await self._erase_once(finder)
+        return found
+
+    async def _erase_once(self, finder: PieceFinder) -> int | None:
         for name in (TEXTS, TOPICS, USERS):  # users last: see `Tables.store_version`
             await self.tables.mark_removed(name)
             for _ in range(ROUNDS):

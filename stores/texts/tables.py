@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -98,9 +98,7 @@ class Tables:
             self._columns = self._find_columns(found)
             for name, schema in self._columns.on_disk.items():
                 self._tables[name] = await self._open_or_make(name, schema, found)
-                create = self._tables[name].create_index
-                for column, config in await self._missing_indexes(name):
-                    await bounded(partial(create, column, config=config), self.root)
+                await self._make_indexes(name, await self._missing_indexes(name))
             self.normal = TEXTS not in found or NORMAL in about_table(found[TEXTS])
 
     async def _open_whole(self, found: Mapping[str, pa.Schema]) -> bool:
@@ -147,16 +145,23 @@ class Tables:
         style = check_encoders(schemas, self._style_encoder, self._topic_encoder, uri)
         return Columns(self._topic_encoder, style)
 
-    async def _missing_indexes(self, name: str) -> list[tuple[str, Any]]:
+    async def _missing_indexes(self, name: str) -> list[str]:
         """Return columns whose index is missing: a kill may have come between two of them."""
-        from lancedb.index import Bitmap, BTree
-
         present = {
             tuple(index.columns)
             for index in await bounded(self._tables[name].list_indices, self.root)
         }
-        wanted = [(NAMESPACE_INDEX, Bitmap()), *((each, BTree()) for each in SCALAR_INDEXES[name])]
-        return [(column, config) for column, config in wanted if (column,) not in present]
+        wanted = (NAMESPACE_INDEX, *SCALAR_INDEXES[name])
+        return [column for column in wanted if (column,) not in present]
+
+    async def _make_indexes(self, name: str, columns: Iterable[str]) -> None:
+        """Make the indexes of these columns, in place of what is there."""
+        from lancedb.index import Bitmap, BTree
+
+        create = self._tables[name].create_index
+        for column in columns:
+            config: Any = Bitmap() if column == NAMESPACE_INDEX else BTree()
+            await bounded(partial(create, column, config=config), self.root)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
@@ -292,6 +297,10 @@ class Tables:
         table = self._tables[name]
         done = await bounded(lambda: table.optimize(cleanup_older_than=UNREAD), self.root)
         return int(done.prune.bytes_removed)
+
+    async def remake_indexes(self, name: str) -> None:
+        """Make all indexes anew: beside a damaged one, old files are not merged and stay."""
+        await self._make_indexes(name, (NAMESPACE_INDEX, *SCALAR_INDEXES[name]))
 
     async def erase_old(self, name: str) -> bool:
         """Optimize, and remove every old version at once; return whether anything changed.

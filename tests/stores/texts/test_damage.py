@@ -120,6 +120,23 @@ async def test_every_damage_of_every_kind_of_file(whole: Path, tmp_path: Path) -
     assert await use_damaged(whole, tmp_path, everything) > 40
 
 
+async def test_beside_a_damaged_index_no_removed_text_stays(whole: Path, tmp_path: Path) -> None:
+    indexes = sorted((whole / "texts.lance" / "_indices").rglob("page_lookup.lance"))
+    removed = 0
+    for number, path in enumerate(indexes):
+        store = Path(shutil.copytree(whole, tmp_path / str(number)))
+        damage(store / path.relative_to(whole), "cut")
+        try:
+            async with opened(store) as held:
+                receipt = await held.forget("default", "ann")
+        except StoreDamaged:  # this one is needed to find the person
+            continue
+        # LanceDB logs that the index is damaged, and leaves the files it belongs to as they are.
+        assert receipt.removed["texts"] > 1 and receipt.bytes_found_after == 0
+        removed += 1
+    assert removed
+
+
 @pytest.mark.parametrize("how", ["cut", "zeroed", "deleted"])
 def test_the_error_names_the_file(whole: Path, tmp_path: Path, how: str) -> None:
     store = Path(shutil.copytree(whole, tmp_path / "store"))
