@@ -25,7 +25,15 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, RetryPolicy
 from langgraph.utils.runnable import RunnableCallable  # type: ignore[attr-defined]
 
-from ..models.tracing import Tracing, counts, is_wanted, say_once, untraced, without_tracers
+from ..models.tracing import (
+    Tracing,
+    counts,
+    is_traced,
+    is_wanted,
+    say_once,
+    untraced,
+    without_tracers,
+)
 from ..nodes.check_stop import build_check_stop
 from ..nodes.dependencies import ProvideParts
 from ..nodes.errors import LoopError, ModelCallError
@@ -103,7 +111,7 @@ class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> Iterator[Any]:
         """Run the graph; arguments are those of LangGraph."""
-        if self._tracing == "on":
+        if not self._hides(config):
             yield from super().stream(input, config, **options)
             return
         config = without_tracers(config, CallbackManager, *self._counts(input, options))
@@ -121,7 +129,7 @@ class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> AsyncIterator[Any]:
         """Run the graph; arguments are those of LangGraph."""
-        if self._tracing == "on":
+        if not self._hides(config):
             whole: Any = super().astream(input, config, **options)
             async with aclosing(whole) as steps:
                 async for step in steps:
@@ -139,14 +147,14 @@ class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
 
     def bulk_update_state(self, config: RunnableConfig, supersteps: Any) -> RunnableConfig:
         """Change the state of a thread; arguments are those of LangGraph."""
-        if self._tracing == "on":
+        if not self._hides(config):
             return super().bulk_update_state(config, supersteps)
         with untraced():
             return super().bulk_update_state(without_tracers(config, CallbackManager), supersteps)
 
     async def abulk_update_state(self, config: RunnableConfig, supersteps: Any) -> RunnableConfig:
         """Change the state of a thread; arguments are those of LangGraph."""
-        if self._tracing == "on":
+        if not self._hides(config):
             return await super().abulk_update_state(config, supersteps)
         with untraced():
             config = without_tracers(config, AsyncCallbackManager)
@@ -157,6 +165,10 @@ class LoopApp(CompiledStateGraph[LoopState, RunContext, Request, Result]):
         # Of the builder: `langgraph dev` runs a copy of the graph, which keeps nothing else.
         assert isinstance(self.builder, LoopGraph) and self.builder.tracing is not None
         return self.builder.tracing
+
+    def _hides(self, config: RunnableConfig | None) -> bool:
+        # What hides a run costs at each step, and most runs nobody would see.
+        return self._tracing != "on" and is_traced(config)
 
     def _counts(self, given: Any, options: Mapping[str, Any]) -> list[BaseCallbackHandler]:
         """Return the handler that tells LangSmith of a run, if it is to be told."""

@@ -16,7 +16,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
+    from langchain_core.callbacks import (
+        AsyncCallbackManager,
+        BaseCallbackHandler,
+        CallbackManager,
+        Callbacks,
+    )
     from langchain_core.runnables import RunnableConfig
 
     Manager = TypeVar("Manager", CallbackManager, AsyncCallbackManager)
@@ -101,6 +106,23 @@ def untraced() -> Iterator[None]:
         tracing_v2_callback_var.reset(tracer)
 
 
+def is_traced(config: RunnableConfig | None) -> bool:
+    """Return whether a run with this config would be traced, were nothing done about it."""
+    from langchain_core.callbacks import BaseCallbackManager
+    from langchain_core.tracers.langchain import LangChainTracer
+
+    callbacks = _callbacks(config)
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks
+    return is_wanted() or any(isinstance(each, LangChainTracer) for each in handlers or ())
+
+
+def _callbacks(config: RunnableConfig | None) -> Callbacks:
+    """Return the callbacks of a run, those of the run around it included."""
+    from langchain_core.runnables.config import merge_configs, var_child_runnable_config
+
+    return merge_configs(var_child_runnable_config.get(), config).get("callbacks")
+
+
 def without_tracers(
     config: RunnableConfig | None, manager: type[Manager], *more: BaseCallbackHandler
 ) -> RunnableConfig:
@@ -112,13 +134,12 @@ def without_tracers(
         more: Handlers of this run alone.
     """
     from langchain_core.callbacks import BaseCallbackManager
-    from langchain_core.runnables.config import merge_configs, var_child_runnable_config
     from langchain_core.tracers.langchain import LangChainTracer
 
     def other(handlers: list[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
         return [each for each in handlers if not isinstance(each, LangChainTracer)]
 
-    callbacks = merge_configs(var_child_runnable_config.get(), config).get("callbacks")
+    callbacks = _callbacks(config)
     if isinstance(callbacks, BaseCallbackManager):
         callbacks = callbacks.copy()
         callbacks.handlers = other(callbacks.handlers)
