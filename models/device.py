@@ -12,7 +12,7 @@ Measured with smollm2-135m, prompts of 150 tokens, two cores:
 A CPU without the instruction avx512_bf16 emulates bf16 products, even if it has the rest of
 AVX-512: there the topic encoder reads 57 texts/s in bf16 and 208 in fp32, and a call of the loop,
 16 targets at a time, takes twice as long. With the instruction bf16 is faster everywhere.
-Without it large models keep bf16 weights and compute in fp32 (`local.half_storage`).
+Without it large models have int8 weights and compute in fp32 (`local.int8_storage`).
 """
 
 from __future__ import annotations
@@ -96,15 +96,15 @@ def dtype_name(dtype: torch.dtype) -> str:
     return {"torch.float32": "fp32", "torch.bfloat16": "bf16"}.get(str(dtype), str(dtype))
 
 
-HALF_FROM = 400_000_000
-"""Weights from which a model's bf16 matrices stay in bf16 though it computes in fp32: below it the
-memory saved is not worth the widening."""
+INT8_FROM = 400_000_000
+"""Weights from which a model is kept in int8 where it would compute in fp32: a smaller one is fast
+enough, and answers exactly as its files say."""
 
 
-def keeps_half(dtype: str, weights: int) -> bool:
-    """Return whether a model of bf16 weights keeps them so and computes in fp32.
+def keeps_int8(dtype: str, weights: int) -> bool:
+    """Return whether a model of bf16 weights is kept in int8 and computes in fp32.
 
-    That is so of large models on a CPU that is slow in bf16 (`local.half_storage`).
+    That is so of large models on a CPU that is slow in bf16 (`local.int8_storage`).
 
     Args:
         dtype: The setting, see `choose_dtype`.
@@ -112,7 +112,7 @@ def keeps_half(dtype: str, weights: int) -> bool:
     """
     device = choose_device()
     slow = device == "cpu" and choose_dtype(dtype, device).itemsize == 4
-    return dtype == "auto" and slow and weights >= HALF_FROM
+    return dtype == "auto" and slow and weights >= INT8_FROM
 
 
 def bytes_per_weight(dtype: str = "auto", weights: int = 0) -> int:
@@ -127,7 +127,8 @@ def bytes_per_weight(dtype: str = "auto", weights: int = 0) -> int:
     """
     if not has_extra("local"):  # nothing can be loaded here: what it may take with torch
         return 2 if dtype == "bf16" else 4
-    return 2 if keeps_half(dtype, weights) else choose_dtype(dtype, choose_device()).itemsize
+    # In int8 twice: once for many rows, once for few.
+    return 2 if keeps_int8(dtype, weights) else choose_dtype(dtype, choose_device()).itemsize
 
 
 def free_memory() -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 from .catalogue import AUTO, SMALLEST, chat_models
-from .device import choose_device, choose_dtype, fit_threads, keeps_half
+from .device import choose_device, choose_dtype, fit_threads, keeps_int8
 from .download import Progress
 from .errors import ModelNotFound, ModelUnusable
 from .extras import missing_extra, needed_for
@@ -350,9 +350,9 @@ def open_local_chat(
         from langchain_huggingface import HuggingFacePipeline
 
         from .local.chat_model import LocalChatModel
-        from .local.half_storage import store_in_half
+        from .local.int8_storage import store_in_int8
 
-    device, halved = choose_device(), keeps_half(dtype, _bytes_in_bf16(path) // 2)
+    device, narrow = choose_device(), keeps_int8(dtype, _bytes_in_bf16(path) // 2)
     number_format = choose_dtype(dtype, device)
     fit_threads()
     with quiet_loading():
@@ -362,13 +362,11 @@ def open_local_chat(
                 task="text-generation",
                 device=0 if device == "cuda" else None,
                 model_kwargs={
-                    "dtype": "bfloat16" if halved else number_format,
+                    "dtype": "bfloat16" if narrow else number_format,
                     "local_files_only": Path(path).is_dir(),
                 },
             )
-        if halved:
-            store_in_half(llm.pipeline.model)
-        return LocalChatModel(
+        model = LocalChatModel(
             llm=llm,
             model_id=name or path,
             sampling=sampling,
@@ -376,6 +374,9 @@ def open_local_chat(
             find_adapter=find_adapter,
             watches=watches,
         )
+        if narrow:  # after: adapters are found by a hash of the weights in the files
+            store_in_int8(llm.pipeline.model)
+        return model
 
 
 def _bytes_in_bf16(path: str) -> int:

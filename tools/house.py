@@ -31,7 +31,7 @@ ALONE: dict[str, str] = {
     "nodes.preference_retrieve": "a node of the loop: one file each",
     "nodes.style_retrieve": "a node of the loop: one file each",
     "nodes.integrate": "a node of the loop: one file each",
-    "models.local.half_storage": "a subclass of a torch module; its importer must not import torch",
+    "models.local.int8_storage": "a subclass of a torch module; its importer must not import torch",
     "models.local.kv_cache": "the cache of a batch; with it the engine would pass 450 lines",
     "stores.datasets.cleaning": "cleaning steps, a list that grows; the dataset only calls it",
 }
