@@ -49,7 +49,12 @@ class RequestError(LoopError, ValueError):
 
 
 class DeadlineError(LoopError):
-    """A node would pass the run's deadline."""
+    """A node would pass the run's deadline.
+
+    Attributes:
+        node: Its name.
+        with_draft: The message where an earlier iteration left a draft, which is given back.
+    """
 
     code = "deadline"
 
@@ -59,6 +64,10 @@ class DeadlineError(LoopError):
             "raise deadline_s or take a faster model"
         )
         self.node = node
+        self.with_draft = (
+            f"the deadline of {deadline_s:g} s passed in {node}: the best draft until then is "
+            "given back; for more iterations raise deadline_s or take a faster model"
+        )
 
 
 class ModelCallError(LoopError):

@@ -17,7 +17,16 @@ from .budget import Count
 from .dependencies import Parts, ProvideParts
 from .errors import DeadlineError, LoopError, ModelCallError, RequestError, RunFailedError
 from .node import Moment, Turn, in_tenant, read_context, read_moment
-from .state import Kept, LoopState, NodeLog, RunContext, StopReason, Update, read_request
+from .state import (
+    Failure,
+    Kept,
+    LoopState,
+    NodeLog,
+    RunContext,
+    StopReason,
+    Update,
+    read_request,
+)
 
 GiveUp = Callable[[LoopState, Runtime[RunContext], BaseException], Awaitable[Update]]
 """Handles a failed node: returns why the run ends, or raises a clear error."""
@@ -106,9 +115,9 @@ def build_give_up(provide: ProvideParts) -> GiveUp:
         request, context = read_request(state), read_context(runtime)
         now = read_moment(state, runtime)
         if now.iteration > 1 or "integrate@1" in log_of_run(state, now.run):
-            late = isinstance(error, DeadlineError)
-            said = str(error) or type(error).__name__
-            failure = {"reason": "deadline" if late else "error", "says": said}
+            failure: Failure = {"reason": "error", "says": str(error) or type(error).__name__}
+            if isinstance(error, DeadlineError):
+                failure = {"reason": "deadline", "says": error.with_draft}
             return {"failure": failure, "log": _failed_call(now, error)}
         parts = await _opened(provide, error)
         if now.run not in told:

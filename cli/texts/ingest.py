@@ -266,9 +266,10 @@ def _show_preview(rows: RowFile, *, json: bool) -> None:
     for text in found.texts:
         when = "" if text.timestamp is None else date_of(text.timestamp)
         rating = "" if text.rating is None else f"{text.rating:g}"
+        shown = text.body[:_SHOWN_CHARACTERS]
         table.add_row(
             *map(escape, (text.user_id, text.topic_id, text.title, rating, when)),
-            escape(text.body[:_SHOWN_CHARACTERS]),
+            escape(shown if len(shown) == len(text.body) else f"{shown}…"),
         )
     stdout.print(table)
     how_many = f"{found.rows:,} rows" if found.whole else f"the first {found.rows:,} rows"

@@ -205,7 +205,7 @@ def check_scale(rows: RowFile) -> Iterable[Row]:
         raise FormatError(
             f"{outside:,} of the {rated + outside:,} ratings in {rows.path.name} are outside "
             f"{rows.scale.low:g} to {rows.scale.high:g}: name their scale, as --rating-scale 1-10 "
-            "or 0-100",
+            f"or 0-100; if they are mistakes, --rating-scale {rows.scale} rejects their rows",
             code="rating_scale_unknown",
         )
     return rows if size > _MOST_KEPT else _replay(rows, kept)

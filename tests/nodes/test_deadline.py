@@ -50,6 +50,7 @@ async def test_a_node_that_passes_the_deadline_is_cut_off() -> None:
     assert (result["stop_reason"], result["text"]) == ("deadline", "m m")
     assert result["summaries"] == {"style": "a a", "preference": "g g"}
     assert "the deadline of 1 s passed in" in result["warnings"][0]
+    assert "before there was a draft" not in result["warnings"][0]
     assert [record.stop_reason for record in trace.records] == ["deadline"]
 
 
