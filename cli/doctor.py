@@ -67,7 +67,14 @@ def doctor(
     with errors_as_lines():  # a setting that does not exist
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     named = named_models(settings)
-    findings = [*_versions(), *_models(), *named, _budget(settings), _tracing(settings)]
+    findings = [
+        *_versions(),
+        *_models(),
+        *named,
+        _budget(settings),
+        _tracing(settings),
+        _sizes(settings),
+    ]
     findings += [_cache(), _computer()]
     findings += [*_adapters(), *_store(store)]
     broken = [finding for finding in findings if finding.ok is False]
@@ -227,6 +234,13 @@ def _tracing(settings: Settings) -> Finding:
     variable = switched_on(os.environ)
     wish = "LangSmith's tracing is not switched on" if variable is None else f"{variable} is true"
     return Finding("PATLM_TRACING", True, f"{settings.tracing}: {SENT[settings.tracing]}; {wish}")
+
+
+def _sizes(settings: Settings) -> Finding:
+    """Say how large what is sent may be."""
+    limits = {name: most for name, most in settings.model_dump().items() if name.startswith("max_")}
+    says = ", ".join(f"{name.removeprefix('max_')} {most:,}" for name, most in limits.items())
+    return Finding("PATLM_MAX_...", True, says)
 
 
 def _cache() -> Finding:

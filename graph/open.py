@@ -247,6 +247,7 @@ def _make_parts(
         capture=settings.trace is not None,
         rating_scale=store.rating_scale,
         scale_source=store,
+        limits=settings.size_limits,
     )
 
 

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError, RequestError, SettingsError, say_unknown
-from ..nodes.node import other_tenant
+from ..nodes.node import check_sizes, other_tenant
 from ..nodes.state import Request, Result, RunContext
 from ..stores.errors import shortened
 from ..stores.values import plain
 from .builder import LoopApp, build_graph
 from .events import STREAM_MODES, Event, read_events
 from .request import (
+    UnderWay,
     check_mappings,
     read_context_fields,
     read_fields,
@@ -62,7 +63,8 @@ class Personalizer:
         share: Whether texts added by `add` may be evidence for other users of the tenant, where the
             call does not say. Default: PATLM_SHARE, or False: a text serves its author alone.
         settings: Further settings by name (`encoder`, `style_encoder`, `dtype`, `prompts`,
-            `tracing`).
+            `tracing`, and the limits `max_title`, `max_text`, `max_batch`, `max_added`,
+            `max_waiting`).
 
     Raises:
         SettingsError: A keyword, role or PATLM_ variable that does not exist.
@@ -119,6 +121,7 @@ class Personalizer:
         if model is not None and not isinstance(model, str):
             free = [role for role in ROLES if getattr(self.settings, f"model_{role}") is None]
             self._models = {**dict.fromkeys(free, model), **self._models}
+        self._under_way = UnderWay(self.settings.max_waiting)
         self._runtime = Runtime(self._open_parts)
         self.graph: LoopApp = build_graph(
             self._runtime.parts, run=self._runtime.run, tracing=self.settings.tracing
@@ -198,18 +201,14 @@ class Personalizer:
                 argument that is left out.
 
         Raises:
-            RequestError: A value is missing or wrong; names the text's place and the field.
+            RequestError: A value is missing or wrong, or there are more than `max_added`; names the
+                text's place and the field.
         """
-        from .request import read_new_texts
+        from .request import take_new_texts
 
         store = await self._store()
-        ready = read_new_texts(
-            texts,
-            self.namespace,
-            await store.read_rating_scale(),
-            shared=self.settings.share,
-        )
-        return await store.add(ready)
+        scale = await store.read_rating_scale()
+        return await store.add(await take_new_texts(texts, self.namespace, scale, self.settings))
 
     async def awrite(
         self,
@@ -241,9 +240,9 @@ class Personalizer:
         Raises:
             RequestError: The request is not valid.
             DeadlineError: The deadline passed before there was a draft.
-            LoopError: A model failed before there was a draft.
+            LoopError: A model failed before there was a draft, or too many requests are under way.
         """
-        request = read_fields(
+        request = self._read(
             {
                 "user_id": user_id,
                 "task": task,
@@ -288,10 +287,10 @@ class Personalizer:
         """
         shared = self._context(context)
         ready = [
-            (request, shared)
+            (self._fitting(request), shared)
             if isinstance(request, Request)
             else self._read_call(with_shared(request, context))
-            for request in check_mappings(requests, Request)
+            for request in check_mappings(requests, Request, self.settings.max_batch)
         ]
         try:
             async with asyncio.TaskGroup() as group:
@@ -308,9 +307,10 @@ class Personalizer:
         """
         ready, context = self._read_call({"user_id": user_id, **request})
         stream: Any = self.graph.astream(ready, context=context, stream_mode=list(STREAM_MODES))
-        async with aclosing(stream), aclosing(read_events(stream)) as events:
-            async for event in events:
-                yield event
+        with self._under_way.one_more():
+            async with aclosing(stream), aclosing(read_events(stream)) as events:
+                async for event in events:
+                    yield event
 
     async def feedback(self, run_id: str, *, add: bool = False, **said: Any) -> None:
         """Store the user's feedback on a draft, beside the run's record in the trace.
@@ -411,8 +411,17 @@ class Personalizer:
         )
 
     async def _run(self, request: Request, context: RunContext) -> Result:
-        state = await self.graph.ainvoke(request, context=context)
+        with self._under_way.one_more():
+            state = await self.graph.ainvoke(request, context=context)
         return Result.model_validate(state)
+
+    def _read(self, fields: Mapping[str, Any]) -> Request:
+        return self._fitting(read_fields(fields))
+
+    def _fitting(self, request: Request) -> Request:
+        # Before anything runs; the graph, which apps may call themselves, checks it, too.
+        check_sizes(request, self.settings.size_limits)
+        return request
 
     async def _store(self) -> TextStore:
         parts = await self._runtime.parts()
@@ -421,7 +430,7 @@ class Personalizer:
     def _read_call(self, given: Mapping[str, Any]) -> tuple[Request, RunContext]:
         """Return the arguments of `awrite` as a request and its context."""
         request, context = split_fields(given)
-        return read_fields(request), self._context(context)
+        return self._read(request), self._context(context)
 
     def _context(self, fields: Mapping[str, Any]) -> RunContext:
         context = read_context_fields({"namespace": self.namespace, **fields})

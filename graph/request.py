@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from ..nodes.errors import RequestError
+from ..nodes.errors import LoopError, RequestError
 from ..nodes.state import Request, RunContext, validate_request
 from ..stores.errors import InvalidField, shortened
+from ..stores.search.threads import MANY_ROWS, in_thread_if
 from ..stores.values import MISSING, plain
 
 if TYPE_CHECKING:
     from ..stores.types import Text
     from ..stores.values import RatingScale
+    from .settings import Settings
 
 
 def read_fields(fields: Mapping[str, Any]) -> Request:
@@ -89,14 +94,69 @@ def infer_task(
     )
 
 
-def check_mappings(requests: object, kind: type[Request]) -> list[Any]:
-    """Return requests, each an object of a class or a mapping.
+class UnderWay:
+    """Counts the requests that are under way.
+
+    Args:
+        most: How many there may be at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._left = most, threading.Semaphore(most)
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count one while it lasts.
+
+        Raises:
+            LoopError: There are as many as there may be.
+        """
+        if not self._left.acquire(blocking=False):
+            raise LoopError(
+                f"{self._most:,} requests are under way, as many as there may be: ask again later, "
+                "or raise max_waiting",
+                code="too_many_requests",
+            )
+        try:
+            yield
+        finally:
+            self._left.release()
+
+
+def take_at_most(given: Iterable[Any], most: int, name: str, setting: str) -> list[Any]:
+    """Return all of some things as a list; no more than one too many is asked for.
+
+    Args:
+        given: The things.
+        most: How many at most.
+        name: What they are.
+        setting: What sets how many they may be.
 
     Raises:
-        RequestError: They are something else.
+        RequestError: There are more.
+    """
+    taken = list(islice(given, most + 1))
+    if len(taken) > most:
+        raise RequestError(
+            f"{name}: more than {most:,} at once: split them, or raise {setting}", field=name
+        )
+    return taken
+
+
+def check_mappings(requests: object, kind: type[Request], most: int) -> list[Any]:
+    """Return requests, each an object of a class or a mapping.
+
+    Args:
+        requests: What was given.
+        kind: The class.
+        most: How many at most.
+
+    Raises:
+        RequestError: They are something else, or too many.
     """
     single = isinstance(requests, str | bytes | Mapping | kind)
-    given = list(requests) if isinstance(requests, Iterable) and not single else [requests]
+    many = isinstance(requests, Iterable) and not single
+    given = take_at_most(requests, most, "requests", "max_batch") if many else [requests]
     for place, each in enumerate(given):
         named = isinstance(each, kind) or (
             isinstance(each, Mapping) and all(isinstance(name, str) for name in each)
@@ -155,8 +215,32 @@ def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if _is_given(value)}
 
 
+async def take_new_texts(
+    given: Iterable[Mapping[str, Any]], namespace: str, scale: RatingScale, settings: Settings
+) -> list[Text]:
+    """Return texts that an app hands over, all of them read.
+
+    Args:
+        given: As `read_new_texts` takes them.
+        namespace: The tenant.
+        scale: The scale of the store's ratings.
+        settings: How many they may be, and whether they are shared.
+
+    Raises:
+        RequestError: There are too many, or a value is missing or wrong.
+    """
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise RequestError(
+            f"texts: expected mappings with the arguments of add, got {type(given).__name__}",
+            field="texts",
+        )
+    taken = take_at_most(given, settings.max_added, "texts", "max_added")
+    many = len(taken) > MANY_ROWS
+    return await in_thread_if(many, read_new_texts, taken, namespace, scale, shared=settings.share)
+
+
 def read_new_texts(
-    given: Iterable[Mapping[str, Any]], namespace: str, scale: RatingScale, *, shared: bool = False
+    given: Sequence[Mapping[str, Any]], namespace: str, scale: RatingScale, *, shared: bool = False
 ) -> list[Text]:
     """Return texts that an app hands over, checked like those of a file.
 
@@ -173,11 +257,6 @@ def read_new_texts(
     from ..stores.datasets.validation import BadRow, Defaults, TextFields, build_text
     from ..stores.values import ReadingRules
 
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise RequestError(
-            f"texts: expected mappings with the arguments of add, got {type(given).__name__}",
-            field="texts",
-        )
     defaults = Defaults(namespace, reading=ReadingRules(scale, strict=True))
     now, texts = int(time.time() * 1000), []
     for place, fields in enumerate(given):

@@ -19,8 +19,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ..models.encoders.open import forms_of_encoders
 from ..models.open import forms_of_names, server_of
 from ..models.tracing import Tracing
+from ..nodes.dependencies import SizeLimits
 from ..nodes.errors import SettingsError, say_unknown
 from ..stores.errors import shortened
+from ..stores.values import MAX_CHARACTERS
 from .encoders import OWN
 
 if TYPE_CHECKING:
@@ -86,6 +88,20 @@ class Settings(BaseSettings):
         description="Whether texts that an app adds may be evidence for other users, where the "
         "call does not say.",
     )
+    max_title: int = Field(
+        500, ge=1, le=MAX_CHARACTERS, description="Characters of a request's title."
+    )
+    max_text: int = Field(
+        MAX_CHARACTERS,
+        ge=1,
+        le=MAX_CHARACTERS,
+        description="Characters of a request's text, and of its instruction.",
+    )
+    max_batch: int = Field(1_000, ge=1, description="Requests of one call of abatch.")
+    max_added: int = Field(10_000, ge=1, description="Texts of one call of add_many.")
+    max_waiting: int = Field(
+        4_096, ge=1, description="Requests under way at once; one more is refused."
+    )
     otel: bool = Field(
         False, description="One OpenTelemetry span for each call of a model that is loaded here."
     )
@@ -113,6 +129,11 @@ class Settings(BaseSettings):
                 raise SettingsError(f"{name}: the value is empty: give one, or leave {name} out")
         check_variables(os.environ)
         return given
+
+    @property
+    def size_limits(self) -> SizeLimits:
+        """How long a request's texts may be."""
+        return SizeLimits(title=self.max_title, text=self.max_text)
 
     def for_role(self, role: str) -> Self:
         """Return the settings that open the model of a role: its name in `model`, no other's.

@@ -61,7 +61,9 @@ _NOT_SEEN = (
     r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
 _HIDDEN = re.compile(rf"(?P<flag>\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f)|[{_NOT_SEEN}]")
-_JOINERS = re.compile(r"(?<=[\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\x7f])")
+_JOINERS = re.compile(
+    r"(?<=[\x00-\x7f])[\u200c\u200d]+|(?<![\u200c\u200d])[\u200c\u200d]+(?=[\x00-\x7f])"
+)
 _LINE_END = re.compile("\r\n?|[\x85\u2028\u2029]")
 _FENCE = re.compile('["＂“”„‟″〝〞]{3,}')
 # What all of these but the delimiters need: most texts have nothing of it, which is quickly seen.

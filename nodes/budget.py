@@ -205,7 +205,7 @@ class Fitted:
 
     Attributes:
         texts: The cut texts in their order, without the dropped ones.
-        tokens: Tokens before cutting.
+        tokens: Tokens before cutting; of a text far beyond its room an estimate.
         kept_tokens: Tokens after cutting.
     """
 
@@ -219,25 +219,56 @@ class Fitted:
         return 1 - self.kept_tokens / self.tokens if self.tokens else 0.0
 
 
+CHARACTERS_A_TOKEN = 16
+"""Characters for a token of room up to which a text is counted whole; English has four or five."""
+
+SHORTEST_COUNTED = 8_192
+"""Characters that are counted in any case."""
+
+
+def count_up_to(text: str, tokens: int, count: Count) -> int:
+    """Return a text's tokens: counted where it may fit, estimated from its front where it can't.
+
+    Args:
+        text: The text.
+        tokens: The room for it.
+        count: Counts the tokens of a text.
+    """
+    front, counted = _front(text, tokens, count)
+    return counted if len(front) == len(text) else round(counted * len(text) / len(front))
+
+
+def _front(text: str, tokens: int, count: Count) -> tuple[str, int]:
+    """Return the text, or a front of it with more than `tokens` tokens, and the tokens of that.
+
+    What lies behind can't be shown, so it is never counted: the time goes by the room.
+    """
+    length = max(SHORTEST_COUNTED, CHARACTERS_A_TOKEN * tokens)
+    while (counted := count(front := text[:length])) <= tokens and length < len(text):
+        length *= 2
+    return front, counted
+
+
 def cut(text: str, tokens: int, count: Count) -> str:
     """Return as many whole words from the start of `text` as fit into `tokens`.
 
     A word is cut only if not even the first one fits: a script without spaces is one word.
     """
-    if count(text) <= tokens:
+    front, counted = _front(text, tokens, count)
+    if counted <= tokens:
         return text
-    words = list(re.finditer(r"\S+", text))
+    words = list(re.finditer(r"\S+", front))
     if not words:
         return ""
     first = words[0]
     # A word has at least half a token in any tokenizer, so longer prefixes can be skipped.
     ends = [word.end() for word in words[: 2 * tokens]]
-    return _front(text, ends, tokens, count) or _front(
-        text, range(first.start() + 1, first.end()), tokens, count
+    return _longest(front, ends, tokens, count) or _longest(
+        front, range(first.start() + 1, first.end()), tokens, count
     )
 
 
-def _front(text: str, ends: Sequence[int], tokens: int, count: Count) -> str:
+def _longest(text: str, ends: Sequence[int], tokens: int, count: Count) -> str:
     """Return the longest prefix that fits and ends at one of `ends`, by bisection."""
     low, high = 0, len(ends)
     while low < high:
@@ -281,7 +312,7 @@ def fit(
         count: Counts the tokens of a text.
         around: Tokens of the frame around each text (dash, delimiters).
     """
-    sizes = [count(text) for text in texts]
+    sizes = [count_up_to(text, room, count) for text in texts]
     tokens = sum(sizes)
     if tokens + around * len(texts) <= room:
         return Fitted(tuple(texts), tokens, tokens)

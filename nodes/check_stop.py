@@ -17,10 +17,16 @@ from typing import Any
 from ..stores.types import Encoder
 from .dependencies import Parts, ProvideParts
 from .node import Node, Turn, as_node
-from .result import finish_early, finished
+from .result import UNSCORED, finish_early, finished
 from .state import Kept, StopReason, Update
 
 SETTLED_FROM = 0.95
+
+SECONDS_TO_SCORE = 0.2
+"""Seconds that a draft may be scored in any case, if the deadline is about to pass."""
+
+SCORED = 4_000
+"""Characters of a text of evidence that a draft is compared with: its style is clear by then."""
 
 FLAWED = -1.0
 """Score of a draft in the wrong form: no mean of cosines is lower."""
@@ -35,9 +41,10 @@ async def check(turn: Turn) -> tuple[Update, dict[str, Any]]:
     """Score the draft, keep the best one, and end the run or start the next iteration."""
     if "failure" in turn.state:
         return await finish_early(turn), {}
-    score, similarity = await asyncio.to_thread(_measure, turn)
+    measured = await _measured_in_time(turn)
+    score, similarity = measured or (UNSCORED, None)
     kept = _better(turn, score)
-    reason = stop_reason(turn, similarity)
+    reason = stop_reason(turn, similarity) if measured else "deadline"
     entry = {"score": score, "similarity": similarity}
     if reason is not None:
         return await finished(turn, kept, reason, last=entry), entry
@@ -47,6 +54,17 @@ async def check(turn: Turn) -> tuple[Update, dict[str, Any]]:
         "iteration": turn.iteration + 1,
     }
     return update, entry
+
+
+async def _measured_in_time(turn: Turn) -> tuple[float, float | None] | None:
+    """Return what `_measure` does, or None if the deadline passes: the encoders may be slow."""
+    try:
+        async with asyncio.timeout(max(SECONDS_TO_SCORE, turn.seconds_left)) as limit:
+            return await asyncio.to_thread(_measure, turn)
+    except TimeoutError:
+        if limit.expired():
+            return None
+        raise
 
 
 def stop_reason(turn: Turn, similarity: float | None) -> StopReason | None:
@@ -118,7 +136,7 @@ def draft_score(parts: Parts, turn: Turn) -> float:
         a, b = parts.topic_encoder.encode([draft, summary])
         scores.append(float(a @ b))
     if state["summaries"].get("style") is not None:
-        pieces = [piece["body"] for piece in (*state["own"], *state["evidence"]["style"])]
+        pieces = [piece["body"][:SCORED] for piece in (*state["own"], *state["evidence"]["style"])]
         vectors = parts.style_encoder.encode([draft, *pieces])
         scores.append(float((vectors[1:] @ vectors[0]).mean()))
     return fmean(scores) if scores else 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..stores.values import FIVE_STARS, RatingScale
+from ..stores.values import FIVE_STARS, MAX_CHARACTERS, RatingScale
 from .budget import BUDGETS, Budget
 from .strategies import STRATEGIES, Search, Strategies
 
@@ -73,6 +73,19 @@ class ChatRole:
 
 
 @dataclass(frozen=True)
+class SizeLimits:
+    """Characters of what a request may bring; longer is refused, never cut.
+
+    Attributes:
+        title: Of the title.
+        text: Of the text, and of the instruction.
+    """
+
+    title: int = MAX_CHARACTERS
+    text: int = MAX_CHARACTERS
+
+
+@dataclass(frozen=True)
 class Parts:
     """Everything a run works with.
 
@@ -91,6 +104,7 @@ class Parts:
         one_tenant: Whether a context that names another one is refused.
         rating_scale: The scale of the store's ratings.
         scale_source: Where each run asks for it anew; None: `rating_scale` stays.
+        limits: How long a request's texts may be.
     """
 
     store: Retrieval
@@ -109,6 +123,7 @@ class Parts:
     one_tenant: bool = False
     rating_scale: RatingScale = FIVE_STARS
     scale_source: ScaleSource | None = None
+    limits: SizeLimits = SizeLimits()
 
     def role(self, name: str) -> ChatRole:
         """Return the model of a role."""

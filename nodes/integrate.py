@@ -10,6 +10,7 @@ from math import ceil
 from typing import Any
 
 from ..models.ratings import read_rating
+from ..stores.search.threads import in_thread_if
 from .cleanup import is_refusal, unquoted, without_preamble
 from .dependencies import ProvideParts
 from .model_call import Unit, Wanted, call_model
@@ -62,8 +63,9 @@ async def write_draft(
     turn: Turn, summaries: Mapping[str, str | None], words: Words
 ) -> tuple[str, dict[str, Any]]:
     """Write the draft from the summaries; return it with its log entry."""
-    prompt = drafting(turn, summaries, words)
-    most, options = answer_limits(turn)
+    long = turn.is_long
+    prompt = await in_thread_if(long, drafting, turn, summaries, words)
+    most, options = await in_thread_if(long, answer_limits, turn)
     warnings: list[str] = []
     wanted = Wanted(ENDS.get(turn.request.task))
     answer, call = await call_model(

@@ -16,11 +16,14 @@ from langgraph.runtime import Runtime
 
 from ..stores.errors import shortened
 from .budget import Mode
-from .dependencies import Parts, ProvideParts
+from .dependencies import Parts, ProvideParts, SizeLimits
 from .errors import DeadlineError, RequestError
 from .prompts.files import PromptSet, prompt_set
 from .state import LoopState, NodeLog, Request, RunContext, Update, is_first_step, read_request
 from .strategies import Strategies, Strategy
+
+LONG_TEXTS = 50_000
+"""Characters of request, texts and draft from which building a prompt takes long."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,14 @@ class Turn:
     def seconds_left(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
         return self.started + self.context.deadline_s - time.time()
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the texts at hand are so long that work on them is done in a thread."""
+        state = self.state
+        pieces = [state.get("own", []), *state.get("evidence", {}).values()]
+        texts = sum(len(piece["body"]) for side in pieces for piece in side)
+        return texts + len(self.request.words) + len(state.get("draft", "")) > LONG_TEXTS
 
     @property
     def k(self) -> int:
@@ -114,6 +125,22 @@ def check_strategies(context: RunContext, strategies: Strategies) -> None:
                 f"strategy {shortened(name)} for {side} is not known: take one of "
                 f"{', '.join(known)}",
                 field="strategies",
+            )
+
+
+def check_sizes(request: Request, limits: SizeLimits) -> None:
+    """Check that no text of a request is longer than it may be.
+
+    Raises:
+        RequestError: One is.
+    """
+    most = {"title": limits.title, "text": limits.text, "instruction": limits.text}
+    for name, longest in most.items():
+        if len(getattr(request, name) or "") > longest:
+            raise RequestError(
+                f"{name}: has {len(getattr(request, name)):,} characters, more than {longest:,}: "
+                f"shorten it, or raise max_{'title' if name == 'title' else 'text'}",
+                field=name,
             )
 
 
@@ -204,6 +231,7 @@ def as_node(name: str, provide: ProvideParts, work: Work, *, may_overrun: bool =
             async with asyncio.timeout(left) as limit:
                 parts = await provide()
                 if first := is_first_step(state):
+                    check_sizes(request, parts.limits)
                     check_strategies(context, parts.strategies)
                 scale = await parts.scale(anew=first)
                 request = request.on_scale(scale)

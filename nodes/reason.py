@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..models.answers import LENGTH, whole_sentences
+from ..stores.search.threads import in_thread_if
 from .cleanup import without_preamble
 from .dependencies import ProvideParts
 from .model_call import Wanted, call_model
@@ -110,7 +111,7 @@ def all_english(turn: Turn, read: Sequence[Evidence]) -> bool:
 
 async def summarise(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Return a trajectory's summary (None: it abstains) and the log of how it was made."""
-    read = reading(turn, trajectory, words)
+    read = await in_thread_if(turn.is_long, reading, turn, trajectory, words)
     if read.prompt is None:
         return None, {"warnings": read.warnings}
     answer, call = await call_model(
@@ -141,7 +142,9 @@ async def quote(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     name, parts = trajectory.name, turn.parts
     own, quoted = _quoted_pieces(turn, name, words)
     pieces = [Evidence.model_validate(piece) for piece in quoted]
-    fitted = quoted_texts(
+    fitted = await in_thread_if(
+        turn.is_long,
+        quoted_texts,
         turn.request,
         pieces,
         words[name].heading,

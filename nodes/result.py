@@ -33,7 +33,7 @@ GiveUp = Callable[[LoopState, Runtime[RunContext], BaseException], Awaitable[Upd
 
 ROLES = ("style", "preference", "integrate")
 
-SECONDS_FOR_PARTS = 1.0
+SECONDS_FOR_PARTS = 0.3
 """Seconds that a failed run waits for parts that are still opening."""
 
 FAILURES_REMEMBERED = 1000

@@ -26,7 +26,10 @@ from pydantic_core import PydanticCustomError
 from .errors import shortened
 
 MAX_CHARACTERS = 100_000
-"""Longest text, title or id; nobody writes more, a file with a lost quote does."""
+"""Longest text or title; nobody writes more, a file with a lost quote does."""
+
+MAX_ID_CHARACTERS = 1_000
+"""Longest id: it stands in each row, index, filter and record, and is compared with others."""
 
 SEPARATOR = "\x1f"
 """Joins ids and other fields where a key is made of them; no id has it in it."""
@@ -47,7 +50,8 @@ FAULTS = {
     "inexact": "a number too large for the format it went through: its last digits are lost",
     "nul": "the id has a NUL character or a unit separator",
     "encoding": "the value is not valid UTF-8",
-    "length": f"the value has more than {MAX_CHARACTERS:,} characters",
+    "length": f"the value has more than {MAX_CHARACTERS:,} characters, or the id more than "
+    f"{MAX_ID_CHARACTERS:,}",
     "scale": "the rating is outside the scale, or not finite",
     "unreadable": "the value cannot be read",
 }
@@ -219,7 +223,7 @@ def read_id(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, float | Decimal):
         return _read_numeric_id(name, value, exact)
-    given = read_string(name, value)
+    given = read_string(name, value, MAX_ID_CHARACTERS)
     words = normal_id(given)
     if cannot_be_id(words):
         raise bad_value(name, "nul", f"{name} has a NUL character or a unit separator")
@@ -236,12 +240,13 @@ def cannot_be_id(words: str) -> bool:
 def id_to_find(name: str, value: object) -> str:
     """Return an id to look up in a store: as `read_id`, but a word for a missing value is itself.
 
-    A store of an earlier version may hold texts of a user called `nan`, and they can be forgotten.
+    A store of an earlier version may hold texts of a user called `nan`, or by a longer name, and
+    they can be forgotten.
 
     Raises:
         PydanticCustomError: As `read_id`.
     """
-    if type(value) is str and SEPARATOR in value:  # of an earlier version, too
+    if type(value) is str and (SEPARATOR in value or len(value) > MAX_ID_CHARACTERS):
         return normal_id(read_string(name, value))
     return read_id(name, value) or normal_id(read_string(name, value))
 
@@ -290,13 +295,18 @@ def _inexact(name: str, value: object) -> PydanticCustomError:
     )
 
 
-def read_string(name: str, value: object) -> str:
+def read_string(name: str, value: object, most: int = MAX_CHARACTERS) -> str:
     """Return a string as it is; "" for None and NaN.
+
+    Args:
+        name: Of the field, in plain words.
+        value: The value.
+        most: Characters at most.
 
     Raises:
         PydanticCustomError: It is something else, too long, or not valid UTF-8.
     """
-    if type(value) is str and len(value) <= MAX_CHARACTERS and value.isascii():
+    if type(value) is str and len(value) <= most and value.isascii():
         return value
     value = plain(value)
     if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
@@ -306,8 +316,8 @@ def read_string(name: str, value: object) -> str:
     if not isinstance(value, str):
         kind = _KINDS.get(type(value), "an object")
         raise bad_value(name, "type", f"{name} is {kind}, not a string")
-    if len(value) > MAX_CHARACTERS:
-        message = f"{name} has {len(value):,} characters, more than {MAX_CHARACTERS:,}"
+    if len(value) > most:
+        message = f"{name} has {len(value):,} characters, more than {most:,}"
         raise bad_value(name, "length", message)
     if not value.isascii():
         try:  # bytes that are no UTF-8 arrive as lone surrogates, and JSON can spell them as \ud800

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ..errors import ModelUnusable
+from .sentence import CHARACTERS_A_TOKEN
 
 Rows: TypeAlias = NDArray[np.float32]
 
@@ -61,6 +62,7 @@ class BertEncoder:
             self._tokenizer = _tokenizer(folder / "tokenizer.json")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelUnusable(f"no BERT encoder can be read from {folder}: {error}") from error
+        self._most = max_tokens * CHARACTERS_A_TOKEN
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
         self._version = f"{name}@{weights.fingerprint()}/fp32"
@@ -77,7 +79,7 @@ class BertEncoder:
 
     def encode(self, texts: Sequence[str]) -> Rows:
         """Return one unit row a text, shape (len(texts), dimension). Blocks."""
-        encoded = self._tokenizer.encode_batch(list(texts))
+        encoded = self._tokenizer.encode_batch([text[: self._most] for text in texts])
         rows = np.zeros((len(texts), self.dimension), np.float32)
         done = 0
         for part in _passes([found.ids for found in encoded]):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 MAX_TOKENS = 256
 """Longer texts are cut: their subject is clear by then, and attention is quadratic."""
 
+CHARACTERS_A_TOKEN = 128
+"""Characters for a token that are tokenised: a tokenizer reads all before it cuts, and to it no
+word is longer than 100."""
+
 
 class SentenceEncoder:
     """A `stores.types.Encoder` over a loaded sentence-transformers model."""
@@ -50,6 +54,7 @@ class SentenceEncoder:
                 "name one with a pooling layer"
             )
         self._model = model
+        self._most = (model.max_seq_length or MAX_TOKENS) * CHARACTERS_A_TOKEN
         self._dimension = dimension
         self._batch_size = batch_size
         self._version = f"{name}@{_fingerprint(model)}/{dtype_name(next(model.parameters()).dtype)}"
@@ -73,7 +78,7 @@ class SentenceEncoder:
             return np.zeros((0, self._dimension), dtype=np.float32)
         with self._lock:
             vectors = self._model.encode(
-                list(texts),
+                [text[: self._most] for text in texts],
                 batch_size=self._batch_size,
                 show_progress_bar=False,
                 convert_to_tensor=True,

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 MAX_CHARACTERS = 20_000
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)")
+_SENTENCE_END = re.compile(r"(?<![.!?])[.!?]+(?=\s|$)")
 
 # Counted per character. Order is part of the encoder's version.
 _PUNCTUATION = tuple(".,!?;:\"'-(/&")

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Any
 
-from ...models.sanitise import fence
-from ...models.sanitise import harmless_text as neutralise
-from ..budget import Budget, Count, Fitted, cut, fit
+from ...models.sanitise import fence, harmless_text
+from ..budget import Budget, Count, Fitted, count_up_to, cut, fit
 from ..state import Evidence, Request
 from .facts import LENGTH_TASKS, Length, language_name, text_languages, typical_length
 from .files import PromptSet, prompt_set
@@ -24,6 +23,9 @@ ABSTENTION = "No usable signal."
 
 TEMPLATE_TOKENS = 14
 """Tokens that a chat template adds to the two messages (ChatML: 13; Llama 3: 14)."""
+
+FRONT = 20_000
+"""Characters of a text that are made harmless before it is cut; no budget shows as many."""
 
 LEAST_CUT_TO_SAY = 0.01
 """The result carries a warning if a larger share of a prompt was cut."""
@@ -329,11 +331,19 @@ def _later_values(
     return values
 
 
+def neutralise(text: str) -> str:
+    """Return a text whose front is harmless, as it is counted and cut.
+
+    `fence` makes harmless whatever is shown; to do so with what is not takes time.
+    """
+    return harmless_text(text[:FRONT]) + text[FRONT:]
+
+
 def _fenced(text: str, tokens: int, count: Count) -> tuple[str, tuple[int, int]]:
     """Return a text between delimiters, cut, and its tokens before and after cutting."""
     harmless = neutralise(text)
     kept = cut(harmless, tokens, count)
-    return fence(kept), (count(harmless), count(kept))
+    return fence(kept), (count_up_to(harmless, tokens, count), count(kept))
 
 
 def _told_length(pieces: Sequence[Evidence], request: Request) -> int:
@@ -351,7 +361,8 @@ def _own_room(
     if not budget.by_need:
         return share
     texts = [_limited(_shown(piece, request), budget.other_words) for piece in evidence]
-    needed = sum(map(count, texts)) + _piece_tokens(request, count) * len(texts)
+    tokens = sum(count_up_to(text, room, count) for text in texts)
+    needed = tokens + _piece_tokens(request, count) * len(texts)
     return max(share, room - needed)
 
 
@@ -390,12 +401,13 @@ def _fit_words(
     fitted = fit(limited, room, budget.smallest_share, count, around=around)
     if limited == list(texts):
         return fitted
-    return Fitted(fitted.texts, sum(map(count, texts)), fitted.kept_tokens)
+    tokens = sum(count_up_to(text, room, count) for text in texts)
+    return Fitted(fitted.texts, tokens, fitted.kept_tokens)
 
 
 def _limited(text: str, most_words: int | None) -> str:
     """Return the beginning of a text with at most so many words, its white space unchanged."""
-    if most_words is None or len(words := text.split()) <= most_words:
+    if most_words is None or len(words := text.split(None, most_words)) <= most_words:
         return text
     end = 0
     for word in words[:most_words]:

@@ -13,7 +13,7 @@ from functools import cache
 from statistics import fmean
 
 from ...models.sanitise import fence
-from ..budget import Count
+from ..budget import Count, count_up_to
 from ..state import Evidence, Request
 
 ENGLISH = "English"
@@ -123,15 +123,22 @@ def expected_length(
     named = _named_length(request.instruction or "") if request.task == "free" else None
     if not sides and named is None:
         return None
+
+    def counted(text: str) -> int:
+        return count_up_to(text, LONGEST_COUNTED, count)
+
     words = fmean(_mean(texts, lambda text: len(text.split())) for texts in sides) if sides else 0
     characters = fmean(_mean(texts, len) for texts in sides) if sides else 0
-    tokens = fmean(_mean(texts, count) for texts in sides) if sides else 0
+    tokens = fmean(_mean(texts, counted) for texts in sides) if sides else 0
     if named is not None:
         each = tokens / words if words else TOKENS_A_WORD
         return Length(named, 6 * named, round(each * named), named=True)
     separated = characters <= LONGEST_WORD * words
     return Length(max(1, round(words)) if separated else 0, round(characters), round(tokens))
 
+
+LONGEST_COUNTED = 2_000
+"""Tokens of a text up to which it is counted; from there on they are estimated."""
 
 TOKENS_A_WORD = 1.3
 """Tokens of an English word, where there is no text to count in."""
@@ -152,7 +159,7 @@ def _mean(texts: Sequence[str], measure: Callable[[str], float]) -> float:
 # Split at white space after an end mark (and a closing quote), at line breaks, and where the space
 # after the mark is missing.
 _BETWEEN = re.compile(
-    r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))\s+|\s*\n\s*|(?<=[。！？])"
+    r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))\s+|(?<!\s)\s*\n\s*|(?<=[。！？])"
     r"|(?<=[^\W\d_A-Z]{2}[.!?])(?=[A-ZÀ-Ý][^\W\d_A-Z])"
 )
 
@@ -259,6 +266,9 @@ QUOTED_WORDS = 4
 OPENINGS = 2
 """Openings that are quoted at most."""
 
+MEASURED = 20_000
+"""Characters of a text that are measured: how it is written is clear by then."""
+
 FAR_OFF = 1.5
 """Factor by which a draft's length of sentences may differ before that is said."""
 
@@ -271,7 +281,7 @@ def measured_traits(texts: Sequence[str], *, own: bool, english: bool) -> str:
         own: Whether they are the user's own: only then are openings quoted.
         english: Whether they are English.
     """
-    texts = [text for text in texts if text.strip()]
+    texts = [text[:MEASURED] for text in texts if text.strip()]
     if not (sentence := _sentence_length(texts)):
         return ""
     said = [f"sentences of about {sentence} words"]
@@ -294,7 +304,7 @@ def lacking_traits(draft: str, texts: Sequence[str], *, english: bool) -> list[s
         texts: Texts of the person whom it is written for, or of people who write alike.
         english: Whether both are English.
     """
-    texts = [text for text in texts if text.strip()]
+    texts = [text[:MEASURED] for text in texts if text.strip()]
     if not texts or not draft.strip():
         return []
     said = []
@@ -323,7 +333,7 @@ def lacking_length(draft: str, length: Length | None) -> list[str]:
 MOST_POINTS = 3
 """Points that are named as missing at most."""
 
-_POINT = re.compile(r"[.;:\n]+\s+|,\s+|\s+(?:and|but|while|though)\s+")
+_POINT = re.compile(r"[.;:\n]+\s+|,\s+|(?<!\s)\s+(?:and|but|while|though)\s+")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _STEM = 5
 

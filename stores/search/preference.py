@@ -26,7 +26,7 @@ from .large_topics import Candidates
 from .ranking import POOL_COLUMNS, Pool, pool_of_rows, rank
 from .request import SearchRequest
 from .selection import AUTHOR_COLUMNS, first_texts
-from .threads import MANY_ROWS, MANY_VECTORS, in_thread_if
+from .threads import LONG_WORDS, MANY_ROWS, MANY_TERMS, MANY_VECTORS, are_many, in_thread_if
 from .words import terms_of
 
 NEAREST_TOPICS = 3
@@ -60,7 +60,8 @@ async def search_by_preference(snapshots: Snapshots, request: SearchRequest) -> 
     ranked = best[0] if len(best) == len(why) == 1 else None
     weighs = history.texts and request.selection != "same_topic"
     users = await snapshots.users(history.namespace) if weighs else None
-    many = len(pool) > MANY_ROWS
+    long_words = max(len(request.words), len(request.text)) > LONG_WORDS
+    many = long_words or len(pool) > MANY_ROWS or len(pool.terms) > MANY_TERMS
     aligned = None
     if users is not None:
         # Cached: reasons and neighbours ask for the same authors.
@@ -97,14 +98,17 @@ async def _candidates(snapshots: Snapshots, request: SearchRequest, topic: str) 
     history, weights, limits = request.history, request.weights, snapshots.cache.limits
     picked = limits.weighed_texts if weights.alignment else limits.picked_texts
     large = await snapshots.large_topic(history.namespace, topic)
-    return await asyncio.to_thread(
-        large.candidates,
-        request.query,
-        terms_of(request.words),
-        without_user=history.user_id,
-        limit=max(4 * request.k, picked),
-        weights=(weights.words, weights.topic),
-    )
+
+    def best() -> Candidates:
+        return large.candidates(
+            request.query,
+            terms_of(request.words),
+            without_user=history.user_id,
+            limit=max(4 * request.k, picked),
+            weights=(weights.words, weights.topic),
+        )
+
+    return await asyncio.to_thread(best)
 
 
 async def _read_candidates(
@@ -116,7 +120,7 @@ async def _read_candidates(
     if small:
         parts.append(snapshots.on_topics(namespace, small, POOL_COLUMNS))
     rows = pa.concat_tables(await asyncio.gather(*parts))
-    return await in_thread_if(len(rows) > MANY_ROWS, pool_of_rows, rows)
+    return await in_thread_if(are_many(rows), pool_of_rows, rows)
 
 
 def _found(
@@ -159,7 +163,7 @@ async def _draw_on_other_topics(snapshots: Snapshots, request: SearchRequest) ->
 
     async def read(batch: list[str]) -> pa.Table:
         found = await snapshots.shared_texts(history.namespace, batch, AUTHOR_COLUMNS)
-        return await in_thread_if(len(found) > MANY_ROWS, drawn, found)
+        return await in_thread_if(are_many(found), drawn, found)
 
     def hit(text: Text) -> Hit:
         return Hit(text, 0.0, "drawn among texts on other topics")

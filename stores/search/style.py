@@ -30,7 +30,7 @@ from .selection import (
     first_texts,
     match_length_and_rating,
 )
-from .threads import MANY_ROWS, MANY_VECTORS, in_thread_if
+from .threads import LONG_WORDS, MANY_VECTORS, are_many, in_thread_if
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,11 @@ class _StyleSearch:
         rows = resident.most_telling(
             directions, request.topic_id, AUTHOR_COLUMNS, on_topic=self.on_topic, each=each
         )
-        return await in_thread_if(len(rows) > MANY_ROWS, self.filter.allowed_rows, rows)
+        long = are_many(rows) or len(request.text) > LONG_WORDS
+        return await in_thread_if(long, self._allowed, rows)
+
+    def _allowed(self, rows: pa.Table) -> pa.Table:
+        return self.filter.allowed_rows(rows)
 
     def _hit(self, text: Text) -> Hit:
         row = self.users.row[text.user_id]

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -17,8 +20,22 @@ Result = TypeVar("Result")
 MANY_ROWS = 500
 """Texts from which work on texts takes more than a few milliseconds."""
 
+MANY_BYTES = 2_000_000
+"""The same where the texts are long."""
+
+MANY_TERMS = 200_000
+"""Words of all texts together from which comparing them takes more than a few milliseconds."""
+
+LONG_WORDS = 20_000
+"""Characters of a request from which comparing it with texts takes long."""
+
 MANY_VECTORS = 20_000
 """Vectors from which comparing all of them takes long."""
+
+
+def are_many(rows: pa.Table) -> bool:
+    """Return whether work on the texts of some rows takes more than a few milliseconds."""
+    return len(rows) > MANY_ROWS or rows.nbytes > MANY_BYTES
 
 
 async def in_thread_if(

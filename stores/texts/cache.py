@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from ..retry import bounded
 from ..search.large_topics import LargeTopic
 from ..search.ranking import POOL_COLUMNS, Pool, pool_of_rows
-from ..search.threads import MANY_ROWS, in_thread_if
+from ..search.threads import are_many, in_thread_if
 from ..types import History, StoreLimits
 from .arrow import HISTORY_COLUMNS, history_of_rows
 from .artefacts import KeptScale
@@ -100,18 +100,23 @@ class _Cache(Generic[Key, Value]):
         """Return the value at the version of the snapshots, or at a newer one."""
         if (kept := self._find(key, snapshots.version)) is not None:
             return kept.value
-        async with self._locks.setdefault(key, aiologic.Lock()):
-            if (kept := self._find(key, snapshots.version)) is not None:
-                return kept.value
-            cleared = self._cleared
-            # Asked for before the read: a write in between makes one read too many, never a stale
-            # value.
-            table = self._table
-            read_at = None if table is None else await self._tables.version(table)
-            value = await self._read(snapshots, key, self._kept.get(key))
-            if cleared == self._cleared:  # else it may hold what was to be dropped
-                self._keep(key, Cached(snapshots.version, read_at, value))
-        self._locks.pop(key, None)
+        try:
+            async with self._locks.setdefault(key, aiologic.Lock()):
+                return await self._read_once(key, snapshots)
+        finally:
+            self._locks.pop(key, None)
+
+    async def _read_once(self, key: Key, snapshots: Snapshots) -> Value:
+        if (kept := self._find(key, snapshots.version)) is not None:
+            return kept.value
+        cleared = self._cleared
+        # Asked for before the read: a write in between makes one read too many, never a stale
+        # value.
+        table = self._table
+        read_at = None if table is None else await self._tables.version(table)
+        value = await self._read(snapshots, key, self._kept.get(key))
+        if cleared == self._cleared:  # else it may hold what was to be dropped
+            self._keep(key, Cached(snapshots.version, read_at, value))
         return value
 
     def _find(self, key: Key, version: int) -> Cached[Value] | None:
@@ -269,7 +274,7 @@ class Snapshots:
             rows = resident.by_users([user_id], HISTORY_COLUMNS)
         else:
             rows = await self._tables.read(TEXTS, within(namespace, user=user_id), HISTORY_COLUMNS)
-        many = len(rows) > MANY_ROWS
+        many = are_many(rows)
         return await in_thread_if(many, history_of_rows, rows, namespace, user_id, topic_id)
 
     async def read_users(self, namespace: str, kept: Cached[Users] | None) -> Users:
@@ -297,7 +302,7 @@ class Snapshots:
         """Read the shared texts of some topics."""
         namespace, topics = key
         rows = await self.on_topics(namespace, topics, POOL_COLUMNS)
-        return await in_thread_if(len(rows) > MANY_ROWS, pool_of_rows, rows)
+        return await in_thread_if(are_many(rows), pool_of_rows, rows)
 
     async def read_large_topic(
         self, key: tuple[str, str], kept: Cached[LargeTopic] | None

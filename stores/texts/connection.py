@@ -230,7 +230,9 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
         if root is not None:
             await asyncio.to_thread(make_folder, root)
         connection: AsyncConnection = await lancedb.connect_async(
-            uri, read_consistency_interval=interval
+            uri,
+            read_consistency_interval=interval,
+            session=lancedb.Session(INDEX_CACHE, METADATA_CACHE),
         )
     except (ValueError, RuntimeError, OSError) as error:  # an unknown scheme, a missing right
         raise unreadable(uri, error) from error
@@ -238,6 +240,14 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
         yield connection
     finally:
         connection.close()  # type: ignore[no-untyped-call]
+
+
+INDEX_CACHE, METADATA_CACHE = 256_000_000, 64_000_000
+"""Bytes that LanceDB may keep of indexes, and of files' heads.
+
+By its own limits, 6 GB and 1 GB, each write of a text would cost a quarter of a megabyte for good:
+it makes new files, and what was read of the old ones stays.
+"""
 
 
 async def table_made(
