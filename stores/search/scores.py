@@ -19,6 +19,9 @@ Scores = NDArray[np.float64]
 K1, B = 1.5, 0.75
 RRF_K = 60
 
+MOST_CELLS = 4_000_000
+"""Documents times words of a query up to which a table of both is made (32 MB)."""
+
 
 def bm25(query: Terms, terms: Terms, starts: Places) -> Scores:
     """Return the BM25 score of each document, shape (documents,).
@@ -41,13 +44,34 @@ def bm25(query: Terms, terms: Terms, starts: Places) -> Scores:
     place[place == len(wanted)] = 0
     hits = np.flatnonzero(wanted[place] == terms)
     owner = np.repeat(np.arange(documents), lengths)[hits]
-    cells = np.bincount(owner * len(wanted) + place[hits], minlength=documents * len(wanted))
+    pairs = owner * len(wanted) + place[hits]
+    norm = K1 * (1 - B + B * lengths / (lengths.sum() / documents))
+    if documents * len(wanted) > MOST_CELLS:
+        return _of_pairs(pairs, weight, norm)
+    cells = np.bincount(pairs, minlength=documents * len(wanted))
     frequency = cells.reshape(documents, len(wanted)).astype(np.float64)
     holders = np.count_nonzero(frequency, axis=0)
     idf = np.log1p((documents - holders + 0.5) / (holders + 0.5))
-    norm = K1 * (1 - B + B * lengths / (lengths.sum() / documents))
     parts = frequency * (K1 + 1) / (frequency + norm[:, None])
     scores: Scores = (parts * (idf * weight)).sum(axis=1)
+    return scores
+
+
+def _of_pairs(pairs: Places, weight: NDArray[np.int64], norm: Scores) -> Scores:
+    """Return what `bm25` does for a query of very many words: no row of each document is made.
+
+    Args:
+        pairs: Document and term of each word that is in the query, as one number.
+        weight: Of each term of the query.
+        norm: What the frequencies of each document are set against.
+    """
+    documents, words = len(norm), len(weight)
+    found, frequency = np.unique(pairs, return_counts=True)
+    document, term = np.divmod(found, words)
+    holders = np.bincount(term, minlength=words)
+    idf = np.log1p((documents - holders + 0.5) / (holders + 0.5))
+    parts = frequency * (K1 + 1) / (frequency + norm[document]) * (idf * weight)[term]
+    scores: Scores = np.bincount(document, weights=parts, minlength=documents)
     return scores
 
 

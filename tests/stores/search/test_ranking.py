@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from patlm.stores.search import scores as scores_module
 from patlm.stores.search.scores import bm25, fuse, ranks
 from patlm.stores.search.words import bare, terms_of
 
@@ -18,6 +19,15 @@ def test_bm25_by_hand() -> None:
     # f = 2 in the first: 2·2.5 / (2 + 1.5) = 10/7. "hot" is nowhere.
     scores = bm25(terms_of("Tea, hot"), *corpus("tea tea", "cold milk"))
     assert scores == pytest.approx([math.log(2) * 10 / 7, 0.0])
+
+
+def test_bm25_of_very_many_words_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(7)
+    texts = [" ".join(f"w{n}" for n in draw.integers(0, 60, 30)) for _ in range(40)]
+    query, documents = terms_of(" ".join(texts[:9])), corpus(*texts, "", "nothing of it")
+    table = bm25(query, *documents)
+    monkeypatch.setattr(scores_module, "MOST_CELLS", 0)
+    np.testing.assert_allclose(bm25(query, *documents), table)
 
 
 def test_bm25_favours_the_shorter_of_two() -> None:
