@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -173,8 +172,7 @@ def check_mappings(requests: object, kind: type[Request], most: int) -> list[Any
 def _is_given(value: object) -> bool:
     """Say whether a field has a value; one of a wrong type counts, so that it is refused."""
     value = plain(value)
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    return not missing and not (isinstance(value, str) and value in MISSING)
+    return value is not None and not (isinstance(value, str) and value in MISSING)
 
 
 def read_context_fields(fields: Mapping[str, Any]) -> RunContext:

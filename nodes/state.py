@@ -47,8 +47,8 @@ def _read_words(value: object, info: ValidationInfo) -> str | None:
 
 
 def _read_number(value: object) -> object:
-    """Return a number; pydantic would take True for 1, and b"4" for 4."""
-    if isinstance(value, bool | bytes):
+    """Return a number; pydantic would take True for 1, and b"4" for 4. NaN is no number."""
+    if isinstance(value, bool | bytes) or (isinstance(value, float) and value != value):
         raise PydanticCustomError("number_type", "Expected a number")
     return plain(value)
 

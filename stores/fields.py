@@ -66,8 +66,6 @@ def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
     if number is None:
         leave_out("rating", f"rating {quoted(value)} is not a number", reading)
         return None
-    if math.isnan(number):
-        return None
     if number == 0 < scale.low and not reading.strict:
         reading.noted["rating_zero"] += 1
         return None
@@ -142,8 +140,8 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
         if isinstance(value, date):
             return _milliseconds(value)
         number = _as_number(value)
-        if number is not None and (number == 0 or math.isnan(number)):
-            if number == 0 and not reading.strict:
+        if number == 0:
+            if not reading.strict:
                 reading.noted["timestamp_zero"] += 1
             return None
         moment = _read_words(str(value)) if number is None else _read_moment(number)
@@ -195,20 +193,56 @@ def _read_words(words: str) -> int | None:
     return _parse_date(words)
 
 
+_OFFSET = re.compile(
+    r"(?<=[\dmM.])\s*(?:\s|GMT|UTC)\s*([+-])(\d\d?)(?::?(\d\d))?"
+    r"(?:(?=\s\d{4}$)|(?:\s*\([^()]*\)|\s[A-Z]{3,5})?$)"
+)
+"""A zone as browsers write it, `GMT+0200 (Central European Summer Time)`, or as `UTC+3`: this is
+west of Greenwich to dateutil, and a comment to the parser of mails."""
+
+_HOURS = {  # those of RFC 822, and names that one zone alone has
+    **{"Z": 0, "UT": 0, "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7},
+    **{"MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8, "HST": -10, "BRT": -3, "WET": 0},
+    **{"WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3},
+    **{"HKT": 8, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13},
+}
+
+
+def _seconds_of(name: str | None, offset: int | None) -> int | None:
+    """Return the seconds from UTC of a zone; dateutil would take the machine's, or none.
+
+    Args:
+        name: Its name, None without one.
+        offset: Its figures; None without these.
+
+    Raises:
+        ValueError: It has a name that is not known, or stands for several zones.
+    """
+    if offset is not None or name is None:
+        return offset
+    if name not in _HOURS:
+        raise ValueError("an unknown zone")
+    return _HOURS[name] * 3600
+
+
 def _parse_date(words: str) -> int | None:
     """Return the milliseconds of a date that is not in ISO form.
 
     Parsed in several ways: where the answers differ, the date is not said (a part of it came from
-    the default, or day and month can be exchanged).
+    the default, or day and month can be exchanged). A zone that has no name here is not guessed.
     """
     from email.utils import parsedate_to_datetime
 
     from dateutil import parser
 
-    try:  # the forms of mails and of C: the only ones with zones by name (PDT)
-        return _milliseconds(parsedate_to_datetime(words))
+    words = _OFFSET.sub(lambda zone: f" {zone[1]}{zone[2]:0>2}{zone[3] or '00'}", words)
+    try:  # the forms of mails and of C
+        moment = parsedate_to_datetime(words)
     except ValueError:
         pass
+    else:
+        if moment.tzinfo is not None:  # otherwise its zone may have another name
+            return _milliseconds(moment)
     if re.fullmatch(r"\d{1,2} \d{1,2}, \d{4}", words):  # Amazon's reviewTime: the month first
         return _milliseconds(datetime.strptime(words, "%m %d, %Y"))
     year_month = re.fullmatch(r"(\d{4})[-/.](\d{1,2})", words)
@@ -216,7 +250,9 @@ def _parse_date(words: str) -> int | None:
         return _milliseconds(datetime(int(year_month[1]), int(year_month[2]), 1))
     year_first = re.match(r"\d{4}\D", words) is not None
     readings = {
-        parser.parse(words, default=default, dayfirst=day_first, yearfirst=year_first)
+        parser.parse(
+            words, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=_seconds_of
+        )
         for default in (datetime(2000, 1, 1), datetime(2001, 2, 2))
         for day_first in ((False,) if year_first else (False, True))
     }
@@ -235,7 +271,7 @@ def _milliseconds(moment: date) -> int:
 
 
 _CLOCK = re.compile(r"\d:\d\d")
-_ZONE = re.compile(r"(?:[+-]\d\d:?(?:\d\d)?|[A-Za-z])\s*\)?\s*$|GMT|UTC")
+_ZONE = re.compile(r"(?:\s[+-]\d{4}\s+\d{4}|[+-]\d\d:?(?:\d\d)?|[A-Za-z])\s*\)?\s*$|GMT|UTC")
 
 
 def lacks_zone(value: object) -> bool:

@@ -37,8 +37,9 @@ SEPARATOR = "\x1f"
 MISSING = frozenset(
     ("", "nan", "NaN", "-nan", "NAN", "None", "null", "NULL", "<NA>", "<na>")
     + ("NaT", "nil", "undefined", "\\N", "#N/A", "<null>", "(null)", "[null]")
+    + ("[deleted]", "[removed]")
 )
-"""What programs write for a missing value; `Null` and `Nan` are left out, for they are names."""
+"""What programs write for a missing value, Reddit's among them; `Null` and `Nan` are names."""
 
 MISSING_IDS = MISSING | {"NA", "N/A", "n/a", "none", "NONE"}
 MISSING_NUMBERS = MISSING_IDS | {"na", "-", "--", "?", "Null", "Nan"}
@@ -58,22 +59,28 @@ FAULTS = {
 """The faults of a value by name."""
 
 _LONGEST_QUOTE = 16  # of a wrong value in a reason: enough to find it, too little to be a text
-_KINDS = {bool: "a truth value", int: "a number", float: "a number", list: "a list"}
-_INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # at the ends of ids that were copied from a page
+_KINDS = {bool: "a truth value", int: "a number", float: "a number", list: "a list", bytes: "bytes"}
+_INVISIBLE = "\ufeff\u200b\u2060\u00ad\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e"
+_INVISIBLE += "\u2066\u2067\u2068\u2069"
+_AT_ENDS = _INVISIBLE + "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""All white space, and marks that stand around words which were copied from a page or a chat."""
+
 _LONGEST_MISSING = max(map(len, MISSING))
 _CLEAN_ID = re.compile(r"[A-Za-z_](?:[ -~]{0,253}[!-~])?|[0-9]{1,255}")
 """Ids that no rule changes or refuses, if they are not `MISSING_IDS`: most are such."""
 
 _WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
-_ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?[eE]\+?\d{2,}", re.ASCII)
+_ROUNDED = re.compile(r"-?\d(?:[.,]\d+[eE]\+?|[eE]\+)\d{2,}", re.ASCII)
+"""A rounded number as programs write it; `1e10` is rather a hash, or a number to the base of 36."""
+
 _EXACT_FLOAT = 2**53
 """From here on two whole numbers may be one float: 2**53 + 1 is rounded to 2**53."""
 
 _LANGUAGE = re.compile(r"([a-z]{2,3})((?:[-_][a-z0-9]{2,8})*)(?:\.[a-z0-9-]+)?", re.IGNORECASE)
 _LANGUAGE_BYTES = 23
 _TRUTHS: dict[object, bool] = {
-    True: True, "true": True, "1": True, "yes": True,
-    False: False, "false": False, "0": False, "no": False,
+    True: True, "true": True, "1": True, "1.0": True, "yes": True,
+    False: False, "false": False, "0": False, "0.0": False, "no": False,
 }  # fmt: skip
 
 
@@ -182,8 +189,10 @@ _BITS_OF_FLOATS = 1023
 def plain(value: object) -> object:
     """Return the plain Python value of a scalar of numpy or pandas; others are left alone.
 
-    A whole number beyond every float is an infinite one.
+    A whole number beyond every float is an infinite one, and NaN is None.
     """
+    if (type(value) is float and value != value) or (type(value) is Decimal and value.is_nan()):
+        return None
     if type(value) is int and value.bit_length() > _BITS_OF_FLOATS:
         return math.copysign(math.inf, -1 if value < 0 else 1)
     if value is None or type(value) in (str, int, float, bool):
@@ -196,7 +205,7 @@ def plain(value: object) -> object:
         if isinstance(value, numpy.datetime64):
             return value.astype("datetime64[ms]").item()
         scalar = value.item()  # of a long double it is the value itself
-        return float(value) if isinstance(scalar, numpy.floating) else plain(scalar)
+        return plain(float(value) if isinstance(scalar, numpy.floating) else scalar)
     if isinstance(value, str):
         return str.__str__(value)  # of an enumeration: its value, not its name
     if isinstance(value, Enum) and isinstance(value, int):
@@ -255,9 +264,9 @@ def normal_id(words: str) -> str:
     """Return the normal form of an id that is a string; that of a normal form is itself."""
     if not words or _CLEAN_ID.fullmatch(words):
         return words
-    words = words.strip()
+    words = words.strip() if words.isascii() else words.strip(_AT_ENDS)
     if not words.isascii():
-        words = unicodedata.normalize("NFC", words.strip(_INVISIBLE).strip())
+        words = unicodedata.normalize("NFC", words)
     return words.partition(".")[0] if _WHOLE.fullmatch(words) else words
 
 
@@ -277,8 +286,6 @@ def _is_rounded(words: str) -> bool:
 
 def _read_numeric_id(name: str, value: float | Decimal, exact: int) -> str:
     if not math.isfinite(value):
-        if math.isnan(value):
-            return ""
         raise bad_value(name, "type", f"{name} is a number that is not finite")
     if value != int(value):
         raise bad_value(name, "type", f"{name} {quoted(value)} is a fraction, not an id")
@@ -309,7 +316,7 @@ def read_string(name: str, value: object, most: int = MAX_CHARACTERS) -> str:
     if type(value) is str and len(value) <= most and value.isascii():
         return value
     value = plain(value)
-    if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
+    if value is None:
         return ""
     if isinstance(value, Unreadable):
         raise bad_value(name, "unreadable", f"{name} is {value}")
@@ -328,13 +335,13 @@ def read_string(name: str, value: object, most: int = MAX_CHARACTERS) -> str:
 
 
 def read_text(name: str, value: object) -> str:
-    """Return a text with its white space, "" where it is missing.
+    """Return a text with its white space, "" where it is missing, or nothing of it can be seen.
 
     Raises:
         PydanticCustomError: As `read_string`.
     """
     words = read_string(name, value)
-    stripped = words.strip()
+    stripped = words.strip() if words.isascii() else words.strip(_AT_ENDS)
     missing = len(stripped) <= _LONGEST_MISSING and stripped in MISSING
     return "" if missing else words
 
@@ -347,8 +354,9 @@ def read_title(value: object) -> str:
     """
     if type(value) is not str:
         value = plain(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return normal_id(str(value))
+        number = None if isinstance(value, bool) else value
+        if isinstance(number, int | float | Decimal) and math.isfinite(number):
+            return normal_id(format(number, "f") if isinstance(number, Decimal) else str(number))
     return read_text("title", value)
 
 
@@ -387,7 +395,7 @@ def read_truth(name: str, value: object) -> bool | None:
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
     word = value.strip().lower() if isinstance(value, str) else value
-    if not isinstance(word, str | bool | int | float) or word not in _TRUTHS:
+    if not isinstance(word, str | bool | int | float | Decimal) or word not in _TRUTHS:
         raise bad_value(name, "type", f"{name} {quoted(value)} is not true or false")
     return _TRUTHS[word]
 

@@ -1,6 +1,7 @@
 """Values as people have them: ids, missing words, ratings, times, languages, read in one place."""
 
 import math
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -11,8 +12,10 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from patlm.stores.datasets.validation import Defaults, Reject, TextFields, validate
-from patlm.stores.fields import read_rating, read_target, read_time
+from patlm.stores.fields import lacks_zone, read_rating, read_target, read_time
 from patlm.stores.types import Text
 from patlm.stores.values import (
     RatingScale,
@@ -23,6 +26,8 @@ from patlm.stores.values import (
     read_id,
     read_language,
     read_text,
+    read_title,
+    read_truth,
     similar_ids,
 )
 from pydantic_core import PydanticCustomError
@@ -41,6 +46,11 @@ def fault_of(read: Callable[..., Any], *given: Any) -> str:
         ("u-gus ", "u-gus"),
         ("\u00a0u-gus\t", "u-gus"),
         ("\ufeffzo\u00eb\u200b", "zo\u00eb"),
+        ("\u200e\u00a0\u200ezoe\u200b \u200b", "zoe"),  # marks and spaces by turns
+        ("\u202a+49 151\u202c", "+49 151"),  # as chats are exported
+        ("\u2068zoe\u2069", "zoe"),
+        ("1e10", "1e10"),  # a hash, or a number to the base of 36
+        ("1e12345", "1e12345"),
         ("jose\u0301", "jos\u00e9"),
         ("\u1112\u1161\u11ab", "\ud55c"),  # Hangul in parts
         (123, "123"),
@@ -71,9 +81,16 @@ def test_one_person_has_one_id(given: object, read: str) -> None:
     assert normal_id(read) == read, "a normal form stays as it is"
 
 
+@given(st.text("a1.0 \u200b\u200e\u202a\u00a0\u3000\u0301e\ufeff", max_size=12))
+def test_a_normal_form_stays_as_it_is(words: str) -> None:
+    """Otherwise a store refuses an id that was read, and with it the whole file."""
+    assert normal_id(normal_id(words)) == normal_id(words)
+
+
 @pytest.mark.parametrize(
     "word",
-    ["nan", "NaN", "None", "none", "null", "NULL", "<NA>", "\\N", "NaT", "NA", "n/a", "", " nan "],
+    ["nan", "NaN", "None", "none", "null", "NULL", "<NA>", "\\N", "NaT", "NA", "n/a", "", " nan "]
+    + ["[deleted]", "[removed] ", "\u200b"],
 )
 def test_words_for_a_missing_value_are_no_ids(word: str) -> None:
     assert read_id("user", word) == ""
@@ -83,9 +100,15 @@ def test_words_for_a_missing_value_are_no_ids(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, math.nan, np.float64("nan"), Decimal("NaN"), pd.NA, pd.NaT]
+    "value",
+    [None, math.nan, np.float64("nan"), np.longdouble("nan"), Decimal("NaN"), Decimal("sNaN")]
+    + [pd.NA, pd.NaT],
 )
 def test_values_of_data_frames_that_stand_for_none(value: object) -> None:
+    reading = ReadingRules()
+    assert read_truth("shared_id", value) is None
+    assert read_target(value, reading) is False and not reading.noted
+    assert read_title(value) == read_language(value) == ""
     assert read_id("user", value) == ""
     assert read_text("text", value) == ""
     assert read_rating(value) is None
@@ -106,6 +129,8 @@ def test_values_of_data_frames_that_stand_for_none(value: object) -> None:
         ("9007199254740992.0", "user_inexact"),  # what a program leaves of a column of floats
         ("1.23457E+17", "user_inexact"),  # what a spreadsheet leaves of a long number
         ("1,23457E+17", "user_inexact"),
+        ("1.2E20", "user_inexact"),
+        ("1e+20", "user_inexact"),
         ("a\x00b", "user_nul"),
         ("a\ud800", "user_encoding"),
         ("a" * 100_001, "user_length"),
@@ -123,7 +148,7 @@ def test_a_user_called_nan_can_still_be_found() -> None:
 
 def test_texts_keep_white_space_and_may_say_no() -> None:
     assert read_text("text", "  a\n") == "  a\n"
-    assert read_text("text", " nan ") == ""
+    assert read_text("text", " nan ") == read_text("text", "\u200b\n\ufeff") == ""
     answers = ["N/A", "-", "NA", "none", "NONE"]
     assert [read_text("text", said) for said in answers] == answers
     assert fault_of(read_text, "text", 5) == "text_type"
@@ -218,6 +243,14 @@ MAY_1 = datetime(2024, 5, 1, tzinfo=UTC)
         ("Wed May 01 00:00:00 +0000 2024", MAY_1),
         ("Tue Apr 30 17:00:00 PDT 2024", MAY_1),
         ("Wed, 01 May 2024 00:00:00 GMT", MAY_1),
+        ("Wed May 01 2024 02:00:00 GMT+0200 (Central European Summer Time)", MAY_1),  # a browser
+        ("Wed May 01 02:00:00 GMT+02:00 2024", MAY_1),
+        ("2024/05/01 3:00 UTC+3", MAY_1),
+        ("May 1, 2024 2:00 AM GMT +2", MAY_1),
+        ("2024-05-01 00:00:00 +0000 UTC", MAY_1),
+        ("2024-04-30 17:00:00 PDT", MAY_1),
+        ("Wed May 01 02:00:00 CEST 2024", MAY_1),
+        ("Apr 30, 2024 8:00 PM EDT", MAY_1),
         ("05 1, 2024", MAY_1),  # Amazon's reviewTime
         ("May 1, 2024", MAY_1),
         ("12/25/2024", datetime(2024, 12, 25, tzinfo=UTC)),
@@ -234,6 +267,20 @@ MAY_1 = datetime(2024, 5, 1, tzinfo=UTC)
 )
 def test_times_are_told_apart_by_their_size(given: object, moment: datetime) -> None:
     assert read_time(given) == round(moment.timestamp() * 1000)
+
+
+def test_zones_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "tzname", ("CET", "BST"))
+    assert read_time("2024-05-01 02:00:00 CET") == round(MAY_1.timestamp() * 1000) + 3_600_000
+    assert read_time("2024-05-01 02:00:00 BST", ReadingRules()) is None
+
+
+def test_a_time_without_zone_is_told() -> None:
+    assert not lacks_zone("Fri Aug 25 13:55:02 -0700 2017")  # of Goodreads
+    assert not any(map(lacks_zone, ("2024-05-01T10:00:00Z", "1 May 2024 10:00 +0200")))
+    assert all(
+        map(lacks_zone, ("2024-05-01 10:00:00", "Wed May 01 10:00:00 2024", "May 1 5:00 pm"))
+    )
 
 
 @pytest.mark.parametrize("given", [0, "0", 0.0, np.int64(0), None, "", "nan", np.datetime64("NaT")])
@@ -257,7 +304,8 @@ def test_no_time_is_not_counted(given: object) -> None:
 @pytest.mark.parametrize(
     "given",
     ["05/01/2024", "1/2/2012", 20240532, 5, 45413, 99_999_999, 10**10 * 5, 10**13 * 5, 1e300]
-    + [math.inf, True, "soon", "10:00", "May 1", "2013-13-01", [2024]],
+    + [math.inf, True, "soon", "10:00", "May 1", "2013-13-01", [2024]]
+    + ["2024-05-01 10:00:00 IST", "Wed May 01 10:00:00 BST 2024"],  # zones of several countries
 )
 def test_what_cannot_be_told_is_said_and_never_1970(given: object) -> None:
     reading = ReadingRules()
@@ -296,7 +344,8 @@ def test_only_true_and_false_make_a_target() -> None:
 
 def test_a_row_becomes_a_text_or_says_which_field_is_wrong() -> None:
     defaults = Defaults("shop", "de", ReadingRules())
-    row = {"user_id": 7.0, "body": " Gut. ", "topic_id": "45.0", "title": 1917, "rating": "4,5"}
+    row: dict[str, Any] = {"user_id": 7.0, "body": " Gut. ", "topic_id": "45.0", "rating": "4,5"}
+    row["title"] = Decimal("1917.00")
     text = validate({**row, "timestamp": 2014, "source_id": "r1"}, defaults, position=3)
     assert isinstance(text, Text)
     assert (text.user_id, text.body, text.topic_id, text.title) == ("7", " Gut. ", "45", "1917")
