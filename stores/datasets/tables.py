@@ -81,6 +81,14 @@ _IMDB62: Columns = {
 }
 
 
+_TAKEN_DOWN = frozenset(
+    f"[ removed by reddit{why} ]"
+    for why in ("", " on account of violating the content policy.")
+    + (" in response to a copyright notice.",)
+)
+"""What stands in place of a text that Reddit took down; `[removed]` is one in every format."""
+
+
 def _generic(name: str, expected: str, *containers: str) -> Format:
     def fits(head: Head) -> bool:
         return head.kind in containers and is_text_row(head)
@@ -171,10 +179,7 @@ TABLES = (
             "timestamp": ("created_utc",),
             "source_id": ("name", "id"),
         },
-        absent={
-            "user_id": frozenset(("[deleted]", "[removed]")),
-            "body": frozenset(("[deleted]", "[removed]")),
-        },
+        absent={"body": _TAKEN_DOWN, "title": frozenset(("[deleted by user]",))},
     ),
     _published(
         "google_play",
@@ -189,7 +194,7 @@ TABLES = (
             "timestamp": ("at",),
             "source_id": ("reviewid",),
         },
-        crowds=frozenset(("A Google user",)),
+        crowds=re.compile("google", re.IGNORECASE),  # in all languages: Um usuário do Google
         scale=FIVE_STARS,
     ),
     _published(

@@ -8,6 +8,7 @@ would be missing in all texts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -141,16 +142,19 @@ def settle_names(names: tuple[str, ...], shapes: Iterable[Collection[str]]) -> t
     """Return the names of a field less those that stand beside an earlier one: these mean others.
 
     Where a review has a user and an author, it is about the author's book; where it has an author
-    alone, that is who wrote it.
+    alone, that is who wrote it. A column that comes later than the first rows may be either.
 
     Args:
         names: Names of columns, the first that a row has is read.
         shapes: The columns of a file's heads or first rows.
     """
+    seen: set[str] = set()
     beside: set[str] = set()
     for shape in shapes:
-        beside.update([name for name in names if name.lower() in shape or name in shape][1:])
-    return tuple(name for name in names if name not in beside)
+        here = [name for name in names if name.lower() in shape or name in shape]
+        seen.update(here)
+        beside.update(here[1:])
+    return tuple(name for name in names if name not in beside and (name in seen or not seen))
 
 
 def with_map(columns: Columns, mapped: Mapping[str, str]) -> Columns:
@@ -165,7 +169,7 @@ def read_table(
     advance: Advance,
     *,
     absent: Mapping[str, frozenset[str]] | None = None,
-    crowds: frozenset[str] = frozenset(),
+    crowds: re.Pattern[str] | None = None,
 ) -> Iterator[Raw | Reject]:
     """Yield the values of each row, or the reject that it is.
 
@@ -173,8 +177,8 @@ def read_table(
         file: The file.
         columns: Which columns are read as which field.
         advance: Called with the bytes read so far.
-        absent: Values that stand for a missing one, by field.
-        crowds: User ids that stand for several people.
+        absent: Values that stand for a missing one, by field, in small letters.
+        crowds: How user ids look that stand for several people.
     """
     plans: dict[tuple[str, ...], Plan] = {}
     missing = tuple((absent or {}).items())
@@ -192,14 +196,16 @@ def read_table(
         for field, words in missing:
             if _is_among(fields.get(field), words):
                 del fields[field]
-        if crowds and _is_among(fields.get("user_id"), crowds):
-            fields["shared_id"] = True
+        if crowds is not None:
+            user = fields.get("user_id")
+            if isinstance(user, str) and crowds.search(user):
+                fields["shared_id"] = True
         yield Raw(line, fields, place)
 
 
 def _is_among(value: object, words: frozenset[str]) -> bool:
-    """Say whether a value is one of some words; an object or a list is none."""
-    return isinstance(value, str) and value in words
+    """Say whether a value is one of some words; an object, a list or a long text is none."""
+    return isinstance(value, str) and len(value) < 100 and value.strip().lower() in words
 
 
 def make_plan(keys: Iterable[str], columns: Columns) -> Plan:

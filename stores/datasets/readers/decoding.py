@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +50,10 @@ _ENCODINGS = [
     *(_COMMONEST, "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
     *("mac_roman", "cp850", "cp932", "euc_jp", "euc_kr", "gb18030", "big5"),
 ]
+_LINE_END = re.compile(rb"\r*\n|\r")
+_OF_JAVA = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]|\xc0\x80")
+"""Halves of a surrogate pair, and a NUL, as Java and some data bases write them: nearly UTF-8."""
+
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
@@ -171,11 +176,15 @@ def open_text(path: Path, encoding: str | None = None, pieces: tuple[Path, ...] 
     _choose_encoding(text, scan, encoding)
     if text.encoding == encoding:
         _try_encoding(text)
-    text.carriage_returns = scan.has_return and not scan.has_line_feed
-    if text.encoding.startswith(("utf-16", "utf-32")):  # line ends are two bytes and four there
-        start = text.head()
-        text.carriage_returns = b"\r" in start and b"\n" not in start
+    text.carriage_returns = scan.has_return and _ends_in_returns(text.head())
     return text
+
+
+def _ends_in_returns(head: bytes) -> bool:
+    """Say whether lines end in CR alone; there may be LF inside of their texts, or at the end."""
+    found = _LINE_END.search(head)
+    alone = found is not None and found[0] == b"\r"
+    return alone and head.count(b"\r") - head.count(b"\r\n") >= head.count(b"\n")
 
 
 def _known_encoding(given: str) -> str:
@@ -243,7 +252,9 @@ class _Scan:
                 if len(self.around) < 20_000 and at >= shown:
                     line = _line_at(data, at)
                     self.around, shown = self.around + line[0] + b"\n", line[1]
-                start += error.end
+                nearly = _OF_JAVA.match(data, at)
+                self.several += len(nearly[0]) if nearly else 0
+                start = nearly.end() if nearly else start + error.end
             else:
                 self.several += used - len(text)
                 self._rest = data[start + used :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,8 +131,8 @@ class Format:
         columns: For one text a row: which columns are read as which field.
         containers: The kinds of container that may be read as this format when it is asked for by
             name although none of the first rows fits; () for any.
-        absent: Values that stand for a missing one, by field, as `[deleted]`.
-        crowds: User ids that stand for several people.
+        absent: Values that stand for a missing one, by field, in small letters.
+        crowds: How user ids look that stand for several people.
         language: Returns the language of texts that name none.
         check: Raises `FormatError` where a file that belongs to this one can't be read.
         scale: The scale of its ratings; None: that of the file has to be told or looked for.
@@ -145,7 +146,7 @@ class Format:
     columns: Columns | None = None
     containers: tuple[str, ...] = ()
     absent: Mapping[str, frozenset[str]] | None = None
-    crowds: frozenset[str] = frozenset()
+    crowds: re.Pattern[str] | None = None
     language: Callable[[Path], str] = _always_english
     check: Callable[[Path], object] = _no_check
     scale: RatingScale | None = None

@@ -148,6 +148,14 @@ def test_a_row_without_a_person_is_nobodys(tmp_path: Path, kind: str) -> None:
     assert rows_of.unread == ["author"]
 
 
+def test_a_column_that_comes_late_names_no_person(tmp_path: Path) -> None:
+    rows = [{"user_id": f"u{number}", "text": f"Text {number}."} for number in range(300)]
+    rows += [{"author": "Tolkien", "text": "Of a book."}]
+    path = tmp_path / "a.jsonl"
+    texts, codes, _ = read(path, "".join(json.dumps(row) + "\n" for row in rows))
+    assert len(texts) == 300 and codes == ["user_missing"]
+
+
 @pytest.mark.parametrize("missing", [None, "", "nan", "no key"])
 def test_a_nameless_person_is_not_the_author(tmp_path: Path, missing: object) -> None:
     rows = [

@@ -191,14 +191,24 @@ def test_yelp_texts_of_two_places_are_two(tmp_path: Path) -> None:
 
 
 def test_what_reddit_deleted_is_nobody_and_no_text(tmp_path: Path) -> None:
-    gone = {**COMMENT, "author": "[deleted]"}
-    removed = {**COMMENT, "body": "[removed]"}
-    texts, rejects = read(tmp_path / "RC.jsonl", lines(gone, removed, COMMENT))
+    gone = [{**COMMENT, "author": author} for author in ("[deleted]", "[deleted] ")]
+    removed = ["[removed]", "[deleted]\n", "[ Removed by Reddit ]"]
+    removed += ["[ Removed by reddit in response to a copyright notice. ]"]
+    rows = [*gone, *({**COMMENT, "body": body} for body in removed), COMMENT]
+    texts, rejects = read(tmp_path / "RC.jsonl", lines(*rows))
     assert [text.user_id for text in texts] == ["crusty_loaf"]
-    assert [(reject.line, reject.code) for reject in rejects] == [
-        (1, "user_missing"),
-        (2, "text_missing"),
+    codes = ["user_missing"] * 2 + ["text_missing"] * 4
+    assert [reject.code for reject in rejects] == codes
+    bare = [
+        {"author": row["author"], "body": row["body"]} for row in rows if "Rem" not in row["body"]
     ]
+    texts, rejects = read(tmp_path / "copy.jsonl", lines(*bare))  # whatever else its columns are
+    assert [text.user_id for text in texts] == ["crusty_loaf"] and len(rejects) == 4
+
+
+def test_an_id_may_look_like_a_number_with_an_exponent(tmp_path: Path) -> None:
+    texts, rejects = read(tmp_path / "RC.jsonl", lines({**COMMENT, "id": "1e12345"}))
+    assert [text.source_id for text in texts] == ["1e12345"] and not rejects
 
 
 def test_a_file_without_topics_says_so(tmp_path: Path) -> None:
@@ -212,8 +222,10 @@ def test_a_file_without_topics_says_so(tmp_path: Path) -> None:
 
 def test_google_users_are_several_people(tmp_path: Path) -> None:
     rows = "reviewId,userName,content,score\nr1,A Google user,Works,5\nr2,Ann Other,Fails,1\n"
-    (crowd, one), _ = read(tmp_path / "play.csv", rows)
+    rows += "r3, Um usu\u00e1rio do Google,Bom,5\nr4,Google \u30e6\u30fc\u30b6\u30fc,Fine,4\n"
+    (crowd, one, *others), _ = read(tmp_path / "play.csv", rows)
     assert (crowd.shared_id, one.shared_id) == (True, False)
+    assert [text.shared_id for text in others] == [True, True]
 
 
 def test_ratings_of_ten_are_known_of_imdb62(tmp_path: Path) -> None:
@@ -632,3 +644,21 @@ def test_a_time_beyond_all_calendars_costs_the_time(tmp_path: Path, unit: str) -
     texts = [row for row in read_again if isinstance(row, Text)]
     assert [text.body for text in texts] == ["Soup.", "Jam."]
     assert texts[0].timestamp is None and read_again.noted["timestamp_unreadable"] >= 1
+
+
+def test_lines_that_end_in_cr_with_lf_in_their_texts(tmp_path: Path) -> None:
+    """A spreadsheet of a Mac ends rows in CR, and lines inside of them in LF."""
+    content = 'user,text\rana,"A good lamp.\nWarm."\rben,Fine.\rcy,Loud.\r'
+    for end in ("", "\n"):
+        for encoding in ("utf-8", "utf-16"):
+            texts, rejects = read(tmp_path / "a.csv", (content + end).encode(encoding))
+            assert [text.user_id for text in texts] == ["ana", "ben", "cy"] and not rejects
+            assert texts[0].body == "A good lamp.\nWarm."
+
+
+@pytest.mark.parametrize("bad", [b"\xed\xa0\xbd\xed\xb8\x80", b"\xc0\x80"])
+def test_what_java_writes_is_nearly_utf8(tmp_path: Path, bad: bytes) -> None:
+    """Its rows are rejected, instead of the file being read as Chinese."""
+    texts, rejects = read(tmp_path / "a.csv", b"user,text\nana,good " + bad + b" lamp\nben,Fine.\n")
+    assert [text.user_id for text in texts] == ["ben"]
+    assert [reject.code for reject in rejects] == ["text_encoding"]
