@@ -193,6 +193,8 @@ def read_texts(
     file = open_data(path, encoding)
     chosen, file = _choose(file, format, columns or {})
     chosen.check(path)
+    if isinstance(file, arrow_rows.Several) and chosen.columns is not None:
+        file.leave_out_headless(chosen.columns)
     reading = ReadingRules(scale or chosen.scale or FIVE_STARS)
     defaults = Defaults(namespace, language or chosen.language(path), reading)
     return RowFile(file, chosen, defaults, asked=scale is not None)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ...values import Unreadable
 from ..validation import FormatError, Reject
-from .columns import list_names
-from .rows import Advance, DataFile, Item
+from .columns import list_names, make_plan
+from .rows import Advance, Columns, DataFile, Item
 
 HUB = "hf:"
 """Prefix of a data set of the Hugging Face hub: `hf:owner/name/configuration@split`."""
@@ -180,7 +180,8 @@ class Several:
             columns: The columns that all rows of a file have in common, by its path.
             unread: Files that can't be read, by name, and why: each is one reject.
         """
-        self.path, self._files, self._columns = path, tuple(files), columns or {}
+        self.path, self._columns = path, columns or {}
+        self._files: tuple[DataFile, ...] = tuple(files)
         self._unread = dict(unread or {})
         self.kind = files[0].kind
         common = dict.fromkeys(name for each in self._columns.values() for name in each)
@@ -191,6 +192,26 @@ class Several:
         self.notes = [f"{each.path.name}: {note}" for each in files for note in each.notes]
         if self._unread:
             self.notes.append(f"files that cannot be read: {list_names(self._unread)}")
+
+    def leave_out_headless(self, columns: Columns) -> None:
+        """Leave out the files whose first line names no column that is read.
+
+        They are pieces of one file with the header in the first of them: this line is a row.
+
+        Args:
+            columns: Which columns are read as which field.
+        """
+        files = list(zip(self._files, self.heads, strict=True))
+        kept = [each for each in files if not each[0].names or make_plan(each[0].names, columns)]
+        without = [each[0].path.name for each in files if each not in kept]
+        if not without or not kept:
+            return
+        self._files, self.heads = tuple(file for file, _ in kept), [head for _, head in kept]
+        first = self._files[0].path.name
+        why = f"its first line names no column: put the first line of {first} before it"
+        self._unread |= dict.fromkeys(without, why)
+        names = list_names(without)
+        self.notes.append(f"files without a header, which are not read: {names}")
 
     @property
     def size(self) -> int:
@@ -314,7 +335,8 @@ def _rows_of(batch: Any) -> list[dict[str, Any]]:
     A value that Python can't hold at all, as a time in the year 30,000, is `Unreadable`: the value
     can't be read, and not the file. Of columns of one name the first is read. Numbers of single
     precision that are too large to be exact stay numpy's, for an id that was such a number has lost
-    digits (see `values.read_id`).
+    digits (see `values.read_id`). Bytes are a string where they are UTF-8: Impala, Hive and Spark
+    write strings so.
     """
     import pyarrow as pa
 
@@ -325,6 +347,19 @@ def _rows_of(batch: Any) -> list[dict[str, Any]]:
         if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
             exact = pa.timestamp("us", column.type.tz)
             batch = batch.set_column(index, column.name, batch.column(index).cast(exact, False))
+    rows = _values_of(batch)
+    for name in [each.name for each in batch.schema if str(each.type) in _BYTES]:
+        for row in rows:
+            if type(row[name]) is bytes:
+                with suppress(UnicodeDecodeError):  # a picture, say
+                    row[name] = row[name].decode()
+    return rows
+
+
+_BYTES = ("binary", "large_binary", "binary_view")
+
+
+def _values_of(batch: Any) -> list[dict[str, Any]]:
     try:
         if not any(map(_loses_digits, batch.columns)):
             rows: list[dict[str, Any]] = batch.to_pylist()

@@ -1,6 +1,7 @@
 """Folders of the `datasets` library, and such as look like them: read, or refused by name."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -114,3 +115,24 @@ def test_a_time_beyond_python_is_a_time_that_cannot_be_read(tmp_path: Path) -> N
     (text,) = rows
     assert isinstance(text, Text) and text.timestamp is None
     assert dict(rows.noted) == {"timestamp_unreadable": 1}
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_bytes_that_are_text_are_read(tmp_path: Path, kind: pa.DataType) -> None:
+    """Impala, Hive and Spark write strings so, and pictures are bytes, too."""
+    columns = {"user_id": pa.array([b"ana", b"zo\xc3\xab", b"\xff\xd8"], kind)}
+    columns["text"] = pa.array(["A good lamp.", "Fine.", "Loud."])
+    columns["picture"] = pa.array([b"\xff\xd8\xff", b"\x89PNG", None], kind)
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    *texts, reject = read_texts(tmp_path / "a.parquet")
+    assert [text.user_id for text in texts if isinstance(text, Text)] == ["ana", "zo\u00eb"]
+    assert isinstance(reject, Reject) and reject.code == "user_type"
+
+
+def test_no_row_is_lost_for_a_number_as_title_or_an_unset_truth(tmp_path: Path) -> None:
+    columns: dict[str, object] = {"user_id": ["ana", "ben"], "text": ["A good lamp.", "Fine."]}
+    columns["title"] = pa.array([Decimal(1984), None], pa.decimal128(6, 0))
+    columns["shared_id"] = pa.array([1.0, float("nan")])
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found = [row for row in read_texts(tmp_path / "a.parquet") if isinstance(row, Text)]
+    assert [(text.title, text.shared_id) for text in found] == [("1984", True), ("", True)]

@@ -167,3 +167,17 @@ def test_outputs_are_found_packed(tmp_path: Path, suffix: str) -> None:
     )
     (tmp_path / "dev_outputs.json.gz").write_bytes(gzip.compress(outputs))
     assert bodies(tmp_path / f"dev_questions.json{suffix}") == ["X", "Done."]
+
+
+def test_a_piece_without_a_header_is_told(tmp_path: Path) -> None:
+    """Its first line is a row, which would be lost as the names of columns."""
+    (tmp_path / "reviews_0001.csv").write_text("user,text\nana,A good lamp.\n")
+    (tmp_path / "reviews_0002.csv").write_text("ben,A kettle.\ncy,A loud fan.\n")
+    rows = read_texts(tmp_path)
+    text, reject = rows
+    assert isinstance(text, Text) and text.user_id == "ana"
+    assert isinstance(reject, Reject) and (reject.code, reject.place) == (
+        "damaged",
+        "reviews_0002.csv",
+    )
+    assert not rows.unread and not any("kettle" in note for note in rows.notes)
