@@ -1,4 +1,4 @@
-"""Ratings and times as people have them, and the fields of texts and requests as types.
+"""Ratings as people have them, and the fields of texts and requests as types.
 
 Every way in uses them: rows of files (`datasets.validation`), calls (`Personalizer.add`), requests
 (`nodes.state`) and feedback. So an id is the same id everywhere.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from pydantic import BeforeValidator, ValidationInfo
 
 from .errors import InvalidFilter
 from .texts.filters import checked_namespace
+from .times import read_time
 from .values import (
     MISSING_NUMBERS,
     STRICT,
@@ -38,7 +38,7 @@ from .values import (
 _RATING = re.compile(
     r"(?P<given>[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?)"
     r"(?:\s*(?:/|out of|of|von|de|sur|su|di)\s*(?P<most>\d+))?"
-    r"\s*(?:stars?|sternen?|estrellas?|estrelas?|étoiles?|stelle)?",
+    r"\s*(?:stars?|stern(?:en?)?|estrellas?|estrelas?|étoiles?|stell[ae])?",
     re.IGNORECASE,
 )
 
@@ -97,190 +97,6 @@ def _read_rating_number(value: object, scale: RatingScale) -> float | None:
             f"rating {quoted(words)} is not on the scale {scale.low:g} to {scale.high:g}",
         )
     return float(found["given"].replace(",", "."))
-
-
-_SECOND_MS = 1000
-_RANGES = (  # magnitude of the number: from 1973 to 2286 in each unit, and nothing between them
-    (1e8, 1e10, 1000.0),  # seconds
-    (1e11, 1e13, 1.0),  # milliseconds
-    (1e14, 1e16, 1e-3),  # microseconds
-    (1e17, 1e19, 1e-6),  # nanoseconds
-)
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
-_COMPACT = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_FIRST_YEAR, _LAST_YEAR = 1900, 2100
-_FIRST_MS, _END_MS = -62_135_596_800_000, 253_402_300_800_000  # the years 1 to 9999, in UTC
-
-
-def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
-    """Return a time in milliseconds since 1970, None where there is none.
-
-    Read are numbers (seconds, milliseconds, microseconds and nanoseconds since 1970, told apart by
-    their size; years; dates without separators as 20240501, also where the digits could be
-    milliseconds of 1976), dates and times in ISO form and as people write them. The number 0 counts
-    as none, for programs write it for a missing time; in a row it is noted. A time without a zone
-    is UTC: local time would depend on the machine. A date whose day and month can be exchanged
-    (05/01/2024) is not read.
-
-    Raises:
-        PydanticCustomError: It can't be read (`strict`).
-    """
-    if type(value) is str and len(value) in (10, 13) and value.isascii() and value.isdigit():
-        digits = int(value)
-    else:
-        digits = value if type(value) is int else 0
-    if 10**12 <= digits < 10**13:  # milliseconds, and no compact date
-        return digits
-    if 10**9 <= digits < 10**10:  # seconds
-        return digits * _SECOND_MS
-    value = plain(value)
-    if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
-        return None
-    try:
-        if isinstance(value, date):
-            return _milliseconds(value)
-        number = _as_number(value)
-        if number == 0:
-            if not reading.strict:
-                reading.noted["timestamp_zero"] += 1
-            return None
-        moment = _read_words(str(value)) if number is None else _read_moment(number)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None:
-        message = f"timestamp {quoted(value)} is no time that can be told"
-        leave_out("timestamp", message, reading)
-    return moment
-
-
-def _as_number(value: object) -> float | None:
-    """Return a number, or a string that is one, as a float; None for anything else."""
-    if isinstance(value, bool):
-        raise ValueError("a truth value is no time")
-    if isinstance(value, int | float | Decimal):
-        return float(value)
-    if not isinstance(value, str):
-        raise ValueError("neither a number nor a string")
-    words = value.strip()
-    return float(words) if _NUMBER.fullmatch(words) else None
-
-
-def _read_moment(number: float) -> int | None:
-    """Return the milliseconds of a number, by its size."""
-    digits = str(int(number))
-    form = _COMPACT.get(len(digits)) if number == int(number) else None
-    if form is not None and _FIRST_YEAR <= int(digits[:4]) <= _LAST_YEAR:
-        try:
-            return _milliseconds(datetime.strptime(digits, form))
-        except ValueError:  # 20240532 is no date
-            if len(digits) != 12:
-                return None
-    for least, most, factor in _RANGES:
-        if least <= abs(number) < most:
-            return round(number * factor)
-    return None
-
-
-def _read_words(words: str) -> int | None:
-    """Return the milliseconds of a date or time as people write it."""
-    words = words.strip()
-    try:
-        return _milliseconds(datetime.fromisoformat(words))
-    except ValueError:
-        pass
-    if not 6 <= len(words) <= 64 or re.search(r"\d{4}", words) is None:
-        return None  # a year has to be said
-    return _parse_date(words)
-
-
-_OFFSET = re.compile(
-    r"(?<=[\dmM.])\s*(?:\s|GMT|UTC)\s*([+-])(\d\d?)(?::?(\d\d))?"
-    r"(?:(?=\s\d{4}$)|(?:\s*\([^()]*\)|\s[A-Z]{3,5})?$)"
-)
-"""A zone as browsers write it, `GMT+0200 (Central European Summer Time)`, or as `UTC+3`: this is
-west of Greenwich to dateutil, and a comment to the parser of mails."""
-
-_HOURS = {  # those of RFC 822, and names that one zone alone has
-    **{"Z": 0, "UT": 0, "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7},
-    **{"MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8, "HST": -10, "BRT": -3, "WET": 0},
-    **{"WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3},
-    **{"HKT": 8, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13},
-}
-
-
-def _seconds_of(name: str | None, offset: int | None) -> int | None:
-    """Return the seconds from UTC of a zone; dateutil would take the machine's, or none.
-
-    Args:
-        name: Its name, None without one.
-        offset: Its figures; None without these.
-
-    Raises:
-        ValueError: It has a name that is not known, or stands for several zones.
-    """
-    if offset is not None or name is None:
-        return offset
-    if name not in _HOURS:
-        raise ValueError("an unknown zone")
-    return _HOURS[name] * 3600
-
-
-def _parse_date(words: str) -> int | None:
-    """Return the milliseconds of a date that is not in ISO form.
-
-    Parsed in several ways: where the answers differ, the date is not said (a part of it came from
-    the default, or day and month can be exchanged). A zone that has no name here is not guessed.
-    """
-    from email.utils import parsedate_to_datetime
-
-    from dateutil import parser
-
-    words = _OFFSET.sub(lambda zone: f" {zone[1]}{zone[2]:0>2}{zone[3] or '00'}", words)
-    try:  # the forms of mails and of C
-        moment = parsedate_to_datetime(words)
-    except ValueError:
-        pass
-    else:
-        if moment.tzinfo is not None:  # otherwise its zone may have another name
-            return _milliseconds(moment)
-    if re.fullmatch(r"\d{1,2} \d{1,2}, \d{4}", words):  # Amazon's reviewTime: the month first
-        return _milliseconds(datetime.strptime(words, "%m %d, %Y"))
-    year_month = re.fullmatch(r"(\d{4})[-/.](\d{1,2})", words)
-    if year_month is not None:
-        return _milliseconds(datetime(int(year_month[1]), int(year_month[2]), 1))
-    year_first = re.match(r"\d{4}\D", words) is not None
-    readings = {
-        parser.parse(
-            words, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=_seconds_of
-        )
-        for default in (datetime(2000, 1, 1), datetime(2001, 2, 2))
-        for day_first in ((False,) if year_first else (False, True))
-    }
-    return _milliseconds(readings.pop()) if len(readings) == 1 else None
-
-
-def _milliseconds(moment: date) -> int:
-    if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    milliseconds = round(moment.timestamp() * _SECOND_MS)
-    if not _FIRST_MS <= milliseconds < _END_MS:  # rounded up, or by its zone
-        raise ValueError("beyond the calendar")
-    return milliseconds
-
-
-_CLOCK = re.compile(r"\d:\d\d")
-_ZONE = re.compile(r"(?:\s[+-]\d{4}\s+\d{4}|[+-]\d\d:?(?:\d\d)?|[A-Za-z])\s*\)?\s*$|GMT|UTC")
-
-
-def lacks_zone(value: object) -> bool:
-    """Say whether a time has hours and no zone; `read_time` takes it for one in UTC."""
-    if isinstance(value, datetime):
-        return value.tzinfo is None
-    words = value if isinstance(value, str) else ""
-    spoken = re.sub(r"\s*[ap]\.?m\.?\s*$", "", words, flags=re.IGNORECASE)
-    return _CLOCK.search(words) is not None and _ZONE.search(spoken) is None
 
 
 def read_target(value: object, reading: ReadingRules = STRICT) -> bool:

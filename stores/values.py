@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
+from typing import Literal
 from uuid import UUID
 
 from pydantic_core import PydanticCustomError
@@ -131,6 +132,11 @@ class RatingScale:
 FIVE_STARS = RatingScale()
 
 
+DateOrder = Literal["alone", "day", "month", "unknown"]
+"""How dates such as 05/01/2024 are read: each for itself, so where it has but one meaning; with the
+day or with the month first; or not at all, because a file does not say which."""
+
+
 @dataclass(frozen=True)
 class ReadingRules:
     """How values are read; pydantic's validation context.
@@ -140,11 +146,13 @@ class ReadingRules:
         strict: Whether a rating or a time that can't be read is a fault. Otherwise the text is kept
             without it, and `noted` counts it: no text is lost for a field that it can do without.
         noted: What was left out of texts that were kept, by `FIELD_FAULT`.
+        date_order: How dates in numbers that end with the year are read.
     """
 
     scale: RatingScale = FIVE_STARS
     strict: bool = False
     noted: Counter[str] = field(default_factory=Counter, compare=False)
+    date_order: DateOrder = "alone"
 
 
 STRICT = ReadingRules(strict=True)

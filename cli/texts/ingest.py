@@ -29,6 +29,7 @@ from ..options import (
 if TYPE_CHECKING:
     from ...stores.datasets.formats import RowFile
     from ...stores.datasets.ingest import Ingested
+    from ...stores.datasets.preview import Preview
     from ...stores.datasets.validation import Row
 
 FileArgument = Annotated[
@@ -44,7 +45,8 @@ MapOption = Annotated[
     typer.Option(
         "--map",
         metavar="<field=column>",
-        help=f"Columns by field, as user=author,text=post. Fields: {', '.join(FIELDS)}.",
+        help="Columns by field, as user=author,text=post; may be repeated. Fields: "
+        f"{', '.join(FIELDS)}.",
     ),
 ]
 EncodingOption = Annotated[
@@ -92,7 +94,8 @@ def ingest(
 ) -> None:
     """Add the texts of FILE to a store. Safe to repeat or to resume after a stop.
 
-    Exits with 1 if FILE has no text, or if its ratings are on another scale than the store's.
+    Exits with 1 if FILE has no text, or if its ratings are on another scale than the store's; so
+    does a dry run.
     """
     from ...stores.datasets.formats import read_texts
     from ...stores.datasets.ingest import check_scale, check_scale_of
@@ -113,8 +116,11 @@ def ingest(
             scale=scale_of(rating_scale),
         )
         if dry_run:
-            _show_preview(rows, json=json)
+            found = _show_preview(rows, strict=strict, json=json)
+            check_scale(rows)
             run(lambda: check_scale_of(rows, store))
+            if found.stores_nothing or (strict and found.rejects):
+                raise typer.Exit(1)
             return
         checked = check_scale(rows)
     done = run(lambda: _fill(store, rows, checked, rejects, share=share))
@@ -247,21 +253,21 @@ def _sentence(done: Ingested, rows: RowFile) -> str:
     )
 
 
-def _show_preview(rows: RowFile, *, json: bool) -> None:
-    """Print what an ingest would store."""
+def _show_preview(rows: RowFile, *, strict: bool, json: bool) -> Preview:
+    """Print what an ingest would store, and return it."""
     from rich.table import Table
 
     from ...stores.datasets.preview import as_data, preview
     from ..output import date_of, emit_json, stdout
 
-    found = preview(rows)
+    found = preview(rows, strict=strict)
     if json:
         emit_json(
             {"dry_run": True, "format": rows.format, "container": rows.container}
             | {"notes": list(rows.notes)}
             | as_data(found)
         )
-        return
+        return found
     table = Table("user", "topic", "title", "rating", "time", "text")
     for text in found.texts:
         when = "" if text.timestamp is None else date_of(text.timestamp)
@@ -289,3 +295,4 @@ def _show_preview(rows: RowFile, *, json: bool) -> None:
     lines += [f"odd: {each}" for each in found.odd]
     for line in lines:
         stdout.print(escape(line))
+    return found

@@ -20,12 +20,13 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from ..errors import shortened
-from ..fields import lacks_zone
+from ..times import lacks_zone
 from ..values import FIVE_STARS, RatingScale, ReadingRules, read_language
 from .benchmarks import BENCHMARKS, REFUSED
 from .readers import arrow_rows, json_rows
 from .readers.columns import (
     all_columns,
+    find_date_order,
     list_names,
     make_plan,
     missing_columns,
@@ -108,7 +109,11 @@ class RowFile:
         late = not all(_heads_of(file)) and bool((format.columns or {}).get("rating"))
         self.has_ratings = format.columns is None or "rating" in self.columns or late
         self.rated = None if self.has_ratings else False
-        self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread))
+        dates: list[str] = []
+        if (format.columns or {}).get("timestamp"):
+            order, dates = find_date_order(_read(file, format, lambda position: None), _LOOK_AT)
+            defaults = replace(defaults, reading=replace(defaults.reading, date_order=order))
+        self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread), *dates)
         self.size = file.size
         self.position = 0
         self._file, self._format, self._defaults = file, format, defaults
@@ -276,6 +281,7 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
         FormatError: It is of no format, of another one than is asked for, or of a refused one.
     """
     found, first = _find_formats(file)
+    inner, row = None, None
     if isinstance(file, json_rows.JsonLines):
         lacks = _lacks(file, columns)
         inner = json_rows.open_wrapped(file) if lacks or not (columns or found) else None
@@ -290,7 +296,8 @@ def _choose(file: DataFile, format: str, columns: Mapping[str, str]) -> tuple[Fo
         return _map_columns(file, found, format, columns), file
     if format == "auto":
         if not found:
-            raise FormatError(_say_unknown(file, first), code="unknown_format")
+            unused = row if inner is not None and file is not inner else None
+            raise FormatError(_say_unknown(file, first, unused), code="unknown_format")
         return found[0], file
     asked = FORMATS[format]
     if asked in found or (not found and first is not None and file.kind in asked.containers):
@@ -410,7 +417,8 @@ def _notes_of(format: Format, columns: dict[str, list[str]], unread: list[str]) 
     return notes
 
 
-def _say_unknown(file: DataFile, head: Head | None) -> str:
+def _say_unknown(file: DataFile, head: Head | None, inner: Head | None) -> str:
+    """Return what is known of a file of no format, and of the rows inside of its objects."""
     start = f"cannot tell the format of {file.path.name} ({file.kind})"
     if head is None or not head.columns:
         known = "; ".join(f"{each.name}: {each.expected}" for each in FORMATS.values())
@@ -418,13 +426,15 @@ def _say_unknown(file: DataFile, head: Head | None) -> str:
         fault = f"; line {row.line}: {row.reason}" if isinstance(row, Reject) else ""
         return f"{start}{fault}: expected one of {known}"
     late = f", or name the format if texts come later than in row {_LOOK_AT:,}"
+    inside = _say_columns(inner, "those of the list inside")
     return (
-        f"{start}{_say_columns(head)}; say which is which (--map user=COLUMN,text=COLUMN)"
+        f"{start}{_say_columns(head)}{inside}; say which is which (--map user=COLUMN,text=COLUMN)"
         f"{late if not file.names else ''}; known formats: {', '.join(FORMATS)}"
     )
 
 
-def _say_columns(head: Head | None) -> str:
+def _say_columns(head: Head | None, whose: str = "its columns") -> str:
     if head is None or not head.columns:
         return ""
-    return f"; its columns are {list_names(list(head.row or head.names))}"
+    names = head.names if head.row is None else all_columns((), [head.row])
+    return f"; {whose} are {list_names(names)}"

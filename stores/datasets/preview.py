@@ -35,6 +35,8 @@ class Preview:
         columns: The columns that are read, by field; empty for a benchmark's people.
         unread: The columns that are not.
         odd: What looks odd, in sentences.
+        stores_nothing: Whether no row of the whole file is a text.
+        rejects: Whether any row of the whole file is rejected, as far as `strict` asked for it.
     """
 
     texts: tuple[Text, ...]
@@ -46,6 +48,8 @@ class Preview:
     columns: dict[str, list[str]]
     unread: list[str]
     odd: tuple[str, ...]
+    stores_nothing: bool
+    rejects: bool
 
 
 @dataclass
@@ -78,27 +82,41 @@ class _Tally:
         self.seen.add(row.text_id)
 
 
-def preview(rows: RowFile) -> Preview:
+def preview(rows: RowFile, *, strict: bool = False) -> Preview:
     """Read the beginning of a file as an ingest would, and say what looks odd. Nothing is written.
+
+    Later rows are read only where the outcome of the ingest hangs on them.
 
     Args:
         rows: The file.
+        strict: Whether a rejected row makes the ingest fail.
     """
     tally = _Tally()
     source = iter(rows)
     for row in islice(source, _MOST_ROWS):
         tally.take(row)
     rejected = tally.reasons.total()
+    odd = tuple(_find_odd(tally, rows))
+    whole = True
+    stores_nothing, rejects = not tally.texts, rejected > 0
+    for row in source:
+        whole = False
+        stores_nothing &= isinstance(row, Reject)
+        rejects |= isinstance(row, Reject)
+        if not stores_nothing and (rejects or not strict):
+            break
     return Preview(
         texts=tuple(tally.first),
         rows=tally.texts + rejected,
-        whole=next(source, None) is None,
+        whole=whole,
         rejected=rejected,
         first_reject=tally.first_reject,
         reasons=dict(tally.reasons),
         columns=rows.columns,
         unread=rows.unread,
-        odd=tuple(_find_odd(tally, rows)),
+        odd=odd,
+        stores_nothing=stores_nothing,
+        rejects=rejects,
     )
 
 

@@ -300,7 +300,7 @@ def test_a_dry_run_shows_the_texts_and_writes_nothing(tmp_path: Path) -> None:
     odd = " ".join(found["odd"])
     assert "10 of 20 ratings" in odd and "'ana'" in odd and "no text has a topic" in odd
     shown = run(path, "--store", store, *options)
-    assert shown.exit_code == 0 and "Soup 0." in shown.stdout
+    assert shown.exit_code == 1 and "Soup 0." in shown.stdout  # the scale has to be named
     assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
 
 
@@ -553,3 +553,32 @@ def test_an_empty_path_is_not_the_working_folder(
     result = call("ingest", file, "--store", tmp_path / "store", "--dry-run")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert run(".", "--store", tmp_path / "store", "--dry-run").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "code"),
+    [
+        (rated(*range(1, 11)), (), 1),  # on another scale
+        (rated(*range(1, 11)), ("--rating-scale", "1-10"), 0),
+        (rated(*[4] * 150, 7), (), 0),  # one mistake
+        (rated(*[4] * 150, 7), ("--strict",), 1),
+        ([{"user_id": "", "text": "Fine."}], (), 1),  # nothing to store
+    ],
+)
+def test_a_dry_run_ends_as_the_ingest_does(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[dict[str, object]],
+    options: tuple[str, ...],
+    code: int,
+) -> None:
+    path = write_lines(tmp_path / "a.jsonl", *rows)
+    words = (path, "--store", tmp_path / "store", *options)
+    for seen in (100_000, 3):  # rows that a dry run looks at
+        monkeypatch.setattr("patlm.stores.datasets.preview._MOST_ROWS", seen)
+        dry = run(*words, "--dry-run")
+        assert dry.exit_code == code and not (tmp_path / "store").exists()
+    done = run(*words)
+    assert done.exit_code == code
+    question = "name their scale"
+    assert (question in dry.stderr) is (question in done.stderr)

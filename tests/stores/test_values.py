@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from patlm.stores.datasets.validation import Defaults, Reject, TextFields, validate
-from patlm.stores.fields import lacks_zone, read_rating, read_target, read_time
+from patlm.stores.fields import read_rating, read_target
+from patlm.stores.times import lacks_zone, read_time
 from patlm.stores.types import Text
 from patlm.stores.values import (
     RatingScale,
@@ -165,7 +166,14 @@ def test_texts_keep_white_space_and_may_say_no() -> None:
         ("4/5", 4.0),
         ("4 von 5 Sternen", 4.0),
         ("4,0 de 5 estrellas", 4.0),
-        ("3 stars", 3.0),
+        *(
+            (f"{n} {word}", n)
+            for n, words in {
+                1: "star Stern stella estrella estrela étoile",
+                2: "stars Sterne Sternen stelle estrellas estrelas étoiles",
+            }.items()
+            for word in words.split()
+        ),
         ("★★★★☆", 4.0),
         (Decimal("4.5"), 4.5),
         (np.int8(3), 3.0),

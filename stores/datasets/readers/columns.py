@@ -14,6 +14,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from ...errors import shortened
+from ...times import date_order
+from ...values import DateOrder
 from ..validation import Reject, WrongReading
 from .rows import Advance, Columns, DataFile, Raw
 
@@ -49,14 +51,15 @@ def parse_map(given: Iterable[str]) -> dict[str, str]:
     """Return the column of each field that `--map` names.
 
     Args:
-        given: Parts as `user=author,text=body`; an empty column leaves the field out.
+        given: Parts as `user=author,text=body`; an empty column leaves the field out. What stands
+            behind a comma and has no `=` belongs to the name before it.
 
     Raises:
         WrongReading: A part is not of this form, or names an unknown field or one that has been
             named, or leaves out the user or the text.
     """
     found: dict[str, str] = {}
-    for part in (part for each in given for part in each.split(",")):
+    for part in (part for each in given for part in _split_map(each)):
         word, equals, column = (piece.strip() for piece in part.partition("="))
         field = FIELDS.get(word.lower())
         if not equals or field is None:
@@ -78,6 +81,17 @@ def parse_map(given: Iterable[str]) -> dict[str, str]:
             )
         found[field] = column
     return found
+
+
+def _split_map(given: str) -> list[str]:
+    """Return the parts of one `--map`; the name of a column can have commas in it."""
+    parts: list[str] = []
+    for part in given.split(","):
+        if "=" in part or not parts or "=" not in parts[-1]:
+            parts.append(part)
+        else:
+            parts[-1] += f",{part}"
+    return parts
 
 
 def nearest_first(wanted: str, names: Iterable[str]) -> list[str]:
@@ -201,6 +215,37 @@ def read_table(
             if isinstance(user, str) and crowds.search(user):
                 fields["shared_id"] = True
         yield Raw(line, fields, place)
+
+
+def find_date_order(rows: Iterable[Raw | Reject], most: int) -> tuple[DateOrder, list[str]]:
+    """Return how the dates such as 05/01/2024 of a file are read, and what has to be said of it.
+
+    Where the order is not known, none of them is read: else a column would lose the days 1 to 12 of
+    each month, and the times that are left would be wrong as a whole.
+
+    Args:
+        rows: All rows of the file.
+        most: First rows that decide; later ones do only where these have such dates and none of
+            them shows the order.
+    """
+    found: set[DateOrder] = set()
+    for number, row in enumerate(rows, start=1):
+        shown = date_order(row.fields.get("timestamp")) if isinstance(row, Raw) else None
+        if shown is not None:
+            found.add(shown)
+        if number >= most and (found & {"day", "month"} or not found):
+            break
+    proven = found & {"day", "month"}
+    if len(proven) == 1:
+        order = proven.pop()
+        return order, [f"dates such as 05/01/2024 are read with the {order} first, as rows show"]
+    if not found:  # no date of this form, or only in later rows
+        return "unknown", []
+    why = "some rows have the day first, some the month" if proven else "no row shows it"
+    return "unknown", [
+        f"which of day and month comes first is not known ({why}): NO date such as 05/01/2024 is "
+        "read; write them with the year first, as 2024-01-05"
+    ]
 
 
 def _is_among(value: object, words: frozenset[str]) -> bool:

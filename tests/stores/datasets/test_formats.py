@@ -1,11 +1,13 @@
 """Every format is told by its content, every bad row is rejected alone, and says where and why."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.readers.columns import parse_map
 from patlm.stores.datasets.validation import FormatError, Reject, is_display_name
 from patlm.stores.types import Text
 from raising import raises
@@ -364,3 +366,59 @@ def test_a_column_of_the_very_name_comes_first(
     path = write_lines(tmp_path / "a.jsonl", {"user": "ana", **row})
     (text,), _ = read(path, columns={"user_id": "user", "body": column})
     assert text.body == "The review."
+
+
+DAYS_FIRST = [f"{day:02}.06.2024" for day in range(1, 31)]
+MONTHS_FIRST = [f"06/{day:02}/2024 5:01 PM" for day in range(1, 31)]
+
+
+@pytest.mark.parametrize(
+    ("times", "read"),
+    [
+        (DAYS_FIRST, 30),
+        (MONTHS_FIRST, 30),
+        (DAYS_FIRST[:12], 0),  # no row shows the order
+        (["02.06.2024"] * 1_100 + ["13.06.2024"], 1_101),  # it is shown late
+        ([*DAYS_FIRST, *MONTHS_FIRST], 0),  # in both orders
+        ([*DAYS_FIRST[12:] * 60, "06/13/2024"], 1_080),  # another order in one late row
+        (["2024-06-02"] * 1_000 + DAYS_FIRST, 1_000),  # there were none in the first rows
+        (["2024-06-02", 1_717_286_400, *DAYS_FIRST], 32),
+    ],
+)
+def test_one_order_of_day_and_month_for_a_file(tmp_path: Path, times: list[Any], read: int) -> None:
+    rows = [{**GOOD, "timestamp": when, "text_id": n} for n, when in enumerate(times)]
+    file = read_texts(write_lines(tmp_path / "a.jsonl", *rows))
+    texts = [row for row in file if isinstance(row, Text)]
+    known = [text for text in texts if text.timestamp is not None]
+    assert (len(texts), len(known)) == (len(times), read)
+    assert {datetime.fromtimestamp(text.timestamp / 1000, UTC).month for text in known} <= {6}
+    assert file.noted["timestamp_unreadable"] == len(times) - read
+    assert any("05/01/2024" in note for note in file.notes) is (
+        times[:1_000] != ["2024-06-02"] * 1_000
+    )
+
+
+def test_the_name_of_a_column_can_have_a_comma(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'who,"How was it, really?"\nana,Good soup.\n')
+    for given in (
+        ["user=who,text=How was it, really?"],
+        ["text=How was it, really?,user=who", "topic="],
+    ):
+        (text,), rejects = read(path, columns=parse_map(given))
+        assert (text.user_id, text.body, rejects) == ("ana", "Good soup.", [])
+    with raises(FormatError, "no_such_column", "who,body"):
+        read(path, columns=parse_map(["user=who,body"]))
+    with raises(FormatError, "invalid_map", "who"):
+        parse_map(["who,user=who"])
+
+
+@pytest.mark.parametrize("around", [{}, {"name": "Chat", "type": "group", "id": 7}])
+def test_rows_inside_of_an_object_are_named_and_read(
+    tmp_path: Path, around: dict[str, Any]
+) -> None:
+    said = [{"from": {"name": "ana"}, "body_text": f"Message {n}."} for n in range(3)]
+    path = write(tmp_path / "chat.json", json.dumps({**around, "messages": said}))
+    with raises(FormatError, "unknown_format", "from.name, body_text"):
+        read_texts(path)
+    texts, rejects = read(path, columns={"user_id": "from.name", "body": "body_text"})
+    assert [text.body for text in texts] == [row["body_text"] for row in said] and not rejects
