@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Literal, Protocol
 
 Count = Callable[[str], int]
@@ -257,11 +258,11 @@ def cut(text: str, tokens: int, count: Count) -> str:
     front, counted = _front(text, tokens, count)
     if counted <= tokens:
         return text
-    words = list(re.finditer(r"\S+", front))
+    # A word has at least half a token in any tokenizer, so longer prefixes can be skipped.
+    words = list(islice(re.finditer(r"\S+", front), max(1, 2 * tokens)))
     if not words:
         return ""
     first = words[0]
-    # A word has at least half a token in any tokenizer, so longer prefixes can be skipped.
     ends = [word.end() for word in words[: 2 * tokens]]
     return _longest(front, ends, tokens, count) or _longest(
         front, range(first.start() + 1, first.end()), tokens, count

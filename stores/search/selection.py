@@ -15,7 +15,7 @@ from ..texts.arrow import PLAIN_COLUMNS, Places, starts_of, terms_of_rows, texts
 from ..texts.users import Users
 from ..types import Hit, Text
 from .duplicates import copies_among, shingles_of
-from .threads import MANY_ROWS, in_thread_if
+from .threads import MANY_TERMS, are_many, in_thread_if
 from .words import Terms, bare
 
 AUTHOR_COLUMNS = (*PLAIN_COLUMNS, "text_id", "terms")
@@ -85,7 +85,8 @@ async def first_texts(
         batch = [users.ids[row] for row in rows_ahead]
         rows = await read(batch)
         extend = partial(_extended, found, batch, rows, hit)
-        found = await in_thread_if(len(rows) > MANY_ROWS, extend)
+        terms = sum(len(terms) for _, terms in found)
+        found = await in_thread_if(are_many(rows) or terms > MANY_TERMS, extend)
         width *= 2
     return [each for each, _ in found[:k]]
 

@@ -20,10 +20,10 @@ Result = TypeVar("Result")
 MANY_ROWS = 500
 """Texts from which work on texts takes more than a few milliseconds."""
 
-MANY_BYTES = 2_000_000
+MANY_BYTES = 400_000
 """The same where the texts are long."""
 
-MANY_TERMS = 200_000
+MANY_TERMS = 100_000
 """Words of all texts together from which comparing them takes more than a few milliseconds."""
 
 LONG_WORDS = 20_000
