@@ -48,7 +48,7 @@ def list_adapters(adapters: AdaptersOption = None, json: JsonOption = False) -> 
         stdout.print(f"no adapters in {escape(str(registry.root))}")
     for adapter in kept:
         mark = "[green]promoted[/green]" if used.get(adapter.role) == adapter.name else " " * 8
-        parent = f", from {adapter.manifest.parent}" if adapter.manifest.parent else ""
+        parent = f", from {escape(adapter.manifest.parent)}" if adapter.manifest.parent else ""
         made = f"{adapter.manifest.created:%Y-%m-%d %H:%M}"
         stdout.print(
             f"{adapter.name:<16} {mark}  {made}  for {escape(adapter.manifest.base_name)}{parent}"

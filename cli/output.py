@@ -137,7 +137,8 @@ def _drop_output() -> None:
 
 def emit_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object, and nothing else, on stdout; it is plain ASCII."""
-    echo(json.dumps(value, default=str))
+    # The one control character that JSON leaves as it is; `echo` would make it no JSON.
+    echo(json.dumps(value, default=str).replace("\x7f", "\\u007f"))
 
 
 def echo(text: str = "", *, nl: bool = True, err: bool = False) -> None:
@@ -250,21 +251,23 @@ def show_details(result: Result) -> None:
     """Print summaries and evidence of a run, and how sure each side is."""
     for side, summary in result.summaries.items():
         said = escape(summary) if summary is not None else "[dim]abstained[/dim]"
-        stdout.print(f"[bold]{side}[/bold]: {said}")
+        stdout.print(f"[bold]{escape(side)}[/bold]: {said}")
     if result.own:
         show_evidence("the user's own texts", result.own)
     for side, pieces in result.evidence.items():
         show_evidence(f"{side} evidence", pieces)
     sure = ", ".join(f"{side} {value:.2f}" for side, value in result.confidence.items())
-    stdout.print(f"[dim]confidence: {sure}[/dim]")
+    stdout.print(f"[dim]confidence: {escape(sure)}[/dim]")
 
 
 def show_evidence(heading: str, pieces: Sequence[Evidence]) -> None:
     """Print a table of evidence: score, author, topic, beginning of the text and reason."""
     if not pieces:
-        stdout.print(f"[dim]no {heading}[/dim]")
+        stdout.print(f"[dim]no {escape(heading)}[/dim]")
         return
-    table = Table(title=heading, title_justify="left", box=None, expand=False, pad_edge=False)
+    table = Table(
+        title=escape(heading), title_justify="left", box=None, expand=False, pad_edge=False
+    )
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("author", max_width=22)
     table.add_column("topic", max_width=24)

@@ -9,8 +9,6 @@ folder is named.
 from __future__ import annotations
 
 import asyncio
-import html
-import re
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from ..graph.open import LEAST_CONFIDENCE, chat_role, opened_budget
 from ..graph.settings import ROLES, Settings
 from ..models.open import model_name, token_counter
-from ..models.sanitise import visible
 from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError
 from ..nodes.state import Task
@@ -36,11 +33,11 @@ from .errors import EvaluationError
 from .evaluator import Evaluator, Outcome
 from .progress import Watch
 from .report.html import render
+from .report.markdown import plain, quotation
 from .targets import ONE_INPUT, Target, targets_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from markupsafe import Markup
 
 MODES: Mapping[str, str] = {
     "none": "no_context",
@@ -198,7 +195,7 @@ class Comparison:
 
     def markdown(self) -> str:
         """Return the comparison as Markdown."""
-        return render("compare.md.j2", found=self, plain=_plain, quote=_quote).strip() + "\n"
+        return render("compare.md.j2", found=self, plain=plain, quote=quotation).strip() + "\n"
 
 
 def arms_of(plan: ComparisonPlan) -> dict[str, Arm]:
@@ -372,24 +369,3 @@ def _compared(target: Target, drafts: Sequence[ModeDraft]) -> Compared:
         own_texts=target.own,
         drafts=drafts,
     )
-
-
-_MARKS = re.compile(r"[\\`*_{}\[\]#|~]|^\s*(?:[-+]|\d+[.)])", re.M)
-
-
-def _plain(text: str) -> Markup:
-    """Return a text for Markdown whose own marks are plain characters."""
-    from markupsafe import Markup
-
-    def escaped(mark: re.Match[str]) -> str:
-        return f"{mark.group()[:-1]}\\{mark.group()[-1]}"
-
-    return Markup(_MARKS.sub(escaped, html.escape(visible(text), quote=False)))
-
-
-def _quote(text: str) -> Markup:
-    """Return a text as a quotation in Markdown."""
-    from markupsafe import Markup
-
-    lines = str(_plain(text.strip() or "(empty)")).splitlines()
-    return Markup("\n".join(f"> {line}".rstrip() for line in lines))

@@ -53,16 +53,17 @@ def _show_record(record: Episode) -> None:
     from ..output import stdout
     from .episodes import groups_line
 
+    run = f"run {escape(record.run_id[:12])}"
     if record.redacted is not None:
-        stdout.print(Rule(f"run {record.run_id[:12]}, emptied: a person in it was forgotten"))
+        stdout.print(Rule(f"{run}, emptied: a person in it was forgotten"))
         return
     request = {key: value for key, value in record.request.items() if value is not None}
-    stdout.print(Rule(f"run {record.run_id[:12]}, {record.created:%Y-%m-%d %H:%M:%S} UTC"))
+    stdout.print(Rule(f"{run}, {record.created:%Y-%m-%d %H:%M:%S} UTC"))
     for key, value in request.items():
-        stdout.print(f"[bold]{key}[/bold]: {escape(str(value))}")
+        stdout.print(f"[bold]{escape(key)}[/bold]: {escape(str(value))}")
     if record.cold_start is not None:
         read = len(record.own)
-        stdout.print(f"[bold]history[/bold]: {record.cold_start} ({read} own texts read)")
+        stdout.print(f"[bold]history[/bold]: {escape(record.cold_start)} ({read} own texts read)")
     for iteration in record.iterations:
         _show_iteration(iteration)
     if record.groups:
@@ -71,12 +72,12 @@ def _show_record(record: Episode) -> None:
     if record.error is not None:
         stdout.print(f"[red]failed: {escape(record.error)}[/red]")
     else:
-        stdout.print(f"stopped: [bold]{record.stop_reason}[/bold]")
+        stdout.print(f"stopped: [bold]{escape(str(record.stop_reason))}[/bold]")
         stdout.print(f"result: {escape(record.text or '')}")
     for warning in record.warnings:
         stdout.print(f"[yellow]{escape(warning)}[/yellow]")
     seconds = ", ".join(f"{node} {value:.2f}" for node, value in record.timings.items())
-    stdout.print(f"[dim]seconds: {seconds}[/dim]")
+    stdout.print(f"[dim]seconds: {escape(seconds)}[/dim]")
 
 
 def _show_iteration(iteration: IterationRecord) -> None:
@@ -89,7 +90,7 @@ def _show_iteration(iteration: IterationRecord) -> None:
         show_evidence(f"{side}-retrieve", evidence)
     for side, summary in iteration.summaries.items():
         said = escape(summary) if summary is not None else "[dim]abstained[/dim]"
-        stdout.print(f"[bold]{side}-reason[/bold]: {said}")
+        stdout.print(f"[bold]{escape(side)}-reason[/bold]: {said}")
     if iteration.draft is None:
         return
     mark = "[green]kept[/green]" if iteration.kept else "not kept"

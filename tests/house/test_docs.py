@@ -127,7 +127,7 @@ def test_the_readmes_example_is_the_one_that_runs() -> None:
 
 def pages() -> dict[str, str]:
     """Return the text of every page by its path below the root."""
-    top = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    top = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
     found = [*(ROOT / name for name in top), *(ROOT / "docs").rglob("*.md")]
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in found}
 

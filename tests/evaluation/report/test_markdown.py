@@ -1,12 +1,16 @@
-"""The tables of `results.json` as Markdown."""
+"""The tables of `results.json` as Markdown, and texts of others on such pages."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+from hostile import places, replaced
+from markdown_it import MarkdownIt
 from patlm.cli.main import app
-from patlm.evaluation.report.markdown import results_tables
-from patlm.evaluation.report.records import read_results
+from patlm.evaluation.report.markdown import code, plain, quotation, results_tables
+from patlm.evaluation.report.records import BrokenResults, read_results
 from report_results import results, several_histories
 from typer.testing import CliRunner
 
@@ -47,3 +51,49 @@ def test_plots_are_pictures_of_their_own(tmp_path: Path) -> None:
     assert {"gains-gap-long-all.svg", "histories-gap-long.svg"} <= names
     for path in (tmp_path / "p").iterdir():
         assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+MARKS = [
+    "![a picture](http://a.example/x.png)",
+    "[a link](http://a.example) and https://a.example or www.a.example",
+    "<img src=x onerror=alert(1)><script>alert(1)</script><!-- ",
+    "<http://a.example> [r]: http://a.example\n[r]\n\n[r]: http://a.example",
+    "# A heading\n## Another\nA third\n===\nA fourth\n---",
+    "1. one\n2) two\n- three\n+ four\n* five\n> six",
+    "    code\n\tcode\n```\ncode\n```\n~~~\n`code` ``code``",
+    "a | b\n--|--\n1 | 2",
+    "**bold** __bold__ *it* _it_ ~~gone~~ snake_case_name",
+    "a\\\nb\\*c* &lt;b&gt; &#33;[x](y) $x$ {.class}",
+    "a\x1b[2J\u202eb\u2028# c\x85# d\r# e",
+]
+
+
+def tags(markdown: str) -> list[str]:
+    """Return the elements of a page, as GitHub's tables and strike-through have them."""
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
+    return re.findall(r"<[^>]*>", page)
+
+
+@pytest.mark.parametrize("text", MARKS)
+def test_marks_in_a_text_are_characters(text: str) -> None:
+    assert tags(str(plain(text))) == ["<p>", "</p>"]
+    heading = tags(f"## 1. {plain(text)}\n\nnext")
+    assert heading == ["<h2>", "</h2>", "<p>", "</p>"]
+    quoted = {"<blockquote>", "<p>", "</p>", "</blockquote>"}
+    assert set(tags(str(quotation(f"{text}\n\n{text}")))) == quoted
+    cells = tags(f"| a |\n|---|\n| `{code(text)}` |\n| {plain(text)} |")
+    assert cells.count("<tr>") == 3 and cells.count("<td>") == 2 and cells.count("<code>") == 1
+    for shown in (plain(text), quotation(text)):
+        assert "://" not in shown and not re.search(r"www\.\w", shown), "no link without marks"
+
+
+def test_words_of_a_results_file_are_no_marks(tmp_path: Path) -> None:
+    found = results()
+    sound = tables_of(tmp_path, found)
+    for mark in MARKS[:3]:
+        for path in places(found):
+            try:
+                changed = tables_of(tmp_path, replaced(found, path, mark))
+            except (KeyError, ValueError, TypeError, BrokenResults):
+                continue
+            assert set(tags(changed)) <= set(tags(sound)), (path, mark)
