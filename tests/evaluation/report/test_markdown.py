@@ -6,11 +6,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hostile import json_fields
 from markdown_it import MarkdownIt
 from patlm.cli.main import app
 from patlm.evaluation.report.markdown import code, plain, quotation, results_tables
-from patlm.evaluation.report.records import BrokenResults, read_results
+from patlm.evaluation.report.records import read_results
 from report_results import results, several_histories
 from typer.testing import CliRunner
 
@@ -84,18 +83,14 @@ def test_marks_in_a_text_are_characters(text: str) -> None:
     cells = tags(f"| a |\n|---|\n| `{code(text)}` |\n| {plain(text)} |")
     assert cells.count("<tr>") == 3 and cells.count("<td>") == 2 and cells.count("<code>") == 1
     for shown in (plain(text), quotation(text)):
-        assert "://" not in shown and not re.search(r"www\.\w", shown), "no link without marks"
+        assert not re.search(r"(?<!\\)://|www\.\w", shown), "no link without marks"
 
 
-def test_words_of_a_results_file_are_no_marks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", MARKS[:3])
+def test_words_of_a_results_file_are_no_marks(mark: str, tmp_path: Path) -> None:
     found = results()
-    sound, told = set(tags(tables_of(tmp_path, found))), 0
-    for _, changed in json_fields(json.dumps(found)):
-        for mark in MARKS[:3]:
-            try:
-                page = tables_of(tmp_path, json.loads(changed(mark)))
-            except (KeyError, ValueError, TypeError, BrokenResults):
-                continue
-            told += "a.example" in page or "alert" in page
-            assert set(tags(page)) <= sound, changed(mark)
-    assert told > 10, "words of the file that are on the page"
+    sound = set(tags(tables_of(tmp_path, found)))
+    found["arms"][1] |= {"arm": mark, "failed": 1}
+    for verdict in found["verdicts"]:
+        verdict |= {"side": mark, "verdict": mark, "missing": [mark]}
+    assert set(tags(tables_of(tmp_path, found))) <= sound
