@@ -106,6 +106,9 @@ def _read_words(words: str, order: DateOrder) -> int | None:
     if "." not in words or _DOTTED.search(words) is None:
         with suppress(ValueError):
             return _milliseconds(datetime.fromisoformat(words))
+    usual = _OF_C.fullmatch(words)
+    if usual is not None and usual[1] in _SHORT_MONTHS:
+        return _read_usual(usual)
     found = _split_words(words)
     day = None if found is None else _read_day(found.day, order)
     if found is None or day is None:
@@ -116,6 +119,23 @@ def _read_words(words: str, order: DateOrder) -> int | None:
     )
 
 
+def _read_usual(found: re.Match[str]) -> int:
+    """Return the milliseconds of a time as C writes it; `_split_words` would, but slower."""
+    day, hour, minute, second, east, east_minutes, year = map(int, found.group(2, 3, 4, 5, 7, 8, 9))
+    moment = datetime(year, _SHORT_MONTHS[found[1]], day, hour, minute, second, tzinfo=UTC)
+    offset = timedelta(hours=east, minutes=east_minutes)
+    return _milliseconds(moment + offset if found[6] == "-" else moment - offset)
+
+
+_OF_C = re.compile(  # Fri Aug 25 13:55:02 -0700 2017: Goodreads has millions of them
+    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)([0-5]\d) (\d{4})"
+)
+_SHORT_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1
+    )
+}
 _DOTTED = re.compile(r"[^\d:]\d\d\.\d")  # 10.30: Python takes 30 for a fraction
 _LONGEST_TIME = 100  # characters
 _CLOCK = re.compile(  # 17:01, 17:01:00.5, 17h01, 10.30, 5:01 PM, 5 p.m.
