@@ -229,7 +229,7 @@ def test_the_final_ids_have_the_turns_of_the_template_alone(name: str, every: bo
         for text in PLAIN.values()
     )
     assert caught > 2, "texts that are sent as they are would open turns"
-    for hostile, prompt in sent_to_a_server(every):
+    for hostile, prompt in sent_to_a_server(every)[:: 1 if every else 4]:
         assert added_ids(tokenizer, prompt.messages) == harmless, (hostile, prompt.user)
 
 
