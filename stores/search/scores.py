@@ -23,7 +23,7 @@ MOST_CELLS = 4_000_000
 """Documents times words of a query up to which a table of both is made (32 MB)."""
 
 
-def bm25(query: Terms, terms: Terms, starts: Places) -> Scores:
+def bm25(query: Terms, terms: Terms, starts: Places, most_cells: int = MOST_CELLS) -> Scores:
     """Return the BM25 score of each document, shape (documents,).
 
     Σ over query terms t of idf(t) · f(t)·(k₁+1) / (f(t) + k₁·(1 − b + b·|d|/avgdl)), with
@@ -34,6 +34,7 @@ def bm25(query: Terms, terms: Terms, starts: Places) -> Scores:
         query: Terms of the query, shape (words,).
         terms: Terms of all documents, one after another.
         starts: Where each document begins in `terms`, shape (documents + 1,).
+        most_cells: Documents times words up to which a table of both is made.
     """
     documents = len(starts) - 1
     wanted, weight = np.unique(query, return_counts=True)
@@ -46,7 +47,7 @@ def bm25(query: Terms, terms: Terms, starts: Places) -> Scores:
     owner = np.repeat(np.arange(documents), lengths)[hits]
     pairs = owner * len(wanted) + place[hits]
     norm = K1 * (1 - B + B * lengths / (lengths.sum() / documents))
-    if documents * len(wanted) > MOST_CELLS:
+    if documents * len(wanted) > most_cells:
         return _of_pairs(pairs, weight, norm)
     cells = np.bincount(pairs, minlength=documents * len(wanted))
     frequency = cells.reshape(documents, len(wanted)).astype(np.float64)

@@ -209,9 +209,21 @@ FORKED = (
 """What is said in such a process, by stores and by the loop."""
 
 
+CACHES = 256_000_000, 64_000_000
+"""Bytes that LanceDB may keep of indexes, and of files' heads.
+
+By its own limits, 6 GB and 1 GB, each write of a text would cost a quarter of a megabyte for good:
+it makes new files, and what was read of the old ones stays.
+"""
+
+
 @asynccontextmanager
-async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
+async def connected(uri: str, caches: tuple[int, int] = CACHES) -> AsyncIterator[AsyncConnection]:
     """Connect to a place, and close the connection in the end.
+
+    Args:
+        uri: The place.
+        caches: Bytes that LanceDB may keep of indexes, and of files' heads.
 
     Raises:
         StoreError: It can't be a store (see `check_place`), the URI's scheme is unknown, or this
@@ -232,7 +244,7 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
         connection: AsyncConnection = await lancedb.connect_async(
             uri,
             read_consistency_interval=interval,
-            session=lancedb.Session(INDEX_CACHE, METADATA_CACHE),
+            session=lancedb.Session(*caches),
         )
     except (ValueError, RuntimeError, OSError) as error:  # an unknown scheme, a missing right
         raise unreadable(uri, error) from error
@@ -240,14 +252,6 @@ async def connected(uri: str) -> AsyncIterator[AsyncConnection]:
         yield connection
     finally:
         connection.close()  # type: ignore[no-untyped-call]
-
-
-INDEX_CACHE, METADATA_CACHE = 256_000_000, 64_000_000
-"""Bytes that LanceDB may keep of indexes, and of files' heads.
-
-By its own limits, 6 GB and 1 GB, each write of a text would cost a quarter of a megabyte for good:
-it makes new files, and what was read of the old ones stays.
-"""
 
 
 async def table_made(

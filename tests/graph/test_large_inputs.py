@@ -34,11 +34,11 @@ from patlm.nodes.errors import DeadlineError, LoopError, RequestError
 from patlm.nodes.prompts.build import STYLE, integrate_prompt, reasoner_prompt
 from patlm.nodes.prompts.facts import lacking_points, lacking_traits, measured_traits
 from patlm.nodes.state import Evidence, Request, RunContext
-from patlm.stores import Text
-from patlm.stores.texts import connection
+from patlm.stores import Text, TextStore
+from patlm.stores.texts.connection import connected
 from patlm.stores.values import MAX_CHARACTERS, MAX_ID_CHARACTERS
 from raising import raises
-from store_fixtures import cheap_encoders, opened, topic_encoder
+from store_fixtures import cheap_encoders, style_encoder, topic_encoder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -211,11 +211,11 @@ def _with_model(role: Any, model: Any) -> Any:
 
 
 @pytest.mark.slow
-async def test_memory_is_flat_over_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_flat_over_writes(tmp_path: Path) -> None:
     """What LanceDB keeps is bounded: with small bounds, 200 more texts cost next to nothing."""
-    monkeypatch.setattr(connection, "INDEX_CACHE", 8_000_000)
-    monkeypatch.setattr(connection, "METADATA_CACHE", 4_000_000)
-    async with opened(tmp_path / "store") as store:
+    async with connected(str(tmp_path / "store"), (8_000_000, 4_000_000)) as connection:
+        store = TextStore(connection, style_encoder=style_encoder(), topic_encoder=topic_encoder())
+        await store.setup()
         sizes = []
         for number in range(500):
             await store.add([Text(f"u{number % 50}", f"text {number}", topic_id="t", title="x")])
