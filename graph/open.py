@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..nodes.budget import Budget, choose_budget
+from ..nodes.budget import SMALL_BELOW, Budget, choose_budget
 from ..nodes.dependencies import ChatRole, Parts
 from ..nodes.prompts.files import prompt_set
 from ..stores.texts.connection import check_not_forked
@@ -44,7 +44,10 @@ neighbours are farther from what a person really writes than random people, abov
 """
 
 NO_REPEAT_NGRAM = 4
-"""Length of the n-grams that a local model may not repeat: greedy decoding loops."""
+"""Length of the n-grams that a small local model may not repeat: greedy decoding loops."""
+
+REPETITION_PENALTY = 1.1
+"""That of larger local models, as Qwen's own settings have it: a ban makes them misspell words."""
 
 REASONING_ROOM = 4000
 """Tokens for the reasoning of a model that is known to reason: they count as part of its answer."""
@@ -271,7 +274,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
         return ChatRole(
             model,
             model_name(model),
-            options={"temperature": 0.0, "no_repeat_ngram_size": NO_REPEAT_NGRAM},
+            options={"temperature": 0.0, **_against_repetition(model.parameters)},
             takes_adapters=True,
             base=model.fingerprint,
             parameters=model.parameters,
@@ -291,6 +294,13 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             reasoning_room=REASONING_ROOM if model.reasons else 0,
         )
     return ChatRole(model, model_name(model))
+
+
+def _against_repetition(parameters: int) -> dict[str, float]:
+    """Return what keeps a local model from turning in circles, as greedy decoding does."""
+    if parameters < SMALL_BELOW:
+        return {"no_repeat_ngram_size": NO_REPEAT_NGRAM}
+    return {"repetition_penalty": REPETITION_PENALTY}
 
 
 @asynccontextmanager

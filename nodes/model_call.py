@@ -37,6 +37,7 @@ _SAMPLING = (
     "max_tokens",
     "min_tokens",
     "no_repeat_ngram_size",
+    "repetition_penalty",
 )
 _CAPTURED = ("prompt_token_ids", "token_ids", "logprobs")
 

@@ -80,7 +80,7 @@ class Capture:
 
 
 class ChooseTokens(LogitsProcessor):
-    """Ban repeated n-grams and early ends, and choose the tokens of sampling rows.
+    """Ban repeated n-grams and early ends, make repetition costly, and choose sampled tokens.
 
     All tokens of a sampling row but the one sampled for it are masked.
 
@@ -104,6 +104,10 @@ class ChooseTokens(LogitsProcessor):
         for place, (row, generator) in enumerate(zip(self._rows, self._generators, strict=True)):
             if row.done:
                 continue
+            if penalised := row.penalised():
+                known, penalty = scores[place, penalised], row.sampling.repetition_penalty
+                less = torch.where(known > 0, known / penalty, known * penalty)
+                scores[place, penalised] = less
             if banned := row.banned():
                 scores[place, banned] = -torch.inf
             if generator is not None:

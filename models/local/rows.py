@@ -104,6 +104,10 @@ class Row:
         banned = self.repeats.banned()
         return banned if self.drawn >= self.sampling.min_tokens else [*banned, *self._end_ids]
 
+    def penalised(self) -> list[int]:
+        """Return the tokens that are to be less likely: where there is a penalty, all it has."""
+        return [] if self.sampling.repetition_penalty == 1 else sorted(set(self._token_ids))
+
     def start(self) -> bool:
         """Claim the row for a batch; return False if it was cancelled while it waited."""
         if self._gone.is_set():

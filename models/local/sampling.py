@@ -26,6 +26,9 @@ class Sampling:
         stop: Strings that end the text; they are not part of it.
         no_repeat_ngram_size: Size of n-grams that may not repeat; 0 allows repeats. Only generated
             tokens count: n-grams of the prompt may be copied.
+        repetition_penalty: Makes a token less likely that was generated already, 1 or more: its
+            logit is divided by it, or multiplied where it is negative (CTRL, arXiv 1909.05858). The
+            words of the prompt stay as likely.
         adapter: LoRA adapter as `role@step`; None or "base" for the base model.
         adapter_fallback: Whether the base model answers if the adapter can't be used.
         role: Role of the call in statistics; does not affect generation.
@@ -39,6 +42,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
     adapter: str | None = None
     adapter_fallback: bool = False
     role: str | None = None
@@ -69,6 +73,11 @@ class Sampling:
         if self.no_repeat_ngram_size < 0:
             raise CallRefused(
                 f"no_repeat_ngram_size must be 0 or more; got {self.no_repeat_ngram_size}",
+                code="invalid_option",
+            )
+        if self.repetition_penalty < 1:
+            raise CallRefused(
+                f"repetition_penalty must be 1 or more; got {self.repetition_penalty}",
                 code="invalid_option",
             )
         if self.adapter == BASE:

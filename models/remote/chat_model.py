@@ -87,7 +87,7 @@ class RemoteOptions:
         return replace(self, sampling=replace(self.sampling, adapter=None))
 
     def wanted(self, server: Server) -> dict[str, Any]:
-        """Return the options by our names; no provider has `no_repeat_ngram_size`."""
+        """Return the options by our names; no provider has bans of repetition."""
         chosen = self.sampling
         known: dict[str, Any] = {
             "max_tokens": chosen.max_tokens,
@@ -204,9 +204,9 @@ class RemoteChatModel(BaseChatModel):
 
     Calls take the options of `LocalChatModel`, as keyword arguments or by `bind`; the server
     chooses those that are left out. `adapter` is sent as the model's name and `capture` asks for
-    log-probabilities, both with OpenAI's API only; `no_repeat_ngram_size` is not sent, since no API
-    has it. `response_metadata["logprobs"]` is missing where the server gives none. An option that
-    the server refuses is left out of the call, and of all later ones of this process;
+    log-probabilities, both with OpenAI's API only; `no_repeat_ngram_size` and `repetition_penalty`
+    are not sent. `response_metadata["logprobs"]` is missing where the server gives none. An option
+    that the server refuses is left out of the call, and of all later ones of this process;
     `response_metadata["left_out"]` says so. Answers hold no reasoning.
     """
 

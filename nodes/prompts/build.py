@@ -7,6 +7,7 @@ close. The wording is in the folders beside this file, one for each size of lang
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
@@ -26,6 +27,12 @@ TEMPLATE_TOKENS = 14
 
 FRONT = 20_000
 """Characters of a text that are made harmless before it is cut; no budget shows as many."""
+
+TURN_TOKENS = 8
+"""Tokens that a chat template and a heading add to one more turn (ChatML: 5)."""
+
+POST_TITLE_TOKENS = 40
+"""Tokens of the title of one of the user's own texts at most."""
 
 LEAST_CUT_TO_SAY = 0.01
 """The result carries a warning if a larger share of a prompt was cut."""
@@ -72,11 +79,12 @@ class Prompt:
 
     Attributes:
         system: The system turn.
-        user: The user turn.
+        user: The last user turn.
         fits: Tokens of each of its parts (request, draft, summaries, own, others) before and after
             cutting.
         version: Set and version of its wording.
         shown: Number of other people's texts in it.
+        earlier: Role and content of the turns between the two.
     """
 
     system: str
@@ -84,11 +92,17 @@ class Prompt:
     fits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     version: str = ""
     shown: int = 0
+    earlier: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, turns: Sequence[tuple[str, str]], **about: Any) -> Prompt:
+        """Return the prompt of some turns, as `PromptSet.render` returns them."""
+        return cls(turns[0][1], turns[-1][1], earlier=tuple(turns[1:-1]), **about)
 
     @property
     def messages(self) -> list[tuple[str, str]]:
         """Role and content of each turn, in LangChain's form."""
-        return [("system", self.system), ("user", self.user)]
+        return [("system", self.system), *self.earlier, ("user", self.user)]
 
     @property
     def cut_share(self) -> float:
@@ -120,11 +134,22 @@ class Shown:
         shown: Whether there are any.
         texts: The texts between delimiters, with their ratings where the task needs them.
         words: Their mean length in words; 0 where it is not to be told.
+        posts: Title and text of each, the earliest first, where a post under a title is to be
+            written and all have one.
     """
 
     shown: bool = False
     texts: tuple[str, ...] = ()
     words: int = 0
+    posts: tuple[Post, ...] = ()
+
+
+@dataclass(frozen=True)
+class Post:
+    """A text of the user's own as an earlier turn: its title between delimiters, and the text."""
+
+    title: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -181,7 +206,7 @@ def reasoner_prompt(
         words.file,
         {**values, "own": Shown(True, (), own_length), "others": Shown(True, (), others_length)},
     )
-    room = total - TEMPLATE_TOKENS - count("\n".join(frame))
+    room = total - _tokens(frame, count)
     shown_own = shown_others = Shown()
     if own:
         own_room = _own_room(room, evidence, request, budget, count) if evidence else room
@@ -193,8 +218,8 @@ def reasoner_prompt(
         shown_others, _, fits["others"] = _show(
             evidence, room, budget.other_words, request, budget, count, others_length
         )
-    system, user = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
-    return Prompt(system, user, fits, prompts.version, len(shown_others.texts))
+    turns = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
+    return Prompt.of(turns, fits=fits, version=prompts.version, shown=len(shown_others.texts))
 
 
 def integrate_prompt(
@@ -230,15 +255,17 @@ def integrate_prompt(
     values, fits = _request_values(request, budget, count)
     values |= {"length": length, **_later_values(draft, {}, lacks, budget, count, fits)}
 
-    def render(own_texts: Shown, texts: Sequence[str]) -> tuple[str, str]:
+    def render(own_texts: Shown, texts: Sequence[str]) -> list[tuple[str, str]]:
         said = [
             Said(heading, fence(text), heading in quoted)
             for heading, text in zip(summaries, texts, strict=False)
         ]
         return prompts.render("integrate", {**values, "own": own_texts, "summaries": said})
 
-    frame = render(Shown(bool(own)), [""] * len(summaries))
-    room = (budget.later if later else budget.first) - TEMPLATE_TOKENS - count("\n".join(frame))
+    posts = budget.by_need and request.task == "long" and all(piece.title for piece in own)
+    one = (Post("", ""),) if own and posts else ()
+    frame = render(Shown(bool(own), posts=one), [""] * len(summaries))
+    room = (budget.later if later else budget.first) - _tokens(frame, count)
     summaries_room = room if not own else floor(room * (1 - budget.own_share))
     if not quoted:
         # Twice the requested length of a summary: models miscount, and a good long one may stay.
@@ -250,9 +277,9 @@ def integrate_prompt(
     shown_own = Shown()
     if own:
         room -= fitted.kept_tokens + 2 * len(fitted.texts)
-        shown_own, _, fits["own"] = _show(own, room, budget.own_words, request, budget, count, 0)
-    system, user = render(shown_own, fitted.texts)
-    return Prompt(system, user, fits, prompts.version)
+        show = _show_posts if posts else _show
+        shown_own, _, fits["own"] = show(own, room, budget.own_words, request, budget, count, 0)
+    return Prompt.of(render(shown_own, fitted.texts), fits=fits, version=prompts.version)
 
 
 def quoted_texts(
@@ -279,7 +306,7 @@ def quoted_texts(
     empty = integrate_prompt(
         request, {heading: ""}, quoted=[heading], budget=budget, count=count, prompts=prompts
     )
-    room = budget.first - TEMPLATE_TOKENS - count("\n".join([empty.system, empty.user]))
+    room = budget.first - _tokens(empty.messages, count)
     texts = [quoted_text(piece, request) for piece in pieces]
     room = floor(room * share)
     return _fit_words(texts, room, budget.other_words, budget, count, around=2)
@@ -305,6 +332,7 @@ def _request_values(
         "title": fenced.get("title", ""),
         "text": fenced.get("text", ""),
         "instruction": fenced.get("instruction", ""),
+        "topic": fence(neutralise(topic)) if (topic := topic_words(request.topic_id)) else "",
         "language": language_name(request.language),
         "lowest": f"{request.scale.low:g}",
         "highest": f"{request.scale.high:g}",
@@ -387,6 +415,25 @@ def _show(
     return Shown(bool(lines), lines, length), used, (fitted.tokens, fitted.kept_tokens)
 
 
+def _show_posts(
+    pieces: Sequence[Evidence],
+    room: int,
+    most_words: int | None,
+    request: Request,
+    budget: Budget,
+    count: Count,
+    length: int,
+) -> tuple[Shown, int, tuple[int, int]]:
+    """Return texts as earlier turns; see `_show`."""
+    titles = [fence(cut(neutralise(piece.title), POST_TITLE_TOKENS, count)) for piece in pieces]
+    around = max(map(count, titles)) + 2 * TURN_TOKENS
+    texts = [_shown(piece, request) for piece in pieces]
+    fitted = _fit_words(texts, room, most_words, budget, count, around=around)
+    posts = tuple(map(Post, titles, map(harmless_text, fitted.texts)))[::-1]
+    used = fitted.kept_tokens + around * len(posts)
+    return Shown(bool(posts), (), length, posts), used, (fitted.tokens, fitted.kept_tokens)
+
+
 def _fit_words(
     texts: Sequence[str],
     room: int,
@@ -438,6 +485,23 @@ def _rating(rating: float | None, request: Request) -> str:
     if rating is None or request.task != "rating":
         return ""
     return f"({round(rating, 1):g}/{request.scale.high:g}) "
+
+
+def _tokens(turns: Sequence[tuple[str, str]], count: Count) -> int:
+    """Return the tokens of a prompt in a chat template."""
+    return TEMPLATE_TOKENS + count("\n".join(said for _, said in turns))
+
+
+def topic_words(topic_id: str | None) -> str:
+    """Return a topic's id as words, or nothing where it is a number or a code.
+
+    Examples:
+        >>> topic_words("folding-bicycle"), topic_words("B00A1XYZ"), topic_words("hotel 17")
+        ('folding bicycle', '', '')
+    """
+    words = re.split(r"[-_\s]+", topic_id or "")
+    named = all(word.isalpha() for word in words) and any(map(str.islower, words))
+    return " ".join(words) if named else ""
 
 
 def _added(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

@@ -59,6 +59,9 @@ class SamplingSettings(_Frozen):
     no_repeat_ngram_size: int = Field(
         default=0, ge=0, description="Size of n-grams that may not repeat; 0 allows repeats."
     )
+    repetition_penalty: float = Field(
+        default=1.0, ge=1, description="What logits of generated tokens were divided by."
+    )
     min_tokens: int = Field(
         default=0, ge=0, description="New tokens before which the answer could not end."
     )

@@ -267,5 +267,8 @@ def _faults_of_sample(sample: Sample) -> Iterator[str]:
     if sample.error is not None and sample.reward is not None:
         yield "it failed and has a reward: failed samples must have none"
     how = sample.sampling
-    if sample.trainable and how is not None and (how.top_p < 1 or how.no_repeat_ngram_size):
+    changed = how is not None and (
+        how.top_p < 1 or how.no_repeat_ngram_size or how.repetition_penalty != 1
+    )
+    if sample.trainable and changed:
         yield "it is marked trainable but was not sampled from the policy itself"

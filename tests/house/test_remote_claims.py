@@ -35,7 +35,7 @@ def outside(page: str) -> list[str]:
     text = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     sections = [part for part in text.split("\n## ") if not part.startswith("Providers\n")]
     lines = [line for part in sections for line in part.splitlines()]
-    allowed = ("The second form reaches", "| `PATLM_BASE_URL`", "| `no_repeat_ngram_size`")
+    allowed = ("The second form reaches", "| `PATLM_BASE_URL`", "| `no_repeat_ngram_size`,")
     return [line for line in lines if PROVIDERS.search(line) and not line.startswith(allowed)]
 
 

@@ -124,8 +124,8 @@ async def _draw(turn: Turn, trajectory: Trajectory, words: Words, drawing: Drawi
 async def _draw_one(turn: Turn, name: str, prompt: Prompt, drawing: Drawing, seed: int) -> Call:
     """Return one candidate; a call that failed permanently is kept as failed."""
     options: dict[str, Any] = {"temperature": drawing.temperature, "top_p": 1.0, "seed": seed}
-    if "no_repeat_ngram_size" in turn.parts.role(name).options:  # a ban that has to be lifted
-        options["no_repeat_ngram_size"] = 0
+    plain = {"no_repeat_ngram_size": 0, "repetition_penalty": 1.0}  # what has to be lifted
+    options |= {each: plain[each] for each in turn.parts.role(name).options if each in plain}
     tokens = turn.parts.budget.summary
     try:
         _, call = await _retried(

@@ -101,7 +101,7 @@ def test_a_failed_run_tells_how_far_it_came(failed: Episode) -> None:
     assert "ModelCallError: the integrate model" in page and "END: failed" in page
     assert "No times recorded" in page and ">kept<" not in page and "no draft" in page
     # The reasoners' calls have times, the retrievals have none.
-    assert re.search(r"style-reason: [\d.]+\sms in 1 call", page)
+    assert re.search(r"style-reason: [\d.]+\s(?:ms|s) in 1 call", page)
     assert "style-retrieve: no time recorded" in page
 
 

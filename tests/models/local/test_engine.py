@@ -7,12 +7,18 @@ import pytest
 import torch
 from adapter_fixtures import random_adapter
 from patlm.models.local.adapters import AdapterFiles, AdapterSlots
-from patlm.models.local.engine import RunningBatch
+from patlm.models.local.engine import Capture, ChooseTokens, RunningBatch
 from patlm.models.local.kv_cache import ROOM, holds_plain_layers
 from patlm.models.local.rows import Completion, Row
 from patlm.models.local.sampling import Sampling
 from tiny_models import tiny_llama, tiny_tokenizer
-from transformers import LlamaConfig, MistralConfig, MistralForCausalLM, PreTrainedModel
+from transformers import (
+    LlamaConfig,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
+)
 
 TOKENIZER = tiny_tokenizer()
 PAD = 257
@@ -23,6 +29,7 @@ CALLS = [
     ("b?", Sampling(max_tokens=5, temperature=1.3, seed=2, capture=True)),
     ("x" * 90, Sampling(max_tokens=25, temperature=0.7, seed=1, top_p=0.8)),
     ("one two", Sampling(max_tokens=40, no_repeat_ngram_size=1)),
+    ("two two", Sampling(max_tokens=20, repetition_penalty=1.3)),
     ("last", Sampling(max_tokens=12, temperature=1.0, seed=3, adapter="style@1", capture=True)),
     ("late", Sampling(max_tokens=33, adapter="style@2")),
 ]
@@ -91,10 +98,10 @@ def test_rows_that_come_and_go_are_written_as_if_alone(running: RunningBatch) ->
     running.admit(rows[2:4])  # one that soon ends, one whose prompt is the longest
     running.write(after(10))
     running.admit([])
-    running.admit(rows[4:5])
+    running.admit(rows[4:6])
     running.write(after(1))
-    running.admit(rows[5:])  # each on an adapter of its own
-    assert len(running.rows) == 6
+    running.admit(rows[6:])  # each on an adapter of its own
+    assert len(running.rows) == 7
     to_the_end(running)
     for got, want in zip(answers(rows), wanted, strict=True):
         assert (got.token_ids, got.text, got.finish_reason) == (
@@ -175,3 +182,16 @@ def test_an_answer_does_not_end_before_its_least_length(running: RunningBatch) -
     assert min(lengths(0)) < 30
     assert set(lengths(40)) == {40}
     assert 30 < min(lengths(30)) < 40
+
+
+def test_the_penalty_of_repetition_is_that_of_transformers_without_the_prompt() -> None:
+    sampling = Sampling(max_tokens=9, repetition_penalty=1.3)
+    rows = rows_of([("prompt", sampling), ("b", Sampling())])
+    for row in rows:
+        for token_id in (4, 9, 4, 7):
+            row.push(token_id)
+    scores = torch.randn(2, 258, generator=torch.Generator().manual_seed(0))
+    theirs = RepetitionPenaltyLogitsProcessor(1.3)(torch.tensor([[4, 9, 4, 7]]), scores[:1].clone())
+    ours = ChooseTokens(rows, [None, None], Capture(rows))(torch.empty(0), scores.clone())
+    torch.testing.assert_close(ours[:1], theirs)
+    assert torch.equal(ours[1], scores[1]) and not torch.equal(ours[0], scores[0])
