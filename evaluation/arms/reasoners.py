@@ -12,8 +12,9 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from ...nodes.node import Turn
-from ...nodes.prompts.build import ReasonerText, quoted_text
+from ...nodes.prompts.build import ReasonerText
 from ...nodes.prompts.facts import LENGTH_TASKS
+from ...nodes.prompts.texts import quoted_text
 from ...nodes.reason import (
     TRAJECTORIES,
     Reason,

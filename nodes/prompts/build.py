@@ -13,26 +13,30 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Any
 
-from ...models.sanitise import fence, harmless_text
-from ..budget import Budget, Count, Fitted, count_up_to, cut, fit
+from ...models.sanitise import fence
+from ..budget import Budget, Count, Fitted, count_up_to, fit
 from ..state import Evidence, Request
 from .facts import LENGTH_TASKS, Length, language_name, text_languages, typical_length
 from .files import PromptSet, prompt_set
+from .texts import (
+    Post,
+    Shown,
+    fenced,
+    fit_words,
+    limited,
+    neutralise,
+    piece_tokens,
+    quoted_text,
+    show_posts,
+    show_texts,
+    shown_part,
+)
 
 ABSTENTION = "No usable signal."
 """The answer of a reasoner whose evidence shows nothing."""
 
 TEMPLATE_TOKENS = 14
 """Tokens that a chat template adds to the two messages (ChatML: 13; Llama 3: 14)."""
-
-FRONT = 20_000
-"""Characters of a text that are made harmless before it is cut; no budget shows as many."""
-
-TURN_TOKENS = 8
-"""Tokens that a chat template and a heading add to one more turn (ChatML: 5)."""
-
-POST_TITLE_TOKENS = 40
-"""Tokens of the title of one of the user's own texts at most."""
 
 LEAST_CUT_TO_SAY = 0.01
 """The result carries a warning if a larger share of a prompt was cut."""
@@ -127,32 +131,6 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A list of texts as a prompt's file sees it.
-
-    Attributes:
-        shown: Whether there are any.
-        texts: The texts between delimiters, with their ratings where the task needs them.
-        words: Their mean length in words; 0 where it is not to be told.
-        posts: Title and text of each, the earliest first, where a post under a title is to be
-            written and all have one.
-    """
-
-    shown: bool = False
-    texts: tuple[str, ...] = ()
-    words: int = 0
-    posts: tuple[Post, ...] = ()
-
-
-@dataclass(frozen=True)
-class Post:
-    """A text of the user's own as an earlier turn: its title between delimiters, and the text."""
-
-    title: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Said:
     """A summary as a prompt's file sees it."""
 
@@ -210,12 +188,12 @@ def reasoner_prompt(
     shown_own = shown_others = Shown()
     if own:
         own_room = _own_room(room, evidence, request, budget, count) if evidence else room
-        shown_own, used, fits["own"] = _show(
+        shown_own, used, fits["own"] = show_texts(
             own, own_room, budget.own_words, request, budget, count, own_length
         )
         room -= used
     if evidence:
-        shown_others, _, fits["others"] = _show(
+        shown_others, _, fits["others"] = show_texts(
             evidence, room, budget.other_words, request, budget, count, others_length
         )
     turns = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
@@ -277,7 +255,7 @@ def integrate_prompt(
     shown_own = Shown()
     if own:
         room -= fitted.kept_tokens + 2 * len(fitted.texts)
-        show = _show_posts if posts else _show
+        show = show_posts if posts else show_texts
         shown_own, _, fits["own"] = show(own, room, budget.own_words, request, budget, count, 0)
     return Prompt.of(render(shown_own, fitted.texts), fits=fits, version=prompts.version)
 
@@ -309,7 +287,7 @@ def quoted_texts(
     room = budget.first - _tokens(empty.messages, count)
     texts = [quoted_text(piece, request) for piece in pieces]
     room = floor(room * share)
-    return _fit_words(texts, room, budget.other_words, budget, count, around=2)
+    return fit_words(texts, room, budget.other_words, budget, count, around=2)
 
 
 def _request_values(
@@ -325,13 +303,13 @@ def _request_values(
     }[request.task]
     given = {name: part for name, part in given.items() if part}
     fitted = fit([neutralise(part) for part in given.values()], budget.request, 1, count)
-    fenced = dict(zip(given, map(fence, fitted.texts), strict=False))
+    parts = dict(zip(given, map(fence, fitted.texts), strict=False))
     return {
         "task": request.task,
-        "request": " ".join(fenced.values()),
-        "title": fenced.get("title", ""),
-        "text": fenced.get("text", ""),
-        "instruction": fenced.get("instruction", ""),
+        "request": " ".join(parts.values()),
+        "title": parts.get("title", ""),
+        "text": parts.get("text", ""),
+        "instruction": parts.get("instruction", ""),
         "topic": fence(neutralise(topic)) if (topic := topic_words(request.topic_id)) else "",
         "language": language_name(request.language),
         "lowest": f"{request.scale.low:g}",
@@ -351,27 +329,12 @@ def _later_values(
     """Return what a file may say from the second iteration on; adds to `fits` what was cut."""
     values: dict[str, Any] = {"draft": "", "partners": [], "lacks": list(lacks)}
     if draft:
-        values["draft"], fits["draft"] = _fenced(draft, budget.draft, count)
+        values["draft"], fits["draft"] = fenced(draft, budget.draft, count)
     for heading, summary in partners.items():
-        text, partner_fit = _fenced(summary, budget.summary, count)
+        text, partner_fit = fenced(summary, budget.summary, count)
         values["partners"].append(Said(heading, text))
         fits["partners"] = _added(fits.get("partners", (0, 0)), partner_fit)
     return values
-
-
-def neutralise(text: str) -> str:
-    """Return a text whose front is harmless, as it is counted and cut.
-
-    `fence` makes harmless whatever is shown; to do so with what is not takes time.
-    """
-    return harmless_text(text[:FRONT]) + text[FRONT:]
-
-
-def _fenced(text: str, tokens: int, count: Count) -> tuple[str, tuple[int, int]]:
-    """Return a text between delimiters, cut, and its tokens before and after cutting."""
-    harmless = neutralise(text)
-    kept = cut(harmless, tokens, count)
-    return fence(kept), (count_up_to(harmless, tokens, count), count(kept))
 
 
 def _told_length(pieces: Sequence[Evidence], request: Request) -> int:
@@ -388,103 +351,10 @@ def _own_room(
     share = floor(room * budget.own_share)
     if not budget.by_need:
         return share
-    texts = [_limited(_shown(piece, request), budget.other_words) for piece in evidence]
+    texts = [limited(shown_part(piece, request), budget.other_words) for piece in evidence]
     tokens = sum(count_up_to(text, room, count) for text in texts)
-    needed = tokens + _piece_tokens(request, count) * len(texts)
+    needed = tokens + piece_tokens(request, count) * len(texts)
     return max(share, room - needed)
-
-
-def _show(
-    pieces: Sequence[Evidence],
-    room: int,
-    most_words: int | None,
-    request: Request,
-    budget: Budget,
-    count: Count,
-    length: int,
-) -> tuple[Shown, int, tuple[int, int]]:
-    """Return texts cut to `room` tokens, the room they take, and their tokens before and after."""
-    around = _piece_tokens(request, count)
-    texts = [_shown(piece, request) for piece in pieces]
-    fitted = _fit_words(texts, room, most_words, budget, count, around=around)
-    lines = tuple(
-        f"{_rating(piece.rating, request)}{fence(text)}"
-        for piece, text in zip(pieces, fitted.texts, strict=False)
-    )
-    used = fitted.kept_tokens + around * len(lines)
-    return Shown(bool(lines), lines, length), used, (fitted.tokens, fitted.kept_tokens)
-
-
-def _show_posts(
-    pieces: Sequence[Evidence],
-    room: int,
-    most_words: int | None,
-    request: Request,
-    budget: Budget,
-    count: Count,
-    length: int,
-) -> tuple[Shown, int, tuple[int, int]]:
-    """Return texts as earlier turns; see `_show`."""
-    titles = [fence(cut(neutralise(piece.title), POST_TITLE_TOKENS, count)) for piece in pieces]
-    around = max(map(count, titles)) + 2 * TURN_TOKENS
-    texts = [_shown(piece, request) for piece in pieces]
-    fitted = _fit_words(texts, room, most_words, budget, count, around=around)
-    posts = tuple(map(Post, titles, map(harmless_text, fitted.texts)))[::-1]
-    used = fitted.kept_tokens + around * len(posts)
-    return Shown(bool(posts), (), length, posts), used, (fitted.tokens, fitted.kept_tokens)
-
-
-def _fit_words(
-    texts: Sequence[str],
-    room: int,
-    most_words: int | None,
-    budget: Budget,
-    count: Count,
-    *,
-    around: int,
-) -> Fitted:
-    """Fit texts of at most so many words each into `room` tokens."""
-    limited = [_limited(text, most_words) for text in texts]
-    fitted = fit(limited, room, budget.smallest_share, count, around=around)
-    if limited == list(texts):
-        return fitted
-    tokens = sum(count_up_to(text, room, count) for text in texts)
-    return Fitted(fitted.texts, tokens, fitted.kept_tokens)
-
-
-def _limited(text: str, most_words: int | None) -> str:
-    """Return the beginning of a text with at most so many words, its white space unchanged."""
-    if most_words is None or len(words := text.split(None, most_words)) <= most_words:
-        return text
-    end = 0
-    for word in words[:most_words]:
-        end = text.index(word, end) + len(word)
-    return text[:end]
-
-
-def _piece_tokens(request: Request, count: Count) -> int:
-    """Return the frame of one piece of evidence: dash, rating, delimiters, line break."""
-    return count(f"- {_rating(4.5, request)}{fence('x')}\n")
-
-
-def _shown(piece: Evidence, request: Request) -> str:
-    """Return the part of a text that a prompt shows: its title too if one is to be written."""
-    with_title = request.task in ("short", "rating") and piece.title
-    return neutralise(f"{piece.title}: {piece.body}" if with_title else piece.body)
-
-
-def quoted_text(piece: Evidence, request: Request) -> str:
-    """Return a text as it is quoted in a line with others: its rating, where needed, is in it."""
-    titled = request.task in ("short", "rating") and piece.title
-    text = f"{piece.title}: {piece.body}" if titled else piece.body
-    rated = request.task == "rating" and piece.rating is not None
-    return neutralise(f"({piece.rating:g}/{request.scale.high:g}) {text}" if rated else text)
-
-
-def _rating(rating: float | None, request: Request) -> str:
-    if rating is None or request.task != "rating":
-        return ""
-    return f"({round(rating, 1):g}/{request.scale.high:g}) "
 
 
 def _tokens(turns: Sequence[tuple[str, str]], count: Count) -> int:
