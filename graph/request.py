@@ -154,8 +154,10 @@ def check_mappings(requests: object, kind: type[Request], most: int) -> list[Any
         RequestError: They are something else, or too many.
     """
     single = isinstance(requests, str | bytes | Mapping | kind)
-    many = isinstance(requests, Iterable) and not single
-    given = take_at_most(requests, most, "requests", "max_batch") if many else [requests]
+    if isinstance(requests, Iterable) and not single:
+        given = take_at_most(requests, most, "requests", "max_batch")
+    else:
+        given = [requests]
     for place, each in enumerate(given):
         named = isinstance(each, kind) or (
             isinstance(each, Mapping) and all(isinstance(name, str) for name in each)

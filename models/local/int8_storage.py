@@ -80,7 +80,7 @@ class Int8Linear(torch.nn.Linear):
         # Torch spreads its integers between the smallest and the largest number of all rows.
         # `ends` has both, so no row's answer depends on the others.
         both = torch.cat((first, rest, self.ends))
-        product = torch.ops.quantized.linear_dynamic(both, self.packed, True)
+        product: torch.Tensor = torch.ops.quantized.linear_dynamic(both, self.packed, True)
         count = len(rows)
         return (product[:count] + product[count : 2 * count] / REST).mul_(largest)
 

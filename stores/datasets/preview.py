@@ -15,7 +15,8 @@ from .validation import Reject, say_left_out
 SHOWN = 5
 """First texts that are shown."""
 
-_MOST_ROWS = 100_000  # that are looked at
+MOST_ROWS = 100_000
+"""Rows that a preview looks at."""
 _MANY = 0.4  # of the texts by one user, or on one topic
 _HALF = 0.5
 _FEW_TEXTS = 10  # too few to find anything odd in them
@@ -82,7 +83,7 @@ class _Tally:
         self.seen.add(row.text_id)
 
 
-def preview(rows: RowFile, *, strict: bool = False) -> Preview:
+def preview(rows: RowFile, *, strict: bool = False, most_rows: int = MOST_ROWS) -> Preview:
     """Read the beginning of a file as an ingest would, and say what looks odd. Nothing is written.
 
     Later rows are read only where the outcome of the ingest hangs on them.
@@ -90,10 +91,11 @@ def preview(rows: RowFile, *, strict: bool = False) -> Preview:
     Args:
         rows: The file.
         strict: Whether a rejected row makes the ingest fail.
+        most_rows: Rows that are looked at.
     """
     tally = _Tally()
     source = iter(rows)
-    for row in islice(source, _MOST_ROWS):
+    for row in islice(source, most_rows):
         tally.take(row)
     rejected = tally.reasons.total()
     odd = tuple(_find_odd(tally, rows))

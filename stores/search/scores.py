@@ -72,8 +72,7 @@ def _of_pairs(pairs: Places, weight: NDArray[np.int64], norm: Scores) -> Scores:
     holders = np.bincount(term, minlength=words)
     idf = np.log1p((documents - holders + 0.5) / (holders + 0.5))
     parts = frequency * (K1 + 1) / (frequency + norm[document]) * (idf * weight)[term]
-    scores: Scores = np.bincount(document, weights=parts, minlength=documents)
-    return scores
+    return np.bincount(document, weights=parts, minlength=documents).astype(np.float64)
 
 
 def ranks(scores: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -12,7 +12,8 @@ import typer
 from click.testing import Result
 from patlm.cli.output import date_of
 from patlm.cli.texts import ingest
-from patlm.stores.datasets.formats import FORMATS
+from patlm.stores.datasets.formats import FORMATS, read_texts
+from patlm.stores.datasets.preview import preview
 from patlm.stores.datasets.readers.rows import Advance, DataFile, Format, Raw
 from patlm.stores.datasets.validation import Reject
 from patlm.stores.texts.store import TextStore
@@ -566,18 +567,17 @@ def test_an_empty_path_is_not_the_working_folder(
     ],
 )
 def test_a_dry_run_ends_as_the_ingest_does(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    rows: list[dict[str, object]],
-    options: tuple[str, ...],
-    code: int,
+    tmp_path: Path, rows: list[dict[str, object]], options: tuple[str, ...], code: int
 ) -> None:
     path = write_lines(tmp_path / "a.jsonl", *rows)
     words = (path, "--store", tmp_path / "store", *options)
-    for seen in (100_000, 3):  # rows that a dry run looks at
-        monkeypatch.setattr("patlm.stores.datasets.preview._MOST_ROWS", seen)
-        dry = run(*words, "--dry-run")
-        assert dry.exit_code == code and not (tmp_path / "store").exists()
+    dry = run(*words, "--dry-run")
+    assert dry.exit_code == code and not (tmp_path / "store").exists()
+    ends = set()
+    for most in (3, 1_000):
+        found = preview(read_texts(path), strict="--strict" in options, most_rows=most)
+        ends.add((found.stores_nothing, found.rejects or "--strict" not in options))
+    assert len(ends) == 1
     done = run(*words)
     assert done.exit_code == code
     question = "name their scale"
