@@ -83,14 +83,6 @@ def large_request(kind: str) -> dict[str, Any]:
     return {"user_id": "mallory", "task": "free", "topic_id": "big", **words}
 
 
-def ordinary_request(number: int) -> dict[str, Any]:
-    """Return a request of one of the ordinary people."""
-    title = f"Two nights by the sea, {number}"
-    return {
-        "user_id": f"u{number % 40}", "task": "long", "title": title, "topic_id": f"t{number % 8}"
-    }  # fmt: skip
-
-
 async def timed(parts: Parts, request: dict[str, Any], **context: Any) -> float:
     """Return the seconds that a run takes; its failure is one of time."""
     began = time.perf_counter()
