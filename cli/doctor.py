@@ -240,7 +240,7 @@ def _sizes(settings: Settings) -> Finding:
     """Say how large what is sent may be."""
     limits = {name: most for name, most in settings.model_dump().items() if name.startswith("max_")}
     says = ", ".join(f"{name.removeprefix('max_')} {most:,}" for name, most in limits.items())
-    return Finding("PATLM_MAX_...", True, says)
+    return Finding("sizes", True, says)
 
 
 def _cache() -> Finding:
