@@ -25,6 +25,7 @@ _RANGES = (  # magnitude of the number: from 1973 to 2286 in each unit, and noth
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
 _COMPACT = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
+_OF_PROGRAMS = (-62_135_596_800_000, -2_208_988_800_000)  # the first moments of 1 and of 1900
 _FIRST_MS, _END_MS = -62_135_596_800_000, 253_402_300_800_000  # the years 1 to 9999, in UTC
 
 
@@ -34,7 +35,8 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
     Read are numbers (seconds, milliseconds, microseconds and nanoseconds since 1970, told apart by
     their size; years; dates without separators as 20240501, also where the digits could be
     milliseconds of 1976), dates and times in ISO form and as people write them. The number 0 counts
-    as none, for programs write it for a missing time; in a row it is noted. A time without a zone
+    as none, for programs write it for a missing time, and so do the first moments of 1970, of 1900
+    and of the year 1 in words; in a row it is noted. A time without a zone
     is UTC: local time would depend on the machine; one with the name of a zone is read if
     one zone alone has it (PDT, CEST). A date whose day and month can be exchanged (05/01/2024)
     is read only where `reading` says in which order they stand.
@@ -54,18 +56,19 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
     try:
+        number = None if isinstance(value, date) else _as_number(value)
         if isinstance(value, date):
-            return _milliseconds(value)
-        number = _as_number(value)
-        if number == 0:
-            if not reading.strict:
-                reading.noted["timestamp_zero"] += 1
-            return None
-        moment = (
-            _read_words(str(value), reading.date_order) if number is None else _read_moment(number)
-        )
+            moment: int | None = _milliseconds(value)
+        elif number is None:
+            moment = _read_words(str(value), reading.date_order)
+        else:
+            moment = _read_moment(number) if number else 0
     except (ValueError, OverflowError):
-        moment = None
+        number = moment = None
+    if moment == 0 or (number is None and moment in _OF_PROGRAMS):
+        if not reading.strict:
+            reading.noted["timestamp_zero"] += 1
+        return None
     if moment is None:
         message = f"timestamp {quoted(value)} is no time that can be told"
         leave_out("timestamp", message, reading)

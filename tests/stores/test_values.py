@@ -270,7 +270,8 @@ MAY_1 = datetime(2024, 5, 1, tzinfo=UTC)
         (pd.Timestamp("2024-05-01"), MAY_1),
         (Decimal(1_714_521_600), MAY_1),
         (-1_000_000_000, datetime(1938, 4, 24, 22, 13, 20, tzinfo=UTC)),
-        ("1970-01-01", datetime(1970, 1, 1, tzinfo=UTC)),  # said in words
+        ("1970-01-02", datetime(1970, 1, 2, tzinfo=UTC)),
+        (1900, datetime(1900, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_times_are_told_apart_by_their_size(given: object, moment: datetime) -> None:
@@ -296,7 +297,12 @@ def test_no_time_is_no_time(given: object) -> None:
     assert read_time(given) is None
 
 
-@pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", "-0", np.int64(0), Decimal(0)])
+@pytest.mark.parametrize(
+    "given",
+    [0, 0.0, "0", "0.0", "-0", np.int64(0), Decimal(0)]
+    + ["1970-01-01", "1970-01-01 00:00:00", datetime(1970, 1, 1), pd.Timestamp(0)]
+    + ["0001-01-01T00:00:00", "1900-01-01", datetime(1900, 1, 1)],  # .NET, spreadsheets
+)
 def test_a_time_of_zero_is_missing_and_counted(given: object) -> None:
     reading = ReadingRules()
     assert read_time(given, reading) is None
