@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 from episode_fixtures import FOUR, RUN, collected
+from fakes import ScriptedChat
+from hostile import places, replaced
+from loop_parts import GivenRetrieval, record_of
+from patlm.stores.episodes.schema import Episode, Feedback
 from patlm.stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
+from patlm.stores.types import Text
 from processes import call, output
+from pydantic import ValidationError
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +152,34 @@ def test_feedback_that_cannot_be_kept_is_one_line(
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in result.stderr
     assert list(folder.glob("feedback-*")) == []
+
+
+def test_words_of_a_record_are_neither_marks_nor_commands_of_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    said = "[red]BOO[/red]\x1b]8;;http://a.example\x1b\\\x9b2J\x7f\u202e\r"
+    record = record_of(ScriptedChat(), GivenRetrieval(own=[Text("ana", "Mine.", title="Own")]))
+    drawn = collected(*FOUR, iterations=record.iterations, own=record.own, cold_start="few")
+    rated = Feedback(run_id=RUN, created=drawn.created, edited="Better.")
+    drawn = drawn.model_copy(update={"feedback": (rated,), "timings": {"style-reason": 1.0}})
+    data = json.loads(drawn.model_dump_json())
+    changed = 0
+    values = [path for path in places(data) if path[-1] is not None]
+    keys = [path for path in places(data) if path[-1] is None]
+    for path in [*values, *reversed(keys)]:
+        try:
+            hostile = replaced(data, path, said)
+            Episode.model_validate(hostile)
+        except (ValidationError, KeyError):
+            continue
+        data, changed = hostile, changed + 1
+    assert changed > 40
+    (tmp_path / "episodes-20250301.jsonl").write_text(json.dumps(data) + "\n")
+    for words in (["show"], ["episodes", "show"], ["episodes", "stats"]):
+        shown = call(*words, tmp_path)
+        assert shown.exit_code == 0, shown.exception
+        assert shown.stdout.count("BOO") == shown.stdout.count("[red]BOO")
+        left = set(shown.stdout) & set("\x9b\x7f\u202e\r")
+        assert not left and "\x1b]" not in shown.stdout, "only colours of ours"
+        assert output(*words, tmp_path), "JSON is JSON"
