@@ -162,7 +162,7 @@ _ROLE = re.compile(
 )
 _ROLE_ANYWHERE = re.compile("(?:USER|ASSISTANT|Пользователь|Ассистент):")
 _PLAIN_CONTROL = {unicodedata.normalize("NFKC", token) for token in CONTROL}
-_UNSEEN = re.compile(f"[{re.escape(''.join(UNSEEN))}\ud800-\udfff]")
+_UNSEEN = {*UNSEEN, *map(chr, range(0xD800, 0xE000))}
 _ANY_FENCE = re.compile(r'(?:["＂“”„‟″〝〞〟❝❞][^\S\n]*){3,}')
 
 
@@ -172,7 +172,7 @@ def left_in(text: str) -> list[str]:
     found = [token for token in (*CONTROL, *_PLAIN_CONTROL) if token in plain or token in text]
     found += [each.group() for each in _ROLE.finditer(plain)]
     found += [each.group() for each in _ROLE_ANYWHERE.finditer(plain)]
-    return found + [repr(each) for each in _UNSEEN.findall(text)]
+    return found + [repr(each) for each in sorted(_UNSEEN & set(text))]
 
 
 def fences_in(text: str) -> list[str]:
