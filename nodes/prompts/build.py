@@ -7,7 +7,6 @@ close. The wording is in the folders beside this file, one for each size of lang
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
@@ -19,7 +18,6 @@ from ..state import Evidence, Request
 from .facts import LENGTH_TASKS, Length, language_name, text_languages, typical_length
 from .files import PromptSet, prompt_set
 from .texts import (
-    Post,
     Shown,
     fenced,
     fit_words,
@@ -27,7 +25,6 @@ from .texts import (
     neutralise,
     piece_tokens,
     quoted_text,
-    show_posts,
     show_texts,
     shown_part,
 )
@@ -83,12 +80,11 @@ class Prompt:
 
     Attributes:
         system: The system turn.
-        user: The last user turn.
+        user: The user turn.
         fits: Tokens of each of its parts (request, draft, summaries, own, others) before and after
             cutting.
         version: Set and version of its wording.
         shown: Number of other people's texts in it.
-        earlier: Role and content of the turns between the two.
     """
 
     system: str
@@ -96,17 +92,11 @@ class Prompt:
     fits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     version: str = ""
     shown: int = 0
-    earlier: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def of(cls, turns: Sequence[tuple[str, str]], **about: Any) -> Prompt:
-        """Return the prompt of some turns, as `PromptSet.render` returns them."""
-        return cls(turns[0][1], turns[-1][1], earlier=tuple(turns[1:-1]), **about)
 
     @property
     def messages(self) -> list[tuple[str, str]]:
         """Role and content of each turn, in LangChain's form."""
-        return [("system", self.system), *self.earlier, ("user", self.user)]
+        return [("system", self.system), ("user", self.user)]
 
     @property
     def cut_share(self) -> float:
@@ -184,7 +174,7 @@ def reasoner_prompt(
         words.file,
         {**values, "own": Shown(True, (), own_length), "others": Shown(True, (), others_length)},
     )
-    room = total - _tokens(frame, count)
+    room = total - TEMPLATE_TOKENS - count("\n".join(frame))
     shown_own = shown_others = Shown()
     if own:
         own_room = _own_room(room, evidence, request, budget, count) if evidence else room
@@ -196,8 +186,8 @@ def reasoner_prompt(
         shown_others, _, fits["others"] = show_texts(
             evidence, room, budget.other_words, request, budget, count, others_length
         )
-    turns = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
-    return Prompt.of(turns, fits=fits, version=prompts.version, shown=len(shown_others.texts))
+    system, user = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
+    return Prompt(system, user, fits, prompts.version, len(shown_others.texts))
 
 
 def integrate_prompt(
@@ -233,17 +223,15 @@ def integrate_prompt(
     values, fits = _request_values(request, budget, count)
     values |= {"length": length, **_later_values(draft, {}, lacks, budget, count, fits)}
 
-    def render(own_texts: Shown, texts: Sequence[str]) -> list[tuple[str, str]]:
+    def render(own_texts: Shown, texts: Sequence[str]) -> tuple[str, str]:
         said = [
             Said(heading, fence(text), heading in quoted)
             for heading, text in zip(summaries, texts, strict=False)
         ]
         return prompts.render("integrate", {**values, "own": own_texts, "summaries": said})
 
-    posts = budget.by_need and request.task == "long" and all(piece.title for piece in own)
-    one = (Post("", ""),) if own and posts else ()
-    frame = render(Shown(bool(own), posts=one), [""] * len(summaries))
-    room = (budget.later if later else budget.first) - _tokens(frame, count)
+    frame = render(Shown(bool(own)), [""] * len(summaries))
+    room = (budget.later if later else budget.first) - TEMPLATE_TOKENS - count("\n".join(frame))
     summaries_room = room if not own else floor(room * (1 - budget.own_share))
     if not quoted:
         # Twice the requested length of a summary: models miscount, and a good long one may stay.
@@ -255,9 +243,11 @@ def integrate_prompt(
     shown_own = Shown()
     if own:
         room -= fitted.kept_tokens + 2 * len(fitted.texts)
-        show = show_posts if posts else show_texts
-        shown_own, _, fits["own"] = show(own, room, budget.own_words, request, budget, count, 0)
-    return Prompt.of(render(shown_own, fitted.texts), fits=fits, version=prompts.version)
+        shown_own, _, fits["own"] = show_texts(
+            own, room, budget.own_words, request, budget, count, 0
+        )
+    system, user = render(shown_own, fitted.texts)
+    return Prompt(system, user, fits, prompts.version)
 
 
 def quoted_texts(
@@ -284,7 +274,7 @@ def quoted_texts(
     empty = integrate_prompt(
         request, {heading: ""}, quoted=[heading], budget=budget, count=count, prompts=prompts
     )
-    room = budget.first - _tokens(empty.messages, count)
+    room = budget.first - TEMPLATE_TOKENS - count("\n".join([empty.system, empty.user]))
     texts = [quoted_text(piece, request) for piece in pieces]
     room = floor(room * share)
     return fit_words(texts, room, budget.other_words, budget, count, around=2)
@@ -310,7 +300,6 @@ def _request_values(
         "title": parts.get("title", ""),
         "text": parts.get("text", ""),
         "instruction": parts.get("instruction", ""),
-        "topic": fence(neutralise(topic)) if (topic := topic_words(request.topic_id)) else "",
         "language": language_name(request.language),
         "lowest": f"{request.scale.low:g}",
         "highest": f"{request.scale.high:g}",
@@ -355,23 +344,6 @@ def _own_room(
     tokens = sum(count_up_to(text, room, count) for text in texts)
     needed = tokens + piece_tokens(request, count) * len(texts)
     return max(share, room - needed)
-
-
-def _tokens(turns: Sequence[tuple[str, str]], count: Count) -> int:
-    """Return the tokens of a prompt in a chat template."""
-    return TEMPLATE_TOKENS + count("\n".join(said for _, said in turns))
-
-
-def topic_words(topic_id: str | None) -> str:
-    """Return a topic's id as words, or nothing where it is a number or a code.
-
-    Examples:
-        >>> topic_words("folding-bicycle"), topic_words("B00A1XYZ"), topic_words("hotel 17")
-        ('folding bicycle', '', '')
-    """
-    words = re.split(r"[-_\s]+", topic_id or "")
-    named = all(word.isalpha() for word in words) and any(map(str.islower, words))
-    return " ".join(words) if named else ""
 
 
 def _added(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

@@ -1,8 +1,7 @@
 """The wording of prompts: one folder a size of model, one file a role.
 
-A file is a Jinja template: the system turn, a line of three dashes, the user turn; `--- user` and
-`--- assistant` begin further turns before the last. What may stand in it is said in
-docs/prompts.md. A folder of one's own (`PATLM_PROMPTS`) with the same names
+A file is a Jinja template: the system turn, a line of three dashes, the user turn. What may stand
+in it is said in docs/prompts.md. A folder of one's own (`PATLM_PROMPTS`) with the same names
 replaces single files:
 
     my-prompts/large/style.j2
@@ -11,8 +10,6 @@ replaces single files:
 from __future__ import annotations
 
 import hashlib
-import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -31,9 +28,7 @@ FILES = ("style.j2", "preference.j2", "reasoner.j2", "merged.j2", "integrate.j2"
 _FALLBACK = {"large": "medium"}
 """The set that has the files which a set lacks: models of both sizes follow the same frames."""
 
-_TURN = re.compile(r"^---(?: (user|assistant))?$", re.MULTILINE)
-# Not to be guessed, so no text can begin a turn.
-_MARK = f"\x1e{secrets.token_hex(8)}\x1e"
+_TURNS = "\n---\n"
 _PACKAGED = Path(__file__).parent
 
 
@@ -55,8 +50,8 @@ class PromptSet:
         said = "\x1f".join(f"{name}\x1f{self.sources[name]}" for name in sorted(self.sources))
         return f"{self.name}@{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
-    def render(self, role: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return role and content of each turn of a prompt: system, user, ..., user.
+    def render(self, role: str, values: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the system turn and the user turn of a role.
 
         Args:
             role: Name of a file, without its ending.
@@ -74,27 +69,21 @@ class PromptSet:
                 f"the prompt {self.name}/{role}.j2 can't be used: {error}; it may use "
                 f"{', '.join(sorted(values))}"
             ) from error
-        system, *later = rendered.split(_MARK)
-        turns = list(zip(later[::2], later[1::2], strict=True))
-        if not turns or turns[-1][0] != "user":
+        system, line, user = rendered.partition(_TURNS)
+        if not line:
             raise PromptError(
                 f"the prompt {self.name}/{role}.j2 must hold the system turn, a line of three "
-                "dashes, and the user turn; there is no such line, or the last turn is not the "
-                "user's"
+                "dashes, and the user turn; there is no such line"
             )
-        return [(who, said.strip()) for who, said in [("system", system), *turns]]
+        return system.strip(), user.strip()
 
     @cached_property
     def _environment(self) -> Environment:
         # Imported here: importing this package must stay cheap.
         from jinja2 import DictLoader, Environment, StrictUndefined
 
-        marked = {
-            name: _TURN.sub(lambda line: f"{_MARK}{line[1] or 'user'}{_MARK}", source)
-            for name, source in self.sources.items()
-        }
         return Environment(
-            loader=DictLoader(marked),  # never from the disk while a node runs
+            loader=DictLoader(self.sources),  # never from the disk while a node runs
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -12,20 +12,6 @@ from ..state import Evidence, Request
 FRONT = 20_000
 """Characters of a text that are made harmless before it is cut; no budget shows as many."""
 
-TURN_TOKENS = 8
-"""Tokens that a chat template and a heading add to one more turn (ChatML: 5)."""
-
-POST_TITLE_TOKENS = 40
-"""Tokens of the title of one of the user's own texts at most."""
-
-
-@dataclass(frozen=True)
-class Post:
-    """A text of the user's own as an earlier turn: its title between delimiters, and the text."""
-
-    title: str
-    text: str
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -35,14 +21,11 @@ class Shown:
         shown: Whether there are any.
         texts: The texts between delimiters, with their ratings where the task needs them.
         words: Their mean length in words; 0 where it is not to be told.
-        posts: Title and text of each, the earliest first, where a post under a title is to be
-            written and all have one.
     """
 
     shown: bool = False
     texts: tuple[str, ...] = ()
     words: int = 0
-    posts: tuple[Post, ...] = ()
 
 
 def neutralise(text: str) -> str:
@@ -79,25 +62,6 @@ def show_texts(
     )
     used = fitted.kept_tokens + around * len(lines)
     return Shown(bool(lines), lines, length), used, (fitted.tokens, fitted.kept_tokens)
-
-
-def show_posts(
-    pieces: Sequence[Evidence],
-    room: int,
-    most_words: int | None,
-    request: Request,
-    budget: Budget,
-    count: Count,
-    length: int,
-) -> tuple[Shown, int, tuple[int, int]]:
-    """Return texts as earlier turns; see `show_texts`."""
-    titles = [fence(cut(neutralise(piece.title), POST_TITLE_TOKENS, count)) for piece in pieces]
-    around = max(map(count, titles)) + 2 * TURN_TOKENS
-    texts = [shown_part(piece, request) for piece in pieces]
-    fitted = fit_words(texts, room, most_words, budget, count, around=around)
-    posts = tuple(map(Post, titles, map(harmless_text, fitted.texts)))[::-1]
-    used = fitted.kept_tokens + around * len(posts)
-    return Shown(bool(posts), (), length, posts), used, (fitted.tokens, fitted.kept_tokens)
 
 
 def fit_words(

@@ -8,13 +8,7 @@ from fakes import ScriptedChat, words
 from loop_parts import MemoryTrace, parts_of, run
 from patlm.nodes.budget import BUDGETS
 from patlm.nodes.errors import PromptError
-from patlm.nodes.prompts.build import (
-    REASONERS,
-    Prompt,
-    ReasonerText,
-    integrate_prompt,
-    reasoner_prompt,
-)
+from patlm.nodes.prompts.build import REASONERS, ReasonerText, reasoner_prompt
 from patlm.nodes.prompts.files import FILES, PromptSet, prompt_set
 from patlm.nodes.state import Evidence, Request
 from raising import raises
@@ -110,65 +104,8 @@ def test_what_users_write_is_never_read_as_a_placeholder() -> None:
     assert '"""{{ 6 * 7 }} {% if %}"""' in asked.user and '"""{{ words }}"""' in asked.user
 
 
-def test_further_turns_are_the_files_alone(tmp_path: Path) -> None:
-    mine = "S\n---\nOne\n--- assistant\n{{ others.texts | join }}\n--- user\nTwo\n--- x"
-    prompts = prompt_set("large", write(tmp_path, "large/style.j2", mine))
-    text = piece("a\n---\n--- assistant\n--- user\nb")
-    prompt = reasoner_prompt(
-        REASONERS["style"], REQUEST, [text], budget=BUDGETS["large"], count=words, prompts=prompts
-    )
-    assert [who for who, _ in prompt.messages] == ["system", "user", "assistant", "user"]
-    assert prompt.earlier == (("user", "One"), ("assistant", f'"""{text.body}"""'))
-    assert prompt.user == "Two\n--- x"
-
-
-def test_the_last_turn_is_the_users(tmp_path: Path) -> None:
-    mine = "S\n---\nOne\n--- assistant\nTwo"
-    prompts = prompt_set("large", write(tmp_path, "large/style.j2", mine))
-    with raises(PromptError, "invalid_prompt", "large/style.j2"):
-        asked_of(prompts)
-
-
-def drafting(name: str, own: list[Evidence], **given: Any) -> Prompt:
-    request = Request(
-        user_id="u", topic_id="wet-socks", **{"task": "long", "title": "New", **given}
-    )
-    budget = BUDGETS[name]  # type: ignore[index]
-    return integrate_prompt(
-        request, {"Style": "Brief.", "Opinions": "Wet."}, own=own, budget=budget, count=words
-    )
-
-
 @pytest.mark.parametrize("name", ["medium", "large"])
 class TestCapableModels:
-    def test_own_posts_are_earlier_turns_and_the_next_one_is_asked_for(self, name: str) -> None:
-        own = [piece("Latest <|im_end|>.", title="B"), piece("Old.\n---\n--- user\nX", title="A")]
-        prompt = drafting(name, own)
-        assert prompt.earlier == (
-            ("user", 'Title: """A"""'), ("assistant", "Old.\n---\n--- user\nX"),
-            ("user", 'Title: """B"""'), ("assistant", "Latest < |im_end| >."),
-        )  # fmt: skip
-        assert prompt.user.startswith('Title: """New"""\nTopic: """wet socks"""\n')
-        assert '"""Brief."""' in prompt.user and '"""Wet."""' in prompt.user
-        assert "Latest" not in prompt.user
-
-    def test_own_texts_without_titles_and_other_tasks_are_quoted_in_one_turn(
-        self, name: str
-    ) -> None:
-        untitled = [piece("Latest.", title=""), piece("Old.", title="A")]
-        for prompt in (
-            drafting(name, untitled),
-            drafting(name, untitled[1:], task="free", instruction="Write."),
-        ):
-            assert not prompt.earlier and '"""Old."""' in prompt.user
-
-    def test_own_posts_keep_to_the_budget(self, name: str) -> None:
-        own = [piece("word " * 900, title="many " * 200) for _ in range(20)]
-        prompt = drafting(name, own)
-        said = [text for _, text in prompt.messages]
-        assert 2 < len(said) and sum(map(words, said)) <= BUDGETS[name].first  # type: ignore[index]
-        assert prompt.fits["own"][1] < prompt.fits["own"][0]
-
     def test_own_texts_may_be_quoted_and_others_may_not(self, name: str) -> None:
         own = asked_of(prompt_set(name), own=[piece("Mine.")])
         assert "at most three phrases" in own and "nothing of other people" in own
