@@ -12,7 +12,7 @@ Measured with smollm2-135m, prompts of 150 tokens, two cores:
 A CPU without the instruction avx512_bf16 emulates bf16 products, even if it has the rest of
 AVX-512: there the topic encoder reads 57 texts/s in bf16 and 208 in fp32, and a call of the loop,
 16 targets at a time, takes twice as long. With the instruction bf16 is faster everywhere.
-Without it large models have int8 weights and compute in fp32 (`local.int8_storage`).
+Without it large models have int8 weights (`local.int8_storage`).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ enough, and answers exactly as its files say."""
 
 
 def keeps_int8(dtype: str, weights: int) -> bool:
-    """Return whether a model of bf16 weights is kept in int8 and computes in fp32.
+    """Return whether a model of bf16 weights is kept in int8.
 
     That is so of large models on a CPU that is slow in bf16 (`local.int8_storage`).
 
@@ -127,7 +127,7 @@ def bytes_per_weight(dtype: str = "auto", weights: int = 0) -> int:
     """
     if not has_extra("local"):  # nothing can be loaded here: what it may take with torch
         return 2 if dtype == "bf16" else 4
-    # In int8 twice: once for many rows, once for few.
+    # In int8 it is one, and the pages of the files lie beside it while it is loaded.
     return 2 if keeps_int8(dtype, weights) else choose_dtype(dtype, choose_device()).itemsize
 
 

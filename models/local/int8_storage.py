@@ -1,10 +1,10 @@
-"""Keep a model's matrices in int8 and compute in fp32: for CPUs that are slow in bf16.
+"""Keep a model's matrices in int8: for CPUs that are slow in bf16.
 
 Each row of a matrix has a scale of its own (LLM.int8, arXiv 2208.07339, without the columns in
-fp16). Writing reads all matrices once a token, so there few rows are multiplied as integers, which
-is what takes the time. Their numbers have 13 bits, in two parts of 7: with 7 bits alone a model of
-1.5B gives another token in one of five places. Many rows, as those of a prompt, are multiplied in
-fp32 by the matrix widened block by block, which stays in the processor's cache.
+fp16). Writing reads all matrices once a token, which takes the time, so they are small and are
+multiplied as integers. What they are multiplied by has 13 bits, in two parts of 7: with 7 bits
+alone a model of 1.5B gives another token in one of five places. Where torch has no multiplication
+of integers, a matrix is widened to fp32 block by block: the answers are nearly the same, slower.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ from typing import Any
 
 import torch
 
-FEW_ROWS = 64
-"""Rows up to which integers are faster than fp32."""
-
 BLOCK = 1 << 20
 """Numbers of a matrix that are widened at a time: 4 MB in fp32."""
 
 STEP, LARGEST = 1 / 64, 63 / 64
 """Distance of two of the numbers that the multiplication of integers knows, and the largest; the
 smallest is -1."""
-
 
 REST = 2 * LARGEST / STEP
 """What the rest of a number is multiplied by to reach `LARGEST`."""
@@ -34,7 +30,7 @@ class Int8Linear(torch.nn.Linear):
     """A linear layer with a matrix in int8 that takes and gives fp32.
 
     Attributes:
-        weight: The matrix, int8, shape (outputs, inputs).
+        weight: The matrix, int8, shape (outputs, inputs); empty where it is packed.
         scale: What each of its rows is multiplied by, fp32, shape (outputs,).
         packed: The matrix as the multiplication of integers wants it; None where torch has none.
     """
@@ -48,17 +44,17 @@ class Int8Linear(torch.nn.Linear):
         try:
             make = torch._make_per_channel_quantized_tensor
             pack = torch.ops.quantized.linear_prepack
-        except AttributeError:  # torch is about to remove them; fp32 gives the same answers
+        except AttributeError:  # torch is about to remove them
             return
         if torch.backends.quantized.engine in ("x86", "fbgemm"):
             zeros = torch.zeros(self.out_features, dtype=torch.long)
             self.packed = pack(make(self.weight.data, self.scale.double(), zeros, 0), None)
+            self.weight.data = self.weight.new_empty(0)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the product; shapes as those of `torch.nn.Linear`."""
         rows = input.reshape(-1, self.in_features)
-        few = self.packed is not None and len(rows) <= FEW_ROWS
-        out = self._product_of_integers(rows) if few else self._product(rows)
+        out = self._product(rows) if self.packed is None else self._product_of_integers(rows)
         if self.bias is not None:
             out += self.bias
         return out.reshape(*input.shape[:-1], self.out_features)
@@ -86,7 +82,7 @@ class Int8Linear(torch.nn.Linear):
 
 
 def store_in_int8(model: torch.nn.Module) -> None:
-    """Let a model that was loaded in bf16 compute in fp32, with its matrices in int8.
+    """Let a model that was loaded in bf16 take and give fp32, with its matrices in int8.
 
     Args:
         model: For inference only. Embeddings keep their matrix, all other weights become fp32.
@@ -101,13 +97,12 @@ def store_in_int8(model: torch.nn.Module) -> None:
                 weight.data = weight.data.float()
     layers = [module for module in model.modules() if type(module) is torch.nn.Linear]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool, warnings.catch_warnings():
-        stored = list(pool.map(_convert, layers))
         warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
-        list(pool.map(Int8Linear.pack, stored))
+        list(pool.map(_convert, layers))
 
 
 @torch.no_grad()
-def _convert(layer: torch.nn.Linear) -> Int8Linear:
+def _convert(layer: torch.nn.Linear) -> None:
     matrix = torch.empty(layer.weight.shape, dtype=torch.int8)
     scale = torch.empty(layer.out_features)
     step = max(1, BLOCK // layer.in_features)
@@ -124,7 +119,7 @@ def _convert(layer: torch.nn.Linear) -> Int8Linear:
     layer.scale, layer.packed = scale, None
     layer.ends = torch.zeros(1, layer.in_features)
     layer.ends[0, :2] = torch.tensor([-1.0, LARGEST])
-    return layer
+    layer.pack()
 
 
 def _widened(module: torch.nn.Module, given: object, out: torch.Tensor) -> torch.Tensor:
