@@ -73,6 +73,10 @@ def build_graph(
         # To all retrievals or to none: a branch to one would silently end the other sides.
         return END if state.get("stop_reason") else retrievals
 
+    async def route_without_thread(state: LoopState) -> list[str] | str:
+        # LangGraph calls a plain function in a thread, which costs more than all that it does.
+        return route_after_check(state)
+
     builder = LoopGraph(
         LoopState, context_schema=RunContext, input_schema=Request, output_schema=Result
     )
@@ -97,7 +101,10 @@ def build_graph(
     _add(builder, "integrate", build_integrate(provide, words), run)
     _add(builder, "check-stop", build_check_stop(provide), run)
     builder.add_edge("integrate", "check-stop")
-    builder.add_conditional_edges("check-stop", route_after_check, [*retrievals, END])
+    route = RunnableCallable(
+        route_after_check, route_without_thread, name="route_after_check", trace=False
+    )
+    builder.add_conditional_edges("check-stop", route, [*retrievals, END])
     return builder
 
 

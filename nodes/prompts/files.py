@@ -20,7 +20,7 @@ from ..budget import BUDGETS
 from ..errors import PromptError
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 FILES = ("style.j2", "preference.j2", "reasoner.j2", "merged.j2", "integrate.j2")
 """The files of a set: `reasoner` serves trajectories without a file of their own."""
@@ -63,7 +63,7 @@ class PromptSet:
         from jinja2 import TemplateError
 
         try:
-            rendered = self._environment.get_template(f"{role}.j2").render(values)
+            rendered = self._template(role).render(values)
         except TemplateError as error:
             raise PromptError(
                 f"the prompt {self.name}/{role}.j2 can't be used: {error}; it may use "
@@ -76,6 +76,16 @@ class PromptSet:
                 "dashes, and the user turn; there is no such line"
             )
         return system.strip(), user.strip()
+
+    def _template(self, role: str) -> Template:
+        # Jinja's own cache takes as long as a short prompt.
+        if role not in self._templates:
+            self._templates[role] = self._environment.get_template(f"{role}.j2")
+        return self._templates[role]
+
+    @cached_property
+    def _templates(self) -> dict[str, Template]:
+        return {}
 
     @cached_property
     def _environment(self) -> Environment:
