@@ -198,7 +198,8 @@ class Personalizer:
         Args:
             texts: Mappings with the arguments of `add`, and `source_id`, the id of the text in its
                 source: a text of the same person and id is replaced. None is the same as an
-                argument that is left out.
+                argument that is left out. Or a data frame (pandas, polars, Arrow) with these
+                columns.
 
         Raises:
             RequestError: A value is missing or wrong, or there are more than `max_added`; names the

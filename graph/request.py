@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -221,7 +221,7 @@ async def take_new_texts(
     """Return texts that an app hands over, all of them read.
 
     Args:
-        given: As `read_new_texts` takes them.
+        given: As `read_new_texts` takes them, or a data frame whose columns are the fields.
         namespace: The tenant.
         scale: The scale of the store's ratings.
         settings: How many they may be, and whether they are shared.
@@ -229,6 +229,7 @@ async def take_new_texts(
     Raises:
         RequestError: There are too many, or a value is missing or wrong.
     """
+    given = _rows_of_frame(given, settings.max_added + 1)
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise RequestError(
             f"texts: expected mappings with the arguments of add, got {type(given).__name__}",
@@ -237,6 +238,20 @@ async def take_new_texts(
     taken = take_at_most(given, settings.max_added, "texts", "max_added")
     many = len(taken) > MANY_ROWS
     return await in_thread_if(many, read_new_texts, taken, namespace, scale, shared=settings.share)
+
+
+_ROWS_OF_FRAMES = {"to_dicts": (), "to_pylist": (), "to_dict": ("records",)}
+"""Methods of the frames of polars, of Arrow's tables and of pandas' frames that return the rows."""
+
+
+def _rows_of_frame(given: Any, most: int) -> Iterable[Any]:
+    """Return the first rows of a data frame of any library; anything else as it is."""
+    if hasattr(given, "columns"):  # iterated it would be the names of its columns
+        for method, arguments in _ROWS_OF_FRAMES.items():
+            if callable(getattr(given, method, None)):
+                rows: Iterable[Any] = getattr(given[:most], method)(*arguments)
+                return rows
+    return cast("Iterable[Any]", given)
 
 
 def read_new_texts(

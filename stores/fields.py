@@ -20,6 +20,7 @@ from .times import read_time
 from .values import (
     MISSING_NUMBERS,
     STRICT,
+    DecimalMark,
     RatingScale,
     ReadingRules,
     bad_value,
@@ -42,14 +43,18 @@ _RATING = re.compile(
     re.IGNORECASE,
 )
 
-_DIGITS = re.compile(r"\d{1,3}(?:\.\d{1,3})?", re.ASCII)
+_DIGITS = re.compile(r"\d{1,3}(?:\.\d\d?)?", re.ASCII)
+_GROUP = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}", re.ASCII)
+"""A number whose mark may stand before decimals, or between thousands."""
+
+_THOUSAND = 1000
 
 
 def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
     """Return a rating on the scale, None where there is none.
 
     Read are numbers and their digits, with a decimal comma too, `4/5`, `4.0 out of 5 stars`, and
-    stars.
+    stars. `1,234` is read by `reading.decimal_mark`, and where that is not known it can't be.
 
     Raises:
         PydanticCustomError: It lies outside the scale, or (`strict`) can't be read.
@@ -62,9 +67,11 @@ def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
     value = plain(value)
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
-    number = _read_rating_number(value, scale)
+    number = _read_rating_number(value, reading)
     if number is None:
-        leave_out("rating", f"rating {quoted(value)} is not a number", reading)
+        unclear = decimal_mark(value) == "unknown"
+        why = "has a mark of decimals or of thousands" if unclear else "is not a number"
+        leave_out("rating", f"rating {quoted(value)} {why}", reading)
         return None
     if number == 0 < scale.low and not reading.strict:
         reading.noted["rating_zero"] += 1
@@ -76,7 +83,7 @@ def read_rating(value: object, reading: ReadingRules = STRICT) -> float | None:
     return number
 
 
-def _read_rating_number(value: object, scale: RatingScale) -> float | None:
+def _read_rating_number(value: object, reading: ReadingRules) -> float | None:
     """Return a rating as a number, None where it is none."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return float(value)
@@ -90,13 +97,44 @@ def _read_rating_number(value: object, scale: RatingScale) -> float | None:
     found = _RATING.fullmatch(words)
     if found is None:
         return None
+    scale = reading.scale
     if found["most"] and float(found["most"]) != scale.high:
         raise bad_value(
             "rating",
             "scale",
             f"rating {quoted(words)} is not on the scale {scale.low:g} to {scale.high:g}",
         )
-    return float(found["given"].replace(",", "."))
+    grouped = _group_of(found)
+    if grouped is None:
+        return float(found["given"].replace(",", "."))
+    if reading.decimal_mark == "unknown" and grouped == ",":
+        return None
+    is_decimal = reading.decimal_mark in (grouped, "unknown")  # of programs, 1.234 is a decimal
+    return float(found["given"].replace(grouped, "." if is_decimal else ""))
+
+
+def _group_of(found: re.Match[str]) -> str | None:
+    """Return the mark of a rating that may stand between thousands; not in `1,234 out of 5`."""
+    grouped = _GROUP.fullmatch(found["given"])
+    most = found["most"]
+    return None if grouped is None or (most and float(most) < _THOUSAND) else grouped[1]
+
+
+def decimal_mark(value: object) -> DecimalMark | None:
+    """Return what a rating shows of the mark before decimals.
+
+    Returns:
+        "unknown" where it is a comma that may stand between thousands (1,234), None where there is
+        no mark, or a point that may: `1.234` is a decimal unless other ratings have commas.
+    """
+    found = _RATING.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        return None
+    grouped = _group_of(found)
+    if grouped is not None:
+        return "unknown" if grouped == "," else None
+    given = found["given"]
+    return "," if "," in given else "." if "." in given else None
 
 
 def read_target(value: object, reading: ReadingRules = STRICT) -> bool:

@@ -14,12 +14,10 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic_core import PydanticCustomError
@@ -136,6 +134,10 @@ DateOrder = Literal["alone", "day", "month", "unknown"]
 """How dates such as 05/01/2024 are read: each for itself, so where it has but one meaning; with the
 day or with the month first; or not at all, because a file does not say which."""
 
+DecimalMark = Literal[",", ".", "unknown"]
+"""What stands before the decimals of a file's ratings. Where it is not known, 1,234 may be little
+more than one or more than a thousand."""
+
 
 @dataclass(frozen=True)
 class ReadingRules:
@@ -147,12 +149,14 @@ class ReadingRules:
             without it, and `noted` counts it: no text is lost for a field that it can do without.
         noted: What was left out of texts that were kept, by `FIELD_FAULT`.
         date_order: How dates in numbers that end with the year are read.
+        decimal_mark: How ratings are read whose mark may stand before decimals or thousands.
     """
 
     scale: RatingScale = FIVE_STARS
     strict: bool = False
     noted: Counter[str] = field(default_factory=Counter, compare=False)
     date_order: DateOrder = "alone"
+    decimal_mark: DecimalMark = "unknown"
 
 
 STRICT = ReadingRules(strict=True)
@@ -211,7 +215,9 @@ def plain(value: object) -> object:
         return None
     if numpy is not None and isinstance(value, numpy.generic):
         if isinstance(value, numpy.datetime64):
-            return value.astype("datetime64[ms]").item()
+            return _plain_moment(value)
+        if isinstance(value, numpy.timedelta64):
+            return value  # of nanoseconds its item is a mere number
         scalar = value.item()  # of a long double it is the value itself
         return plain(float(value) if isinstance(scalar, numpy.floating) else scalar)
     if isinstance(value, str):
@@ -219,6 +225,21 @@ def plain(value: object) -> object:
     if isinstance(value, Enum) and isinstance(value, int):
         return int(value)
     return value
+
+
+def _plain_moment(moment: Any) -> object:
+    """Return a moment of numpy as a date or a time; one beyond Python's calendar as it is.
+
+    In another unit than its own it would be another moment: numpy says nothing where it overflows.
+    """
+    found = moment.item()
+    if isinstance(found, int) and sys.modules["numpy"].datetime_data(moment)[0] in _FINE_UNITS:
+        found = moment.astype("datetime64[us]").item()
+    return moment if isinstance(found, int) else found
+
+
+_FINE_UNITS = ("ns", "ps", "fs", "as")
+"""Units of numpy whose moments all lie within Python's calendar, and are none of its types."""
 
 
 def read_id(name: str, value: object) -> str:
@@ -417,31 +438,3 @@ def leave_out(name: str, message: str, reading: ReadingRules) -> None:
     if reading.strict:
         raise bad_value(name, "unreadable", message)
     reading.noted[f"{name}_unreadable"] += 1
-
-
-_COMPARED_IDS = 20_000
-
-
-def similar_ids(wanted: str, ids: Iterable[str], most: int) -> tuple[str, ...]:
-    """Return the ids that look like the wanted one: those that differ in form alone, if any do.
-
-    Args:
-        wanted: The id that was looked for.
-        ids: The ids that are there.
-        most: How many at most.
-    """
-    key = _folded(wanted)
-    folded = {each: _folded(each) for each in ids if each != wanted}
-    same = sorted(each for each, form in folded.items() if form == key)
-    if same:
-        return tuple(same[:most])
-    # Comparing letter by letter is slow: only with ids of about the same length.
-    close = [each for each, form in folded.items() if abs(len(form) - len(key)) < 3]
-    by_form = {folded[each]: each for each in close[:_COMPARED_IDS]}
-    return tuple(by_form[form] for form in get_close_matches(key, by_form, n=most))
-
-
-def _folded(user_id: str) -> str:
-    """Return an id without case, accents, spaces and punctuation."""
-    composed = unicodedata.normalize("NFKD", user_id).casefold()
-    return "".join(sign for sign in composed if sign.isalnum())

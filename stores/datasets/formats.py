@@ -11,6 +11,7 @@ row in a good file gives a `Reject`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -26,7 +27,7 @@ from .benchmarks import BENCHMARKS, REFUSED
 from .readers import arrow_rows, json_rows
 from .readers.columns import (
     all_columns,
-    find_date_order,
+    find_forms,
     list_names,
     make_plan,
     missing_columns,
@@ -109,11 +110,14 @@ class RowFile:
         late = not all(_heads_of(file)) and bool((format.columns or {}).get("rating"))
         self.has_ratings = format.columns is None or "rating" in self.columns or late
         self.rated = None if self.has_ratings else False
-        dates: list[str] = []
-        if (format.columns or {}).get("timestamp"):
-            order, dates = find_date_order(_read(file, format, lambda position: None), _LOOK_AT)
-            defaults = replace(defaults, reading=replace(defaults.reading, date_order=order))
-        self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread), *dates)
+        reading, forms = find_forms(
+            lambda: _read(file, format, lambda position: None),
+            format.columns or {},
+            defaults.reading,
+            _LOOK_AT,
+        )
+        defaults = replace(defaults, reading=reading)
+        self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread), *forms)
         self.size = file.size
         self.position = 0
         self._file, self._format, self._defaults = file, format, defaults
@@ -122,7 +126,8 @@ class RowFile:
         """Say whether any row has a rating, be it outside the scale; reads up to the first one."""
         if self.rated is None:
             # Not by a loop over `self`: one may be under way, whose position and counts these are.
-            defaults = replace(self._defaults, reading=ReadingRules(self.scale))
+            reading = replace(self._defaults.reading, noted=Counter())
+            defaults = replace(self._defaults, reading=reading)
             raw = _read(self._file, self._format, lambda position: None)
             self.rated = any(
                 is_rated(validate(row.fields, defaults))

@@ -1,4 +1,4 @@
-"""Normalise texts for comparison: hashed terms, and bare bodies.
+"""Normalise words for comparison: hashed terms, bare bodies, and ids that look alike.
 
 Terms are 32-bit hashes (CRC-32) of folded words. They are computed once, when a text is stored, so
 that BM25 over a topic is array work and a request never splits a text. There is no stemming and no
@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +43,31 @@ def terms_of(text: str) -> Terms:
 def bare(body: str) -> str:
     """Return a body by which two texts count as the same: one case, single spaces."""
     return " ".join(body.split()).casefold()
+
+
+_COMPARED_IDS = 20_000
+
+
+def similar_ids(wanted: str, ids: Iterable[str], most: int) -> tuple[str, ...]:
+    """Return the ids that look like the wanted one: those that differ in form alone, if any do.
+
+    Args:
+        wanted: The id that was looked for.
+        ids: The ids that are there.
+        most: How many at most.
+    """
+    key = _without_form(wanted)
+    folded = {each: _without_form(each) for each in ids if each != wanted}
+    same = sorted(each for each, form in folded.items() if form == key)
+    if same:
+        return tuple(same[:most])
+    # Comparing letter by letter is slow: only with ids of about the same length.
+    close = [each for each, form in folded.items() if abs(len(form) - len(key)) < 3]
+    by_form = {folded[each]: each for each in close[:_COMPARED_IDS]}
+    return tuple(by_form[form] for form in get_close_matches(key, by_form, n=most))
+
+
+def _without_form(user_id: str) -> str:
+    """Return an id without case, accents, spaces and punctuation."""
+    composed = unicodedata.normalize("NFKD", user_id).casefold()
+    return "".join(sign for sign in composed if sign.isalnum())

@@ -22,6 +22,7 @@ from ..search.length_bias import LengthAxis
 from ..search.preference import search_by_preference
 from ..search.request import SearchRequest
 from ..search.style import search_by_style
+from ..search.words import similar_ids
 from ..source_ids import read_stored, with_ids
 from ..types import (
     Added,
@@ -36,7 +37,7 @@ from ..types import (
     Text,
     Vectors,
 )
-from ..values import RatingScale, similar_ids
+from ..values import RatingScale
 from .arrow import PLAIN_COLUMNS, texts_of_rows, vectors_of
 from .artefacts import Artefact, Artefacts, KeptScale, other_scale
 from .cache import SnapshotCache, Snapshots

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import pytest_asyncio
 from fakes import ScriptedChat
@@ -125,6 +126,24 @@ async def test_many_texts_are_added_at_once(app: Personalizer) -> None:
     with raises(RequestError, "invalid_request", "colour") as caught:
         await app.add_many([{"user_id": "7", "body": "Third.", "colour": "red"}])
     assert caught.value.field == "colour"
+
+
+@pytest.mark.parametrize("library", ["pandas", "arrow"])
+async def test_a_data_frame_is_its_rows(app: Personalizer, library: str) -> None:
+    user = 70 if library == "pandas" else 71
+    rows = [
+        {"user_id": user, "body": "First.", "rating": 4, "timestamp": datetime(2024, 5, 1)},
+        {"user_id": user, "body": "Second.", "rating": None, "timestamp": None},
+    ]
+    made: Any = pd.DataFrame(rows) if library == "pandas" else pa.Table.from_pylist(rows)
+    assert (await app.add_many(made)).added == 2
+    assert await own(app, str(user)) == ["Second.", "First."]
+    renamed: Any = pd.DataFrame(rows).rename(columns={"body": "text"})
+    with raises(RequestError, "invalid_request", "text", "body") as caught:
+        await app.add_many(renamed)
+    assert caught.value.field == "text"
+    with raises(RequestError, "invalid_request", "max_added"):
+        await app.add_many(cast("Any", pd.DataFrame({"body": ["x"] * 10_001})))
 
 
 async def test_a_text_is_replaced_by_one_of_its_source_id(app: Personalizer) -> None:

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from patlm.stores.datasets.validation import Defaults, Reject, TextFields, validate
-from patlm.stores.fields import read_rating, read_target
+from patlm.stores.fields import decimal_mark, read_rating, read_target
+from patlm.stores.search.words import similar_ids
 from patlm.stores.times import lacks_zone, read_time
 from patlm.stores.types import Text
 from patlm.stores.values import (
+    DecimalMark,
     RatingScale,
     ReadingRules,
     id_to_find,
@@ -29,7 +31,6 @@ from patlm.stores.values import (
     read_text,
     read_title,
     read_truth,
-    similar_ids,
 )
 from pydantic_core import PydanticCustomError
 from raising import raises
@@ -204,6 +205,32 @@ def test_ratings_of_another_scale_are_refused(given: object) -> None:
     assert fault_of(read_rating, given, ReadingRules()) == "rating_scale"
 
 
+@pytest.mark.parametrize("mark", [",", ".", "unknown"])
+def test_a_mark_that_may_be_of_thousands_is_read_as_its_file_shows(mark: DecimalMark) -> None:
+    read = {",": (1.234, 1234.0), ".": (1234.0, 1.234), "unknown": (None, 1.234)}[mark]
+    reading = ReadingRules(RatingScale(0, 5000), decimal_mark=mark)
+    assert (read_rating("1,234", reading), read_rating(" 1.234", reading)) == read
+    assert reading.noted == ({"rating_unreadable": 1} if mark == "unknown" else {})
+    clear = {"4,5": 4.5, "4.50": 4.5, "0,125": 0.125, "1,2345": 1.2345}
+    assert [read_rating(each, reading) for each in clear] == list(clear.values())
+    five = ReadingRules(decimal_mark=mark)
+    assert read_rating("4,333 von 5", five) == read_rating("4.333 out of 5", five) == 4.333
+
+
+def test_a_rating_of_a_call_that_may_be_two_is_refused() -> None:
+    assert fault_of(read_rating, "1,234") == "rating_unreadable"
+    assert read_rating("1.234") == 1.234
+
+
+@pytest.mark.parametrize(
+    ("given", "mark"),
+    [("4,5", ","), ("4.5", "."), ("4,50 von 5", ","), ("1,234", "unknown"), ("1.234", None)]
+    + [("4,333 von 5", ","), ("5", None), ("good", None), (4.5, None), (None, None)],
+)
+def test_what_a_rating_shows_of_its_decimals(given: object, mark: str | None) -> None:
+    assert decimal_mark(given) == mark
+
+
 def test_a_text_is_kept_without_a_rating_that_cannot_be_read() -> None:
     reading = ReadingRules()
     assert [read_rating(given, reading) for given in ("good", True, [4])] == [None] * 3
@@ -267,6 +294,9 @@ MAY_1 = datetime(2024, 5, 1, tzinfo=UTC)
         (datetime(2024, 5, 1, 2, tzinfo=timezone(timedelta(hours=2))), MAY_1),
         (date(2024, 5, 1), MAY_1),
         (np.datetime64("2024-05-01T00:00:00", "ns"), MAY_1),
+        (np.datetime64(1_714_521_600_000_000_000 // 25, "25ns"), MAY_1),
+        (np.datetime64(1_714_521_600_000_000, "us"), MAY_1),
+        (np.datetime64("2024-05", "M"), MAY_1),
         (pd.Timestamp("2024-05-01"), MAY_1),
         (Decimal(1_714_521_600), MAY_1),
         (-1_000_000_000, datetime(1938, 4, 24, 22, 13, 20, tzinfo=UTC)),
@@ -319,7 +349,10 @@ def test_no_time_is_not_counted(given: object) -> None:
     "given",
     ["05/01/2024", "1/2/2012", 20240532, 5, 45413, 99_999_999, 10**10 * 5, 10**13 * 5, 1e300]
     + [math.inf, True, "soon", "10:00", "May 1", "2013-13-01", [2024]]
-    + ["2024-05-01 10:00:00 IST", "Wed May 01 10:00:00 BST 2024"],  # zones of several countries
+    + ["2024-05-01 10:00:00 IST", "Wed May 01 10:00:00 BST 2024"]  # zones of several countries
+    + ["03.06.24", "3/6/24", "3 June 24", "24-06-03"]  # a year in two digits
+    + [np.datetime64("30000-01-01", "s"), np.datetime64(2**62, "s"), np.datetime64(2**61, "Y")]
+    + [np.datetime64(-4000, "Y"), np.timedelta64(10**9, "ns"), np.timedelta64(44, "Y")],
 )
 def test_what_cannot_be_told_is_said_and_never_1970(given: object) -> None:
     reading = ReadingRules()

@@ -9,13 +9,15 @@ would be missing in all texts.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from ...errors import shortened
+from ...fields import decimal_mark
 from ...times import date_order
-from ...values import DateOrder
+from ...values import DateOrder, DecimalMark, ReadingRules
 from ..validation import Reject, WrongReading
 from .rows import Advance, Columns, DataFile, Raw
 
@@ -217,27 +219,38 @@ def read_table(
         yield Raw(line, fields, place)
 
 
-def find_date_order(rows: Iterable[Raw | Reject], most: int) -> tuple[DateOrder, list[str]]:
+def find_forms(
+    read: Callable[[], Iterable[Raw | Reject]], columns: Columns, reading: ReadingRules, most: int
+) -> tuple[ReadingRules, list[str]]:
+    """Return how the dates and ratings of a file are written, and what has to be said of it.
+
+    Args:
+        read: Returns the rows of the file from the first one on.
+        columns: Which columns are read as which field.
+        reading: How its values are read otherwise.
+        most: First rows that decide; later ones do only where these have values that may be read in
+            two ways, and none of them shows in which.
+    """
+    said: list[str] = []
+    if columns.get("timestamp"):
+        order, dates = _find_date_order(read(), most)
+        reading, said = replace(reading, date_order=order), dates
+    if columns.get("rating"):
+        mark, ratings = _find_decimal_mark(read(), most)
+        reading, said = replace(reading, decimal_mark=mark), [*said, *ratings]
+    return reading, said
+
+
+def _find_date_order(rows: Iterable[Raw | Reject], most: int) -> tuple[DateOrder, list[str]]:
     """Return how the dates such as 05/01/2024 of a file are read, and what has to be said of it.
 
     Where the order is not known, none of them is read: else a column would lose the days 1 to 12 of
     each month, and the times that are left would be wrong as a whole.
-
-    Args:
-        rows: All rows of the file.
-        most: First rows that decide; later ones do only where these have such dates and none of
-            them shows the order.
     """
-    found: set[DateOrder] = set()
-    for number, row in enumerate(rows, start=1):
-        shown = date_order(row.fields.get("timestamp")) if isinstance(row, Raw) else None
-        if shown is not None:
-            found.add(shown)
-        if number >= most and (found & {"day", "month"} or not found):
-            break
+    found = _shown(rows, "timestamp", date_order, ("day", "month"), most)
     proven = found & {"day", "month"}
     if len(proven) == 1:
-        order = proven.pop()
+        order: DateOrder = "day" if "day" in proven else "month"
         return order, [f"dates such as 05/01/2024 are read with the {order} first, as rows show"]
     if not found:  # no date of this form, or only in later rows
         return "unknown", []
@@ -246,6 +259,42 @@ def find_date_order(rows: Iterable[Raw | Reject], most: int) -> tuple[DateOrder,
         f"which of day and month comes first is not known ({why}): NO date such as 05/01/2024 is "
         "read; write them with the year first, as 2024-01-05"
     ]
+
+
+def _find_decimal_mark(rows: Iterable[Raw | Reject], most: int) -> tuple[DecimalMark, list[str]]:
+    """Return how the ratings such as 1,234 of a file are read, and what has to be said of it."""
+    found = _shown(rows, "rating", decimal_mark, (",", "."), most)
+    proven = found - {"unknown"}
+    known: dict[frozenset[str], DecimalMark] = {frozenset(","): ",", frozenset("."): "."}
+    mark = known.get(frozenset(proven), "unknown")
+    if "unknown" not in found:
+        return mark, []
+    if mark != "unknown":
+        meant = "1.234" if mark == "," else "1234"
+        return mark, [f"ratings such as 1,234 are read as {meant}, by the other ratings"]
+    why = "some rows have a decimal comma, some a point" if proven else "no row shows it"
+    return mark, [
+        f"whether commas stand before decimals or between thousands is not known ({why}): NO "
+        "rating such as 1,234 is read; write it as 1.234 or 1234"
+    ]
+
+
+def _shown(
+    rows: Iterable[Raw | Reject],
+    field: str,
+    show: Callable[[object], str | None],
+    proofs: tuple[str, str],
+    most: int,
+) -> set[str]:
+    """Return what the values of a field show of their form; see `find_forms`."""
+    found: set[str] = set()
+    for number, row in enumerate(rows, start=1):
+        shown = show(row.fields.get(field)) if isinstance(row, Raw) else None
+        if shown is not None:
+            found.add(shown)
+        if number >= most and (not found or not found.isdisjoint(proofs)):
+            break
+    return found
 
 
 def _is_among(value: object, words: frozenset[str]) -> bool:

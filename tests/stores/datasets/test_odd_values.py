@@ -8,7 +8,7 @@ import pytest
 from format_writers import ONE_FOLDER
 from hypothesis import given
 from hypothesis import strategies as st
-from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.formats import RowFile, read_texts
 from patlm.stores.datasets.validation import (
     Defaults,
     FormatError,
@@ -18,7 +18,7 @@ from patlm.stores.datasets.validation import (
     validate,
 )
 from patlm.stores.types import Text
-from patlm.stores.values import ReadingRules
+from patlm.stores.values import RatingScale, ReadingRules
 from pydantic import ValidationError
 from raising import raises
 
@@ -147,3 +147,50 @@ def test_a_language_of_a_file_is_a_tag(tmp_path: Path) -> None:
         read_texts(path, language="english!!")
     (text,) = read_texts(path, language="pt-br")
     assert isinstance(text, Text) and text.language == "pt-BR"
+
+
+def rated(path: Path, ratings: list[str], scale: RatingScale | None = None) -> RowFile:
+    rows = "".join(f'u{at};"{each}";Text {at}.\n' for at, each in enumerate(ratings))
+    path.write_text(f"user;rating;text\n{rows}")
+    return read_texts(path, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "read", "note"),
+    [
+        (["4,5", "1,234", "3"], [4.5, 1.234, 3.0], "1.234"),
+        (["4.5", "1,234", "3"], [4.5, 1234.0, 3.0], "1234"),
+        (["1,234", "2,000", "3"], [None, None, 3.0], "NO rating"),
+        (["4.5", "1,234", "4,5"], [4.5, None, 4.5], "NO rating"),
+        (["4,5", "1.234", "3"], [4.5, 1234.0, 3.0], ""),
+        (["1.234", "4.333", "3"], [1.234, 4.333, 3.0], ""),
+    ],
+)
+def test_ratings_with_a_comma_are_read_as_their_file_shows(
+    tmp_path: Path, ratings: list[str], read: list[float | None], note: str
+) -> None:
+    rows = rated(tmp_path / "a.csv", ratings, RatingScale(0, 5000))
+    assert [row.rating for row in rows if isinstance(row, Text)] == read
+    assert rows.noted["rating_unreadable"] == read.count(None)
+    said = [each for each in rows.notes if "1,234" in each]
+    assert len(said) == bool(note) and all(note in each for each in said)
+
+
+def test_a_later_rating_shows_what_the_first_ones_do_not(tmp_path: Path) -> None:
+    rows = rated(tmp_path / "a.csv", ["1,234"] + ["3"] * 1500 + ["4,5"])
+    found = [row.rating for row in rows if isinstance(row, Text)]
+    assert (found[0], found[-1]) == (1.234, 4.5)
+
+
+def test_thousands_are_no_ratings_of_a_small_scale(tmp_path: Path) -> None:
+    rows = rated(tmp_path / "a.csv", ["4.5", "1,234", "3"])
+    codes = [row.code for row in rows if isinstance(row, Reject)]
+    assert codes == ["rating_scale"]
+
+
+def test_a_year_in_two_digits_is_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [{**GOOD, "text": f"Text {at}.", "timestamp": f"{at}.06.24"} for at in (3, 13, 23)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_texts(tmp_path / "a.jsonl")
+    assert [row.timestamp for row in found if isinstance(row, Text)] == [None] * 3
+    assert dict(found.noted) == {"timestamp_unreadable": 3}
