@@ -12,13 +12,12 @@ from raising import raises
 
 NODE_S = 0.2
 """Seconds a model's answer takes here; an iteration has two of them one after the other."""
-SLACK_S = 0.6
+SLACK_S = 2.0
 """What a busy machine may take besides."""
 
+WORDS = "apple river stone cloud music paper tiger ocean lemon bread".split()
 CHANGING: dict[str, Any] = {
-    "style": ["a a", "b b", "c c", "d d", "e e", "f f"],
-    "preference": ["g g", "h h", "i i", "j j", "k k", "l l"],
-    "integrate": ["m m", "n n", "o o", "p p", "q q", "r r"],
+    role: WORDS[at:] + WORDS[:at] for at, role in enumerate(("style", "preference", "integrate"))
 }
 
 
@@ -28,12 +27,12 @@ def slow_model(seconds: float = NODE_S) -> ScriptedChat:
 
 async def test_a_spent_deadline_gives_back_the_best_draft() -> None:
     began = time.monotonic()
-    deadline = 3 * NODE_S
-    result = await run(parts_of(slow_model()), deadline_s=deadline, max_iterations=9)
+    deadline = 10 * NODE_S  # on a busy machine, too, there is a draft by then
+    result = await run(parts_of(slow_model()), deadline_s=deadline, max_iterations=10)
     assert time.monotonic() - began < deadline + NODE_S + SLACK_S
     assert result["stop_reason"] == "deadline"
     assert result["text"] in CHANGING["integrate"]
-    assert result["iterations"] < 9
+    assert result["iterations"] < 10
 
 
 async def test_a_node_that_passes_the_deadline_is_cut_off() -> None:
@@ -47,8 +46,8 @@ async def test_a_node_that_passes_the_deadline_is_cut_off() -> None:
     trace, began = MemoryTrace(), time.monotonic()
     result = await run(parts_of(model, trace=trace), deadline_s=1.0, max_iterations=9)
     assert time.monotonic() - began < 1.0 + SLACK_S
-    assert (result["stop_reason"], result["text"]) == ("deadline", "m m")
-    assert result["summaries"] == {"style": "a a", "preference": "g g"}
+    assert (result["stop_reason"], result["text"]) == ("deadline", "stone")
+    assert result["summaries"] == {"style": "apple", "preference": "river"}
     assert "the deadline of 1 s passed in" in result["warnings"][0]
     assert "before there was a draft" not in result["warnings"][0]
     assert [record.stop_reason for record in trace.records] == ["deadline"]
@@ -56,10 +55,10 @@ async def test_a_node_that_passes_the_deadline_is_cut_off() -> None:
 
 async def test_without_a_draft_it_is_a_clear_error() -> None:
     model, trace, began = slow_model(60), MemoryTrace(), time.monotonic()
-    with raises(DeadlineError, "deadline", "0.2 s") as raised:
-        await run(parts_of(model, trace=trace), deadline_s=0.2)
+    with raises(DeadlineError, "deadline", "1 s") as raised:
+        await run(parts_of(model, trace=trace), deadline_s=1.0)
     assert raised.value.node in ("style-reason", "preference-reason")
-    assert time.monotonic() - began < 0.2 + SLACK_S
+    assert time.monotonic() - began < 1.0 + SLACK_S
     assert len(model.asked) == 2, "each reasoner is asked once: a spent deadline is not retried"
     (record,) = trace.records
     assert record.stop_reason is None and "DeadlineError" in str(record.error)
@@ -84,7 +83,7 @@ async def test_a_retry_does_not_begin_the_time_anew() -> None:
 async def test_a_model_that_only_blocks_does_not_hold_the_run() -> None:
     class Blocking(ScriptedChat):
         async def _agenerate(self, *arguments: Any, **named: Any) -> Any:
-            return await asyncio.to_thread(time.sleep, 1.2)
+            return await asyncio.to_thread(time.sleep, 3.0)
 
     began = time.monotonic()
     with pytest.raises(DeadlineError):
