@@ -6,6 +6,7 @@ as long as they may be, one of each kind that is slow to cut or to match.
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from large_inputs import (
     KINDS,
     Bounded,
     crowded,
+    ended_in_time,
     large_request,
     largest,
     longest_pause,
@@ -144,7 +146,8 @@ async def test_prompts_of_the_largest_texts_are_built_at_once(kind: str) -> None
         Evidence(text_id="", user_id="b", topic_id="", title="", body=largest(kind), score=1,
                  strategy="", reason="")
     ]  # fmt: skip
-    bodies, began = [largest(kind)], time.perf_counter()
+    # Of this process: on a loaded machine all takes long by the clock.
+    bodies, began = [largest(kind)], time.process_time()
     for budget in (Budget(), BUDGETS["large"]):
         common: Any = {"budget": budget, "count": lambda text: -(-len(text) // 4)}
         prompt = reasoner_prompt(STYLE, request, pieces, own=pieces, draft=bodies[0], **common)
@@ -154,53 +157,93 @@ async def test_prompts_of_the_largest_texts_are_built_at_once(kind: str) -> None
     assert lacking_traits(bodies[0], bodies, english=True) is not None
     assert kind == "dots" or lacking_points("a draft", bodies[0]) is not None
     assert count_style(bodies[0]).shares.shape
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 @pytest.mark.parametrize("kind", ["prose", "no spaces", "accents"])
 async def test_the_largest_request_does_not_hold_the_event_loop(parts: Parts, kind: str) -> None:
     pause = await longest_pause(timed(parts, large_request(kind), k=32, mode="own_quoted"))
-    assert pause < 1.0
+    assert pause < 0.25
 
 
 @pytest.mark.parametrize("slow", ["store", "encoder", "count", "model"])
 async def test_the_deadline_is_kept_whatever_is_slow(parts: Parts, slow: str) -> None:
-    await deadline_kept(parts, slow, "prose", 0.3)
+    for deadline_s in (0.3, 0.6, 1.2, 2.4, 4.8, 9.6):
+        if (await deadline_kept(parts, slow, "prose", deadline_s))[0]:
+            return
+    pytest.fail(f"no run came as far as {slow}")
 
 
-async def deadline_kept(parts: Parts, slow: str, kind: str, deadline_s: float) -> float:
-    """Run beside something that takes two seconds; return by how much the run ended too late."""
+async def deadline_kept(
+    parts: Parts, slow: str, kind: str, deadline_s: float
+) -> tuple[bool, float]:
+    """Run beside something that takes far longer than the deadline.
+
+    Returns:
+        Whether the run came as far as that, and by how many seconds it ended too late.
+    """
+    wait = Waiting()
+    loop = loop_of(slowed(parts, slow, wait))
+    request, context = large_request(kind), RunContext(deadline_s=deadline_s, k=32)
     began = time.perf_counter()
     try:
-        result = await loop_of(slowed(parts, slow)).ainvoke(
-            large_request(kind), context=RunContext(deadline_s=deadline_s, k=32)
-        )
+        result = await ended_in_time(loop.ainvoke(request, context=context), deadline_s)
         assert result["stop_reason"] in ("deadline", "max_iterations", "settled", "abstained")
     except DeadlineError:
         pass
-    late = time.perf_counter() - began - deadline_s
-    assert late < 1.5, "half a second on an idle machine; here other tests run beside it"
-    return late
+    finally:
+        wait.ended.set()  # threads can't be cancelled
+    assert not wait.in_vain
+    return wait.reached, time.perf_counter() - began - deadline_s
 
 
-def slowed(parts: Parts, what: str) -> Parts:
+class Waiting:
+    """Takes far longer than any deadline, unless it is ended.
+
+    Attributes:
+        reached: Whether anything waited.
+        in_vain: Whether anything waited to the end.
+    """
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.reached = self.in_vain = False
+
+    def here(self) -> None:
+        """Hold this thread."""
+        self.reached = True
+        if not self.ended.wait(20):
+            self.in_vain = True
+            self.ended.set()
+
+    async def beside(self) -> None:
+        """Hold this task."""
+        self.reached = True
+        await asyncio.sleep(20)
+
+
+def slowed(parts: Parts, what: str, wait: Waiting) -> Parts:
     """Return parts of which one takes far longer than any deadline."""
 
     class SlowStore:
         def __getattr__(self, name: str) -> Any:
             async def search(*given: Any, **more: Any) -> Any:
-                await asyncio.sleep(2.0)
+                await wait.beside()
 
             return search
 
+    class SlowChat(ScriptedChat):
+        async def _agenerate(self, *given: Any, **more: Any) -> Any:
+            await wait.beside()
+
     def count(text: str) -> int:
-        time.sleep(0.05)
+        wait.here()
         return parts.count(text)
 
-    model: Any = ScriptedChat(slow_s=2.0)
+    model: Any = SlowChat()
     changed: dict[str, Any] = {
         "store": {"store": SlowStore()},
-        "encoder": {"topic_encoder": Bounded(topic_encoder(), slow_s=1.0)},
+        "encoder": {"topic_encoder": Bounded(topic_encoder(), wait.here)},
         "count": {"count": count},
         "model": {"chat": {name: _with_model(role, model) for name, role in parts.chat.items()}},
         "": {},
@@ -237,5 +280,5 @@ async def test_200_deadlines_of_200_are_kept(parts: Parts) -> None:
     for number in range(200):
         slow = ("", "store", "encoder", "count", "model")[number % 5]
         kind = kinds[number % len(kinds)]
-        late.append(await deadline_kept(parts, slow, kind, draw.uniform(0.05, 0.6)))
+        late.append((await deadline_kept(parts, slow, kind, draw.uniform(0.05, 0.6)))[1])
     assert sum(each < 0.5 for each in late) >= 180, sorted(late)[-20:]
