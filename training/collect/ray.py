@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from ...evaluation.targets import Target
 from ...stores.episodes.schema import Episode
+from ...stores.forgotten import Notes
 from ..errors import TrainingError
 from .collector import Collector
 from .plan import BatchFill, CollectPlan
@@ -58,6 +59,11 @@ class Worker:
         """Return the episode of a target."""
         return await (await self._open()).episode(target)
 
+    async def notes(self) -> Notes:
+        """Return what was forgotten in the store."""
+        collector = await self._open()
+        return Notes() if collector.notes is None else await collector.notes()
+
     async def rows(self) -> list[int]:
         """Return the number of rows of each finished batch."""
         return self._fill.rows
@@ -82,13 +88,11 @@ class Workers:
 
     Attributes:
         fingerprint: Identifies the episodes of this collection.
-        notes: None: the stores are those of the workers.
     """
 
     def __init__(self, actors: Sequence[Any], fingerprint: str) -> None:
         """Take the handles of Ray's actors, whose worker is open."""
         self.fingerprint = fingerprint
-        self.notes = None
         self._actors = actors
         self._busy = [0] * len(actors)
 
@@ -104,6 +108,15 @@ class Workers:
             found: Episode = await _told(self._actors[place].episode.remote(target))
         finally:
             self._busy[place] -= 1
+        return found
+
+    async def notes(self) -> Notes:
+        """Return what was forgotten in the store; all workers have the same one.
+
+        Raises:
+            WorkerLost: The worker that is asked died.
+        """
+        found: Notes = await _told(self._actors[0].notes.remote())
         return found
 
     async def batch_fill(self) -> float | None:

@@ -44,7 +44,7 @@ class MakesEpisodes(Protocol):
 
     @property
     def notes(self) -> Callable[[], Awaitable[Notes]] | None:
-        """Returns what was forgotten in the store, if it is known here."""
+        """Returns what was forgotten in the store; None: nobody can be."""
 
     async def episode(self, target: Target) -> Episode:
         """Return the episode of a target."""

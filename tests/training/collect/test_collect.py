@@ -1,5 +1,7 @@
 import asyncio
+import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from collecting import (
@@ -22,7 +24,8 @@ from patlm.stores.forgotten import Notes, key_of
 from patlm.stores.values import RatingScale
 from patlm.training.collect.collector import Collector
 from patlm.training.collect.plan import CollectPlan, UnfitPlan
-from patlm.training.collect.run import gather_episodes
+from patlm.training.collect.ray import Workers
+from patlm.training.collect.run import MakesEpisodes, gather_episodes
 from patlm.training.data.samples import Skipped, rating_scale_of
 from patlm.training.data.sft_examples import integrate_examples
 from patlm.training.rewards.components import COMPONENTS, total, value
@@ -222,6 +225,10 @@ def test_what_does_not_go_together_is_refused() -> None:
             CollectPlan(**wrong)  # type: ignore[arg-type]
 
 
+RAY = importlib.util.find_spec("ray") is not None
+ACTOR = ("episode", "notes")
+
+
 def run(folder: Path, targets: list[Target], **given: object) -> list[dict[str, object]]:
     collected(folder, targets, parts_with(drawing_model()), **given)
     return [timeless(episode) for episode in episodes(folder)]
@@ -257,7 +264,13 @@ def test_a_collection_cut_at_any_byte_goes_on_and_equals_an_unbroken_one(tmp_pat
         assert [timeless(episode) for episode in episodes(folder)] == unbroken
 
 
-def test_an_episode_of_somebody_forgotten_meanwhile_is_kept_empty(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "spread",
+    [False, pytest.param(True, marks=pytest.mark.skipif(not RAY, reason="Ray is not installed"))],
+)
+def test_an_episode_of_somebody_forgotten_meanwhile_is_kept_empty(
+    tmp_path: Path, spread: bool
+) -> None:
     targets = some_targets(2)
     key = key_of("default", targets[0].text.user_id)
 
@@ -265,7 +278,11 @@ def test_an_episode_of_somebody_forgotten_meanwhile_is_kept_empty(tmp_path: Path
         return Notes(unfinished=frozenset([key]))
 
     collector = Collector(parts_with(drawing_model()), FIRST, SOURCE, notes)
-    asyncio.run(gather_episodes(collector, targets, tmp_path))
+    makes: MakesEpisodes = collector
+    if spread:  # an actor of Ray has its methods' `remote`
+        actor = {name: SimpleNamespace(remote=getattr(collector, name)) for name in ACTOR}
+        makes = Workers([SimpleNamespace(**actor)], collector.fingerprint)
+    asyncio.run(gather_episodes(makes, targets, tmp_path))
     assert [episode.redacted is not None for episode in episodes(tmp_path)] == [True, False]
 
 

@@ -1,7 +1,9 @@
 """`patlm collect` in processes of its own: killed and gone on with, and spread over Ray."""
 
+import asyncio
 import importlib.util
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from collecting import episodes, timeless
+from patlm.stores.texts.store import TextStore
 from planted import write_planted
 from processes import HANG_SECONDS, environment
 
@@ -73,6 +76,32 @@ def test_a_killed_collection_goes_on_and_equals_an_unbroken_one(
     report = run(data, out)
     assert 1 <= done <= report["resumed"] + 1 and report["episodes"] == TARGETS
     assert kept(out) == whole
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+@pytest.mark.slow
+def test_an_episode_of_somebody_forgotten_meanwhile_is_kept_empty(
+    data: Path, whole: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    stores = shutil.copytree(data.parent / "stores", tmp_path / "stores")
+    out, log = tmp_path / "out", tmp_path / "log"
+    with log.open("w") as told:
+        given = command(data, out, "--ray", "1", "--store", str(stores))
+        process = subprocess.Popen(given, env=environment(), stdout=told, stderr=told)
+        until = time.monotonic() + HANG_SECONDS
+        while not any(out.glob("*.jsonl")) or not kept(out):
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.02)
+        asyncio.run(forget(next(stores.iterdir()), whole[-1]["request"]["user_id"]))
+        assert process.wait(HANG_SECONDS) == 0, log.read_text()
+    gone = [episode for episode in episodes(out) if episode.redacted is not None]
+    assert gone and len(episodes(out)) == TARGETS
+    assert whole[-1]["request"]["user_id"] not in "".join(map(Path.read_text, out.glob("*.jsonl")))
+
+
+async def forget(store: Path, user: str) -> None:
+    async with TextStore.open_existing(str(store)) as opened:
+        assert (await opened.forget("default", user)).removed["texts"]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
