@@ -1,19 +1,20 @@
 """Remove known artefacts from a benchmark's texts; every step is off by default.
 
 They make texts longer or more similar than their authors did: a site's "... More" where the text
-was cut, a manager's reply glued to a review, a note about a promotion. `duplicates` changes no
+was cut, a manager's reply glued to a review, a note about a promotion, a page's marks for line ends
+and signs (which readers of data sets that are published so replace anyway). `duplicates` changes no
 text: a target with the same words as another text is no longer a target.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ..errors import InvalidOption
-from ..search.words import bare
 from ..types import Text
 
 _MORE = re.compile(r"(?:\.\.\.|…)\s*More\s*$")
@@ -36,6 +37,10 @@ _REPLY = re.compile(
     r"|(?:we|i) (?:look forward|hope (?:you|to)|appreciate)",
     re.IGNORECASE,
 )
+
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+"""With its semicolon: in `R&D`, and before what follows a `&not` or `&copy`, people mean an and."""
 
 
 class UnknownCleaning(InvalidOption):
@@ -69,11 +74,27 @@ def without_promotion(body: str) -> str:
     return _PROMOTION.sub("", body).strip() if _PROMOTION.search(body) else body
 
 
+def without_markup(words: str, line_end: str = "\n") -> str:
+    """Return a text with line ends for `<br />`, and signs for entities such as `&quot;`.
+
+    All else stays: other tags may be the author's, as is `<3`.
+    """
+    if "<" in words:
+        words = _BREAK.sub(line_end, words)
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), words) if "&" in words else words
+
+
+def has_markup(words: str) -> bool:
+    """Say whether `without_markup` changes a text."""
+    return without_markup(words) != words
+
+
 # Replies first: they can hide a "...More" at the end.
 _OF_BODIES: Mapping[str, Callable[[str], str]] = {
     "replies": without_reply,
     "more": without_more,
     "promotions": without_promotion,
+    "markup": without_markup,
 }
 DUPLICATES = "duplicates"
 CLEANINGS = (*_OF_BODIES, DUPLICATES)
@@ -114,6 +135,8 @@ def clean_texts(texts: Iterable[Text], names: Iterable[str]) -> list[Text]:
 
 
 def _without_said_again(texts: list[Text]) -> list[Text]:
+    from ..search.words import bare  # loads numpy, which readers of files do not need
+
     # By id: a row that appears twice in a file is one text.
     said = Counter(bare(body) for body in {text.text_id: text.body for text in texts}.values())
     return [

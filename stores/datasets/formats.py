@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -110,12 +111,8 @@ class RowFile:
         late = not all(_heads_of(file)) and bool((format.columns or {}).get("rating"))
         self.has_ratings = format.columns is None or "rating" in self.columns or late
         self.rated = None if self.has_ratings else False
-        reading, forms = find_forms(
-            lambda: _read(file, format, lambda position: None),
-            format.columns or {},
-            defaults.reading,
-            _LOOK_AT,
-        )
+        read = partial(_read, file, format, lambda position: None)
+        reading, forms = find_forms(read, format.columns or {}, defaults.reading, _LOOK_AT)
         defaults = replace(defaults, reading=reading)
         self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread), *forms)
         self.size = file.size
@@ -382,7 +379,14 @@ def _map_columns(
 def _read(file: DataFile, format: Format, advance: Advance) -> Iterator[Raw | Reject]:
     if format.columns is None:
         return format.read(file, advance)
-    return read_table(file, format.columns, advance, absent=format.absent, crowds=format.crowds)
+    return read_table(
+        file,
+        format.columns,
+        advance,
+        absent=format.absent,
+        crowds=format.crowds,
+        markup=format.markup,
+    )
 
 
 def _shapes_of(file: DataFile) -> list[tuple[str, ...]]:

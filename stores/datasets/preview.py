@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import shortened
 from ..types import Text
+from .cleaning import has_markup
 from .formats import RowFile
 from .validation import Reject, say_left_out
 
@@ -63,6 +64,7 @@ class _Tally:
     users: Counter[str] = field(default_factory=Counter)
     topics: Counter[str] = field(default_factory=Counter)
     times: int = 0
+    marked: int = 0
     seen: set[str] = field(default_factory=set)
     reasons: Counter[str] = field(default_factory=Counter)
     first_reject: Reject | None = None
@@ -78,6 +80,7 @@ class _Tally:
         self.texts += 1
         self.rated += row.rating is not None
         self.times += row.timestamp is not None
+        self.marked += has_markup(row.body)
         self.users[row.user_id] += 1
         self.topics[row.topic_id] += 1
         self.seen.add(row.text_id)
@@ -137,6 +140,11 @@ def _find_odd(tally: _Tally, rows: RowFile) -> list[str]:
         odd.append(f"{rejected:,} of {tally.texts + rejected:,} rows are rejected")
     for word, count in rows.noted.items():
         odd.append(say_left_out(word, count))
+    if tally.marked:
+        odd.append(
+            f"{tally.marked:,} of {tally.texts:,} texts have marks of pages (<br />, &quot;), "
+            "which are stored as they are"
+        )
     if tally.topics[""] == tally.texts:
         odd.append("no text has a topic")
     if not tally.times:

@@ -114,6 +114,7 @@ TABLES = (
             head.has("user_id", "text", "asin") or head.has("user_id", "text", "parent_asin")
         ),
         columns={**GENERIC, "topic_id": ("parent_asin", "asin")},
+        markup=True,
         scale=FIVE_STARS,
     ),
     _published(
@@ -128,6 +129,7 @@ TABLES = (
             "rating": ("overall",),
             "timestamp": ("unixreviewtime", "reviewtime"),
         },
+        markup=True,
         scale=FIVE_STARS,
     ),
     _published(
@@ -179,6 +181,7 @@ TABLES = (
             "timestamp": ("created_utc",),
             "source_id": ("name", "id"),
         },
+        markup=True,
         absent={"body": _TAKEN_DOWN, "title": frozenset(("[deleted by user]",))},
     ),
     _published(
@@ -209,6 +212,7 @@ TABLES = (
             "rating": ("score",),
             "timestamp": ("time",),
         },
+        markup=True,
         scale=FIVE_STARS,
     ),
     _published(

@@ -18,6 +18,7 @@ from ...errors import shortened
 from ...fields import decimal_mark
 from ...times import date_order
 from ...values import DateOrder, DecimalMark, ReadingRules
+from ..cleaning import without_markup
 from ..validation import Reject, WrongReading
 from .rows import Advance, Columns, DataFile, Raw
 
@@ -186,6 +187,7 @@ def read_table(
     *,
     absent: Mapping[str, frozenset[str]] | None = None,
     crowds: re.Pattern[str] | None = None,
+    markup: bool = False,
 ) -> Iterator[Raw | Reject]:
     """Yield the values of each row, or the reject that it is.
 
@@ -195,6 +197,7 @@ def read_table(
         advance: Called with the bytes read so far.
         absent: Values that stand for a missing one, by field, in small letters.
         crowds: How user ids look that stand for several people.
+        markup: Whether texts and titles have marks of pages, which are replaced.
     """
     plans: dict[tuple[str, ...], Plan] = {}
     missing = tuple((absent or {}).items())
@@ -212,11 +215,20 @@ def read_table(
         for field, words in missing:
             if _is_among(fields.get(field), words):
                 del fields[field]
+        if markup:
+            _replace_markup(fields)
         if crowds is not None:
             user = fields.get("user_id")
             if isinstance(user, str) and crowds.search(user):
                 fields["shared_id"] = True
         yield Raw(line, fields, place)
+
+
+def _replace_markup(fields: dict[str, object]) -> None:
+    for field, line_end in (("body", "\n"), ("title", " ")):
+        words = fields.get(field)
+        if isinstance(words, str):
+            fields[field] = without_markup(words, line_end)
 
 
 def find_forms(

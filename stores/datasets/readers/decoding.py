@@ -8,7 +8,6 @@ encoding that charset-normalizer finds, and this is said. All readers work on UT
 from __future__ import annotations
 
 import codecs
-import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -19,47 +18,23 @@ from typing import IO, Any
 
 from ...errors import shortened
 from ..validation import FormatError, Reject, WrongReading
+from .detection import HEAD, Scan, detect
 from .packings import Packing, Unpacked, find_packing, open_bytes, other_kind
 from .rows import Advance
 
 LONGEST_LINE = 4_000_000
 """Bytes; 100,000 characters take 1.2 million at the most, as `\\ud83d\\ude00`."""
 
-HEAD = 65_536
-"""Bytes of the beginning by which a container is recognised."""
-
 _CHUNK = 1 << 20
 _MOST_KEPT = 32_000_000  # bytes of a packed file's content: unpacking it anew takes the most time
-_MOST_FAULTS = 1_000  # bytes that are no UTF-8: enough to know
-_AROUND = 200  # bytes of context for the detection of an encoding
-_COMMONEST = "cp1252"
-_BY_CHANCE = 1 / 3
-"""Bytes like UTF-8 per byte that is not: no other encoding has as many (GB 18030: 0.1)."""
-
-_FEW_LETTERS = 20
-_ALIKE = 0.2
-"""Difference of two coherences that says nothing where only a few letters are not ASCII."""
-
-_SELDOM = ("mac_roman", "cp850")
-"""Encodings of which a few letters are no proof."""
-
-_RIVAL = 0.02
-"""Difference of two disorders that says little."""
-
-_ENCODINGS = [
-    *(_COMMONEST, "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
-    *("mac_roman", "cp850", "cp932", "euc_jp", "euc_kr", "gb18030", "big5"),
-]
 _LINE_END = re.compile(rb"\r*\n|\r")
-_OF_JAVA = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]|\xc0\x80")
-"""Halves of a surrogate pair, and a NUL, as Java and some data bases write them: nearly UTF-8."""
-
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"+/v8-", "utf-7"),
 )
 
 
@@ -216,65 +191,8 @@ def _try_encoding(text: TextFile) -> None:
     )
 
 
-class _Scan:
-    """What a pass over all bytes of a file tells."""
-
-    def __init__(self) -> None:
-        self.digest = hashlib.sha1()
-        self.head = b""
-        self.has_line_feed = self.has_return = False
-        self.several = 0  # bytes of UTF-8 characters beyond their first
-        self.faults = 0  # bytes that are no UTF-8
-        self.around = b""  # what stands around these
-        self.kept: list[bytes] = []  # all of them, if they are few and were unpacked
-        self._rest = b""
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
-        self.digest.update(chunk)
-        if len(self.head) < HEAD:
-            self.head += chunk[: HEAD - len(self.head)]
-        self.has_line_feed = self.has_line_feed or b"\n" in chunk
-        self.has_return = self.has_return or b"\r" in chunk
-        if self.faults < _MOST_FAULTS and (self._rest or not chunk.isascii()):
-            self._check(self._rest + chunk)
-
-    def _check(self, data: bytes) -> None:
-        view, start, shown = memoryview(data), 0, 0
-        while self.faults < _MOST_FAULTS:
-            try:
-                text, used = codecs.utf_8_decode(view[start:], "strict", False)
-            except UnicodeDecodeError as error:
-                good = data[start : start + error.start]
-                self.several += len(good) - len(good.decode())
-                self.faults += 1
-                at = start + error.start
-                if len(self.around) < 20_000 and at >= shown:
-                    line = _line_at(data, at)
-                    self.around, shown = self.around + line[0] + b"\n", line[1]
-                nearly = _OF_JAVA.match(data, at)
-                self.several += len(nearly[0]) if nearly else 0
-                start = nearly.end() if nearly else start + error.end
-            else:
-                self.several += used - len(text)
-                self._rest = data[start + used :]
-                return
-
-
-def _line_at(data: bytes, at: int) -> tuple[bytes, int]:
-    """Return the line around a place, and its end; of a long line what is nearest.
-
-    A line is whole, because half a character of two bytes would speak against its encoding.
-    """
-    start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
-    end = len(data) if end < 0 else end
-    if end - start > 20 * _AROUND:
-        start, end = max(0, at - _AROUND), at + _AROUND
-    return data[start:end], end
-
-
-def _scan(path: Path, stream: Any) -> _Scan:
-    scan, size, packed = _Scan(), 0, isinstance(stream, Unpacked)
+def _scan(path: Path, stream: Any) -> Scan:
+    scan, size, packed = Scan(), 0, isinstance(stream, Unpacked)
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
         if packed and size <= _MOST_KEPT:
@@ -298,13 +216,13 @@ def _scan(path: Path, stream: Any) -> _Scan:
     return scan
 
 
-def _choose_encoding(text: TextFile, scan: _Scan, given: str | None) -> None:
+def _choose_encoding(text: TextFile, scan: Scan, given: str | None) -> None:
     for mark, name in _BYTE_ORDER_MARKS:
         if scan.head.startswith(mark):
             text.encoding, text.mark = name, len(mark)
             break
     else:
-        text.encoding, rivals = (given, []) if given else _detect(scan, text.path.name)
+        text.encoding, rivals = (given, []) if given else detect(scan, text.path.name)
         if rivals:
             others = " or ".join(rivals)
             said = f"detected, but it may be {others}: look at its texts, and name it: --encoding"
@@ -316,68 +234,6 @@ def _choose_encoding(text: TextFile, scan: _Scan, given: str | None) -> None:
         text.notes.append(f"read as {text.encoding} ({said})")
     elif text.encoding == "utf-8" and scan.faults:
         text.notes.append("some rows have bytes that are not UTF-8: they are rejected")
-
-
-def _detect(scan: _Scan, name: str) -> tuple[str, list[str]]:
-    """Return the encoding of bytes without a mark, and others that fit them as well.
-
-    Bytes that continue a character of UTF-8 are counted, and bytes that are no UTF-8. A one-byte
-    encoding has next to none of the first, one of two bytes has some by chance. Damaged UTF-8 has
-    at least as many of the first as of the second. What lies between may be either, and is asked
-    for: one guess would garble texts, the other one reject them.
-
-    Raises:
-        WrongReading: It can't be told.
-    """
-    head = scan.head[:4096]
-    zeros_first, zeros_second = head[0::2].count(0), head[1::2].count(0)
-    if max(zeros_first, zeros_second) > len(head) // 5 > 4 * min(zeros_first, zeros_second):
-        return "utf-16-be" if zeros_first > zeros_second else "utf-16-le", []
-    if scan.several >= scan.faults:
-        return "utf-8", []
-    if scan.several > _BY_CHANCE * scan.faults:
-        raise WrongReading(
-            f"{name} may be damaged UTF-8 ({scan.several:,} of its bytes say so) or in another "
-            f"encoding ({scan.faults:,} are no UTF-8): say --encoding utf-8, and the damaged rows "
-            f"are rejected, or its own, as --encoding {_guess(scan.around)[0]}",
-            code="encoding_unclear",
-        )
-    return _guess(scan.around)
-
-
-def _guess(around: bytes) -> tuple[str, list[str]]:
-    """Return the encoding that charset-normalizer finds, and others that fit as well.
-
-    Short texts fit several alike: then it is the commonest. The code pages of Windows have most
-    letters in common, and are no others of each other.
-    """
-    from charset_normalizer import from_bytes
-
-    matches = list(from_bytes(around, cp_isolation=_ENCODINGS))
-    if not matches:
-        return _COMMONEST, ["another"]
-    chosen = matches[0]
-    name = chosen.encoding
-    letters = sum(byte > 0x7F for byte in around)
-    least = chosen.coherence - (_ALIKE if letters < _FEW_LETTERS else 0)
-    for match in matches:
-        as_good = match.chaos <= matches[0].chaos and match.coherence >= least
-        if as_good and _COMMONEST in match.could_be_from_charset:
-            chosen, name = match, _COMMONEST
-            break
-    if letters < _FEW_LETTERS and name in _SELDOM and _fits(around, _COMMONEST):
-        return _COMMONEST, [name]
-    rivals = [match.encoding for match in matches if match.chaos <= chosen.chaos + _RIVAL]
-    pages = name.startswith("cp12")
-    return name, [each for each in rivals if each != name and not (pages and each[:4] == "cp12")]
-
-
-def _fits(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _skip(stream: Any, size: int) -> None:
@@ -393,6 +249,16 @@ def _skip_line(stream: IO[bytes], read: bytes) -> bool:
     return rest is read
 
 
+_LOST = "patlm-lost"
+"""Name of what is done about bytes that are none of an encoding."""
+
+
+def _lost(error: UnicodeError) -> tuple[str, int]:
+    """Return half of a pair for such bytes; `surrogateescape` stops at those that are ASCII."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "\udcff", error.end
+
+
 class _AsUtf8(io.RawIOBase):
     """A stream in another encoding, or with other line ends, as UTF-8 with line feeds.
 
@@ -402,7 +268,8 @@ class _AsUtf8(io.RawIOBase):
 
     def __init__(self, source: Any, encoding: str, carriage_returns: bool) -> None:
         wide = encoding.startswith(("utf-16", "utf-32"))
-        errors = "surrogatepass" if wide else "surrogateescape"
+        codecs.register_error(_LOST, _lost)
+        errors = "surrogatepass" if wide else _LOST
         self._decode = codecs.getincrementaldecoder(encoding)(errors).decode
         self._source, self._returns = source, carriage_returns
         self._ready, self._ended = b"", False

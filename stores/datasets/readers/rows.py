@@ -133,6 +133,7 @@ class Format:
             name although none of the first rows fits; () for any.
         absent: Values that stand for a missing one, by field, in small letters.
         crowds: How user ids look that stand for several people.
+        markup: Whether its texts and titles are parts of pages, with `<br />` and `&quot;`.
         language: Returns the language of texts that name none.
         check: Raises `FormatError` where a file that belongs to this one can't be read.
         scale: The scale of its ratings; None: that of the file has to be told or looked for.
@@ -147,6 +148,7 @@ class Format:
     containers: tuple[str, ...] = ()
     absent: Mapping[str, frozenset[str]] | None = None
     crowds: re.Pattern[str] | None = None
+    markup: bool = False
     language: Callable[[Path], str] = _always_english
     check: Callable[[Path], object] = _no_check
     scale: RatingScale | None = None

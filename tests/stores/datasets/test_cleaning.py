@@ -8,6 +8,8 @@ from patlm.stores.datasets.cleaning import (
     UnknownCleaning,
     check_cleanings,
     clean_texts,
+    has_markup,
+    without_markup,
     without_more,
     without_promotion,
     without_reply,
@@ -66,6 +68,23 @@ def test_a_promotion_note_goes() -> None:
     assert without_promotion(f"Soft towel. {note}") == "Soft towel."
     assert without_promotion(f"[{note}] Soft towel.") == "Soft towel."
     assert without_promotion("Soft towel, in a promotion.") == "Soft towel, in a promotion."
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("Loud.<br /><br />But it boils.<BR/>Fast.<br>Yes.", "Loud.\n\nBut it boils.\nFast.\nYes."),
+        ("An 8&#34; pan &amp; a &quot;lid&quot;, caf&#xE9;", 'An 8" pan & a "lid", café'),
+        ("&amp;#34; is said once", "&#34; is said once"),
+        ("I <3 it, a < b > c, <b>bold</b>, <break>", "I <3 it, a < b > c, <b>bold</b>, <break>"),
+        ("R&D, this&that, A&P; Q&A, &copyright, 5 &# 6, &nosuch;",) * 2,
+    ],
+)
+def test_marks_of_pages_are_line_ends_and_signs(body: str, left: str) -> None:
+    assert without_markup(body) == left
+    assert has_markup(body) == (body != left)
+    (cleaned,) = clean_texts([text("ann", "x", body)], ["markup"])
+    assert cleaned.body == left
 
 
 def test_a_truncated_text_with_a_reply_loses_both() -> None:

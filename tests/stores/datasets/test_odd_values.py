@@ -9,6 +9,7 @@ from format_writers import ONE_FOLDER
 from hypothesis import given
 from hypothesis import strategies as st
 from patlm.stores.datasets.formats import RowFile, read_texts
+from patlm.stores.datasets.preview import preview
 from patlm.stores.datasets.validation import (
     Defaults,
     FormatError,
@@ -194,3 +195,25 @@ def test_a_year_in_two_digits_is_left_out_and_counted(tmp_path: Path) -> None:
     found = read_texts(tmp_path / "a.jsonl")
     assert [row.timestamp for row in found if isinstance(row, Text)] == [None] * 3
     assert dict(found.noted) == {"timestamp_unreadable": 3}
+
+
+BODY = "Loud.<br /><br />An 8&#34; lid &amp; <b>more</b>."
+PLAIN = 'Loud.\n\nAn 8" lid & <b>more</b>.'
+AMAZON = {"user_id": "ana", "asin": "b1", "title": "8&#34; pan<br />new", "text": BODY}
+AMAZON_2018 = {"reviewerID": "ana", "asin": "b1", "summary": "s", "reviewText": BODY}
+FINE_FOOD = {"UserId": "ana", "ProductId": "b1", "Score": 5, "Text": BODY}
+
+
+@pytest.mark.parametrize(
+    ("row", "body"),
+    [(AMAZON, PLAIN), (AMAZON_2018, PLAIN), (FINE_FOOD, PLAIN), ({**REDDIT, "body": BODY}, PLAIN)]
+    + [({**GOOD, "text": BODY}, BODY), ({**PLAY, "content": BODY}, BODY)],
+)
+def test_marks_of_pages_go_from_sets_that_are_published_with_them(
+    tmp_path: Path, row: dict[str, Any], body: str
+) -> None:
+    texts, rejects = read(tmp_path / "a.jsonl", [row])
+    assert ([text.body for text in texts], rejects) == ([body], [])
+    assert texts[0].title == ('8" pan new' if row is AMAZON else texts[0].title)
+    said = " ".join(preview(read_texts(tmp_path / "a.jsonl")).odd)
+    assert ("<br />" in said) == (body == BODY)
