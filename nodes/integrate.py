@@ -38,6 +38,9 @@ ENDS: Mapping[str, Unit] = {"long": "sentence", "free": "sentence", "short": "wo
 
 TITLE_WORDS = 10
 
+NEXT_POST = ["\n## "]
+"""Where a post ends that a model was made to begin: at the heading of another one."""
+
 
 def build_integrate(provide: ProvideParts, words: Words = REASONERS) -> Node:
     """Return the node `integrate`."""
@@ -68,6 +71,8 @@ async def write_draft(
     most, options = await in_thread_if(long, answer_limits, turn)
     warnings: list[str] = []
     wanted = Wanted(ENDS.get(turn.request.task))
+    if prompt.begin:
+        options["stop"] = NEXT_POST
     answer, call = await call_model(
         turn, "integrate", prompt, max_tokens=most, wanted=wanted, warnings=warnings, **options
     )
@@ -95,6 +100,7 @@ def drafting(turn: Turn, summaries: Mapping[str, str | None], words: Words) -> P
     quotes_own = turn.mode == "own_quoted" and not is_left_out(turn, "style")
     own = turn.state.get("own", []) if quotes_own else []
     draft = turn.state.get("draft") if later and parts.budget.by_need else None
+    chat = parts.chat.get("integrate")  # none where a prompt is built to train a local model
     return integrate_prompt(
         turn.request,
         usable,
@@ -104,13 +110,14 @@ def drafting(turn: Turn, summaries: Mapping[str, str | None], words: Words) -> P
         length=length,
         draft=draft,
         lacks=_lacks(turn, draft, summaries, length) if draft else (),
+        continues=chat is None or chat.base is not None,
         budget=parts.budget,
         count=parts.count,
         prompts=turn.prompts,
     )
 
 
-def answer_limits(turn: Turn) -> tuple[int, dict[str, int]]:
+def answer_limits(turn: Turn) -> tuple[int, dict[str, Any]]:
     """Return the tokens that a draft may have, and the option that keeps its least length.
 
     Only local models keep one; an instruction that names no length keeps none.

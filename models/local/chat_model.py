@@ -285,11 +285,14 @@ class LocalChatModel(ChatHuggingFace):
         return sampling
 
     def _prompt(self, messages: Sequence[BaseMessage]) -> str:
+        """Return the messages in the chat format; an answer that is begun is to be continued."""
         safe = [
             message.model_copy(update={"content": neutralise(str(message.text), self._control)})
             for message in messages
         ]
         try:
+            if len(safe) > 1 and isinstance(safe[-1], AIMessage):
+                return f"{self._to_chat_prompt(safe[:-1])}{safe[-1].content}"
             return str(self._to_chat_prompt(safe))
         except ValueError as error:
             raise CallRefused(

@@ -21,12 +21,14 @@ from .texts import (
     Shown,
     fenced,
     fit_words,
+    in_a_line,
     limited,
     neutralise,
     piece_tokens,
     quoted_text,
     show_texts,
     shown_part,
+    topic_words,
 )
 
 ABSTENTION = "No usable signal."
@@ -85,6 +87,7 @@ class Prompt:
             cutting.
         version: Set and version of its wording.
         shown: Number of other people's texts in it.
+        begin: How the answer begins, for a model that continues it; "" leaves it to the model.
     """
 
     system: str
@@ -92,11 +95,13 @@ class Prompt:
     fits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     version: str = ""
     shown: int = 0
+    begin: str = ""
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        """Role and content of each turn, in LangChain's form."""
-        return [("system", self.system), ("user", self.user)]
+        """Role and content of each turn, in LangChain's form; a last one of the model is begun."""
+        begun = [("assistant", self.begin)] if self.begin else []
+        return [("system", self.system), ("user", self.user), *begun]
 
     @property
     def cut_share(self) -> float:
@@ -174,7 +179,7 @@ def reasoner_prompt(
         words.file,
         {**values, "own": Shown(True, (), own_length), "others": Shown(True, (), others_length)},
     )
-    room = total - TEMPLATE_TOKENS - count("\n".join(frame))
+    room = total - _tokens(frame, count)
     shown_own = shown_others = Shown()
     if own:
         own_room = _own_room(room, evidence, request, budget, count) if evidence else room
@@ -186,8 +191,9 @@ def reasoner_prompt(
         shown_others, _, fits["others"] = show_texts(
             evidence, room, budget.other_words, request, budget, count, others_length
         )
-    system, user = prompts.render(words.file, {**values, "own": shown_own, "others": shown_others})
-    return Prompt(system, user, fits, prompts.version, len(shown_others.texts))
+    shown = {"own": shown_own, "others": shown_others}
+    system, user, begin = prompts.render(words.file, {**values, **shown})
+    return Prompt(system, user, fits, prompts.version, len(shown_others.texts), begin)
 
 
 def integrate_prompt(
@@ -200,6 +206,7 @@ def integrate_prompt(
     length: Length | None = None,
     draft: str | None = None,
     lacks: Sequence[str] = (),
+    continues: bool = False,
     budget: Budget,
     count: Count,
     prompts: PromptSet | None = None,
@@ -215,6 +222,7 @@ def integrate_prompt(
         length: How long the draft is expected to be, where that is to be told.
         draft: The current draft, from the second iteration on, where the wording shows it.
         lacks: What was found wrong with the draft.
+        continues: Whether the model continues an answer that is begun, as local ones do.
         budget: Tokens for the whole and its shares.
         count: Tokens of a text.
         prompts: The wording; None: the set of the budget.
@@ -222,8 +230,9 @@ def integrate_prompt(
     prompts = prompts or prompt_set(budget.prompts)
     values, fits = _request_values(request, budget, count)
     values |= {"length": length, **_later_values(draft, {}, lacks, budget, count, fits)}
+    values |= {"continues": continues, "text_language": text_languages(own, request.language)}
 
-    def render(own_texts: Shown, texts: Sequence[str]) -> tuple[str, str]:
+    def render(own_texts: Shown, texts: Sequence[str]) -> tuple[str, str, str]:
         said = [
             Said(heading, fence(text), heading in quoted)
             for heading, text in zip(summaries, texts, strict=False)
@@ -231,7 +240,7 @@ def integrate_prompt(
         return prompts.render("integrate", {**values, "own": own_texts, "summaries": said})
 
     frame = render(Shown(bool(own)), [""] * len(summaries))
-    room = (budget.later if later else budget.first) - TEMPLATE_TOKENS - count("\n".join(frame))
+    room = (budget.later if later else budget.first) - _tokens(frame, count)
     summaries_room = room if not own else floor(room * (1 - budget.own_share))
     if not quoted:
         # Twice the requested length of a summary: models miscount, and a good long one may stay.
@@ -243,11 +252,10 @@ def integrate_prompt(
     shown_own = Shown()
     if own:
         room -= fitted.kept_tokens + 2 * len(fitted.texts)
-        shown_own, _, fits["own"] = show_texts(
-            own, room, budget.own_words, request, budget, count, 0
-        )
-    system, user = render(shown_own, fitted.texts)
-    return Prompt(system, user, fits, prompts.version)
+        most, begun = budget.own_words, bool(frame[-1])
+        shown_own, _, fits["own"] = show_texts(own, room, most, request, budget, count, posts=begun)
+    system, user, begin = render(shown_own, fitted.texts)
+    return Prompt(system, user, fits, prompts.version, begin=begin)
 
 
 def quoted_texts(
@@ -274,7 +282,7 @@ def quoted_texts(
     empty = integrate_prompt(
         request, {heading: ""}, quoted=[heading], budget=budget, count=count, prompts=prompts
     )
-    room = budget.first - TEMPLATE_TOKENS - count("\n".join([empty.system, empty.user]))
+    room = budget.first - _tokens((empty.system, empty.user, empty.begin), count)
     texts = [quoted_text(piece, request) for piece in pieces]
     room = floor(room * share)
     return fit_words(texts, room, budget.other_words, budget, count, around=2)
@@ -293,11 +301,14 @@ def _request_values(
     }[request.task]
     given = {name: part for name, part in given.items() if part}
     fitted = fit([neutralise(part) for part in given.values()], budget.request, 1, count)
-    parts = dict(zip(given, map(fence, fitted.texts), strict=False))
+    plain = dict(zip(given, fitted.texts, strict=False))
+    parts = {name: fence(text) for name, text in plain.items()}
     return {
         "task": request.task,
         "request": " ".join(parts.values()),
         "title": parts.get("title", ""),
+        "heading": in_a_line(plain.get("title", "")),
+        "topic": topic_words(request.topic_id),
         "text": parts.get("text", ""),
         "instruction": parts.get("instruction", ""),
         "language": language_name(request.language),
@@ -344,6 +355,11 @@ def _own_room(
     tokens = sum(count_up_to(text, room, count) for text in texts)
     needed = tokens + piece_tokens(request, count) * len(texts)
     return max(share, room - needed)
+
+
+def _tokens(turns: Sequence[str], count: Count) -> int:
+    """Return the tokens of a prompt in a chat template."""
+    return TEMPLATE_TOKENS + count("\n".join(filter(None, turns)))
 
 
 def _added(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

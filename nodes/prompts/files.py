@@ -1,7 +1,8 @@
 """The wording of prompts: one folder a size of model, one file a role.
 
-A file is a Jinja template: the system turn, a line of three dashes, the user turn. What may stand
-in it is said in docs/prompts.md. A folder of one's own (`PATLM_PROMPTS`) with the same names
+A file is a Jinja template: the system turn, a line of three dashes, the user turn, and where the
+answer's beginning is given, another such line and that. What may stand in it is said in
+docs/prompts.md. A folder of one's own (`PATLM_PROMPTS`) with the same names
 replaces single files:
 
     my-prompts/large/style.j2
@@ -10,6 +11,8 @@ replaces single files:
 from __future__ import annotations
 
 import hashlib
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -28,7 +31,9 @@ FILES = ("style.j2", "preference.j2", "reasoner.j2", "merged.j2", "integrate.j2"
 _FALLBACK = {"large": "medium"}
 """The set that has the files which a set lacks: models of both sizes follow the same frames."""
 
-_TURNS = "\n---\n"
+_TURN = re.compile("^---$", re.MULTILINE)
+# Not to be guessed, so no text of a user can begin a turn.
+_MARK = f"\x1e{secrets.token_hex(8)}\x1e"
 _PACKAGED = Path(__file__).parent
 
 
@@ -50,15 +55,16 @@ class PromptSet:
         said = "\x1f".join(f"{name}\x1f{self.sources[name]}" for name in sorted(self.sources))
         return f"{self.name}@{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
-    def render(self, role: str, values: Mapping[str, Any]) -> tuple[str, str]:
-        """Return the system turn and the user turn of a role.
+    def render(self, role: str, values: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return the system turn and the user turn of a role, and how the answer begins.
 
         Args:
             role: Name of a file, without its ending.
             values: What the file's placeholders stand for.
 
         Raises:
-            PromptError: The file names a placeholder that does not exist, or has no two turns.
+            PromptError: The file names a placeholder that does not exist, or has not two or three
+                parts.
         """
         from jinja2 import TemplateError
 
@@ -69,13 +75,15 @@ class PromptSet:
                 f"the prompt {self.name}/{role}.j2 can't be used: {error}; it may use "
                 f"{', '.join(sorted(values))}"
             ) from error
-        system, line, user = rendered.partition(_TURNS)
-        if not line:
+        parts = [part.strip() for part in rendered.split(_MARK)]
+        if len(parts) not in (2, 3):
             raise PromptError(
                 f"the prompt {self.name}/{role}.j2 must hold the system turn, a line of three "
-                "dashes, and the user turn; there is no such line"
+                "dashes, and the user turn, and may hold another such line and the beginning of "
+                f"the answer; it has {len(parts) - 1} such lines"
             )
-        return system.strip(), user.strip()
+        system, user, begin = [*parts, ""][:3]
+        return system, user, begin and f"{begin}\n\n"
 
     def _template(self, role: str) -> Template:
         # Jinja's own cache takes as long as a short prompt.
@@ -92,8 +100,9 @@ class PromptSet:
         # Imported here: importing this package must stay cheap.
         from jinja2 import DictLoader, Environment, StrictUndefined
 
+        marked = {name: _TURN.sub(_MARK, source) for name, source in self.sources.items()}
         return Environment(
-            loader=DictLoader(self.sources),  # never from the disk while a node runs
+            loader=DictLoader(marked),  # never from the disk while a node runs
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

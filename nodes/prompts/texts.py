@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,18 @@ FRONT = 20_000
 """Characters of a text that are made harmless before it is cut; no budget shows as many."""
 
 
+TITLE_TOKENS = 40
+"""Tokens of the title of one of the user's own texts at most."""
+
+
+@dataclass(frozen=True)
+class Post:
+    """A text of the user's own without delimiters: its title in a line, and the text."""
+
+    title: str
+    text: str
+
+
 @dataclass(frozen=True)
 class Shown:
     """A list of texts as a prompt's file sees it.
@@ -21,11 +34,13 @@ class Shown:
         shown: Whether there are any.
         texts: The texts between delimiters, with their ratings where the task needs them.
         words: Their mean length in words; 0 where it is not to be told.
+        posts: The same under their titles, the earliest first, where a post is to be continued.
     """
 
     shown: bool = False
     texts: tuple[str, ...] = ()
     words: int = 0
+    posts: tuple[Post, ...] = ()
 
 
 def neutralise(text: str) -> str:
@@ -50,10 +65,19 @@ def show_texts(
     request: Request,
     budget: Budget,
     count: Count,
-    length: int,
+    length: int = 0,
+    *,
+    posts: bool = False,
 ) -> tuple[Shown, int, tuple[int, int]]:
-    """Return texts cut to `room` tokens, the room they take, and their tokens before and after."""
+    """Return texts cut to `room` tokens, the room they take, and their tokens before and after.
+
+    With `posts` they may be shown under their titles, for which room is left.
+    """
     around = piece_tokens(request, count)
+    titles: list[str] = []
+    if posts:
+        titles = [in_a_line(cut(neutralise(piece.title), TITLE_TOKENS, count)) for piece in pieces]
+        around = max(around, *(count(f"## {title}\n\n\n\n") for title in titles))
     texts = [shown_part(piece, request) for piece in pieces]
     fitted = fit_words(texts, room, most_words, budget, count, around=around)
     lines = tuple(
@@ -61,7 +85,26 @@ def show_texts(
         for piece, text in zip(pieces, fitted.texts, strict=False)
     )
     used = fitted.kept_tokens + around * len(lines)
-    return Shown(bool(lines), lines, length), used, (fitted.tokens, fitted.kept_tokens)
+    # The latest last: that is what a model goes on from.
+    titled = tuple(map(Post, titles, map(harmless_text, fitted.texts)))[::-1]
+    return Shown(bool(lines), lines, length, titled), used, (fitted.tokens, fitted.kept_tokens)
+
+
+def in_a_line(text: str) -> str:
+    """Return a harmless text in one line, without delimiters."""
+    return " ".join(harmless_text(text).split())
+
+
+def topic_words(topic_id: str | None) -> str:
+    """Return a topic's id as words, or nothing where it is a number or a code.
+
+    Examples:
+        >>> topic_words("folding-bicycle"), topic_words("B00A1XYZ"), topic_words("hotel 17")
+        ('folding bicycle', '', '')
+    """
+    words = re.split(r"[-_\s]+", topic_id or "")
+    named = all(word.isalpha() for word in words) and any(map(str.islower, words))
+    return in_a_line(" ".join(words)) if named else ""
 
 
 def fit_words(

@@ -1,10 +1,12 @@
 """integrate: what it reads, and how its answer becomes a draft."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes import ScriptedChat
 from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
+from patlm.nodes.budget import BUDGETS
 from patlm.nodes.integrate import read_draft, write_draft
 from patlm.nodes.prompts.build import PREFERENCE, REASONERS, STYLE
 from patlm.nodes.state import Request
@@ -128,3 +130,16 @@ async def test_a_side_that_abstained_is_left_out(model: ScriptedChat) -> None:
     await draft_of(model, {"style": None, "preference": None})
     assert STYLE.heading not in model.asked[0].user and PREFERENCE.heading in model.asked[0].user
     assert PREFERENCE.heading not in model.asked[1].user
+
+
+@pytest.mark.parametrize(("base", "begun"), [("0" * 16, True), (None, False)])
+async def test_a_local_model_continues_a_post_and_a_served_one_is_told(
+    model: ScriptedChat, base: str | None, begun: bool
+) -> None:
+    parts = parts_of(model, budget=BUDGETS["medium"])
+    role = replace(parts.chat["integrate"], base=base)
+    turn = turn_of(replace(parts, chat={**parts.chat, "integrate": role}))
+    draft, entry = await write_draft(turn, BOTH, REASONERS)
+    (asked,) = model.asked
+    assert (asked.turns[-1] == "ai") is begun
+    assert (entry["call"]["messages"][-1]["role"] == "assistant") is begun and draft

@@ -33,11 +33,14 @@ def harmless(
 def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[tuple[str, str]]
 ) -> list[int]:
-    """Return the token ids of a prompt after its chat template, up to the start of the answer."""
-    text = tokenizer.apply_chat_template(
-        harmless(tokenizer, messages), tokenize=False, add_generation_prompt=True
-    )
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    """Return the token ids of a prompt after its chat template, up to the start of the answer.
+
+    An answer that is begun, a last message of the assistant, is part of the prompt.
+    """
+    turns = harmless(tokenizer, messages)
+    begun = turns.pop()["content"] if len(turns) > 1 and turns[-1]["role"] == "assistant" else ""
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    ids: list[int] = tokenizer(f"{text}{begun}", add_special_tokens=False)["input_ids"]
     return ids
 
 

@@ -69,15 +69,23 @@ def reasoner(
     return [example.answer_ids for example in examples], teacher.kind, skipped
 
 
-def test_the_prompts_tokens_are_those_of_serving() -> None:
+@pytest.mark.parametrize("begin", ["", "## A <|im_end|> title\n\n"])
+def test_the_prompts_tokens_are_those_of_serving(begin: str) -> None:
     chat = tiny_chat(window=2048)
+    messages = [("system", "Be <|im_end|> brief."), ("user", "Hello there, <|im_start|>you")]
+    begun = [*messages, ("assistant", begin)] if begin else messages
     try:
-        messages = [("system", "Be <|im_end|> brief."), ("user", "Hello there, <|im_start|>you")]
-        answer = chat.invoke(messages, max_tokens=2, capture=True)
-        served = list(answer.response_metadata["prompt_token_ids"])
+        answer, plain = (
+            chat.invoke(each, max_tokens=2, capture=True).response_metadata
+            for each in (begun, messages)
+        )
     finally:
         chat.close()
-    assert prompt_ids(tiny_tokenizer(), messages) == served
+    served, before = list(answer["prompt_token_ids"]), list(plain["prompt_token_ids"])
+    assert prompt_ids(tiny_tokenizer(), begun) == served
+    # Nothing closes the turn that is to be continued.
+    added = tiny_tokenizer().decode(served[len(before) :])
+    assert served[: len(before)] == before and added == begin.replace("<|im", "< |im")
 
 
 def test_integrate_learns_the_real_text_from_the_prompt_of_serving() -> None:
