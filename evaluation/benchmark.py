@@ -160,6 +160,9 @@ def _chat(model: RememberedChat) -> Mapping[str, ChatRole]:
     return dict.fromkeys(ROLES, role)
 
 
+STORES = "stores"
+"""Folder of the stores of data files, in the cache."""
+
 ITEMS = "items.jsonl"
 
 DONORS = 4
@@ -324,7 +327,7 @@ async def _open(
 
     store, encoders = await opened.enter_async_context(
         open_benchmark(
-            asked.data, cache / "stores", unshared=hidden, encoder=encoder, progress=progress
+            asked.data, cache / STORES, unshared=hidden, encoder=encoder, progress=progress
         )
     )
     watch.say(f"{asked.data.name} {asked.task}: {len(asked.targets)} targets")

@@ -17,13 +17,21 @@ from typing import Any
 from ..graph.open import chat_role, opened_budget
 from ..graph.settings import Settings
 from ..nodes.prompts.files import prompt_set
+from ..stores.copies.ledger import note_copy
 from ..stores.files import write_json
 from ..stores.types import Text
 from .arms.registry import with_adapters
-from .benchmark import Measured, Plan, measure_personalization, read_targets
+from .benchmark import (
+    ITEMS,
+    STORES,
+    Measured,
+    Plan,
+    measure_personalization,
+    read_targets,
+)
 from .errors import EvaluationError
 from .items import Item
-from .models import NONE, check_splits, open_asked_model
+from .models import ANSWERS, NONE, check_splits, open_asked_model
 from .progress import Watch
 from .report.page import write_report
 from .scores.judge import JudgeModel, Pair, Reliability, judge_all, reliability
@@ -247,6 +255,18 @@ class NothingDone(EvaluationError):
     code = "nothing_done"
 
 
+def _note_copies(files: Sequence[Path], out: Path, cache: Path) -> None:
+    places = {
+        "items": out / ITEMS,
+        "examples": out / EXAMPLES_FILE,
+        "stores": cache / STORES,
+        "answers": cache / ANSWERS,
+    }
+    for file in files:
+        for kind, place in places.items():
+            note_copy(kind, place, of=file)
+
+
 def run_personalization(
     plan: Plan,
     settings: Settings,
@@ -274,6 +294,7 @@ def run_personalization(
         EvaluationError: There is nothing to measure, or results can't be written.
     """
     asked = read_targets(plan)  # fail before a model is loaded
+    _note_copies([each.data.path for each in asked], out, cache)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with open_asked_model(settings, adapters, cache) as model:
         splits = {each.data.name: each.data.splits.fingerprint for each in asked}

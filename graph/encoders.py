@@ -110,7 +110,8 @@ async def new_style_encoder(uri: str, named: str, first: Sequence[str]) -> Encod
         encoder = await asyncio.to_thread(_untrained, first)
     else:
         encoder = await asyncio.to_thread(_load, named)
-    await keep_artefact(uri, await asyncio.to_thread(_artefact, encoder, named))
+    of_texts = named != OWN or len(first) >= MIN_SAMPLE_TEXTS
+    await keep_artefact(uri, await asyncio.to_thread(_artefact, encoder, named, of_texts))
     return encoder
 
 
@@ -137,12 +138,13 @@ def _load(named: str) -> Encoder:
     return StyleEncoder.load(named)
 
 
-def _artefact(encoder: Encoder, named: str) -> Artefact:
+def _artefact(encoder: Encoder, named: str, of_texts: bool) -> Artefact:
     from ..models.encoders.style import StyleEncoder
-    from ..stores.texts.artefacts import Artefact
+    from ..stores.texts.artefacts import OF_TEXTS, Artefact
 
     files = encoder.files() if isinstance(encoder, StyleEncoder) else {}
-    return Artefact(artefact_name(encoder.version), {"named": named}, files)
+    about = {"named": named, OF_TEXTS: of_texts}
+    return Artefact(artefact_name(encoder.version), about, files)
 
 
 def _read(files: Mapping[str, bytes]) -> Encoder:

@@ -1,9 +1,9 @@
-"""Forget a user, or remove single texts, in a text store, traces and episodes, and the splits.
+"""Forget a user, or remove single texts, in a text store and in all copies that are known.
 
 - Texts, vectors, sums, indexes, caches, with proof: `stores/texts/` (`forget`, `writer`, `tables`)
-- Traces and episodes: `stores/episodes/redaction`; records of runs that are under way: the notes
-  of `stores/forgotten`, which their writer reads
-- Splits: `stores/datasets/splits`
+- Copies: `stores/copies/` has one registry of them (`kinds`), the list of where they are
+  (`ledger`), and goes through them (`sweep`); records of runs that are under way: the notes of
+  `stores/forgotten`, which their writer reads
 - Adapters are named, not removed: `stores/adapters/` (`registry`, `lineage`)
 
 Training on the user's texts can't be undone in an adapter's weights: the receipt names the adapters
@@ -24,9 +24,11 @@ from ..stores.errors import shortened
 
 if TYPE_CHECKING:
     from ..nodes.errors import RequestError
-    from ..stores.episodes.redaction import RemovedTexts
+    from ..stores.copies.search import Sought
+    from ..stores.copies.sweep import Swept
     from ..stores.texts.store import TextStore
-    from ..stores.types import Receipt, Text
+    from ..stores.types import PrivateText, Receipt, Text
+    from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Places:
         trace: Folder of traces; None if there are none.
         episodes: Folders of collected episodes.
         adapters: Folder of the adapter registry, to name adapters trained on the user's texts.
+        copies: Other files and folders that texts were copied to, beside those that were noted.
     """
 
     uri: str | None = None
     trace: Path | None = None
     episodes: Sequence[Path] = ()
     adapters: Path | None = None
+    copies: Sequence[Path] = ()
 
 
 NOWHERE_ELSE = Places()
@@ -75,15 +79,17 @@ async def forget_user(
         StoreError: The store could not remove everything.
         NotADirectoryError: A folder of episodes does not exist; nothing was removed.
     """
+    from ..stores.copies.search import Sought
+
     user = read_user(user_id)
     _check_dry_run(dry_run)
     await _check_folders(places.episodes)
     async with nullcontext() if dry_run else store.removing(namespace, user):
-        records = await asyncio.to_thread(_forget_records, places, namespace, user, None, dry_run)
+        finder, ids = await store.forgetting.finder(namespace, user)
+        sought = Sought(namespace, user, finder, ids)
+        swept = await _sweep(places, sought, dry_run)
         receipt = await store.forget(namespace, user, dry_run=dry_run)
-    if not dry_run:
-        await _forget_split(places, namespace, user)
-    receipt = replace(receipt, removed={**receipt.removed, **records})
+    receipt = await _with_copies(receipt, swept, store)
     if places.adapters is not None:
         receipt = await asyncio.to_thread(_with_adapters, receipt, places.adapters, namespace, user)
     if receipt.found:
@@ -119,7 +125,7 @@ async def remove_texts(
         StoreError: The store could not remove everything.
         NotADirectoryError: A folder of episodes does not exist; nothing was removed.
     """
-    from ..stores.episodes.redaction import RemovedTexts
+    from ..stores.copies.search import Sought
 
     user = read_user(user_id)
     _check_dry_run(dry_run)
@@ -130,17 +136,18 @@ async def remove_texts(
     # Ids without a text are looked for as well: the records of runs may hold a former version, and
     # a removal that was cut off is finished.
     ids = [text.text_id for text in texts] or wanted
-    bodies = [text.body for text in texts]
-    sought = RemovedTexts(ids, bodies)
+    bodies = tuple(text.body for text in texts)
     async with nullcontext() if dry_run else store.removing(namespace, user, ids, bodies):
-        records = await asyncio.to_thread(_forget_records, places, namespace, user, sought, dry_run)
+        finder, _ = await store.forgetting.finder(namespace, user, ids)
+        sought = Sought(namespace, user, finder, frozenset(ids), bodies, everything=False)
+        swept = await _sweep(places, sought, dry_run)
         receipt = await store.remove(namespace, user, ids, dry_run=dry_run)
-    receipt = replace(receipt, removed={**receipt.removed, **records})
+    receipt = await _with_copies(receipt, swept, store)
     if not receipt.found:
         near = () if held else await store.near_ids(namespace, user)
         return replace(receipt, near_ids=near)
     if receipt.removed["users"] and not dry_run:
-        await _forget_split(places, namespace, user)
+        await asyncio.to_thread(_leave_splits, places, namespace, user)
     if places.adapters is None:
         return receipt
     return await asyncio.to_thread(_with_adapters, receipt, places.adapters, namespace, user)
@@ -178,21 +185,68 @@ def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> li
     return list(dict.fromkeys(text for texts in found.values() for text in texts))
 
 
-def read_folders(episodes: object) -> tuple[Path, ...]:
-    """Return folders of episodes: one, or several.
+def places_of(settings: Settings, episodes: object = (), copies: object = ()) -> Places:
+    """Return where something of a user may be, by the settings of a process.
+
+    Args:
+        settings: Store, trace and adapters.
+        episodes: Folders of collected episodes.
+        copies: Other files and folders that texts were copied to.
+
+    Raises:
+        RequestError: They are no paths.
+    """
+    from .settings import adapters_folder
+
+    return Places(
+        uri=settings.store,
+        trace=settings.trace,
+        episodes=read_folders("episodes", episodes),
+        adapters=adapters_folder(settings.adapters),
+        copies=read_folders("copies", copies),
+    )
+
+
+async def take_back(store: TextStore, texts: Sequence[PrivateText], places: Places) -> None:
+    """Remove texts that others may no longer read from records of others, and all other copies.
+
+    Records of their author's own runs stay.
+
+    Args:
+        store: The store, in which they are private already.
+        texts: The texts.
+        places: Where copies may be.
+    """
+    from ..stores.copies.search import Sought
+
+    of_users: dict[tuple[str, str], list[str]] = {}
+    for namespace, user, text_id in texts:
+        of_users.setdefault((namespace, user), []).append(text_id)
+    for (namespace, user), ids in of_users.items():
+        finder, _ = await store.forgetting.finder(namespace, user, ids)
+        sought = Sought(namespace, user, finder, frozenset(ids), everything=False, keeps_own=True)
+        await _sweep(places, sought, False)
+
+
+def read_folders(name: str, folders: object) -> tuple[Path, ...]:
+    """Return files or folders: one, or several.
+
+    Args:
+        name: The argument that they were given by.
+        folders: Its value.
 
     Raises:
         RequestError: They are no paths.
     """
     from ..nodes.errors import RequestError
 
-    given = [episodes] if isinstance(episodes, str | Path) else episodes
+    given = [folders] if isinstance(folders, str | Path) else folders
     if isinstance(given, bytes) or not isinstance(given, Sequence):
         given = [given]
     for each in given:
         if not isinstance(each, str | Path) or "\x00" in str(each):
-            said = f"episodes: expected folders, got {shortened(each)}; nothing was removed"
-            raise RequestError(said, field="episodes")
+            said = f"{name}: expected folders, got {shortened(each)}; nothing was removed"
+            raise RequestError(said, field=name)
     return tuple(map(Path, given))
 
 
@@ -245,12 +299,15 @@ async def _check_folders(episodes: Sequence[Path]) -> None:
             raise NotADirectoryError(errno.ENOTDIR, says, str(folder))
 
 
-async def _forget_split(places: Places, namespace: str, user: str) -> None:
-    from ..stores.datasets.splits import find_splits_file, forget_split
+def _leave_splits(places: Places, namespace: str, user: str) -> None:
+    """Remove a user whose last text was removed from the splits."""
+    from ..stores.copies.kinds import KINDS
+    from ..stores.copies.search import Sought
+    from ..stores.datasets.splits import find_splits_file
 
     splits = find_splits_file(places.uri) if places.uri is not None else None
-    if splits is not None:
-        await asyncio.to_thread(forget_split, splits, namespace, user)
+    if splits is not None and (leave := KINDS["splits"].remove) is not None:
+        leave(splits, Sought(namespace, user))
 
 
 def read_user(user_id: object) -> str:
@@ -273,19 +330,37 @@ def read_user(user_id: object) -> str:
     return user
 
 
-def _forget_records(
-    places: Places, namespace: str, user_id: str, texts: RemovedTexts | None, dry_run: bool
-) -> dict[str, int]:
-    """Empty a user's records in the folders; a folder given twice counts once, as traces."""
-    from ..stores.episodes.redaction import forget_episodes
+async def _sweep(places: Places, sought: Sought, dry_run: bool) -> Swept:
+    """Remove what is sought from all copies; a folder given twice counts once, as traces."""
+    from ..stores.copies.sweep import places_of, sweep
 
-    kinds = {} if places.trace is None else {places.trace.resolve(): "traces"}
-    for folder in places.episodes:
-        kinds.setdefault(folder.resolve(), "episodes")
-    removed = {"traces": 0, "episodes": 0}
-    for folder, kind in kinds.items():
-        removed[kind] += forget_episodes(folder, namespace, user_id, texts=texts, dry_run=dry_run)
-    return removed
+    def run() -> Swept:
+        found = places_of(
+            places.uri, trace=places.trace, episodes=places.episodes, copies=places.copies
+        )
+        return sweep(sought, found, dry_run=dry_run)
+
+    return await asyncio.to_thread(run)
+
+
+async def _with_copies(receipt: Receipt, swept: Swept, store: TextStore) -> Receipt:
+    """Add what was removed from copies, and what stays."""
+    from ..stores.copies.sweep import OUTSIDE
+
+    records = {name: swept.removed[name] for name in ("traces", "episodes")}
+    copies = sum(count for name, count in swept.removed.items() if name not in NOT_COPIES)
+    names = await store.forgetting.artefacts.learned()
+    learned = [f"{name} in the store: learned from its texts" for name in names]
+    return replace(
+        receipt,
+        removed={**receipt.removed, **records, "copies": copies},
+        copies=swept.changed,
+        left=(*swept.left, *learned, OUTSIDE),
+    )
+
+
+NOT_COPIES = ("traces", "episodes", "splits")
+"""Kinds that a receipt counts by themselves, or not at all."""
 
 
 def _with_adapters(receipt: Receipt, folder: Path, namespace: str, user_id: str) -> Receipt:

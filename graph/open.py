@@ -230,8 +230,11 @@ def _make_parts(
     store: TextStore, encoders: Encoders, chat: Mapping[str, BaseChatModel], settings: Settings
 ) -> Parts:
     from ..models.open import token_counter
+    from ..stores.copies.ledger import note_copy
     from ..stores.episodes.shards import EpisodeWriter
 
+    if settings.trace is not None:
+        note_copy("traces", settings.trace, of=settings.store)
     roles = {role: chat_role(model) for role, model in chat.items()}
     return Parts(
         store=store,

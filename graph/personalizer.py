@@ -15,7 +15,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..nodes.dependencies import Parts
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
     from ..stores.texts.store import TextStore
     from ..stores.types import Added, Receipt, Text
-    from .forget import Places
 
 
 class Personalizer:
@@ -132,12 +130,7 @@ class Personalizer:
         await self._runtime.parts()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close them."""
         await asyncio.to_thread(self.close)
 
@@ -205,11 +198,15 @@ class Personalizer:
             RequestError: A value is missing or wrong, or there are more than `max_added`; names the
                 text's place and the field.
         """
+        from .forget import places_of, take_back
         from .request import take_new_texts
 
         store = await self._store()
         scale = await store.read_rating_scale()
-        return await store.add(await take_new_texts(texts, self.namespace, scale, self.settings))
+        taken = await take_new_texts(texts, self.namespace, scale, self.settings)
+        added = await store.add(taken)
+        await take_back(store, added.private, places_of(self.settings))
+        return added
 
     async def awrite(
         self,
@@ -339,21 +336,27 @@ class Personalizer:
             await asyncio.to_thread(give_feedback_on, *on)
 
     async def forget(
-        self, user_id: object, *, episodes: Sequence[str | Path] = (), dry_run: bool = False
+        self,
+        user_id: object,
+        *,
+        episodes: Sequence[str | Path] = (),
+        copies: Sequence[str | Path] = (),
+        dry_run: bool = False,
     ) -> Receipt:
-        """Remove a person from store, traces and episodes, down to the bytes in the files.
+        """Remove a person from the store and all known copies, down to the bytes in the files.
 
-        The receipt names the adapters that were trained on the person's texts. If there is no such
+        The receipt names what stays, as adapters trained on the person's texts. If there is no such
         user, it has `found` false, and `near_ids` names similar ids.
 
         Args:
             user_id: The user to forget.
             episodes: Folders of collected episodes.
+            copies: Other files and folders that texts were copied to.
             dry_run: Only report what would be removed.
         """
-        from .forget import forget_user
+        from .forget import forget_user, places_of
 
-        places = self._places(episodes)
+        places = places_of(self.settings, episodes, copies)
         return await forget_user(
             await self._store(), self.namespace, user_id, places, dry_run=dry_run
         )
@@ -377,6 +380,7 @@ class Personalizer:
         text_ids: Sequence[object],
         *,
         episodes: Sequence[str | Path] = (),
+        copies: Sequence[str | Path] = (),
         dry_run: bool = False,
     ) -> Receipt:
         """Remove single texts of a person from all places that `forget` reaches; all or none.
@@ -388,27 +392,17 @@ class Personalizer:
             text_ids: `text_id` of each as `texts` returns it, or the id in its source, read as
                 `add_many` reads it.
             episodes: Folders of collected episodes.
+            copies: As for `forget`.
             dry_run: Only report what would be removed.
 
         Raises:
             RequestError: An id names no text while another one does, or it names several.
         """
-        from .forget import remove_texts
+        from .forget import places_of, remove_texts
 
-        places = self._places(episodes)
+        places = places_of(self.settings, episodes, copies)
         return await remove_texts(
             await self._store(), self.namespace, user_id, text_ids, places, dry_run=dry_run
-        )
-
-    def _places(self, episodes: Sequence[str | Path]) -> Places:
-        from .forget import Places, read_folders
-        from .settings import adapters_folder
-
-        return Places(
-            uri=self.settings.store,
-            trace=self.settings.trace,
-            episodes=read_folders(episodes),
-            adapters=adapters_folder(self.settings.adapters),
         )
 
     async def _run(self, request: Request, context: RunContext) -> Result:

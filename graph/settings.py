@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PREFIX = "PATLM_"
 
 OTHER_VARIABLES: Mapping[str, str] = {
+    "PATLM_COPIES": "file that lists where texts were copied to, for `patlm forget`",
     "PATLM_CACHE": "folder of converted models and of the sample corpus's store",
     "PATLM_DATA": "folder of the benchmarks' data",
     "PATLM_WORDNET": "folder of WordNet, for METEOR",

@@ -62,6 +62,12 @@ def key_of(
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
+def private_key(namespace: str, user_id: str, text_id: str) -> str:
+    """Return the key of a text that others may no longer read: only their records drop it."""
+    named = json.dumps([namespace, user_id, text_id, None, "private"])
+    return hashlib.sha256(named.encode()).hexdigest()[:32]
+
+
 def now_us() -> int:
     """Return the time as notes have it: microseconds since 1970."""
     return time.time_ns() // 1000
@@ -109,6 +115,10 @@ class Forgotten:
         async with self._writing():
             await self._note(sought, done=True)
 
+    async def note(self, keys: Iterable[str]) -> None:
+        """Note keys as done; only while `Tables.writing`."""
+        await self._note(sorted(set(keys)), done=True)
+
     async def notes(self) -> Notes:
         """Return the newest notes."""
         table = await self._opened()
@@ -150,11 +160,14 @@ class Forgotten:
 def keys_in(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield the keys of all people and texts in a record of a run, of any version."""
     namespace = str(record.get("namespace"))
+    request, target = record.get("request"), record.get("target")
+    own = recorded_user(request.get("user_id")) if isinstance(request, Mapping) else None
     for user, text_id in _named_in(record):
         yield key_of(namespace, user)
         if text_id is not None:
             yield key_of(namespace, user, text_id=text_id)
-    request, target = record.get("request"), record.get("target")
+            if user != own:
+                yield private_key(namespace, user, text_id)
     if isinstance(request, Mapping):
         user = recorded_user(request.get("user_id"))
         real = target.get("real") if isinstance(target, Mapping) else None

@@ -15,7 +15,7 @@ A source names its texts, say by the numbers of reviews. The rule, for the texts
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -138,6 +138,24 @@ def plan(batch: Sequence[Text], held: Mapping[str, Held], so_far: CallSoFar) -> 
         removed=tuple(removed),
         other_ids=other_ids,
     )
+
+
+def made_private(
+    changes: Changes, batch: Iterable[Text], held: Mapping[str, Held]
+) -> Iterator[str]:
+    """Yield the replaced texts that others could read and whose place a private text takes.
+
+    Args:
+        changes: What `plan` returned.
+        batch: The batch.
+        held: As for `plan`.
+    """
+    private = {_key(text) for text in batch if text.source_id and not text.shared}
+    for text_id in changes.removed:
+        old = held[text_id]
+        keys = {(old.namespace, old.user_id, source_id) for source_id in old.ids}
+        if old.shared and not keys.isdisjoint(private):
+            yield text_id
 
 
 def _taken(

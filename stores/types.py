@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from .values import SEPARATOR
 
@@ -212,6 +212,14 @@ class Found:
     nobody_shares: bool = False
 
 
+class PrivateText(NamedTuple):
+    """A text that others could read until now, by its namespace, author and id."""
+
+    namespace: str
+    user_id: str
+    text_id: str
+
+
 @dataclass(frozen=True)
 class Added:
     """Counts of one `add`.
@@ -222,6 +230,7 @@ class Added:
         forgotten: Texts dropped because their users were forgotten during the call.
         replaced: Earlier texts that new ones of the same source id took the place of.
         other_ids: Duplicates that came under another source id than the text has: it has both.
+        private: Stored texts that others could read, and that came again as private.
     """
 
     added: int = 0
@@ -229,6 +238,7 @@ class Added:
     forgotten: int = 0
     replaced: int = 0
     other_ids: int = 0
+    private: tuple[PrivateText, ...] = ()
 
     def __add__(self, other: Added) -> Added:
         return Added(
@@ -237,6 +247,7 @@ class Added:
             self.forgotten + other.forgotten,
             self.replaced + other.replaced,
             self.other_ids + other.other_ids,
+            self.private + other.private,
         )
 
 
@@ -310,6 +321,8 @@ class Receipt:
         adapters: Names of adapters trained on the user's texts, directly or through an ancestor.
         adapters_without_record: Names of other adapters without a complete training record.
         near_ids: Similar ids of users in the store, if there is no such user.
+        copies: Files and folders outside the store that something was removed from.
+        left: What holds something of the user and stays, or is out of reach: a sentence each.
     """
 
     user_id: str
@@ -322,6 +335,8 @@ class Receipt:
     adapters: tuple[str, ...] = field(default=())
     adapters_without_record: tuple[str, ...] = field(default=())
     near_ids: tuple[str, ...] = field(default=())
+    copies: tuple[str, ...] = field(default=())
+    left: tuple[str, ...] = field(default=())
     seconds: float = 0.0
 
     @property
@@ -331,7 +346,5 @@ class Receipt:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        lists = {"adapters": list(self.adapters), "near_ids": list(self.near_ids)}
-        lists["adapters_without_record"] = list(self.adapters_without_record)
-        lists["text_ids"] = list(self.text_ids)
-        return {**asdict(self), "removed": dict(self.removed), **lists}
+        found = {**asdict(self), "removed": dict(self.removed)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}

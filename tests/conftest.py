@@ -26,12 +26,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_settings_from_outside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Whoever runs the tests may have a store, a model or a trace folder set."""
     for name in list(os.environ):
         if name.startswith("PATLM_") and name not in ("PATLM_DATA", "PATLM_CACHE"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
+    # Else copies that tests make would be noted in the list of whoever runs them.
+    copies = tmp_path_factory.mktemp("copies") / "copies.jsonl"
+    monkeypatch.setenv("PATLM_COPIES", str(copies))
     # By name: the default takes the largest model that is installed here.
     monkeypatch.setenv("PATLM_MODEL", "smollm2-135m")
     # No test speaks TLS, and each client of a provider would read all certificates of the web.

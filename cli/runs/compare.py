@@ -101,9 +101,10 @@ def register(app: typer.Typer) -> None:
 def compare(options: CompareOptions) -> None:
     """Write for the same requests in several ways, and show the drafts side by side.
 
-    The page has the texts of the data in it, and `patlm forget` does not find it.
+    The page has the texts of the data in it; `patlm forget` removes it with who is in it.
     """
     from ...evaluation.compare import ComparisonPlan, arms_of, read_requests
+    from ...stores.copies.ledger import note_copy
     from ...stores.files import new_file
     from ..output import echo, emit_json, errors_as_lines
 
@@ -126,6 +127,7 @@ def compare(options: CompareOptions) -> None:
         found = _compare(plan, settings, options)
         for file, made in ((options.html, found.page), (options.markdown, found.markdown)):
             if file is not None:
+                note_copy("page", file, of=options.data)
                 new_file(file).write_text(made(), encoding="utf-8", errors="replace")
     if options.json:
         emit_json(found.as_dict())
@@ -139,11 +141,14 @@ def compare(options: CompareOptions) -> None:
 def _compare(plan: ComparisonPlan, settings: Settings, options: CompareOptions) -> Comparison:
     from ...evaluation import compare as comparing
     from ...graph.open import open_chat
+    from ...stores.copies.ledger import note_copy
     from ..model_choice import ready
     from ..output import progress
 
     model = ready(settings.model, settings.dtype)
     settings = settings.model_copy(update={"model": model})
+    if options.cache is not None:
+        note_copy("stores", options.cache, of=options.data)
     with progress() as watch, open_chat(settings) as chat:
         return asyncio.run(comparing.compare(plan, chat, settings, watch, cache=options.cache))
 

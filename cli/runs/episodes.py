@@ -123,12 +123,14 @@ def export(
 ) -> None:
     """Write all samples as a table: a Parquet file, or a Hugging Face Dataset.
 
-    It contains what people wrote, and `patlm forget` does not find it.
+    It contains what people wrote: `patlm forget` removes it with who is in it.
     """
+    from ...stores.copies.ledger import note_copy
     from ...training.data.export import export_samples
 
     left_out: Counter[str] = Counter()
     with errors_as_lines():
+        note_copy("export", to, of=path)
         samples = export_samples(_read(path, left_out), to, role=role, skipped=left_out)
     if json:
         emit_json({"samples": samples, "to": str(to), "skipped_by": dict(left_out)})

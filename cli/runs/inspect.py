@@ -131,9 +131,10 @@ def view(
 ) -> None:
     """Show recorded runs as a page: the loop, evidence, changes, times, why it stopped.
 
-    The page is one file without scripts or network access. It contains what people wrote, and
-    `patlm forget` does not find it.
+    The page is one file without scripts or network access. It contains what people wrote:
+    `patlm forget` removes it with who is in it.
     """
+    from ...stores.copies.ledger import note_copy
     from ...stores.files import new_file
     from ..output import echo, errors_as_lines, fail, warn
 
@@ -149,6 +150,7 @@ def view(
                 f"no run{f' {run}' if run else ''} in {trace}: write one with `patlm write --trace`"
             )
         if html is not None:
+            note_copy("page", html, of=trace)
             # As the server does: a lone surrogate, which UTF-8 cannot encode, becomes `?`.
             new_file(html).write_text(page, encoding="utf-8", errors="replace")
             echo(f"{html}: {shown} run{'s' if shown != 1 else ''}")

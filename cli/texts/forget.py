@@ -23,6 +23,14 @@ EpisodesOption = Annotated[
     list[Path] | None,
     typer.Option("--episodes", metavar="<path>", help="Folder of collected episodes; repeatable."),
 ]
+CopiesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--copies",
+        metavar="<path>",
+        help="Another file or folder that texts were copied to; repeatable.",
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")]
 
 
@@ -37,13 +45,15 @@ def forget(
     namespace: NamespaceOption = "default",
     trace: TraceOption = None,
     episodes: EpisodesOption = None,
+    copies: CopiesOption = None,
     adapters: AdaptersOption = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove USER from texts, indexes, graph, traces and episodes, down to the bytes in the files.
+    """Remove USER from the store and all known copies, down to the bytes in the files.
 
-    Names the adapters that were trained on USER's texts. Exits with 1 if there is no such user.
+    Names what stays: adapters trained on USER's texts, and what is out of reach. Exits with 1 if
+    there is no such user.
     """
     from ...graph.forget import Places, forget_user
     from ...graph.open import look_into_store
@@ -51,7 +61,7 @@ def forget(
     from ..output import emit_json, fail, run
 
     folder = adapters_folder(adapters)
-    places = Places(store, Path(trace) if trace else None, episodes or (), folder)
+    places = Places(store, Path(trace) if trace else None, episodes or (), folder, copies or ())
 
     async def main() -> Receipt:
         async with look_into_store(store) as opened:
@@ -100,8 +110,13 @@ def _what_went(receipt: Receipt) -> Iterator[str]:
 
 
 def _what_stays(receipt: Receipt, folder: Path) -> Iterator[str]:
-    """Name the adapters that learned from the person, and what can be done."""
+    """Name the adapters that learned from the person, what can be done, and what else stays."""
     from ...stores.adapters.registry import AdapterRegistry
+
+    for place in receipt.copies:
+        yield f"{'to be changed' if receipt.dry_run else 'changed'}: {place}"
+    for each in receipt.left:
+        yield f"stays: {each}"
 
     if receipt.adapters:
         yield f"trained on texts of {receipt.user_id}: {', '.join(receipt.adapters)}"

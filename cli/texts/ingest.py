@@ -152,14 +152,18 @@ async def _fill(
     uri: str, rows: RowFile, checked: Iterable[Row], rejects: Path | None, *, share: bool
 ) -> Ingested:
     from ...graph.encoders import SAMPLE_TEXTS
+    from ...graph.forget import places_of, take_back
     from ...graph.open import open_store
     from ...graph.settings import Settings
+    from ...stores.copies.ledger import note_copy
     from ...stores.datasets.ingest import ingest as fill
     from ...stores.datasets.ingest import place_rejects_file, use_scale_of
     from ...stores.datasets.splits import find_splits_file
     from ...stores.types import Text
 
     rejects_file = rejects or place_rejects_file(uri, rows.path)
+    for kind, path in (("source", rows.path), ("rejects", rejects_file)):
+        await asyncio.to_thread(note_copy, kind, path, of=uri)
     with _bar(rows) as progress:
         settings = Settings()
         source = (
@@ -175,13 +179,16 @@ async def _fill(
         )
         async with opened as store:
             await use_scale_of(rows, store)
-            return await fill(
+            done = await fill(
                 store,
                 chain(first, source),
                 rejects_file=rejects_file,
                 splits_file=find_splits_file(uri),
                 progress=progress,
             )
+            places = replace(places_of(settings), uri=uri)
+            await take_back(store, done.private, places)
+            return done
 
 
 @contextmanager
@@ -228,6 +235,7 @@ def _outcome(done: Ingested, rows: RowFile, seconds: float) -> dict[str, Any]:
         "replaced": done.replaced,
         "other_ids": done.other_ids,
         "same_text": done.same_text,
+        "made_private": len(done.private),
         "seconds": round(seconds, 3),
     }
 
@@ -240,6 +248,11 @@ def _left_out(done: Ingested, rows: RowFile) -> Iterator[str]:
         yield f"{done.replaced:,} texts replace older ones of the same id"
     if done.other_ids:
         yield f"{done.other_ids:,} duplicates are the same text under another id of its source"
+    if done.private:
+        yield (
+            f"{len(done.private):,} texts that others could read are private now, and are taken "
+            "out of records of others"
+        )
     if done.same_text:
         yield f"{done.same_text:,} texts are the same as another one under another id"
 

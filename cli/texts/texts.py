@@ -12,7 +12,7 @@ import typer
 from ...stores.errors import shortened
 from ..adapters import AdaptersOption
 from ..options import JsonOption, NamespaceOption, NeededStoreOption, TraceOption
-from .forget import DryRunOption, EpisodesOption, say_nobody, show_receipt
+from .forget import CopiesOption, DryRunOption, EpisodesOption, say_nobody, show_receipt
 
 if TYPE_CHECKING:
     from ...stores.types import Receipt, Text
@@ -70,6 +70,7 @@ def remove(
     namespace: NamespaceOption = "default",
     trace: TraceOption = None,
     episodes: EpisodesOption = None,
+    copies: CopiesOption = None,
     adapters: AdaptersOption = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -85,7 +86,7 @@ def remove(
     from ..output import emit_json, fail, run
 
     folder = adapters_folder(adapters)
-    places = Places(store, Path(trace) if trace else None, episodes or (), folder)
+    places = Places(store, Path(trace) if trace else None, episodes or (), folder, copies or ())
 
     async def main() -> tuple[Receipt, bool]:
         async with look_into_store(store) as opened:

@@ -30,6 +30,7 @@ def train_encoder(
     json: JsonOption = False,
 ) -> None:
     """Train a style encoder on the texts of STORE's train split."""
+    from ...stores.copies.ledger import note_copy
     from ...stores.files import make_folder
     from ...training.style_encoder.train import StyleSettings
     from ..output import emit_json, errors_as_lines, run, stdout
@@ -39,6 +40,7 @@ def train_encoder(
     with errors_as_lines():
         fit = _train(texts, splits, StyleSettings(epochs=epochs, seed=seed))
         about = _about(fit, splits, seed)
+        note_copy("learned", out, of=store)
         fit.encoder.save(make_folder(out), about)
     found = {
         "encoder": str(out),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...stores.copies.ledger import note_copy
 from ...stores.files import below, make_folder, write_atomic
 from ..arms.registry import ARMS
 from ..scores.metrics import METRICS, Metric
@@ -18,6 +19,7 @@ from . import text as words
 from .html import render
 from .plots import KINDS, plot_buckets, plot_curves, plot_gains, plot_histories
 from .records import (
+    EXAMPLES,
     ArmRow,
     BrokenResults,
     ReportExample,
@@ -103,6 +105,7 @@ def write_report(folder: Path) -> Path:
         BrokenResults: A file is missing, or was not written by the bench.
     """
     page = report_page(read_results(folder), read_examples(folder))
+    note_copy("page", folder / REPORT, of=folder / EXAMPLES)
     write_atomic(folder / REPORT, page)
     return folder / REPORT
 

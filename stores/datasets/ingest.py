@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ..files import draft_of, new_file
 from ..texts.connection import local_root
-from ..types import Added, Text
+from ..types import Added, PrivateText, Text
 from ..values import RatingScale
 from .splits import Place, extend_splits, load_splits
 from .validation import OUTSIDE_SCALE, FormatError, Reject, Row
@@ -59,6 +59,7 @@ class Ingested:
         other_ids: Duplicates that came under another source id than the stored text has.
         same_text: Texts that stand under the id of another user, too (of 80 characters or more,
             among the first 200,000).
+        private: Stored texts that others could read until they came again as private.
         rejects_file: File of the rejects; None where there are none, or no file was given.
         first_reject: The first reject, for the warning.
     """
@@ -72,6 +73,7 @@ class Ingested:
     replaced: int
     other_ids: int
     same_text: int
+    private: tuple[PrivateText, ...]
     rejects_file: Path | None
     first_reject: Reject | None
 
@@ -113,7 +115,8 @@ async def ingest(
     from .formats import RowFile
 
     if isinstance(rows, RowFile):
-        file, rows = rows, await asyncio.to_thread(check_scale, rows)
+        file = rows
+        rows = await asyncio.to_thread(check_scale, file)
         await use_scale_of(file, store)
     if splits_file is not None:  # a damaged file must be found before anything is written
         await asyncio.to_thread(load_splits, splits_file)
@@ -124,10 +127,7 @@ async def ingest(
         for namespace, places in sieve.places.items():
             await asyncio.to_thread(extend_splits, splits_file, namespace, places)
     if draft is not None and rejects_file is not None:
-        if sieve.rejected:
-            await asyncio.to_thread(os.replace, draft, rejects_file)
-        else:  # that of an earlier run would be taken for this one's
-            await asyncio.to_thread(rejects_file.unlink, missing_ok=True)
+        await asyncio.to_thread(_put_rejects, draft, rejects_file, sieve.rejected)
     return Ingested(
         added=added.added,
         duplicates=added.duplicates,
@@ -138,9 +138,17 @@ async def ingest(
         replaced=added.replaced,
         other_ids=added.other_ids,
         same_text=sieve.same_text,
+        private=added.private,
         rejects_file=rejects_file if sieve.rejected else None,
         first_reject=sieve.first_reject,
     )
+
+
+def _put_rejects(draft: Path, file: Path, rejected: int) -> None:
+    if rejected:
+        os.replace(draft, file)
+    else:  # that of an earlier run would be taken for this one's
+        file.unlink(missing_ok=True)
 
 
 async def use_scale_of(rows: RowFile, store: TextSink) -> None:

@@ -9,9 +9,9 @@ instead of missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ def forget_episodes(
     user_id: str,
     *,
     texts: RemovedTexts | None = None,
+    has_words: Callable[[object], bool] | None = None,
+    keeps_own: bool = False,
     dry_run: bool = False,
 ) -> int:
     """Empty all records of a namespace that contain data of a user.
@@ -62,6 +64,8 @@ def forget_episodes(
         namespace: The tenant.
         user_id: The user to forget.
         texts: The texts to remove; None: everything of the user.
+        has_words: Says whether a record has words of the texts, whoever is named in it.
+        keeps_own: Whether the user's own runs stay as they are.
         dry_run: Only count.
 
     Returns:
@@ -75,11 +79,13 @@ def forget_episodes(
         return 0
     with nullcontext() if dry_run else locked(folder):
         sought = _Sought.of(folder, namespace, user_id, texts)
+        sought = replace(sought, has_words=has_words, keeps_own=keeps_own)
         found = [_scan(shard, sought) for shard in episode_shards(folder)]
         if not dry_run:
             remove_unfinished(folder)
             # Feedback first: after a crash in between, the records still name the user.
-            _forget_feedback(folder, {run for each in found for run in (*each.runs, *each.emptied)})
+            runs = {run for each in found for run in (*each.runs, *each.emptied)}
+            _forget_feedback(folder, runs)
             for each in found:
                 if each.runs or each.damaged:
                     write_atomic(each.shard, _lines_left(each.shard, sought))
@@ -96,6 +102,8 @@ class _Sought:
         text_ids: Evidence of the user with one of these ids; None: anything that names the user.
         bodies: What a request of the user must not repeat.
         edited: Runs whose edited draft is one of the bodies.
+        has_words: Says whether a record has words of the texts.
+        keeps_own: Whether the user's own runs stay.
     """
 
     namespace: str
@@ -103,6 +111,8 @@ class _Sought:
     text_ids: frozenset[str] | None = None
     bodies: frozenset[str] = frozenset()
     edited: frozenset[str] = frozenset()
+    has_words: Callable[[object], bool] | None = None
+    keeps_own: bool = False
 
     @classmethod
     def of(cls, folder: Path, namespace: str, user_id: str, texts: RemovedTexts | None) -> _Sought:
@@ -117,7 +127,18 @@ class _Sought:
         # A record without a namespace, made by hand, may be of any: it is not passed over.
         if content.get("namespace", self.namespace) != self.namespace:
             return False
-        return self._names(content) or (self.text_ids is not None and self._repeats(content))
+        if self.keeps_own and self._is_own(content):
+            return False
+        if self._names(content) or (self.text_ids is not None and self._repeats(content)):
+            return True
+        if self.has_words is None or not self.has_words(content):
+            return False
+        # What another user asked for is that user's own words.
+        return self._is_own(content) or not self.has_words(content.get("request"))
+
+    def _is_own(self, content: dict[str, Any]) -> bool:
+        request = content.get("request")
+        return isinstance(request, dict) and recorded_user(request.get("user_id")) == self.user_id
 
     def _names(self, content: object) -> bool:
         """Return whether the user, or one of the texts, occurs at any depth, in any version."""
@@ -131,11 +152,9 @@ class _Sought:
 
     def _repeats(self, content: dict[str, Any]) -> bool:
         """Return whether the user's own run has one of the bodies as request, target or edit."""
-        request, target = content.get("request"), content.get("target")
-        if not isinstance(request, dict):
+        if not self._is_own(content):
             return False
-        if recorded_user(request.get("user_id")) != self.user_id:
-            return False
+        request, target = content["request"], content.get("target")
         said = [*request.values(), target.get("real") if isinstance(target, dict) else None]
         words = {value.strip() for value in said if isinstance(value, str)}
         return not words.isdisjoint(self.bodies) or content.get("run_id") in self.edited

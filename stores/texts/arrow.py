@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..errors import EncoderMismatch
 from ..search.words import Terms, bare, terms_of
 from ..source_ids import stored_form
-from ..types import History, Sums, Text, Vectors
+from ..types import Encoder, History, Sums, Text, Vectors
 
 Places = NDArray[np.int64]
 
@@ -121,6 +122,29 @@ def texts_of_rows(rows: pa.Table) -> list[Text]:
 def on_grid(vectors: NDArray[np.floating]) -> Vectors:
     """Return vectors rounded to half precision, as float32, same shape."""
     return vectors.astype(np.float16).astype(np.float32)
+
+
+def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Return texts' vectors as they are stored, shape (texts, dimension); may block for long.
+
+    Raises:
+        EncoderMismatch: The encoder returned another shape.
+    """
+    if not texts:
+        return np.zeros((0, encoder.dimension), np.float32)
+    vectors = encoder.encode(texts)
+    check_shape(encoder, vectors, len(texts))
+    return on_grid(vectors)
+
+
+def check_shape(encoder: Encoder, vectors: Vectors, texts: int) -> None:
+    """Raise `EncoderMismatch` unless vectors are of an encoder's shape, one a text."""
+    if vectors.shape != (texts, encoder.dimension):
+        raise EncoderMismatch(
+            f"encoder {encoder.version!r}: expected vectors of shape "
+            f"({texts}, {encoder.dimension}), got {vectors.shape}: correct what makes them",
+            code="wrong_vectors",
+        )
 
 
 def exact_sum(vectors: Vectors) -> Sums:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import NoSuchStore, StoreError, shorten_message, shortened
+from ..files import load_object
 from ..retry import bounded
 from ..values import FIVE_STARS, RatingScale
 from .connection import WriteLock, check_exists, connected, local_root, table_made
@@ -32,6 +33,9 @@ RATING_SCALE = "rating-scale"
 
 MOST_BYTES = 256_000_000
 """Bytes of the files of one artefact at most; a graph has some 50 KB a namespace."""
+
+OF_TEXTS = "of_texts"
+"""Key of what is kept of an artefact: whether texts of the store, or of any user, went into it."""
 
 _SUMS = "sha256"
 """Key of the files' checksums among what is kept of an artefact; earlier versions kept none."""
@@ -100,6 +104,20 @@ class Artefacts:
             if row["name"] == name:
                 return _artefact(row)
         return None
+
+    async def learned(self) -> list[str]:
+        """Return the names of what learnt from texts; where it is not known, it counts as such."""
+        if not await self._is_there():
+            return []
+        table = await self._open()
+        query = table.query().select(["name", "about", "file_names"])
+        rows = await bounded(query.to_list, self._root)
+        found = [row for row in rows if row["file_names"]]
+        return sorted(
+            row["name"]
+            for row in found
+            if (load_object(row["about"].encode()) or {}).get(OF_TEXTS, True)
+        )
 
     async def keep(self, artefact: Artefact) -> None:
         """Keep an artefact; it replaces one of the same name."""

@@ -28,6 +28,7 @@ from ..errors import NotForgotten, shortened
 from ..forgotten import Forgotten, key_of
 from ..types import Receipt
 from .arrow import Places
+from .artefacts import Artefacts
 from .cache import SnapshotCache
 from .filters import Filter, all_but, every_namespace, within
 from .repair import COUNTED_COLUMNS, Tally
@@ -126,6 +127,13 @@ class PieceFinder:
             ):
                 self._look(data, None, found)
         return found
+
+    def in_data(self, data: bytes) -> bool:
+        """Return whether any piece occurs in some bytes."""
+        found = np.zeros(len(self), np.bool_)
+        if len(data) >= PIECE and len(self):
+            self._look(data, None, found)
+        return bool(found.any())
 
     def in_column(self, column: pa.ChunkedArray) -> Mask:
         """Return which pieces occur within one value of a column of strings, shape (pieces,)."""
@@ -292,6 +300,7 @@ class Forgetting:
     cache: SnapshotCache
     forgotten: Forgotten
     tally: Tally
+    artefacts: Artefacts
 
     async def forget(
         self,
@@ -351,6 +360,14 @@ class Forgetting:
         await self.tables.delete(TEXTS, which)
         await self.tally.count_out(namespace, user_id, rows, topics, user_stays=user_stays)
         return replace(receipt, bytes_found_after=await self._erase(finder))
+
+    async def finder(
+        self, namespace: str, user_id: str, text_ids: Collection[str] | None = None
+    ) -> tuple[PieceFinder, frozenset[str]]:
+        """Return what finds a user's texts, or only some, in any bytes, and the texts' ids."""
+        which = within(namespace, user=user_id, text_ids=text_ids)
+        rows = await self.tables.read(TEXTS, which, (*PROVEN_COLUMNS, "text_id"))
+        return await self._finder(which, rows), frozenset(rows.column("text_id").to_pylist())
 
     async def _finder(self, which: Filter, rows: pa.Table) -> PieceFinder:
         """Return a finder of the pieces that only these texts hold."""

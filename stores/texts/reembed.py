@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from ..errors import NoSuchStore
 from ..types import Encoder
-from .arrow import vector_column
+from .arrow import encode, vector_column
 from .connection import WriteLock, check_exists, connected, local_root, missing
 from .filters import every_namespace
 from .repair import Compactor, recount
@@ -36,7 +36,6 @@ from .schema import (
     style_columns,
 )
 from .tables import Tables, read_schemas
-from .writer import encode
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection

@@ -209,6 +209,9 @@ class TextStore(StoreReader):
         style_encoder: Embeds how a text is written.
         topic_encoder: Embeds what it is about.
         limits: Sizes from which it searches by estimate, reads from disk, and compacts.
+
+    Attributes:
+        forgetting: Finds and removes all of a user, or single texts.
     """
 
     def __init__(
@@ -227,6 +230,9 @@ class TextStore(StoreReader):
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables, limits)
         self._forgotten = Forgotten(connection, self._tables.root, self._tables.writing)
+        self.forgetting = Forgetting(
+            self._tables, cache, self._forgotten, self._tally, self._artefacts
+        )
         self._writer = Writer(
             self._tables,
             self._tally,
@@ -401,7 +407,7 @@ class TextStore(StoreReader):
             NotForgotten: If bytes of the user's texts are left; bears the receipt.
             StoreBusy: If other writers kept getting in the way.
         """
-        return await self._forgetting().forget(namespace, user_id, dry_run=dry_run)
+        return await self.forgetting.forget(namespace, user_id, dry_run=dry_run)
 
     async def remove(
         self, namespace: str, user_id: str, text_ids: Collection[str], *, dry_run: bool = False
@@ -419,8 +425,8 @@ class TextStore(StoreReader):
             NotForgotten: If bytes of the texts are left; bears the receipt.
             StoreBusy: If other writers kept getting in the way.
         """
-        forgetting = self._forgetting()
-        return await forgetting.forget(namespace, user_id, text_ids=text_ids, dry_run=dry_run)
+        forget = self.forgetting.forget
+        return await forget(namespace, user_id, text_ids=text_ids, dry_run=dry_run)
 
     def removing(
         self,
@@ -443,6 +449,3 @@ class TextStore(StoreReader):
     async def unfinished(self) -> str:
         """Say whose removal was cut off or is under way, and what to run; "" if nobody's."""
         return await say_unfinished(self._tables, self._forgotten)
-
-    def _forgetting(self) -> Forgetting:
-        return Forgetting(self._tables, self._cache, self._forgotten, self._tally)

@@ -24,12 +24,21 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from ..errors import EncoderMismatch, InvalidText, shortened
-from ..forgotten import Forgotten, key_of, now_us
-from ..source_ids import CallSoFar, Changes, Held, plan, read_stored, stored_form, with_ids
-from ..types import Added, Embedded, Encoder, Text, Vectors
+from ..errors import InvalidText, shortened
+from ..forgotten import Forgotten, key_of, now_us, private_key
+from ..source_ids import (
+    CallSoFar,
+    Changes,
+    Held,
+    made_private,
+    plan,
+    read_stored,
+    stored_form,
+    with_ids,
+)
+from ..types import Added, Embedded, Encoder, PrivateText, Text, Vectors
 from ..values import RatingScale, cannot_be_id, normal_id
-from .arrow import on_grid, rows_of_texts, texts_of_rows, vectors_of
+from .arrow import check_shape, encode, on_grid, rows_of_texts, texts_of_rows, vectors_of
 from .artefacts import KeptScale, other_scale
 from .filters import RESERVED_NAMESPACE, with_source_ids, within
 from .repair import COUNTED_COLUMNS, Compactor, Tally
@@ -153,11 +162,12 @@ class Writer:
             rows = [embedded[here[place].text_id] for place in changes.new]
             private = {text.text_id for text in here if not text.shared}
             written = _with_private(_at(new, rows), private)
-            replaced = await self._write(written, changes, known, private)
+            hidden = await self._write(written, changes, known, private)
             call.so_far.note(here, known)
         forgotten = len({text.text_id for text in gone} - held.keys())
         duplicates = len(batch) - len(rows) - forgotten
-        return Added(len(rows), duplicates, forgotten, replaced, changes.other_ids)
+        replaced = len(changes.removed)
+        return Added(len(rows), duplicates, forgotten, replaced, changes.other_ids, hidden)
 
     async def _check_scale(self, texts: Sequence[Text], call: _Call) -> None:
         """Raise `StoreError` if the scale is no longer the one that ratings were read on."""
@@ -201,7 +211,7 @@ class Writer:
         """
         encoders = (self._style_encoder, self._topic_encoder)
         for encoder, vectors in zip(encoders, (batch.style, batch.topic), strict=True):
-            _check_shape(encoder, vectors, len(batch.texts))
+            check_shape(encoder, vectors, len(batch.texts))
         return Embedded(batch.texts, on_grid(batch.style), on_grid(batch.topic))
 
     def _embed(self, texts: Sequence[Text]) -> tuple[Vectors, Vectors]:
@@ -211,8 +221,8 @@ class Writer:
 
     async def _write(
         self, new: Embedded, changes: Changes, held: Mapping[str, Held], private: Collection[str]
-    ) -> int:
-        """Write texts, replace earlier ones, and change source ids; return how many are replaced.
+    ) -> tuple[PrivateText, ...]:
+        """Write texts, replace earlier ones, and change source ids; return what was taken back.
 
         Args:
             new: The texts of `changes.new`.
@@ -223,7 +233,7 @@ class Writer:
         hidden = [each for each in private if each in held and held[each].shared]
         hidden = [each for each in hidden if each not in changes.removed]
         if not (new.texts or changes.ids or changes.removed or hidden):
-            return 0
+            return ()
         texts = [with_ids(*each) for each in zip(new.texts, changes.new.values(), strict=True)]
         schema = self._tables.schemas[TEXTS]
         rows = schema.empty_table()
@@ -242,8 +252,12 @@ class Writer:
             if removed is not None:
                 await self._tables.mark_removed(TOPICS)
                 await self._tables.mark_removed(USERS)
+        of = (*hidden, *made_private(changes, new.texts, held))
+        taken = tuple(PrivateText(held[each].namespace, held[each].user_id, each) for each in of)
+        if taken:  # once they are hidden: who read one before finds the note when it writes
+            await self._forgotten.note(private_key(*each) for each in taken)
         await self._compactor.after_write(len(texts))
-        return len(changes.removed)
+        return taken
 
     async def _remove(self, text_ids: Sequence[str], held: Mapping[str, Held]) -> Embedded | None:
         """Remove texts whose place new ones take; return them."""
@@ -417,25 +431,3 @@ def _check_ids(text: Text, ids: str) -> None:
                 f"expected an id in its normal form ({shortened(normal_id(given))}), got "
                 f"{shortened(given)}: read it by `stores.datasets.validation`"
             )
-
-
-def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
-    """Return texts' vectors as they are stored, shape (texts, dimension); may block for long.
-
-    Raises:
-        EncoderMismatch: The encoder returned another shape.
-    """
-    if not texts:
-        return np.zeros((0, encoder.dimension), np.float32)
-    vectors = encoder.encode(texts)
-    _check_shape(encoder, vectors, len(texts))
-    return on_grid(vectors)
-
-
-def _check_shape(encoder: Encoder, vectors: Vectors, texts: int) -> None:
-    if vectors.shape != (texts, encoder.dimension):
-        raise EncoderMismatch(
-            f"encoder {encoder.version!r}: expected vectors of shape "
-            f"({texts}, {encoder.dimension}), got {vectors.shape}: correct what makes them",
-            code="wrong_vectors",
-        )

@@ -41,7 +41,7 @@ def environment(**env: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name == "PATLM_CACHE" or not name.startswith(_FOREIGN)
+        if name in ("PATLM_CACHE", "PATLM_COPIES") or not name.startswith(_FOREIGN)
     }
     ours = {
         "PYTHONPATH": str(TESTS),

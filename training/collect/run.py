@@ -18,6 +18,7 @@ from ...evaluation.dataset import BenchmarkData
 from ...evaluation.errors import EvaluationError
 from ...evaluation.progress import Counting, Watch
 from ...evaluation.targets import Target
+from ...stores.copies.ledger import note_copy
 from ...stores.episodes.schema import Episode
 from ...stores.episodes.shards import COLLECTED, EpisodeWriter, read_episodes
 from ...stores.forgotten import Notes
@@ -180,6 +181,8 @@ def run_collect(
         StoreError: The store can't be filled.
     """
     data, targets = training_targets(request)  # errors are raised before anything is loaded
+    note_copy("episodes", out, of=request.data)
+    note_copy("stores", request.stores, of=request.data)
     watch.say(f"{data.name} {targets[0].task}: {len(targets)} targets of the split {TRAIN}")
     if workers:
         report = asyncio.run(_spread(request, plan, targets, out, watch, workers))

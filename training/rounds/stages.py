@@ -19,16 +19,17 @@ from typing import Any
 
 from ...evaluation.arms.configuration import Arm, Configuration
 from ...evaluation.arms.registry import ARMS
-from ...evaluation.benchmark import DataSetup, setup_of
+from ...evaluation.benchmark import ITEMS, STORES, DataSetup, setup_of
 from ...evaluation.dataset import BenchmarkData, open_benchmark, read_benchmark
 from ...evaluation.items import Item, ItemFile
-from ...evaluation.models import NONE, AskedModel, open_asked_model
+from ...evaluation.models import ANSWERS, NONE, AskedModel, open_asked_model
 from ...evaluation.progress import Watch
 from ...evaluation.runner import Unit, run_units
 from ...evaluation.targets import ONE_INPUT, Target, targets_of
 from ...graph.settings import Settings
 from ...nodes.state import Task
 from ...stores.adapters.registry import AdapterRegistry
+from ...stores.copies.ledger import note_copy
 from ...stores.datasets.splits import Split
 from ...stores.files import make_folder, new_file
 from ..collect.plan import CollectPlan
@@ -139,8 +140,8 @@ class RealSteps:
     ) -> Sequence[Item]:
         stage = Arm(arm, "main", "a stage of the rounds", configuration)
         how = ARMS[arm] if configuration is None else stage
-        kept = ItemFile(self.work / "items.jsonl")
-        async with open_benchmark(self.data, self._stores, encoder=self.settings.encoder) as (
+        kept = ItemFile(self.work / ITEMS)
+        async with open_benchmark(self.data, self.stores, encoder=self.settings.encoder) as (
             store,
             encoders,
         ):
@@ -168,7 +169,7 @@ class RealSteps:
         self.watch.say(f"{stage}: collecting from at most {limit} targets of train")
         asked = CollectRequest(
             data=self.plan.data,
-            stores=self._stores,
+            stores=self.stores,
             settings=self.settings,
             task=self.plan.task,
             limit=limit,
@@ -232,8 +233,9 @@ class RealSteps:
         return found[: most[split]]
 
     @property
-    def _stores(self) -> Path:
-        return self.work / "stores"
+    def stores(self) -> Path:
+        """Folder of the stores of the data file."""
+        return self.work / STORES
 
 
 def _copy_curves(run: Path, place: Path) -> None:
@@ -281,5 +283,11 @@ def run_whole_rounds(
         watch=watch,
         workers=workers,
     )
+    for kind, place in (
+        ("items", steps.work / ITEMS),
+        ("stores", steps.stores),
+        ("answers", steps.work / ANSWERS),
+    ):
+        note_copy(kind, place, of=plan.data)
     asyncio.run(run_rounds(plan, steps, state, watch.say))
     return state.results

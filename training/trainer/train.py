@@ -28,6 +28,7 @@ from ...stores.adapters.folders import Adapter
 from ...stores.adapters.lineage import people_in
 from ...stores.adapters.manifest import Manifest
 from ...stores.adapters.registry import AdapterRegistry
+from ...stores.copies.ledger import note_copy
 from ...stores.errors import AdapterExists
 from ..data.samples import Needs, Skipped, load_episodes
 from ..data.token_ids import encoded
@@ -203,6 +204,7 @@ def train(
         report = run.done_before()
         if report is not None:
             return report
+        note_copy("run", run.folder.rows, of=config.episodes)
         with quiet_training():
             report = run.run(watch)
     report = replace(report, seconds=round(time.monotonic() - began, 1))
