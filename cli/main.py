@@ -24,6 +24,7 @@ COMMANDS = {
     "show": ("runs.inspect", "Show evidence, summaries and drafts of a run."),
     "view": ("runs.inspect", "Show recorded runs as a page."),
     "stats": ("texts.stats", "Count texts, users and topics of a store."),
+    "audit": ("audit", "Show who has texts in a store, copies of them, and orphans."),
     "feedback": ("runs.feedback", "Record what became of a draft."),
     "forget": ("texts.forget", "Remove a user from everything, and prove it."),
     "reembed": ("texts.reembed", "Embed a store again with another style encoder."),

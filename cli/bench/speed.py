@@ -103,8 +103,12 @@ def _measure_retrieval(sizes: list[int], queries: int, folder: Path | None) -> d
 
     from ...bench.retrieval.corpus import DATA_VARIABLE, read_source
     from ...bench.retrieval.run import measure_retrieval, open_bench_encoders
+    from ...stores.copies.ledger import note_copy
 
-    source = read_source(os.environ.get(DATA_VARIABLE))
+    data = os.environ.get(DATA_VARIABLE)
+    source = read_source(data)
+    if folder is not None:
+        note_copy("stores", folder, of=data)
     style, topic = open_bench_encoders(source)
     with TemporaryDirectory() as made:
         return asyncio.run(
