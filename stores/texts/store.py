@@ -230,9 +230,8 @@ class TextStore(StoreReader):
         self._tally = Tally(self._tables)
         self._compactor = Compactor(self._tables, limits)
         self._forgotten = Forgotten(connection, self._tables.root, self._tables.writing)
-        self.forgetting = Forgetting(
-            self._tables, cache, self._forgotten, self._tally, self._artefacts
-        )
+        kept = (self._forgotten, self._tally, self._artefacts)
+        self.forgetting = Forgetting(tables, cache, *kept)
         self._writer = Writer(
             self._tables,
             self._tally,

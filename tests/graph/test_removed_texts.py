@@ -174,6 +174,7 @@ def test_a_former_version_goes_from_the_records(store: Path, tmp_path: Path) -> 
     words = ("remove", "ann", former.text_id, "--episodes", tmp_path / "runs")
     assert output(store, *words)["removed"] == {
         "texts": 0, "vectors": 0, "users": 0, "topics": 0, "traces": 0, "episodes": 1,
+        "copies": 0,
     }  # fmt: skip
 
 

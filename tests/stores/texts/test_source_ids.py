@@ -21,7 +21,7 @@ from patlm.stores.texts import writer
 from patlm.stores.texts.repair import adds_up
 from patlm.stores.texts.schema import TOPICS, USERS
 from patlm.stores.texts.store import TextStore
-from patlm.stores.types import Added, Text
+from patlm.stores.types import Added, PrivateText, Text
 from store_fixtures import (
     TEXTS,
     by_preference,
@@ -273,7 +273,8 @@ async def test_a_text_that_comes_as_private_is_taken_back(store: TextStore, tmp_
     private = replace(mine, shared=False)
     await store.add([*TEXTS, mine])
     assert "fay" in await found_of(store)
-    assert await store.add([private]) == Added(duplicates=1)
+    taken = (PrivateText("default", "fay", mine.text_id),)
+    assert await store.add([private]) == Added(duplicates=1, private=taken)
     assert "fay" not in await found_of(store)
     assert await adds_up(store._tables)
     async with opened(tmp_path / "fresh") as fresh:
