@@ -16,6 +16,7 @@ from patlm.stores.types import Text
 from patlm.stores.values import id_to_find
 from pyarrow import parquet
 from pydantic import ValidationError
+from store_fixtures import by_style, opened
 
 
 def read(path: Path, content: str) -> tuple[list[Text], list[str], dict[str, int]]:
@@ -84,6 +85,24 @@ def test_rows_of_one_lamp_user_are_one_person(tmp_path: Path, user: object) -> N
     assert {text.user_id for text in texts} == {"9001"}
     assert len({text.text_id for text in texts}) == 4 + 3, "overlapping profiles, no text twice"
     assert len([text for text in texts if text.target]) == 3
+
+
+async def test_a_lamp_user_is_no_evidence_of_theirs_and_is_forgotten_whole(tmp_path: Path) -> None:
+    old = [{"id": f"4{n}", "title": f"Head {n}", "text": f"River column {n}."} for n in range(3)]
+    rows: list[dict[str, Any]] = [
+        {"id": f"4{n}", "user_id": "9001", "input": "a piece", "profile": old[: 2 + n]}
+        for n in range(2)
+    ]
+    rows.append(
+        {"id": "49", "user_id": "9002", "input": "other", "profile": [old[0] | {"id": "z"}]}
+    )
+    texts = lamp(tmp_path, "LaMP_4", rows, ["Of the river", "By the same hand", "Markets"])
+    async with opened(tmp_path / "store") as store:
+        await store.add(texts)
+        found = await by_style(store, "9001", "River news", None)
+        assert {hit.text.user_id for hit in found.hits} == {"9002"}
+        receipt = await store.forget("default", "9001")
+        assert receipt.removed["texts"] == 3 + 2 and (await store.stats()).texts == 2
 
 
 @pytest.mark.parametrize(

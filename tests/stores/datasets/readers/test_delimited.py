@@ -132,6 +132,21 @@ def test_names_of_columns(tmp_path: Path) -> None:
     assert any("named twice" in note for note in twice.notes)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '"user_id","text","rating"\nu1,"He said ""fine"", twice",5\n',
+        '\ufeff"user_id","text","rating"\r\n"u1","He said ""fine"", twice","5"\r\n',
+        ',user_id,text,rating\n0,u1,"He said ""fine"", twice",5\n',  # the index of a data frame
+        'Unnamed: 0,"",user_id,text,rating\n0,0,u1,"He said ""fine"", twice",5.0\n',
+    ],
+)
+def test_heads_in_quotes_and_columns_without_a_name(tmp_path: Path, content: str) -> None:
+    ((text,), rejects) = read(tmp_path / "a.csv", content)
+    assert (text.user_id, text.body, text.rating) == ("u1", 'He said "fine", twice', 5.0)
+    assert not rejects
+
+
 def test_nul_and_other_marks_are_kept_in_texts(tmp_path: Path) -> None:
     (text,), _ = read(tmp_path / "a.csv", 'user,text\nu1,"a\x00b\x85c\u2028d\re"\n')
     assert text.body == "a\x00b\x85c\u2028d\re"
