@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..stores.errors import shortened
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from ..nodes.errors import RequestError
@@ -95,6 +98,30 @@ async def forget_user(
     if receipt.found:
         return receipt
     return replace(receipt, near_ids=await store.near_ids(namespace, user))
+
+
+async def finish_removals(store: TextStore, uri: str) -> None:
+    """Finish the removals that were cut off, as the command would that was, and say so.
+
+    What can't be removed now stays noted, and is told again when the store is opened.
+
+    Args:
+        store: The text store.
+        uri: Its location.
+    """
+    from ..stores.errors import StoreError
+
+    for (namespace, user), text_ids in (await store.forgetting.cut_off()).items():
+        places = Places(uri=uri)
+        try:
+            if text_ids is None:
+                await forget_user(store, namespace, user, places)
+            else:
+                await remove_texts(store, namespace, user, text_ids, places)
+        except (StoreError, OSError) as error:
+            logger.warning("the removal of %s can't be finished: %s", shortened(user), error)
+            return
+        logger.warning("the removal of %s, which was cut off, is finished", shortened(user))
 
 
 async def remove_texts(

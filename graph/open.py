@@ -145,7 +145,9 @@ async def open_store_and_encoders(
     await asyncio.to_thread(import_module, "..stores.texts.reembed", __package__)
     await asyncio.to_thread(import_module, "..stores.texts.store", __package__)
     await asyncio.to_thread(import_module, ".graph_artefact", __package__)
+    await asyncio.to_thread(import_module, ".forget", __package__)
     from ..stores.texts.store import TextStore
+    from .forget import finish_removals
     from .graph_artefact import serve_graph
 
     async with AsyncExitStack() as exits:
@@ -154,6 +156,7 @@ async def open_store_and_encoders(
         encoders = await open_encoders(uri, encoder, style_encoder, first, dtype)
         opened = TextStore.open(uri, style_encoder=encoders.style, topic_encoder=encoders.topic)
         store = await exits.enter_async_context(opened)
+        await finish_removals(store, uri)
         await serve_graph(store)
         yield store, encoders
 

@@ -5,6 +5,9 @@ something that was read before (the record of a run, texts of an ingest that is 
 process) looks at the notes when it writes: what is noted since it began to read is not kept.
 Who is added after the removal is there again.
 
+While a removal is under way its process holds a lock, which ends with it: so one that was cut off
+is known, and the next process that opens the store can finish it.
+
     async with forgotten.removing(keys):    # by `forget`
         ...
     notes = await forgotten.notes()         # by a writer, at the time of writing
@@ -13,16 +16,19 @@ Who is added after the removal is there again.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pydantic_core import PydanticCustomError
@@ -30,6 +36,12 @@ from pydantic_core import PydanticCustomError
 from .retry import bounded
 from .texts.connection import table_made
 from .values import id_to_find
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
@@ -44,6 +56,7 @@ _SCHEMA = pa.schema(
         pa.field("done", pa.bool_()),
     ]
 )
+_ALIVE_FILE = ".patlm-forgetting.lock"
 _COMPACTED_EVERY = 32
 _UNREAD = timedelta(minutes=10)
 
@@ -109,11 +122,30 @@ class Forgotten:
     async def removing(self, keys: Iterable[str]) -> AsyncIterator[None]:
         """Frame a removal: noted before, and as done afterwards, unless it fails."""
         sought = sorted(set(keys))
-        async with self._writing():
-            await self._note(sought, done=False)
-        yield
-        async with self._writing():
-            await self._note(sought, done=True)
+        file = await asyncio.to_thread(_open_lock, self._root)
+        with nullcontext() if file is None else file:
+            if file is not None and fcntl is not None:
+                await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_SH)
+            async with self._writing():
+                await self._note(sought, done=False)
+            yield
+            async with self._writing():
+                await self._note(sought, done=True)
+
+    async def is_nobody_removing(self) -> bool:
+        """Say whether no process is removing anything; False where that can't be known.
+
+        An object store has no lock, nor has Windows one that ends with its process.
+        """
+        file = await asyncio.to_thread(_open_lock, self._root)
+        if file is None or fcntl is None:
+            return False
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
 
     async def note(self, keys: Iterable[str]) -> None:
         """Note keys as done; only while `Tables.writing`."""
@@ -155,6 +187,16 @@ class Forgotten:
         await bounded(run, self._root)
         if await bounded(table.version, self._root) % _COMPACTED_EVERY == 0:
             await bounded(lambda: table.optimize(cleanup_older_than=_UNREAD), self._root)
+
+
+def _open_lock(root: Path | None) -> IO[bytes] | None:
+    """Open the file to lock; None where there is none, or nothing can be written or removed."""
+    if root is None:
+        return None
+    try:
+        return os.fdopen(os.open(root / _ALIVE_FILE, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
+    except OSError:
+        return None
 
 
 def keys_in(record: Mapping[str, Any]) -> Iterator[str]:

@@ -283,6 +283,24 @@ async def say_unfinished(tables: Tables, forgotten: Forgotten) -> str:
 
 _SHOWN = 5
 
+
+def _named_by(
+    keys: Collection[str], *columns: pa.ChunkedArray
+) -> dict[tuple[str, str], list[str] | None]:
+    """Return the texts that some keys name by person, from namespaces, users and ids of texts."""
+    whole: dict[tuple[str, str], bool] = {}
+    named: dict[tuple[str, str], list[str] | None] = {}
+    for namespace, user, text_id in zip(*(each.to_pylist() for each in columns), strict=True):
+        person = namespace, user
+        if person not in whole:
+            whole[person] = key_of(*person) in keys
+        if whole[person]:
+            named[person] = None
+        elif key_of(*person, text_id=text_id) in keys:
+            named[person] = [*(named.get(person) or ()), text_id]
+    return named
+
+
 ROUNDS = 6
 """Passes over one table at most. Three are usual: only fragments that are indexed alike are
 merged, so the first indexes the marker, the second merges, the third finds nothing to do."""
@@ -360,6 +378,20 @@ class Forgetting:
         await self.tables.delete(TEXTS, which)
         await self.tally.count_out(namespace, user_id, rows, topics, user_stays=user_stays)
         return replace(receipt, bytes_found_after=await self._erase(finder))
+
+    async def cut_off(self) -> dict[tuple[str, str], list[str] | None]:
+        """Return whose removal was cut off: ids of texts by person, None for all of the person.
+
+        Of those of whom the store still has something; nobody while a removal is under way.
+        """
+        unfinished = (await self.forgotten.notes()).unfinished
+        if not unfinished or not await self.forgotten.is_nobody_removing():
+            return {}
+        # Read anew: one that was under way may have ended since.
+        unfinished = (await self.forgotten.notes()).unfinished
+        names = ("namespace", "user_id", "text_id")
+        rows = await self.tables.read(TEXTS, every_namespace(), names)
+        return await asyncio.to_thread(_named_by, unfinished, *map(rows.column, names))
 
     async def finder(
         self, namespace: str, user_id: str, text_ids: Collection[str] | None = None

@@ -14,8 +14,12 @@ from patlm.graph import Personalizer
 from patlm.graph import open as opening
 from patlm.stores.adapters.lineage import person_key
 from patlm.stores.adapters.registry import AdapterRegistry
+from patlm.stores.copies.ledger import note_copy
 from patlm.stores.episodes.schema import Episode, EvidenceRecord, IterationRecord
 from patlm.stores.episodes.shards import EpisodeWriter, read_episodes
+from patlm.stores.errors import StoreReadOnly
+from patlm.stores.texts.store import TextStore
+from patlm.stores.types import Text
 from store_fixtures import cheap_encoders
 from typer.testing import CliRunner
 
@@ -153,3 +157,62 @@ async def test_a_personalizer_does_the_same(
         receipt = await personalizer.forget("ann", episodes=[str(folder)])
     assert receipt.removed["episodes"] == 1 and receipt.removed["traces"] == 0
     assert receipt.adapters == ("style@2", "style@3")
+
+
+async def cut_off(store: Path, text_ids: list[str] | None = None) -> None:
+    """Begin to remove ann, or texts of hers, and get no further than the note."""
+    async with TextStore.open_existing(str(store)) as opened:
+        with pytest.raises(KeyboardInterrupt):
+            async with opened.removing("default", "ann", text_ids):
+                raise KeyboardInterrupt
+
+
+async def texts_of_ann(store: Path) -> list[Text]:
+    async with TextStore.open_existing(str(store)) as opened:
+        return await opened.texts_of("default", "ann")
+
+
+async def test_who_opens_a_store_finishes_what_was_cut_off(
+    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = collected(tmp_path / "runs", ("ann", "bob"), ("bob", "cat"))
+    note_copy("traces", folder, of=store)
+    await cut_off(store)
+    assert len(await texts_of_ann(store)) == 3, "to look at a store finishes nothing"
+    caplog.clear()
+    async with opening.open_store(str(store)) as opened:
+        assert await opened.texts_of("default", "ann") == []
+        assert await opened.unfinished() == ""
+    assert "the removal of 'ann', which was cut off, is finished" in caplog.text
+    assert [each.redacted is not None for each in read_episodes(folder)] == [True, False]
+    caplog.clear()
+    async with opening.open_store(str(store)):
+        assert not caplog.text
+
+
+async def test_only_the_texts_whose_removal_was_cut_off_go(store: Path) -> None:
+    first, *others = await texts_of_ann(store)
+    await cut_off(store, [first.text_id])
+    async with opening.open_store(str(store)) as opened:
+        assert await opened.texts_of("default", "ann") == others
+        assert await opened.unfinished() == ""
+
+
+async def test_a_removal_that_is_under_way_is_left_to_who_does_it(store: Path) -> None:
+    async with TextStore.open_existing(str(store)) as one, one.removing("default", "ann"):
+        async with opening.open_store(str(store)) as other:
+            assert len(await other.texts_of("default", "ann")) == 3
+        assert (await one.forget("default", "ann")).removed["texts"] == 3
+
+
+async def test_what_cannot_be_finished_is_told(
+    store: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise StoreReadOnly("it can't be written")
+
+    await cut_off(store)
+    monkeypatch.setattr(TextStore, "forget", fail)
+    async with opening.open_store(str(store)) as opened:
+        assert "'ann'" in await opened.unfinished()
+    assert "it can't be written" in caplog.text
