@@ -63,8 +63,12 @@ async def test_an_id_is_the_same_in_every_call(
     app: Personalizer, added: object, asked: object
 ) -> None:
     before = await texts_in(app)
-    for number in range(4):
-        await app.add(added, f"My note number {number}, about soup.", topic_id=f"t{number} ")
+    await app.add(added, "My note number 0, about soup.", topic_id="t0 ")
+    notes: list[dict[str, Any]] = [
+        {"user_id": added, "body": f"My note number {n}, about soup.", "topic_id": f"t{n} "}
+        for n in range(1, 4)
+    ]
+    assert (await app.add_many(notes)).added == 3
     assert (await app.awrite(asked, title="soup")).cold_start == "known"  # type: ignore[arg-type]
     (batched,) = await app.abatch([{"user_id": asked, "title": "soup"}])
     assert batched.cold_start == "known"

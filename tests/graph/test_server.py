@@ -1,5 +1,6 @@
 """`langgraph dev` on this project, over HTTP: what a developer and a client of the server get."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from blockbuster import BlockBuster
 from fakes import BROKEN, DRAFT, DRAFT_LATER
-from patlm.graph import Request, Result, RunContext
+from patlm.graph import Request, Result, RunContext, Settings, make_graph
+from patlm.graph.runtime import get_runtime
 from processes import HANG_SECONDS
 from servers import DevServer, dev_server
 
@@ -200,7 +203,31 @@ def test_developer_can_step_through_every_node(client: httpx.Client) -> None:
     assert answer["stop_reason"] == "max_iterations"
 
 
+@pytest.fixture
+def nothing_blocks() -> Iterator[None]:
+    """Raise where an event loop is held by a call that the server forbids its nodes."""
+    watch = BlockBuster(excluded_modules=[])
+    allowed = {"os.stat", "os.listdir", "os.remove", "threading.Lock.acquire"}
+    for name in list(watch.functions):
+        if name in allowed or name.startswith(("os.path.", "io.")):
+            del watch.functions[name]
+    watch.activate()
+    yield
+    watch.deactivate()
+
+
 @pytest.mark.bundled
+@pytest.mark.usefixtures("nothing_blocks")
+async def test_installed_weights_answer_without_a_blocking_call() -> None:
+    context = RunContext(mode="quoted", max_iterations=1, max_tokens=16, deadline_s=HANG_SECONDS)
+    result = await make_graph().ainvoke(SHORT, context=context)  # type: ignore[arg-type]
+    await asyncio.to_thread(get_runtime(Settings()).close)
+    assert result["text"].strip()
+    assert result["models"]["integrate"] == "smollm2-135m"
+
+
+@pytest.mark.bundled
+@pytest.mark.slow  # a server of its own with a real model; what it needs is in the test above
 def test_installed_weights_answer_in_the_server(tmp_path: Path) -> None:
     context = {"max_iterations": 1, "max_tokens": 16, "deadline_s": HANG_SECONDS}
     with dev_server(tmp_path, PATLM_MODEL="smollm2-135m") as server, server.client() as client:

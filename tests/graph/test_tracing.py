@@ -1,6 +1,5 @@
 """What LangSmith is sent, by a server that keeps every byte: no text, unless tracing is `on`."""
 
-import ast
 import asyncio
 import json
 import logging
@@ -23,7 +22,6 @@ from patlm.nodes.state import Request, RunContext
 from planted import write_planted
 from processes import HANG_SECONDS, ROOT, run_python
 from servers import dev_server
-from source import PACKAGES, trees
 from store_fixtures import cheap_encoders
 from trace_receiver import TraceReceiver, trace_receiver
 
@@ -142,19 +140,6 @@ def test_what_is_sent_is_said_once(
     assert said == [(sending.SENT[mode],)]
     found = _tracing(Settings(tracing=mode))
     assert found.ok and sending.SENT[mode] in found.says and "LANGSMITH_TRACING" in found.says
-
-
-def test_every_graph_of_people_s_texts_is_one_that_holds_the_setting() -> None:
-    """Graphs are made by `LoopGraph`; the one other serves to measure LangGraph itself."""
-    made = [
-        name
-        for name, tree in trees(*PACKAGES)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "StateGraph"
-    ]
-    assert made == ["bench/loop.py"]
 
 
 @pytest.mark.slow

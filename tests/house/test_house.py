@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from source import trees
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,8 +72,8 @@ def test_a_small_module_with_one_importer_is_seen(house: ModuleType, tmp_path: P
 def test_a_guard_against_hanging_is_spelled_once() -> None:
     """A number of its own is passed on a loaded machine sooner or later."""
     own = []
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for name, tree in trees("tests"):
+        for node in ast.walk(tree):
             limit: object = None
             if isinstance(node, ast.keyword) and node.arg in ("timeout", "timeout_s"):
                 limit = node.value
@@ -80,5 +81,5 @@ def test_a_guard_against_hanging_is_spelled_once() -> None:
                 limit = node.right
             # Up to 5 s: a probe that is tried again, or a provider's limit under test.
             if isinstance(limit, ast.Constant) and limit.value is not None and limit.value > 5:
-                own.append(f"{path.relative_to(ROOT)}:{limit.lineno}")
+                own.append(f"{name}:{limit.lineno}")
     assert own == [], "take processes.HANG_SECONDS"

@@ -1,6 +1,5 @@
 """What holds people's texts is for the user who runs the program: files 0600, folders 0700."""
 
-import ast
 import json
 import os
 from collections.abc import Iterator
@@ -16,11 +15,7 @@ from patlm.graph.open import open_store
 from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.ingest import ingest
 from processes import call
-from source import trees
 from store_fixtures import cheap_encoders
-
-MADE_BY = "stores/files.py"
-WRITES = {"write_text", "write_bytes", "mkdir", "makedirs", "touch", "FileLock"}
 
 
 @pytest.fixture(autouse=True)
@@ -85,20 +80,3 @@ async def test_a_folder_that_was_there_stays_and_what_is_made_in_it_is_private(
         folder.mkdir(parents=True)
     await run_everything(store, out)
     assert open_to_others(tmp_path / "made") == [".: 755", "out: 755", "store: 755"]
-
-
-def test_files_and_folders_are_made_in_one_place() -> None:
-    """All others ask `stores.files`; models' public weights alone may be read by anybody."""
-    found = []
-    for name, tree in trees("stores", "graph", "evaluation", "training", "bench", "cli"):
-        for node in ast.walk(tree):
-            if name == MADE_BY or not isinstance(node, ast.Call):
-                continue
-            called = node.func
-            what = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            modes = {str(each.value)[:1] for each in node.args if isinstance(each, ast.Constant)}
-            writes = what in WRITES or (what == "open" and modes & {*"wax"})
-            made = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-            if writes and not made.startswith(("new_file(", "draft")):
-                found.append(f"{name}: {ast.unparse(node)[:60]}")
-    assert [each for each in found if "devnull" not in each] == []

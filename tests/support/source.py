@@ -9,13 +9,16 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("stores", "models", "nodes", "graph", "evaluation", "training", "bench", "apps", "cli")
 
 
-@cache
 def trees(*folders: str) -> list[tuple[str, ast.Module]]:
     """Return the name of each source file below some folders, and its tree."""
-    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [found for folder in folders for found in _trees_below(folder)]
+
+
+@cache
+def _trees_below(folder: str) -> list[tuple[str, ast.Module]]:
     return [
         (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
-        for path in paths
+        for path in sorted((ROOT / folder).rglob("*.py"))
     ]
 
 
