@@ -20,7 +20,6 @@ from processes import FAKE_MODEL
 from servers import DevServer, dev_server
 from store_fixtures import cheap_encoders, opened, style_encoder, topic_encoder
 
-
 # A fifth of the time of tests that train went into looking for cycles among all that is imported.
 gc.set_threshold(10_000, 20, 20)
 
