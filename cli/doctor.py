@@ -74,6 +74,7 @@ def doctor(
         _budget(settings),
         _tracing(settings),
         _sizes(settings),
+        _authors(settings),
     ]
     findings += [_cache(), _computer()]
     findings += [*_adapters(), *_store(store)]
@@ -241,6 +242,12 @@ def _sizes(settings: Settings) -> Finding:
     limits = {name: most for name, most in settings.model_dump().items() if name.startswith("max_")}
     says = ", ".join(f"{name.removeprefix('max_')} {most:,}" for name, most in limits.items())
     return Finding("sizes", True, says)
+
+
+def _authors(settings: Settings) -> Finding:
+    """Say how many people a preference needs."""
+    says = f"{settings.min_authors}: a preference of fewer authors abstains"
+    return Finding("PATLM_MIN_AUTHORS", True, says)
 
 
 def _cache() -> Finding:

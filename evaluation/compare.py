@@ -314,6 +314,7 @@ async def _open(
                 budget=opened_budget(settings, [role]),
                 prompt_folder=settings.prompts,
                 least_confidence=LEAST_CONFIDENCE,
+                min_authors=settings.min_authors,
                 rating_scale=store.rating_scale,
             )
 

@@ -26,7 +26,7 @@ from .targets import Target
 IN_FLIGHT = 48
 """Number of concurrent runs: 1.5 times the largest batch, to fill it while other runs retrieve."""
 
-RUN_VERSION = 3
+RUN_VERSION = 4
 """Increase it when the same target, arm and model give another item, except for its metrics."""
 
 OnItem = Callable[[Item], None]

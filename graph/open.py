@@ -248,6 +248,7 @@ def _make_parts(
         budget=opened_budget(settings, roles.values()),
         prompt_folder=settings.prompts,
         least_confidence=LEAST_CONFIDENCE,
+        min_authors=settings.min_authors,
         promoted=ServedAdapters(adapters_folder(settings.adapters)).promoted_for(chat),
         # A record is written in a thread, which has no event loop of its own.
         trace=None

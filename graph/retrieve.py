@@ -9,8 +9,9 @@ from langgraph.graph import START
 from pydantic import BaseModel, Field
 
 from ..nodes.dependencies import Parts
-from ..nodes.reason import TRAJECTORIES
+from ..nodes.reason import TRAJECTORIES, too_few_authors
 from ..nodes.state import ColdStart, Evidence, LoopState, Request, RunContext
+from ..stores.search.request import MIN_AUTHORS
 from .builder import LoopGraph
 from .encoders import OWN
 from .open import LEAST_CONFIDENCE, open_store_and_encoders
@@ -34,12 +35,17 @@ class Retrieved(BaseModel):
     cold_start: ColdStart = Field(description="How much is known: zero, few or known.")
     confidence: dict[str, float] = Field(description="How sure each side is, 0 to 1.")
     abstains: list[str] = Field(description="The sides whose reasoner would not be asked.")
+    warnings: list[str] = Field([], description="Why, where its evidence is by too few authors.")
     timings: dict[str, float] = Field(description="Seconds of each side.")
 
 
 @asynccontextmanager
 async def open_retrieval(
-    store: str | None, *, encoder: str = "bundled", style_encoder: str = OWN
+    store: str | None,
+    *,
+    encoder: str = "bundled",
+    style_encoder: str = OWN,
+    min_authors: int = MIN_AUTHORS,
 ) -> AsyncIterator[Parts]:
     """Open what a retrieval needs: a store and its encoders, no language model.
 
@@ -47,6 +53,7 @@ async def open_retrieval(
         store: Directory or object-store URI. Default: the sample corpus.
         encoder: The topic encoder, see `models.encoders.open`.
         style_encoder: See `encoders.open_encoders`.
+        min_authors: Authors whose texts a preference needs at least.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
@@ -61,6 +68,7 @@ async def open_retrieval(
             chat={},
             count=len,
             least_confidence=LEAST_CONFIDENCE,
+            min_authors=min_authors,
             rating_scale=opened.rating_scale,
             scale_source=opened,
         )
@@ -88,6 +96,12 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
         builder.add_edge(START, f"{each.name}-retrieve")
     state = await builder.compile().ainvoke(request, context=context)
     least = parts.least_confidence
+    few = too_few_authors(
+        state["evidence"]["preference"],
+        request.user_id,
+        context.min_authors or parts.min_authors,
+        context.k or parts.budget.k,
+    )
     doubtful = [s for s, sure in state["confidence"].items() if sure < least.get(s, 0.0)]
     # A side without confidence in its neighbours may still read the user's own texts.
     reads_own = {each.name for each in TRAJECTORIES if each.reads_own_texts}
@@ -101,6 +115,12 @@ async def retrieve(parts: Parts, request: Request, context: RunContext) -> Retri
         pool_sizes={side: log["pool_size"] for side, log in logs.items()},
         cold_start=state["cold_start"],
         confidence=state["confidence"],
-        abstains=[side for side in doubtful if not (side in reads_own and state["own"])],
+        abstains=[
+            side
+            for side in state["confidence"]
+            if (side in doubtful and not (side in reads_own and state["own"]))
+            or (side == "preference" and few)
+        ],
+        warnings=[few] if few else [],
         timings={side: log["seconds"] for side, log in logs.items()},
     )

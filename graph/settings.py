@@ -22,6 +22,7 @@ from ..models.tracing import Tracing
 from ..nodes.dependencies import SizeLimits
 from ..nodes.errors import SettingsError, say_unknown
 from ..stores.errors import shortened
+from ..stores.search.request import MIN_AUTHORS
 from ..stores.values import MAX_CHARACTERS
 from .encoders import OWN
 
@@ -88,6 +89,12 @@ class Settings(BaseSettings):
         False,
         description="Whether texts that an app adds may be evidence for other users, where the "
         "call does not say.",
+    )
+    min_authors: int = Field(
+        MIN_AUTHORS,
+        ge=1,
+        le=32,
+        description="Authors whose texts a preference needs at least, else that side abstains.",
     )
     max_title: int = Field(
         500, ge=1, le=MAX_CHARACTERS, description="Characters of a request's title."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..stores.search.request import MIN_AUTHORS
 from ..stores.values import FIVE_STARS, MAX_CHARACTERS, RatingScale
 from .budget import BUDGETS, Budget
 from .strategies import STRATEGIES, Search, Strategies
@@ -96,6 +97,7 @@ class Parts:
         budget: Limits of prompts and answers.
         prompt_folder: Folder of files that replace the wording of prompts; None: ours.
         least_confidence: A side abstains without a call if its retrieval has less confidence.
+        min_authors: Authors whose texts a preference needs at least, where a run does not say.
         promoted: Returns the promoted adapter of each role; called once a run, in a thread.
         strategies: Retrieval strategies by name.
         trace: Stores the record of each run, or None.
@@ -115,6 +117,7 @@ class Parts:
     budget: Budget = BUDGETS["small"]
     prompt_folder: Path | None = None
     least_confidence: Mapping[str, float] = field(default_factory=dict)
+    min_authors: int = MIN_AUTHORS
     promoted: Callable[[], Mapping[str, str]] | None = None
     strategies: Strategies = field(default_factory=lambda: STRATEGIES)
     trace: Trace | None = None

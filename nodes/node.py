@@ -73,6 +73,11 @@ class Turn:
         return self.context.k or self.parts.budget.k
 
     @property
+    def min_authors(self) -> int:
+        """Authors whose texts a preference needs at least in this run."""
+        return self.context.min_authors or self.parts.min_authors
+
+    @property
     def mode(self) -> Mode:
         """How much of the loop is run."""
         return self.context.mode or self.parts.budget.mode

@@ -39,6 +39,7 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
         k=turn.k,
         seed=context.seed,
         text=request.text or "",
+        min_authors=turn.min_authors,
     )
     found = await strategy.sides["preference"](parts.store, search)
     evidence = evidence_of_hits(found, strategy.name, request)

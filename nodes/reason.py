@@ -43,6 +43,37 @@ Reason = Callable[[Turn, "Trajectory", Words], Awaitable[Summarised]]
 SIDES = ("style", "preference")
 
 
+def too_few_authors(
+    evidence: Sequence[Mapping[str, Any]], user_id: str, min_authors: int, k: int
+) -> str:
+    """Return the warning that too few people wrote what a preference would be made of, or "".
+
+    Where fewer pieces than authors are asked for, each by another author will do. The user's own
+    texts (the strategy `own_history`) need nobody else's.
+
+    Args:
+        evidence: What preference-retrieve found.
+        user_id: The requester.
+        min_authors: Authors that a preference needs.
+        k: Pieces that were asked for.
+    """
+    authors = {piece["user_id"] for piece in evidence}
+    if not authors or len(authors) >= min(min_authors, k) or authors == {user_id}:
+        return ""
+    wrote = "1 author" if len(authors) == 1 else f"{len(authors)} authors"
+    return (
+        f"preference: its evidence is by {wrote}, and a preference needs {min_authors}, so this "
+        f"side abstains; min_authors={len(authors)} (PATLM_MIN_AUTHORS) lets it speak"
+    )
+
+
+def heard(turn: Turn) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """Return what a preference may be made of, and the warning where that is nothing."""
+    evidence = turn.state["evidence"]["preference"]
+    few = too_few_authors(evidence, turn.request.user_id, turn.min_authors, turn.k)
+    return ([] if few else evidence), few
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a reasoner is to read.
@@ -66,6 +97,8 @@ def reading(turn: Turn, trajectory: Trajectory, words: Words) -> Reading:
     warnings = []
     if not evidence and not own:
         return Reading(None, [f"{name}: no evidence was found, so this side abstains"])
+    if name == "preference" and (few := heard(turn)[1]):
+        return Reading(None, [few])
     if confidence < least:
         doubt = f"{name}: confidence {confidence:.3g} is below {least:.3g}"
         if not own:
@@ -140,6 +173,8 @@ async def be_silent(turn: Turn, trajectory: Trajectory, words: Words) -> Summari
 async def quote(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Return the evidence itself, in equal shares of the room in integrate's prompt."""
     name, parts = trajectory.name, turn.parts
+    if name == "preference" and (few := heard(turn)[1]):
+        return None, {"warnings": [few], "shown": 0}
     own, quoted = _quoted_pieces(turn, name, words)
     pieces = [Evidence.model_validate(piece) for piece in quoted]
     fitted = await in_thread_if(

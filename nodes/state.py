@@ -161,6 +161,14 @@ class RunContext(BaseModel):
         {"style": "aligned", "preference": "aligned"},
         description="How each trajectory picks its authors.",
     )
+    min_authors: Annotated[int | None, _Number] = Field(
+        None,
+        ge=1,
+        le=32,
+        description="Authors whose texts a preference needs at least, else that side abstains; one "
+        "of them never writes more than one in so many pieces of its evidence; none: by the "
+        "settings.",
+    )
     adapters: dict[str, str] | None = Field(
         None,
         description="LoRA adapter of each role, such as {'style': 'style@3'}; a role that is left "

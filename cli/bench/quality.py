@@ -1,11 +1,11 @@
-"""`patlm bench encoder`, `bench evidence` and `bench graph`: quality of retrieval parts."""
+"""`patlm bench campaign`, `encoder`, `evidence` and `graph`: quality of retrieval parts."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -130,6 +130,30 @@ def graph(data: DataOption, plot: PlotOption = None, json: JsonOption = False) -
         )
 
 
+def campaign(
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=32, help="Pieces of evidence.")] = 8,
+    json: JsonOption = False,
+) -> None:
+    """Measure what accounts of one attacker change in evidence and summary."""
+    from ...bench.campaign import DISTINCT, HONEST, measure_campaigns
+    from ...evaluation.cache import RememberedEncoder
+    from ...models.encoders.open import open_topic_encoder
+    from ...models.encoders.style import StyleEncoder
+
+    with errors_as_lines():
+        style, topic = StyleEncoder.untrained([*HONEST, *DISTINCT]), open_topic_encoder()
+        rows = measure_campaigns(style, RememberedEncoder(topic), k=k)
+    if json:
+        emit_json({"rows": rows, "k": k})
+        return
+    for row in rows:
+        says = "abstains" if row["abstains"] else f"in the summary: {row['carries']}"
+        stdout.print(
+            f"{row['campaign']:>21}  {row['real']:>2} honest, {row['accounts']:>2} planted: "
+            f"{row['planted']} of {row['pieces']} pieces ({row['share']:.2f}); {says}"
+        )
+
+
 def _measure(
     measure: Callable[[Encoder], dict[str, Any]],
     rows: Callable[[Mapping[str, Any]], Sequence[Row]],
@@ -162,6 +186,7 @@ def _gain(row: Row, digits: int = 3) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
+    app.command("campaign")(campaign)
     app.command("encoder")(encoder)
     app.command("evidence")(evidence)
     app.command("graph")(graph)

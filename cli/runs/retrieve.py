@@ -88,7 +88,10 @@ def retrieve(
     async def main() -> Retrieved:
         settings = Settings()
         opened = retrieving.open_retrieval(
-            store, encoder=settings.encoder, style_encoder=settings.style_encoder
+            store,
+            encoder=settings.encoder,
+            style_encoder=settings.style_encoder,
+            min_authors=settings.min_authors,
         )
         async with opened as parts:
             return await retrieving.retrieve(parts, request, context)
@@ -114,5 +117,8 @@ def show(found: Retrieved) -> None:
         for side, sure in found.confidence.items()
     ]
     stdout.print(f"[dim]history: {found.cold_start}; confidence: {', '.join(sides)}[/dim]")
+    for warning in found.warnings:
+        stdout.print(f"[yellow]{warning}[/yellow]")
     for side in found.abstains:
-        stdout.print(f"[yellow]{side}: confidence too low, this side would abstain[/yellow]")
+        if not (side == "preference" and found.warnings):
+            stdout.print(f"[yellow]{side}: confidence too low, this side would abstain[/yellow]")

@@ -22,6 +22,7 @@ from ...nodes.reason import (
     Trajectory,
     Words,
     be_silent,
+    heard,
     quote,
     summarise,
 )
@@ -91,7 +92,7 @@ def extractive_summary(turn: Turn, trajectory: Trajectory) -> str | None:
         own = [piece["body"] for piece in (state["own"] if trajectory.reads_own_texts else [])]
         others = [piece["body"] for piece in state["evidence"][name]]
         return style_summary([*own, *others], measured=own, **limits) or None
-    bodies = _bodies(state["evidence"][name], turn)
+    bodies = _bodies(heard(turn)[0], turn)
     lengths = turn.request.task in LENGTH_TASKS
     return preference_summary(bodies, lengths=lengths, **limits) or None
 
@@ -108,15 +109,15 @@ async def _constant(turn: Turn, trajectory: Trajectory, words: Words) -> Summari
 async def _swapped(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Give a reasoner the other side's evidence, including own texts."""
     (other,) = (each for each in TRAJECTORIES if each.name != trajectory.name)
-    turn = _reading(turn, trajectory.name, turn.state["evidence"][other.name])
+    found = turn.state["evidence"]["style"] if other.name == "style" else heard(turn)[0]
+    turn = _reading(turn, trajectory.name, found)
     swapped = replace(trajectory, reads_own_texts=other.reads_own_texts)
     return await summarise(turn, swapped, words)
 
 
 async def _merged(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     """Give one reasoner both sides' evidence, with twice the tokens in prompt and answer."""
-    found = turn.state["evidence"]
-    pairs = zip_longest(found["style"], found["preference"])
+    pairs = zip_longest(turn.state["evidence"]["style"], heard(turn)[0])
     turn = _reading(turn, trajectory.name, [piece for piece in chain.from_iterable(pairs) if piece])
     budget = turn.parts.budget
     double = replace(

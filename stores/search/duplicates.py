@@ -1,9 +1,13 @@
-"""Find near-copies by shared runs of words, and filter out what a request must not be shown.
+"""Find near-copies by shared words, and filter out what a request must not be shown.
 
 A shingle is a run of three folded words (`words`). Two texts are near-copies if they share at least
 60% of the different shingles of the one that has fewer, and at least twelve (containment: Broder
 1997, "On the resemblance and containment of documents"). So a text that was cut or extended is
 still a copy, and a common phrase makes none.
+
+Among pieces of evidence, texts are near-copies as well if they have 60% of all different words of
+their bodies in common (resemblance, ibid.): a retouched text, in another order or with typing
+errors, is one more voice of the same author at most.
 """
 
 from __future__ import annotations
@@ -29,11 +33,15 @@ WORDS = 3
 COPIED = 0.6
 """Share of the shorter text's shingles from which two texts are near-copies."""
 
+ALIKE = 0.6
+"""Share of all different words of two bodies from which they are near-copies (Jaccard)."""
+
 LEAST_SHARED = 12
 """Shared shingles of near-copies at least: fourteen words in a row, or more in pieces."""
 
 _FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 _TABLE_BITS = 16
+_AT_ONCE = 1 << 16  # different values: some megabytes for a hundred texts
 
 
 def shingles_of(terms: Terms, starts: Places) -> Shingles:
@@ -80,38 +88,74 @@ def copies_of(request: Terms, shingles: Shingles, starts: Places) -> Mask:
     return copies
 
 
-def copies_among(shingles: Shingles, starts: Places, texts: Places, bodies: Sequence[str]) -> Mask:
+def copies_among(
+    terms: Terms, starts: Places, texts: Places, bodies: Sequence[str], titles: Sequence[str]
+) -> Mask:
     """Return which of some texts are near-copies of each other, shape (n, n); none of itself.
 
     Args:
-        shingles: Of all texts, as `shingles_of` returns them.
-        starts: Where each text begins, shape (all texts + 1,).
+        terms: Of all texts, one after another, those of a title before those of its body.
+        starts: Where each text begins in `terms`, shape (all texts + 1,).
         texts: The n texts to be compared.
         bodies: Their bare bodies: equal ones are copies however short.
+        titles: Their titles.
     """
     at, begins = take(starts, texts)
+    words = terms[at]
     owner = np.repeat(np.arange(len(texts)), np.diff(begins))
-    found = shingles[at]
-    order = np.lexsort((owner, found))
-    order = order[found[order] > 0]
-    found, owner = found[order], owner[order]
-    first = np.ones(len(order), np.bool_)
-    first[1:] = (np.diff(found) > 0) | (np.diff(owner) > 0)
-    found, owner = found[first], owner[first]
-    sizes = np.bincount(owner, minlength=len(texts))
-    shared = np.zeros((len(texts), len(texts)), np.int64)
-    # Texts with one shingle in common are neighbours here: only pairs among them are counted.
-    for distance in range(1, len(texts)):
-        same = np.flatnonzero(found[distance:] == found[:-distance])
-        if not len(same):
-            break
-        np.add.at(shared, (owner[same], owner[same + distance]), 1)
-    shared += shared.T
-    least = np.minimum(sizes[:, None], sizes[None, :])
-    _, alike = np.unique(np.array(bodies), return_inverse=True)
-    copies: Mask = _enough(shared, least) | (alike[:, None] == alike[None, :])
+    shingles = shingles_of(words, begins)
+    whole = shingles > 0
+    shared, sizes = _shared(shingles[whole], owner[whole], len(texts))
+    copies = _enough(shared, np.minimum(sizes[:, None], sizes[None, :]))
+    of_titles = np.array([len(terms_of(title)) for title in titles], np.int64)
+    in_body = np.arange(len(words)) >= (begins[:-1] + of_titles)[owner]
+    shared, sizes = _shared(words[in_body], owner[in_body], len(texts))
+    either = sizes[:, None] + sizes[None, :] - shared
+    copies |= shared > ALIKE * either
+    number = {body: place for place, body in enumerate(bodies)}
+    alike = np.array([number[body] for body in bodies], np.int64)
+    copies |= alike[:, None] == alike[None, :]
     np.fill_diagonal(copies, False)
     return copies
+
+
+def voices_among(
+    terms: Terms, starts: Places, texts: Places, bodies: Sequence[str], titles: Sequence[str]
+) -> Places:
+    """Return a number for each text, the same for near-copies and for near-copies of those.
+
+    Who retouches one text many times makes pairs that are far from each other, each near to others.
+    The arguments are those of `copies_among`.
+    """
+    copies = copies_among(terms, starts, texts, bodies, titles)
+    if not copies.any():
+        return np.arange(len(texts))
+    from scipy.sparse.csgraph import connected_components
+
+    voices: Places = connected_components(copies, directed=False)[1].astype(np.int64)
+    return voices
+
+
+def _shared(
+    values: NDArray[np.unsignedinteger], owner: Places, texts: int
+) -> tuple[Counts, Counts]:
+    """Return how many different values each two texts share, and how many each has.
+
+    Args:
+        values: Of all texts.
+        owner: The text of each value.
+        texts: How many texts there are.
+    """
+    different, columns = np.unique(values, return_inverse=True)
+    shared = np.zeros((texts, texts), np.int64)
+    for begin in range(0, len(different), _AT_ONCE):
+        here = (columns >= begin) & (columns < begin + _AT_ONCE)
+        held = np.zeros((texts, min(_AT_ONCE, 64 * (len(different) // 64 + 1))), np.bool_)
+        held[owner[here], columns[here] - begin] = True
+        # As bits, and text by text: a product of matrices is slower, and BLAS keeps cores busy.
+        bits = np.packbits(held, axis=1).view(np.uint64)
+        shared += [np.bitwise_count(bits & own).sum(axis=1, dtype=np.int64) for own in bits]
+    return shared, shared.diagonal()
 
 
 def _enough(shared: Counts, least: Counts) -> Mask:

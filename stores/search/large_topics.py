@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +21,12 @@ from numpy.typing import NDArray
 from ..errors import InvalidQuery
 from ..texts.arrow import Places, matrix
 from ..types import Vectors
-from .scores import K1, RRF_K, B, fuse
+from .scores import K1, RRF_K, B, author_bests, fuse, ranks
 from .words import Terms
 
 DEPTH = 6_000
-"""Ranks down to which both rankings are fused, lower ones counting as DEPTH + 1, and texts whose
-cosine is computed in full. 2,000 lose 6% of the first ten of 25,000 texts, 6,000 lose 1%."""
+"""Texts of each ranking that are fused, all others counting as behind them, and texts whose cosine
+is computed in full. 2,000 lose 6% of the first ten of 25,000 texts, 6,000 lose 1%."""
 
 COMPONENTS = 48
 """Principal components by which cosines are estimated."""
@@ -226,6 +227,15 @@ class LargeTopic:
     def __len__(self) -> int:
         return sum(len(part.ids) for part in self.parts)
 
+    @cached_property
+    def _authors(self) -> Places:
+        """A number of each text's author, the same in all parts."""
+        names = dict.fromkeys(user for part in self.parts for user in part.author)
+        number = {user: place for place, user in enumerate(names)}
+        codes = [np.array([number[user] for user in part.author], np.int64) for part in self.parts]
+        found = [code[part.authors] for code, part in zip(codes, self.parts, strict=True)]
+        return np.concatenate(found)
+
     def candidates(
         self,
         query: Vectors,
@@ -265,18 +275,21 @@ class LargeTopic:
             part.complete(by_vector, near, query)
         # Below this rank in both rankings a text scores less than the first `limit` of either.
         reach = math.ceil((RRF_K + limit) * sum(weights) / max(weights)) - RRF_K
+        by_words = _Ranked.of(by_word, worded, self._authors)
+        by_vectors = _Ranked.of(by_vector, near, self._authors)
         # A text without any of the words is no find of the ranking by words.
-        found = worded[by_word[worded] > 0]
-        chosen = np.union1d(_best(by_vector, near, reach), _best(by_word, found, reach))
-        word_ranks = _ranks_among(by_word[chosen], by_word[worded])
-        vector_ranks = _ranks_among(by_vector[chosen], by_vector[near])
+        found = by_words.down_to(reach)
+        chosen = np.union1d(by_vectors.down_to(reach), found[by_word[found] > 0])
+        word_ranks, vector_ranks = by_words.ranks_of(chosen), by_vectors.ranks_of(chosen)
         fused = fuse([word_ranks, vector_ranks], weights)
-        best = np.flatnonzero(fused >= np.sort(fused)[-limit:][:1])
-        ids = pa.chunked_array([part.ids for part in self.parts]).take(pa.array(chosen[best]))
+        ids = pa.chunked_array([part.ids for part in self.parts]).take(pa.array(chosen))
         names = np.array(ids.to_pylist(), np.str_)
-        order = np.lexsort((names, -fused[best]))[:limit]
-        best = best[order]
-        return Candidates(tuple(names[order].tolist()), word_ranks[best], vector_ranks[best], among)
+        order = np.lexsort((names, -fused))
+        # Half of the candidates at most by one author, if there are others.
+        late = _number_of_author(self._authors[chosen[order]]) >= max(1, limit // 2)
+        best = np.concatenate([order[~late], order[late]])[:limit]
+        best = best[np.lexsort((names[best], -fused[best]))]
+        return Candidates(tuple(names[best].tolist()), word_ranks[best], vector_ranks[best], among)
 
     def _word_scores(self, words: Terms, own: list[Places], texts: int) -> Vectors:
         """Return BM25 of all texts (see `scores.bm25`).
@@ -308,12 +321,40 @@ class LargeTopic:
         return np.concatenate(scores).astype(np.float32)
 
 
-def _best(scores: Vectors, places: Places, count: int) -> Places:
-    """Return the places of the highest scores among some, and of all that equal the last."""
-    some = scores[places]
-    return places[some >= np.sort(some)[-count:][:1]]
+def _number_of_author(authors: Places) -> Places:
+    """Return how many texts of its author stand before each text, shape (texts,)."""
+    order = np.argsort(authors, kind="stable")
+    _, begins = np.unique(authors[order], return_index=True)
+    lengths = np.diff(np.append(begins, len(order)))
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.arange(len(order)) - np.repeat(begins, lengths)
+    return numbers
 
 
-def _ranks_among(scores: Vectors, top: Vectors) -> Places:
-    """Return the rank of some scores among the highest ones, from 1; equal ones share one."""
-    return len(top) - np.searchsorted(np.sort(top), scores, side="right") + 1
+@dataclass(frozen=True)
+class _Ranked:
+    """One ranking of a topic: the scores of all texts, and the texts that stand highest."""
+
+    scores: Vectors
+    highest: Places
+    authors: Places
+    bests: Vectors
+
+    @classmethod
+    def of(cls, scores: Vectors, highest: Places, authors: Places) -> _Ranked:
+        return cls(scores, highest, authors, author_bests(scores[highest], authors[highest]))
+
+    def down_to(self, rank: int) -> Places:
+        """Return the places of all that stand no lower than a rank, and of few others."""
+        if len(self.bests) <= rank:
+            return self.highest
+        return self.highest[self.scores[self.highest] >= self.bests[-rank]]
+
+    def ranks_of(self, places: Places) -> Places:
+        """Return the ranks of some texts (`scores.ranks`), shape (places,)."""
+        asked = np.zeros(self.authors.max(initial=-1) + 1, np.bool_)
+        asked[self.authors[places]] = True
+        # An author's other texts count in the ranks of their own.
+        some = np.union1d(places, self.highest[asked[self.authors[self.highest]]])
+        found = ranks(self.scores[some], self.authors[some], self.bests)
+        return found[np.searchsorted(some, places)]

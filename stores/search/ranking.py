@@ -12,11 +12,11 @@ import pyarrow as pa
 from ..texts.arrow import PLAIN_COLUMNS, Places, take, terms_of_rows, texts_of_rows, vectors_of
 from ..types import Hit, Neighbour, Text, Vectors
 from .alignment import NEUTRAL, Alignment
-from .duplicates import EvidenceFilter, Mask, Shingles, copies_among, shingles_of
+from .duplicates import EvidenceFilter, Mask, Shingles, shingles_of, voices_among
 from .large_topics import Candidates
 from .request import SearchRequest, Selection
 from .scores import Scores, bm25, fuse, ranks
-from .selection import DRAWN_PER_TEXT, match_length_and_rating
+from .selection import DRAWN_PER_TEXT, match_length_and_rating, within_share
 from .words import Terms, bare, terms_of
 
 POOL_COLUMNS = (*PLAIN_COLUMNS, "text_id", "terms", "topic")
@@ -50,15 +50,46 @@ class Pool:
         """Shingles of all texts, made when first asked for."""
         return shingles_of(self.terms, self.starts)
 
-    def allowed(self, evidence: EvidenceFilter) -> Places:
-        """Return the places of the texts that a request may be shown."""
-        shown = evidence.allowed(self.users, self.bodies, lambda: (self.shingles, self.starts))
-        return np.flatnonzero(shown)
+    @cached_property
+    def authors(self) -> tuple[tuple[str, ...], Places]:
+        """All authors by name, and the number of each text's author among them."""
+        names = tuple(sorted(set(self.users)))
+        number = {name: place for place, name in enumerate(names)}
+        return names, np.array([number[user] for user in self.users], np.int64)
 
-    def copies_among(self, places: Places) -> Mask:
-        """Return which of some texts are near-copies of each other, shape (n, n)."""
+    @cached_property
+    def times(self) -> Scores:
+        """When each text was written, shape (texts,); NaN where that is not known."""
+        times = self.rows.column("timestamp").cast(pa.float64())
+        found: Scores = times.to_numpy().astype(np.float64)
+        return found
+
+    @cached_property
+    def _repeated(self) -> Places | None:
+        """A number for each text that is the same for equal bodies; None: no two are equal."""
+        number = {body: place for place, body in enumerate(self.bodies)}
+        if len(number) == len(self):
+            return None
+        return np.array([number[body] for body in self.bodies], np.int64)
+
+    def allowed(self, evidence: EvidenceFilter) -> Places:
+        """Return the places of the texts that a request may be shown.
+
+        Of equal bodies only the one that was written first counts, whoever wrote the others.
+        """
+        shown = evidence.allowed(self.users, self.bodies, lambda: (self.shingles, self.starts))
+        places = np.flatnonzero(shown)
+        if self._repeated is None:
+            return places
+        order = places[np.argsort(self.times[places], kind="stable")]
+        _, first = np.unique(self._repeated[order], return_index=True)
+        return np.sort(order[first])
+
+    def voices_among(self, places: Places) -> Places:
+        """Return a number for each of some texts, the same for near-copies, shape (n,)."""
         bodies = [self.bodies[place] for place in places.tolist()]
-        return copies_among(self.shingles, self.starts, places, bodies)
+        titles = self.rows.column("title").take(places).to_pylist()
+        return voices_among(self.terms, self.starts, places, bodies, titles)
 
     def terms_at(self, places: Places) -> tuple[Terms, Places]:
         """Return the terms of some texts, and where each begins."""
@@ -91,6 +122,9 @@ def pool_of_rows(rows: pa.Table) -> Pool:
 
 DIVERSIFIED = 32
 """Candidates from the front of a ranking among which a text is selected."""
+
+UNKNOWN = -1
+"""The voice of a text that was not compared with others yet."""
 
 NOTES: dict[Selection, tuple[str, ...]] = {
     "random": ("drawn among all who wrote on it",),
@@ -141,16 +175,18 @@ class RankedPool:
         sign = -1 if request.selection == "anti_aligned" else 1
         tiers = [tier[::sign] for tier in self._by_author()]
         scores = sign * self.scores
-        best = self._diversified(tiers, scores, k, request.weights.diversity)
+        most = max(1, k // request.least_authors)
+        best = self._diversified(tiers, scores, k, most, request.weights.diversity)
         best = best[np.argsort(-scores[best], kind="stable")]
         if request.selection != "random":
-            return self._hits(best, why)
+            return within_share(self._hits(best, why), request.least_authors)
         drawn = [tier[request.shuffled(len(tier))] for tier in tiers]
         random = np.concatenate(drawn)[: max(len(tiers[0]), k)][: k * DRAWN_PER_TEXT]
         # With equal scores the order of the draw decides; near-copies drop out.
-        random = self._diversified([random], np.zeros(len(self)), len(random), 0.0)
+        random = self._diversified([random], np.zeros(len(self)), len(random), len(random), 0.0)
         wanted = self.pool.texts_at(self.places[best].tolist())
-        return match_length_and_rating(wanted, self._hits(random, why))
+        matched = match_length_and_rating(wanted, self._hits(random, why))
+        return within_share(matched, request.least_authors)
 
     def neighbours(self, users: Iterable[str]) -> tuple[Neighbour, ...]:
         """Return how aligned some authors are, most aligned first, ties by id."""
@@ -173,7 +209,7 @@ class RankedPool:
         return order[leads], order[~leads]
 
     def _diversified(
-        self, tiers: Sequence[Places], scores: Scores, k: int, penalty: float
+        self, tiers: Sequence[Places], scores: Scores, k: int, most: int, penalty: float
     ) -> Places:
         """Return up to k texts by maximal marginal relevance, without near-copies.
 
@@ -184,27 +220,58 @@ class RankedPool:
             tiers: Texts, best first; a later tier fills up what the earlier ones leave.
             scores: Of all texts.
             k: How many.
+            most: Of one author.
             penalty: For a cosine of 1.
         """
+        front = np.concatenate(tiers)[: max(k, DIVERSIFIED)]
+        voices = np.full(len(self), UNKNOWN)
+        self._tell_apart(front, voices)
+        first = self._first_written(front, voices[front])
         selected = np.zeros(0, np.int64)
-        for window in _windows(tiers, k):
+        for window in _windows([tier[first[tier]] for tier in tiers], k):
             if len(selected) >= k:
                 break
-            selected = self._extended(selected, window, scores, k, penalty)
+            if (voices[window] == UNKNOWN).any():
+                self._tell_apart(np.unique(np.concatenate([front, selected, window])), voices)
+            selected = self._extended(selected, window, voices, scores, k, most, penalty)
         return selected
 
+    def _tell_apart(self, texts: Places, voices: Places) -> None:
+        """Write a number for each of some texts, the same for near-copies."""
+        voices[texts] = self.pool.voices_among(self.places[texts])
+
+    def _first_written(self, front: Places, voices: Places) -> Mask:
+        """Return which texts no near-copy precedes in time, of those at the front; others all are.
+
+        Who copies a text and alters a word must not take its place.
+        """
+        times = self.pool.times[self.places[front]]
+        earliest = np.full(len(front), np.inf)
+        np.fmin.at(earliest, voices, times)
+        first = np.ones(len(self), np.bool_)
+        first[front[times > earliest[voices]]] = False
+        return first
+
     def _extended(
-        self, selected: Places, window: Places, scores: Scores, k: int, penalty: float
+        self,
+        selected: Places,
+        window: Places,
+        voices: Places,
+        scores: Scores,
+        k: int,
+        most: int,
+        penalty: float,
     ) -> Places:
         both = np.concatenate([selected, window])
         vectors = self.pool.vectors[self.places[both]]
         cosines = np.vecdot(vectors[:, None], vectors)
-        copies = self.pool.copies_among(self.places[both])
+        voices, authors = voices[both], self.authors[both]
         inside = list(range(len(selected)))
         left = np.ones(len(both), np.bool_)
         left[inside] = False
         while len(inside) < k:
-            left &= ~copies[:, inside].any(axis=1)
+            left &= ~np.isin(voices, voices[inside])
+            left &= (authors[:, None] == authors[inside]).sum(axis=1) < most
             open_ = np.flatnonzero(left)
             if not len(open_):
                 break
@@ -256,15 +323,18 @@ def rank(
     weights = request.weights
     places = pool.allowed(EvidenceFilter(request))
     cosines = np.vecdot(pool.vectors[places], request.query)
+    names, authors = pool.authors
+    authors = authors[places]
     if candidates is None:
-        word_ranks = ranks(bm25(terms_of(request.words), *pool.terms_at(places)))
-        vector_ranks, among = ranks(cosines), len(places)
+        word_ranks = ranks(bm25(terms_of(request.words), *pool.terms_at(places)), authors)
+        vector_ranks, among = ranks(cosines, authors), len(places)
     else:
         at = candidates.places_of(pool.text_ids(places))
         word_ranks, vector_ranks = candidates.word_ranks[at], candidates.vector_ranks[at]
         among = candidates.among
     scores = fuse([word_ranks, vector_ranks], [weights.words, weights.topic])
-    names, authors = np.unique([pool.users[place] for place in places], return_inverse=True)
     if align is not None and weights.alignment and len(places):
-        scores = scores * align(tuple(names.tolist())).factors(weights.alignment)[authors]
+        some, at = np.unique(authors, return_inverse=True)
+        shown = tuple(names[author] for author in some.tolist())
+        scores = scores * align(shown).factors(weights.alignment)[at]
     return RankedPool(request, pool, places, among, word_ranks, cosines, scores, authors, align)

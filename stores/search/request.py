@@ -18,6 +18,9 @@ TEXTS_FOR_HALF = 3.3
 """c = (1 - r) / r: r = .234 over 438 people of the `train` split of instruments, untrained style
 encoder (`patlm bench evidence`, docs/retrieval.md)."""
 
+MIN_AUTHORS = 2
+"""Authors that a preference needs at least: what one person holds is no preference of people."""
+
 Selection = Literal["aligned", "random", "anti_aligned", "same_topic", "random_topic"]
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 
@@ -85,6 +88,7 @@ class SearchRequest:
         weights: Of the ranking.
         text: The request's own text, "" where it has none; its near-copies are filtered out. A
             draft that joins the words does not belong here.
+        min_authors: Of evidence on a topic, one author writes at most one in so many pieces.
         exact: Compare with all users and texts in full, however many: to measure what the
             approximation misses.
     """
@@ -98,7 +102,13 @@ class SearchRequest:
     seed: int = 0
     weights: Weights = Weights()
     text: str = ""
+    min_authors: int = MIN_AUTHORS
     exact: bool = False
+
+    @property
+    def least_authors(self) -> int:
+        """Authors that the evidence needs; no more than pieces are asked for."""
+        return min(self.min_authors, self.k)
 
     def shuffled(self, count: int, *more: str | None) -> NDArray[np.int64]:
         """Return the numbers below `count` in random order, the same for the same request.

@@ -75,10 +75,45 @@ def _of_pairs(pairs: Places, weight: NDArray[np.int64], norm: Scores) -> Scores:
     return np.bincount(document, weights=parts, minlength=documents).astype(np.float64)
 
 
-def ranks(scores: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return each score's rank from 1, higher scores first; equal scores share one."""
-    ascending = np.sort(scores)
-    return len(scores) - np.searchsorted(ascending, scores, side="right") + 1
+def author_bests(
+    scores: NDArray[np.floating], authors: NDArray[np.integer]
+) -> NDArray[np.floating]:
+    """Return the best score of each author, ascending; the arguments are those of `ranks`."""
+    best = np.full(int(authors.max(initial=-1)) + 1, -np.inf, scores.dtype)
+    np.maximum.at(best, authors, scores)
+    return np.sort(best[best > -np.inf])
+
+
+def ranks(
+    scores: NDArray[np.floating],
+    authors: NDArray[np.integer],
+    bests: NDArray[np.floating] | None = None,
+) -> NDArray[np.int64]:
+    """Return each score's rank from 1, higher scores first; equal scores share one.
+
+    Others count once each, however many texts of theirs are better: nobody pushes another's text
+    down by more than one rank. An author's own better texts all count.
+
+    Args:
+        scores: Of each text, shape (texts,).
+        authors: Of each text, as a number from 0, shape (texts,).
+        bests: What `author_bests` returns of all texts that are ranked, where these are some of
+            them; None: these are all.
+    """
+    bests = author_bests(scores, authors) if bests is None else bests
+    order = np.lexsort((-scores, authors))
+    score, author = scores[order], authors[order]
+    leads = np.ones(len(order), np.bool_)
+    leads[1:] = author[1:] != author[:-1]
+    differs = leads.copy()
+    differs[1:] |= score[1:] != score[:-1]
+    places = np.arange(len(order))
+    own = np.maximum.accumulate(np.where(differs, places, 0))
+    own -= np.maximum.accumulate(np.where(leads, places, 0))
+    better = len(bests) - np.searchsorted(bests, score, side="right")
+    found = np.empty(len(order), np.int64)
+    found[order] = 1 + own + better - (own > 0)  # the author's own best is among the better ones
+    return found
 
 
 def fuse(rankings: Sequence[NDArray[np.int64]], weights: Sequence[float]) -> Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from ..texts.arrow import PLAIN_COLUMNS, Places, starts_of, terms_of_rows, texts_of_rows
 from ..texts.users import Users
 from ..types import Hit, Text
-from .duplicates import copies_among, shingles_of
+from .duplicates import voices_among
 from .threads import MANY_TERMS, are_many, in_thread_if
 from .words import Terms, bare
 
@@ -111,13 +112,28 @@ def without_copies(found: Sequence[WithTerms]) -> list[WithTerms]:
     starts = starts_of(np.array([len(terms) for _, terms in found], np.int64))
     everything = np.concatenate([np.zeros(0, np.uint32), *(terms for _, terms in found)])
     bodies = [bare(hit.text.body) for hit, _ in found]
-    shingles = shingles_of(everything, starts)
-    copies = copies_among(shingles, starts, np.arange(len(found)), bodies)
-    kept: list[int] = []
-    for place in range(len(found)):
-        if not copies[place, kept].any():
-            kept.append(place)
-    return [found[place] for place in kept]
+    titles = [hit.text.title for hit, _ in found]
+    voices = voices_among(everything, starts, np.arange(len(found)), bodies, titles)
+    _, first = np.unique(voices, return_index=True)
+    return [found[place] for place in np.sort(first)]
+
+
+def within_share(hits: Sequence[Hit], least_authors: int) -> list[Hit]:
+    """Return hits of which no author has more than one in `least_authors`.
+
+    The last ones of an author who has more are left out. One text of each author stays in any case.
+
+    Args:
+        hits: Best first.
+        least_authors: From 1.
+    """
+    kept = list(hits)
+    while kept:
+        author, count = Counter(hit.text.user_id for hit in kept).most_common(1)[0]
+        if count == 1 or count * least_authors <= len(kept):
+            break
+        del kept[max(at for at, hit in enumerate(kept) if hit.text.user_id == author)]
+    return kept
 
 
 def match_length_and_rating(wanted: Sequence[Text], candidates: Sequence[Hit]) -> list[Hit]:

@@ -292,7 +292,7 @@ def test_retrieve_shows_what_write_would_read_and_asks_no_model(store: str) -> N
     written = output(*write(store, *wish[2:], "--iterations", 1))
     assert set(found) == {
         "evidence", "own", "neighbours", "pool_sizes", "cold_start", "confidence", "abstains",
-        "timings",
+        "timings", "warnings",
     }  # fmt: skip
     for name in ("evidence", "own", "cold_start", "confidence"):
         assert found[name] == written[name]

@@ -9,8 +9,10 @@ import pytest
 from fakes import ScriptedChat
 from patlm.graph import Personalizer, Settings, open_store
 from patlm.graph import open as opening
+from patlm.nodes.errors import SettingsError
 from patlm.nodes.trace import NOTHING_SHARED
 from processes import call, output, run_python
+from raising import raises
 from store_fixtures import cheap_encoders
 
 SECRET = "Marzipan under the loose floorboard."
@@ -80,6 +82,27 @@ def test_sharing_can_be_set_for_a_process(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATLM_SHARE", "true")
     assert Settings().share and Personalizer(model=ScriptedChat()).settings.share
     assert not Personalizer(model=ScriptedChat(), share=False).settings.share
+
+
+async def test_how_many_authors_a_preference_needs_can_be_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {"model": ScriptedChat(), "share": True}
+    asked: dict[str, Any] = {"title": "Two nights", "topic_id": "sea", "max_iterations": 1}
+    async with Personalizer(tmp_path / "s", **given) as two:
+        await two.add("bo", "I slept. I ate.", topic_id="sea")
+        alone = await two.awrite("dee", **asked)
+        assert alone.summaries["preference"] is None and "PATLM_MIN_AUTHORS" in str(alone.warnings)
+        assert (await two.awrite("dee", **asked, min_authors=1)).summaries["preference"]
+    monkeypatch.setenv("PATLM_MIN_AUTHORS", "1")
+    async with Personalizer(tmp_path / "s", **given) as one:
+        assert (await one.awrite("dee", **asked)).summaries["preference"]
+    async with Personalizer(tmp_path / "s", **given, min_authors=3) as three:
+        await three.add("cy", "What a view! Go!", topic_id="sea")
+        result = await three.awrite("dee", **asked)
+        assert "2 authors" in str(result.warnings) and "needs 3" in str(result.warnings)
+    with raises(SettingsError, "invalid_settings", "min_authors"):
+        Personalizer(model=ScriptedChat(), min_authors=0)
 
 
 async def test_where_nobody_shares_the_result_says_so_once(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedChat
-from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, parts_of, turn_of
+from loop_parts import PREFERENCE_FOUND, STYLE_FOUND, GivenRetrieval, found, parts_of, run, turn_of
 from patlm.nodes.prompts.build import REASONERS
 from patlm.nodes.reason import TRAJECTORIES, read_summary, summarise
 from patlm.nodes.state import Request
 from patlm.nodes.trace import evidence_of_hits
+from patlm.stores import Text
 
 REQUEST = Request(user_id="ana", task="long", title="Two nights by the sea")
 OWN = evidence_of_hits(STYLE_FOUND, "own_history", REQUEST)[:1]
@@ -106,3 +107,34 @@ async def test_how_much_was_cut_is_warned_of(model: ScriptedChat) -> None:
     read = model.asked[0].user.count("word ") + 1
     assert share == pytest.approx(100 * (1 - read / 1000), abs=1.5)
     assert (await summary_of(model))[1]["warnings"] == []
+
+
+ALONE = found([Text("dee", "Grand view.", topic_id="sea"), Text("dee", "Cold.", topic_id="sea")])
+
+
+@pytest.mark.parametrize("mode", ["summaries", "quoted"])
+async def test_a_preference_of_one_author_abstains_and_says_what_to_set(
+    model: ScriptedChat, mode: str
+) -> None:
+    parts = parts_of(model, GivenRetrieval(preference=ALONE))
+    result = await run(parts, mode=mode, sides="both", max_iterations=1)
+    assert result["summaries"]["preference"] is None
+    assert "Grand view." not in " ".join(asked.user for asked in model.asked)
+    assert len(result["evidence"]["preference"]) == 2
+    (said,) = [each for each in result["warnings"] if "min_authors" in each]
+    assert "PATLM_MIN_AUTHORS" in said and "1 author" in said
+    for few in (parts_of(model, GivenRetrieval(preference=ALONE), min_authors=1), parts):
+        context = {} if few is not parts else {"min_authors": 1}
+        result = await run(few, mode=mode, sides="both", max_iterations=1, **context)
+        assert result["summaries"]["preference"]
+        assert not any("min_authors" in each for each in result["warnings"])
+
+
+async def test_one_piece_is_by_one_author_and_own_texts_need_no_other(model: ScriptedChat) -> None:
+    one = GivenRetrieval(preference=found([Text("dee", "Grand view.", topic_id="sea")]))
+    result = await run(parts_of(model, one), k=1, max_iterations=1)
+    assert result["summaries"]["preference"]
+    own = GivenRetrieval(own=[Text("ana", "My own words.", topic_id="bay")], preference=ALONE)
+    strategies = {"preference": "own_history"}
+    result = await run(parts_of(model, own), strategies=strategies, max_iterations=1)
+    assert result["summaries"]["preference"]

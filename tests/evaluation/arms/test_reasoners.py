@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from fakes import ScriptedChat
 from loop_parts import LONG, GivenRetrieval, found, parts_of
-from patlm.evaluation.arms.configuration import SILENT, Configuration, Side
+from patlm.evaluation.arms.configuration import SILENT, Configuration, Reasoner, Side
 from patlm.evaluation.arms.reasoners import CONSTANT
 from patlm.evaluation.evaluator import Evaluator, Outcome
 from patlm.evaluation.targets import Target, targets_of
@@ -111,3 +112,20 @@ def test_a_fingerprint_changes_with_everything_that_matters() -> None:
     ]
     assert len({each.fingerprint for each in every}) == len(every)
     assert Configuration().fingerprint == Configuration().fingerprint
+
+
+@pytest.mark.parametrize("reasoner", ["model", "quoted", "extractive", "merged"])
+async def test_a_preference_needs_as_many_authors_as_in_serving(reasoner: Reasoner) -> None:
+    alone = found([Text("dee", f"{PREFERENCE_TEXT}."), Text("dee", "Cold.")])
+    sides = (SILENT, Side("aligned", reasoner))
+    if reasoner == "merged":
+        sides = (Side("aligned", reasoner), SILENT)
+    for least in (1, 2):
+        chat = ScriptedChat()
+        parts = parts_of(chat, GivenRetrieval(preference=alone), min_authors=least)
+        outcome = await Evaluator(parts).run(Configuration(*sides), target_of())
+        read = " ".join(asked.user for asked in chat.asked) + str(outcome.summaries)
+        if reasoner == "extractive":
+            assert (outcome.summaries["preference"] is None) == (least == 2)
+        else:
+            assert (PREFERENCE_TEXT in read) == (least == 1)

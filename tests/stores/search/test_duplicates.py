@@ -2,6 +2,7 @@
 
 import numpy as np
 from patlm.stores.search.duplicates import (
+    ALIKE,
     COPIED,
     LEAST_SHARED,
     EvidenceFilter,
@@ -52,13 +53,16 @@ def test_a_request_of_few_words_has_no_copies() -> None:
 
 def test_both_ways_agree_with_plain_sets() -> None:
     random = np.random.default_rng(0)
-    words = np.array("tea pot cup hot warm cold red jam".split())
-    texts = [" ".join(random.choice(words, random.integers(0, 60))) for _ in range(30)]
+    vocabulary = np.array([f"{one}{other}d" for one in "bdhl" for other in "aeiou"])
+    texts = [" ".join(random.choice(vocabulary, random.integers(0, 60))) for _ in range(30)]
     for each in random.permutation(30)[:15]:  # texts that end in the beginning of another
         texts[each] += " " + texts[(each + 7) % 30][: 4 * int(random.integers(5, 40))]
     sets = [{*zip(*(text.split()[at:] for at in range(3)), strict=False)} for text in texts]
     shingles, starts = corpus(*texts)
-    found = copies_among(shingles, starts, np.arange(30), [bare(text) for text in texts])
+    terms = np.concatenate([terms_of(text) for text in texts])
+    bodies = [bare(text) for text in texts]
+    found = copies_among(terms, starts, np.arange(30), bodies, [""] * 30)
+    words = [set(text.split()) for text in texts]
     expected = 0
     for one in range(30):
         of_request = copies_of(terms_of(texts[one]), shingles, starts)
@@ -68,8 +72,33 @@ def test_both_ways_agree_with_plain_sets() -> None:
             expected += copy and one != other
             assert of_request[other] == copy
             same = texts[one] == texts[other]
-            assert found[one, other] == (one != other and (copy or same))
-    assert expected > 6
+            common, either = len(words[one] & words[other]), len(words[one] | words[other])
+            alike = common > ALIKE * either
+            assert found[one, other] == (one != other and (copy or same or alike))
+    assert expected > 3
+
+
+SAID = "The lamp is bright, easy to hang and worth its price"
+
+RETOUCHED = (
+    "Worth its price: the lamp is bright and easy to hang!!! 😀",
+    "The lmap is bright, easy to hang and worht its price",
+    "the lamp is so bright, easy to mount and well worth its price",
+    "Bright lamp, easy to hang, and it is worth the price",
+)
+
+
+def test_retouched_texts_are_copies_however_short() -> None:
+    others = ("The lamp is dim, hard to hang and dear", "Worth its price", "A bright idea", "", "!")
+    bodies = [SAID, *RETOUCHED, *others]
+    titles = [f"Title {' '.join('abcdefgh'[:at])}" for at in range(len(bodies))]
+    terms = [terms_of(f"{title} {body}") for title, body in zip(titles, bodies, strict=True)]
+    starts = np.cumsum([0, *map(len, terms)])
+    bare_bodies = [bare(body) for body in bodies]
+    places = np.arange(len(bodies))
+    found = copies_among(np.concatenate(terms), starts, places, bare_bodies, titles)
+    assert found[0].tolist() == [False, *[True] * len(RETOUCHED), *[False] * len(others)]
+    assert not found[len(RETOUCHED) + 1 :].any()
 
 
 def test_the_first_of_near_copies_stays() -> None:

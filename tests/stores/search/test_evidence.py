@@ -75,7 +75,8 @@ async def test_near_copies_are_evidence_once(store: TextStore, selection: Select
 
 
 async def test_pieces_that_say_one_thing_make_room(store: TextStore) -> None:
-    alike = [text(f"a{n}", "tea", f"warm calm tea and milk {n}") for n in range(6)]
+    with_milk = ("and milk", "or milk, sir", "with milk", "in his milk", "my milk so")
+    alike = [text(f"a{n}", "tea", f"warm calm tea {milk}") for n, milk in enumerate(with_milk)]
     other = text("b", "tea", "warm tea in cracked cups")
     await store.add([*alike, other, *(text(f"c{n}", "tea", f"no {n}") for n in range(12))])
     query, history = TOPIC.encode(["warm calm tea"])[0], await store.history("default", "ann")
@@ -101,8 +102,9 @@ async def test_pieces_that_say_one_thing_make_room(store: TextStore) -> None:
 
 async def test_of_two_at_one_cosine_the_one_with_more_texts_is_nearer(store: TextStore) -> None:
     signs, words = "So; it is: well - fine.", ("good", "nice", "cool", "calm", "warm")
-    often = [text("often", f"t{n}", signs.replace("fine", word)) for n, word in enumerate(words)]
-    await store.add([text("once", "tea", signs), *often])
+    others = "My; oh my: here - "
+    often = [text("often", f"t{n}", f"{others}{word}.") for n, word in enumerate(words)]
+    await store.add([text("once", "tea", f"{others}fine."), *often])
     found, _ = await both(store, "ann", signs, "rum", 2)
     assert [hit.text.user_id for hit in found.hits] == ["often", "once"]
     assert found.hits[0].score > 1.2 * found.hits[1].score

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from patlm.stores.search.scores import bm25, fuse, ranks
+from patlm.stores.search.scores import author_bests, bm25, fuse, ranks
 from patlm.stores.search.words import bare, terms_of
 
 
@@ -36,7 +36,19 @@ def test_bm25_favours_the_shorter_of_two() -> None:
 
 
 def test_equal_scores_share_a_rank() -> None:
-    assert ranks(np.array([0.5, 0.9, 0.5, 0.1])).tolist() == [2, 1, 2, 4]
+    each = np.arange(4)
+    assert ranks(np.array([0.5, 0.9, 0.5, 0.1]), each).tolist() == [2, 1, 2, 4]
+
+
+def test_others_count_once_in_a_rank_and_own_texts_all() -> None:
+    # Author 0 has .9, .8, .7 and .1; author 1 .6; author 2 .7 and .05.
+    scores = np.array([0.9, 0.8, 0.7, 0.1, 0.6, 0.7, 0.05])
+    authors = np.array([0, 0, 0, 0, 1, 2, 2])
+    found = ranks(scores, authors)
+    assert found.tolist() == [1, 2, 3, 6, 3, 2, 4]
+    some = [1, 4, 6]  # of a larger ranking: own better texts that are not among them do not count
+    assert ranks(scores[some], authors[some], author_bests(scores, authors)).tolist() == [2, 3, 4]
+    assert ranks(scores[:0], authors[:0]).tolist() == []
 
 
 def test_fusion_is_one_for_the_first_in_both() -> None:

@@ -16,7 +16,9 @@ CROWD = [
     text(
         f"user{number:02}",
         topic,
-        f"{'Word' * (number % 3)} {topic} is fine{sign} " * (1 + number % 5),
+        # Each in words of their own: nearly equal texts would count once.
+        f"{'Word' * (number % 3)} {topic} {chr(97 + number % 26) * (2 + number // 26)} "
+        f"fine{chr(97 + number % 26)}{sign} " * (1 + number % 5),
         rating=float(1 + number % 5),
     )
     for number, sign in enumerate(SIGNS * 5)

@@ -75,18 +75,18 @@ async def test_preference_ranks_the_texts_of_others_on_the_topic(store: TextStor
 
 
 async def test_preference_prefers_the_aligned(store: TextStore) -> None:
-    same = "the very same words"  # apart from what the encoder and BM25 do not hear
+    # Two texts of the same rank by words and by vector.
     await store.add(
         [
             text("ann", "milk", "milk", rating=5.0),
             text("foe", "milk", "Milk?", rating=1.0),
             text("friend", "milk", "Milk!", rating=5.0),
-            text("foe", "tea", same),
-            text("friend", "tea", f"{same}!"),
+            text("foe", "tea", "no and so"),
+            text("friend", "tea", "my oh my"),
         ]
     )
     weights = Weights(alignment=1.0)
-    found = await by_preference(store, "ann", "same words", "tea", weights=weights)
+    found = await by_preference(store, "ann", "quiet words", "tea", weights=weights)
     assert [hit.text.user_id for hit in found.hits] == ["friend", "foe"]
     assert [near.user_id for near in found.neighbours] == ["friend", "foe"]
     # Both share ann's one topic (cosine 1); ratings agree wholly and not at all.
@@ -96,7 +96,7 @@ async def test_preference_prefers_the_aligned(store: TextStore) -> None:
         "aligned 1.00 (interests cosine 1.00, ratings agree 1.00 on 1 shared topic), x 1.50"
     )
     # As it is used, alignment is told but does not weigh: it was measured to bring nothing.
-    found = await by_preference(store, "ann", "same words", "tea")
+    found = await by_preference(store, "ann", "quiet words", "tea")
     assert [hit.score for hit in found.hits] == pytest.approx([1.0, 1.0])
     assert {near.score for near in found.neighbours} == {1.0, 0.5}
     assert all(hit.reason.endswith("shared topic), not weighed") for hit in found.hits)
@@ -104,15 +104,33 @@ async def test_preference_prefers_the_aligned(store: TextStore) -> None:
 
 async def test_one_text_of_each_author_comes_first(store: TextStore) -> None:
     await store.add(
-        [text("bob", "tea", f"tea tea tea {n}") for n in range(3)]
-        + [text("cat", "tea", "something else")]
+        [text("bob", "tea", f"tea {words}") for words in ("tea tea", "so hot", "is calm")]
+        + [text("cat", "tea", "something else"), text("cat", "tea", "milk, sir?")]
     )
     assert {h.text.user_id for h in (await by_preference(store, "x", "tea", "tea", 2)).hits} == {
         "bob",
         "cat",
     }
-    found = await by_preference(store, "x", "tea", "tea", 3)
-    assert [hit.text.user_id for hit in found.hits] == ["bob", "bob", "cat"]
+    found = await by_preference(store, "x", "tea", "tea", 4)
+    assert sorted(hit.text.user_id for hit in found.hits) == ["bob", "bob", "cat", "cat"]
+
+
+async def test_no_author_writes_more_than_their_share(store: TextStore) -> None:
+    loud = ("tea tea", "hot tea, sir", "a calm tea", "tea and jam", "green tea", "no tea at all")
+    await store.add([text("loud", "tea", words) for words in loud])
+    found = await by_preference(store, "x", "tea", "tea", 6)
+    assert [hit.text.user_id for hit in found.hits] == ["loud"]
+    await store.add([text("ann", "tea", "pale and mild"), text("bob", "tea", "pale and mild!")])
+    found = await by_preference(store, "x", "tea", "tea", 6)
+    assert sorted(hit.text.user_id for hit in found.hits) == ["ann", "loud"]
+    await store.add([text("cat", "tea", "dark, dense, sour"), text("dan", "tea", "just fine")])
+    for least, most in ((1, 6 - 3), (2, 3), (3, 1), (4, 1)):
+        found = await by_preference(store, "x", "tea", "tea", 6, min_authors=least)
+        users = [hit.text.user_id for hit in found.hits]
+        assert {"ann", "cat", "dan", "loud"} == set(users)
+        assert users.count("loud") == most
+    found = await by_preference(store, "x", "tea", "tea", 1)
+    assert len(found.hits) == 1
 
 
 @pytest.mark.parametrize(
