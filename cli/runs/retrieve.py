@@ -86,14 +86,8 @@ def retrieve(
             check_exists(store)
 
     async def main() -> Retrieved:
-        settings = Settings()
-        opened = retrieving.open_retrieval(
-            store,
-            encoder=settings.encoder,
-            style_encoder=settings.style_encoder,
-            min_authors=settings.min_authors,
-        )
-        async with opened as parts:
+        settings = Settings().model_dump(include={"encoder", "style_encoder", "min_authors"})
+        async with retrieving.open_retrieval(store, **settings) as parts:
             return await retrieving.retrieve(parts, request, context)
 
     found = run(main)

@@ -89,7 +89,7 @@ def copies_of(request: Terms, shingles: Shingles, starts: Places) -> Mask:
 
 
 def copies_among(
-    terms: Terms, starts: Places, texts: Places, bodies: Sequence[str], titles: Sequence[str]
+    terms: Terms, starts: Places, texts: Places, bodies: Sequence[str], of_titles: Places
 ) -> Mask:
     """Return which of some texts are near-copies of each other, shape (n, n); none of itself.
 
@@ -98,7 +98,7 @@ def copies_among(
         starts: Where each text begins in `terms`, shape (all texts + 1,).
         texts: The n texts to be compared.
         bodies: Their bare bodies: equal ones are copies however short.
-        titles: Their titles.
+        of_titles: How many terms the title of each has, shape (n,).
     """
     at, begins = take(starts, texts)
     words = terms[at]
@@ -107,7 +107,6 @@ def copies_among(
     whole = shingles > 0
     shared, sizes = _shared(shingles[whole], owner[whole], len(texts))
     copies = _enough(shared, np.minimum(sizes[:, None], sizes[None, :]))
-    of_titles = np.array([len(terms_of(title)) for title in titles], np.int64)
     in_body = np.arange(len(words)) >= (begins[:-1] + of_titles)[owner]
     shared, sizes = _shared(words[in_body], owner[in_body], len(texts))
     either = sizes[:, None] + sizes[None, :] - shared
@@ -120,19 +119,21 @@ def copies_among(
 
 
 def voices_among(
-    terms: Terms, starts: Places, texts: Places, bodies: Sequence[str], titles: Sequence[str]
+    terms: Terms, starts: Places, texts: Places, bodies: Sequence[str], of_titles: Places
 ) -> Places:
     """Return a number for each text, the same for near-copies and for near-copies of those.
 
     Who retouches one text many times makes pairs that are far from each other, each near to others.
     The arguments are those of `copies_among`.
     """
-    copies = copies_among(terms, starts, texts, bodies, titles)
-    if not copies.any():
-        return np.arange(len(texts))
-    from scipy.sparse.csgraph import connected_components
-
-    voices: Places = connected_components(copies, directed=False)[1].astype(np.int64)
+    copies = copies_among(terms, starts, texts, bodies, of_titles)
+    voices = np.arange(len(texts))
+    while copies.any():
+        # The least number among a text and its near-copies, until no number changes.
+        least = np.where(copies, voices, len(texts)).min(axis=1)
+        if (least >= voices).all():
+            break
+        voices = np.minimum(voices, least)
     return voices
 
 
@@ -152,9 +153,13 @@ def _shared(
         here = (columns >= begin) & (columns < begin + _AT_ONCE)
         held = np.zeros((texts, min(_AT_ONCE, 64 * (len(different) // 64 + 1))), np.bool_)
         held[owner[here], columns[here] - begin] = True
-        # As bits, and text by text: a product of matrices is slower, and BLAS keeps cores busy.
+        # As bits, some texts at a time: a product of matrices is slower, and BLAS keeps cores busy.
         bits = np.packbits(held, axis=1).view(np.uint64)
-        shared += [np.bitwise_count(bits & own).sum(axis=1, dtype=np.int64) for own in bits]
+        step = max(1, _AT_ONCE // bits.size)
+        for first in range(0, texts, step):
+            some = slice(first, first + step)
+            both = np.bitwise_count(bits[some, None] & bits)
+            shared[some] += both.sum(axis=2, dtype=np.int64)
     return shared, shared.diagonal()
 
 

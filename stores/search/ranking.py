@@ -65,6 +65,12 @@ class Pool:
         return found
 
     @cached_property
+    def _of_titles(self) -> Places:
+        """How many terms the title of each text has, shape (texts,)."""
+        titles = self.rows.column("title").to_pylist()
+        return np.array([len(terms_of(title)) for title in titles], np.int64)
+
+    @cached_property
     def _repeated(self) -> Places | None:
         """A number for each text that is the same for equal bodies; None: no two are equal."""
         number = {body: place for place, body in enumerate(self.bodies)}
@@ -88,8 +94,7 @@ class Pool:
     def voices_among(self, places: Places) -> Places:
         """Return a number for each of some texts, the same for near-copies, shape (n,)."""
         bodies = [self.bodies[place] for place in places.tolist()]
-        titles = self.rows.column("title").take(places).to_pylist()
-        return voices_among(self.terms, self.starts, places, bodies, titles)
+        return voices_among(self.terms, self.starts, places, bodies, self._of_titles[places])
 
     def terms_at(self, places: Places) -> tuple[Terms, Places]:
         """Return the terms of some texts, and where each begins."""

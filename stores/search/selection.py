@@ -17,7 +17,7 @@ from ..texts.users import Users
 from ..types import Hit, Text
 from .duplicates import voices_among
 from .threads import MANY_TERMS, are_many, in_thread_if
-from .words import Terms, bare
+from .words import Terms, bare, terms_of
 
 AUTHOR_COLUMNS = (*PLAIN_COLUMNS, "text_id", "terms")
 SPARE_USERS = 4
@@ -112,8 +112,8 @@ def without_copies(found: Sequence[WithTerms]) -> list[WithTerms]:
     starts = starts_of(np.array([len(terms) for _, terms in found], np.int64))
     everything = np.concatenate([np.zeros(0, np.uint32), *(terms for _, terms in found)])
     bodies = [bare(hit.text.body) for hit, _ in found]
-    titles = [hit.text.title for hit, _ in found]
-    voices = voices_among(everything, starts, np.arange(len(found)), bodies, titles)
+    of_titles = np.array([len(terms_of(hit.text.title)) for hit, _ in found], np.int64)
+    voices = voices_among(everything, starts, np.arange(len(found)), bodies, of_titles)
     _, first = np.unique(voices, return_index=True)
     return [found[place] for place in np.sort(first)]
 

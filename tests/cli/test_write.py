@@ -108,6 +108,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file, uri = folder / "t[red]exts.jsonl", folder / "store"
     rows = [
         {"user_id": "bo", "topic_id": "sea", "text": ESCAPES},
+        {"user_id": "dee", "topic_id": "sea", "text": "Of the view they say nothing."},
         {"user_id": "cy", "topic_id": "hut", "text": "Café, très bon \u2615!"},
         {"user_id": "ana", "topic_id": "hut", "text": "Lovely!! Slept like a log."},
     ]
@@ -200,7 +201,7 @@ def test_what_was_borrowed_and_abstained_is_told(model: ScriptedChat, store: str
     shown = call(*words(store)).stdout
     lines = dict(line.split(":", 1) for line in shown.splitlines() if ":" in line)
     assert {"cut", "borrowed", "abstained"} <= set(lines)
-    assert "preference from bo" in lines["borrowed"]
+    assert {"bo", "dee"} <= set(lines["borrowed"].partition("preference from ")[2].split(", "))
 
 
 def test_details_show_summaries_and_evidence(model: ScriptedChat, store: str) -> None:

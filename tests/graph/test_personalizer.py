@@ -188,7 +188,7 @@ async def test_a_bare_graph_serves_the_tenant_that_its_context_names(tmp_path: P
 async def test_the_stream_tells_nodes_tokens_and_the_result(tmp_path: Path) -> None:
     async with personalizer_of(tmp_path, ScriptedChat(says=CHANGING)) as personalizer:
         await personalizer.add("bo", "I slept. I ate.", topic_id="sea", shared=True)
-        await personalizer.add("bo", "Cold. Wet.", topic_id="hut", shared=True)
+        await personalizer.add("cy", "Cold. Wet.", topic_id="sea", shared=True)
         stream = personalizer.astream("ana", topic_id="sea", title="Two nights")
         events = [event async for event in stream]
     *before, result = events

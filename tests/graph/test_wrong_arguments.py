@@ -56,6 +56,7 @@ REQUEST: dict[str, list[object]] = {
 CONTEXT: dict[str, list[object]] = {
     "namespace": [*NO_STRING, NUL, UNIT, None, "", 5, "__patlm__"],
     "k": [*NO_NUMBER, 0, 33, 1.5, 10**5_000],
+    "min_authors": [*NO_NUMBER, 0, 33, 1.5],
     "mode": [object(), [], {}, 0, True, "loud"],
     "sides": [object(), [], {}, 0, True, "third"],
     "max_tokens": [*NO_NUMBER, 0, 1.5, 10**9],

@@ -9,6 +9,7 @@ from patlm.stores.search.duplicates import (
     copies_among,
     copies_of,
     shingles_of,
+    voices_among,
 )
 from patlm.stores.search.request import SearchRequest
 from patlm.stores.search.selection import without_copies
@@ -61,7 +62,7 @@ def test_both_ways_agree_with_plain_sets() -> None:
     shingles, starts = corpus(*texts)
     terms = np.concatenate([terms_of(text) for text in texts])
     bodies = [bare(text) for text in texts]
-    found = copies_among(terms, starts, np.arange(30), bodies, [""] * 30)
+    found = copies_among(terms, starts, np.arange(30), bodies, np.zeros(30, np.int64))
     words = [set(text.split()) for text in texts]
     expected = 0
     for one in range(30):
@@ -95,10 +96,26 @@ def test_retouched_texts_are_copies_however_short() -> None:
     terms = [terms_of(f"{title} {body}") for title, body in zip(titles, bodies, strict=True)]
     starts = np.cumsum([0, *map(len, terms)])
     bare_bodies = [bare(body) for body in bodies]
-    places = np.arange(len(bodies))
-    found = copies_among(np.concatenate(terms), starts, places, bare_bodies, titles)
+    places, of_titles = np.arange(len(bodies)), np.array([len(title.split()) for title in titles])
+    found = copies_among(np.concatenate(terms), starts, places, bare_bodies, of_titles)
     assert found[0].tolist() == [False, *[True] * len(RETOUCHED), *[False] * len(others)]
     assert not found[len(RETOUCHED) + 1 :].any()
+
+
+def test_copies_of_copies_are_one_voice() -> None:
+    words = [f"word{number}" for number in range(24)]
+    # Eight words each, six of them in common with the nearest one: no copies (Jaccard .6).
+    bodies = ["nothing of it", *(" ".join(words[at : at + 8]) for at in (8, 4, 6, 2, 0))]
+    terms = [terms_of(body) for body in bodies]
+    places, none = np.arange(len(bodies)), np.zeros(len(bodies), np.int64)
+    given = (np.concatenate(terms), np.cumsum([0, *map(len, terms)]), places, bodies, none)
+    assert not copies_among(*given).any()
+    bodies[1:] = [" ".join(words[at : at + 16]) for at in (8, 5, 2, 0, 6)]
+    terms = [terms_of(body) for body in bodies]
+    given = (np.concatenate(terms), np.cumsum([0, *map(len, terms)]), places, bodies, none)
+    copies = copies_among(*given)
+    assert not copies[1, 4] and copies[1, 2] and copies[2, 3] and copies[3, 4]
+    assert voices_among(*given).tolist() == [0, 1, 1, 1, 1, 1]
 
 
 def test_the_first_of_near_copies_stays() -> None:

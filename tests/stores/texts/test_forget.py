@@ -237,7 +237,7 @@ async def test_forgetting_beside_writers_and_readers(tmp_path: Path) -> None:
                 found = await other.search_by_preference(
                     SearchRequest(stranger, query, "quiet lamp", topic_id="t1", k=4)
                 )
-                assert len(found.hits) == 4
+                assert found.hits
                 assert len((await other.history("default", "user1")).texts) == 10
 
         async def write() -> None:
