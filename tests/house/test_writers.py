@@ -18,6 +18,7 @@ WRITERS = {
     "bench/serving/inputs.py": "random weights, in a folder that is removed",
     "bench/serving/load.py": "a store in a folder that is removed",
     "bench/serving/run.py": "random weights, in a folder that is removed",
+    "bench/campaign.py": "made-up texts, in a store that is removed",
     "bench/training.py": "rows in a folder that is removed",
     "cli/bench/speed.py": "stores, in a folder that is removed unless it is named",
     "cli/runs/compare.py": "page",
