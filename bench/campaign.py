@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from ..graph.builder import build_graph
 from ..graph.settings import ROLES
 from ..nodes.dependencies import ChatRole, Parts
-from ..nodes.state import RunContext
+from ..nodes.state import Request, RunContext
 from ..stores.texts.store import TextStore
 from ..stores.types import Encoder, Text
 
@@ -178,7 +178,7 @@ async def _measure(texts: Sequence[Text], style: Encoder, topic: Encoder, k: int
                 await build_graph(provide)
                 .compile()
                 .ainvoke(
-                    {"user_id": "asker", "task": "long", "topic_id": TOPIC, "title": TITLE},
+                    Request(user_id="asker", task="long", topic_id=TOPIC, title=TITLE),
                     context=RunContext(k=k, max_iterations=1, mode="summaries"),
                 )
             )

@@ -348,7 +348,8 @@ class _Ranked:
         """Return the places of all that stand no lower than a rank, and of few others."""
         if len(self.bests) <= rank:
             return self.highest
-        return self.highest[self.scores[self.highest] >= self.bests[-rank]]
+        found: Places = self.highest[self.scores[self.highest] >= self.bests[-rank]]
+        return found
 
     def ranks_of(self, places: Places) -> Places:
         """Return the ranks of some texts (`scores.ranks`), shape (places,)."""
@@ -356,5 +357,5 @@ class _Ranked:
         asked[self.authors[places]] = True
         # An author's other texts count in the ranks of their own.
         some = np.union1d(places, self.highest[asked[self.authors[self.highest]]])
-        found = ranks(self.scores[some], self.authors[some], self.bests)
+        found: Places = ranks(self.scores[some], self.authors[some], self.bests)
         return found[np.searchsorted(some, places)]
