@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..stores.texts.store import TextStore
     from ..stores.types import Text
     from ..stores.values import RatingScale
+    from .forget import Places
 
 
 def give_feedback_on(
@@ -88,7 +89,7 @@ def read_run_id(run_id: object) -> str:
 
 async def add_edited(
     store: TextStore,
-    trace: Path | None,
+    places: Places,
     namespace: str | None,
     run_id: str,
     said: Mapping[str, Any],
@@ -99,7 +100,7 @@ async def add_edited(
 
     Args:
         store: The store of the run's texts.
-        trace: Folder of the records of runs.
+        places: The folder of the records of runs, and where copies of texts may be.
         namespace: The tenant that the run must belong to; None for any.
         run_id: `Result.run_id`.
         said: Fields of `Feedback`; `edited` is needed.
@@ -110,14 +111,18 @@ async def add_edited(
         StoreError: As `give_feedback_on`; or the person was forgotten meanwhile, or a removal of
             the person was cut off: then nothing was kept.
     """
-    began = now_us()
+    from .forget import take_back
+
+    began, trace = now_us(), places.trace
     scale = await store.read_rating_scale()
     text = await asyncio.to_thread(_edited_text, scale, trace, namespace, run_id, said, shared)
     if key_of(text.namespace, text.user_id) in (await store.forgotten()).unfinished:
         raise _forgotten(run_id, text.user_id)
     await asyncio.to_thread(give_feedback_on, trace, namespace, run_id, said)
-    if (await store.add([text], read_us=began)).forgotten:
+    added = await store.add([text], read_us=began)
+    if added.forgotten:
         raise _forgotten(run_id, text.user_id)
+    await take_back(store, added.private, places)
 
 
 def _forgotten(run_id: str, user: str) -> NoSuchRun:

@@ -88,9 +88,7 @@ async def forget_user(
     _check_dry_run(dry_run)
     await _check_folders(places.episodes)
     async with nullcontext() if dry_run else store.removing(namespace, user):
-        finder, ids = await store.forgetting.finder(namespace, user)
-        sought = Sought(namespace, user, finder, ids)
-        swept = await _sweep(places, sought, dry_run)
+        swept = await _sweep(store, places, Sought(namespace, user), dry_run)
         receipt = await store.forget(namespace, user, dry_run=dry_run)
     receipt = await _with_copies(receipt, swept, store)
     if places.adapters is not None:
@@ -165,9 +163,8 @@ async def remove_texts(
     ids = [text.text_id for text in texts] or wanted
     bodies = tuple(text.body for text in texts)
     async with nullcontext() if dry_run else store.removing(namespace, user, ids, bodies):
-        finder, _ = await store.forgetting.finder(namespace, user, ids)
-        sought = Sought(namespace, user, finder, frozenset(ids), bodies, everything=False)
-        swept = await _sweep(places, sought, dry_run)
+        sought = Sought(namespace, user, text_ids=frozenset(ids), bodies=bodies, everything=False)
+        swept = await _sweep(store, places, sought, dry_run)
         receipt = await store.remove(namespace, user, ids, dry_run=dry_run)
     receipt = await _with_copies(receipt, swept, store)
     if not receipt.found:
@@ -250,9 +247,8 @@ async def take_back(store: TextStore, texts: Sequence[PrivateText], places: Plac
     for namespace, user, text_id in texts:
         of_users.setdefault((namespace, user), []).append(text_id)
     for (namespace, user), ids in of_users.items():
-        finder, _ = await store.forgetting.finder(namespace, user, ids)
-        sought = Sought(namespace, user, finder, frozenset(ids), everything=False, keeps_own=True)
-        await _sweep(places, sought, False)
+        sought = Sought(namespace, user, text_ids=frozenset(ids), everything=False, keeps_own=True)
+        await _sweep(store, places, sought, False)
 
 
 def read_folders(name: str, folders: object) -> tuple[Path, ...]:
@@ -357,17 +353,22 @@ def read_user(user_id: object) -> str:
     return user
 
 
-async def _sweep(places: Places, sought: Sought, dry_run: bool) -> Swept:
+async def _sweep(store: TextStore, places: Places, sought: Sought, dry_run: bool) -> Swept:
     """Remove what is sought from all copies; a folder given twice counts once, as traces."""
+    from ..stores.copies.kinds import KINDS
     from ..stores.copies.sweep import places_of, sweep
 
-    def run() -> Swept:
-        found = places_of(
+    found = await asyncio.to_thread(
+        lambda: places_of(
             places.uri, trace=places.trace, episodes=places.episodes, copies=places.copies
         )
-        return sweep(sought, found, dry_run=dry_run)
-
-    return await asyncio.to_thread(run)
+    )
+    if any(place.kind is not KINDS["splits"] for place in found):
+        # All texts are read for it, so not where there is nothing to be searched.
+        ids = None if sought.everything else sought.text_ids
+        finder, held = await store.forgetting.finder(sought.namespace, sought.user_id, ids)
+        sought = replace(sought, finder=finder, text_ids=sought.text_ids | held)
+    return await asyncio.to_thread(sweep, sought, found, dry_run=dry_run)
 
 
 async def _with_copies(receipt: Receipt, swept: Swept, store: TextStore) -> Receipt:

@@ -324,16 +324,18 @@ class Personalizer:
             RequestError, StoreError: No trace is kept, or the run or a value is not valid.
         """
         from .feedback import add_edited, give_feedback_on
+        from .forget import places_of
 
-        on = (self.settings.trace, self.namespace, run_id, said)
+        on = (self.namespace, run_id, said)
         if not isinstance(add, bool):  # nobody's "no" is taken for yes
             raise RequestError(
                 f"add: expected True or False, got {shortened(add)}; nothing was kept", field="add"
             )
         if add:
-            await add_edited(await self._store(), *on, shared=self.settings.share)
+            places = places_of(self.settings)
+            await add_edited(await self._store(), places, *on, shared=self.settings.share)
         else:
-            await asyncio.to_thread(give_feedback_on, *on)
+            await asyncio.to_thread(give_feedback_on, self.settings.trace, *on)
 
     async def forget(
         self,

@@ -79,6 +79,7 @@ def feedback(
 
 async def _add(store: str, trace: Path, run_id: str, said: Mapping[str, Any]) -> None:
     from ...graph.feedback import add_edited
+    from ...graph.forget import Places
     from ...graph.open import open_store
     from ...graph.settings import Settings
     from ...stores.texts.connection import check_exists
@@ -87,7 +88,8 @@ async def _add(store: str, trace: Path, run_id: str, said: Mapping[str, Any]) ->
     settings = Settings()
     opened = open_store(store, encoder=settings.encoder, style_encoder=settings.style_encoder)
     async with opened as texts:
-        await add_edited(texts, trace, None, run_id, said, shared=settings.share)
+        places = Places(store, trace)
+        await add_edited(texts, places, None, run_id, said, shared=settings.share)
 
 
 def _read(file: str) -> str:

@@ -98,7 +98,7 @@ def places_of(
     others = [each for each in listed if each.kind == "traces" and each not in own]
     others += made_of(listed, [str(each.path) for each in others])
     for each in listed:
-        if each in own or each not in others:
+        if each.path.exists() and (each in own or each not in others):
             places.append(CopyPlace(KINDS[each.kind], each.path, each.of, each in own))
     return _each_once(places)
 
