@@ -57,17 +57,17 @@ def audit(
 def _tables(found: Audit) -> Iterator[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
     """Yield title, headings and rows of each table."""
     kinds = found.searched
-    people = [
+    people: list[tuple[str, ...]] = [
         (each.namespace, each.user_id, f"{each.texts:,}", f"{each.shared:,}")
         + tuple(f"{each.personal[kind]:,}" for kind in kinds)
         for each in found.people
     ]
     yield "people", ("namespace", "user", "texts", "shared", *kinds), people
-    equal = [
+    equal: list[tuple[str, ...]] = [
         (each.namespace, ", ".join(each.authors), ", ".join(each.text_ids)) for each in found.equal
     ]
     yield "equal texts of several people", ("namespace", "people", "texts"), equal
-    places = [
+    places: list[tuple[str, ...]] = [
         (each.kind, each.path, "this store" if each.of_store else "may have its texts", each.says)
         for each in found.places
     ]

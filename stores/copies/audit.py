@@ -246,7 +246,7 @@ def orphans(root: Path) -> list[Path]:
     A file of a table belongs to it if a version names it. While a process writes, its newest files
     may not be named yet.
     """
-    found = []
+    found: list[Path] = []
     splits = find_splits_file(str(root))
     own = {LOCK_FILE, "" if splits is None else splits.name}
     own |= {f"{splits.name}.lock"} if splits is not None else set()

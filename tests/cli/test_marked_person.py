@@ -161,7 +161,7 @@ def commands(data: Path, store: Path, out: Path) -> list[list[object]]:
         ["view", out / "more", "--html", out / "more" / "in-the-folder.html"],
         ["compare", *bench, "--limit", 24, "--modes", "none,quoted", "--html", out / "two.html",
          "--markdown", out / "two.md", "--cache", tmp / "compared"],
-        ["collect", "--data", data, "--limit", 24, "--out", out / "episodes", "--model", MODEL,
+        ["collect", "--data", data, "--limit", 60, "--out", out / "episodes", "--model", MODEL,
          "--adapters", "none"],
         ["episodes", "stats", out / "episodes"],
         ["episodes", "export", out / "episodes", "--to", out / "samples.parquet"],
