@@ -22,7 +22,7 @@ from ..search.duplicates import Shingles, copies_among, shingles_of
 from ..search.words import bare, terms_of
 from ..texts.arrow import Places, starts_of, texts_of_rows
 from ..texts.artefacts import ARTEFACTS
-from ..texts.connection import LOCK_FILE, local_root
+from ..texts.connection import local_root
 from ..texts.filters import every_namespace
 from ..texts.schema import TEXTS, TOPICS, USERS
 from .sweep import places_of
@@ -45,6 +45,7 @@ _SKETCH = 8
 _MOST_MET = 200
 """Texts that share a hash and are compared; of more, which have a phrase in common, the first."""
 
+_LOCKS = ".patlm-*.lock"
 _KNOWN = {TEXTS, USERS, TOPICS, ARTEFACTS, "forgotten"}
 
 
@@ -248,12 +249,11 @@ def orphans(root: Path) -> list[Path]:
     """
     found: list[Path] = []
     splits = find_splits_file(str(root))
-    own = {LOCK_FILE, "" if splits is None else splits.name}
-    own |= {f"{splits.name}.lock"} if splits is not None else set()
+    own = set() if splits is None else {splits.name, f"{splits.name}.lock"}
     for path in sorted(root.iterdir()):
         if path.is_dir() and path.stem in _KNOWN and path.suffix == ".lance":
             found += _unnamed(path)
-        elif path.name not in own:
+        elif path.name not in own and not path.match(_LOCKS):
             found += [each for each in (path, *path.rglob("*")) if each.is_file()]
     return found
 
