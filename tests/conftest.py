@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def no_settings_from_outside(
     monkeypatch.setenv("PATLM_MODEL", "smollm2-135m")
     # No test speaks TLS, and each client of a provider would read all certificates of the web.
     monkeypatch.setenv("SSL_CERT_DIR", os.path.dirname(__file__))
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *given, **more: None)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def pieces_in(path: Path, texts: list[Text], others: list[Text]) -> tuple[int, i
 
     A plain search, so that the store's own one is not judged by itself.
     """
+    own = pieces_of(tuple(texts), tuple(others))
+    data = b"\x00".join(file.read_bytes() for file in path.rglob("*") if file.is_file())
+    return sum(piece.encode() in data for piece in own), len(own)
+
+
+@cache
+def pieces_of(texts: tuple[Text, ...], others: tuple[Text, ...]) -> set[str]:
+    """Return the pieces that only `texts` hold."""
     held = "\n".join(part for one in others for part in (one.title, one.body))
     whole = {
         part[at : at + PIECE]
@@ -64,9 +73,7 @@ def pieces_in(path: Path, texts: list[Text], others: list[Text]) -> tuple[int, i
         for part in (one.title, one.body)
         for at in range(len(part) - PIECE + 1)
     }
-    own = {piece for piece in whole if piece not in held}
-    data = b"\x00".join(file.read_bytes() for file in path.rglob("*") if file.is_file())
-    return sum(piece.encode() in data for piece in own), len(own)
+    return {piece for piece in whole if piece not in held}
 
 
 async def fill(store: TextStore, fragments: str) -> None:
