@@ -32,12 +32,15 @@ def audit(
     Reads all texts and changes nothing. --json lists everybody.
     """
     from ..graph.open import look_into_store
+    from ..nodes.guards.personal_data import COUNTERS
     from ..stores.copies.audit import audit as look_over
     from .output import emit_json, run, stdout
 
     async def main() -> Audit:
         async with look_into_store(store) as opened:
-            return await look_over(opened, store, trace=Path(trace) if trace else None)
+            return await look_over(
+                opened, store, trace=Path(trace) if trace else None, personal=COUNTERS
+            )
 
     found = run(main)
     if json:
@@ -50,8 +53,6 @@ def audit(
     )
     for title, headings, lines in _tables(found):
         stdout.print(_table(title, headings, lines, rows) if lines else f"{title}: none")
-    looked = ", ".join(found.searched)
-    stdout.print(f"personal data: {looked or 'not looked for: no finder is installed'}")
 
 
 def _tables(found: Audit) -> Iterator[tuple[str, Sequence[str], list[tuple[str, ...]]]]:

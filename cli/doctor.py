@@ -73,6 +73,7 @@ def doctor(
         *named,
         _budget(settings),
         _tracing(settings),
+        *guard_findings(settings),
         _sizes(settings),
         _authors(settings),
     ]
@@ -235,6 +236,20 @@ def _tracing(settings: Settings) -> Finding:
     variable = switched_on(os.environ)
     wish = "LangSmith's tracing is not switched on" if variable is None else f"{variable} is true"
     return Finding("PATLM_TRACING", True, f"{settings.tracing}: {SENT[settings.tracing]}; {wish}")
+
+
+def guard_findings(settings: Settings) -> list[Finding]:
+    """Say what of other people's texts is replaced, and may not be repeated."""
+    from ..nodes.guards.personal_data import KINDS
+
+    kinds, words = settings.guards.personal_data, settings.copied_words
+    labels = ", ".join(kind.label for kind in KINDS.values() if kind.name in kinds)
+    replaced = f"replaced in other people's texts: {labels or 'nothing'}"
+    copied = f"a draft has no {words} words in a row of theirs" if words else "drafts may copy"
+    return [
+        Finding("PATLM_PERSONAL_DATA", True, f"{settings.personal_data}: {replaced}"),
+        Finding("PATLM_COPIED_WORDS", True, f"{words}: {copied}"),
+    ]
 
 
 def _sizes(settings: Settings) -> Finding:

@@ -23,6 +23,7 @@ from ..graph.settings import ROLES
 from ..models.open import token_counter
 from ..nodes.budget import BUDGETS, Budget
 from ..nodes.dependencies import ChatRole, Parts
+from ..nodes.guards.personal_data import GuardSettings
 from ..nodes.prompts.files import prompt_set
 from ..nodes.state import Task
 from ..nodes.strategies import STRATEGIES, with_oracle
@@ -64,6 +65,7 @@ class DataSetup:
             budget and prompts.
         budget: Limits of prompts and answers.
         prompt_folder: Folder of files that replace the wording of prompts.
+        guards: What of other people's texts is replaced, and may not be repeated.
     """
 
     data: BenchmarkData
@@ -74,6 +76,7 @@ class DataSetup:
     made_of: str
     budget: Budget = BUDGETS["small"]
     prompt_folder: Path | None = None
+    guards: GuardSettings = GuardSettings()
 
     @classmethod
     def of(
@@ -86,6 +89,7 @@ class DataSetup:
         about: Sequence[str] = (),
         budget: Budget = BUDGETS["small"],
         prompt_folder: Path | None = None,
+        guards: GuardSettings = GuardSettings(),  # noqa: B008 - frozen
     ) -> DataSetup:
         """Build the setup of a data set.
 
@@ -98,9 +102,11 @@ class DataSetup:
                 shared.
             budget: Limits of prompts and answers.
             prompt_folder: Folder of files that replace the wording of prompts.
+            guards: As in serving.
         """
         prompts = prompt_set(budget.prompts, prompt_folder).version
-        versions = (encoders.style.version, encoders.topic.version, budget.fingerprint, prompts)
+        versions = [encoders.style.version, encoders.topic.version, budget.fingerprint, prompts]
+        versions.append(guards.version)
         ratings = () if data.scale == FIVE_STARS else (f"ratings {data.scale}",)
         made_of = (data.sha1, *data.cleanings, *versions, model.identity, *ratings, *about)
         return cls(
@@ -112,6 +118,7 @@ class DataSetup:
             "\x1f".join(made_of),
             budget,
             prompt_folder,
+            guards,
         )
 
 
@@ -134,6 +141,7 @@ def setup_of(material: DataSetup, targets: Sequence[Target], history: str) -> Ru
         count=token_counter(material.model.inner),
         budget=material.budget,
         prompt_folder=material.prompt_folder,
+        guards=material.guards,
         strategies=with_oracle(STRATEGIES, encoders, real),
         rating_scale=material.data.scale,
     )
@@ -193,6 +201,7 @@ class Plan:
         adapters: LoRA adapter of each role, in all arms.
         budget: Limits of prompts and answers.
         prompt_folder: Folder of files that replace the wording of prompts.
+        guards: What of other people's texts is replaced, and may not be repeated.
     """
 
     data: Sequence[Path]
@@ -210,6 +219,7 @@ class Plan:
     adapters: Mapping[str, str] = field(default_factory=dict)
     budget: Budget = BUDGETS["small"]
     prompt_folder: Path | None = None
+    guards: GuardSettings = GuardSettings()
 
 
 @dataclass(frozen=True)
@@ -339,6 +349,7 @@ async def _open(
         about=hidden,
         budget=plan.budget,
         prompt_folder=plan.prompt_folder,
+        guards=plan.guards,
     )
 
 

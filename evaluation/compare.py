@@ -313,6 +313,7 @@ async def _open(
                 count=token_counter(chat),
                 budget=opened_budget(settings, [role]),
                 prompt_folder=settings.prompts,
+                guards=settings.guards,
                 least_confidence=LEAST_CONFIDENCE,
                 min_authors=settings.min_authors,
                 rating_scale=store.rating_scale,

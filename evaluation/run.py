@@ -234,6 +234,7 @@ def _settings(plan: Plan, measured: Measured) -> dict[str, Any]:
             "summary": budget.summary,
             "draft": dict(budget.answer),
         },
+        "guards": plan.guards.version,
         "files": {
             asked.data.name: {
                 "name": asked.data.path.name,
@@ -304,18 +305,14 @@ def run_personalization(
             adapters=model.adapters,
             budget=opened_budget(settings, [chat_role(model.chat.inner)]),
             prompt_folder=settings.prompts,
+            guards=settings.guards,
             arms=[with_adapters(arm, model.adapters) for arm in plan.arms],
         )
         measured = asyncio.run(measure_personalization(plan, asked, model.chat, out, cache, watch))
     if not any(measured.items.values()):
         raise NothingDone(f"all items failed; the first: {measured.why}")
-    about = {
-        "model": model.name,
-        "dtype": model.dtype,
-        "judge": judge,
-        "started": started,
-        "calls": model.chat.asked,
-    }
+    about: dict[str, Any] = {"model": model.name, "dtype": model.dtype, "judge": judge}
+    about |= {"started": started, "calls": model.chat.asked}
     reliability = None
     if judge is not None:
         watch.say(f"judging the drafts with {judge}")

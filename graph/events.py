@@ -15,10 +15,17 @@ from ..nodes.state import Result
 
 @dataclass(frozen=True)
 class DraftToken:
-    """A part of the draft while it is generated; a new `iteration` starts a new draft."""
+    """A part of the draft while it is generated, before it is checked.
+
+    Attributes:
+        text: The part.
+        iteration: A new one starts a new draft.
+        attempt: Counts the answers of an iteration from 1; a new one starts the draft again.
+    """
 
     text: str
     iteration: int
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,13 +61,15 @@ async def read_events(stream: AsyncIterator[Any]) -> AsyncGenerator[Event, None]
         if mode == "messages":
             message, metadata = chunk
             if metadata.get("langgraph_node") == "integrate" and (text := answers.feed(message)):
-                yield DraftToken(text, iteration)
+                yield DraftToken(text, iteration, answers.number)
         elif mode == "tasks":
             if "input" in chunk:  # a start; an end has a result, and an update besides
                 yield NodeStart(chunk["name"])
         elif mode == "updates":
-            if "integrate" in chunk and (text := answers.rest()):
-                yield DraftToken(text, iteration)
+            if "integrate" in chunk:
+                if text := answers.rest():
+                    yield DraftToken(text, iteration, answers.number)
+                answers = _Answers()
             for node, update in chunk.items():
                 iteration = (update or {}).get("iteration", iteration)
                 yield NodeUpdate(node, update or {})
@@ -75,12 +84,15 @@ class _Answers:
     def __init__(self) -> None:
         self._id: str | None = None
         self._text = VisibleText()
+        self.number = 1
 
     def feed(self, message: BaseMessage) -> str:
         """Add a piece of an answer, or a whole one; return what can be shown."""
         rest = ""
         if message.id != self._id:
-            rest, self._id, self._text = self._text.rest(), message.id, VisibleText()
+            rest = self._text.rest()
+            self.number += self._id is not None
+            self._id, self._text = message.id, VisibleText()
         text = self._text.feed(visible_content(message.content))
         whole = not isinstance(message, AIMessageChunk)
         return rest + text + (self._text.rest() if whole else "")

@@ -258,6 +258,7 @@ def _make_parts(
         rating_scale=store.rating_scale,
         scale_source=store,
         limits=settings.size_limits,
+        guards=settings.guards,
     )
 
 

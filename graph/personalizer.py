@@ -61,8 +61,8 @@ class Personalizer:
         share: Whether texts added by `add` may be evidence for other users of the tenant, where the
             call does not say. Default: PATLM_SHARE, or False: a text serves its author alone.
         settings: Further settings by name (`encoder`, `style_encoder`, `dtype`, `prompts`,
-            `tracing`, `min_authors`, and the limits `max_title`, `max_text`, `max_batch`,
-            `max_added`, `max_waiting`).
+            `tracing`, `min_authors`, the guards `personal_data` and `copied_words`, and the limits
+            `max_title`, `max_text`, `max_batch`, `max_added`, `max_waiting`).
 
     Raises:
         SettingsError: A keyword, role or PATLM_ variable that does not exist.

@@ -9,6 +9,7 @@ from langgraph.graph import START
 from pydantic import BaseModel, Field
 
 from ..nodes.dependencies import Parts
+from ..nodes.guards.personal_data import GuardSettings
 from ..nodes.reason import TRAJECTORIES, too_few_authors
 from ..nodes.state import ColdStart, Evidence, LoopState, Request, RunContext
 from ..stores.search.request import MIN_AUTHORS
@@ -46,6 +47,7 @@ async def open_retrieval(
     encoder: str = "bundled",
     style_encoder: str = OWN,
     min_authors: int = MIN_AUTHORS,
+    guards: GuardSettings = GuardSettings(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Parts]:
     """Open what a retrieval needs: a store and its encoders, no language model.
 
@@ -54,6 +56,7 @@ async def open_retrieval(
         encoder: The topic encoder, see `models.encoders.open`.
         style_encoder: See `encoders.open_encoders`.
         min_authors: Authors whose texts a preference needs at least.
+        guards: What of other people's texts is replaced.
 
     Raises:
         StoreError: The store can't be opened, or was filled with other encoders.
@@ -71,6 +74,7 @@ async def open_retrieval(
             min_authors=min_authors,
             rating_scale=opened.rating_scale,
             scale_source=opened,
+            guards=guards,
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import platformdirs
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..models.encoders.open import forms_of_encoders
@@ -21,6 +21,7 @@ from ..models.open import forms_of_names, server_of
 from ..models.tracing import Tracing
 from ..nodes.dependencies import SizeLimits
 from ..nodes.errors import SettingsError, say_unknown
+from ..nodes.guards.personal_data import COPIED_WORDS, KINDS, GuardSettings, read_kinds
 from ..stores.errors import shortened
 from ..stores.search.request import MIN_AUTHORS
 from ..stores.values import MAX_CHARACTERS
@@ -96,6 +97,17 @@ class Settings(BaseSettings):
         le=32,
         description="Authors whose texts a preference needs at least, else that side abstains.",
     )
+    personal_data: str = Field(
+        "all",
+        description="What is replaced in other people's texts before anything reads them: all, "
+        f"off, or some of {', '.join(KINDS)}, with commas between.",
+    )
+    copied_words: int = Field(
+        COPIED_WORDS,
+        ge=0,
+        description="Words in a row of somebody else's text that a summary or draft may not have; "
+        "0: they are not compared.",
+    )
     max_title: int = Field(
         500, ge=1, le=MAX_CHARACTERS, description="Characters of a request's title."
     )
@@ -137,6 +149,17 @@ class Settings(BaseSettings):
                 raise SettingsError(f"{name}: the value is empty: give one, or leave {name} out")
         check_variables(os.environ)
         return given
+
+    @field_validator("personal_data")
+    @classmethod
+    def _only_kinds(cls, said: str) -> str:
+        read_kinds(said)
+        return said
+
+    @property
+    def guards(self) -> GuardSettings:
+        """What of other people's texts is replaced, and may not be repeated."""
+        return GuardSettings(read_kinds(self.personal_data), self.copied_words)
 
     @property
     def size_limits(self) -> SizeLimits:

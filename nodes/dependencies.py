@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..stores.search.request import MIN_AUTHORS
 from ..stores.values import FIVE_STARS, MAX_CHARACTERS, RatingScale
 from .budget import BUDGETS, Budget
+from .guards.personal_data import GuardSettings
 from .strategies import STRATEGIES, Search, Strategies
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Parts:
         rating_scale: The scale of the store's ratings.
         scale_source: Where each run asks for it anew; None: `rating_scale` stays.
         limits: How long a request's texts may be.
+        guards: What of other people's texts is replaced, and may not be repeated.
     """
 
     store: Retrieval
@@ -127,6 +129,7 @@ class Parts:
     rating_scale: RatingScale = FIVE_STARS
     scale_source: ScaleSource | None = None
     limits: SizeLimits = SizeLimits()
+    guards: GuardSettings = GuardSettings()
 
     def role(self, name: str) -> ChatRole:
         """Return the model of a role."""

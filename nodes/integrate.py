@@ -13,6 +13,7 @@ from ..models.ratings import read_rating
 from ..stores.search.threads import in_thread_if
 from .cleanup import is_refusal, unquoted, without_preamble
 from .dependencies import ProvideParts
+from .guards.drafts import guard_of
 from .model_call import Unit, Wanted, call_model
 from .node import Node, Turn, as_node
 from .prompts.build import LEAST_CUT_TO_SAY, REASONERS, Prompt, integrate_prompt
@@ -74,7 +75,14 @@ async def write_draft(
     if prompt.begin:
         options["stop"] = NEXT_POST
     answer, call = await call_model(
-        turn, "integrate", prompt, max_tokens=most, wanted=wanted, warnings=warnings, **options
+        turn,
+        "integrate",
+        prompt,
+        max_tokens=most,
+        wanted=wanted,
+        guard=None if turn.request.task == "rating" else guard_of(turn),
+        warnings=warnings,
+        **options,
     )
     draft, flaw = read_draft(answer, turn.request)
     entry: dict[str, Any] = {

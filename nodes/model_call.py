@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..models.answers import ModelAnswer, read_answer, whole_sentences, whole_words
 from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable, RemoteFailed
 from ..models.local.sampling import BASE
+from ..stores.search.threads import in_thread_if
 from .dependencies import ChatRole
 from .errors import EmptyAnswerError, LoopError, ModelCallError
+from .guards.drafts import Guard, cut, note, say
 from .node import Turn
 from .prompts.build import Prompt
 
@@ -39,6 +41,7 @@ _SAMPLING = (
     "no_repeat_ngram_size",
     "repetition_penalty",
 )
+_WRITTEN = {"integrate": "draft"}
 _CAPTURED = ("prompt_token_ids", "token_ids", "logprobs")
 
 
@@ -64,6 +67,7 @@ async def call_model(
     *,
     max_tokens: int,
     wanted: Wanted = Wanted(),  # noqa: B008 - frozen
+    guard: Guard | None = None,
     warnings: list[str] | None = None,
     **options: Any,
 ) -> tuple[str, dict[str, Any]]:
@@ -79,6 +83,7 @@ async def call_model(
         prompt: The prompt.
         max_tokens: Maximum length of the answer.
         wanted: What is done with an answer that is cut or empty.
+        guard: What an answer may not repeat: it is asked for once more, then cut.
         warnings: What the caller of the run should know is added here.
         options: Options of this call; they override the role's options of the same names.
 
@@ -96,7 +101,7 @@ async def call_model(
         "model": chat.name,
         "base": chat.base,
         "adapter": given.get("adapter", BASE),
-        "messages": [{"role": who, "content": content} for who, content in prompt.messages],
+        "messages": _turns(prompt),
         "sampling": _sampling(given),
     }
     answer = await _ask(chat, prompt, given, call, captured=captured)
@@ -109,13 +114,49 @@ async def call_model(
             empty = {**call, "text": None}
             raise EmptyAnswerError(role, chat.name, answer, max_tokens, call=empty)
     said = [f"{chat.name} was not sent {name}: {why}" for name, why in answer.left_out.items()]
-    text = answer.text
-    if answer.cut and wanted.unit is not None:
-        text, unit = _shortened(text, wanted.unit)
-        said.append(_say_cut(role, given["max_tokens"], unit))
+    text = _whole(answer, wanted, role, given, said)
+    if guard is not None:
+        text = await _guarded(turn, prompt, given, call, wanted, guard, text, said)
     if warnings is not None:
         warnings += said
     return text, call
+
+
+async def _guarded(
+    turn: Turn,
+    prompt: Prompt,
+    given: Mapping[str, Any],
+    call: dict[str, Any],
+    wanted: Wanted,
+    guard: Guard,
+    text: str,
+    said: list[str],
+) -> str:
+    """Return an answer that repeats nothing that it may not: asked for once more, then cut.
+
+    It is not asked for where the deadline would pass. The record has the last answer as it came.
+    """
+    faults = await in_thread_if(turn.is_long, guard.faults, text)
+    if not faults:
+        return text
+    role, cause = call["role"], say(faults)
+    what = _WRITTEN.get(role, "summary")
+    if turn.seconds_left > 2 * call["seconds"]:
+        said.append(f"{role}: the {what} repeated {cause}: it was asked for once more")
+        first = {name: call.get(name) for name in ("text", "finish_reason", *_CAPTURED)}
+        asked = replace(prompt, user=f"{prompt.user}\n\n{note(faults)}")
+        chat, captured = turn.parts.role(role), "capture" in given
+        answer = await _ask(chat, asked, given, call, captured=captured)
+        if answer.text:
+            call["messages"] = _turns(asked)
+            text = _whole(answer, wanted, role, given, said)
+            faults = await in_thread_if(turn.is_long, guard.faults, text)
+        else:
+            call |= first
+    if faults:
+        text, how_much = cut(text, faults)
+        said.append(f"{role}: the {what} repeats {say(faults)}: {how_much}")
+    return text
 
 
 async def _ask(
@@ -161,6 +202,21 @@ async def _ask(
     return answer
 
 
+def _turns(prompt: Prompt) -> list[dict[str, str]]:
+    return [{"role": who, "content": content} for who, content in prompt.messages]
+
+
+def _whole(
+    answer: ModelAnswer, wanted: Wanted, role: str, given: Mapping[str, Any], said: list[str]
+) -> str:
+    """Return the text of an answer; one that reached its limit ends at a whole unit."""
+    if not answer.cut or wanted.unit is None:
+        return answer.text
+    text, unit = _shortened(answer.text, wanted.unit)
+    said.append(_say_cut(role, given["max_tokens"], unit))
+    return text
+
+
 def _sum(before: int | None, now: int | None) -> int | None:
     """Return the tokens of all attempts of a call; None where a model does not count."""
     return now if before is None or now is None else before + now
@@ -175,8 +231,10 @@ def _shortened(text: str, unit: Unit) -> tuple[str, Unit]:
 
 
 def _say_cut(role: str, tokens: int, unit: Unit) -> str:
-    what = "the draft" if role == "integrate" else "the summary"
-    return f"{role}: {what} reached its limit of {tokens} tokens and ends at its last whole {unit}"
+    what = _WRITTEN.get(role, "summary")
+    return (
+        f"{role}: the {what} reached its limit of {tokens} tokens and ends at its last whole {unit}"
+    )
 
 
 def _sampling(options: Mapping[str, Any]) -> dict[str, Any] | None:

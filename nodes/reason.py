@@ -14,6 +14,7 @@ from ..models.answers import LENGTH, whole_sentences
 from ..stores.search.threads import in_thread_if
 from .cleanup import without_preamble
 from .dependencies import ProvideParts
+from .guards.drafts import guard_of, scrubbed
 from .model_call import Wanted, call_model
 from .node import Node, Turn, Work, as_node
 from .preference_retrieve import retrieve as retrieve_preference
@@ -153,6 +154,7 @@ async def summarise(turn: Turn, trajectory: Trajectory, words: Words) -> Summari
         read.prompt,
         max_tokens=turn.parts.budget.summary,
         wanted=Wanted("sentence"),
+        guard=guard_of(turn, trajectory.name),
         warnings=read.warnings,
     )
     entry = {
@@ -274,7 +276,11 @@ class Trajectory:
 
     def build_retrieve(self, provide: ProvideParts) -> Node:
         """Return the node `{name}-retrieve`."""
-        return as_node(f"{self.name}-retrieve", provide, self.retrieve)
+
+        async def work(turn: Turn) -> tuple[Update, dict[str, Any]]:
+            return await scrubbed(turn, *await self.retrieve(turn))
+
+        return as_node(f"{self.name}-retrieve", provide, work)
 
     def build_reason(self, provide: ProvideParts, words: Words) -> Node:
         """Return the node `{name}-reason`.

@@ -271,6 +271,7 @@ class NodeLog(TypedDict):
     shown: NotRequired[int]
     confidence: NotRequired[float]
     evidence: NotRequired[list[dict[str, Any]]]
+    hidden: NotRequired[list[str]]
     neighbours: NotRequired[list[dict[str, Any]]]
     pool_size: NotRequired[int]
     summary: NotRequired[str | None]

@@ -86,8 +86,10 @@ def retrieve(
             check_exists(store)
 
     async def main() -> Retrieved:
-        settings = Settings().model_dump(include={"encoder", "style_encoder", "min_authors"})
-        async with retrieving.open_retrieval(store, **settings) as parts:
+        given = Settings()
+        named = given.model_dump(include={"encoder", "style_encoder", "min_authors"})
+        opened = retrieving.open_retrieval(store, **named, guards=given.guards)
+        async with opened as parts:
             return await retrieving.retrieve(parts, request, context)
 
     found = run(main)

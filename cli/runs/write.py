@@ -181,7 +181,7 @@ class Screen:
         self._progress = progress and stderr.redraws
         self._status: Live | None = None
         self._nodes: list[str] = []
-        self._iteration, self._answer, self._shown = 0, "", ""
+        self._iteration, self._attempt, self._answer, self._shown = 0, 1, "", ""
         self.result: Result
 
     def __enter__(self) -> Screen:
@@ -254,10 +254,12 @@ class Screen:
         from ...nodes.integrate import read_draft
         from ..output import echo
 
-        if token.iteration != self._iteration:
+        if (token.iteration, token.attempt) != (self._iteration, self._attempt):
             if self._shown:
-                echo(f"\n\ndraft {token.iteration}:")
-            self._iteration, self._answer, self._shown = token.iteration, "", ""
+                again = ", once more" if token.attempt > 1 else ""
+                echo(f"\n\ndraft {token.iteration}{again}:")
+            self._iteration, self._attempt = token.iteration, token.attempt
+            self._answer, self._shown = "", ""
         self._answer += token.text
         draft = visible(read_draft(self._answer, self._request)[0])
         if draft.startswith(self._shown) and not _PREAMBLE.fullmatch(draft):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from statistics import fmean
 
 from ...models.sanitise import fence
@@ -171,6 +172,12 @@ def split_sentences(text: str) -> list[str]:
     ['So good!!', 'I like it.', '4.5 stars']
     """
     return [part for part in map(str.strip, _BETWEEN.split(text)) if part]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the sentences of a text are, each with the white space after it."""
+    ends = [found.end() for found in _BETWEEN.finditer(text)]
+    return [(start, end) for start, end in pairwise([0, *ends, len(text)]) if start < end]
 
 
 @dataclass(frozen=True)

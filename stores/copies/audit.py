@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from ..texts.store import TextStore
     from ..types import Text
 
-Finder = Callable[[str], int]
+Finder = Callable[[str, str], int]
 
 PERSONAL: dict[str, Finder] = {}
 """Finders of personal data by kind (`phone`, `email`): each returns how often a text has some.
 
-Guards that know how to find them register here; without any, an audit says nothing of it.
+It is given the language. Without any, an audit says nothing of it; the command has those of the
+guards.
 """
 
 _SKETCH = 8
@@ -172,7 +173,7 @@ def _people(texts: Iterable[Text], personal: Mapping[str, Finder]) -> list[Perso
         shared[who] += text.shared
         counts = found.setdefault(who, Counter())
         for kind, count in personal.items():
-            counts[kind] += count(f"{text.title}\n{text.body}")
+            counts[kind] += count(f"{text.title}\n{text.body}", text.language or "en")
     return [
         Person(*who, texts=count, shared=shared[who], personal=dict(found[who]))
         for who, count in sorted(held.items(), key=lambda item: (-item[1], item[0]))

@@ -158,9 +158,12 @@ async def open_collector(
         ) as (store, encoders):
             budget = opened_budget(settings, [chat_role(model)])
             prompts = prompt_set(budget.prompts, settings.prompts).version
-            identity = (identity_of(model, settings, chosen), budget.fingerprint, prompts)
+            identity = (
+                *(identity_of(model, settings, chosen), budget.fingerprint, prompts),
+                settings.guards.version,
+            )
             yield Collector(
-                _parts(store, encoders, model, request.history, budget, settings.prompts),
+                _parts(store, encoders, model, request, budget),
                 replace(plan, adapters=chosen),
                 _source(request, data, encoders, "\x1f".join(identity)),
                 store.forgotten,
@@ -173,9 +176,8 @@ def _parts(
     store: TextStore,
     encoders: Encoders,
     model: BaseChatModel,
-    history: str,
+    request: CollectRequest,
     budget: Budget,
-    prompt_folder: Path | None,
 ) -> Parts:
     """Return the parts of the loop, as in serving with two exceptions.
 
@@ -183,13 +185,14 @@ def _parts(
     cache vectors, because they embed the same texts repeatedly.
     """
     return Parts(
-        store=store if history == WHOLE else HistoryCut(store, int(history)),
+        store=store if request.history == WHOLE else HistoryCut(store, int(request.history)),
         style_encoder=RememberedEncoder(encoders.style),
         topic_encoder=RememberedEncoder(encoders.topic),
         chat=dict.fromkeys(ROLES, chat_role(model)),
         count=token_counter(model),
         budget=budget,
-        prompt_folder=prompt_folder,
+        prompt_folder=request.settings.prompts,
+        guards=request.settings.guards,
         rating_scale=store.rating_scale,
     )
 
