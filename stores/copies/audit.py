@@ -19,7 +19,7 @@ import numpy as np
 
 from ..datasets.splits import find_splits_file
 from ..search.duplicates import Shingles, copies_among, shingles_of
-from ..search.words import bare, terms_of
+from ..search.words import Terms, bare, terms_of
 from ..texts.arrow import Places, starts_of, texts_of_rows
 from ..texts.artefacts import ARTEFACTS
 from ..texts.connection import local_root
@@ -208,7 +208,8 @@ def _pairs(texts: Sequence[Text]) -> Iterator[tuple[int, int]]:
     """Yield pairs of texts of one tenant that are nearly equal."""
     terms = [terms_of(text.body) for text in texts]
     starts = starts_of(np.array([len(each) for each in terms], np.int64))
-    shingles = shingles_of(np.concatenate(terms), starts) if terms else np.zeros(0, np.uint64)
+    words = np.concatenate(terms) if terms else np.zeros(0, np.uint32)
+    shingles = shingles_of(words, starts)
     bodies = [bare(text.body) for text in texts]
     met: dict[tuple[str, object], list[int]] = {}
     for at, text in enumerate(texts):
@@ -220,7 +221,7 @@ def _pairs(texts: Sequence[Text]) -> Iterator[tuple[int, int]]:
         if len({texts[at].user_id for at in few}) < 2 or few in seen:
             continue
         seen.add(few)
-        yield from _equal_among(few, shingles, starts, bodies)
+        yield from _equal_among(few, words, starts, bodies)
 
 
 def _sketch(shingles: Shingles) -> list[int]:
@@ -229,9 +230,10 @@ def _sketch(shingles: Shingles) -> list[int]:
 
 
 def _equal_among(
-    group: tuple[int, ...], shingles: Shingles, starts: Places, bodies: Sequence[str]
+    group: tuple[int, ...], words: Terms, starts: Places, bodies: Sequence[str]
 ) -> Iterator[tuple[int, int]]:
-    alike = copies_among(shingles, starts, np.array(group), [bodies[at] for at in group])
+    no_titles = np.zeros(len(group), np.int64)
+    alike = copies_among(words, starts, np.array(group), [bodies[at] for at in group], no_titles)
     for one, two in zip(*np.nonzero(np.triu(alike)), strict=True):
         yield group[int(one)], group[int(two)]
 
