@@ -50,14 +50,13 @@ def _scrub_all(
 ) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
     """Return all evidence without personal data, and the digests of what was replaced."""
     earlier = turn.state.get("evidence", {}).values() if turn.iteration > 1 else ()
-    done = {piece["text_id"]: piece for pieces in earlier for piece in pieces}
+    # What an earlier iteration has looked at and left as it was is not looked at again.
+    done = {(piece["title"], piece["body"]) for pieces in earlier for piece in pieces}
     hidden: set[str] = set()
 
     def clean(piece: dict[str, Any]) -> dict[str, Any]:
-        if piece["user_id"] == turn.request.user_id:
+        if piece["user_id"] == turn.request.user_id or (piece["title"], piece["body"]) in done:
             return piece
-        if (known := done.get(piece["text_id"])) is not None:
-            return {**piece, "title": known["title"], "body": known["body"]}
         changed = {}
         for part in ("title", "body"):
             text, items = scrub(piece[part], piece.get("language") or "en", kinds)

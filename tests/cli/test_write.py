@@ -216,6 +216,7 @@ def test_control_characters_are_made_visible(
     store: str, more: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, ScriptedChat(says=says(ESCAPES)))
+    monkeypatch.setenv("PATLM_COPIED_WORDS", "0")  # it repeats a text of the store
     trace = tmp_path / "traces"
     result = call(*words(store, "--trace", trace, *more))
     printed = [result.stdout + result.stderr, call("show", trace).stdout]
