@@ -4,8 +4,9 @@ All in one file: the source is parsed once.
 """
 
 import ast
+import tomllib
 
-from source import PACKAGES, trees
+from source import PACKAGES, ROOT, trees
 
 WRITERS = {"DictWriter", "to_csv", "write_csv", "to_excel", "export_csv"}
 MADE_BY = "stores/files.py"
@@ -55,3 +56,15 @@ def test_files_and_folders_are_made_in_one_place() -> None:
             if not made.startswith(("new_file(", "draft")):
                 found.append(f"{name}: {ast.unparse(node)[:60]}")
     assert [each for each in found if "devnull" not in each] == []
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """An editable install finds a folder that the wheel would leave out."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    folders = {
+        path.parent
+        for top in build["package-dir"].values()
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    names = {".".join(("patlm", *folder.relative_to(ROOT).parts)) for folder in folders}
+    assert names <= set(build["packages"])
