@@ -290,7 +290,7 @@ def _counter(kind: str) -> Callable[[str, str], int]:
     return lambda text, language: len(find(text, language, (kind,)))
 
 
-COUNTERS = {kind: _counter(kind) for kind in KINDS}
+COUNTERS: dict[str, Callable[[str, str], int]] = {kind: _counter(kind) for kind in KINDS}
 """How often a text has each kind, given its language: for an audit."""
 
 LABELLED = re.compile(
