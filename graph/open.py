@@ -47,7 +47,11 @@ NO_REPEAT_NGRAM = 4
 """Length of the n-grams that a small local model may not repeat: greedy decoding loops."""
 
 REPETITION_PENALTY = 1.1
-"""That of larger local models, as Qwen's own settings have it: a ban makes them misspell words."""
+"""That of larger local models, as Qwen's own settings have it."""
+
+NO_REPEAT_PHRASE = 8
+"""The n-grams that these may not repeat: short ones make them misspell words, and the penalty
+alone does not end a sentence that is said again and again with one word exchanged."""
 
 REASONING_ROOM = 4000
 """Tokens for the reasoning of a model that is known to reason: they count as part of its answer."""
@@ -308,7 +312,7 @@ def _against_repetition(parameters: int) -> dict[str, float]:
     """Return what keeps a local model from turning in circles, as greedy decoding does."""
     if parameters < SMALL_BELOW:
         return {"no_repeat_ngram_size": NO_REPEAT_NGRAM}
-    return {"repetition_penalty": REPETITION_PENALTY}
+    return {"repetition_penalty": REPETITION_PENALTY, "no_repeat_ngram_size": NO_REPEAT_PHRASE}
 
 
 @asynccontextmanager
