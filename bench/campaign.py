@@ -23,6 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from ..graph.builder import build_graph
 from ..graph.settings import ROLES
 from ..nodes.dependencies import ChatRole, Parts
+from ..nodes.guards.personal_data import GuardSettings
 from ..nodes.state import Request, RunContext
 from ..stores.texts.store import TextStore
 from ..stores.types import Encoder, Text
@@ -169,7 +170,9 @@ async def _measure(texts: Sequence[Text], style: Encoder, topic: Encoder, k: int
         opened = TextStore.open(folder, style_encoder=style, topic_encoder=topic)
         async with opened as store:
             await store.add(texts)
-            parts = Parts(store, style, topic, dict.fromkeys(ROLES, role), _count)
+            # What a model repeats is not cut: this is about what it is given.
+            guards = GuardSettings(copied_words=0)
+            parts = Parts(store, style, topic, dict.fromkeys(ROLES, role), _count, guards=guards)
 
             async def provide() -> Parts:
                 return parts

@@ -53,6 +53,7 @@ def client(receiver: TraceReceiver, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 async def filled(personalizer: Personalizer) -> None:
     await personalizer.add("u-bo", SECRET, topic_id="sea", shared=True)
+    await personalizer.add("u-cy", "Cold water, kind people.", topic_id="sea", shared=True)
 
 
 def iterations(run: dict[str, Any]) -> int | None:
@@ -104,7 +105,7 @@ async def test_no_text_is_sent_unless_tracing_is_on(
         assert first["outputs"]["run_id"] == result.run_id
         assert first["outputs"]["calls"] == result.calls
         assert first["outputs"]["tokens_in"] == result.tokens_in
-        assert first["outputs"]["evidence"]["preference"] == 1
+        assert first["outputs"]["evidence"]["preference"] == 2
         assert first["inputs"]["task"] == "long" and len(first["inputs"]["user"]) == 32
         assert failed["error"] == "RequestError" and not failed.get("outputs")
         assert inside["parent_run_id"] is not None
