@@ -14,6 +14,7 @@ from patlm.evaluation.items import Item
 from patlm.evaluation.run import results_of
 from patlm.evaluation.targets import NoTargets
 from patlm.graph import open as opening
+from patlm.nodes.guards.personal_data import GuardSettings
 from patlm.stores.values import RatingScale
 from planted import deaf_model, reading_model, write_planted
 from raising import raises
@@ -74,8 +75,10 @@ def figures(plan: Plan, measured: Measured) -> dict[str, Any]:
 def test_a_planted_signal_holds_with_a_model_that_uses_the_evidence(
     planted: Path, cache: Path, tmp_path: Path
 ) -> None:
-    # Without own texts: whoever has some reads them first, and borrows little.
-    plan = plan_of(planted, ["main", "controls"], history=["0"])
+    # Without own texts: whoever has some reads them first, and borrows little. The planted signal
+    # is in the words that this model repeats.
+    guards = GuardSettings(copied_words=0)
+    plan = plan_of(planted, ["main", "controls"], history=["0"], guards=guards)
     results = figures(plan, measure(plan, reading_model(), tmp_path, cache))
     said = {verdict["side"]: verdict["verdict"] for verdict in results["verdicts"]}
     assert said == {"both": "holds", "style": "holds", "preference": "holds"}
