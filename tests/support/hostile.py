@@ -342,7 +342,9 @@ class Guard:
         if isinstance(path, bytes | str | os.PathLike) and self._inside is not None:
             whole = os.path.join(os.getcwd(), os.fsdecode(path))
             away = os.path.relpath(os.path.realpath(whole), os.path.realpath(self._inside))
-            if away.startswith("..") and not whole.startswith(("/dev/", "/proc/")):
+            # The list of copies is the user's own: the environment says where it is, no data do.
+            own = ("/dev/", "/proc/", os.path.dirname(os.environ["PATLM_COPIES"]))
+            if away.startswith("..") and not whole.startswith(own):
                 if "__pycache__" not in whole:
                     self._seen.append(f"{event} {whole}")
 
