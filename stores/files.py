@@ -278,6 +278,29 @@ def _write_whole(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def files_below(root: Path) -> Iterator[Path]:
+    """Yield the plain files below a folder, which another process may be removing meanwhile.
+
+    A folder that is gone has none. A file may be gone, too, once it is opened.
+    """
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            if path.is_file():
+                yield path
+
+
+def size_below(root: Path) -> int:
+    """Return the bytes of all files below a folder that are still there."""
+    size = 0
+    for path in files_below(root):
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return size
+
+
 def locked(folder: Path) -> FileLock:
     """Return the lock of an episode folder; create the folder if missing."""
     return lock_in(folder, _LOCK)

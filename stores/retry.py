@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +22,7 @@ from .errors import (
     StoreReadOnly,
     shorten_message,
 )
+from .files import files_below
 
 if TYPE_CHECKING:
     from tenacity.wait import wait_base
@@ -185,10 +187,10 @@ def fault_of(error: BaseException, root: Path | None = None) -> StoreError:
 
 def _without_end(root: Path) -> Iterator[Path]:
     """Yield the files of LanceDB that do not end as all of them do: cut, emptied, overwritten."""
-    for path in sorted(root.rglob("*")):
-        if path.suffix in (".lance", ".manifest") and path.is_file():
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - len(_END)))
+    for path in sorted(files_below(root)):
+        if path.suffix in (".lance", ".manifest"):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - len(_END)))
                 if file.read() != _END:
                     yield path
 

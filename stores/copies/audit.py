@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets.splits import find_splits_file
+from ..files import files_below
 from ..search.duplicates import Shingles, copies_among, shingles_of
 from ..search.words import Terms, bare, terms_of
 from ..texts.arrow import Places, starts_of, texts_of_rows
@@ -257,13 +259,16 @@ def orphans(root: Path) -> list[Path]:
         if path.is_dir() and path.stem in _KNOWN and path.suffix == ".lance":
             found += _unnamed(path)
         elif path.name not in own and not path.match(_LOCKS):
-            found += [each for each in (path, *path.rglob("*")) if each.is_file()]
+            found += files_below(path) if path.is_dir() else [path]
     return found
 
 
 def _unnamed(table: Path) -> Iterator[Path]:
     """Yield the files of data that no version of a table names."""
-    versions = [path.read_bytes() for path in (table / "_versions").glob("*") if path.is_file()]
+    versions = []
+    for path in files_below(table / "_versions"):
+        with suppress(FileNotFoundError):
+            versions.append(path.read_bytes())
     for path in sorted((table / "data").glob("*")):
         if not any(path.name.encode() in version for version in versions):
             yield path

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import os
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -25,6 +27,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import NotForgotten, shortened
+from ..files import files_below
 from ..forgotten import Forgotten, key_of
 from ..types import Receipt
 from .arrow import Places
@@ -33,7 +36,7 @@ from .cache import SnapshotCache
 from .filters import Filter, all_but, every_namespace, within
 from .repair import COUNTED_COLUMNS, Tally
 from .schema import TEXTS, TOPICS, USERS
-from .tables import Tables, store_files
+from .tables import Tables
 
 PIECE = 20
 """Characters of a piece, and bytes of its head."""
@@ -116,16 +119,14 @@ class PieceFinder:
         return PieceFinder(list(compress(self.pieces, ~found)))
 
     def in_files(self, paths: Iterable[Path]) -> Mask:
-        """Return which pieces occur in any of the files, shape (pieces,)."""
+        """Return which pieces occur in any of the files that are there, shape (pieces,)."""
         found = np.zeros(len(self), np.bool_)
         for path in paths if len(self) else ():
-            if path.stat().st_size < PIECE:
-                continue
-            with (
-                path.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-            ):
-                self._look(data, None, found)
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < PIECE:
+                    continue
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    self._look(data, None, found)
         return found
 
     def in_data(self, data: bytes) -> bool:
@@ -420,7 +421,7 @@ class Forgetting:
         root = self.tables.root
         if root is None:
             return None
-        found = await asyncio.to_thread(lambda: finder.in_files(store_files(root)))
+        found = await asyncio.to_thread(lambda: finder.in_files(files_below(root)))
         return int(found.sum())
 
     async def _erase(self, finder: PieceFinder) -> int | None:

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import EncoderMismatch, SchemaMismatch
+from ..files import size_below
 from ..retry import bounded, once
 from ..types import Encoder, StoreStats
 from .connection import WriteLock, local_root, table_made
@@ -411,7 +411,7 @@ async def gather_stats(tables: Tables, style: Encoder, topic: Encoder) -> StoreS
     size = (
         await tables.live_bytes()
         if tables.root is None
-        else await asyncio.to_thread(_size, tables.root)
+        else await asyncio.to_thread(size_below, tables.root)
     )
     return StoreStats(
         texts=await tables.count(TEXTS, everything),
@@ -425,12 +425,3 @@ async def gather_stats(tables: Tables, style: Encoder, topic: Encoder) -> StoreS
         style_encoder=style.version,
         topic_encoder=topic.version,
     )
-
-
-def store_files(root: Path) -> list[Path]:
-    """Return the store's files, sorted."""
-    return sorted(path for path in root.rglob("*") if path.is_file())
-
-
-def _size(root: Path) -> int:
-    return sum(path.stat().st_size for path in store_files(root))
