@@ -1,4 +1,4 @@
-"""`patlm bench campaign`, `encoder`, `evidence` and `graph`: quality of retrieval parts."""
+"""`patlm bench campaign`, `encoder`, `evidence`, `graph` and `soak`: what holds, and how well."""
 
 from __future__ import annotations
 
@@ -154,6 +154,51 @@ def campaign(
         )
 
 
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long.")] = 30.0,
+    rounds: Annotated[int, typer.Option(min=0, help="People forgotten at least.")] = 0,
+    people: Annotated[int, typer.Option(min=10, help="People at once.")] = 120,
+    checkpoint: Annotated[float, typer.Option(min=1, help="Seconds between checkpoints.")] = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """Ingest, write, forget, swap adapters and compact at once; exit 1 if an invariant breaks."""
+    import multiprocessing
+
+    from ...bench.soak.run import soak as run_soak
+
+    context = multiprocessing.get_context("spawn")
+    with errors_as_lines():
+        soaked = run_soak(
+            minutes, context=context, rounds=rounds, people=people, checkpoint_s=checkpoint, say=say
+        )
+    found = soaked.as_dict()
+    if json:
+        emit_json(found)
+    else:
+        _show_soak(found)
+    if soaked.broken:
+        raise typer.Exit(1)
+
+
+def _show_soak(found: Mapping[str, Any]) -> None:
+    """Print one table: actions with their times, what came of them, growth, what broke."""
+    for name, count in found["counts"].items():
+        each = found["seconds"].get(name)
+        times = f"  p50 {each['p50']:.3f} s  p95 {each['p95']:.3f} s" if each else ""
+        stdout.print(f"{count:>9,}  {name}{times}")
+    for name, each in found["growth"].items():
+        means = f"{each['middle']:,} in the second third, {each['last']:,} in the last"
+        stdout.print(f"{name:>28}: {means}, {each['a_minute']:+} a minute")
+    for name, value in found["last_checkpoint"].items():
+        stdout.print(f"{value:>9,}  {name} at the last of {found['checkpoints']} checkpoints")
+    rounds, left = found["rounds_of_forgetting"], found["bytes_found"]
+    stdout.print(f"{left:>9,}  forgotten marks and ids in any byte after {rounds} removals")
+    for says in found["broken"]:
+        stdout.print(f"   broken  {says}", markup=False)
+    if not found["broken"]:
+        stdout.print(f"no invariant broke in {found['minutes']} minutes")
+
+
 def _measure(
     measure: Callable[[Encoder], dict[str, Any]],
     rows: Callable[[Mapping[str, Any]], Sequence[Row]],
@@ -190,3 +235,4 @@ def register(app: typer.Typer) -> None:
     app.command("encoder")(encoder)
     app.command("evidence")(evidence)
     app.command("graph")(graph)
+    app.command("soak")(soak)

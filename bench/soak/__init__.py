@@ -1,0 +1,1 @@
+"""A soak: everything that people do to a store, at once and for a long time."""
