@@ -65,12 +65,6 @@ class Pool:
         return found
 
     @cached_property
-    def _of_titles(self) -> Places:
-        """How many terms the title of each text has, shape (texts,)."""
-        titles = self.rows.column("title").to_pylist()
-        return np.array([len(terms_of(title)) for title in titles], np.int64)
-
-    @cached_property
     def _repeated(self) -> Places | None:
         """A number for each text that is the same for equal bodies; None: no two are equal."""
         number = {body: place for place, body in enumerate(self.bodies)}
@@ -94,7 +88,9 @@ class Pool:
     def voices_among(self, places: Places) -> Places:
         """Return a number for each of some texts, the same for near-copies, shape (n,)."""
         bodies = [self.bodies[place] for place in places.tolist()]
-        return voices_among(self.terms, self.starts, places, bodies, self._of_titles[places])
+        titles = self.rows.column("title").take(places).to_pylist()
+        of_titles = np.array([len(terms_of(title)) for title in titles], np.int64)
+        return voices_among(self.terms, self.starts, places, bodies, of_titles)
 
     def terms_at(self, places: Places) -> tuple[Terms, Places]:
         """Return the terms of some texts, and where each begins."""
@@ -270,20 +266,23 @@ class RankedPool:
         both = np.concatenate([selected, window])
         vectors = self.pool.vectors[self.places[both]]
         cosines = np.vecdot(vectors[:, None], vectors)
-        voices, authors = voices[both], self.authors[both]
-        inside = list(range(len(selected)))
+        voices, authors, scores = voices[both], self.authors[both], scores[both]
         left = np.ones(len(both), np.bool_)
-        left[inside] = False
+        nearest = np.full(len(both), -np.inf, cosines.dtype)  # the highest to a selected text
+        by_author = np.zeros(len(both), np.int64)  # how many of its author are selected
+        inside: list[int] = []
         while len(inside) < k:
-            left &= ~np.isin(voices, voices[inside])
-            left &= (authors[:, None] == authors[inside]).sum(axis=1) < most
-            open_ = np.flatnonzero(left)
-            if not len(open_):
+            if len(inside) < len(selected):
+                best = len(inside)
+            elif left.any():
+                cost = penalty * nearest if inside else 0.0
+                best = int(np.argmax(np.where(left, scores - cost, -np.inf)))
+            else:
                 break
-            cost = penalty * cosines[open_][:, inside].max(axis=1) if inside else 0.0
-            best = int(open_[np.argmax(scores[both[open_]] - cost)])
             inside.append(best)
-            left[best] = False
+            nearest = np.maximum(nearest, cosines[best])
+            by_author += authors == authors[best]
+            left &= (voices != voices[best]) & (by_author < most)
         return both[inside]
 
     def _hits(self, chosen: Places, why: Mapping[str, str]) -> list[Hit]:

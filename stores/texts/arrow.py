@@ -219,7 +219,7 @@ class Merge:
         return starts.astype(np.int64), merge
 
 
-HISTORY_COLUMNS = (*PLAIN_COLUMNS, "style", "topic")
+HISTORY_COLUMNS = (*PLAIN_COLUMNS, "text_id", "style", "topic")
 
 
 def history_of_rows(rows: pa.Table, namespace: str, user_id: str, topic_id: str | None) -> History:
@@ -241,7 +241,8 @@ def history_of_rows(rows: pa.Table, namespace: str, user_id: str, topic_id: str 
         and not (topic_id and text.topic_id == topic_id)
         and bare(text.body) not in hidden
     ]
-    own.sort(key=lambda place: _time(texts[place]), reverse=True)
+    ids = rows.column("text_id").to_pylist()
+    own.sort(key=lambda place: (*_time(texts[place]), ids[place]), reverse=True)
     return History(
         namespace=namespace,
         user_id=user_id,
@@ -253,10 +254,10 @@ def history_of_rows(rows: pa.Table, namespace: str, user_id: str, topic_id: str 
     )
 
 
-def _time(text: Text) -> tuple[float, int, str]:
+def _time(text: Text) -> tuple[float, int]:
     """Order texts by time where it is given, else by place; texts with a time come later."""
     timestamp = float("-inf") if text.timestamp is None else float(text.timestamp)
-    return (timestamp, text.position, text.text_id)
+    return (timestamp, text.position)
 
 
 def _contributed(texts: list[Text], vectors: Vectors) -> dict[str, tuple[Sums, int]]:
