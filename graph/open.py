@@ -286,7 +286,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
         return ChatRole(
             model,
             model_name(model),
-            options={"temperature": 0.0, **_against_repetition(model.parameters)},
+            options={"temperature": 0.0, **against_repetition(model.parameters)},
             takes_adapters=True,
             base=model.fingerprint,
             parameters=model.parameters,
@@ -308,7 +308,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
     return ChatRole(model, model_name(model))
 
 
-def _against_repetition(parameters: int) -> dict[str, float]:
+def against_repetition(parameters: int) -> dict[str, float]:
     """Return what keeps a local model from turning in circles, as greedy decoding does."""
     if parameters < SMALL_BELOW:
         return {"no_repeat_ngram_size": NO_REPEAT_NGRAM}

@@ -85,3 +85,10 @@ async def test_the_factory_opens_nothing_before_a_node_runs(
     assert (result["stop_reason"], opening_.opened) == ("settled", 1)
     await asyncio.to_thread(get_runtime(Settings()).close)
     dev._compiled.cache_clear()
+
+
+def test_only_small_models_are_kept_from_repeating_short_runs() -> None:
+    small, larger = opening.against_repetition(135_000_000), opening.against_repetition(494_000_000)
+
+    assert small == {"no_repeat_ngram_size": 4}
+    assert larger == {"repetition_penalty": 1.1, "no_repeat_ngram_size": 8}
