@@ -86,6 +86,8 @@ def read_run(folder: Path, run_id: str, *, namespace: str | None = None) -> dict
     Raises:
         NoSuchRun: The run does not exist or was redacted.
     """
+    if not folder.is_dir():  # as long as no run was recorded there
+        raise _no_such_run(folder, run_id)
     runs = (run for run in _runs(folder, run_id) if run["run_id"] == run_id)
     run = next((run for run in runs if namespace in (None, run.get("namespace"))), None)
     return _require_run(run, folder, run_id)

@@ -47,6 +47,12 @@ async def test_a_correction_is_a_text_of_its_person(app: Personalizer) -> None:
     assert (await app.awrite("ana", title="Soup")).own[0].body.strip() == MINE
 
 
+async def test_before_the_first_run_there_is_none(app: Personalizer) -> None:
+    for given in ({}, {"add": True}):
+        with raises(NoSuchRun, "no_such_run", "any", app.settings.trace):
+            await app.feedback("any", edited=MINE, **given)
+
+
 async def test_a_later_correction_takes_the_place_of_the_former(app: Personalizer) -> None:
     runs = [(await app.awrite("ana", title=title)).run_id for title in ("One", "Two")]
     for run, edited in ((runs[0], "First."), (runs[1], "Another run."), (runs[0], "Second.")):

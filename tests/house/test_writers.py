@@ -1,15 +1,21 @@
 """Who writes files is known: as a kind of copy that `forget` finds, or as holding no texts."""
 
 import ast
+import re
 
+import pytest
 from patlm.stores.copies.kinds import KINDS
 from source import trees
 
 WRITING = {
     *("write_atomic", "write_json", "append_line", "replacing", "new_file", "make_folder"),
     *("draft_of", "save_pretrained", "save_to_disk", "to_parquet", "mkdtemp", "copytree"),
-    *("copyfile", "savefig", "TemporaryDirectory"),
+    *("copyfile", "savefig", "TemporaryDirectory", "copy2", "copyfileobj", "move", "mkstemp"),
+    *("write_text", "write_bytes", "touch", "mkdir", "makedirs", "NamedTemporaryFile", "save_file"),
+    *("symlink_to", "hardlink_to", "FileLock", "O_CREAT", "O_WRONLY", "O_RDWR", "O_APPEND"),
 }
+"""Names in whatever writes a file or a folder, the flags of `os.open` among them."""
+_MODE = re.compile(r"[rwaxbt+]*[wax+][rwaxbt+]*")
 WRITERS = {
     "bench/data.py": "a store in a folder that is removed",
     "bench/encoder_rivals.py": "a store in a folder that is removed",
@@ -24,6 +30,7 @@ WRITERS = {
     "bench/soak/workers.py": "made-up weights, in that folder",
     "bench/training.py": "rows in a folder that is removed",
     "cli/bench/speed.py": "stores, in a folder that is removed unless it is named",
+    "cli/output.py": "nothing: it opens what stands for a closed stream",
     "cli/runs/compare.py": "page",
     "cli/runs/inspect.py": "page",
     "cli/training/train_encoder.py": "learned",
@@ -36,6 +43,8 @@ WRITERS = {
     "evaluation/run.py": "examples",
     "graph/open.py": "the sample corpus, and a copy that is removed",
     "models/conversion.py": "public weights",
+    "models/download.py": "public weights",
+    "models/encoders/style.py": "learned, which its callers note",
     "models/installed.py": "public weights",
     "stores/adapters/folders.py": "weights, which the receipt names as adapters",
     "stores/adapters/lineage.py": "hashes of people",
@@ -47,6 +56,7 @@ WRITERS = {
     "stores/episodes/feedback.py": "traces",
     "stores/episodes/redaction.py": "what is left after forgetting",
     "stores/episodes/shards.py": "traces",
+    "stores/forgotten.py": "an empty file that processes lock",
     "stores/files.py": "what the others hand over",
     "stores/texts/connection.py": "the store itself",
     "training/data/export.py": "export",
@@ -72,7 +82,34 @@ def test_every_module_that_writes_says_what() -> None:
 
 def writes(tree: ast.Module) -> bool:
     names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(tree)}
-    return not names.isdisjoint(WRITING)
+    return not names.isdisjoint(WRITING) or any(map(opens_to_write, ast.walk(tree)))
+
+
+def opens_to_write(node: ast.AST) -> bool:
+    """Say whether a node is a call of some `open` with a mode to write."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    given = [*node.args, *(each.value for each in node.keywords)]
+    modes = [each.value for each in given if isinstance(each, ast.Constant)]
+    return name in ("open", "fdopen") and any(
+        isinstance(mode, str) and _MODE.fullmatch(mode) for mode in modes
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "os.open(path, os.O_CREAT | os.O_RDWR, 0o600)",
+        "open(path, 'wb')",
+        "path.open('a')",
+        "path.open(mode='r+')",
+        "os.fdopen(found, 'x')",
+        "path.write_text('x')",
+    ],
+)
+def test_any_way_to_write_is_seen(source: str) -> None:
+    assert writes(ast.parse(source)) and not writes(ast.parse("open(path, 'rb').read()"))
 
 
 def test_every_kind_is_noted_where_it_is_written() -> None:

@@ -1,5 +1,6 @@
 """What users write cannot open or close a turn, leave its delimiters, or hide."""
 
+import logging
 import random
 import re
 import time
@@ -224,13 +225,17 @@ def added_ids(tokenizer: PreTrainedTokenizerBase, messages: list[tuple[str, str]
 def test_the_final_ids_have_the_turns_of_the_template_alone(name: str, every: bool) -> None:
     tokenizer = TOKENIZERS[name]()
     harmless = added_ids(tokenizer, [("system", "a"), ("user", "b")])
-    caught = sum(
+    dangerous = sum(
         added_ids(tokenizer, [("system", "a"), ("user", text)]) != harmless
-        for text in PLAIN.values()
+        for text in (HOSTILE if every else PLAIN).values()
     )
-    assert caught > 2, "texts that are sent as they are would open turns"
-    for hostile, prompt in sent_to_a_server(every)[:: 1 if every else 4]:
-        assert added_ids(tokenizer, prompt.messages) == harmless, (hostile, prompt.user)
+    assert dangerous > 2, "texts that are sent as they are would open turns"
+    tried = sent_to_a_server(every)[:: 1 if every else 4]
+    broken = [hostile for hostile, prompt in tried
+              if added_ids(tokenizer, prompt.messages) != harmless]  # fmt: skip
+    said = (name, len(tried) - len(broken), len(tried), dangerous)
+    logging.getLogger(__name__).info("%s: %d of %d contained, %d as they are would not be", *said)
+    assert broken == []
 
 
 def test_a_model_that_runs_here_breaks_whatever_its_tokenizer_has() -> None:
