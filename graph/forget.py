@@ -120,6 +120,11 @@ async def finish_removals(store: TextStore, uri: str) -> None:
             logger.warning("the removal of %s can't be finished: %s", shortened(user), error)
             return
         logger.warning("the removal of %s, which was cut off, is finished", shortened(user))
+    try:
+        if await store.forgetting.finish_erasing():
+            logger.warning("what a removal that was cut off had left in the files is erased")
+    except (StoreError, OSError) as error:
+        logger.warning("what a removal left in the files can't be erased: %s", error)
 
 
 async def remove_texts(

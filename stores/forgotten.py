@@ -81,6 +81,24 @@ def private_key(namespace: str, user_id: str, text_id: str) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
+def keys_to_forget(
+    namespace: str, user_id: str, text_ids: Iterable[str] | None, bodies: Iterable[str] = ()
+) -> list[str]:
+    """Return the keys of a user or, with `text_ids`, of single texts."""
+    if text_ids is None:
+        return [key_of(namespace, user_id)]
+    by_id = [key_of(namespace, user_id, text_id=text_id) for text_id in text_ids]
+    return [*by_id, *(key_of(namespace, user_id, body=body) for body in bodies)]
+
+
+_ERASING = "/erasing"
+
+
+def with_erasing(keys: Iterable[str]) -> list[str]:
+    """Return some keys, and for each the one that says that rows go, and bytes are to be erased."""
+    return [noted for key in keys for noted in (key, f"{key}{_ERASING}")]
+
+
 def now_us() -> int:
     """Return the time as notes have it: microseconds since 1970."""
     return time.time_ns() // 1000
@@ -98,6 +116,11 @@ class Notes:
 
     at: Mapping[str, int] = field(default_factory=dict)
     unfinished: frozenset[str] = frozenset()
+
+    @property
+    def erasing(self) -> list[str]:
+        """Keys of unfinished removals whose rows may be gone while their bytes are not."""
+        return [key.removesuffix(_ERASING) for key in self.unfinished if key.endswith(_ERASING)]
 
     def since(self, began_us: int) -> frozenset[str]:
         """Return the keys that were noted at a time or later."""

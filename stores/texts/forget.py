@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ..errors import NotForgotten, shortened
 from ..files import files_below
-from ..forgotten import Forgotten, key_of
+from ..forgotten import Forgotten, key_of, keys_to_forget, with_erasing
 from ..types import Receipt
 from .arrow import Places
 from .artefacts import Artefacts
@@ -252,16 +252,6 @@ def _injective_order(heads: Bytes) -> tuple[NDArray[np.uint64], Places]:
         seed += 1
 
 
-def keys_to_forget(
-    namespace: str, user_id: str, text_ids: Iterable[str] | None, bodies: Iterable[str] = ()
-) -> list[str]:
-    """Return the keys of a user or, with `text_ids`, of single texts (see `stores.forgotten`)."""
-    if text_ids is None:
-        return [key_of(namespace, user_id)]
-    by_id = [key_of(namespace, user_id, text_id=text_id) for text_id in text_ids]
-    return [*by_id, *(key_of(namespace, user_id, body=body) for body in bodies)]
-
-
 async def say_unfinished(tables: Tables, forgotten: Forgotten) -> str:
     """Say whose removal was cut off or is under way, and what to run; "" if nobody's.
 
@@ -332,7 +322,8 @@ class Forgetting:
         """Remove a user or, with `text_ids`, only these texts; see `TextStore.forget`."""
         begin = time.perf_counter()
         # From here on, what a running `add` still holds of them is dropped, in any process.
-        noted = self.forgotten.removing(keys_to_forget(namespace, user_id, text_ids))
+        keys = with_erasing(keys_to_forget(namespace, user_id, text_ids))
+        noted = self.forgotten.removing(keys)
         if dry_run:  # without the right to write, which another process may hold for minutes
             receipt = await self._remove(namespace, user_id, text_ids, dry_run)
             return replace(receipt, seconds=time.perf_counter() - begin)
@@ -393,6 +384,19 @@ class Forgetting:
         names = ("namespace", "user_id", "text_id")
         rows = await self.tables.read(TEXTS, every_namespace(), names)
         return await asyncio.to_thread(_named_by, unfinished, *map(rows.column, names))
+
+    async def finish_erasing(self) -> bool:
+        """Erase what removals left that were cut off between their rows and their bytes.
+
+        Nobody is named any more: first finish those of whom there is still something (`cut_off`).
+        """
+        begun = (await self.forgotten.notes()).erasing
+        if not begun or not await self.forgotten.is_nobody_removing():
+            return False
+        async with self.forgotten.removing(with_erasing(begun)), self.tables.writing():
+            await self._erase(PieceFinder(()))
+            self.cache.clear()
+        return True
 
     async def finder(
         self, namespace: str, user_id: str, text_ids: Collection[str] | None = None

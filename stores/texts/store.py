@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidQuery
-from ..forgotten import Forgotten, Notes
+from ..forgotten import Forgotten, Notes, keys_to_forget
 from ..search.length_bias import LengthAxis
 from ..search.preference import search_by_preference
 from ..search.request import SearchRequest
@@ -43,7 +43,7 @@ from .artefacts import Artefact, Artefacts, KeptScale, other_scale
 from .cache import SnapshotCache, Snapshots
 from .connection import check_exists, connected, missing
 from .filters import within
-from .forget import Forgetting, keys_to_forget, say_unfinished
+from .forget import Forgetting, say_unfinished
 from .repair import THRESHOLD, Compactor, Tally, repair
 from .schema import TEXTS, USERS, recorded_style, recorded_topic
 from .tables import Tables, gather_stats, read_schemas

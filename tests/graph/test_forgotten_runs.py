@@ -16,6 +16,7 @@ from patlm.graph.forget import forget_user, remove_texts
 from patlm.nodes.state import Result
 from patlm.stores.episodes.redaction import forget_episodes
 from patlm.stores.forgotten import keys_in
+from patlm.stores.texts.forget import Forgetting
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Text
 from store_fixtures import TEXTS, cheap_encoders, opened
@@ -141,6 +142,29 @@ async def test_an_ingest_under_way_in_another_process_brings_nobody_back(tmp_pat
         assert (added.added, added.forgotten) == (1, 2)
         assert not await store.texts_of("default", "bob")
         assert (await store.add([Text("bob", "Back again.", "jam")])).added == 1
+
+
+async def test_bytes_that_a_killed_removal_left_are_erased_by_whoever_opens_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(*_: object) -> None:
+        raise SystemExit
+
+    async with opened(tmp_path / "store") as store:
+        await store.add(TEXTS)
+        with monkeypatch.context() as patched:
+            patched.setattr(Forgetting, "_erase", killed)  # the rows are deleted by then
+            with pytest.raises(SystemExit):
+                await forget_bob(store)
+        assert not await store.texts_of("default", "bob")
+    assert holds(tmp_path / "store", LENT.body)
+    async with opening.open_store(str(tmp_path / "store")) as store:
+        assert not (await store.forgotten()).erasing and not await store.unfinished()
+    assert not holds(tmp_path / "store", LENT.body)
+
+
+def holds(folder: Path, words: str) -> bool:
+    return any(words.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("recorded", [" bob", "bob\n", "\ufeffbob", "bob"])
