@@ -46,6 +46,31 @@ def loop(
     stdout.print(f"  ratio  {times.ratio:.2f} (medians, {times.runs} runs each, taken in turn)")
 
 
+def crowd(
+    callers: Annotated[int, typer.Option(min=1, max=32, help="Ordinary callers at once.")] = 16,
+    answer: Annotated[
+        float, typer.Option(min=0, help="Seconds that an answer of the model takes.")
+    ] = 0.5,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of each phase.")] = 10.0,
+    json: JsonOption = False,
+) -> None:
+    """Time callers alone and beside one whose inputs are as large as they may be."""
+    from ...bench.crowd import measure_crowd
+    from ..output import emit_json, run, stdout
+
+    found = run(lambda: measure_crowd(callers=callers, answer_s=answer, phase_s=seconds))
+    if json:
+        emit_json(found)
+        return
+    for row in found["rounds"]:
+        alone, beside = row["alone"]["p95"], row["beside"]["p95"]
+        stdout.print(
+            f"p95 alone {alone:.0f} ms, beside {beside:.0f} ms: {row['ratio']:.2f}, "
+            f"{row['requests']} requests beside {row['large']} large ones"
+        )
+    stdout.print(f"ratio {found['ratio']:.2f} (median)")
+
+
 LEAST_TEXTS = 200
 """Minimum store size: fewer texts have too few people and topics to search."""
 
@@ -226,6 +251,7 @@ def _batch_fill(path: Path) -> float | None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
+    app.command("crowd")(crowd)
     app.command("loop")(loop)
     app.command("retrieval")(retrieval)
     app.command("serving")(serving)
