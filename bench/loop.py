@@ -142,7 +142,8 @@ class _InstantEncoder:
     version = "instant"
     dimension = 8
 
-    def __init__(self) -> None:
+    def __init__(self, quick_characters: int = 0) -> None:
+        self.quick_characters = quick_characters
         self._rows = np.eye(self.dimension, dtype=np.float32)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -172,9 +173,11 @@ class _InstantStore:
 
 
 def _instant_parts() -> Parts:
-    encoder, role = _InstantEncoder(), ChatRole(_InstantModel(), "instant")
+    # As the bundled ones: that of style needs no thread for a title, that of topics always does.
+    style, topic = _InstantEncoder(quick_characters=400), _InstantEncoder()
+    role = ChatRole(_InstantModel(), "instant")
     chat = dict.fromkeys(ROLES, role)
-    return Parts(_InstantStore(), encoder, encoder, chat, count=lambda text: len(text) // 4)
+    return Parts(_InstantStore(), style, topic, chat, count=lambda text: len(text) // 4)
 
 
 class _EmptyState(TypedDict):

@@ -144,7 +144,9 @@ def harmless_text(text: str) -> str:
     """
     is_ascii = text.isascii()
     if not (_ASCII_ODD if is_ascii else _ODD).search(text):
-        return (_ASCII_FENCE if is_ascii else _FENCE).sub("''", text)
+        if is_ascii:
+            return _ASCII_FENCE.sub("''", text) if '"' in text else text
+        return _FENCE.sub("''", text)
     lines = _LINE_END.sub("\n", text)
     if is_ascii:
         plain = whole = _ASCII_FENCE.sub("''", lines.translate(_CONTROLS))

@@ -214,11 +214,11 @@ def _without_heading(text: str, title: str | None) -> str:
     found = _LABEL.match(text)
     if found and (rest := text[found.end() :].strip()):
         return rest
-    first, line, rest = text.partition("\n")
+    first, _, rest = text.partition("\n")
+    if not title or not rest.strip():
+        return text
     bare = re.sub(r"^(?:title|subject)\s*:\s*", "", _bare(first), flags=re.IGNORECASE)
-    if line and rest.strip() and title and _same(bare, title):
-        return rest.strip()
-    return text
+    return rest.strip() if _same(bare, title) else text
 
 
 def _without_goodbye(text: str) -> str:

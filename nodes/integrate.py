@@ -26,7 +26,7 @@ from .prompts.facts import (
     lacking_traits,
 )
 from .reason import Words, all_english, is_left_out, words_in_mode
-from .state import Evidence, Request, Update
+from .state import Request, Update, read_evidence
 
 REFUSED = "refused"
 """The warning if the model refused to write; its refusal is the draft."""
@@ -113,7 +113,7 @@ def drafting(turn: Turn, summaries: Mapping[str, str | None], words: Words) -> P
         turn.request,
         usable,
         later=later,
-        own=[Evidence.model_validate(piece) for piece in own],
+        own=read_evidence(own),
         quoted=[text.heading for text in words.values() if text.quoted],
         length=length,
         draft=draft,
@@ -160,7 +160,7 @@ def _lacks(
         return []
     state = turn.state
     pieces = state.get("own") or state.get("evidence", {}).get("style", [])
-    read = [Evidence.model_validate(piece) for piece in pieces]
+    read = read_evidence(pieces)
     texts = [] if is_left_out(turn, "style") else [piece.body for piece in read]
     return [
         *lacking_length(draft, length),

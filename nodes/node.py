@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
@@ -59,7 +60,7 @@ class Turn:
         """Seconds until the deadline; negative when it has passed."""
         return self.started + self.context.deadline_s - time.time()
 
-    @property
+    @cached_property
     def is_long(self) -> bool:
         """Whether the texts at hand are so long that work on them is done in a thread."""
         state = self.state

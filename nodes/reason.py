@@ -28,7 +28,7 @@ from .prompts.build import (
     reasoner_prompt,
 )
 from .prompts.facts import ENGLISH, lacking_points, lacking_traits, language_name, measured_traits
-from .state import Evidence, Update
+from .state import Evidence, Update, read_evidence
 from .strategies import STRATEGIES
 from .style_retrieve import retrieve as retrieve_style
 
@@ -91,9 +91,8 @@ class Reading:
 def reading(turn: Turn, trajectory: Trajectory, words: Words) -> Reading:
     """Return what a trajectory's reasoner reads in a turn."""
     state, name = turn.state, trajectory.name
-    evidence = [Evidence.model_validate(piece) for piece in state["evidence"][name]]
-    given = state["own"] if trajectory.reads_own_texts else []
-    own = [Evidence.model_validate(piece) for piece in given]
+    evidence = read_evidence(state["evidence"][name])
+    own = read_evidence(state["own"]) if trajectory.reads_own_texts else []
     confidence, least = state["confidence"][name], turn.parts.least_confidence.get(name, 0.0)
     warnings = []
     if not evidence and not own:
@@ -178,12 +177,11 @@ async def quote(turn: Turn, trajectory: Trajectory, words: Words) -> Summarised:
     if name == "preference" and (few := heard(turn)[1]):
         return None, {"warnings": [few], "shown": 0}
     own, quoted = _quoted_pieces(turn, name, words)
-    pieces = [Evidence.model_validate(piece) for piece in quoted]
     fitted = await in_thread_if(
         turn.is_long,
         quoted_texts,
         turn.request,
-        pieces,
+        read_evidence(quoted),
         words[name].heading,
         share=1 / sum(text.quoted and not is_left_out(turn, n) for n, text in words.items()),
         budget=parts.budget,

@@ -6,11 +6,11 @@ words, with a confidence that says how little that is.
 
 from __future__ import annotations
 
-import asyncio
 from statistics import fmean
 from typing import Any
 
 from ..stores.search.request import SearchRequest, reliability
+from ..stores.search.threads import encode
 from ..stores.types import Found, History, Vectors
 from .node import Turn
 from .state import ColdStart, Update
@@ -63,8 +63,7 @@ async def style_query(turn: Turn, history: History) -> Vectors:
         mean: Vectors = history.style.mean(axis=0)
         norm = float(mean @ mean) ** 0.5
         return mean / norm if norm else mean
-    encoder = turn.parts.style_encoder
-    vectors = await asyncio.to_thread(encoder.encode, [turn.request.words])
+    vectors = await encode(turn.parts.style_encoder, [turn.request.words])
     query: Vectors = vectors[0]
     return query
 

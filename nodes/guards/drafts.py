@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ def _scrub_all(
 ) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
     """Return all evidence without personal data, and the digests of what was replaced."""
     earlier = turn.state.get("evidence", {}).values() if turn.iteration > 1 else ()
-    # What an earlier iteration has looked at and left as it was is not looked at again.
+    # What an earlier iteration has looked at is not looked at again.
     done = {(piece["title"], piece["body"]) for pieces in earlier for piece in pieces}
     hidden: set[str] = set()
 
@@ -59,13 +60,38 @@ def _scrub_all(
             return piece
         changed = {}
         for part in ("title", "body"):
-            text, items = scrub(piece[part], piece.get("language") or "en", kinds)
+            text, items = _scrub_once(piece[part], piece.get("language") or "en", kinds)
             if items:
                 changed[part] = text
                 hidden.update(_digest(_bare(item), turn.run) for item in items)
         return {**piece, **changed} if changed else piece
 
     return {name: list(map(clean, pieces)) for name, pieces in found.items()}, sorted(hidden)
+
+
+TEXTS_REMEMBERED = 100_000
+"""Texts without personal data whose digests are kept; 10 MB at most."""
+
+_clean: OrderedDict[bytes, None] = OrderedDict()
+
+
+def _scrub_once(
+    text: str, language: str, kinds: Collection[str]
+) -> tuple[str, Sequence[PersonalData]]:
+    """Scrub a text, unless it is known to have no personal data: requests share their evidence.
+
+    Digests are kept of such texts, never the texts: they may be forgotten.
+    """
+    seen = f"{language} {'*' if len(kinds) == len(KINDS) else sorted(kinds)} {text}"
+    key = hashlib.blake2b(seen.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    if key in _clean:
+        return text, ()
+    scrubbed_text, items = scrub(text, language, kinds)
+    if not items:
+        _clean[key] = None
+        if len(_clean) > TEXTS_REMEMBERED:
+            _clean.popitem(last=False)
+    return scrubbed_text, items
 
 
 _NO_SIGN = re.compile(r"[\W_]+")

@@ -88,7 +88,10 @@ class PromptSet:
     def _template(self, role: str) -> Template:
         # Jinja's own cache takes as long as a short prompt.
         if role not in self._templates:
-            self._templates[role] = self._environment.get_template(f"{role}.j2")
+            template = self._environment.get_template(f"{role}.j2")
+            # Each rendering copies them, out of a chain of mappings slower than all of our text.
+            template.globals = dict(template.globals)
+            self._templates[role] = template
         return self._templates[role]
 
     @cached_property

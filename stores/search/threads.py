@@ -8,11 +8,13 @@ thread that holds it waits in turn: both retrievals of a request took 15 ms with
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ..types import Encoder, Vectors
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -48,3 +50,12 @@ async def in_thread_if(
     if long:
         return await asyncio.to_thread(work, *args, **kwargs)
     return work(*args, **kwargs)
+
+
+async def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Return the vectors of some texts, made in a thread unless the encoder is quick with them.
+
+    It says so by `quick_characters`, the characters up to which it is; most have no such thing.
+    """
+    quick = sum(map(len, texts)) <= getattr(encoder, "quick_characters", 0)
+    return await in_thread_if(not quick, encoder.encode, texts)

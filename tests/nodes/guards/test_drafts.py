@@ -13,8 +13,9 @@ from patlm.graph import Personalizer, Settings
 from patlm.graph.events import STREAM_MODES, DraftToken, read_events
 from patlm.nodes.dependencies import Parts
 from patlm.nodes.errors import SettingsError
+from patlm.nodes.guards import drafts
 from patlm.nodes.guards.drafts import Guard, cut, note, say
-from patlm.nodes.guards.personal_data import KINDS, GuardSettings
+from patlm.nodes.guards.personal_data import KINDS, GuardSettings, scrub
 from patlm.nodes.integrate import write_draft
 from patlm.nodes.prompts.build import REASONERS
 from patlm.nodes.state import Request, Result, RunContext
@@ -66,6 +67,27 @@ async def test_what_others_tell_of_themselves_is_in_no_prompt_no_result_and_no_r
         written = "\n".join([*(asked.user for asked in model.asked), repr(result["evidence"])])
         assert said not in written and said not in trace.records[0].model_dump_json(), item
         assert "[" in result["evidence"]["style"][0]["body"]
+
+
+async def test_a_text_without_personal_data_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+
+    def counted(text: str, *given: Any) -> Any:
+        looked.append(text)
+        return scrub(text, *given)
+
+    monkeypatch.setattr(drafts, "scrub", counted)
+    calm = Text("bo", "A calm text that no other test has.", title="Calm, once")
+    for _ in range(2):  # two requests that find the same
+        _, result = await result_of("Fine.", calm, OF_CY)
+        assert MAIL not in str(result["evidence"])
+    assert looked.count(calm.body) == looked.count(calm.title) == 1
+    assert looked.count(OF_CY.body) > 1, "what has some is found anew: its digests are of the run"
+    email = parts_with(calm, guards=GuardSettings(frozenset({"email"}), 0))[1]
+    await run(email, {"user_id": "ana", "task": "long", "title": "By the sea"}, max_iterations=1)
+    assert looked.count(calm.body) == 2, "other kinds, another look"
 
 
 async def test_own_texts_are_read_as_they_are() -> None:
