@@ -22,6 +22,7 @@ _RANGES = (  # magnitude of the number: from 1973 to 2286 in each unit, and noth
     (1e14, 1e16, 1e-3),  # microseconds
     (1e17, 1e19, 1e-6),  # nanoseconds
 )
+_ISO = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
 _COMPACT = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
@@ -52,6 +53,11 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
         return digits
     if 10**9 <= digits < 10**10:  # seconds
         return digits * _SECOND_MS
+    if type(value) is str and _ISO.match(value) and "." not in value:  # most times in words
+        with suppress(ValueError):
+            moment = _milliseconds(datetime.fromisoformat(value))
+            if moment and moment not in _OF_PROGRAMS:
+                return moment
     value = plain(value)
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
@@ -322,8 +328,11 @@ def date_order(value: object) -> DateOrder | None:
     """
     if type(value) is not str or value.isdigit():
         return None
+    words = value.strip()
+    if words[:4].isdecimal():  # the year comes first, as in most files
+        return None
     try:
-        found = _split_words(value.strip())
+        found = _split_words(words)
     except ValueError:
         return None
     words = "" if found is None else found.day.strip()

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -111,8 +110,8 @@ class RowFile:
         late = not all(_heads_of(file)) and bool((format.columns or {}).get("rating"))
         self.has_ratings = format.columns is None or "rating" in self.columns or late
         self.rated = None if self.has_ratings else False
-        read = partial(_read, file, format, lambda position: None)
-        reading, forms = find_forms(read, format.columns or {}, defaults.reading, _LOOK_AT)
+        raw = _read(file, format, lambda position: None)
+        reading, forms = find_forms(raw, format.columns or {}, defaults.reading, _LOOK_AT)
         defaults = replace(defaults, reading=reading)
         self.notes = (*file.notes, *_notes_of(format, self.columns, self.unread), *forms)
         self.size = file.size

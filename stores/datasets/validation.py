@@ -219,7 +219,7 @@ _UNSET: dict[str, Any] = {
 
 def _read_text(fields: Mapping[str, object], defaults: Defaults, position: int) -> Text:
     reading = defaults.reading
-    before = dict(reading.noted)
+    before = dict(reading.noted) if reading.noted else {}
     read = dict(_UNSET)
     try:
         for name, value in fields.items():

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from difflib import get_close_matches
 from typing import Any
 
@@ -232,34 +233,76 @@ def _replace_markup(fields: dict[str, object]) -> None:
 
 
 def find_forms(
-    read: Callable[[], Iterable[Raw | Reject]], columns: Columns, reading: ReadingRules, most: int
+    rows: Iterable[Raw | Reject], columns: Columns, reading: ReadingRules, most: int
 ) -> tuple[ReadingRules, list[str]]:
     """Return how the dates and ratings of a file are written, and what has to be said of it.
 
     Args:
-        read: Returns the rows of the file from the first one on.
+        rows: The rows of the file from the first one on; they are read once for both.
         columns: Which columns are read as which field.
         reading: How its values are read otherwise.
         most: First rows that decide; later ones do only where these have values that may be read in
             two ways, and none of them shows in which.
     """
+    dates = _Forms("timestamp", date_order, frozenset({"day", "month"}))
+    ratings = _Forms("rating", decimal_mark, frozenset({",", "."}))
+    looked_for = [each for each in (dates, ratings) if columns.get(each.field)]
+    if not looked_for:
+        return reading, []
+    open_ones = looked_for
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, Raw):
+            for each in open_ones:
+                each.look_at(row.fields)
+        if number >= most:
+            open_ones = [each for each in open_ones if each.is_open]
+            if not open_ones:
+                break
     said: list[str] = []
-    if columns.get("timestamp"):
-        order, dates = _find_date_order(read(), most)
-        reading, said = replace(reading, date_order=order), dates
-    if columns.get("rating"):
-        mark, ratings = _find_decimal_mark(read(), most)
-        reading, said = replace(reading, decimal_mark=mark), [*said, *ratings]
+    if dates in looked_for:
+        order, said = _tell_date_order(dates.found)
+        reading = replace(reading, date_order=order)
+    if ratings in looked_for:
+        mark, of_ratings = _tell_decimal_mark(ratings.found)
+        reading, said = replace(reading, decimal_mark=mark), [*said, *of_ratings]
     return reading, said
 
 
-def _find_date_order(rows: Iterable[Raw | Reject], most: int) -> tuple[DateOrder, list[str]]:
+@dataclass
+class _Forms:
+    """What the values of a field show of their form.
+
+    Attributes:
+        field: The field.
+        show: Returns what a value shows; None for nothing.
+        proofs: What settles how the others are read.
+        found: All that values showed.
+    """
+
+    field: str
+    show: Callable[[object], str | None]
+    proofs: frozenset[str]
+    found: set[str] = dataclass_field(default_factory=set)
+
+    def look_at(self, fields: Mapping[str, object]) -> None:
+        """Take a row into account."""
+        value = fields.get(self.field)
+        shown = None if value is None else self.show(value)
+        if shown is not None:
+            self.found.add(shown)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are values that may be read in two ways, and none shows in which."""
+        return bool(self.found) and self.found.isdisjoint(self.proofs)
+
+
+def _tell_date_order(found: set[str]) -> tuple[DateOrder, list[str]]:
     """Return how the dates such as 05/01/2024 of a file are read, and what has to be said of it.
 
     Where the order is not known, none of them is read: else a column would lose the days 1 to 12 of
     each month, and the times that are left would be wrong as a whole.
     """
-    found = _shown(rows, "timestamp", date_order, ("day", "month"), most)
     proven = found & {"day", "month"}
     if len(proven) == 1:
         order: DateOrder = "day" if "day" in proven else "month"
@@ -273,9 +316,8 @@ def _find_date_order(rows: Iterable[Raw | Reject], most: int) -> tuple[DateOrder
     ]
 
 
-def _find_decimal_mark(rows: Iterable[Raw | Reject], most: int) -> tuple[DecimalMark, list[str]]:
+def _tell_decimal_mark(found: set[str]) -> tuple[DecimalMark, list[str]]:
     """Return how the ratings such as 1,234 of a file are read, and what has to be said of it."""
-    found = _shown(rows, "rating", decimal_mark, (",", "."), most)
     proven = found - {"unknown"}
     known: dict[frozenset[str], DecimalMark] = {frozenset(","): ",", frozenset("."): "."}
     mark = known.get(frozenset(proven), "unknown")
@@ -289,24 +331,6 @@ def _find_decimal_mark(rows: Iterable[Raw | Reject], most: int) -> tuple[Decimal
         f"whether commas stand before decimals or between thousands is not known ({why}): NO "
         "rating such as 1,234 is read; write it as 1.234 or 1234"
     ]
-
-
-def _shown(
-    rows: Iterable[Raw | Reject],
-    field: str,
-    show: Callable[[object], str | None],
-    proofs: tuple[str, str],
-    most: int,
-) -> set[str]:
-    """Return what the values of a field show of their form; see `find_forms`."""
-    found: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        shown = show(row.fields.get(field)) if isinstance(row, Raw) else None
-        if shown is not None:
-            found.add(shown)
-        if number >= most and (not found or not found.isdisjoint(proofs)):
-            break
-    return found
 
 
 def _is_among(value: object, words: frozenset[str]) -> bool:

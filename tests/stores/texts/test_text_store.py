@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lancedb
 import numpy as np
@@ -19,6 +21,8 @@ from patlm.stores import (
     TextStore,
 )
 from patlm.stores.texts.arrow import on_grid
+from patlm.stores.texts.tables import Tables
+from patlm.stores.texts.writer import BATCH_TEXTS
 from raising import raises
 from store_fixtures import (
     STYLE,
@@ -40,6 +44,28 @@ async def test_adding_the_same_again_changes_nothing(store: TextStore) -> None:
     assert TOPIC.encoded == encoded, "what is known is not embedded again"
     assert await store.add([text("fay", "tea", "New.")]) == Added(added=1)
     assert await store._tables.store_version() > version
+
+
+async def test_texts_that_come_again_are_looked_up_many_at_once(
+    store: TextStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [text(f"u{n}", "tea", f"Tea number {n}.") for n in range(6 * BATCH_TEXTS)]
+    assert await store.add(texts) == Added(added=len(texts))
+    read, looked_up = Tables.read, list[str]()
+
+    async def count(tables: Tables, name: str, *args: Any, **options: Any) -> Any:
+        looked_up.append(name)
+        return await read(tables, name, *args, **options)
+
+    monkeypatch.setattr(Tables, "read", count)
+    assert await store.add(texts) == Added(duplicates=len(texts))
+    assert looked_up == ["texts"] * 3, "one batch, four, and the last"
+    new = text("fay", "tea", "New.")
+    again = [*texts[:2_000], new, *texts[2_000:], replace(texts[700], source_id="r1"), new]
+    counted = await store.add(again)
+    assert (counted.added, counted.duplicates, counted.other_ids) == (1, len(again) - 1, 0)
+    (found,) = await store.texts_of("default", "u700")
+    assert found.source_ids == ("r1",)
 
 
 async def test_a_text_comes_back_as_it_was_written(store: TextStore) -> None:

@@ -1,13 +1,20 @@
 """Delimited text: a broken record costs that record, and no line becomes another person's row."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from patlm.stores.datasets.formats import read_texts
+from patlm.stores.datasets.readers.columns import find_forms
+from patlm.stores.datasets.readers.delimited import CsvDialect, Line, _count_faults, _find_faults
+from patlm.stores.datasets.readers.rows import Raw
 from patlm.stores.datasets.validation import Reject
 from patlm.stores.types import Text
+from patlm.stores.values import ReadingRules
 
 HEAD = "user_id,text,rating\n"
 
@@ -280,3 +287,27 @@ def test_what_is_too_long_is_called_that_and_a_long_column_is_not(tmp_path: Path
     assert [text.user_id for text in texts] == ["u0", "u4"]
     assert [reject.code for reject in rejects] == ["text_length", "line_length", "csv"]
     assert "4,000,000" in rejects[-1].reason
+
+
+@given(st.lists(st.text('ab,;"\r\\ ', max_size=8), min_size=1, max_size=12), st.sampled_from(",;"))
+def test_the_quick_count_of_faults_is_that_of_the_reader(lines: list[str], mark: str) -> None:
+    sample: list[Line] = [(n, f"{line}\n") for n, line in enumerate(lines, start=1)]
+    dialect = CsvDialect(mark)
+    faults = list(_find_faults(sample, dialect))
+    assert _count_faults(sample, dialect) == (sum(faults), len(faults) - sum(faults))
+
+
+def test_dates_and_ratings_show_their_form_in_one_reading() -> None:
+    columns = {"rating": ("rating",), "timestamp": ("time",)}
+    taken = 0
+
+    def rows(*ratings: str) -> Iterator[Raw]:
+        nonlocal taken
+        for taken, rating in enumerate(ratings, start=1):
+            yield Raw(taken, {"rating": rating, "timestamp": "13.06.2024"})
+
+    reading, said = find_forms(rows("4", "5", "1,5"), columns, ReadingRules(), 2)
+    assert (taken, reading.date_order, reading.decimal_mark) == (2, "day", "unknown")
+    assert len(said) == 1
+    reading, _ = find_forms(rows("1,234", "5", "4", "1,5", "3"), columns, ReadingRules(), 2)
+    assert (taken, reading.date_order, reading.decimal_mark) == (4, "day", ",")

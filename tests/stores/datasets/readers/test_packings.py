@@ -157,3 +157,19 @@ def test_other_kinds_of_files_are_named(tmp_path: Path, content: bytes, named: s
     (tmp_path / "a.csv").write_bytes(content)
     with raises(FormatError, "not_text", "a.csv", named):
         read_texts(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("packing", "encoding", "kind"),
+    [("xz", "cp1252", "csv"), ("gzip", "utf-16", "tsv"), ("bzip2", "utf-8-sig", "jsonl")],
+)
+def test_a_packed_file_in_another_encoding_is_read(
+    tmp_path: Path, packing: str, encoding: str, kind: str
+) -> None:
+    words = [f"Café n° {n}: crème brûlée, œufs à la coque" for n in range(40)]
+    content = HEADS[kind] + "".join(WRITE[kind]("zoë", each) for each in words)
+    path = tmp_path / "reviews.dump"
+    path.write_bytes(PACK[packing](content.encode(encoding)))
+    texts, rejects = read(path)
+    assert not rejects
+    assert [(text.user_id, text.body) for text in texts] == [("zoë", each) for each in words]
