@@ -8,7 +8,7 @@ tenant's rows and those).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InvalidFilter, shortened
@@ -76,9 +76,16 @@ def within(
 
 
 def _among(column: str, values: Iterable[str]) -> str:
-    listed = ", ".join(_quoted(value) for value in values)
+    listed = _listed(list(values))
     # `IN ()` is a syntax error; nothing is among nothing.
     return f"{column} IN ({listed})" if listed else "false"
+
+
+def _listed(values: Sequence[str]) -> str:
+    together = "".join(values)
+    if values and "'" not in together and "\x00" not in together:  # as ids of texts are
+        return "'" + "', '".join(values) + "'"
+    return ", ".join(map(_quoted, values))
 
 
 def every_namespace(*, shared: bool | None = None, with_topic: bool = False) -> Filter:

@@ -13,7 +13,7 @@ compressed ones it finds nothing even before the removal.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,23 +57,26 @@ def pack(rows: pa.Table) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(TYPE, rows.num_rows, buffers)
 
 
-def unpack(column: pa.ChunkedArray) -> dict[str, pa.Array]:
-    """Return the columns `DETAILS` of a column that `pack` made."""
+def unpack(column: pa.ChunkedArray, names: Collection[str] = DETAILS) -> dict[str, pa.Array]:
+    """Return the columns of these names, all among `DETAILS`, of a column that `pack` made."""
     whole = column.combine_chunks()
     if whole.null_count:  # the store's own marker rows
         whole = whole.fill_null(b"\0" * LAYOUT.itemsize)
     packed = _records(whole)
-    found = {
-        "rating": pa.array(packed["rating"], pa.float64(), from_pandas=True),
-        "timestamp": pa.array(packed["timestamp"], mask=packed["timestamp"] == _NO_TIME),
-        "position": pa.array(packed["position"]),
-        "language": pa.array(
-            [value.decode() for value in packed["language"].tolist()], pa.string()
-        ),
-    }
-    for bit, name in enumerate(FLAGS):
-        found[name] = pa.array((packed["flags"] >> bit & 1).astype(np.bool_))
-    return found
+    return {name: _unpacked(packed, name) for name in names}
+
+
+def _unpacked(packed: NDArray[np.void], name: str) -> pa.Array:
+    if name in FLAGS:
+        return pa.array((packed["flags"] >> FLAGS.index(name) & 1).astype(np.bool_))
+    values = packed[name]
+    if name == "rating":
+        return pa.array(values, pa.float64(), from_pandas=True)
+    if name == "timestamp":
+        return pa.array(values, mask=values == _NO_TIME)
+    if name == "language":
+        return pa.array([value.decode() for value in values.tolist()], pa.string())
+    return pa.array(values)
 
 
 def _records(whole: pa.FixedSizeBinaryArray) -> NDArray[np.void]:
@@ -405,12 +408,12 @@ class Columns:
         for seen, disk in self._disk_names[name].items():
             if disk in found:
                 found[seen] = found[disk]
-        if PACKED in found:
-            found |= unpack(found[PACKED])
-        if NAMESPACE not in found and namespace is not None:
-            found[NAMESPACE] = pa.array([namespace] * rows.num_rows, pa.string())
         schema = self.seen[name]
         wanted = schema.names if columns is None else list(columns)
+        if PACKED in found:
+            found |= unpack(found[PACKED], [column for column in wanted if column in DETAILS])
+        if NAMESPACE in wanted and NAMESPACE not in found and namespace is not None:
+            found[NAMESPACE] = pa.array([namespace] * rows.num_rows, pa.string())
         schema = pa.schema([schema.field(column) for column in wanted])
         return pa.table([found[column] for column in wanted], schema=schema)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from ..files import size_below
 from ..retry import bounded, once
 from ..types import Encoder, StoreStats
 from .connection import WriteLock, local_root, table_made
-from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers
+from .filters import RESERVED_NAMESPACE, Filter, changed, every_namespace, markers, within
 from .schema import (
     KEYS,
     METADATA_KEY,
@@ -49,6 +49,10 @@ UNREAD = timedelta(minutes=10)
 
 ALL_OLD = timedelta(milliseconds=1)
 """Age from which a version is old; zero would do, but LanceDB warns of it."""
+
+LEAST_LOOKED_UP, READ_RATHER = 100, 32
+"""From so many texts on, all of a namespace are read where they are not more than this many times
+as many: an id in a filter costs as much as reading some tens of rows."""
 
 
 class Tables:
@@ -207,6 +211,14 @@ class Tables:
         """Return how many rows meet the filter."""
         return await bounded(lambda: self._tables[name].count_rows(where.sql), self.root)
 
+    async def where_among(self, namespace: str, text_ids: Collection[str]) -> Filter:
+        """Return what finds some texts, and maybe all others of their namespace besides."""
+        every = within(namespace)
+        if len(text_ids) >= LEAST_LOOKED_UP:
+            if await self.count(TEXTS, every) <= READ_RATHER * len(text_ids):
+                return every
+        return within(namespace, text_ids=text_ids)
+
     async def read(
         self,
         name: str,
@@ -347,7 +359,7 @@ async def any_rated(texts: AsyncTable) -> bool:
     """
     query = texts.query().where(every_namespace().sql).select([PACKED])
     async for batch in await query.to_batches(max_batch_length=_SCANNED):
-        rating = unpack(pa.Table.from_batches([batch]).column(PACKED))["rating"]
+        rating = unpack(pa.Table.from_batches([batch]).column(PACKED), ["rating"])["rating"]
         if rating.null_count < len(rating):
             return True
     return False

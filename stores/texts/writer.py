@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import InvalidText, shortened
 from ..forgotten import Forgotten, key_of, now_us, private_key
@@ -195,10 +196,11 @@ class Writer:
         held: dict[str, Held] = {}
         for namespace, here in _by_namespace(texts).items():
             of = {text.text_id: text for text in here}
-            rows = await self._tables.read(
-                TEXTS, within(namespace, text_ids=of), ["text_id", "source_id", "shared"]
-            )
-            columns = (rows.column(name).to_pylist() for name in ("text_id", "source_id", "shared"))
+            names = ["text_id", "source_id", "shared"]
+            where = await self._tables.where_among(namespace, of)
+            rows = await self._tables.read(TEXTS, where, names)
+            rows = rows.filter(pc.is_in(rows.column("text_id"), pa.array(of, pa.string())))
+            columns = (rows.column(name).to_pylist() for name in names)
             for text_id, stored, shared in zip(*columns, strict=True):
                 held[text_id] = Held(namespace, of[text_id].user_id, read_stored(stored), shared)
         return held
