@@ -272,12 +272,12 @@ async def _check_collected(root: Path) -> None:
     shutil.rmtree(root / "episodes")
 
 
-def _training(root: Path, out: str, **settings: Any) -> Any:
+def _training(root: Path, out: str) -> Any:
     from planted_episodes import planted_episodes, run_config
 
-    # Each run is of a fresh folder and registry; base model and episodes stay.
-    config = run_config(root, planted_episodes(8), save_every=1, batch=1, accumulation=1)
-    return config.model_copy(update={"out": root / out, "adapters": root / f"{out}-adapters"})
+    # Each run has a fresh folder and registry; base model and episodes stay.
+    places = {"out": root / out, "adapters": root / f"{out}-adapters"}
+    return run_config(root, planted_episodes(8), save_every=1, batch=1, accumulation=1, **places)
 
 
 async def _prepare_training(root: Path) -> None:
