@@ -163,11 +163,16 @@ app = typer.Typer(
 
 @app.callback()
 def check_environment() -> None:
-    """Refuse a PATLM_ variable that does not exist, and hold `PATLM_TRACING`, in any command."""
+    """Refuse a PATLM_ variable that does not exist, and hold `PATLM_TRACING`, in any command.
+
+    No library reports on us, either.
+    """
     from ..graph.settings import Settings, check_variables
     from ..models.tracing import silence, switched_on
     from .output import errors_as_lines
 
+    # Libraries of models tell their hub what is run; they read this when they are imported.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     with errors_as_lines():
         check_variables(os.environ)
         if switched_on(os.environ):  # also for calls of models outside of a graph, as a judge's

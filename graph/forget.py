@@ -272,7 +272,8 @@ def read_folders(name: str, folders: object) -> tuple[Path, ...]:
     if isinstance(given, bytes) or not isinstance(given, Sequence):
         given = [given]
     for each in given:
-        if not isinstance(each, str | Path) or "\x00" in str(each):
+        blank = isinstance(each, str) and not each.strip()  # it would be the working folder
+        if not isinstance(each, str | Path) or "\x00" in str(each) or blank:
             said = f"{name}: expected folders, got {shortened(each)}; nothing was removed"
             raise RequestError(said, field=name)
     return tuple(map(Path, given))

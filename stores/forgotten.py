@@ -34,7 +34,7 @@ import pyarrow as pa
 from pydantic_core import PydanticCustomError
 
 from .retry import bounded
-from .texts.connection import table_made
+from .texts.connection import is_table, table_made
 from .values import id_to_find
 
 fcntl: ModuleType | None
@@ -191,7 +191,7 @@ class Forgotten:
 
     async def _opened(self) -> AsyncTable | None:
         if self._table is None:
-            if FORGOTTEN not in (await bounded(self._connection.list_tables, self._root)).tables:
+            if not await is_table(self._connection, self._root, FORGOTTEN):
                 return None
             self._table = await bounded(lambda: self._connection.open_table(FORGOTTEN), self._root)
         return self._table

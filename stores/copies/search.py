@@ -11,6 +11,7 @@ import gzip
 import html
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +134,12 @@ def parts_of(path: Path) -> Iterator[str]:
             yield from joined(strings_of(batch.to_pylist()))
         return
     opened = _PACKED.get(path.suffix, open)
-    with opened(path, "rb") as file:
-        yield from joined(_said(path, file))
+    try:
+        with opened(path, "rb") as file:
+            yield from joined(_said(path, file))
+    except (gzip.BadGzipFile, EOFError, zlib.error):  # not packed, or cut: as it lies there
+        with path.open("rb") as file:
+            yield from joined(line.decode("utf-8", "replace") for line in file)
 
 
 def _said(path: Path, lines: Iterable[bytes]) -> Iterator[str]:

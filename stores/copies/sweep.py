@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..datasets.splits import find_splits_file
 from ..episodes.shards import COLLECTED, SERVED
-from ..errors import StoreError
+from ..errors import InvalidOption, StoreError
 from ..files import FEEDBACK
 from ..texts.connection import TABLE_FOLDER
 from .kinds import KINDS, Kind, kind_of, remove_whole
@@ -83,7 +83,7 @@ def places_of(
         copies: Other files and folders that the caller names.
 
     Raises:
-        FileNotFoundError: One of the last is not there.
+        InvalidOption: One of the last is not there.
     """
     places = [] if trace is None else [CopyPlace(KINDS["traces"], trace, named=True)]
     places += [CopyPlace(KINDS["episodes"], folder, named=True) for folder in episodes]
@@ -119,7 +119,7 @@ def _each_once(places: Iterable[CopyPlace]) -> list[CopyPlace]:
 def _named(path: Path) -> Iterator[CopyPlace]:
     """Yield the places in a file or folder that is named by hand."""
     if not path.exists():
-        raise FileNotFoundError(2, "expected a file or folder of copies, there is none", str(path))
+        raise InvalidOption(f"copies: expected a file or folder, there is none at {path}")
     if not path.is_dir():
         yield CopyPlace(kind_of(path), path, named=True)
         return

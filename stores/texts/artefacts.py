@@ -21,7 +21,7 @@ from ..errors import NoSuchStore, StoreError, shorten_message, shortened
 from ..files import load_object
 from ..retry import bounded
 from ..values import FIVE_STARS, RatingScale
-from .connection import WriteLock, check_exists, connected, local_root, table_made
+from .connection import WriteLock, check_exists, connected, is_table, local_root, table_made
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
@@ -84,7 +84,7 @@ class Artefacts:
         return await bounded(self._opened.version, self._root)
 
     async def _is_there(self) -> bool:
-        return ARTEFACTS in (await bounded(self._connection.list_tables, self._root)).tables
+        return await is_table(self._connection, self._root, ARTEFACTS)
 
     async def _open(self) -> AsyncTable:
         return await bounded(lambda: self._connection.open_table(ARTEFACTS), self._root)

@@ -254,6 +254,23 @@ async def connected(uri: str, caches: tuple[int, int] = CACHES) -> AsyncIterator
         connection.close()  # type: ignore[no-untyped-call]
 
 
+async def is_table(connection: AsyncConnection, root: Path | None, name: str) -> bool:
+    """Return whether there is a table of this name.
+
+    One whose making was cut off, as by a full disk, is none: LanceDB lists its folder, and could
+    not open it. It never held a row.
+    """
+    if name not in (await bounded(connection.list_tables, root)).tables:
+        return False
+    return root is None or not await asyncio.to_thread(_holds_nothing, root / f"{name}.lance")
+
+
+def _holds_nothing(folder: Path) -> bool:
+    """Return whether a table's folder is missing, or has neither a version nor rows."""
+    kept = (folder / "_versions").glob("*.manifest"), (folder / "data").glob("*")
+    return not any(any(found) for found in kept)
+
+
 async def table_made(
     create: Callable[[], Awaitable[AsyncTable]], root: Path | None, name: str
 ) -> AsyncTable:
@@ -265,7 +282,7 @@ async def table_made(
         name: Its name.
     """
     folder = None if root is None else root / f"{name}.lance"
-    if folder is None or await asyncio.to_thread(folder.exists):
+    if folder is None or not await asyncio.to_thread(_holds_nothing, folder):
         return await bounded(create, root)
     table = await bounded(create, root)
     await asyncio.to_thread(folder.chmod, 0o700)

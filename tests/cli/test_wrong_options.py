@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from patlm.cli.main import app
+from commands import commands, kind_of
 from processes import call
 
 WRONG = {
@@ -69,24 +68,6 @@ LEAST = {
 """The least number of options that do not declare it to typer; it is checked where it is used."""
 
 ANY_NUMBER = {"--gate-margin"}
-
-
-def commands() -> Iterator[tuple[str, Any]]:
-    def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        if hasattr(command, "commands"):
-            for name in command.commands:
-                yield from walk(command.commands[name], (*path, name))
-        else:
-            yield " ".join(path), command
-
-    yield from walk(typer.main.get_command(app), ())
-
-
-def kind_of(option: Any) -> str:
-    """Return the type of an option's value as older and newer releases of typer name it."""
-    if hasattr(option, "type_descriptor"):
-        return str(option.type_descriptor.annotation)
-    return str(option.type)
 
 
 def wrong_values() -> Iterator[tuple[str, str, str]]:

@@ -80,7 +80,8 @@ FEEDBACK: dict[str, list[object]] = {
 REMOVAL: dict[str, list[object]] = {
     # A store of an earlier version may hold UNIT in an id: the person can be forgotten.
     "user_id": [*(each for each in NO_ID if each != UNIT), None, "", " "],
-    "episodes": [object(), 5, b"x", [5], {"a": 1}, NUL, [None], None],
+    "episodes": [object(), 5, b"x", [5], {"a": 1}, NUL, [None], None, "", [" "]],
+    "copies": [object(), 5, [5], NUL, None, "", [""]],  # an empty one is no working folder
     "dry_run": [object(), [], None, "no", 0, 1],
 }
 TEXT_IDS: list[object] = [object(), 5, b"x", "one", [], [1.5], [None], {"a": 1}, None, [NUL]]

@@ -17,12 +17,17 @@ QUIET = {"TQDM_DISABLE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
 
 @contextmanager
 def quiet_training() -> Iterator[None]:
-    """Suppress the libraries' progress bars, hints and warnings on stderr during a run."""
+    """Suppress the libraries' progress bars, hints and warnings on stderr during a run.
+
+    TRL's telemetry, too: it tells the hub of each trainer that is made.
+    """
     import datasets
+    from huggingface_hub import constants
     from transformers.utils import logging as hf_logging
 
     verbosity, bars = hf_logging.get_verbosity(), datasets.are_progress_bars_disabled()
     before = {name: os.environ.get(name) for name in QUIET}
+    silent, constants.HF_HUB_DISABLE_TELEMETRY = constants.HF_HUB_DISABLE_TELEMETRY, True
     hf_logging.set_verbosity(hf_logging.ERROR)
     datasets.disable_progress_bars()
     os.environ.update(QUIET)
@@ -31,6 +36,7 @@ def quiet_training() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        constants.HF_HUB_DISABLE_TELEMETRY = silent
         hf_logging.set_verbosity(verbosity)
         if not bars:
             datasets.enable_progress_bars()
@@ -52,17 +58,34 @@ def silence(trainer: Any) -> None:
 def writing_to(folder: Path) -> Iterator[None]:
     """Convert the libraries' errors on a full disk into one line.
 
-    torch raises a plain RuntimeError then; it is recognised by the writer's name in it.
+    torch raises a plain RuntimeError then, and what closes a file fails once more, with another
+    error: so what was raised first counts, too.
     """
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, SafetensorError):
-            if "PytorchStreamWriter" not in str(error):
-                raise
+    except Exception as error:
+        failed = next(filter(_is_of_writing, _and_before(error)), None)
+        if failed is None:
+            raise
         raise NotWritten(
-            f"{folder} can't be written: {' '.join(str(error).split())}: make room, then run the "
+            f"{folder} can't be written: {' '.join(str(failed).split())}: make room, then run the "
             "same command again; it resumes from the latest complete checkpoint"
         ) from error
+
+
+_WRITERS = ("PytorchStreamWriter", "inline_container", "iostream error")
+"""Words of torch's errors when it can't write."""
+
+
+def _and_before(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_of_writing(error: BaseException) -> bool:
+    from safetensors import SafetensorError
+
+    if isinstance(error, OSError | SafetensorError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WRITERS)

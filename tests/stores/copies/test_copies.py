@@ -1,6 +1,8 @@
 """Copies of a person's texts are found by the list, and by name; each kind removes only theirs."""
 
+import gzip
 import json
+import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,9 @@ from patlm.stores.copies.kinds import KINDS
 from patlm.stores.copies.ledger import made_of, note_copy, origin, read_copies
 from patlm.stores.copies.search import Sought
 from patlm.stores.copies.sweep import CopyPlace, places_of, sweep
+from patlm.stores.errors import InvalidOption
 from patlm.stores.texts.forget import PieceFinder, pieces_of
+from raising import raises
 
 WORDS = "Nobody but me says zwieback like this, or “Grütze” either."
 OTHER = "What somebody else wrote about rusks and porridge."
@@ -138,6 +142,19 @@ def test_a_folder_that_is_named_is_searched_whatever_is_in_it(
     assert swept.changed == (str(folder / name),)
     assert [str(folder / "notes.txt") in each for each in swept.left] == [True]
     assert (folder / "notes.txt").exists(), "a file of nobody knows whom is named, not removed"
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_file_that_is_not_packed_as_its_name_says_is_searched(tmp_path: Path, cut: bool) -> None:
+    packed = gzip.compress(random.Random(0).randbytes(9_000))
+    (tmp_path / "notes.gz").write_bytes(packed[:4_000] + WORDS.encode() if cut else WORDS.encode())
+    (said,) = sweep(SOUGHT, places_of(None, copies=[tmp_path])).left
+    assert str(tmp_path / "notes.gz") in said
+
+
+def test_copies_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    with raises(InvalidOption, "invalid_option", tmp_path / "nowhere"):
+        places_of(None, copies=[tmp_path / "nowhere"])
 
 
 def test_a_copy_that_cannot_be_changed_is_named(tmp_path: Path) -> None:

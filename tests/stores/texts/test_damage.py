@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from patlm.stores import Artefact
 from patlm.stores.errors import (
     StoreDamaged,
     StoreError,
@@ -183,6 +184,27 @@ async def test_faults_are_told_apart_by_what_is_said(said: str, kind: type[Store
         await bounded(fail)
     assert type(raised.value) is kind and ".rs" not in str(raised.value)
     assert type(fault_of(OSError(28, "No space left on device", "x"))) is StoreFull
+
+
+@pytest.mark.parametrize("name", ["forgotten", "artefacts"])
+async def test_a_table_whose_making_was_cut_off_shuts_no_store(tmp_path: Path, name: str) -> None:
+    """A forget on a full disk leaves a folder without a version; LanceDB can't open it."""
+    async with opened(tmp_path / "store") as store:
+        await store.add(TEXTS)
+    torn = tmp_path / "store" / f"{name}.lance"
+    shutil.rmtree(torn, ignore_errors=True)
+    (torn / "_versions").mkdir(parents=True)
+    (torn / "_transactions").mkdir()
+    (torn / "_transactions" / "0-cut.txn").write_bytes(b"x")
+    async with TextStore.open_existing(str(tmp_path / "store")) as store:
+        assert await store.texts_of("default", "ann")
+    async with opened(tmp_path / "store") as store:
+        await store.keep_artefact(Artefact("one", {}, {"a": b"x"}))
+        assert (await store.forget("default", "bob")).found
+    assert torn.stat().st_mode & 0o777 == 0o700
+    async with opened(tmp_path / "store") as store:
+        assert not await store.texts_of("default", "bob")
+        assert len(await store.texts_of("default", "ann")) > 1
 
 
 async def test_a_full_disk_loses_nothing(tmp_path: Path, file_limit: Callable[[int], None]) -> None:
