@@ -160,7 +160,7 @@ class StyleEncoder:
     Attributes:
         features: Counts and centres features.
         log_weights: Logarithm of each feature's weight, shape (features,).
-        quick_characters: Characters of all texts up to which `encode` takes half a millisecond.
+        quick_characters: Characters of all texts up to which `encode` takes about half a ms.
     """
 
     quick_characters = 400

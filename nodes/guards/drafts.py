@@ -70,7 +70,7 @@ def _scrub_all(
 
 
 TEXTS_REMEMBERED = 100_000
-"""Texts without personal data whose digests are kept; 10 MB at most."""
+"""Texts without personal data whose digests are kept; about 15 MB."""
 
 _clean: OrderedDict[bytes, None] = OrderedDict()
 

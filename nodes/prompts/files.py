@@ -89,7 +89,7 @@ class PromptSet:
         # Jinja's own cache takes as long as a short prompt.
         if role not in self._templates:
             template = self._environment.get_template(f"{role}.j2")
-            # Each rendering copies them, out of a chain of mappings slower than all of our text.
+            # Each rendering copies them, which out of a chain of mappings is slow.
             template.globals = dict(template.globals)
             self._templates[role] = template
         return self._templates[role]
