@@ -55,9 +55,9 @@ def read_time(value: object, reading: ReadingRules = STRICT) -> int | None:
         return digits * _SECOND_MS
     if type(value) is str and _ISO.match(value) and "." not in value:  # most times in words
         with suppress(ValueError):
-            moment = _milliseconds(datetime.fromisoformat(value))
-            if moment and moment not in _OF_PROGRAMS:
-                return moment
+            told = _milliseconds(datetime.fromisoformat(value))
+            if told and told not in _OF_PROGRAMS:
+                return told
     value = plain(value)
     if value is None or (isinstance(value, str) and value.strip() in MISSING_NUMBERS):
         return None
