@@ -227,7 +227,7 @@ def test_the_final_ids_have_the_turns_of_the_template_alone(name: str, every: bo
     harmless = added_ids(tokenizer, [("system", "a"), ("user", "b")])
     dangerous = sum(
         added_ids(tokenizer, [("system", "a"), ("user", text)]) != harmless
-        for text in (HOSTILE if every else PLAIN).values()
+        for text in PLAIN.values()
     )
     assert dangerous > 2, "texts that are sent as they are would open turns"
     tried = sent_to_a_server(every)[:: 1 if every else 4]
