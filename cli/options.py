@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
@@ -27,6 +28,17 @@ def one_of(option: str, said: str, known: Sequence[str]) -> str:
         said = f"expected one of {', '.join(known)}, got {shortened(said)}"
         raise typer.BadParameter(said, param_hint=option)
     return said
+
+
+def finite(value: float) -> float:
+    """Return a number; the callback of options whose range NaN and infinity would pass.
+
+    Raises:
+        BadParameter: It is NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"expected a number, got {value}")
+    return value
 
 
 def parts_of(said: str, option: str | None = None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..options import JsonOption
+from ..options import JsonOption, finite
 from ..output import DataOption, PlotOption, emit_json, errors_as_lines, say, stdout
 
 if TYPE_CHECKING:
@@ -155,10 +155,12 @@ def campaign(
 
 
 def soak(
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long.")] = 30.0,
+    minutes: Annotated[float, typer.Option(min=0.1, callback=finite, help="How long.")] = 30.0,
     rounds: Annotated[int, typer.Option(min=0, help="People forgotten at least.")] = 0,
     people: Annotated[int, typer.Option(min=10, help="People at once.")] = 120,
-    checkpoint: Annotated[float, typer.Option(min=1, help="Seconds between checkpoints.")] = 60.0,
+    checkpoint: Annotated[
+        float, typer.Option(min=1, callback=finite, help="Seconds between checkpoints.")
+    ] = 60.0,
     json: JsonOption = False,
 ) -> None:
     """Ingest, write, forget, swap adapters and compact at once; exit 1 if an invariant breaks."""

@@ -11,7 +11,7 @@ import typer
 
 from ...models.catalogue import CATALOGUE, SMALLEST
 from ...stores.errors import shortened
-from ..options import DtypeOption, JsonOption
+from ..options import DtypeOption, JsonOption, finite
 from ..output import PlotOption, say
 
 
@@ -49,9 +49,12 @@ def loop(
 def crowd(
     callers: Annotated[int, typer.Option(min=1, max=32, help="Ordinary callers at once.")] = 16,
     answer: Annotated[
-        float, typer.Option(min=0, help="Seconds that an answer of the model takes.")
+        float,
+        typer.Option(min=0, callback=finite, help="Seconds that an answer of the model takes."),
     ] = 0.5,
-    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of each phase.")] = 10.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, callback=finite, help="Seconds of each phase.")
+    ] = 10.0,
     json: JsonOption = False,
 ) -> None:
     """Time callers alone and beside one whose inputs are as large as they may be."""
