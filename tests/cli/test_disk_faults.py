@@ -13,8 +13,8 @@ from commands import WORDS, commands
 from disk_faults import command_folder
 from processes import ROOT, TESTS, run_python
 
-LEAST = {"full": 130, "read-only": 44, "damaged": 200}
-"""Runs of each kind of fault."""
+LEAST = {"full": 130, "read-only": 44}
+"""Runs of each kind of fault; damaged files take long: `support/disk_faults.py FOLDER damaged`."""
 
 
 def test_every_command_has_its_words() -> None:

@@ -76,6 +76,7 @@ WORDS = {
     "bench training": "--model base --episodes episodes --pairs 4 --repeats 1",
     "bench personalization": f"{_BENCH} --out R --arms no_context,both,floors",
     "bench report": "R0",
+    "bench crowd": "--callers 2 --seconds 0.5 --answer 0",
     "bench soak": "--minutes 0.1 --people 10",
 }
 """What each command is given in a folder of `command_folder`, where it starts its work."""
