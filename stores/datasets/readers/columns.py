@@ -106,8 +106,9 @@ def nearest_first(wanted: str, names: Iterable[str]) -> list[str]:
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Return names of columns for a message; one that is long may be somebody's text."""
-    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names]
+    """Return names of columns for a line; one that is long may be somebody's text."""
+    short = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names]
+    shown = [name if name.isprintable() else repr(name) for name in short]
     more = ", ..." if len(shown) > _MOST_NAMES else ""
     return ", ".join(shown[:_MOST_NAMES]) + more
 

@@ -285,3 +285,11 @@ def test_json_in_strings_is_of_no_format(tmp_path: Path) -> None:
     path.write_text(joined([json.dumps(row) for row in ROWS]))
     with pytest.raises(FormatError):
         read_texts(path)
+
+
+def test_names_of_columns_stay_on_the_line_of_a_message(tmp_path: Path) -> None:
+    (tmp_path / "odd.jsonl").write_text('{"\\n": "", "a\\u001b": ""}\n')
+    with pytest.raises(FormatError) as refused:
+        list(read_texts(tmp_path / "odd.jsonl"))
+    assert str(refused.value).isprintable()
+    assert r"'\n', 'a\x1b'" in str(refused.value)
