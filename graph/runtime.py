@@ -101,12 +101,13 @@ class Runtime:
         # Before a thread is started: at the fork, modules may have been half imported.
         check_not_forked()
         with self._lock:
-            if self._opening is None:
+            opening = self._opening  # the thread sets it to None where it fails
+            if opening is None:
                 self._process = os.getpid()
-                self._opening = _Opening()
-                threading.Thread(target=self._open, args=(self._opening,), daemon=True).start()
+                opening = self._opening = _Opening()
+                threading.Thread(target=self._open, args=(opening,), daemon=True).start()
                 atexit.register(self.close)
-            return self._opening
+            return opening
 
     def _open(self, opening: _Opening) -> None:
         try:

@@ -36,6 +36,23 @@ class Opening:
         self.closed += 1
 
 
+class AtOnce(threading.Thread):
+    """Has ended when it was started, as a thread may have on a busy machine."""
+
+    def start(self) -> None:
+        super().start()
+        if getattr(self._target, "__func__", None) is Runtime._open:
+            self.join()
+
+
+async def test_an_opening_that_fails_at_once_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "Thread", AtOnce)
+    opening_ = Opening(failures=1, seconds=0)
+    with pytest.raises(OSError) as failed:
+        await Runtime(opening_).parts()
+    assert str(failed.value) == "disk on fire"
+
+
 async def test_many_callers_open_once_and_share() -> None:
     opening_ = Opening()
     runtime = Runtime(opening_)
