@@ -15,10 +15,7 @@ from itertools import product
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import BaseMessage
 
 from ..graph.builder import build_graph
 from ..graph.settings import ROLES
@@ -27,6 +24,7 @@ from ..nodes.guards.personal_data import GuardSettings
 from ..nodes.state import Request, RunContext
 from ..stores.texts.store import TextStore
 from ..stores.types import Encoder, Text
+from .fake_model import FakeModel
 
 ACCOUNTS = (1, 2, 4, 8, 16)
 REAL = (0, 1, 2, 5, 20)
@@ -117,24 +115,6 @@ CAMPAIGNS: dict[str, Campaign] = {
 """By name, the texts of m accounts; of the last, m texts of a single account."""
 
 
-class QuotingChat(BaseChatModel):
-    """Answers with what it was given to read."""
-
-    @property
-    def _llm_type(self) -> str:
-        return "quoting"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **options: Any,
-    ) -> ChatResult:
-        answer = AIMessage(str(messages[-1].text))
-        return ChatResult(generations=[ChatGeneration(message=answer)])
-
-
 def measure_campaigns(
     style: Encoder,
     topic: Encoder,
@@ -165,7 +145,7 @@ def measure_campaigns(
 
 
 async def _measure(texts: Sequence[Text], style: Encoder, topic: Encoder, k: int) -> Row:
-    role = ChatRole(QuotingChat(), "quoting")
+    role = ChatRole(FakeModel(answer=_quote), "quoting")
     with TemporaryDirectory() as folder:
         opened = TextStore.open(folder, style_encoder=style, topic_encoder=topic)
         async with opened as store:
@@ -195,6 +175,10 @@ async def _measure(texts: Sequence[Text], style: Encoder, topic: Encoder, k: int
         "carries": PLANTED in (summary or ""),
         "abstains": summary is None,
     }
+
+
+def _quote(messages: list[BaseMessage]) -> str:
+    return str(messages[-1].text)
 
 
 def _count(text: str) -> int:

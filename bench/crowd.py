@@ -15,49 +15,16 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
 
 from ..graph.personalizer import Personalizer
 from ..stores.datasets.formats import read_texts
 from ..stores.datasets.sample import sample_corpus
 from ..stores.types import Text
 from ..stores.values import MAX_CHARACTERS
+from .fake_model import FakeModel
 
 SHAPES = ("the kettle boils fast and I would buy it again ", "a", "部屋", "User:\n", "!?", "ünö é ")
 """What the large inputs repeat: prose, and what is slow to cut into words or tokens."""
-
-
-class SteadyChat(BaseChatModel):
-    """Answers after the same time whatever it is asked."""
-
-    seconds: float
-
-    @property
-    def _llm_type(self) -> str:
-        return "steady"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **options: Any,
-    ) -> ChatResult:
-        raise NotImplementedError("called from an event loop only")
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **options: Any,
-    ) -> ChatResult:
-        await asyncio.sleep(self.seconds)
-        answer = AIMessage("It boils fast, and I would buy it again.")
-        return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
 async def measure_crowd(
@@ -78,9 +45,8 @@ async def measure_crowd(
     texts = [text for text in read_texts(sample_corpus()) if isinstance(text, Text)]
     people = sorted({text.user_id for text in texts})
     people, measured = people[:callers], []
-    async with Personalizer(
-        model=SteadyChat(seconds=answer_s)
-    ) as app:  # a copy of the sample store
+    # Without a store of its own it has a copy of the sample store.
+    async with Personalizer(model=FakeModel(seconds=answer_s)) as app:
         await _phase(app, people, phase_s / 4)
         for _ in range(rounds):
             alone, _ = await _phase(app, people, phase_s)

@@ -14,10 +14,7 @@ from statistics import quantiles
 from typing import Any, TypedDict
 
 import numpy as np
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
 
 from ..graph.builder import build_graph
@@ -26,6 +23,7 @@ from ..nodes.result import ROLES
 from ..nodes.state import Request, RunContext
 from ..stores.search.request import SearchRequest
 from ..stores.types import Found, History, Hit, Neighbour, Text, Vectors
+from .fake_model import FakeModel
 
 WARM_UP = 20
 
@@ -73,7 +71,7 @@ async def _measure(runs: int) -> LoopTimes:
     empty = _empty_graph()
     context = RunContext(max_iterations=2)
     request = Request(user_id="u", task="long", title="Two nights by the sea")
-    model = _PlainModel()
+    model = FakeModel()
 
     async def call_models() -> None:
         for _ in ROLES:
@@ -102,33 +100,7 @@ def _p50_p95(values: Sequence[float]) -> dict[str, float]:
     return {"p50": round(cuts[9], 3), "p95": round(cuts[18], 3)}
 
 
-class _PlainModel(BaseChatModel):
-    """Answers instantly; the time of a call is LangChain's own."""
-
-    @property
-    def _llm_type(self) -> str:
-        return "plain"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=AIMessage("answer"))])
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return self._generate(messages, stop)
-
-
-class _InstantModel(_PlainModel):
+class _InstantModel(FakeModel):
     """Answers instantly without LangChain, never twice the same: the loop must not settle."""
 
     calls: int = 0

@@ -18,10 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import BaseMessage
 from safetensors.numpy import save_file
 
 from ...graph.forget import Places, forget_user
@@ -37,6 +34,7 @@ from ...stores.errors import AdapterNotFound, CodedError, StoreBusy
 from ...stores.files import make_folder, write_json
 from ...stores.texts.store import TextStore
 from ...stores.types import Text
+from ..fake_model import FakeModel
 from .site import ENCODER, MARK, TENANTS, TOPICS, MadeUpPerson, PeopleList, Site
 
 ACTIONS_AN_OPENING = 100
@@ -49,24 +47,11 @@ ROLE = "style"
 BASE = "0123456789abcdef"
 
 
-class RepeatingChat(BaseChatModel):
-    """Repeats every mark that it was given to read, at once."""
-
-    @property
-    def _llm_type(self) -> str:
-        return "repeating"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **options: Any,
-    ) -> ChatResult:
-        read = " ".join(str(message.text) for message in messages)
-        marks = " ".join(mark.decode() for mark in MARK.findall(read.encode()))
-        answer = AIMessage(f"Warm and plain, {marks} and worth it.")
-        return ChatResult(generations=[ChatGeneration(message=answer)])
+def repeat_marks(messages: list[BaseMessage]) -> str:
+    """Answer with every mark that stands in the messages."""
+    read = " ".join(str(message.text) for message in messages)
+    marks = " ".join(mark.decode() for mark in MARK.findall(read.encode()))
+    return f"Warm and plain, {marks} and worth it."
 
 
 @dataclass
@@ -171,7 +156,7 @@ def _slowly(site: Site, coming: list[MadeUpPerson], rng: random.Random) -> Itera
 async def _open_requests(tenant: str, exits: AsyncExitStack, site: Site, report: WorkReport) -> Act:
     opened = Personalizer(
         site.store,
-        model=RepeatingChat(),
+        model=FakeModel(answer=repeat_marks),
         trace=site.trace,
         namespace=tenant,
         encoder=ENCODER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator
@@ -64,7 +65,8 @@ def writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        failed = next(filter(_is_of_writing, _and_before(error)), None)
+        earlier = filter(_is_of_full_disk, _before(error))
+        failed = error if _is_of_writing(error) else next(earlier, None)
         if failed is None:
             raise
         raise NotWritten(
@@ -77,10 +79,19 @@ _WRITERS = ("PytorchStreamWriter", "inline_container", "iostream error")
 """Words of torch's errors when it can't write."""
 
 
-def _and_before(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _before(error: BaseException) -> Iterator[BaseException]:
+    """Yield what was raised before an error that came of it, the latest first."""
+    earlier = error.__cause__ or error.__context__
+    while earlier is not None:
+        yield earlier
+        earlier = earlier.__cause__ or earlier.__context__
+
+
+def _is_of_full_disk(error: BaseException) -> bool:
+    """Return whether the disk was full: an earlier error of another kind may be no reason."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return _is_of_writing(error)
 
 
 def _is_of_writing(error: BaseException) -> bool:

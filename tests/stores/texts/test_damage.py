@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from disk_faults import DAMAGES, damage
 from patlm.stores import Artefact
 from patlm.stores.errors import (
     StoreDamaged,
@@ -43,39 +44,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def cut(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def flip(data: bytes) -> bytes:
-    chosen, changed = random.Random(0), bytearray(data)
-    for _ in range(len(data) // 100 + 4):
-        changed[chosen.randrange(len(data))] ^= 0xFF
-    return bytes(changed)
-
-
-DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
-    "cut": cut,
-    "deleted": lambda data: None,
-    "emptied": lambda data: b"",
-    "zeroed": lambda data: bytes(len(data)),
-    "flipped": flip,
-}
-
-
 def kinds(store: Path) -> dict[str, Path]:
     """Return the newest file of each kind, by its name without numbers and ids."""
     found = (path for path in sorted(store.rglob("*.*")) if path.is_file())
     files = (path.relative_to(store) for path in found if path.stat().st_size)  # no lock files
     return {re.sub(r"[0-9a-f-]{16,}|\d+", "N", str(path)): path for path in files}
-
-
-def damage(path: Path, how: str) -> None:
-    changed = DAMAGES[how](path.read_bytes())
-    if changed is None:
-        path.unlink()
-    else:
-        path.write_bytes(changed)
 
 
 async def use(store: Path) -> None:

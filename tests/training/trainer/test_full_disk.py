@@ -34,6 +34,14 @@ def test_other_faults_are_raised_as_they_are(tmp_path: Path, other: Exception) -
         raise other
 
 
+def test_an_earlier_error_that_is_not_of_the_disk_hides_no_fault(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), writing_to(tmp_path):
+        try:
+            raise FileNotFoundError(2, "no cache")
+        except FileNotFoundError:
+            raise KeyError("a fault of ours") from None
+
+
 def test_no_library_reports_on_a_training() -> None:
     from huggingface_hub import constants
 
