@@ -103,7 +103,7 @@ class Delimited(PlainLines):
         """Find out the dialect.
 
         Raises:
-            FormatError: The first line is no row of two or more columns.
+            FormatError: The first line that is not blank is no row of two or more columns.
         """
         super().__init__(text)
         self._skipped = 0  # lines before the header
@@ -113,7 +113,11 @@ class Delimited(PlainLines):
         if sample and (separator := _SEPARATOR.match(_words(sample[0]))):
             self._skipped, delimiters = sample[0][0], separator[1]
             del sample[0]
-        header = _words(sample[0]) if sample else ""
+        while sample and _is_blank(sample[0], delimiters):  # empty rows above a sheet's header
+            self._skipped = sample.pop(0)[0]
+        if not sample:
+            raise FormatError(f"{text.path.name} is not delimited text: its rows are blank")
+        header = _words(sample[0])
         if header.endswith("\r\r\n"):  # CRLF, written by a program that made CRLF of every LF
             self._doubled = True
             self.notes.append("its lines end in CR CR LF: each of these is read as one line end")
@@ -164,6 +168,11 @@ class Delimited(PlainLines):
 def _words(line: Line) -> str:
     """Return the characters of a line; "" of one that can't be read."""
     return line[1] if isinstance(line[1], str) else ""
+
+
+def _is_blank(line: Line, delimiters: str) -> bool:
+    """Return whether a line holds nothing between its delimiters."""
+    return isinstance(line[1], str) and not line[1].strip(delimiters + ' "\r\n\ufeff')
 
 
 def _columns_of(names: Sequence[str]) -> list[tuple[int, str]]:

@@ -12,9 +12,10 @@ from patlm.stores.datasets.formats import read_texts
 from patlm.stores.datasets.readers.columns import find_forms
 from patlm.stores.datasets.readers.delimited import CsvDialect, Line, _count_faults, _find_faults
 from patlm.stores.datasets.readers.rows import Raw
-from patlm.stores.datasets.validation import Reject
+from patlm.stores.datasets.validation import FormatError, Reject
 from patlm.stores.types import Text
 from patlm.stores.values import ReadingRules
+from raising import raises
 
 HEAD = "user_id,text,rating\n"
 
@@ -240,6 +241,21 @@ def test_a_header_that_comes_again_is_no_person(tmp_path: Path) -> None:
 def test_empty_rows_of_a_sheet_are_no_rows(tmp_path: Path) -> None:
     texts, rejects = read(tmp_path / "a.csv", HEAD + "ana,Fine.,4\n,,\n\n" + ",,\n" * 9 + ",,,,\n")
     assert ([text.user_id for text in texts], rejects) == (["ana"], [])
+
+
+@pytest.mark.parametrize(
+    "above", [",,\n", '"","",""\r\n,,\r\n', " , ,\r\r\n", "\ufeff,,\n", "sep=,\n,,\n"]
+)
+def test_empty_rows_above_the_header_are_no_header(tmp_path: Path, above: str) -> None:
+    end = "\r\r\n" if "\r\r" in above else "\n"
+    texts, rejects = read(tmp_path / "a.csv", above + f"user,rating,text{end}ana,4,Fine.{end}")
+    assert ([(text.user_id, text.body) for text in texts], rejects) == ([("ana", "Fine.")], [])
+
+
+@pytest.mark.parametrize("blank", [";", ",", "|\n", ' ; "";\n\n;\n', "sep=;\n;;\n"])
+def test_a_file_of_empty_rows_is_refused(tmp_path: Path, blank: str) -> None:
+    with raises(FormatError, "unknown_format", "a.csv"):
+        read(tmp_path / "a.csv", blank)
 
 
 @pytest.mark.parametrize("end", ["\r\r\n", "\r\n", "\n", "\r"])
