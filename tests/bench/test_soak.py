@@ -16,13 +16,15 @@ DONE = ("request", "feedback with a text", "ingest", "forget", "compaction", "ad
 
 def test_who_comes_back_is_seen_and_nothing_else_breaks(tmp_path: Path) -> None:
     over = threading.Event()
+    leaked: list[MadeUpPerson] = []
 
     def leak() -> None:
         people = PeopleList(tmp_path)
         while not over.is_set() and not people.read().gone:
             time.sleep(0.01)
-        marks = [MadeUpPerson(number).mark(private=True) for number in people.gone]
-        (tmp_path / "data" / "trace" / "leak.txt").write_text("".join(marks[:1]))
+        leaked.extend(MadeUpPerson(number) for number in sorted(people.gone)[:1])
+        marks = [person.mark(private=True) for person in leaked]
+        (tmp_path / "data" / "trace" / "leak.txt").write_text("".join(marks))
 
     thread = threading.Thread(target=leak)
     thread.start()
@@ -31,7 +33,9 @@ def test_who_comes_back_is_seen_and_nothing_else_breaks(tmp_path: Path) -> None:
     thread.join()
     assert found.counts["request"] and found.counts["ingest"]
     assert found.checkpoints[-1]["people_found"] == found.checkpoints[-1]["people"]
-    assert found.broken == [
+    # The search after the receipt may run before the leak or after it; the checkpoint comes last.
+    at_once = [f"{person.user_id}: in bytes after the receipt" for person in leaked]
+    assert [told for told in found.broken if told not in at_once] == [
         "checkpoint 1: 1 marks or ids of people who were forgotten are in the bytes"
     ]
 
