@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import quantiles
 from typing import Any, TypedDict
 
@@ -18,6 +19,7 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
 
 from ..graph.builder import build_graph
+from ..models.encoders.remembered import RECENT, RememberedEncoder
 from ..nodes.dependencies import ChatRole, Parts
 from ..nodes.result import ROLES
 from ..nodes.state import Request, RunContext
@@ -70,7 +72,6 @@ async def _measure(runs: int) -> LoopTimes:
     loop = build_graph(provide).compile()
     empty = _empty_graph()
     context = RunContext(max_iterations=2)
-    request = Request(user_id="u", task="long", title="Two nights by the sea")
     model = FakeModel()
 
     async def call_models() -> None:
@@ -79,7 +80,9 @@ async def _measure(runs: int) -> LoopTimes:
 
     loop_ms, empty_ms, calls_ms = [], [], []
     for run in range(runs + WARM_UP):
-        a = await _milliseconds(lambda: loop.ainvoke(request, context=context))
+        # A title of its own: what is remembered of a run must not help the next one.
+        request = Request(user_id="u", task="long", title=f"Two nights by the sea, part {run}")
+        a = await _milliseconds(partial(loop.ainvoke, request, context=context))
         b = await _milliseconds(lambda: empty.ainvoke({"iteration": 1}))
         c = await _milliseconds(call_models)
         if run >= WARM_UP:
@@ -114,12 +117,16 @@ class _InstantEncoder:
     version = "instant"
     dimension = 8
 
-    def __init__(self, quick_characters: int = 0) -> None:
-        self.quick_characters = quick_characters
+    def __init__(self) -> None:
         self._rows = np.eye(self.dimension, dtype=np.float32)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         return self._rows[[len(text) % self.dimension for text in texts]]
+
+
+class _QuickEncoder(_InstantEncoder):
+    def is_quick(self, texts: Sequence[str]) -> bool:
+        return True
 
 
 class _InstantStore:
@@ -146,7 +153,7 @@ class _InstantStore:
 
 def _instant_parts() -> Parts:
     # As the bundled ones: that of style needs no thread for a title, that of topics always does.
-    style, topic = _InstantEncoder(quick_characters=400), _InstantEncoder()
+    style, topic = _QuickEncoder(), RememberedEncoder(_InstantEncoder(), RECENT)
     role = ChatRole(_InstantModel(), "instant")
     chat = dict.fromkeys(ROLES, role)
     return Parts(_InstantStore(), style, topic, chat, count=lambda text: len(text) // 4)

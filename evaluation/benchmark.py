@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ..graph.encoders import Encoders
 from ..graph.open import chat_role
 from ..graph.settings import ROLES
+from ..models.encoders.remembered import RememberedEncoder
 from ..models.open import token_counter
 from ..nodes.budget import BUDGETS, Budget
 from ..nodes.dependencies import ChatRole, Parts
@@ -33,7 +34,7 @@ from ..stores.values import FIVE_STARS, RatingScale
 from .arms.configuration import Arm
 from .arms.floors import NeighbourTexts
 from .arms.registry import BASELINE
-from .cache import RememberedChat, RememberedEncoder
+from .cache import RememberedChat
 from .dataset import BenchmarkData, HistoryCut, open_benchmark, read_benchmark
 from .errors import EvaluationError
 from .evaluator import Evaluator

@@ -1,8 +1,4 @@
-"""Caches of a benchmark: model answers on disk, encoder vectors in memory.
-
-The encoder embeds each text alone: the last digits of a vector depend on the other texts of its
-batch, and a resumed run has other batches.
-"""
+"""Cache of a benchmark: model answers on disk."""
 
 from __future__ import annotations
 
@@ -10,12 +6,10 @@ import asyncio
 import hashlib
 import json
 import sqlite3
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -24,7 +18,6 @@ from pydantic import PrivateAttr
 
 from ..models.answers import LEFT_OUT, REASONING, read_answer
 from ..stores.files import make_folder, new_file
-from ..stores.types import Encoder, Vectors
 from .errors import EvaluationError
 
 
@@ -191,33 +184,3 @@ class RememberedChat(BaseChatModel):
         chosen = {name: options[name] for name in sorted(options) if name not in _IGNORED}
         whole = json.dumps([self.identity, said, stop, chosen], default=str)
         return hashlib.sha256(whole.encode()).hexdigest()
-
-
-class RememberedEncoder:
-    """An encoder that caches another encoder's vectors in memory."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        """Wrap an encoder."""
-        self._encoder = encoder
-        self._known: dict[str, Vectors] = {}
-        # One at a time: an encoder uses all cores, so parallel threads would only wait.
-        self._lock = threading.Lock()
-
-    @property
-    def version(self) -> str:
-        """Version of the wrapped encoder."""
-        return self._encoder.version
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-        return self._encoder.dimension
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit row per text, shape (len(texts), dimension). May block."""
-        with self._lock:
-            for text in texts:
-                if text not in self._known:
-                    self._known[text] = self._encoder.encode([text])[0]
-        rows = [self._known[text] for text in texts]
-        return np.array(rows, np.float32).reshape(len(texts), self.dimension)

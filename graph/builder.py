@@ -40,7 +40,7 @@ from ..nodes.errors import LoopError, ModelCallError
 from ..nodes.integrate import build_integrate
 from ..nodes.reason import TRAJECTORIES, Trajectory
 from ..nodes.result import build_give_up
-from ..nodes.state import LoopState, Request, Result, RunContext, Task, merge
+from ..nodes.state import Ended, LoopState, Request, Result, RunContext, Task, merge
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -69,11 +69,11 @@ def build_graph(
     words = {trajectory.name: trajectory.words for trajectory in trajectories}
     retrievals = [f"{trajectory.name}-retrieve" for trajectory in trajectories]
 
-    def route_after_check(state: LoopState) -> list[str] | str:
+    def route_after_check(state: Ended) -> list[str] | str:
         # To all retrievals or to none: a branch to one would silently end the other sides.
         return END if state.get("stop_reason") else retrievals
 
-    async def route_without_thread(state: LoopState) -> list[str] | str:
+    async def route_without_thread(state: Ended) -> list[str] | str:
         # LangGraph calls a plain function in a thread, which costs more than all that it does.
         return route_after_check(state)
 

@@ -236,6 +236,7 @@ def settings_watches(settings: Settings) -> tuple[Watch, ...]:
 def _make_parts(
     store: TextStore, encoders: Encoders, chat: Mapping[str, BaseChatModel], settings: Settings
 ) -> Parts:
+    from ..models.encoders.remembered import RECENT, RememberedEncoder
     from ..models.open import token_counter
     from ..stores.copies.ledger import note_copy
     from ..stores.episodes.shards import EpisodeWriter
@@ -246,7 +247,7 @@ def _make_parts(
     return Parts(
         store=store,
         style_encoder=encoders.style,
-        topic_encoder=encoders.topic,
+        topic_encoder=RememberedEncoder(encoders.topic, RECENT),
         chat=roles,
         count=token_counter(chat["integrate"]),
         budget=opened_budget(settings, roles.values()),

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from ..stores.types import Encoder
-from .dependencies import Parts, ProvideParts
+from ..stores.types import Vectors
+from .dependencies import ProvideParts
 from .node import Node, Turn, as_node
+from .preference_retrieve import query_words
 from .result import UNSCORED, finish_early, finished
 from .state import Kept, StopReason, Update
 
@@ -77,11 +79,15 @@ def stop_reason(turn: Turn, similarity: float | None) -> StopReason | None:
         return "abstained"
     if similarity is not None and similarity >= SETTLED_FROM:
         return "settled"
-    # Quoting is one call: there are no summaries that a second iteration could better.
-    if turn.mode == "quoted" or turn.iteration >= turn.context.max_iterations:
+    if _is_last(turn):
         return "max_iterations"
     took = (time.time() - turn.started) / turn.iteration
     return "deadline" if turn.seconds_left <= took else None
+
+
+def _is_last(turn: Turn) -> bool:
+    # Quoting is one call: there are no summaries that a second iteration could better.
+    return turn.mode == "quoted" or turn.iteration >= turn.context.max_iterations
 
 
 def _better(turn: Turn, score: float) -> Kept:
@@ -100,18 +106,37 @@ def _better(turn: Turn, score: float) -> Kept:
 
 def _measure(turn: Turn) -> tuple[float, float | None]:
     """Return the draft's score and the similarity to the previous iteration (None in the first)."""
-    similarity = None
-    if turn.iteration > 1:
-        similarity = similarity_to_previous(turn.parts.topic_encoder, turn)
+    vectors = compared_vectors(turn)
+    similarity = similarity_to_previous(vectors, turn) if turn.iteration > 1 else None
     drafted = turn.state["log"].get(f"integrate@{turn.iteration}")
     flawed = drafted is not None and "flaw" in drafted
-    return FLAWED if flawed else draft_score(turn.parts, turn), similarity
+    return FLAWED if flawed else draft_score(vectors, turn), similarity
 
 
-def similarity_to_previous(encoder: Encoder, turn: Turn) -> float:
+def compared_vectors(turn: Turn) -> Mapping[str, Vectors]:
+    """Return the topic vectors of all texts that are compared here.
+
+    What the next iteration looks for is encoded with them: serving's encoder remembers it
+    (`models.encoders.remembered`), so that the next retrieval needs no thread.
+    """
+    state = turn.state
+    texts = [state["draft"], *state["summaries"].values()]
+    if turn.iteration > 1:
+        texts += [state["previous"]["draft"], *state["previous"]["summaries"].values()]
+    if not _is_last(turn):
+        texts.append(query_words(turn.request, state["draft"]))
+    wanted = list(dict.fromkeys(text for text in texts if text is not None))
+    return dict(zip(wanted, turn.parts.topic_encoder.encode(wanted), strict=True))
+
+
+def similarity_to_previous(vectors: Mapping[str, Vectors], turn: Turn) -> float:
     """Return the smallest cosine of both summaries and the draft to their predecessors.
 
     A side that abstains in both iterations has similarity 1, one that abstains in one of them 0.
+
+    Args:
+        vectors: See `compared_vectors`.
+        turn: The turn.
     """
     state, previous = turn.state, turn.state["previous"]
     pairs = [(state["draft"], previous["draft"])]
@@ -121,22 +146,23 @@ def similarity_to_previous(encoder: Encoder, turn: Turn) -> float:
             return 0.0
         if summary is not None:
             pairs.append((summary, before))
-    changed = [pair for pair in pairs if pair[0] != pair[1]]
-    if not changed:
-        return 1.0
-    vectors = encoder.encode([text for pair in changed for text in pair])
-    return float((vectors[0::2] * vectors[1::2]).sum(axis=1).min())
+    changed = [float(vectors[one] @ vectors[other]) for one, other in pairs if one != other]
+    return min(changed, default=1.0)
 
 
-def draft_score(parts: Parts, turn: Turn) -> float:
-    """Return how well the draft agrees with both sides, a mean of cosines."""
+def draft_score(vectors: Mapping[str, Vectors], turn: Turn) -> float:
+    """Return how well the draft agrees with both sides, a mean of cosines.
+
+    Args:
+        vectors: See `compared_vectors`.
+        turn: The turn.
+    """
     state, scores = turn.state, []
     draft, summary = state["draft"], state["summaries"].get("preference")
     if summary is not None:
-        a, b = parts.topic_encoder.encode([draft, summary])
-        scores.append(float(a @ b))
+        scores.append(float(vectors[draft] @ vectors[summary]))
     if state["summaries"].get("style") is not None:
         pieces = [piece["body"][:SCORED] for piece in (*state["own"], *state["evidence"]["style"])]
-        vectors = parts.style_encoder.encode([draft, *pieces])
-        scores.append(float((vectors[1:] @ vectors[0]).mean()))
+        rows = turn.parts.style_encoder.encode([draft, *pieces])
+        scores.append(float((rows[1:] @ rows[0]).mean()))
     return fmean(scores) if scores else 0.0

@@ -9,9 +9,10 @@ import asyncio
 from typing import Any
 
 from ..stores.search.request import SearchRequest
+from ..stores.search.threads import is_quick
 from ..stores.types import Found
 from .node import Turn
-from .state import Update
+from .state import Request, Update
 from .trace import evidence_of_hits, log_of_retrieval
 
 POOL_FOR_HALF = 4
@@ -24,12 +25,13 @@ NEAREST_TOPICS_FACTOR = 0.5
 async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
     """Find preference evidence with the request's words and the draft."""
     request, context, parts = turn.request, turn.context, turn.parts
-    draft = turn.state["draft"] if turn.iteration > 1 else ""
-    words = "\n".join(part for part in (request.words, draft) if part)
-    history, vectors = await asyncio.gather(
-        parts.store.history(context.namespace, request.user_id, topic_id=request.topic_id),
-        asyncio.to_thread(parts.topic_encoder.encode, [words]),
-    )
+    words = query_words(request, turn.state["draft"] if turn.iteration > 1 else "")
+    reading = parts.store.history(context.namespace, request.user_id, topic_id=request.topic_id)
+    if is_quick(parts.topic_encoder, [words]):  # check-stop has asked for it
+        history, vectors = await reading, parts.topic_encoder.encode([words])
+    else:
+        encoding = asyncio.to_thread(parts.topic_encoder.encode, [words])
+        history, vectors = await asyncio.gather(reading, encoding)
     strategy = turn.strategy("preference")
     search = SearchRequest(
         history,
@@ -46,6 +48,16 @@ async def retrieve(turn: Turn) -> tuple[Update, dict[str, Any]]:
     confidence = preference_confidence(found)
     update = {"evidence": {"preference": evidence}, "confidence": {"preference": confidence}}
     return update, log_of_retrieval(found, evidence, confidence)
+
+
+def query_words(request: Request, draft: str) -> str:
+    """Return what evidence is looked for with: the request's words, and the draft.
+
+    Args:
+        request: The request.
+        draft: The draft of the iteration before; "" in the first one.
+    """
+    return "\n".join(part for part in (request.words, draft) if part)
 
 
 def preference_confidence(found: Found) -> float:

@@ -348,13 +348,19 @@ class LoopState(TypedDict, total=False):
     shown: Annotated[dict[str, int], _fleeting()]
 
 
+class Ended(TypedDict, total=False):
+    """What the edge behind check-stop reads: to read the whole state takes as long as a prompt."""
+
+    stop_reason: Annotated[StopReason | None, _fleeting()]
+
+
 _REQUEST_FIELDS = frozenset(Request.model_fields)
 _ANY_REQUEST = Request(user_id="-", task="free")
 
 
 def is_first_step(state: LoopState) -> bool:
     """Return whether a run is in its first step (its request is still in the state)."""
-    return not state.get("request") or not _REQUEST_FIELDS.isdisjoint(state)
+    return not state.get("request") or not state.keys().isdisjoint(_REQUEST_FIELDS)
 
 
 def read_request(state: LoopState) -> Request:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.cache import RememberedEncoder
 from ...evaluation.scores.statistics import ci95
+from ...models.encoders.remembered import RememberedEncoder
 from ...models.encoders.style import StyleEncoder
 from ...stores.datasets.splits import Split
 from ...stores.types import Encoder, Text

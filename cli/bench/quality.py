@@ -136,8 +136,8 @@ def campaign(
 ) -> None:
     """Measure what accounts of one attacker change in evidence and summary."""
     from ...bench.campaign import DISTINCT, HONEST, measure_campaigns
-    from ...evaluation.cache import RememberedEncoder
     from ...models.encoders.open import open_topic_encoder
+    from ...models.encoders.remembered import RememberedEncoder
     from ...models.encoders.style import StyleEncoder
 
     with errors_as_lines():

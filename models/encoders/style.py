@@ -54,6 +54,9 @@ WEIGHTS_FILE = "model.safetensors"
 
 BATCH_SIZE = 256
 
+QUICK_CHARACTERS = 400
+"""Characters of all texts up to which encoding them takes about half a ms."""
+
 _DAMAGED = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
     SafetensorError,
@@ -160,10 +163,7 @@ class StyleEncoder:
     Attributes:
         features: Counts and centres features.
         log_weights: Logarithm of each feature's weight, shape (features,).
-        quick_characters: Characters of all texts up to which `encode` takes about half a ms.
     """
-
-    quick_characters = 400
 
     def __init__(self, features: StyleFeatures, log_weights: Rows | None = None) -> None:
         """Take statistics and weights.
@@ -196,6 +196,10 @@ class StyleEncoder:
     def dimension(self) -> int:
         """Length of one vector."""
         return len(self.log_weights)
+
+    def is_quick(self, texts: Sequence[str]) -> bool:
+        """Return whether `encode` takes about half a ms at most, so that no thread is needed."""
+        return sum(map(len, texts)) <= QUICK_CHARACTERS
 
     def encode(self, texts: Sequence[str]) -> Rows:
         """Return one unit row a text, shape (len(texts), dimension). Blocks."""

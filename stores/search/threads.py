@@ -53,9 +53,11 @@ async def in_thread_if(
 
 
 async def encode(encoder: Encoder, texts: Sequence[str]) -> Vectors:
-    """Return the vectors of some texts, made in a thread unless the encoder is quick with them.
+    """Return the vectors of some texts, made in a thread unless the encoder is quick with them."""
+    return await in_thread_if(not is_quick(encoder, texts), encoder.encode, texts)
 
-    It says so by `quick_characters`, the characters up to which it is; most have no such thing.
-    """
-    quick = sum(map(len, texts)) <= getattr(encoder, "quick_characters", 0)
-    return await in_thread_if(not quick, encoder.encode, texts)
+
+def is_quick(encoder: Encoder, texts: Sequence[str]) -> bool:
+    """Return whether an encoder is quick with some texts; most can't say, and so are not."""
+    says = getattr(encoder, "is_quick", None)
+    return says is not None and says(texts)

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from fakes import ScriptedChat, TableEncoder, at_angle
 from loop_parts import parts_of, turn_of
-from patlm.nodes.check_stop import check, draft_score, similarity_to_previous, stop_reason
+from patlm.nodes.check_stop import (
+    check,
+    compared_vectors,
+    draft_score,
+    similarity_to_previous,
+    stop_reason,
+)
 from patlm.nodes.node import Turn
 
 # Cosine of each to (1, 0), which is where "east" lies.
@@ -19,6 +25,8 @@ VECTORS = {
     "style piece": at_angle(0.6),
     "own piece": at_angle(0.8),
 }
+# What the next iteration looks for: the title and a draft.
+VECTORS |= {f"t\n{draft}": vector for draft, vector in VECTORS.items()}
 
 
 def piece(body: str) -> dict[str, Any]:
@@ -55,7 +63,7 @@ def turn(
 
 
 def similarity(turn_: Turn) -> float:
-    return similarity_to_previous(turn_.parts.topic_encoder, turn_)
+    return similarity_to_previous(compared_vectors(turn_), turn_)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +124,7 @@ def test_an_iteration_that_would_pass_the_deadline_is_not_begun() -> None:
 
 
 def score(turn_: Turn) -> float:
-    return draft_score(turn_.parts, turn_)
+    return draft_score(compared_vectors(turn_), turn_)
 
 
 def test_the_worth_of_a_draft_is_the_mean_of_both_sides() -> None:

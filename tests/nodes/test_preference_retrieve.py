@@ -1,9 +1,14 @@
 """preference-retrieve: what it asks the store, and how sure it is."""
 
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from fakes import ScriptedChat
+from fakes import QuickEncoder, ScriptedChat, WhereEncoder
 from loop_parts import LONG, GivenRetrieval, found, parts_of, turn_of
+from patlm.models.encoders.remembered import RememberedEncoder
+from patlm.nodes.check_stop import compared_vectors
 from patlm.nodes.preference_retrieve import preference_confidence, retrieve
 from patlm.stores.types import Text
 from store_fixtures import topic_encoder
@@ -37,6 +42,26 @@ async def test_the_draft_joins_the_query_from_the_second_iteration_on(model: Scr
     assert "Waves" not in first["words"]
     assert second["words"] == f"{LONG['title']}\nWaves all night."
     assert not np.allclose(first["query"], second["query"])
+
+
+async def test_only_what_is_quick_is_encoded_in_the_event_loop(model: ScriptedChat) -> None:
+    parts = replace(parts_of(model), topic_encoder=(encoder := QuickEncoder()))
+    await retrieve(turn_of(parts, {**LONG, "title": "Sea"}))
+    await retrieve(turn_of(parts))
+    here = threading.get_ident()
+    assert [thread == here for thread in encoder.threads] == [True, False]
+
+
+async def test_check_stop_has_encoded_what_is_looked_for_next(model: ScriptedChat) -> None:
+    encoder = WhereEncoder()
+    parts = replace(parts_of(model), topic_encoder=RememberedEncoder(encoder, 8))
+    state = {"draft": "Waves all night.", "summaries": {"style": "short", "preference": "calm"}}
+    compared_vectors(turn_of(parts, state=state))
+    encoded = len(encoder.threads)
+    await retrieve(turn_of(parts, iteration=2, state=state))
+    assert len(encoder.threads) == encoded == 4
+    last = turn_of(parts, iteration=2, state={**state, "previous": state}, max_iterations=2)
+    assert set(compared_vectors(last)) == {"Waves all night.", "short", "calm"}
 
 
 async def test_what_was_found_is_told_for_this_side_alone(model: ScriptedChat) -> None:

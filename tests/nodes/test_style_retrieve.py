@@ -1,16 +1,15 @@
 """style-retrieve: what it asks the store, how much it knows, how sure it is."""
 
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from fakes import ScriptedChat
+from fakes import QuickEncoder, ScriptedChat, WhereEncoder
 from loop_parts import LONG, GivenRetrieval, found, parts_of, turn_of
 from patlm.models.encoders.style import StyleEncoder
 from patlm.nodes.style_retrieve import cold_start, retrieve, style_confidence
 from patlm.stores.search.threads import encode
-from patlm.stores.types import History, Text, Vectors
+from patlm.stores.types import History, Text
 from store_fixtures import style_encoder
 
 OWN = [Text("ana", "Lovely!! Slept like a log.", rating=5), Text("ana", "OK, I guess; cold.")]
@@ -113,25 +112,6 @@ async def test_the_requests_own_text_is_handed_on(
     assert [asked["text"] for asked in store.asked_of("style")] == [text]
 
 
-class WhereEncoder:
-    """Notes the thread in which it encodes."""
-
-    version, dimension = "where", 2
-
-    def __init__(self) -> None:
-        self.threads: list[int] = []
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        self.threads.append(threading.get_ident())
-        return np.zeros((len(texts), 2), np.float32)
-
-
-class QuickEncoder(WhereEncoder):
-    """Is quick with up to ten characters."""
-
-    quick_characters = 10
-
-
 async def test_only_what_is_quick_is_encoded_in_the_event_loop() -> None:
     quick, other = QuickEncoder(), WhereEncoder()
     for texts in (["ten", "letters"], ["ten", "letters", "!"]):
@@ -139,4 +119,6 @@ async def test_only_what_is_quick_is_encoded_in_the_event_loop() -> None:
     await encode(other, ["x"])
     here = threading.get_ident()
     assert [thread == here for thread in quick.threads + other.threads] == [True, False, False]
-    assert StyleEncoder.quick_characters >= 100, "a title at least"
+    style = StyleEncoder.untrained([f"Some words {at}" for at in range(300)])
+    assert style.is_quick(["t" * 100]), "a title at least"
+    assert not style.is_quick(["t" * 1000])

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...evaluation.cache import RememberedEncoder
 from ...evaluation.dataset import (
     BenchmarkData,
     HistoryCut,
@@ -28,6 +27,7 @@ from ...evaluation.targets import ONE_INPUT, Target, targets_of
 from ...graph.encoders import Encoders
 from ...graph.open import chat_role, open_chat, opened_budget
 from ...graph.settings import ROLES, Settings
+from ...models.encoders.remembered import RememberedEncoder
 from ...models.open import token_counter
 from ...nodes.budget import Budget
 from ...nodes.dependencies import Parts
