@@ -238,6 +238,16 @@ MaxTokensOption = Annotated[
     int | None,
     typer.Option("--max-tokens", help="Maximum tokens of the draft.", show_default="by the budget"),
 ]
+DraftsOption = Annotated[
+    int,
+    typer.Option(
+        "--drafts",
+        min=1,
+        max=16,
+        help="Drafts of an iteration, of which the best is kept; with more than one it is shown "
+        "when it is chosen.",
+    ),
+]
 RatingScaleOption = Annotated[
     str,
     typer.Option(

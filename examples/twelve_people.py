@@ -1,11 +1,12 @@
 """Write for twelve people of the sample corpus and print the drafts as Markdown, as they come.
 
-    PATLM_MODEL=qwen2.5-coder-1.5b python examples/twelve_people.py > drafts.md
+    PATLM_MODEL=qwen2.5-coder-1.5b python examples/twelve_people.py [--drafts 4] > drafts.md
 
-None is chosen: every fourth person by name, and the first of their texts by id. What they really
-wrote under its title is removed before.
+None is chosen by hand: every fourth person by name, and the first of their texts by id. What they
+really wrote under its title is removed before.
 """
 
+import argparse
 import asyncio
 import sys
 import time
@@ -27,8 +28,8 @@ def targets() -> list[Text]:
     return [first[names[number * len(names) // PEOPLE]] for number in range(PEOPLE)]
 
 
-async def main() -> None:
-    """Write all drafts in one batch and print them beside their titles."""
+async def main(drafts: int) -> None:
+    """Write for all of them in one batch and print the drafts beside their titles."""
     real = targets()
     requests = [
         {"user_id": text.user_id, "topic_id": text.topic_id, "title": text.title} for text in real
@@ -37,7 +38,9 @@ async def main() -> None:
         for text in real:
             await personalizer.remove_texts(text.user_id, [text.text_id])
         began = time.monotonic()
-        results = await personalizer.abatch(requests, max_iterations=1, deadline_s=6 * 3600)
+        results = await personalizer.abatch(
+            requests, drafts=drafts, max_iterations=1, deadline_s=6 * 3600
+        )
     print(f"{PEOPLE} drafts in {time.monotonic() - began:.0f} s", file=sys.stderr)
     for text, result in zip(real, results, strict=True):
         print(f"\n### {text.title}\n\n{text.user_id}, about {text.topic_id}:\n")
@@ -47,4 +50,6 @@ async def main() -> None:
             print(f"- {warning}")
 
 
-asyncio.run(main())
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--drafts", type=int, default=1, help="drafts to choose from, for each person")
+asyncio.run(main(parser.parse_args().drafts))

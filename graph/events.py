@@ -17,6 +17,8 @@ from ..nodes.state import Result
 class DraftToken:
     """A part of the draft while it is generated, before it is checked.
 
+    Of several drafts (`drafts`) the chosen one comes whole, when it is chosen.
+
     Attributes:
         text: The part.
         iteration: A new one starts a new draft.
@@ -69,6 +71,9 @@ async def read_events(stream: AsyncIterator[Any]) -> AsyncGenerator[Event, None]
             if "integrate" in chunk:
                 if text := answers.rest():
                     yield DraftToken(text, iteration, answers.number)
+                # One of several drafts: none was shown while they came.
+                elif not answers.begun and (draft := (chunk["integrate"] or {}).get("draft")):
+                    yield DraftToken(draft, iteration)
                 answers = _Answers()
             for node, update in chunk.items():
                 iteration = (update or {}).get("iteration", iteration)
@@ -85,6 +90,11 @@ class _Answers:
         self._id: str | None = None
         self._text = VisibleText()
         self.number = 1
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was an answer."""
+        return self._id is not None
 
     def feed(self, message: BaseMessage) -> str:
         """Add a piece of an answer, or a whole one; return what can be shown."""

@@ -290,6 +290,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             options={"temperature": 0.0, **against_repetition(model.parameters)},
             takes_adapters=True,
             base=model.fingerprint,
+            takes_seed=True,
             parameters=model.parameters,
             device=model.device,
             window=model.window,
@@ -303,6 +304,7 @@ def chat_role(model: BaseChatModel) -> ChatRole:
             model_name(model),
             options={"temperature": 0.0} if greedy else {},
             takes_adapters=model.server.speaks_openai,
+            takes_seed="seed" in model.server.dialect.options,
             window=model.window,
             reasoning_room=REASONING_ROOM if model.reasons else 0,
         )

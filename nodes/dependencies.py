@@ -57,6 +57,8 @@ class ChatRole:
         takes_adapters: Whether it accepts the options `role`, `adapter` and `adapter_fallback`.
         base: Fingerprint of its weights if they are loaded in this process; such a model accepts
             the options `capture` and `min_tokens` too.
+        takes_seed: Whether it accepts the option `seed`.
+        streamed: Whether its answers are shown while they come, where a run is streamed.
         parameters: Number of its parameters if it is loaded in this process.
         device: Where it is loaded, such as `cpu`; None if it is not loaded in this process.
         window: Its context window in tokens; None if it is not known.
@@ -68,6 +70,8 @@ class ChatRole:
     options: Mapping[str, Any] = field(default_factory=dict)
     takes_adapters: bool = False
     base: str | None = None
+    takes_seed: bool = False
+    streamed: bool = True
     parameters: int | None = None
     device: str | None = None
     window: int | None = None

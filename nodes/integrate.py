@@ -5,15 +5,21 @@ Raw texts of other people never reach it, but in the mode `quoted`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
+from ..models.answers import LENGTH
 from ..models.ratings import read_rating
 from ..stores.search.threads import in_thread_if
 from .cleanup import is_refusal, unquoted, without_preamble
 from .dependencies import ProvideParts
-from .guards.drafts import guard_of
+from .drafts.choice import Candidate, Material, judge
+from .errors import ModelCallError
+from .guards.drafts import Guard, guard_of
 from .model_call import Unit, Wanted, call_model
 from .node import Node, Turn, as_node
 from .prompts.build import LEAST_CUT_TO_SAY, REASONERS, Prompt, integrate_prompt
@@ -66,34 +72,156 @@ SHORTEST_LIMIT = 60
 async def write_draft(
     turn: Turn, summaries: Mapping[str, str | None], words: Words
 ) -> tuple[str, dict[str, Any]]:
-    """Write the draft from the summaries; return it with its log entry."""
+    """Write the draft from the summaries, the best of as many as the run asks for.
+
+    Returns:
+        The draft and its log entry.
+    """
     long = turn.is_long
     prompt = await in_thread_if(long, drafting, turn, summaries, words)
     most, options = await in_thread_if(long, answer_limits, turn)
-    warnings: list[str] = []
-    wanted = Wanted(ENDS.get(turn.request.task))
     if prompt.begin:
         options["stop"] = NEXT_POST
-    answer, call = await call_model(
-        turn,
-        "integrate",
-        prompt,
-        max_tokens=most,
-        wanted=wanted,
-        guard=None if turn.request.task == "rating" else guard_of(turn),
-        warnings=warnings,
-        **options,
-    )
-    draft, flaw = read_draft(answer, turn.request)
+    guard = None if turn.request.task == "rating" else guard_of(turn)
+
+    async def write(turn: Turn, more: Mapping[str, Any]) -> WrittenDraft:
+        warnings: list[str] = []
+        answer, call = await call_model(
+            turn,
+            "integrate",
+            prompt,
+            max_tokens=most,
+            wanted=Wanted(ENDS.get(turn.request.task)),
+            guard=guard,
+            warnings=warnings,
+            **{**options, **more},
+        )
+        draft, flaw = read_draft(answer, turn.request)
+        return WrittenDraft(draft, flaw, call, warnings)
+
+    if turn.context.drafts == 1:
+        written, chosen = await write(turn, {}), {}
+    else:
+        written, chosen = await _best_of(turn, write, _material(turn, summaries, guard))
     entry: dict[str, Any] = {
-        "call": call,
-        "warnings": [*warnings, *_cut_warnings(prompt)],
+        "call": written.call,
+        **chosen,
+        "warnings": [*written.warnings, *_cut_warnings(prompt)],
         "cut_share": prompt.cut_share,
         "cut": prompt.cut(),
     }
-    if flaw is not None:
-        entry |= {"flaw": flaw, "warnings": [flaw, *entry["warnings"]]}
-    return draft, entry
+    if written.flaw is not None:
+        entry |= {"flaw": written.flaw, "warnings": [written.flaw, *entry["warnings"]]}
+    return written.draft, entry
+
+
+@dataclass(frozen=True)
+class WrittenDraft:
+    """A draft.
+
+    Attributes:
+        draft: Its text.
+        flaw: What is wrong with its form; None: nothing.
+        call: The call as the run's record keeps it.
+        warnings: What the caller of the run should know of it.
+    """
+
+    draft: str
+    flaw: str | None
+    call: dict[str, Any]
+    warnings: list[str]
+
+
+async def _best_of(
+    turn: Turn,
+    write: Callable[[Turn, Mapping[str, Any]], Awaitable[WrittenDraft]],
+    material: Material,
+) -> tuple[WrittenDraft, dict[str, Any]]:
+    """Write several drafts side by side; return the best one, and what the log has of the others.
+
+    Raises:
+        ModelCallError: All of them failed.
+    """
+    role = replace(turn.parts.role("integrate"), streamed=False)  # their words would be mixed
+    parts = replace(turn.parts, chat={**turn.parts.chat, "integrate": role})
+    apart, number = replace(turn, parts=parts), turn.context.drafts
+    answers = await asyncio.gather(
+        *(write(apart, sampling_of(turn, place)) for place in range(number)),
+        return_exceptions=True,
+    )
+    written = [each for each in answers if isinstance(each, WrittenDraft)]
+    failed = [each for each in answers if isinstance(each, ModelCallError)]
+    for each in answers:
+        if isinstance(each, BaseException) and (each not in failed or not written):
+            raise each
+    candidates = [
+        Candidate(
+            each.draft,
+            flaw=each.flaw is not None,
+            cut=each.call["finish_reason"] == LENGTH,
+            answer=each.call["text"],
+        )
+        for each in written
+    ]
+    judged = await asyncio.to_thread(judge, candidates, material)
+    best = max(range(len(written)), key=lambda place: judged[place].score)  # the first of equals
+    if failed:
+        said = f"integrate: {len(failed)} of {number} drafts failed: {failed[0]}"
+        written[best].warnings.append(said)
+    order = sorted(range(len(written)), key=lambda place: place != best)  # the kept one first
+    names = {place: at for at, place in enumerate(order)}
+    key = f"integrate@{turn.iteration}"
+    calls = [written[place].call for place in order[1:]] + [dict(each.call) for each in failed]
+    records = [
+        {
+            "sample": f"{key}#{names[place]}" if names[place] else key,
+            **each.record(),
+            "kept": place == best,
+        }
+        for place, each in enumerate(judged)
+    ]
+    return written[best], {"other_calls": calls, "candidates": records}
+
+
+DRAWN = {"temperature": 0.7, "top_p": 0.9}
+"""How drafts beside the first one are drawn, where the first one is the likeliest text."""
+
+
+def sampling_of(turn: Turn, place: int) -> dict[str, Any]:
+    """Return the options of one of several drafts, which follow from the seed of the run.
+
+    The first one is written as a single one is. A model that draws at random draws all of them as
+    it is wont to.
+
+    Args:
+        turn: The turn.
+        place: Its place among the drafts, from 0.
+    """
+    role = turn.parts.role("integrate")
+    greedy = role.options.get("temperature") == 0
+    if greedy and place == 0:
+        return {}
+    named = f"{turn.context.seed} {turn.iteration} {place}".encode()
+    seed = int.from_bytes(hashlib.sha256(named).digest()[:4], "big") >> 1  # 31 bits for any server
+    return {**(DRAWN if greedy else {}), **({"seed": seed} if role.takes_seed else {})}
+
+
+def _material(turn: Turn, summaries: Mapping[str, str | None], guard: Guard | None) -> Material:
+    """Return what drafts are judged by."""
+    state, request = turn.state, turn.request
+    others = [piece["body"] for piece in state.get("evidence", {}).get("preference", [])]
+    length = _expected(turn)
+    return Material(
+        task=request.task,
+        span=request.scale.span,
+        guard=guard,
+        notes=[summary for summary in summaries.values() if summary and turn.mode != "quoted"],
+        own=[piece["body"] for piece in state.get("own", [])],
+        others=others if request.task in LENGTH_TASKS else [],
+        request=[part for part in (request.title, request.text, request.instruction) if part],
+        # What an instruction asks for may be of any length, unless it names one.
+        words=length.words if length and (request.task == "long" or length.named) else 0,
+    )
 
 
 def drafting(turn: Turn, summaries: Mapping[str, str | None], words: Words) -> Prompt:

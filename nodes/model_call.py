@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from langgraph.constants import TAG_NOSTREAM
 
 from ..models.answers import ModelAnswer, read_answer, whole_sentences, whole_words
 from ..models.errors import CallRefused, ModelClosed, ModelNotFound, ModelUnusable, RemoteFailed
@@ -16,6 +18,9 @@ from .errors import EmptyAnswerError, LoopError, ModelCallError
 from .guards.drafts import Guard, cut, note, say
 from .node import Turn
 from .prompts.build import Prompt
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 FINAL = (
     ValueError,
@@ -175,7 +180,7 @@ async def _ask(
     begin = time.perf_counter()
     earlier = call.get("seconds", 0.0)
     try:
-        message = await chat.model.ainvoke(prompt.messages, **given)
+        message = await chat.model.ainvoke(prompt.messages, _shown(chat), **given)
     except (LoopError, TimeoutError):
         raise
     # The boundary to foreign code: a model may raise any error.
@@ -200,6 +205,10 @@ async def _ask(
         "seconds": earlier + time.perf_counter() - begin,
     }
     return answer
+
+
+def _shown(chat: ChatRole) -> RunnableConfig | None:
+    return None if chat.streamed else {"tags": [TAG_NOSTREAM]}
 
 
 def _turns(prompt: Prompt) -> list[dict[str, str]]:

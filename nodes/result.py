@@ -25,6 +25,7 @@ from .state import (
     RunContext,
     StopReason,
     Update,
+    calls_of,
     read_request,
 )
 
@@ -228,7 +229,7 @@ def _adapters(log: dict[str, NodeLog], roles: Iterable[str]) -> dict[str, str]:
 
 def _spent(log: dict[str, NodeLog], count: Count) -> dict[str, int]:
     """Return calls and tokens of a run; the counter estimates what a model does not report."""
-    calls = [entry["call"] for entry in log.values() if "call" in entry]
+    calls = [call for entry in log.values() for call in calls_of(entry)]
     read, written = 0, 0
     for call in calls:
         told_in, told_out = call.get("tokens_in"), call.get("tokens_out")

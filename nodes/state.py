@@ -152,6 +152,13 @@ class RunContext(BaseModel):
     max_tokens: Annotated[int | None, _Number] = Field(
         None, ge=1, le=32_000, description="Tokens of the draft at most; none: by the budget."
     )
+    drafts: Annotated[int, _Number] = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Drafts of an iteration, in one batch, of which the best is kept; with more "
+        "than one, a stream shows that one alone.",
+    )
     max_iterations: Annotated[int, _Number] = Field(
         2, ge=1, le=10, description="Rounds of the loop at most."
     )
@@ -275,6 +282,8 @@ class NodeLog(TypedDict):
     seconds: float
     warnings: NotRequired[list[str]]
     call: NotRequired[dict[str, Any]]
+    other_calls: NotRequired[list[dict[str, Any]]]
+    candidates: NotRequired[list[dict[str, Any]]]
     cut_share: NotRequired[float]
     cut: NotRequired[dict[str, float]]
     shown: NotRequired[int]
@@ -288,6 +297,11 @@ class NodeLog(TypedDict):
     flaw: NotRequired[str]
     score: NotRequired[float]
     similarity: NotRequired[float | None]
+
+
+def calls_of(entry: NodeLog) -> list[dict[str, Any]]:
+    """Return the calls of a node in one iteration, that of the kept draft first."""
+    return [entry["call"], *entry.get("other_calls", [])] if "call" in entry else []
 
 
 def merge(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any]:

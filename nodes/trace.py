@@ -6,10 +6,16 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from ..stores.episodes.schema import Episode, EvidenceRecord, IterationRecord, Sample
+from ..stores.episodes.schema import (
+    CandidateRecord,
+    Episode,
+    EvidenceRecord,
+    IterationRecord,
+    Sample,
+)
 from ..stores.types import Found, History, Text
 from .node import Turn
-from .state import Evidence, NodeLog, Request, Update
+from .state import Evidence, NodeLog, Request, Update, calls_of
 
 
 def record_of(
@@ -25,7 +31,11 @@ def record_of(
     """
     kept = result["kept"]["iteration"] if result else None
     in_order = sorted(log.items(), key=lambda item: item[1]["began"])
-    calls = [_call(key, entry["call"]) for key, entry in in_order if "call" in entry]
+    calls = [
+        _call(key, call, place)
+        for key, entry in in_order
+        for place, call in enumerate(calls_of(entry))
+    ]
     state = turn.state
     return Episode(
         run_id=result.get("run_id") or uuid.uuid4().hex,
@@ -50,9 +60,10 @@ def record_of(
     )
 
 
-def _call(key: str, call: dict[str, Any]) -> Sample:
+def _call(key: str, call: dict[str, Any], place: int) -> Sample:
     node, _, iteration = key.rpartition("@")
-    return Sample.model_validate({"id": key, "node": node, "iteration": int(iteration), **call})
+    name = f"{key}#{place}" if place else key
+    return Sample.model_validate({"id": name, "node": node, "iteration": int(iteration), **call})
 
 
 def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> IterationRecord:
@@ -71,6 +82,10 @@ def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> Iterat
             if "summary" in entry
         },
         draft=mine["integrate"].get("draft") if "integrate" in mine else None,
+        candidates=tuple(
+            CandidateRecord.model_validate(each)
+            for each in mine.get("integrate", {}).get("candidates", ())
+        ),
         score=check.get("score"),
         similarity=check.get("similarity"),
         kept=number == kept,

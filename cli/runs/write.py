@@ -13,6 +13,7 @@ from rich.markup import escape
 from ..options import (
     BaseUrlOption,
     BudgetOption,
+    DraftsOption,
     InstructionOption,
     JsonOption,
     KOption,
@@ -54,6 +55,7 @@ class WriteOptions:
     mode: ModeOption = None
     sides: SidesOption = None
     max_tokens: MaxTokensOption = None
+    drafts: DraftsOption = 1
     iterations: Annotated[int, typer.Option(help="Maximum number of iterations.")] = 2
     deadline: Annotated[float, typer.Option(help="Time limit in seconds.")] = 120.0
     store: StoreOption = None
@@ -89,6 +91,7 @@ class WriteOptions:
             "mode": self.mode,
             "sides": self.sides,
             "max_tokens": self.max_tokens,
+            "drafts": self.drafts,
             "max_iterations": self.iterations,
             "deadline_s": self.deadline,
         }

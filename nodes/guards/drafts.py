@@ -219,6 +219,11 @@ class Guard:
         return any(bare in _NO_SIGN.sub("", text.casefold()) for text in self.free)
 
 
+def spoken_words(text: str) -> list[str]:
+    """Return the words of a text by which texts are compared, in small letters."""
+    return _spoken(text).split()
+
+
 def _spoken(text: str) -> str:
     """Return the words of a text, a space around each, without their apostrophes."""
     text = text[:FRONT]

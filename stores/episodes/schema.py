@@ -187,6 +187,22 @@ class EvidenceRecord(_Frozen):
     reason: str = Field(default="", description="Why it was chosen.")
 
 
+class CandidateRecord(_Frozen):
+    """How one of several drafts of an iteration was judged; its text is in its sample."""
+
+    sample: str = Field(description="Id of its sample; that of the kept draft has no number.")
+    score: float = Field(description="What the best one was chosen by, higher is better.")
+    drafts: float | None = Field(
+        default=None, description="Agreement with the other drafts, 0 to 1; null if there are none."
+    )
+    evidence: float | None = Field(
+        default=None,
+        description="Agreement with others' texts on the topic, 0 to 1; null if there are none.",
+    )
+    faults: tuple[str, ...] = Field(default=(), description="Names of its faults.")
+    kept: bool = Field(default=False, description="Whether it is the draft of its iteration.")
+
+
 class IterationRecord(_Frozen):
     """One iteration of the loop; values that a failed run did not reach are empty or null."""
 
@@ -198,6 +214,9 @@ class IterationRecord(_Frozen):
         default_factory=dict, description="Summary by trajectory; null if it abstained."
     )
     draft: str | None = Field(default=None, description="The draft that integrate wrote.")
+    candidates: tuple[CandidateRecord, ...] = Field(
+        default=(), description="The drafts that it was chosen from, where there were several."
+    )
     score: float | None = Field(default=None, description="The draft's score by check-stop.")
     similarity: float | None = Field(
         default=None,

@@ -60,6 +60,7 @@ CONTEXT: dict[str, list[object]] = {
     "mode": [object(), [], {}, 0, True, "loud"],
     "sides": [object(), [], {}, 0, True, "third"],
     "max_tokens": [*NO_NUMBER, 0, 1.5, 10**9],
+    "drafts": [*NO_NUMBER, None, 0, 17, 1.5],
     "max_iterations": [*NO_NUMBER, None, 0, 11],
     "deadline_s": [*NO_NUMBER, None, 0],
     "strategies": [object(), [], None, "aligned", {"style": None}, {"style": 5}]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from patlm.stores.episodes.schema import (
+    CandidateRecord,
     Episode,
     EvidenceRecord,
     Feedback,
@@ -30,7 +31,11 @@ def test_the_schema_is_that_of_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Episode, Sample, Group, Feedback, TargetRecord, SamplingSettings, IterationRecord]
+    "model",
+    [
+        *(Episode, Sample, Group, Feedback, TargetRecord, SamplingSettings, IterationRecord),
+        CandidateRecord,
+    ],
 )
 def test_every_key_is_on_the_page(model: type[BaseModel]) -> None:
     page = (DOCS / "episodes.md").read_text(encoding="utf-8")
@@ -40,5 +45,6 @@ def test_every_key_is_on_the_page(model: type[BaseModel]) -> None:
 
 
 def test_every_field_of_the_record_says_what_it_is() -> None:
-    for model in (Episode, Sample, Group, Feedback, EvidenceRecord, IterationRecord, TargetRecord):
+    models = (Episode, Sample, Group, Feedback, EvidenceRecord, IterationRecord, TargetRecord)
+    for model in (*models, CandidateRecord):
         assert all(field.description for field in model.model_fields.values()), model

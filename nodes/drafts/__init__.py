@@ -1,0 +1,1 @@
+"""Several drafts of one prompt, and which of them is kept."""
