@@ -34,7 +34,7 @@ WORDS = {
     "demo": f"--model {MODEL} --trace T",
     "compare": f"{_BENCH} --modes none,quoted --html page.html --markdown page.md",
     "ingest": "more.jsonl --store S --rejects rejects.jsonl",
-    "write": f"--user ana --store S --trace T {_ON}",
+    "write": f"--user ana --store S --trace T --drafts 2 {_ON}",
     "retrieve": "--user ana --store S --topic lamp --title Lamp",
     "show": "T --all",
     "view": "T --html page.html",
