@@ -99,8 +99,9 @@ async def write_draft(
         draft, flaw = read_draft(answer, turn.request)
         return WrittenDraft(draft, flaw, call, warnings)
 
+    chosen: dict[str, Any] = {}
     if turn.context.drafts == 1:
-        written, chosen = await write(turn, {}), {}
+        written = await write(turn, {})
     else:
         written, chosen = await _best_of(turn, write, _material(turn, summaries, guard))
     entry: dict[str, Any] = {
