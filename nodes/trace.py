@@ -84,7 +84,8 @@ def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> Iterat
         draft=mine["integrate"].get("draft") if "integrate" in mine else None,
         candidates=tuple(
             CandidateRecord.model_validate(each)
-            for each in mine.get("integrate", {}).get("candidates", ())
+            for entry in mine.values()
+            for each in entry.get("candidates", ())
         ),
         score=check.get("score"),
         similarity=check.get("similarity"),
