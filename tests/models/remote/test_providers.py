@@ -17,7 +17,9 @@ from patlm.nodes.errors import EmptyAnswerError, ModelCallError
 from patlm.nodes.model_call import Wanted, call_model
 from patlm.nodes.prompts.build import Prompt
 from provider_servers import (
+    ANSWER_TOKENS,
     DEFAULT_NUM_CTX,
+    PROMPT_TOKENS,
     Handle,
     ProviderServer,
     Refused,
@@ -354,6 +356,26 @@ async def test_options_reach_a_provider_in_its_own_words(provider: Provider) -> 
         }[model.server.provider]
         assert {name: sent.get(name) for name in expected} == expected
         assert limits_of(provider, server) == [12]
+
+
+@every_provider
+async def test_several_drafts_are_asked_for_side_by_side_with_their_own_seeds(
+    provider: Provider,
+) -> None:
+    with serving(provider, Said()) as (model, server):
+        parts = parts_of(model, chat=dict.fromkeys(ROLES, chat_role(model)))
+        result = await run(parts, drafts=3, max_iterations=1)
+        assert result["text"] == FINE and result["calls"] == 5
+        assert len(server.bodies) - server.refused == 5
+        assert (result["tokens_in"], result["tokens_out"]) == (5 * PROMPT_TOKENS, 5 * ANSWER_TOKENS)
+        sent = [
+            {**body, **body.get("options", {}), **body.get("generationConfig", {})}
+            for body in server.bodies
+        ]
+        seeds = {each.get("seed", each.get("random_seed")) for each in sent} - {None}
+        # The first draft is greedy on one's own server, and needs none.
+        assert len(seeds) == (0 if provider is ANTHROPIC else 2)
+        assert sum(each.get("temperature", 0) > 0 for each in sent) >= 2
 
 
 @pytest.mark.parametrize("provider", ALL, ids=lambda each: each.name)
