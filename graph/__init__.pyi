@@ -7,6 +7,7 @@ from .open import open_store as open_store
 from .personalizer import Personalizer as Personalizer
 from .runtime import Runtime as Runtime
 from .runtime import get_runtime as get_runtime
+from .runtime import make_graph as make_graph
 from .schemas import BUDGETS as BUDGETS
 from .schemas import TRAJECTORIES as TRAJECTORIES
 from .schemas import Budget as Budget
@@ -17,5 +18,4 @@ from .schemas import Request as Request
 from .schemas import Result as Result
 from .schemas import RunContext as RunContext
 from .schemas import Trajectory as Trajectory
-from .server import make_graph as make_graph
 from .settings import Settings as Settings

@@ -161,8 +161,8 @@ async def remove_texts(
     _check_dry_run(dry_run)
     await _check_folders(places.episodes)
     held = await store.texts_of(namespace, user)
-    wanted = _read_text_ids(text_ids)
-    texts = _texts_named(user, held, wanted)
+    wanted = read_text_ids(text_ids)
+    texts = texts_named(user, held, wanted)
     # Ids without a text are looked for as well: the records of runs may hold a former version, and
     # a removal that was cut off is finished.
     ids = [text.text_id for text in texts] or wanted
@@ -182,7 +182,7 @@ async def remove_texts(
     return await asyncio.to_thread(_with_adapters, receipt, places.adapters, namespace, user)
 
 
-def _texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> list[Text]:
+def texts_named(user: str, held: Sequence[Text], text_ids: Sequence[str]) -> list[Text]:
     """Return the texts of some ids; none if no id names one.
 
     Raises:
@@ -286,7 +286,7 @@ def _no_ids(value: object) -> RequestError:
     return RequestError(said, field="text_ids")
 
 
-def _read_text_ids(text_ids: object) -> list[str]:
+def read_text_ids(text_ids: object) -> list[str]:
     """Return the ids of texts as they are stored.
 
     Raises:

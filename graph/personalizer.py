@@ -10,10 +10,9 @@ Example:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -25,6 +24,7 @@ from ..stores.errors import shortened
 from ..stores.values import plain
 from .builder import LoopApp, build_graph
 from .events import STREAM_MODES, Event, read_events
+from .memory import Memory
 from .request import (
     UnderWay,
     check_mappings,
@@ -38,11 +38,8 @@ from .runtime import Runtime
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from ..stores.texts.store import TextStore
-    from ..stores.types import Added, Receipt, Text
 
-
-class Personalizer:
+class Personalizer(Memory):
     """Writes for the users of a store.
 
     Opened by `async with` or by the first call; `write` may also be called outside an event loop.
@@ -137,76 +134,6 @@ class Personalizer:
     def close(self) -> None:
         """Close store and models; not needed inside `async with`. Blocks."""
         self._runtime.close()
-
-    async def add(
-        self,
-        user_id: object,
-        body: str,
-        *,
-        topic_id: object = None,
-        title: str | None = None,
-        rating: float | str | None = None,
-        timestamp: datetime | float | str | None = None,
-        language: str | None = None,
-        shared: bool | None = None,
-    ) -> Added:
-        """Add a text that a user wrote.
-
-        Values are read as those of files are (`docs/data.md`): ids may be numbers, NaN counts as
-        missing.
-
-        Args:
-            user_id: The author.
-            body: The text.
-            topic_id: The topic of the text.
-            title: Its title.
-            rating: The user's rating, on the store's scale: 1 to 5, unless another was ingested.
-            timestamp: Time of writing: a datetime, an ISO date, seconds or milliseconds since 1970;
-                without a zone in UTC. Default: now.
-            language: Language tag. Default: en.
-            shared: Whether the text may be evidence for other users. Default: `share` of the
-                personalizer.
-
-        Raises:
-            RequestError: A value is missing or wrong; its `field` says which. Nothing is kept.
-        """
-        return await self.add_many(
-            [
-                {
-                    "user_id": user_id,
-                    "body": body,
-                    "topic_id": topic_id,
-                    "title": title,
-                    "rating": rating,
-                    "timestamp": timestamp,
-                    "language": language,
-                    "shared": shared,
-                }
-            ]
-        )
-
-    async def add_many(self, texts: Iterable[Mapping[str, Any]]) -> Added:
-        """Add texts of any users: all of them, or none if a value is wrong.
-
-        Args:
-            texts: Mappings with the arguments of `add`, and `source_id`, the id of the text in its
-                source: a text of the same person and id is replaced. None is the same as an
-                argument that is left out. Or a data frame (pandas, polars, Arrow) with these
-                columns.
-
-        Raises:
-            RequestError: A value is missing or wrong, or there are more than `max_added`; names the
-                text's place and the field.
-        """
-        from .forget import places_of, take_back
-        from .request import take_new_texts
-
-        store = await self._store()
-        scale = await store.read_rating_scale()
-        taken = await take_new_texts(texts, self.namespace, scale, self.settings)
-        added = await store.add(taken)
-        await take_back(store, added.private, places_of(self.settings))
-        return added
 
     async def awrite(
         self,
@@ -310,103 +237,6 @@ class Personalizer:
                 async for event in events:
                     yield event
 
-    async def feedback(self, run_id: str, *, add: bool = False, **said: Any) -> None:
-        """Store the user's feedback on a draft, beside the run's record in the trace.
-
-        Args:
-            run_id: `Result.run_id`.
-            add: Whether the corrected draft becomes one of the user's own texts, too, as by `add`;
-                a later correction of the same run replaces it.
-            said: `accepted` (unchanged), `edited` (the corrected draft, read as a text that is
-                added), `rating` (1 to 5).
-
-        Raises:
-            RequestError, StoreError: No trace is kept, or the run or a value is not valid.
-        """
-        from .feedback import add_edited, give_feedback_on
-        from .forget import places_of
-
-        on = (self.namespace, run_id, said)
-        if not isinstance(add, bool):  # nobody's "no" is taken for yes
-            raise RequestError(
-                f"add: expected True or False, got {shortened(add)}; nothing was kept", field="add"
-            )
-        if add:
-            places = places_of(self.settings)
-            await add_edited(await self._store(), places, *on, shared=self.settings.share)
-        else:
-            await asyncio.to_thread(give_feedback_on, self.settings.trace, *on)
-
-    async def forget(
-        self,
-        user_id: object,
-        *,
-        episodes: Sequence[str | Path] = (),
-        copies: Sequence[str | Path] = (),
-        dry_run: bool = False,
-    ) -> Receipt:
-        """Remove a person from the store and all known copies, down to the bytes in the files.
-
-        The receipt names what stays, as adapters trained on the person's texts. If there is no such
-        user, it has `found` false, and `near_ids` names similar ids.
-
-        Args:
-            user_id: The user to forget.
-            episodes: Folders of collected episodes.
-            copies: Other files and folders that texts were copied to.
-            dry_run: Only report what would be removed.
-        """
-        from .forget import forget_user, places_of
-
-        places = places_of(self.settings, episodes, copies)
-        return await forget_user(
-            await self._store(), self.namespace, user_id, places, dry_run=dry_run
-        )
-
-    async def texts(self, user_id: object) -> list[Text]:
-        """Return all texts that are held of a person, latest first; none of a stranger.
-
-        Args:
-            user_id: The person.
-
-        Raises:
-            RequestError: It is no id.
-        """
-        from .forget import read_user
-
-        return await (await self._store()).texts_of(self.namespace, read_user(user_id))
-
-    async def remove_texts(
-        self,
-        user_id: object,
-        text_ids: Sequence[object],
-        *,
-        episodes: Sequence[str | Path] = (),
-        copies: Sequence[str | Path] = (),
-        dry_run: bool = False,
-    ) -> Receipt:
-        """Remove single texts of a person from all places that `forget` reaches; all or none.
-
-        The receipt has `found` false if there is no such text.
-
-        Args:
-            user_id: Whose texts they are.
-            text_ids: `text_id` of each as `texts` returns it, or the id in its source, read as
-                `add_many` reads it.
-            episodes: Folders of collected episodes.
-            copies: As for `forget`.
-            dry_run: Only report what would be removed.
-
-        Raises:
-            RequestError: An id names no text while another one does, or it names several.
-        """
-        from .forget import places_of, remove_texts
-
-        places = places_of(self.settings, episodes, copies)
-        return await remove_texts(
-            await self._store(), self.namespace, user_id, text_ids, places, dry_run=dry_run
-        )
-
     async def _run(self, request: Request, context: RunContext) -> Result:
         with self._under_way.one_more():
             state = await self.graph.ainvoke(request, context=context)
@@ -419,10 +249,6 @@ class Personalizer:
         # Before anything runs; the graph, which apps may call themselves, checks it, too.
         check_sizes(request, self.settings.size_limits)
         return request
-
-    async def _store(self) -> TextStore:
-        parts = await self._runtime.parts()
-        return parts.store  # type: ignore[return-value]  # opened by us, so it is a TextStore
 
     def _read_call(self, given: Mapping[str, Any]) -> tuple[Request, RunContext]:
         """Return the arguments of `awrite` as a request and its context."""

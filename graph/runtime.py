@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..nodes.dependencies import Parts
 from ..nodes.errors import LoopError
@@ -23,6 +23,7 @@ from ..stores.texts.connection import FORKED, check_not_forked
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
+    from .builder import LoopApp
     from .settings import Settings
 
 T = TypeVar("T")
@@ -158,3 +159,26 @@ def get_runtime(settings: Settings) -> Runtime:
     from .open import open_parts
 
     return Runtime(lambda: open_parts(settings))
+
+
+def make_graph(config: Any = None) -> LoopApp:
+    """Return the compiled loop, without loading anything (see langgraph.json).
+
+    Compiled bare: the server brings its own checkpointer and store.
+
+    Args:
+        config: Passed by the server; not used.
+    """
+    from .settings import Settings
+
+    return _compiled(Settings())
+
+
+@cache
+def _compiled(settings: Settings) -> LoopApp:
+    from .builder import build_graph
+
+    runtime = get_runtime(settings)
+    return build_graph(runtime.parts, run=runtime.run, tracing=settings.tracing).compile(
+        name="patlm"
+    )

@@ -231,6 +231,8 @@ class Added:
         replaced: Earlier texts that new ones of the same source id took the place of.
         other_ids: Duplicates that came under another source id than the text has: it has both.
         private: Stored texts that others could read, and that came again as private.
+        text_ids: `Text.text_id` of each text in the order given, also of those that were held:
+            from `Personalizer.add` and `add_many`; empty where many files are read.
     """
 
     added: int = 0
@@ -239,6 +241,7 @@ class Added:
     replaced: int = 0
     other_ids: int = 0
     private: tuple[PrivateText, ...] = ()
+    text_ids: tuple[str, ...] = ()
 
     def __add__(self, other: Added) -> Added:
         return Added(
@@ -248,6 +251,7 @@ class Added:
             self.replaced + other.replaced,
             self.other_ids + other.other_ids,
             self.private + other.private,
+            self.text_ids + other.text_ids,
         )
 
 

@@ -11,7 +11,7 @@ import typer
 
 from ...stores.errors import shortened
 from ..adapters import AdaptersOption
-from ..options import JsonOption, NamespaceOption, NeededStoreOption, TraceOption
+from ..options import JsonOption, NamespaceOption, NeededStoreOption, TopicOption, TraceOption
 from .forget import CopiesOption, DryRunOption, EpisodesOption, say_nobody, show_receipt
 
 if TYPE_CHECKING:
@@ -23,37 +23,50 @@ UserArgument = Annotated[str, typer.Argument(help="Id of the person.", show_defa
 
 
 @app.command("list")
-def list_texts(
+def list_of_person(
     user: UserArgument,
     store: NeededStoreOption,
     namespace: NamespaceOption = "default",
+    topic: TopicOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Only texts of this time or later, such as 2024-05-01.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="How many at most.", show_default=False)
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List all texts that a store holds of USER, the latest first.
+    """List the texts that a store holds of USER, the latest first.
 
     Exits with 1 if there is no such user.
     """
     from ...graph.forget import read_user
+    from ...graph.memory import Chosen
     from ...graph.open import look_into_store
-    from ..output import emit_json, fail, run
+    from ..output import emit_json, fail, run, warn
 
-    async def main() -> tuple[str, Sequence[Text], Sequence[str]]:
-        wanted = read_user(user)
+    async def main() -> tuple[str, Sequence[Text], Sequence[Text], Sequence[str]]:
+        wanted, chosen = read_user(user), Chosen.read(topic, since, limit)
         async with look_into_store(store) as opened:
             held = await opened.texts_of(namespace, wanted)
             near = () if held else await opened.near_ids(namespace, wanted)
-            return wanted, held, near
+            return wanted, held, chosen.of(held), near
 
-    wanted, held, near = run(main)
+    wanted, held, shown, near = run(main)
     if json:
-        texts = [_as_data(text) for text in held]
+        texts = [_as_data(text) for text in shown]
         emit_json(
             {"user_id": wanted, "namespace": namespace, "texts": texts, "near_ids": list(near)}
         )
     if not held:
         fail(say_nobody(wanted, namespace, near))
+    if not shown:
+        warn(f"{shortened(wanted)} has texts, none of them of that topic and time")
     if not json:
-        _show(held)
+        _show(shown)
 
 
 @app.command("remove")

@@ -6,11 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
 
+from ..errors import InvalidQuery
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..types import History, Vectors
+    from ..types import Encoder, History, Vectors
 
     Counts = TypeVar("Counts", float, NDArray[np.float32])
 
@@ -109,6 +111,22 @@ class SearchRequest:
     def least_authors(self) -> int:
         """Authors that the evidence needs; no more than pieces are asked for."""
         return min(self.min_authors, self.k)
+
+    def check(self, encoder: Encoder) -> None:
+        """Check query and k.
+
+        Args:
+            encoder: What the query must have been made with.
+
+        Raises:
+            InvalidQuery: The query has another shape, or k is below 1.
+        """
+        if self.query.shape != (encoder.dimension,) or self.k < 1:
+            raise InvalidQuery(
+                f"expected a query of shape ({encoder.dimension},) and k >= 1, got shape "
+                f"{self.query.shape} and k = {self.k}: embed one text with {encoder.version!r} and "
+                "take its row"
+            )
 
     def shuffled(self, count: int, *more: str | None) -> NDArray[np.int64]:
         """Return the numbers below `count` in random order, the same for the same request.

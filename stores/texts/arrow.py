@@ -11,6 +11,7 @@ most.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -21,10 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..errors import EncoderMismatch
+from ..errors import EncoderMismatch, InvalidText, shortened
 from ..search.words import Terms, bare, terms_of
 from ..source_ids import stored_form
 from ..types import Encoder, History, Sums, Text, Vectors
+from ..values import cannot_be_id, normal_id
+from .filters import RESERVED_NAMESPACE
+from .schema import LANGUAGE_BYTES
 
 Places = NDArray[np.int64]
 
@@ -266,3 +270,66 @@ def _contributed(texts: list[Text], vectors: Vectors) -> dict[str, tuple[Sums, i
         if text.shared and text.topic_id:
             rows.setdefault(text.topic_id, []).append(place)
     return {topic: (exact_sum(vectors[at]), len(at)) for topic, at in rows.items()}
+
+
+def with_changes(rows: pa.Table, text: Text) -> pa.Table:
+    """Return a text's row with the fields that its id does not cover.
+
+    Args:
+        rows: The one row.
+        text: Gives the time, the language, the ids in the source, and whether it is shared.
+    """
+    ids = stored_form(text.source_ids)
+    changed = {"timestamp": text.timestamp, "language": text.language, "source_id": ids}
+    for name, value in {**changed, "shared": text.shared}.items():
+        place = rows.schema.get_field_index(name)
+        rows = rows.set_column(place, name, pa.array([value], rows.schema.field(place).type))
+    return rows
+
+
+def check_texts(texts: Sequence[Text]) -> None:
+    """Raise `InvalidText` unless all texts can be kept."""
+    for text in texts:
+        _check(text)
+
+
+def _check(text: Text) -> None:
+    if not text.user_id or not text.namespace or text.namespace == RESERVED_NAMESPACE:
+        raise InvalidText(
+            f"expected a user and a namespace, got user {shortened(text.user_id)} in namespace "
+            f"{shortened(text.namespace)}: name both ({RESERVED_NAMESPACE!r} is the store's own)"
+        )
+    ids = text.user_id + text.topic_id + text.source_id + text.namespace
+    if not (ids.isascii() and ids.isalnum()):  # letters and digits alone are in order
+        _check_ids(text, ids)
+    if text.rating is not None and not math.isfinite(text.rating):
+        raise InvalidText(
+            f"expected a finite rating or None, got {text.rating!r} in a text of user "
+            f"{shortened(text.user_id)}: read it by `stores.datasets.validation`"
+        )
+    if len(text.language.encode()) > LANGUAGE_BYTES:
+        raise InvalidText(
+            f"expected a language of at most {LANGUAGE_BYTES} bytes, got "
+            f"{shortened(text.language)}: give its code, as en or pt-BR"
+        )
+    try:
+        _ = text.text_id
+    except UnicodeEncodeError as error:
+        raise InvalidText(
+            f"expected Unicode text, got a lone surrogate in a text of user "
+            f"{shortened(text.user_id)}: read the source as UTF-8"
+        ) from error
+
+
+def _check_ids(text: Text, ids: str) -> None:
+    if cannot_be_id(ids):
+        raise InvalidText(
+            "expected ids without NUL characters and unit separators (U+001F), got "
+            f"{shortened(ids)}: remove them"
+        )
+    for given in (text.user_id, text.topic_id, text.source_id):
+        if normal_id(given) != given:
+            raise InvalidText(
+                f"expected an id in its normal form ({shortened(normal_id(given))}), got "
+                f"{shortened(given)}: read it by `stores.datasets.validation`"
+            )

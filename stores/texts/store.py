@@ -16,7 +16,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidQuery
 from ..forgotten import Forgotten, Notes, keys_to_forget
 from ..search.length_bias import LengthAxis
 from ..search.preference import search_by_preference
@@ -31,6 +30,7 @@ from ..types import (
     Encoder,
     Found,
     History,
+    PrivateText,
     Receipt,
     StoreLimits,
     StoreStats,
@@ -107,7 +107,7 @@ class StoreReader:
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
-        _check_query(request, self._style_encoder)
+        request.check(self._style_encoder)
         snapshots = await self._snapshots_for(request.history)
         found = await search_by_style(snapshots, request, self._length)
         return found if found.hits else await _explained(found, snapshots, request.history)
@@ -128,7 +128,7 @@ class StoreReader:
         Raises:
             InvalidQuery: If the query has another shape, or k is below 1.
         """
-        _check_query(request, self._topic_encoder)
+        request.check(self._topic_encoder)
         snapshots = await self._snapshots_for(request.history)
         found = await search_by_preference(snapshots, request)
         return found if found.hits else await _explained(found, snapshots, request.history)
@@ -187,15 +187,6 @@ async def _explained(found: Found, snapshots: Snapshots, history: History) -> Fo
     users = await snapshots.users(history.namespace)
     others = len(users.ids) - (history.user_id in users.row)
     return replace(found, nobody_shares=others == 0)
-
-
-def _check_query(request: SearchRequest, encoder: Encoder) -> None:
-    shape, k = request.query.shape, request.k
-    if shape != (encoder.dimension,) or k < 1:
-        raise InvalidQuery(
-            f"expected a query of shape ({encoder.dimension},) and k >= 1, got shape {shape} and "
-            f"k = {k}: embed one text with {encoder.version!r} and take its row"
-        )
 
 
 class TextStore(StoreReader):
@@ -345,6 +336,14 @@ class TextStore(StoreReader):
             StoreBusy: If other writers kept getting in the way.
         """
         return await self._writer.add(texts, read_us)
+
+    async def change(self, text: Text) -> tuple[PrivateText, ...] | None:
+        """Give a held text the time, language, source ids and sharing of `text`, in one step.
+
+        Returns:
+            The text if others could read it and may no longer; None if there is no such text.
+        """
+        return await self._writer.change(text)
 
     async def load(self, batches: Iterable[Embedded]) -> Added:
         """Keep texts whose vectors are there already: what `add` does, less the embedding.

@@ -7,7 +7,6 @@ add up with the texts; `repair` finds that when the store is opened, and counts 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import (
     Awaitable,
     Callable,
@@ -25,7 +24,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import InvalidText, shortened
 from ..forgotten import Forgotten, key_of, now_us, private_key
 from ..source_ids import (
     CallSoFar,
@@ -38,12 +36,21 @@ from ..source_ids import (
     with_ids,
 )
 from ..types import Added, Embedded, Encoder, PrivateText, Text, Vectors
-from ..values import RatingScale, cannot_be_id, normal_id
-from .arrow import check_shape, encode, on_grid, rows_of_texts, texts_of_rows, vectors_of
+from ..values import RatingScale
+from .arrow import (
+    check_shape,
+    check_texts,
+    encode,
+    on_grid,
+    rows_of_texts,
+    texts_of_rows,
+    vectors_of,
+    with_changes,
+)
 from .artefacts import KeptScale, other_scale
-from .filters import RESERVED_NAMESPACE, with_source_ids, within
+from .filters import with_source_ids, within
 from .repair import COUNTED_COLUMNS, Compactor, Tally
-from .schema import LANGUAGE_BYTES, TEXTS, TOPICS, USERS
+from .schema import TEXTS, TOPICS, USERS
 from .tables import Tables
 
 BATCH_TEXTS = 512
@@ -121,7 +128,7 @@ class Writer:
         return total
 
     async def _add_texts(self, batch: Sequence[Text], call: _Call) -> Added:
-        await asyncio.to_thread(_check_all, batch)
+        await asyncio.to_thread(check_texts, batch)
         version, held = await self._tables.version(TEXTS), await self._held_among(batch)
         new = _new_among(batch, held)
         if not new and _are_as_held(batch, held):
@@ -136,7 +143,7 @@ class Writer:
         return await self._keep(batch, Embedded(texts, style, topic), version, held, call)
 
     async def _add_embedded(self, batch: Embedded, call: _Call) -> Added:
-        await asyncio.to_thread(_check_all, batch.texts)
+        await asyncio.to_thread(check_texts, batch.texts)
         version, held = await self._tables.version(TEXTS), await self._held_among(batch.texts)
         new = _at(batch, _new_among(batch.texts, held))
         if not new.texts and _are_as_held(batch.texts, held):
@@ -218,6 +225,29 @@ class Writer:
             for text_id, user_id, stored, shared in zip(*lists, strict=True):
                 found[text_id] = Held(namespace, user_id, read_stored(stored), shared)
         return found
+
+    async def change(self, text: Text) -> tuple[PrivateText, ...] | None:
+        """Change fields of a text that its id does not cover; see `TextStore.change`."""
+        check_texts([text])
+        where = within(text.namespace, user=text.user_id, text_ids=[text.text_id])
+        async with self._tables.writing():
+            rows = await self._tables.read(TEXTS, where)
+            if not rows.num_rows:
+                return None
+            before = _embedded(rows)
+            (held,) = before.texts
+            changed = with_changes(rows, text)
+            async with self._tally.step():
+                await self._tables.put(TEXTS, changed)
+                await self._tables.mark_removed(TEXTS)
+                await self._tally.count_in(_embedded(changed), before)
+                await self._tables.mark_removed(TOPICS)
+                await self._tables.mark_removed(USERS)
+            if text.shared or not held.shared:
+                return ()
+            private = PrivateText(text.namespace, text.user_id, text.text_id)
+            await self._forgotten.note([private_key(*private)])
+            return (private,)
 
     def _fitting(self, batch: Embedded) -> Embedded:
         """Return a batch with its vectors on the grid.
@@ -399,51 +429,3 @@ def _at(batch: Embedded, places: Sequence[int]) -> Embedded:
         return batch
     rows = list(places)
     return Embedded([batch.texts[at] for at in rows], batch.style[rows], batch.topic[rows])
-
-
-def _check_all(texts: Sequence[Text]) -> None:
-    for text in texts:
-        _check(text)
-
-
-def _check(text: Text) -> None:
-    """Raise `InvalidText` unless a text can be kept."""
-    if not text.user_id or not text.namespace or text.namespace == RESERVED_NAMESPACE:
-        raise InvalidText(
-            f"expected a user and a namespace, got user {shortened(text.user_id)} in namespace "
-            f"{shortened(text.namespace)}: name both ({RESERVED_NAMESPACE!r} is the store's own)"
-        )
-    ids = text.user_id + text.topic_id + text.source_id + text.namespace
-    if not (ids.isascii() and ids.isalnum()):  # letters and digits alone are in order
-        _check_ids(text, ids)
-    if text.rating is not None and not math.isfinite(text.rating):
-        raise InvalidText(
-            f"expected a finite rating or None, got {text.rating!r} in a text of user "
-            f"{shortened(text.user_id)}: read it by `stores.datasets.validation`"
-        )
-    if len(text.language.encode()) > LANGUAGE_BYTES:
-        raise InvalidText(
-            f"expected a language of at most {LANGUAGE_BYTES} bytes, got "
-            f"{shortened(text.language)}: give its code, as en or pt-BR"
-        )
-    try:
-        _ = text.text_id
-    except UnicodeEncodeError as error:
-        raise InvalidText(
-            f"expected Unicode text, got a lone surrogate in a text of user "
-            f"{shortened(text.user_id)}: read the source as UTF-8"
-        ) from error
-
-
-def _check_ids(text: Text, ids: str) -> None:
-    if cannot_be_id(ids):
-        raise InvalidText(
-            "expected ids without NUL characters and unit separators (U+001F), got "
-            f"{shortened(ids)}: remove them"
-        )
-    for given in (text.user_id, text.topic_id, text.source_id):
-        if normal_id(given) != given:
-            raise InvalidText(
-                f"expected an id in its normal form ({shortened(normal_id(given))}), got "
-                f"{shortened(given)}: read it by `stores.datasets.validation`"
-            )

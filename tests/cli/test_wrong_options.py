@@ -38,6 +38,7 @@ WRONG = {
     "--schedule": "sometimes",
     "--seeds": "one",
     "--sides": "third",
+    "--since": "soon",
     "--split": "middle",
     "--stages": "nothing",
     "--style": "nobody",

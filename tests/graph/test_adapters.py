@@ -11,7 +11,7 @@ from adapter_fixtures import manifest, random_adapter
 from patlm.cli.main import app
 from patlm.graph import Personalizer, Settings, make_graph
 from patlm.graph import open as opening
-from patlm.graph import server as dev
+from patlm.graph import runtime as dev
 from patlm.graph.runtime import get_runtime
 from patlm.stores.adapters.registry import AdapterRegistry
 from store_fixtures import cheap_encoders

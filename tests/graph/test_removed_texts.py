@@ -191,3 +191,14 @@ async def test_an_app_does_the_same(store: Path) -> None:
             with pytest.raises(RequestError) as caught:
                 await personalizer.remove_texts("ann", wrong)
             assert caught.value.field == "text_ids"
+
+
+def test_the_list_may_be_of_a_topic_of_a_time_or_of_the_latest_ones(store: Path) -> None:
+    everything = output(store, "list", "ann")["texts"]
+    milk = output(store, "list", "ann", "--topic", "milk")["texts"]
+    assert milk == [each for each in everything if each["topic_id"] == "milk"] != []
+    assert output(store, "list", "ann", "--limit", 2)["texts"] == everything[:2]
+    later = output(store, "list", "ann", "--since", "2099-01-01")
+    assert (later["texts"], later["near_ids"]) == ([], [])
+    assert call(store, "list", "ann", "--since", "soon").exit_code == 2
+    assert call(store, "list", "ann", "--since", "2099-01-01").exit_code == 0

@@ -10,9 +10,8 @@ import pytest
 from fakes import ScriptedChat
 from loop_parts import LONG, parts_of
 from patlm.graph import open as opening
-from patlm.graph import server as dev
-from patlm.graph.runtime import Runtime, get_runtime
-from patlm.graph.server import make_graph
+from patlm.graph import runtime as dev
+from patlm.graph.runtime import Runtime, get_runtime, make_graph
 from patlm.graph.settings import Settings
 from patlm.nodes.dependencies import Parts
 

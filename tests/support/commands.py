@@ -51,7 +51,7 @@ WORDS = {
     "rounds": f"--data data.jsonl --out rounds --work work --targets 4 --model {MODEL}",
     "index": "--store S --train --epochs 1",
     "doctor": f"--store S --model {MODEL}",
-    "texts list": "ana --store S",
+    "texts list": "ana --store S --topic sea --since 2024-05-01 --limit 3",
     "texts remove": "ana b-1 --store S --trace T --adapters A",
     "models install": "nobody",
     "models list": "",

@@ -32,7 +32,7 @@ async def former(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store as version 0.1 left it: nothing was checked, and there were no source ids."""
     path = tmp_path / "store"
     with monkeypatch.context() as unchecked:
-        unchecked.setattr(writing, "_check", lambda text: None)
+        unchecked.setattr(writing, "check_texts", lambda texts: None)
         async with opened(path) as store:
             await store.add(ODD)
     connection = await lancedb.connect_async(str(path))
