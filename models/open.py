@@ -210,19 +210,30 @@ def _check_local(name: str) -> None:
     with needed_for(f"the model {name!r}, which is loaded here,"):
         from transformers import AutoConfig
     folder = Path(place).expanduser()
-    with quiet_loading(), _told_by_transformers(place):
+    with quiet_loading(), told_by_transformers(place):
         AutoConfig.from_pretrained(
             str(folder) if folder.is_dir() else place, local_files_only=folder.is_dir()
         )
 
 
 @contextmanager
-def _told_by_transformers(path: str) -> Iterator[None]:
+def told_by_transformers(path: str) -> Iterator[None]:
+    """Raise errors of ours for what transformers raises of a model that it can't load.
+
+    Args:
+        path: The model, as it was named.
+
+    Raises:
+        ModelNotFound: Nothing is there.
+        ModelUnusable: A file is damaged, or it is another kind of model.
+    """
+    from safetensors import SafetensorError
+
     try:
         yield
     except OSError as error:
         raise ModelNotFound(f"no model at {path!r}: {error}") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, SafetensorError) as error:
         raise ModelUnusable(f"transformers can't load {path!r}: {error}") from error
 
 
@@ -356,7 +367,7 @@ def open_local_chat(
     number_format = choose_dtype(dtype, device)
     fit_threads()
     with quiet_loading():
-        with _told_by_transformers(path):
+        with told_by_transformers(path):
             llm = HuggingFacePipeline.from_model_id(
                 path,
                 task="text-generation",

@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from ...models.local.engine import left_pad
+from ...models.open import told_by_transformers
 from ...models.quiet import quiet_loading
 from ...nodes.budget import Budget
 from ...nodes.prompts.build import STYLE, reasoner_prompt
@@ -102,7 +103,7 @@ def save_random_adapters(folder: Path, model: str, names: Sequence[str]) -> None
     """
     from ...models.local.adapters import lora_config
 
-    with quiet_loading():
+    with quiet_loading(), told_by_transformers(model):
         base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
     peft = get_peft_model(base, lora_config(base.config), autocast_adapter_dtype=False)
     for seed, name in enumerate(names):

@@ -322,7 +322,10 @@ class Forgetting:
         """Remove a user or, with `text_ids`, only these texts; see `TextStore.forget`."""
         begin = time.perf_counter()
         # From here on, what a running `add` still holds of them is dropped, in any process.
-        keys = with_erasing(keys_to_forget(namespace, user_id, text_ids))
+        # The words of single texts, too: `TextStore.removing` noted them, and this settles them.
+        which = within(namespace, user=user_id, text_ids=text_ids or ())
+        bodies = (await self.tables.read(TEXTS, which, ["body"])).column("body").to_pylist()
+        keys = with_erasing(keys_to_forget(namespace, user_id, text_ids, bodies))
         noted = self.forgotten.removing(keys)
         if dry_run:  # without the right to write, which another process may hold for minutes
             receipt = await self._remove(namespace, user_id, text_ids, dry_run)

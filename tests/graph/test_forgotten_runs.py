@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from patlm.stores.forgotten import keys_in
 from patlm.stores.texts.forget import Forgetting
 from patlm.stores.texts.store import TextStore
 from patlm.stores.types import Text
+from processes import run_python
 from store_fixtures import TEXTS, cheap_encoders, opened
 
 LENT = next(text for text in TEXTS if text.body.startswith("STRONG BLACK TEA"))
@@ -165,6 +167,42 @@ async def test_bytes_that_a_killed_removal_left_are_erased_by_whoever_opens_next
 
 def holds(folder: Path, words: str) -> bool:
     return any(words.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def test_a_single_text_whose_removal_was_killed_before_its_bytes_went_is_erased(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    async with opened(store) as filled:
+        await filled.add(TEXTS)
+    code = KILLED_BEFORE_THE_BYTES.format(text_id=LENT.text_id)
+    done = run_python("-c", code, store, cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    async with TextStore.open_existing(str(store)) as left:
+        assert LENT.text_id not in {each.text_id for each in await left.texts_of("default", "bob")}
+    assert holds(store, LENT.body), "or it was killed too late"
+    async with opening.open_store(str(store)) as finished:
+        assert not await finished.unfinished()
+        assert len(await finished.texts_of("default", "bob")) == 1
+    assert not holds(store, LENT.body)
+
+
+KILLED_BEFORE_THE_BYTES = """
+import asyncio, os, signal, sys
+from patlm.graph.forget import remove_texts
+from patlm.stores.texts.forget import Forgetting
+from patlm.stores.texts.store import TextStore
+
+async def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    async with TextStore.open_existing(sys.argv[1]) as store:
+        Forgetting._erase = killed
+        await remove_texts(store, "default", "bob", ["{text_id}"])
+
+asyncio.run(main())
+"""
 
 
 @pytest.mark.parametrize("recorded", [" bob", "bob\n", "\ufeffbob", "bob"])

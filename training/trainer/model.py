@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...models.device import choose_dtype
-from ...models.errors import ModelNotFound, ModelUnusable
+from ...models.errors import ModelUnusable
 from ...models.local.adapters import fingerprint, lora_config
+from ...models.open import told_by_transformers
 from ...models.quiet import quiet_loading
 from ...stores.files import make_folder
 
@@ -64,21 +65,22 @@ def open_base(path: str, *, dtype: str, device: str, name: str | None = None) ->
 
     Raises:
         ModelNotFound: There is no model under this path.
-        ModelUnusable: It is not a causal language model that transformers can load.
+        ModelUnusable: It is not a causal language model that transformers can load, a file of it
+            is damaged, or its tokenizer has no end token.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     local = Path(path).is_dir()
-    with quiet_loading():
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                path, dtype=choose_dtype(dtype, device), local_files_only=local
-            )
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
-        except OSError as error:
-            raise ModelNotFound(f"no model at {path!r}: {error}") from error
-        except (ValueError, KeyError) as error:
-            raise ModelUnusable(f"transformers can't load {path!r}: {error}") from error
+    with quiet_loading(), told_by_transformers(path):
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=choose_dtype(dtype, device), local_files_only=local
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
+    if tokenizer.eos_token_id is None:
+        raise ModelUnusable(
+            f"the tokenizer of {path!r} names no end token, which each answer is trained with: "
+            "set `eos_token` in its tokenizer_config.json"
+        )
     return Base(model, tokenizer, fingerprint(model), name or path)
 
 

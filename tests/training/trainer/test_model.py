@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from disk_faults import DAMAGES, damage
+from patlm.models.errors import ModelNotFound, ModelUnusable
 from patlm.models.local.adapters import lora_config
 from patlm.stores.adapters.manifest import Manifest
 from patlm.stores.adapters.registry import AdapterRegistry
@@ -17,7 +19,15 @@ from patlm.training.trainer.config import settled
 from patlm.training.trainer.method import build_trainer
 from patlm.training.trainer.model import open_base, save_adapter, with_adapter
 from peft import PeftModel, get_peft_model
-from planted_episodes import curve, planted_episodes, run_config, run_training, weights, word_llama
+from planted_episodes import (
+    curve,
+    planted_episodes,
+    run_config,
+    run_training,
+    save_base,
+    weights,
+    word_llama,
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +70,16 @@ def test_the_loss_at_step_0_is_ln_2(name: str, parent: Path, tmp_path: Path) -> 
     assert report.adapter == "style@2"
     first = {key: curve(tmp_path / "run", f"rewards/{key}")[0] for key in ("chosen", "rejected")}
     assert first == pytest.approx({"chosen": 0.0, "rejected": 0.0}, abs=1e-5)
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer_config.json"])
+def test_a_damaged_base_model_is_one_error(tmp_path: Path, name: str, how: str) -> None:
+    base = save_base(tmp_path / "base")
+    damage(base / name, how)
+    with pytest.raises((ModelNotFound, ModelUnusable)) as caught:
+        open_base(str(base), dtype="fp32", device="cpu")
+    assert str(base) in str(caught.value)
 
 
 @pytest.mark.parametrize("has_parent", [True, False])
