@@ -36,6 +36,7 @@ from ...nodes.state import Evidence, Request
 from ...stores.datasets.formats import read_texts
 from ...stores.datasets.sample import sample_corpus
 from ...stores.types import Text
+from ...training.trainer.model import end_token
 
 if TYPE_CHECKING:
     from ...models.local.adapters import FindAdapter
@@ -131,8 +132,8 @@ class BareModel:
     """
 
     def __init__(self, path: str, dtype: torch.dtype, adapter: Path | None = None) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        with quiet_loading():
+        with quiet_loading(), told_by_transformers(path):
+            self.tokenizer = AutoTokenizer.from_pretrained(path)
             model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
             if adapter is not None:
                 model = PeftModel.from_pretrained(
@@ -140,7 +141,7 @@ class BareModel:
                 )
                 model.set_adapter("lone")
         self._model = model.eval()
-        self._end = int(self.tokenizer.eos_token_id)
+        self._end = end_token(self.tokenizer, path)
 
     def prompt_ids(self, messages: Messages) -> list[int]:
         """Return a templated prompt."""

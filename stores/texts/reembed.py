@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import NoSuchStore
+from ..retry import once
 from ..types import Encoder
 from .arrow import encode, vector_column
 from .connection import WriteLock, check_exists, connected, local_root, missing
@@ -86,6 +87,7 @@ async def reembed_store(
         NoSuchStore: There is none.
         SchemaMismatch: The tables there were not written by patlm.
         StoreBusy: Another process held the write lock for ten minutes.
+        StoreFull, StoreReadOnly, StoreDamaged: See `stores.retry.fault_of`.
     """
     began = time.perf_counter()
     await asyncio.to_thread(check_exists, uri)
@@ -102,8 +104,10 @@ async def reembed_store(
             if [column.encoder for column in present] != [new]:
                 columns = Columns(topic, StyleColumn(present[-1].number + 1, new))
                 embedded = await _replace_texts(connection, columns, encoder, progress, batch_texts)
-                await connection.create_table(
-                    USERS, schema=columns.on_disk[USERS], mode="overwrite"
+                schema = columns.on_disk[USERS]
+                await once(
+                    lambda: connection.create_table(USERS, schema=schema, mode="overwrite"),
+                    local_root(uri),
                 )
         if embedded:
             tables = Tables(connection, encoder, topic)
@@ -123,16 +127,18 @@ async def _replace_texts(
     batch_texts: int,
 ) -> int:
     """Put texts with new style vectors in place of the old ones; return how many."""
-    table = await connection.open_table(TEXTS)
-    total, done = await table.count_rows(every_namespace().sql), 0
+    root = local_root(connection.uri)
+    table = await once(lambda: connection.open_table(TEXTS), root)
+    total, done = await once(lambda: table.count_rows(every_namespace().sql), root), 0
     schema, style = columns.on_disk[TEXTS], columns.style.in_texts
-    present = (await table.schema()).names  # a store of an earlier version has fewer
+    present = (await once(table.schema, root)).names  # a store of an earlier version has fewer
     kept = [name for name in schema.names if name != style and name in present]
     query = table.query().where(every_namespace().sql).select(kept)
     # Unnamed: a kill leaves nothing behind. Not in memory: a million texts are some 2 GB.
-    with tempfile.TemporaryFile(dir=local_root(connection.uri)) as file:
+    with tempfile.TemporaryFile(dir=root) as file:
         with pa.ipc.new_stream(file, schema) as out:
-            async for rows in await query.to_batches(max_batch_length=batch_texts):
+            batches = await once(lambda: query.to_batches(max_batch_length=batch_texts), root)
+            while rows := await once(lambda: anext(batches, None), root):
                 bodies = rows.column("body").to_pylist()
                 vectors = vector_column(await asyncio.to_thread(encode, encoder, bodies))
                 made = {style: vectors} | {name: rows[name] for name in kept}
@@ -144,8 +150,11 @@ async def _replace_texts(
                 if progress is not None:
                     progress(done, total)
         file.seek(0)
-        rows = pa.ipc.open_stream(file)
-        await connection.create_table(TEXTS, rows, schema=schema, mode="overwrite")
+        made_anew = pa.ipc.open_stream(file)
+        await once(
+            lambda: connection.create_table(TEXTS, made_anew, schema=schema, mode="overwrite"),
+            root,
+        )
     return done
 
 
@@ -173,6 +182,7 @@ async def first_bodies(uri: str, limit: int) -> list[str]:
     async with connected(uri) as connection:
         if TEXTS not in await read_schemas(connection):
             raise missing(uri)
-        table = await connection.open_table(TEXTS)
-        rows = await table.query().select(["body"]).limit(limit).to_arrow()
+        root = local_root(uri)
+        table = await once(lambda: connection.open_table(TEXTS), root)
+        rows = await once(table.query().select(["body"]).limit(limit).to_arrow, root)
         return [body for body in rows.column("body").to_pylist() if body is not None]

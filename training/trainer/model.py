@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...models.device import choose_dtype
 from ...models.errors import ModelUnusable
@@ -76,12 +76,26 @@ def open_base(path: str, *, dtype: str, device: str, name: str | None = None) ->
             path, dtype=choose_dtype(dtype, device), local_files_only=local
         )
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
+    end_token(tokenizer, path)
+    return Base(model, tokenizer, fingerprint(model), name or path)
+
+
+def end_token(tokenizer: Any, path: str) -> int:
+    """Return the id of the token that ends an answer.
+
+    Args:
+        tokenizer: The model's.
+        path: The model, as it was named.
+
+    Raises:
+        ModelUnusable: The tokenizer has none.
+    """
     if tokenizer.eos_token_id is None:
         raise ModelUnusable(
-            f"the tokenizer of {path!r} names no end token, which each answer is trained with: "
-            "set `eos_token` in its tokenizer_config.json"
+            f"the tokenizer of {path!r} names no end token, which ends each answer: set "
+            "`eos_token` in its tokenizer_config.json"
         )
-    return Base(model, tokenizer, fingerprint(model), name or path)
+    return int(tokenizer.eos_token_id)
 
 
 def with_adapter(base: Base, parent: Path | None, *, seed: int) -> PeftModel:

@@ -9,8 +9,10 @@ from pathlib import Path
 import lancedb
 import pyarrow as pa
 import pytest
+from disk_faults import DAMAGES, damage
 from lancedb.db import AsyncConnection
 from patlm.stores import EncoderMismatch, NoSuchStore, SchemaMismatch, Text, TextStore, Vectors
+from patlm.stores.errors import StoreDamaged, StoreError
 from patlm.stores.search.request import SearchRequest
 from patlm.stores.texts.reembed import recorded_encoders, reembed_store
 from patlm.stores.texts.schema import TEXTS as TEXTS_TABLE
@@ -157,6 +159,18 @@ async def test_one_that_is_cut_off_leaves_the_store_as_it_was(tmp_path: Path) ->
         assert sorted(tmp_path.rglob("*")) == files
         assert len(await styles_of(store, STYLE, "Cold milk")) == 5
     assert (await reembed_store(str(tmp_path), NEW)).texts == len(TEXTS)
+
+
+# Not flipped bytes, which may stand where nothing is checked.
+@pytest.mark.parametrize("how", sorted(DAMAGES.keys() - {"flipped"}))
+async def test_a_damaged_file_of_texts_is_an_error_of_ours(tmp_path: Path, how: str) -> None:
+    async with opened(tmp_path) as store:
+        await store.add(TEXTS)
+    for file in (tmp_path / f"{TEXTS_TABLE}.lance" / "data").glob("*.lance"):
+        damage(file, how)
+    with pytest.raises(StoreError) as raised:
+        await reembed_store(str(tmp_path), NEW)
+    assert isinstance(raised.value, StoreDamaged), raised.value
 
 
 async def test_after_a_kill_between_texts_and_users_the_users_are_counted_again(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from disk_faults import DAMAGES, damage
+from patlm.bench.serving.inputs import BareModel
 from patlm.models.errors import ModelNotFound, ModelUnusable
 from patlm.models.local.adapters import lora_config
 from patlm.stores.adapters.manifest import Manifest
@@ -79,6 +80,9 @@ def test_a_damaged_base_model_is_one_error(tmp_path: Path, name: str, how: str) 
     damage(base / name, how)
     with pytest.raises((ModelNotFound, ModelUnusable)) as caught:
         open_base(str(base), dtype="fp32", device="cpu")
+    assert str(base) in str(caught.value)
+    with pytest.raises((ModelNotFound, ModelUnusable)) as caught:
+        BareModel(str(base), torch.float32)
     assert str(base) in str(caught.value)
 
 
