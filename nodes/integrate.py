@@ -181,7 +181,7 @@ async def _best_of(
         }
         for place, each in enumerate(judged)
     ]
-    return written[best], {"other_calls": calls, "candidates": records}
+    return written[best], {"other_calls": calls, "drafts": records}
 
 
 DRAWN = {"temperature": 0.7, "top_p": 0.9}

@@ -283,7 +283,7 @@ class NodeLog(TypedDict):
     warnings: NotRequired[list[str]]
     call: NotRequired[dict[str, Any]]
     other_calls: NotRequired[list[dict[str, Any]]]
-    candidates: NotRequired[list[dict[str, Any]]]
+    drafts: NotRequired[list[dict[str, Any]]]
     cut_share: NotRequired[float]
     cut: NotRequired[dict[str, float]]
     shown: NotRequired[int]

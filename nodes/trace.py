@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..stores.episodes.schema import (
-    CandidateRecord,
+    DraftRecord,
     Episode,
     EvidenceRecord,
     IterationRecord,
@@ -82,10 +82,10 @@ def _iteration(number: int, log: dict[str, NodeLog], kept: int | None) -> Iterat
             if "summary" in entry
         },
         draft=mine["integrate"].get("draft") if "integrate" in mine else None,
-        candidates=tuple(
-            CandidateRecord.model_validate(each)
+        drafts=tuple(
+            DraftRecord.model_validate(each)
             for entry in mine.values()
-            for each in entry.get("candidates", ())
+            for each in entry.get("drafts", ())
         ),
         score=check.get("score"),
         similarity=check.get("similarity"),

@@ -187,7 +187,7 @@ class EvidenceRecord(_Frozen):
     reason: str = Field(default="", description="Why it was chosen.")
 
 
-class CandidateRecord(_Frozen):
+class DraftRecord(_Frozen):
     """How one of several drafts of an iteration was judged; its text is in its sample."""
 
     sample: str = Field(description="Id of its sample; that of the kept draft has no number.")
@@ -214,7 +214,7 @@ class IterationRecord(_Frozen):
         default_factory=dict, description="Summary by trajectory; null if it abstained."
     )
     draft: str | None = Field(default=None, description="The draft that integrate wrote.")
-    candidates: tuple[CandidateRecord, ...] = Field(
+    drafts: tuple[DraftRecord, ...] = Field(
         default=(), description="The drafts that it was chosen from, where there were several."
     )
     score: float | None = Field(default=None, description="The draft's score by check-stop.")

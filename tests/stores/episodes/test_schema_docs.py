@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from patlm.stores.episodes.schema import (
-    CandidateRecord,
+    DraftRecord,
     Episode,
     EvidenceRecord,
     Feedback,
@@ -34,7 +34,7 @@ def test_the_schema_is_that_of_the_record() -> None:
     "model",
     [
         *(Episode, Sample, Group, Feedback, TargetRecord, SamplingSettings, IterationRecord),
-        CandidateRecord,
+        DraftRecord,
     ],
 )
 def test_every_key_is_on_the_page(model: type[BaseModel]) -> None:
@@ -46,5 +46,5 @@ def test_every_key_is_on_the_page(model: type[BaseModel]) -> None:
 
 def test_every_field_of_the_record_says_what_it_is() -> None:
     models = (Episode, Sample, Group, Feedback, EvidenceRecord, IterationRecord, TargetRecord)
-    for model in (*models, CandidateRecord):
+    for model in (*models, DraftRecord):
         assert all(field.description for field in model.model_fields.values()), model
