@@ -104,6 +104,11 @@ def prosaic_judge() -> ScriptedChat:
     return ScriptedChat(says={"other": "Well, it depends."})
 
 
+def slowest_model() -> ScriptedChat:
+    """Return the model that reads, so slowly that something else can be done meanwhile."""
+    return reading_model(slow_s=1.5)
+
+
 def slow_model() -> ScriptedChat:
     """Return the model that reads, at the pace of a real one."""
     return reading_model(slow_s=0.2)
